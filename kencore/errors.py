@@ -1,0 +1,144 @@
+"""One exception per mistake a person can make.
+
+Every message names the subject, what was got, what was wanted and what to do about it.
+The app and the command line print ``str(error)`` and never a traceback for these classes.
+"""
+
+from __future__ import annotations
+
+
+class KencoreError(Exception):
+    """Base of every error a person can cause and mend."""
+
+    def __init__(self, subject: str, *, got: str, wanted: str, remedy: str) -> None:
+        self.subject, self.got, self.wanted, self.remedy = subject, got, wanted, remedy
+        super().__init__(f"{subject}: {got}; wanted {wanted}. {remedy}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # keyword-only arguments: say how to rebuild it when it crosses a process border
+        return _rebuild, (type(self), self.subject, self.got, self.wanted, self.remedy)
+
+    def to_json(self) -> dict[str, str]:
+        """The error as plain fields, ``type`` being the class name."""
+        return {
+            "type": type(self).__name__,
+            "message": str(self),
+            "subject": self.subject,
+            "got": self.got,
+            "wanted": self.wanted,
+            "remedy": self.remedy,
+        }
+
+
+def _rebuild(
+    kind: type[KencoreError], subject: str, got: str, wanted: str, remedy: str
+) -> KencoreError:
+    return kind(subject, got=got, wanted=wanted, remedy=remedy)
+
+
+# --- what was asked -------------------------------------------------------------------------
+
+
+class SpecError(KencoreError):
+    """A setting is missing, contradictory or out of range."""
+
+
+class ScopeError(KencoreError):
+    """A scope, role or name pattern matches nothing, or is not one."""
+
+
+class ShapeError(KencoreError):
+    """A tensor handed to a public function has the wrong shape or dtype."""
+
+
+class NonFiniteWeightError(KencoreError):
+    """A weight is NaN or infinite, so that no rule can rank it."""
+
+
+# --- checkpoints ----------------------------------------------------------------------------
+
+
+class CheckpointError(KencoreError):
+    """Base of what can be wrong with a checkpoint."""
+
+
+class SourceNotFoundError(CheckpointError):
+    """No such folder, hub repository or revision."""
+
+
+class NoNetworkError(CheckpointError):
+    """The hub cannot be reached and the files are not in the local cache."""
+
+
+class NoSafetensorsError(CheckpointError):
+    """The source holds no safetensors weights (only pickle files, or none)."""
+
+
+class CorruptShardError(CheckpointError):
+    """A safetensors file is truncated, or its header does not fit its content."""
+
+
+class MissingShardError(CheckpointError):
+    """The index names a shard that is not there."""
+
+
+class UnsafeIndexError(CheckpointError):
+    """The index points outside its own folder."""
+
+
+class ConfigError(CheckpointError):
+    """config.json is missing, unreadable or of a model type this transformers does not know."""
+
+
+class PairMismatchError(CheckpointError):
+    """Base and tuned model are not of one architecture."""
+
+
+# --- runs and jobs --------------------------------------------------------------------------
+
+
+class RunNotFoundError(KencoreError):
+    """No run of that name in the store."""
+
+
+class CorruptRunError(KencoreError):
+    """A run folder is incomplete or its files contradict each other."""
+
+
+class RunExistsError(KencoreError):
+    """The run folder to be written is there already."""
+
+
+class MatrixNotFoundError(KencoreError):
+    """The run has no matrix of that name, or no such row or column in it."""
+
+
+class StoreNotWritableError(KencoreError):
+    """The store cannot be written: no permission, or the disk is full."""
+
+
+class DeviceNotFoundError(KencoreError):
+    """The device asked for is not on this machine."""
+
+
+class JobNotFoundError(KencoreError):
+    """No job of that id in the job store."""
+
+
+class JobKindError(KencoreError):
+    """No job kind of that name is registered, or its parameters do not fit."""
+
+
+class JobCancelled(Exception):  # noqa: N818 - a signal between layers, not a mistake
+    """Raised inside a job at a progress call after somebody asked to cancel it."""
+
+
+# --- evaluation -----------------------------------------------------------------------------
+
+
+class DataFileError(KencoreError):
+    """An evaluation file is missing, of an unknown kind, or its columns do not fit."""
+
+
+class TaskMismatchError(KencoreError):
+    """The model cannot be judged on this data: no classifier head, or labels it does not know."""

@@ -1,0 +1,31 @@
+"""Fixtures for every test: where real data is, and a store of the test's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and recorded outputs, outside the project."""
+    folder = Path(os.environ.get("KENVIZ_SHARED", ROOT.parent / "shared")).resolve()
+    if not (folder / "golden").is_dir():
+        pytest.skip(f"no real data at {folder}: set KENVIZ_SHARED to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """An empty store for each test, so that no test sees another's runs or the user's own."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("KENVIZ_HOME", str(folder))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield folder
