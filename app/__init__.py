@@ -1,0 +1,1 @@
+"""The browser application: pages, charts and the weight viewer over ``kencore``."""

@@ -1,0 +1,7 @@
+"""One matrix."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.title("Matrix")

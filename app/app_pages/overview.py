@@ -1,0 +1,7 @@
+"""The overview page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.title("Overview")

@@ -1,0 +1,7 @@
+"""The row page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.title("Row")

@@ -1,0 +1,120 @@
+"""Every view is a link: page names, addresses, and what the address bar says.
+
+The address is the truth. ``run`` and ``matrix`` are also remembered for the session, so that
+moving between pages from the menu (which empties the address) keeps what was being looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from kencore.errors import KencoreError
+
+PAGES: Final = {
+    "overview": "app_pages/overview.py",
+    "prune": "app_pages/prune.py",
+    "matrix": "app_pages/matrix.py",
+    "row": "app_pages/row.py",
+    "layers": "app_pages/layers.py",
+}
+STICKY: Final = ("run", "matrix")
+_MEMORY: Final = "kenviz_last_seen"
+
+
+class LinkError(KencoreError):
+    """The address names something that is not there, or not of the right form."""
+
+
+def link(page: str, **params: object) -> str:
+    """A relative address of ``page`` with ``params``; ``None`` values are left out.
+
+    Relative, so that it also works behind a base path. Raises KeyError for an unknown page.
+    """
+    path = PAGES[page].removeprefix("app_pages/").removesuffix(".py")
+    given = [(key, str(value)) for key, value in params.items() if value is not None]
+    address = "./" if page == "overview" else path
+    return address + (f"?{urlencode(given)}" if given else "")
+
+
+def page_link(page: str, label: str, *, icon: str | None = None, **params: object) -> None:
+    """Draw a link to another page that keeps the session; the run is carried along."""
+    carried = {"run": value("run"), **params}
+    query = {key: str(item) for key, item in carried.items() if item is not None}
+    st.page_link(PAGES[page], label=label, icon=icon, query_params=query)
+
+
+def go(page: str, **params: object) -> None:
+    """Switch to another page now; the run is carried along."""
+    carried = {"run": value("run"), **params}
+    query = {key: str(item) for key, item in carried.items() if item is not None}
+    st.switch_page(PAGES[page], query_params=query)
+
+
+def value(name: str) -> str | None:
+    """What the address says for ``name``; for a sticky one, else what was seen last."""
+    here: str | None = st.query_params.get(name)
+    if here is None and name in STICKY:
+        return _memory().get(name)
+    return here
+
+
+def number(name: str, *, low: int = 0, high: int | None = None) -> int | None:
+    """A whole number from the address, ``None`` where it says nothing.
+
+    Raises:
+        LinkError: not a whole number, or outside ``low`` to ``high`` (both included).
+    """
+    text = value(name)
+    if text is None:
+        return None
+    limit = f"{low} to {high}" if high is not None else f"{low} or more"
+    plain = text.isascii() and text.isdigit() and len(text) <= 12
+    if not plain or int(text) < low or (high is not None and int(text) > high):
+        raise LinkError(
+            f"{name} in the address",
+            got=repr(text),
+            wanted=f"a whole number, {limit}",
+            remedy="Correct the address, or choose from what this page offers.",
+        )
+    return int(text)
+
+
+def choice(name: str, options: tuple[str, ...], default: str) -> str:
+    """One of ``options`` from the address, ``default`` where it says nothing.
+
+    Raises:
+        LinkError: the address says something else.
+    """
+    text = value(name)
+    if text is None:
+        return default
+    if text not in options:
+        raise LinkError(
+            f"{name} in the address",
+            got=repr(text),
+            wanted=f"one of {', '.join(options)}",
+            remedy="Correct the address, or choose from what this page offers.",
+        )
+    return text
+
+
+def write(**params: object) -> None:
+    """Put ``params`` into the address (``None`` removes) and remember the sticky ones."""
+    for key, item in params.items():
+        if item is None:
+            st.query_params.pop(key, None)
+            _memory().pop(key, None)
+            continue
+        text = str(item)
+        if key in STICKY:
+            _memory()[key] = text
+        if st.query_params.get(key) != text:
+            st.query_params[key] = text
+
+
+def _memory() -> dict[str, str]:
+    memory: dict[str, str] = st.session_state.setdefault(_MEMORY, {})
+    return memory

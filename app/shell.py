@@ -1,0 +1,86 @@
+"""What surrounds every page: settings of the browser tab, the menu, the choice of run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app import links, state
+from kencore.errors import KencoreError
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
+
+    from kencore.store.runs import RunSummary
+
+
+def configure() -> None:
+    """Title, icon and width of the browser tab."""
+    st.set_page_config(page_title="KEN_viz", page_icon=":material/grid_on:", layout="wide")
+
+
+def navigation() -> StreamlitPage:
+    """The menu; returns the page to run."""
+    return st.navigation(
+        [
+            st.Page(
+                links.PAGES["overview"], title="Overview", icon=":material/dashboard:",
+                default=True,
+                help="What a run kept, block by block, and what that cost in quality.",
+            ),
+            st.Page(
+                links.PAGES["prune"], title="Prune", icon=":material/content_cut:",
+                help="Choose a model, a method and how much to keep; watch it run.",
+            ),
+            st.Page(
+                links.PAGES["matrix"], title="Matrix", icon=":material/grid_on:",
+                help="One matrix, from the whole of it down to a single weight.",
+            ),
+            st.Page(
+                links.PAGES["row"], title="Row", icon=":material/show_chart:",
+                help="One row: its density curve, its grid, and which values were kept.",
+            ),
+            st.Page(
+                links.PAGES["layers"], title="Layers", icon=":material/layers:",
+                help="The same matrix in every block, side by side.",
+            ),
+        ]
+    )  # fmt: skip
+
+
+def sidebar() -> None:
+    """The choice of run; a store that cannot be read is said here and nowhere breaks a page."""
+    with st.sidebar:
+        try:
+            runs = state.runs()
+        except KencoreError as error:
+            state.show_error(error)
+            return
+        usable = {run.id: run for run in runs if run.problem is None}
+        broken = [run for run in runs if run.problem]
+        if usable:
+            _picker(usable)
+        else:
+            st.caption("No finished run yet: prune a model on the Prune page.")
+        if broken:
+            with st.expander(f"{len(broken)} folder(s) cannot be read"):
+                for run in broken:
+                    st.caption(f"**{run.id}**: {run.problem}")
+
+
+def _picker(usable: dict[str, RunSummary]) -> None:
+    asked = links.value("run")
+    options = list(usable)
+    index = options.index(asked) if asked in usable else (0 if asked is None else None)
+    st.session_state["run_choice"] = options[index] if index is not None else None
+
+    def chosen() -> None:
+        links.write(run=st.session_state["run_choice"], matrix=None, row=None, col=None,
+                    r0=None, r1=None, c0=None, c1=None)  # fmt: skip
+
+    st.selectbox(
+        "Run", options, key="run_choice", format_func=lambda run: usable[run].label,
+        on_change=chosen, placeholder="Choose a run",
+        help="Every page shows this run. The address of the page names it.",
+    )  # fmt: skip

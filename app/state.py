@@ -1,0 +1,132 @@
+"""What the pages share: the run being looked at, opened once, and errors said as messages."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app import links
+from kencore.errors import KencoreError, RunNotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kencore.store.run import Run
+    from kencore.store.runs import RunSummary
+
+_LIST_SECONDS = 2.0
+_lock = threading.Lock()
+_listed: tuple[float, str, list[RunSummary]] | None = None
+
+
+def runs() -> list[RunSummary]:
+    """The runs of the store, the demo first; listed again after two seconds at most."""
+    from kencore.home import home
+    from kencore.store.runs import list_runs
+
+    global _listed
+    with _lock:
+        now, place = time.monotonic(), str(home())
+        if _listed is None or now - _listed[0] > _LIST_SECONDS or _listed[1] != place:
+            _listed = (now, place, list_runs())
+        return _listed[2]
+
+
+def forget_runs() -> None:
+    """List the store anew at the next call, as after a job has finished."""
+    global _listed
+    with _lock:
+        _listed = None
+
+
+def open_cached(run_id: str) -> Run:
+    """The run of that id, opened once and again when its files change.
+
+    Only ids of the store are opened: an id from an address never becomes a path.
+
+    Raises:
+        RunNotFoundError: the store has no run of that id.
+        CorruptRunError: the run's folder is broken.
+    """
+    from kencore.store.runs import find_stored_run
+
+    folder = find_stored_run(run_id)
+    return _open(run_id, folder, stamp(folder))
+
+
+def stamp(folder: Path) -> str:
+    """Identity of a run's files: another text when the folder is written anew."""
+    parts = []
+    for name in ("record.json", "masks.safetensors"):
+        try:
+            info = (folder / name).stat()
+            parts.append(f"{info.st_mtime_ns:x}-{info.st_size:x}")
+        except OSError:
+            parts.append("0")
+    return ".".join(parts)
+
+
+@lru_cache(maxsize=8)
+def _open(run_id: str, folder: Path, _stamp: str) -> Run:
+    from kencore.store.run import Run
+
+    return Run(folder, name=run_id)
+
+
+def current_run() -> Run:
+    """The run that the address names, else the one seen last, else the first of the store."""
+    run_id = links.value("run")
+    if run_id is None:
+        usable = [summary for summary in runs() if not summary.problem]
+        if not usable:
+            raise RunNotFoundError(
+                "store",
+                got="no finished run",
+                wanted="at least one",
+                remedy="Prune a model on the Prune page.",
+            )
+        run_id = usable[0].id
+    run = open_cached(run_id)
+    links.write(run=run_id)
+    return run
+
+
+def current_matrix(run: Run) -> pd.Series:
+    """The matrix that the address names, else the first pruned one, as a row of the table.
+
+    Raises:
+        MatrixNotFoundError: the run has no matrix of that name.
+    """
+    table = run.matrices
+    name = links.value("matrix")
+    if name is None:
+        pruned = table[table["status"] == "pruned"]
+        wide = pruned[pruned["rows"] > 1]
+        return (wide if len(wide) else pruned if len(pruned) else table).iloc[0]
+    return run.matrix(name)
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Show a mistake as a message on the page, and stop the page there."""
+    try:
+        yield
+    except KencoreError as error:
+        show_error(error)
+        st.stop()
+
+
+def show_error(error: KencoreError) -> None:
+    """One look for every mistake: what is wrong, what was wanted, what to do."""
+    st.error(
+        f"**{error.subject.capitalize()}**: got {error.got}; wanted {error.wanted}.\n\n"
+        f"{error.remedy}",
+        icon=":material/error:",
+    )

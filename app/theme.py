@@ -1,0 +1,98 @@
+"""The colours of every page, in a light and a dark set with one meaning.
+
+- sequential: more of something stands out more from the page (share kept, densities, counts).
+- diverging: negative is purple, positive is orange, zero recedes into the page.
+- reset: its own neutral colour, and always a mark as well (a hatch or a dot).
+- neighbours: kept neighbours 0..4, the same five colours in both themes.
+- methods: one colour per selection rule, the same in both themes.
+
+All are distinguishable with the common kinds of colour blindness; tests/app/test_theme.py
+computes contrast and distance. `.streamlit/config.toml` repeats the two maps for Streamlit's own
+charts, and the same test keeps them equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import streamlit as st
+
+Colors = tuple[str, ...]
+
+NEIGHBOURS: Final[Colors] = ("#4A3F9C", "#2B79B5", "#1FA58C", "#8CC63F", "#F6D32D")
+METHODS: Final[dict[str, str]] = {
+    "ken": "#2A7FC4",
+    "ken-density": "#1A9A7A",
+    "delta": "#D06F12",
+    "magnitude": "#A565C6",
+    "random": "#7C8794",
+}
+CATEGORICAL: Final[Colors] = (*METHODS.values(), "#B8860B", "#C2496B")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Palette:
+    """One theme's colours; maps run from low to high."""
+
+    name: str
+    background: str
+    surface: str
+    text: str
+    muted: str
+    border: str
+    primary: str
+    kept: str
+    reset: str
+    reset_mark: str
+    sequential: Colors
+    diverging: Colors
+    neighbours: Colors = NEIGHBOURS
+
+    def scale(self, colors: Colors) -> list[tuple[float, str]]:
+        """``colors`` as a Plotly colour scale (0..1)."""
+        last = len(colors) - 1
+        return [(index / last, color) for index, color in enumerate(colors)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as the viewer's script takes them."""
+        return asdict(self)
+
+
+LIGHT: Final = Palette(
+    name="light",
+    background="#FFFFFF",
+    surface="#F5F7FA",
+    text="#1B2430",
+    muted="#566275",
+    border="#DCE2EA",
+    primary="#1B63B5",
+    kept="#195892",
+    reset="#E6EAEF",
+    reset_mark="#98A4B3",
+    sequential=("#EDF3F8", "#D3E3F0", "#B4D0E7", "#8FBADC", "#68A2CF",
+                "#4589BF", "#2B70AB", "#195892", "#0D4176", "#052B57"),
+    diverging=("#452380", "#6C50A3", "#9582C0", "#BDB1DA", "#E4DFEF",
+               "#FBE6D0", "#F4BF86", "#E0913F", "#B4631A", "#783B06"),
+)  # fmt: skip
+DARK: Final = Palette(
+    name="dark",
+    background="#0F1419",
+    surface="#182029",
+    text="#E6EBF2",
+    muted="#9DAABB",
+    border="#2C3743",
+    primary="#2F72D0",
+    kept="#70B3DE",
+    reset="#232C36",
+    reset_mark="#5C6A7A",
+    sequential=("#16212B", "#1A3246", "#1D4563", "#1F587F", "#246C9C",
+                "#3082B7", "#4A9ACD", "#70B3DE", "#9CCDEC", "#CFE8F8"),
+    diverging=("#D3C4F7", "#AE9BE3", "#8671C3", "#5A4B8A", "#2C2A42",
+               "#382B1D", "#774D1F", "#B37226", "#E29E4B", "#FFCF96"),
+)  # fmt: skip
+
+
+def palette() -> Palette:
+    """The colours of the theme that the browser shows now (light where it has not said)."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
