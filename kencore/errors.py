@@ -94,6 +94,10 @@ class PairMismatchError(CheckpointError):
     """Base and tuned model are not of one architecture."""
 
 
+class AccessError(CheckpointError):
+    """The hub repository is gated, private or disabled, and this account may not read it."""
+
+
 # --- runs and jobs --------------------------------------------------------------------------
 
 

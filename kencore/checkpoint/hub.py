@@ -1,0 +1,161 @@
+"""Fetching a model from the hub: weights, config and tokenizer, never code or pickle."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+from typing import Any
+
+from kencore.checkpoint import Progress
+from kencore.checkpoint.shards import INDEX, SINGLE, no_safetensors, read_index
+from kencore.errors import (
+    AccessError,
+    KencoreError,
+    NoNetworkError,
+    SourceNotFoundError,
+    StoreNotWritableError,
+)
+
+# read first: they are small, and the index names the weight files
+SMALL_FILES = (
+    "config.json", "generation_config.json", INDEX, "adapter_config.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt", "*.model", "chat_template.jinja",
+    "preprocessor_config.json",
+)  # fmt: skip
+NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
+OUTSIDE = ["*/*"]  # folders of a repository hold other formats of the same weights
+
+
+def fetch(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
+    """Snapshot folder of a hub model in the local cache; its name is the commit.
+
+    Raises:
+        SourceNotFoundError: not a hub id, no such repository or revision.
+        AccessError: gated or private.
+        NoNetworkError: the hub cannot be reached and the files are not all in the local cache.
+        NoSafetensorsError: the repository holds no safetensors weights of a full model.
+        StoreNotWritableError: the cache cannot be written.
+    """
+    folder = _download(text, revision, list(SMALL_FILES), progress)
+    if (folder / INDEX).is_file():
+        weights = sorted(set(read_index(folder).values()))
+    else:
+        weights = [SINGLE, "model-*.safetensors"]
+    folder = _download(text, folder.name, weights, progress)
+    if not any(folder.glob("*.safetensors")):
+        names = _listing(text, folder)
+        if names is None or SINGLE in names or INDEX in names:
+            raise _unreachable(text, "its weights are not in the local cache")
+        raise no_safetensors(text, names)
+    return folder
+
+
+def _download(
+    text: str, revision: str | None, patterns: list[str], progress: Progress | None
+) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                text,
+                revision=revision,
+                allow_patterns=patterns,
+                ignore_patterns=OUTSIDE,
+                tqdm_class=_bar(progress, f"Downloading {text}"),
+            )
+        )
+    except (OSError, ValueError, HTTPError) as error:
+        raise _translated(error, text, revision) from error
+
+
+def _translated(error: Exception, text: str, revision: str | None) -> KencoreError:
+    """The hub's exceptions, told in our words. Order matters: gated is a kind of not found."""
+    from huggingface_hub import errors as hub
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    found = not isinstance(error, hub.RepositoryNotFoundError)
+    if isinstance(error, hub.HFValidationError):
+        return SourceNotFoundError(
+            text, got="neither a folder nor a hub id", wanted="a folder, or organisation/name",
+            remedy="Check the spelling.",
+        )  # fmt: skip
+    if isinstance(error, hub.GatedRepoError) or (found and status in (401, 403)):
+        return AccessError(
+            text, got="a repository that this account may not read (gated, private or disabled)",
+            wanted="one that it may read",
+            remedy="Accept its terms on its hub page, then run `hf auth login`.",
+        )  # fmt: skip
+    if not found:
+        return SourceNotFoundError(
+            text, got="neither a folder here nor a repository that this account can see on the hub",
+            wanted="a folder, or a hub id such as organisation/name",
+            remedy="Check the spelling; for a private repository run `hf auth login`.",
+        )  # fmt: skip
+    if isinstance(error, hub.RevisionNotFoundError):
+        return SourceNotFoundError(
+            text, got=f"no revision {revision!r}", wanted="a branch, tag or commit of it",
+            remedy="Leave the revision out for its main branch.",
+        )  # fmt: skip
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) in NO_ROOM:
+        return StoreNotWritableError(
+            "the hub's local cache", got=str(error), wanted="room and permission to write",
+            remedy="Free space, or set HF_HOME to another folder.",
+        )  # fmt: skip
+    return _unreachable(text, _cause(error))
+
+
+def _cause(error: BaseException) -> str:
+    """One line on what lies at the bottom of a chain of exceptions."""
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, OfflineModeIsEnabled):
+        return "offline mode is on: HF_HUB_OFFLINE is set"
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+def _unreachable(text: str, why: str) -> NoNetworkError:
+    return NoNetworkError(
+        text,
+        got=f"no such folder here, and the hub could not be read ({why})",
+        wanted="a network connection, or all of its files in the local cache",
+        remedy="Connect and try again, or pass a folder that holds the model.",
+    )
+
+
+def _listing(text: str, folder: Path) -> list[str] | None:
+    """Names of the repository's files, to say what it holds instead; ``None`` if out of reach."""
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        return huggingface_hub.HfApi().list_repo_files(text, revision=folder.name)
+    except (OSError, ValueError, HTTPError):
+        return None
+
+
+def _bar(progress: Progress | None, message: str) -> type[Any]:
+    """A silent progress bar class that passes the bytes written on to ``progress``."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    lock = threading.Lock()
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._bytes = kwargs.get("name") == "huggingface_hub.snapshot_download"
+            self._done = 0.0
+            super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> None:
+            if progress is None or not self._bytes:
+                return
+            with lock:  # files come on several threads
+                self._done += n or 0
+                progress(self._done, max(float(self.total or 0), self._done), message)
+
+    return Bar

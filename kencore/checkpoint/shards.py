@@ -1,0 +1,175 @@
+"""Which safetensors files of a folder hold its weights, and whether it is safe to open them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from kencore.errors import (
+    CorruptShardError,
+    MissingShardError,
+    NoSafetensorsError,
+    UnsafeIndexError,
+)
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_model.safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+_NUMBERED = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The weight files of a folder: ``files`` by name, ``index`` (tensor -> file) if it has one."""
+
+    files: dict[str, Path]
+    index: dict[str, str] | None
+
+
+def find_shards(folder: Path) -> Shards:
+    """``model.safetensors``, else the shards of the index, else every ``model-*.safetensors``.
+
+    The order of preference is that of transformers.
+
+    Raises:
+        NoSafetensorsError: only pickle files, only a LoRA adapter, or no weights.
+        MissingShardError: the index or the numbering names a shard that is not there.
+        UnsafeIndexError: the index points outside the folder.
+        CorruptShardError: the index is not readable.
+    """
+    single = folder / SINGLE
+    if single.is_file():
+        return Shards({SINGLE: single}, None)
+    if (folder / INDEX).is_file():
+        index = read_index(folder)
+        names = sorted(set(index.values()))
+        _check_present(folder, names, "the index names")
+        return Shards({name: _inside(folder, name) for name in names}, index)
+    files = {path.name: path for path in sorted(folder.glob("model-*.safetensors"))}
+    if not files:
+        raise no_safetensors(str(folder), (path.name for path in folder.iterdir()))
+    _check_present(folder, _announced(files), "their numbering promises")
+    return Shards(files, None)
+
+
+def read_index(folder: Path) -> dict[str, str]:
+    """Tensor name -> file name, from ``model.safetensors.index.json``.
+
+    Raises:
+        CorruptShardError: not JSON, or without a usable ``weight_map``.
+        UnsafeIndexError: a file name that is absolute or climbs out of the folder.
+    """
+    path = folder / INDEX
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        index = data["weight_map"]
+        good = isinstance(index, dict) and len(index) > 0
+        good = good and all(isinstance(name, str) and name for name in index.values())
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        good = False
+    if not good:
+        raise CorruptShardError(
+            str(path),
+            got="no usable weight_map",
+            wanted="a JSON object that gives each tensor its file",
+            remedy="Download or save the model again.",
+        )
+    for name in set(index.values()):
+        if not _plain(name):
+            raise _unsafe(path, name)
+    return dict(index)
+
+
+def no_safetensors(subject: str, names: Iterable[str]) -> NoSafetensorsError:
+    """The error for a source with these files, saying what it holds instead of weights."""
+    present = sorted(names)
+    others = [name for name in present if name.endswith(".safetensors")]
+    pickles = [name for name in present if name.endswith(PICKLES) and name != "training_args.bin"]
+    if ADAPTER in present or "adapter_config.json" in present:
+        got = f"a LoRA adapter ({ADAPTER}), which is not a full model"
+        remedy = "Merge it into its base model (peft: merge_and_unload, save_pretrained)."
+    elif others:
+        got = f"safetensors under other names ({_some(others)})"
+        remedy = f"Rename the full model's weights to {SINGLE}."
+    elif pickles:
+        got = f"only pickle weights ({_some(pickles)}), which can run code when they are opened"
+        remedy = (
+            "Convert it where you trust it: AutoModel.from_pretrained(...).save_pretrained(folder) "
+            "with the model's own Auto class writes safetensors."
+        )
+    else:
+        got = "no weights at all" + (f" (it holds {_some(present)})" if present else "")
+        remedy = "Pass the folder that save_pretrained wrote."
+    return NoSafetensorsError(
+        subject,
+        got=got,
+        wanted=f"{SINGLE}, or shards with {INDEX}",
+        remedy=remedy,
+    )
+
+
+def _announced(files: Iterable[str]) -> list[str]:
+    """Every file that ``model-00001-of-00003`` and its like promise."""
+    names = []
+    for name in files:
+        match = _NUMBERED.fullmatch(name)
+        if match:
+            digits, total = match.groups()
+            width = len(digits)
+            names += [f"model-{i:0{width}d}-of-{total}.safetensors" for i in _upto(int(total))]
+    return sorted(set(names))
+
+
+def _upto(total: int) -> range:
+    return range(1, min(total, 100_000) + 1)
+
+
+def _check_present(folder: Path, names: list[str], who: str) -> None:
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise MissingShardError(
+            str(folder),
+            got=f"{len(missing)} of {len(names)} shards missing ({_some(missing)})",
+            wanted=f"every shard that {who}",
+            remedy="Download the missing files, or save the model again.",
+        )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The file's path, once it is clear that no link in it leads out of the folder.
+
+    A snapshot of the hub's cache is a folder of links into ``blobs`` beside ``snapshots``:
+    these are the one way out that is allowed.
+    """
+    home = folder.resolve()
+    allowed = [home]
+    if home.parent.name == "snapshots":
+        allowed.append(home.parent.parent / "blobs")
+    target = (folder / name).resolve()
+    if not any(target.is_relative_to(place) for place in allowed):
+        raise _unsafe(folder / INDEX, name)
+    return folder / name
+
+
+def _plain(name: str) -> bool:
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    rooted = posix.is_absolute() or bool(windows.drive) or bool(windows.root)
+    return not rooted and ".." not in windows.parts and "\0" not in name
+
+
+def _unsafe(path: Path, name: str) -> UnsafeIndexError:
+    return UnsafeIndexError(
+        str(path),
+        got=f"a shard at {name!r}, outside the model's folder",
+        wanted="file names inside the folder",
+        remedy="Do not use this checkpoint unless you know who wrote it; correct the index.",
+    )
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,119 @@
+"""Where a model comes from: the demo, a folder, or the hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kencore.checkpoint import Progress
+from kencore.checkpoint.shards import find_shards
+from kencore.errors import ConfigError, SourceNotFoundError, SpecError
+
+Kind = Literal["demo", "folder", "hub"]
+DEMO = {"demo": "tuned", "demo-base": "base"}
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model on this machine.
+
+    Args:
+        kind: where it came from.
+        text: what the person wrote.
+        folder: the files.
+        revision: the commit of a hub model; ``None`` otherwise.
+    """
+
+    kind: Kind
+    text: str
+    folder: Path
+    revision: str | None = None
+
+
+def resolve(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Source:
+    """Find a model, fetching it from the hub if it is neither the demo nor a folder.
+
+    Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
+    a backslash or drive letter, or more than one slash. Anything else is a hub id.
+
+    Args:
+        text: ``"demo"``, ``"demo-base"``, a folder, or a hub id such as ``"org/name"``.
+        revision: branch, tag or commit of a hub id.
+        progress: called as (bytes done, bytes known of, message) during a download; what it
+            raises ends the download.
+
+    Raises:
+        SourceNotFoundError: no such folder, repository or revision.
+        AccessError: the hub repository is gated or private.
+        NoNetworkError: the hub cannot be reached and its files are not in the local cache.
+        NoSafetensorsError: it holds no safetensors weights of a full model.
+        MissingShardError, UnsafeIndexError, CorruptShardError: see `find_shards`.
+        ConfigError: no ``config.json``.
+        SpecError: a revision of something that has none.
+    """
+    text = text.strip()
+    if text in DEMO:
+        source = Source("demo", text, assets_folder() / "demo" / "encoder" / DEMO[text])
+    elif _is_folder(text):
+        source = Source("folder", text, Path(text).expanduser().absolute())
+    else:
+        from kencore.checkpoint.hub import fetch
+
+        folder = fetch(text, revision=revision, progress=progress)
+        source = Source("hub", text, folder, folder.name)
+    if revision is not None and source.kind != "hub":
+        raise SpecError(
+            f"revision of {text}",
+            got=repr(revision),
+            wanted="none: only hub models have revisions",
+            remedy="Leave the revision out.",
+        )
+    _check(source)
+    return source
+
+
+def assets_folder() -> Path:
+    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else beside this package."""
+    chosen = os.environ.get("KENVIZ_ASSETS")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
+
+
+def _is_folder(text: str) -> bool:
+    looks_like_path = (
+        text.startswith((".", "/", "~"))
+        or "\\" in text
+        or _DRIVE.match(text) is not None
+        or text.count("/") > 1
+        or text.endswith("/")
+    )
+    return looks_like_path or (text != "" and Path(text).exists())
+
+
+def _check(source: Source) -> None:
+    folder = source.folder
+    if not folder.is_dir():
+        file = folder.exists()
+        raise SourceNotFoundError(
+            source.text,
+            got="a file" if file else "no such folder",
+            wanted="the folder that holds config.json and the safetensors weights",
+            remedy=f"Pass {folder.parent}." if file else _remedy(source),
+        )
+    find_shards(folder)
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            source.text,
+            got="no config.json",
+            wanted="the configuration beside the weights: it says what the architecture is",
+            remedy="Pass the folder that save_pretrained wrote.",
+        )
+
+
+def _remedy(source: Source) -> str:
+    if source.kind == "demo":
+        return "Reinstall the project, or set KENVIZ_ASSETS to its assets folder."
+    return "Check the path; a hub id has the form organisation/name."

@@ -1,0 +1,253 @@
+"""Tensors of a checkpoint, by slice and without torch: opening costs the headers only."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import mmap
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.checkpoint.header import TensorInfo, read_header
+from kencore.checkpoint.shards import Shards, find_shards
+from kencore.errors import CheckpointError, CorruptShardError, ShapeError
+
+# how the bytes of a dtype lie in numpy; BF16 and the 8-bit floats have no numpy type: their bits
+STORAGE: dict[str, np.dtype[np.generic]] = {
+    name: np.dtype(code)
+    for name, code in {
+        "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+        "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+        "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "u1", "C64": "<c8",
+        "F8_E5M2": "u1", "F8_E4M3": "u1", "F8_E8M0": "u1", "F8_E4M3FNUZ": "u1", "F8_E5M2FNUZ": "u1",
+    }.items()
+}  # fmt: skip
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+
+
+class Tensors:
+    """The tensors of one folder. Safe to use from several threads.
+
+    ``names`` are sorted. Arrays from `raw` are read-only views of the file; those from `floats`
+    and `matrix` are the caller's own.
+    """
+
+    def __init__(self, folder: Path, shards: Shards, infos: dict[str, TensorInfo]) -> None:
+        self.folder = folder
+        self._paths = shards.files
+        self._infos = infos
+        self._maps: dict[str, mmap.mmap] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self.names: tuple[str, ...] = tuple(sorted(infos))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._infos
+
+    def __len__(self) -> int:
+        return len(self._infos)
+
+    def __enter__(self) -> Tensors:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors on disk, headers not counted."""
+        return sum(info.nbytes for info in self._infos.values())
+
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """Names of the files that hold the tensors."""
+        return tuple(self._paths)
+
+    def info(self, name: str) -> TensorInfo:
+        """Dtype, shape and place of one tensor.
+
+        Raises:
+            CheckpointError: no tensor of that name.
+        """
+        try:
+            return self._infos[name]
+        except KeyError:
+            close = difflib.get_close_matches(name, self.names, 3)
+            raise CheckpointError(
+                str(self.folder),
+                got=f"no tensor {name!r}",
+                wanted=f"one of its {len(self.names)} tensors",
+                remedy=f"Did you mean {', '.join(close)}?" if close else "Check the name.",
+            ) from None
+
+    def raw(self, name: str, rows: slice | None = None) -> NDArray[np.generic]:
+        """Storage bits of a tensor, shape as stored, memory-mapped and read-only.
+
+        BF16 and 8-bit floats come as unsigned integers; dtypes narrower than a byte as flat bytes.
+
+        Args:
+            rows: a slice of the first dimension.
+
+        Raises:
+            CheckpointError: no tensor of that name.
+            CorruptShardError: the file shrank after it was opened.
+        """
+        info = self.info(name)
+        buffer = self._mapped(info)
+        whole = info.dtype in STORAGE
+        dtype = STORAGE[info.dtype] if whole else np.dtype(np.uint8)
+        shape = info.shape if whole else (info.nbytes,)
+        if info.nbytes == 0:
+            return np.zeros(shape, dtype)
+        array: NDArray[np.generic] = np.ndarray(shape, dtype, buffer=buffer, offset=info.start)
+        return array if rows is None else array[rows]
+
+    def floats(
+        self, name: str, rows: slice | None = None, cols: slice | None = None
+    ) -> NDArray[np.float32]:
+        """Values as float32 in the stored orientation, a fresh C-contiguous array.
+
+        Args:
+            rows, cols: slices of the first and second dimension.
+
+        Raises:
+            ShapeError: the tensor holds no floats (F64, F32, F16, BF16), or ``cols`` of a vector.
+        """
+        info = self.info(name)
+        if info.dtype not in FLOATS:
+            raise ShapeError(
+                name, got=f"dtype {info.dtype}", wanted=f"one of {', '.join(sorted(FLOATS))}",
+                remedy="Only these can be read as weights.",
+            )  # fmt: skip
+        bits = self.raw(name, rows)
+        if cols is not None:
+            if bits.ndim < 2:
+                raise ShapeError(
+                    name, got=f"columns of a tensor of shape {info.shape}", wanted="2 dimensions",
+                    remedy="Leave cols out.",
+                )  # fmt: skip
+            bits = bits[:, cols]
+        return to_float32(bits, info.dtype)
+
+    def matrix(
+        self,
+        name: str,
+        *,
+        transposed: bool = False,
+        rows: slice | None = None,
+        cols: slice | None = None,
+    ) -> NDArray[np.float32]:
+        """A parameter as R rows (outputs) x C columns (inputs), float32; a vector is one row.
+
+        Args:
+            transposed: the tensor is stored as inputs x outputs (GPT-2's Conv1D).
+            rows, cols: slices of the matrix, after turning.
+
+        Raises:
+            ShapeError: neither 1-D nor 2-D, or no floats.
+        """
+        info = self.info(name)
+        if len(info.shape) == 1:
+            vector = self.floats(name, cols)[None, :]  # (1, C)
+            return vector if rows is None else vector[rows]
+        if len(info.shape) != 2:
+            raise ShapeError(
+                name, got=f"shape {info.shape}", wanted="a vector or a matrix",
+                remedy="Tensors of other dimensions are not pruned.",
+            )  # fmt: skip
+        if transposed:
+            return np.ascontiguousarray(self.floats(name, cols, rows).T)  # (C, R) -> (R, C)
+        return self.floats(name, rows, cols)
+
+    def sha256(self, name: str) -> str:
+        """Hex digest of the tensor's bytes as stored."""
+        info = self.info(name)
+        view = memoryview(self._mapped(info)) if info.nbytes else memoryview(b"")
+        with view, view[info.start : info.start + info.nbytes] as part:
+            return hashlib.sha256(part).hexdigest()
+
+    def close(self) -> None:
+        """Let go of the files. Arrays that `raw` gave out stay valid until they are dropped."""
+        with self._lock:
+            self._maps.clear()  # a map is unmapped when the last array on it is gone
+            self._closed = True
+
+    def _mapped(self, info: TensorInfo) -> mmap.mmap:
+        with self._lock:
+            if self._closed:
+                raise ValueError("these tensors are closed")
+            if info.shard not in self._maps:
+                self._maps[info.shard] = _map(self._paths[info.shard])
+            buffer = self._maps[info.shard]
+            size = buffer.size()  # of the file as it is now; len() is what it was
+        if size < info.start + info.nbytes:
+            # reading past the end of a mapped file kills the process: look before every read
+            raise _changed(self._paths[info.shard], size, len(buffer))
+        return buffer
+
+
+def open_tensors(folder: Path) -> Tensors:
+    """Open a folder's safetensors: one file, or shards with or without an index.
+
+    Reads headers only, whatever the size of the weights.
+
+    Raises:
+        NoSafetensorsError, MissingShardError, UnsafeIndexError: see `find_shards`.
+        CorruptShardError: a damaged file, or index and files contradict each other.
+    """
+    folder = Path(folder)
+    shards = find_shards(folder)
+    infos: dict[str, TensorInfo] = {}
+    for shard, path in shards.files.items():
+        for info in read_header(path):
+            if info.name in infos:
+                both = f"{infos[info.name].shard} and {shard}"
+                raise _contradiction(
+                    folder, f"tensor {info.name!r} in both {both}", "each tensor in one shard"
+                )
+            infos[info.name] = TensorInfo(
+                info.name, info.dtype, info.shape, shard, info.nbytes, info.start
+            )
+    for name, shard in (shards.index or {}).items():
+        if name not in infos or infos[name].shard != shard:
+            raise _contradiction(
+                folder, f"tensor {name!r} missing from {shard}", "it there, as the index says"
+            )
+    return Tensors(folder, shards, infos)
+
+
+def to_float32(bits: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
+    """Stored values as a fresh contiguous float32 array; BF16 is the upper half of a float32."""
+    if dtype == "BF16":
+        wide = bits.astype(np.uint32, order="C")
+        np.left_shift(wide, 16, out=wide)
+        return wide.view(np.float32)
+    with np.errstate(over="ignore"):  # an F64 beyond float32 becomes infinite, and is found later
+        return bits.astype(np.float32, order="C")
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _changed(path: Path, size: int, was: int) -> CorruptShardError:
+    return CorruptShardError(
+        str(path), got=f"{size:,} bytes", wanted=f"{was:,}, as when it was opened",
+        remedy="Something overwrote the file in use: restore it and open it again.",
+    )  # fmt: skip
+
+
+def _contradiction(folder: Path, got: str, wanted: str) -> CorruptShardError:
+    return CorruptShardError(
+        str(folder), got=got, wanted=wanted, remedy="Download or save the model again."
+    )
