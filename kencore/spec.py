@@ -74,7 +74,7 @@ class PruneSpec:
                 "base",
                 got="no base model",
                 wanted="the pretrained model that the tuned one started from",
-                remedy="Pass base= (a folder or a hub id): entries that are not kept go back to it.",
+                remedy="Pass base= (a folder or a hub id): what is not kept goes back to it.",
             )
         if self.method not in METHODS:
             raise SpecError(

@@ -1,0 +1,125 @@
+"""Quality of a run: dense, base and pruned model on the same data in the same pass.
+
+The base is measured with the tuned model's own head and whatever else it lacks: it is the point
+where everything that could be reset is reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kencore.store.export import base_bits, pruned_chunks, to_torch
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.evaluate.accuracy import Classifier, Examples
+    from kencore.store.run import Run
+
+Report = Callable[[float, str], None]
+BASELINES = ("random", "magnitude", "delta")
+
+
+def measure(
+    run: Run, examples: Examples, *, device: str, threads: int | None, progress: Report
+) -> dict[str, Any]:
+    """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
+
+    With ``spec.baselines`` also that of every baseline rule at the run's own budget and scope.
+
+    Args:
+        progress: called with the share done (0 to 1) and what is being done.
+    """
+    from kencore.evaluate.accuracy import Classifier
+
+    if run.spec.model == "demo":
+        from kencore.checkpoint.source import resolve
+
+        folder = resolve("demo").folder
+    else:
+        folder = run.tuned_tensors.folder
+    classifier = Classifier.load(folder, device=device, threads=threads)
+    rules = [rule for rule in BASELINES if rule != run.spec.method] if run.spec.baselines else []
+    steps = ["dense", "base", "pruned", *rules]
+    states: dict[str, Callable[[], Iterator[tuple[str, torch.Tensor]]]] = {
+        "base": lambda: base_state(run),
+        "pruned": lambda: pruned_state(run),
+    } | {rule: _baseline(run, rule, threads) for rule in rules}
+    found = {}
+    for i, step in enumerate(steps):
+        progress(i / len(steps), f"Measuring {step}")
+        if step in states:
+            for name, tensor in states[step]():
+                classifier.replace({name: tensor})
+        found[step] = _quality(classifier, examples, i, len(steps), progress, step)
+    return {
+        "data": examples.source,
+        "data_sha256": examples.sha256,
+        "examples": len(examples.labels),
+        "device": device,
+        "dense": found["dense"],
+        "base": found["base"],
+        "pruned": found["pruned"],
+        "baselines": {rule: found[rule] for rule in rules},
+    }
+
+
+def _quality(
+    classifier: Classifier, examples: Examples, i: int, steps: int, progress: Report, step: str
+) -> dict[str, Any]:
+    def report(done: float, total: float, message: str) -> None:
+        progress((i + done / max(total, 1)) / steps, f"Measuring {step}: {message}")
+
+    return classifier.quality(examples, progress=report)
+
+
+def pruned_state(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
+    """The pruned parameters of a run, one at a time."""
+    for name in run.pruned:
+        whole = np.concatenate(list(pruned_chunks(run, name)))
+        yield name, to_torch(whole, run.tuned_tensors.info(name))
+
+
+def base_state(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
+    """The parameters that the run pruned, all reset."""
+    for name in run.pruned:
+        base_name = str(run.matrix(name)["base_name"])
+        info = run.tuned_tensors.info(name)
+        raw = run.base_tensors.raw(base_name)
+        yield (
+            name,
+            to_torch(base_bits(run.base_tensors.info(base_name).dtype, info.dtype, raw), info),
+        )
+
+
+def _baseline(
+    run: Run, rule: str, threads: int | None
+) -> Callable[[], Iterator[tuple[str, torch.Tensor]]]:
+    return lambda: baseline_state(run, rule, threads)
+
+
+def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[str, torch.Tensor]]:
+    """The run's parameters pruned by another rule with the same k per row, one at a time."""
+    import os
+
+    from kencore.prune import row_generator
+    from kencore.select import select_rows
+
+    for name in run.pruned:
+        line, info = run.matrix(name), run.tuned_tensors.info(name)
+        tuned, base = run.values(name, "tuned"), run.values(name, "base")
+        keep = select_rows(
+            np.ascontiguousarray(tuned), np.ascontiguousarray(base), int(line["k"]), rule,
+            rng=row_generator(run.spec.seed, name), threads=threads or os.cpu_count() or 1,
+            name=name,
+        )  # fmt: skip
+        mask = keep.T if line["transposed"] else keep
+        raw = run.tuned_tensors.raw(name)
+        base_name = str(line["base_name"])
+        old = base_bits(
+            run.base_tensors.info(base_name).dtype, info.dtype, run.base_tensors.raw(base_name)
+        )
+        yield name, to_torch(np.where(mask.reshape(info.shape), raw, old), info)

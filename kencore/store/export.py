@@ -1,0 +1,159 @@
+"""From a run back to weights: the pruned state dict and a Hugging Face folder, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.store.stream import SafetensorsWriter
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.checkpoint.tensors import TensorInfo
+    from kencore.store.run import Run
+
+COPIED = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
+    "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "preprocessor_config.json",
+    "chat_template.jinja",
+)  # fmt: skip
+ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
+
+
+def apply(run: Run) -> dict[str, torch.Tensor]:
+    """The pruned state dict of a run, under the tuned checkpoint's own names and dtypes."""
+    state = {}
+    for name in run.tuned_tensors.names:
+        info = run.tuned_tensors.info(name)
+        chunks = list(pruned_chunks(run, name))
+        whole = np.concatenate(chunks) if info.shape else chunks[0]
+        state[name] = to_torch(whole, info)
+    return state
+
+
+def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
+    """Storage bits as a tensor of the stored dtype and shape; the bits are copied."""
+    import torch
+
+    flat = torch.from_numpy(np.array(bits).reshape(-1).view(np.uint8))
+    return flat.view(torch_dtypes()[info.dtype]).reshape(tuple(info.shape))
+
+
+def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
+    """Storage bits of one pruned tensor as stored, some rows at a time."""
+    shape = run.tuned_tensors.info(name).shape
+    owner = run.owner(name)
+    if owner is None:
+        yield run.tuned_tensors.raw(name)
+        return
+    step = max(1, ROWS_AT_ONCE // max(1, int(np.prod(shape[1:]))))
+    for first in range(0, shape[0], step):
+        yield restored(run, owner, name, slice(first, min(first + step, shape[0])))
+
+
+def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic]:
+    """Stored rows ``part`` of a pruned tensor: kept entries tuned, the others base."""
+    line = run.matrix(owner)
+    tuned = run.tuned_tensors.raw(name, part)
+    base_name = str(line["base_name"])
+    base = base_bits(run.base_tensors.info(base_name).dtype, str(line["dtype"]),
+                     run.base_tensors.raw(base_name, part))  # fmt: skip
+    if tuned.ndim == 1:
+        keep = run.keep(owner, slice(0, 1), part)[0]
+    elif line["transposed"]:  # stored inputs x outputs, the mask is outputs x inputs
+        keep = run.keep(owner, slice(None), part).T
+    else:
+        keep = run.keep(owner, part)
+    return np.where(keep, tuned, base)
+
+
+def base_bits(dtype: str, wanted: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Storage bits of base values in the tuned model's dtype, rounded to nearest even."""
+    if dtype == wanted:
+        return values
+    import torch
+
+    dtypes = torch_dtypes()
+    raw = torch.from_numpy(
+        np.array(values).reshape(-1).view(np.uint8)
+    )  # a copy: maps are read-only
+    cast = raw.view(dtypes[dtype]).to(dtypes[wanted])
+    like = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64}[cast.element_size()]
+    if wanted == "F16":
+        like = np.float16
+    return cast.view(torch.uint8).numpy().view(like).reshape(values.shape)
+
+
+def save_pretrained(run: Run, folder: Path) -> Path:
+    """Write config, tokenizer and pruned weights, shard by shard as the tuned model has them.
+
+    Raises:
+        RunExistsError: the folder is there and not empty.
+        StoreNotWritableError: it cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunExistsError(
+            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
+            remedy="Choose another folder: nothing is overwritten.",
+        )  # fmt: skip
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write_folder(run, temporary)
+            temporary.chmod(0o755)
+            temporary.replace(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StoreNotWritableError(
+            str(folder), got=str(error), wanted="a folder that can be written, with room for it",
+            remedy="Free some space or choose another folder.",
+        ) from error  # fmt: skip
+    return folder
+
+
+def _write_folder(run: Run, folder: Path) -> None:
+    tensors = run.tuned_tensors
+    shards: dict[str, list[str]] = {}
+    for name in tensors.names:
+        shards.setdefault(Path(tensors.info(name).shard).name, []).append(name)
+    for shard, names in shards.items():
+        infos = {name: tensors.info(name) for name in names}
+        entries = {name: (info.dtype, tuple(info.shape)) for name, info in infos.items()}
+        with SafetensorsWriter(folder / shard, entries, {"format": "pt"}) as writer:
+            for name in names:
+                for values in pruned_chunks(run, name):
+                    writer.write(name, values)
+    if len(shards) > 1 or "model.safetensors" not in shards:
+        total = sum(tensors.info(name).nbytes for name in tensors.names)
+        where = {name: shard for shard, names in shards.items() for name in names}
+        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
+        text = json.dumps(index, indent=2, sort_keys=True)
+        (folder / "model.safetensors.index.json").write_text(text, "utf-8")
+    source = Path(tensors.folder)
+    for file in COPIED:
+        if (source / file).is_file():
+            shutil.copyfile(source / file, folder / file)
+
+
+def torch_dtypes() -> dict[str, torch.dtype]:
+    """safetensors dtype names as torch dtypes."""
+    import torch
+
+    return {
+        "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
+        "U16": torch.uint16, "I32": torch.int32, "U32": torch.uint32, "I64": torch.int64,
+        "U64": torch.uint64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32,
+        "F64": torch.float64, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+    }  # fmt: skip

@@ -1,0 +1,69 @@
+"""What the tables of a run say about rows and matrices: pure functions of weights and masks.
+
+Shapes: R rows (outputs), C columns (inputs). Sums are taken in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Columns = dict[str, NDArray[np.generic]]
+
+
+def row_measures(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> Columns:
+    """One value per row (R,): kept, bandwidth, value range, and the difference tuned - base.
+
+    ``bandwidth`` is the rule of thumb that KEN uses (2402.03142, published code):
+    1.06 * population standard deviation * C^(-1/5). ``diff_share_kept`` is the kept share of the
+    squared difference, NaN where tuned and base are equal.
+    """
+    squared = np.square(tuned - base)  # R, C
+    total = squared.sum(axis=1, dtype=np.float64)
+    kept = np.where(keep, squared, 0).sum(axis=1, dtype=np.float64)
+    columns = tuned.shape[1]
+    with np.errstate(invalid="ignore"):
+        share = kept / total
+    return {
+        "kept": keep.sum(axis=1, dtype=np.int32),
+        "bandwidth": (1.06 * tuned.std(axis=1) * columns**-0.2).astype(np.float32),
+        "value_min": tuned.min(axis=1),
+        "value_max": tuned.max(axis=1),
+        "diff_rms": np.sqrt(total / columns).astype(np.float32),
+        "diff_share_kept": share.astype(np.float32),
+    }
+
+
+class MatrixMeasures:
+    """Sums over a matrix that is seen some rows at a time."""
+
+    def __init__(self) -> None:
+        self.count = self.kept = 0
+        self.sum = self.square = self.diff = self.diff_kept = 0.0
+        self.low, self.high = np.inf, -np.inf
+
+    def add(self, tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> None:
+        """Take in some rows (r, C) of tuned and base values and of the keep mask."""
+        squared = np.square(tuned - base)
+        self.count += tuned.size
+        self.kept += int(keep.sum())
+        self.sum += float(tuned.sum(dtype=np.float64))
+        self.square += float(np.square(tuned).sum(dtype=np.float64))
+        self.diff += float(squared.sum(dtype=np.float64))
+        self.diff_kept += float(np.where(keep, squared, 0).sum(dtype=np.float64))
+        self.low = min(self.low, float(tuned.min()))
+        self.high = max(self.high, float(tuned.max()))
+
+    def columns(self) -> dict[str, float | int]:
+        """The line of this matrix in ``matrices.parquet``."""
+        mean = self.sum / self.count
+        return {
+            "kept": self.kept,
+            "tuned_mean": mean,
+            "tuned_std": float(np.sqrt(max(0.0, self.square / self.count - mean * mean))),
+            "tuned_min": self.low,
+            "tuned_max": self.high,
+            "diff_rms": float(np.sqrt(self.diff / self.count)),
+            "diff_share_kept": self.diff_kept / self.diff if self.diff else float("nan"),
+        }

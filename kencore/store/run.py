@@ -1,0 +1,295 @@
+"""A finished run: a folder that is complete or absent, read by memory map and by slice.
+
+Nothing here imports torch at module level: the web process reads runs with this file.
+
+    spec.json             what was asked, with versions and hashes
+    record.json           when and where it ran, and how long each matrix took
+    matrices.parquet      one line per parameter of the model
+    rows.parquet          one line per row of every pruned matrix, one row group per matrix
+    masks.safetensors     keep masks packed to bits (see `kencore.store.bits`)
+    overview.safetensors  share kept per cell, at most 512 x 512 cells per matrix
+    metrics.json          quality before and after, where it was measured
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kencore.errors import CorruptRunError, KencoreError, MatrixNotFoundError
+from kencore.spec import PruneSpec
+from kencore.store import bits
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.checkpoint.tensors import Tensors
+
+FILES = (
+    "spec.json",
+    "record.json",
+    "metrics.json",
+    "matrices.parquet",
+    "rows.parquet",
+    "masks.safetensors",
+    "overview.safetensors",
+)
+Which = Literal["tuned", "base", "difference"]
+
+
+class Run:
+    """One run folder. Opening reads two small JSON files and the table of matrices.
+
+    Raises:
+        CorruptRunError: a file is missing or unreadable, or two of them contradict each other.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.id = name or path.name
+        missing = [name for name in FILES if not (path / name).is_file()]
+        if missing:
+            raise corrupt(path, f"no {', '.join(missing)}")
+        asked = self._json("spec.json")
+        self.record: dict[str, Any] = self._json("record.json")
+        self.metrics: dict[str, Any] = self._json("metrics.json")
+        try:
+            self.spec = PruneSpec.from_dict(asked["spec"])
+            self.versions: dict[str, str] = dict(asked["versions"])
+            self.matrices: pd.DataFrame = pq.read_table(path / "matrices.parquet").to_pandas()
+            self._position = {name: i for i, name in enumerate(self.matrices["name"])}
+            self._owner = _owners(self.matrices)
+            self.pruned: tuple[str, ...] = tuple(
+                self.matrices.loc[self.matrices["status"] == "pruned", "name"]
+            )
+        except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+            raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
+        self._check_masks()
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            data = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise corrupt(self.path, f"{name} cannot be read ({error})") from error
+        if not isinstance(data, dict):
+            raise corrupt(self.path, f"{name} holds no object")
+        return data
+
+    def _check_masks(self) -> None:
+        held = set(self._masks.keys())
+        if held != set(self.pruned) or set(self._overviews.keys()) != held:
+            raise corrupt(self.path, "masks or overviews and the table of matrices disagree")
+        for name in self.pruned:
+            line = self.matrix(name)
+            wanted = [int(line["rows"]), -(-int(line["cols"]) // 8)]
+            if list(self._masks.get_slice(name).get_shape()) != wanted:
+                raise corrupt(
+                    self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes"
+                )
+
+    @cached_property
+    def _masks(self) -> Any:
+        return _open_safetensors(self.path / "masks.safetensors")
+
+    @cached_property
+    def _overviews(self) -> Any:
+        return _open_safetensors(self.path / "overview.safetensors")
+
+    @cached_property
+    def _row_groups(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.path / "rows.parquet", memory_map=True)
+
+    @cached_property
+    def tuned_tensors(self) -> Tensors:
+        """The tuned checkpoint, opened lazily (headers only)."""
+        return self._tensors("tuned")
+
+    @cached_property
+    def base_tensors(self) -> Tensors:
+        """The base checkpoint, opened lazily (headers only)."""
+        return self._tensors("base")
+
+    def _tensors(self, which: str) -> Tensors:
+        from kencore.checkpoint.source import resolve
+        from kencore.checkpoint.tensors import open_tensors
+
+        return open_tensors(resolve(**self.record["sources"][which]).folder)
+
+    def matrix(self, name: str) -> pd.Series[Any]:
+        """The line of one parameter in `matrices`.
+
+        Raises:
+            MatrixNotFoundError: the model has no parameter of that name.
+        """
+        if name not in self._position:
+            raise MatrixNotFoundError(
+                f"run {self.id}",
+                got=f"no matrix {name!r}",
+                wanted=f"one of {len(self._position)}, such as {next(iter(self.pruned), 'none')}",
+                remedy="Choose a matrix from the list.",
+            )
+        return self.matrices.iloc[self._position[name]]
+
+    def _pruned_matrix(self, name: str) -> pd.Series[Any]:
+        line = self.matrix(name)
+        if line["status"] != "pruned":
+            raise MatrixNotFoundError(
+                f"run {self.id}",
+                got=f"{name} was not pruned ({line['reason']})",
+                wanted="a pruned matrix",
+                remedy="Choose a matrix that the run pruned.",
+            )
+        return line
+
+    def owner(self, name: str) -> str | None:
+        """The pruned parameter that a stored tensor belongs to (itself, or what it is tied to)."""
+        return self._owner.get(name)
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """(R, C) of one parameter, rows being outputs; a 1-D parameter is one row."""
+        line = self.matrix(name)
+        return int(line["rows"]), int(line["cols"])
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """One line per row of a pruned matrix: kept, bandwidth, value range, difference."""
+        self._pruned_matrix(name)
+        group = self.pruned.index(name)
+        return self._row_groups.read_row_group(group).drop(["matrix"]).to_pandas()
+
+    def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
+        """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8."""
+        self._pruned_matrix(name)
+        return self._masks.get_slice(name)[rows]  # type: ignore[no-any-return]
+
+    def keep(
+        self, name: str, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> NDArray[np.bool_]:
+        """The keep mask, or a window of it: True = kept, False = back to the base value."""
+        first, last, _ = columns.indices(self.shape(name)[1])
+        return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
+
+    def overview(self, name: str) -> NDArray[np.float16]:
+        """Share kept per cell of the whole matrix, at most 512 x 512 cells."""
+        self._pruned_matrix(name)
+        return self._overviews.get_tensor(name)  # type: ignore[no-any-return]
+
+    def values(
+        self,
+        name: str,
+        which: Which = "tuned",
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float32]:
+        """A window of float32 weights, read from the checkpoint by slice; rows are outputs.
+
+        ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored.
+        """
+        line = self.matrix(name)
+        if which == "difference":
+            tuned, base = (self.values(name, side, rows, columns) for side in ("tuned", "base"))
+            return tuned - base
+        tensors = self.tuned_tensors if which == "tuned" else self.base_tensors
+        stored = name if which == "tuned" else line["base_name"]
+        if stored is None or pd.isna(stored):
+            raise MatrixNotFoundError(
+                f"run {self.id}", got=f"{name} is only in the tuned model",
+                wanted="a matrix that both models have", remedy="Look at its tuned values.",
+            )  # fmt: skip
+        window = read_window(tensors, stored, bool(line["transposed"]), rows, columns)
+        if which == "base":
+            window = round_to(window, str(line["dtype"]))
+        return window
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Counts over the model: params, pruned (in pruned matrices), kept, reset, and bytes."""
+        table = self.matrices
+        pruned = table["status"] == "pruned"
+        params, inside = int(table["params"].sum()), int(table.loc[pruned, "params"].sum())
+        kept = int(table.loc[pruned, "kept"].sum())
+        return {
+            "params": params,
+            "pruned": inside,
+            "kept": kept,
+            "reset": inside - kept,
+            "bytes_dense": int(table["bytes_dense"].sum()),
+            "bytes_stored": int(table["bytes_stored"].sum()),
+        }
+
+    def apply(self) -> dict[str, torch.Tensor]:
+        """The pruned state dict: kept entries equal to tuned, all others to base, bit for bit."""
+        from kencore.store.export import apply
+
+        return apply(self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write a Hugging Face folder with the pruned weights, config and tokenizer."""
+        from kencore.store.export import save_pretrained
+
+        return save_pretrained(self, Path(folder))
+
+
+def open_run(run: str | Path) -> Run:
+    """Open a run by its folder, or by its id in the store (the shipped demo run is ``demo``).
+
+    Raises:
+        RunNotFoundError: no such folder, and no such run in the store.
+        CorruptRunError: the folder is there but is not a whole run.
+    """
+    from kencore.store.runs import DEMO, find_run
+
+    return Run(find_run(str(run)), name=DEMO if run == DEMO else None)
+
+
+def _owners(matrices: pd.DataFrame) -> dict[str, str]:
+    """Stored tensor -> pruned parameter, tied names included."""
+    pruned = matrices[matrices["status"] == "pruned"]
+    names = zip(pruned["name"], pruned["tied"], strict=True)
+    return {stored: name for name, tied in names for stored in (name, *tied)}
+
+
+def corrupt(path: Path, got: str) -> CorruptRunError:
+    """The error for a run folder that cannot be used."""
+    return CorruptRunError(
+        f"run {path.name}", got=got, wanted="a whole run folder",
+        remedy="Delete it and prune again; other runs are not touched.",
+    )  # fmt: skip
+
+
+def read_window(
+    tensors: Tensors, name: str, transposed: bool, rows: slice, columns: slice
+) -> NDArray[np.float32]:
+    """Rows x columns of one stored tensor as float32, rows being outputs."""
+    if len(tensors.info(name).shape) == 1:
+        return tensors.floats(name, columns)[None, :][rows]  # 1, C
+    if transposed:  # Conv1D stores inputs x outputs
+        return tensors.floats(name, columns, rows).T
+    return tensors.floats(name, rows, columns)
+
+
+def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
+    """float32 values rounded to what a tensor of ``dtype`` can hold (nearest, ties to even)."""
+    if dtype == "F16":
+        return values.astype(np.float16).astype(np.float32)
+    if dtype == "BF16":
+        word = np.ascontiguousarray(values).view(np.uint32)
+        even = ((word >> 16) & 1) + np.uint32(0x7FFF)
+        return ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
+    return values
+
+
+def _open_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise corrupt(path.parent, f"{path.name} cannot be read ({error})") from error

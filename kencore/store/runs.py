@@ -1,0 +1,130 @@
+"""The store of runs: list them, find one, delete one. A broken folder never hides the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from kencore.errors import RunNotFoundError, StoreNotWritableError
+from kencore.home import runs_folder
+from kencore.store.run import FILES
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs; ``problem`` says why a folder cannot be opened."""
+
+    id: str
+    path: Path
+    label: str
+    created: str
+    problem: str | None = None
+
+
+def demo_run_folder() -> Path:
+    """Where the shipped run of the demo pair is."""
+    from kencore.checkpoint.source import assets_folder
+
+    return assets_folder() / "demo" / "run"
+
+
+def find_run(run: str) -> Path:
+    """The folder of a run, by id or by path.
+
+    Raises:
+        RunNotFoundError: neither a run of the store nor a run folder.
+    """
+    if run == DEMO:
+        return demo_run_folder()
+    in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
+    for folder in ((runs_folder() / run,) if in_store else ()) + (Path(run),):
+        if folder.is_dir():
+            return folder
+    raise RunNotFoundError(
+        repr(run), got="no such run in the store", wanted="the id of a finished run or its folder",
+        remedy="List the runs with `python -m kencore runs`.",
+    )  # fmt: skip
+
+
+def find_stored_run(run: str) -> Path:
+    """The folder of a run of the store or the demo, by id only: for ids that come from a link."""
+    if run != DEMO and (Path(run).name != run or run.startswith(".") or not run):
+        raise RunNotFoundError(
+            repr(run), got="not the id of a run", wanted="an id from the list of runs",
+            remedy="Choose a run from the list.",
+        )  # fmt: skip
+    folder = demo_run_folder() if run == DEMO else runs_folder() / run
+    if not folder.is_dir():
+        raise RunNotFoundError(
+            f"run {run}", got="no such run in the store", wanted="an id from the list of runs",
+            remedy="It may have been deleted. Choose another run from the list.",
+        )  # fmt: skip
+    return folder
+
+
+def list_runs() -> list[RunSummary]:
+    """All runs, the demo first, then newest first; broken folders are listed with their problem."""
+    found = [path for path in _folders(runs_folder()) if not path.name.startswith(".")]
+    summaries = sorted((summarise(path) for path in found), key=lambda run: run.created)
+    demo = demo_run_folder()
+    return ([summarise(demo, DEMO)] if demo.is_dir() else []) + summaries[::-1]
+
+
+def summarise(folder: Path, name: str | None = None) -> RunSummary:
+    """Read two small files of a run: quick enough for a list."""
+    name = name or folder.name
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    problem = f"no {', '.join(missing)}" if missing else None
+    label, created = name, ""
+    try:
+        spec = json.loads((folder / "spec.json").read_text("utf-8"))["spec"]
+        created = json.loads((folder / "record.json").read_text("utf-8"))["created"]
+        label = describe(spec)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = problem or f"spec.json or record.json cannot be read ({error})"
+    return RunSummary(id=name, path=folder, label=label, created=created, problem=problem)
+
+
+def describe(spec: dict[str, object]) -> str:
+    """One line for a person: model, method and budget."""
+    model = str(spec["model"])
+    short = "demo encoder" if model == "demo" else Path(model).name
+    keep = spec.get("keep")
+    budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)):.4g} of each row"
+    scope = spec.get("scope") or ["all"]
+    where = "" if list(scope) == ["all"] else f", {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
+    return f"{short}: {spec['method']}, {budget}{where}"
+
+
+def delete_run(run: str) -> None:
+    """Delete a run of the store; the demo cannot be deleted.
+
+    Raises:
+        RunNotFoundError: no such run, or the demo.
+        StoreNotWritableError: the folder cannot be removed.
+    """
+    if run == DEMO:
+        raise RunNotFoundError(
+            "the demo run", got="it ships with the project", wanted="a run of your own",
+            remedy="Choose another run.",
+        )  # fmt: skip
+    folder = find_stored_run(run)
+    gone = folder.with_name(f".deleted-{folder.name}")
+    try:
+        folder.rename(gone)  # absent at once, even if removing the files takes a while
+        shutil.rmtree(gone)
+    except OSError as error:
+        raise StoreNotWritableError(
+            f"run {run}", got=f"it cannot be removed ({error})", wanted="a store to write to",
+            remedy="Check the permissions of the folder.",
+        ) from error  # fmt: skip
+
+
+def _folders(parent: Path) -> list[Path]:
+    with os.scandir(parent) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -1,0 +1,83 @@
+"""Write a safetensors file tensor by tensor, so that no more than one is in memory.
+
+The format (https://huggingface.co/docs/safetensors): 8 bytes little-endian header length, a JSON
+header with dtype, shape and offsets of each tensor, then the raw values. Every shape must be
+known beforehand; the library's own writer wants all tensors at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+ITEM_BYTES = {
+    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2,
+    "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
+}  # fmt: skip
+
+
+class SafetensorsWriter:
+    """A safetensors file being written, tensors in any order that they were announced in.
+
+    Args:
+        path: the file to write; the caller renames it when all is done.
+        tensors: name -> (safetensors dtype, shape), in the order of writing.
+        metadata: text to text; one key keeps the bytes the same from run to run.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tensors: Mapping[str, tuple[str, tuple[int, ...]]],
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+        self._left: dict[str, int] = {}
+        offset = 0
+        for name, (dtype, shape) in tensors.items():
+            size = math.prod(shape) * ITEM_BYTES[dtype]
+            span = [offset, offset + size]
+            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": span}
+            self._left[name] = size
+            offset += size
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)  # the values start at a multiple of 8
+        self._file = path.open("wb")
+        self._file.write(len(text).to_bytes(8, "little") + text)
+
+    def write(self, name: str, values: NDArray[np.generic]) -> None:
+        """Append storage bits to ``name``, which must be the next tensor that is not whole."""
+        current = next((key for key, size in self._left.items() if size), None)
+        if name in self._left and self._left[name] == 0 and values.nbytes == 0:
+            return
+        if name != current or values.nbytes > self._left[name]:
+            raise ValueError(f"{values.nbytes} bytes for {name!r}, but {current!r} comes next")
+        self._file.write(np.ascontiguousarray(values).data)
+        self._left[name] -= values.nbytes
+
+    def close(self) -> None:
+        """Finish; raises `ValueError` where an announced tensor was not written whole."""
+        self._file.close()
+        missing = [name for name, size in self._left.items() if size]
+        if missing:
+            raise ValueError(f"not written whole: {', '.join(missing[:3])}")
+
+    def __enter__(self) -> SafetensorsWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()

@@ -1,0 +1,160 @@
+"""Write a run folder matrix by matrix: the folder appears whole, under its name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.store import bits
+from kencore.store.measures import Columns
+from kencore.store.stream import SafetensorsWriter
+
+OVERVIEW_CELLS = 512  # at most so many cells down and across
+ROWS_SCHEMA = pa.schema(
+    [
+        ("matrix", pa.string()),
+        ("row", pa.int32()),
+        ("kept", pa.int32()),
+        ("bandwidth", pa.float32()),
+        ("value_min", pa.float32()),
+        ("value_max", pa.float32()),
+        ("diff_rms", pa.float32()),
+        ("diff_share_kept", pa.float32()),
+    ]
+)
+
+
+class RunWriter:
+    """A run being written into a hidden folder beside its place; `finish` renames it.
+
+    Args:
+        out: where the run shall be; must not exist, or be an empty folder.
+        shapes: name -> (R, C) of the matrices to be pruned, in the order of writing.
+
+    Raises:
+        RunExistsError: ``out`` holds something.
+        StoreNotWritableError: it cannot be written.
+    """
+
+    def __init__(self, out: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise RunExistsError(
+                str(out), got="something is there already", wanted="a folder that does not exist",
+                remedy="Choose another folder, or delete this run.",
+            )  # fmt: skip
+        self.out = out
+        self.shapes = dict(shapes)
+        self.cells = {name: overview_cell(*shape) for name, shape in self.shapes.items()}
+        self._files: list[Any] = []
+        self.folder: Path | None = None
+
+    def __enter__(self) -> RunWriter:
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}-", dir=self.out.parent))
+            packed = {name: ("U8", (r, -(-c // 8))) for name, (r, c) in self.shapes.items()}
+            maps = {
+                name: ("F16", (-(-r // self.cells[name][0]), -(-c // self.cells[name][1])))
+                for name, (r, c) in self.shapes.items()
+            }
+            self._masks = SafetensorsWriter(self.folder / "masks.safetensors", packed)
+            self._overview = SafetensorsWriter(self.folder / "overview.safetensors", maps)
+            self._rows = pq.ParquetWriter(self.folder / "rows.parquet", ROWS_SCHEMA)
+            self._files = [self._masks, self._overview, self._rows]
+        except OSError as error:
+            self._remove()
+            raise not_writable(self.out, error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise not_writable(self.out, error) from error
+
+    def _remove(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(ValueError, OSError):  # not whole: it is thrown away
+                file.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rows_at_once(self, name: str, weights: int) -> int:
+        """Rows of a matrix that make about ``weights`` weights and fill whole overview cells."""
+        height = self.cells[name][0]
+        return max(1, weights // self.shapes[name][1] // height) * height
+
+    def add_rows(self, name: str, keep: NDArray[np.bool_]) -> None:
+        """Append the keep mask (r, C) of the next rows of a matrix."""
+        packed = bits.pack(keep)
+        self._masks.write(name, packed)
+        counts = bits.kept_per_cell(packed, keep.shape[1], self.cells[name])
+        sizes = bits.cell_sizes(*keep.shape, self.cells[name])
+        self._overview.write(name, (counts / sizes).astype(np.float16))
+
+    def add_table(self, name: str, parts: Sequence[Columns]) -> None:
+        """Write the row table of a finished matrix as one row group."""
+        columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        count = len(columns["kept"])
+        table = {"matrix": pa.array([name] * count), "row": np.arange(count, dtype=np.int32)}
+        arrays = [pa.array((table | columns)[field.name], field.type) for field in ROWS_SCHEMA]
+        self._rows.write_table(
+            pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA), row_group_size=max(1, count)
+        )
+
+    def add_matrices(self, lines: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+        """Write the table of all parameters, and end the files of masks and rows."""
+        assert self.folder is not None
+        for file in self._files:
+            file.close()
+        self._files = []
+        table = pa.Table.from_pylist([dict(line) for line in lines], schema=schema)
+        pq.write_table(table, self.folder / "matrices.parquet")
+
+    def add_json(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write one of the JSON files, sorted, so that equal content is equal bytes."""
+        assert self.folder is not None
+        text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+        (self.folder / name).write_text(text, "utf-8")
+
+    def finish(self) -> Path:
+        """Give the folder its name."""
+        assert self.folder is not None
+        self.folder.chmod(0o755)
+        self.folder.replace(self.out)
+        self.folder = None
+        return self.out
+
+
+def overview_cell(rows: int, columns: int) -> tuple[int, int]:
+    """The smallest powers of two (h, w) with at most 512 x 512 cells of h x w weights."""
+    height = width = 1
+    while -(-rows // height) > OVERVIEW_CELLS:
+        height *= 2
+    while -(-columns // width) > OVERVIEW_CELLS:
+        width *= 2
+    return height, width
+
+
+def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
+    """The error for a run that cannot be written where it should be."""
+    return StoreNotWritableError(
+        str(path), got=error.strerror or str(error), wanted="room in a folder that can be written",
+        remedy="Free some space, check the permissions or choose another folder.",
+    )  # fmt: skip
