@@ -222,11 +222,11 @@ class _Pruner:
         return line
 
     def _hashes(self, decision: Decision) -> dict[str, str | None]:
-        tuned = sha256_of(self.pair.tuned_tensors.raw(decision.parameter.name))
-        if decision.base_name is None:
-            return {"tuned_sha256": tuned, "base_sha256": None}
-        base = sha256_of(self.pair.base_tensors.raw(decision.base_name))
-        return {"tuned_sha256": tuned, "base_sha256": base}
+        base = decision.base_name
+        return {
+            "tuned_sha256": self.pair.tuned_tensors.sha256(decision.parameter.name),
+            "base_sha256": None if base is None else self.pair.base_tensors.sha256(base),
+        }
 
     def _prune(self, decision: Decision) -> dict[str, Any]:
         from kencore.store.measures import MatrixMeasures, row_measures
@@ -274,7 +274,7 @@ def read_pair(pair: Pair, decision: Decision, step: int) -> Iterator[tuple[slice
     Raises:
         NonFiniteWeightError: NaN or infinity in either model, naming the tensor and the row.
     """
-    from kencore.store.run import read_window, round_to
+    from kencore.store.run import round_to
 
     parameter, base_name = decision.parameter, decision.base_name
     assert base_name is not None
@@ -285,9 +285,9 @@ def read_pair(pair: Pair, decision: Decision, step: int) -> Iterator[tuple[slice
             (pair.tuned_tensors, parameter.name, "tuned"),
             (pair.base_tensors, base_name, "base"),
         ):
-            values = read_window(tensors, name, parameter.transposed, rows, slice(None))
+            values = tensors.matrix(name, transposed=parameter.transposed, rows=rows)
             _check_finite(values, first, name, which)
-            sides.append(np.ascontiguousarray(values))
+            sides.append(values)
         yield rows, sides[0], round_to(sides[1], parameter.dtype)
 
 
@@ -305,11 +305,6 @@ def row_generator(seed: int, name: str) -> np.random.Generator:
     """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
     words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
     return np.random.default_rng([seed, *words.tolist()])
-
-
-def sha256_of(values: NDArray[np.generic]) -> str:
-    """Hash of the storage bits of a tensor."""
-    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:

@@ -112,7 +112,7 @@ def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[s
         line, info = run.matrix(name), run.tuned_tensors.info(name)
         tuned, base = run.values(name, "tuned"), run.values(name, "base")
         keep = select_rows(
-            np.ascontiguousarray(tuned), np.ascontiguousarray(base), int(line["k"]), rule,
+            tuned, base, int(line["k"]), rule,
             rng=row_generator(run.spec.seed, name), threads=threads or os.cpu_count() or 1,
             name=name,
         )  # fmt: skip

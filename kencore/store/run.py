@@ -203,10 +203,10 @@ class Run:
                 f"run {self.id}", got=f"{name} is only in the tuned model",
                 wanted="a matrix that both models have", remedy="Look at its tuned values.",
             )  # fmt: skip
-        window = read_window(tensors, stored, bool(line["transposed"]), rows, columns)
-        if which == "base":
-            window = round_to(window, str(line["dtype"]))
-        return window
+        window = tensors.matrix(
+            stored, transposed=bool(line["transposed"]), rows=rows, cols=columns
+        )
+        return round_to(window, str(line["dtype"])) if which == "base" else window
 
     @property
     def totals(self) -> dict[str, int]:
@@ -262,17 +262,6 @@ def corrupt(path: Path, got: str) -> CorruptRunError:
         f"run {path.name}", got=got, wanted="a whole run folder",
         remedy="Delete it and prune again; other runs are not touched.",
     )  # fmt: skip
-
-
-def read_window(
-    tensors: Tensors, name: str, transposed: bool, rows: slice, columns: slice
-) -> NDArray[np.float32]:
-    """Rows x columns of one stored tensor as float32, rows being outputs."""
-    if len(tensors.info(name).shape) == 1:
-        return tensors.floats(name, columns)[None, :][rows]  # 1, C
-    if transposed:  # Conv1D stores inputs x outputs
-        return tensors.floats(name, columns, rows).T
-    return tensors.floats(name, rows, columns)
 
 
 def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:

@@ -1,0 +1,52 @@
+"""Make sure that a Chromium is there for the browser tests: use one, or install one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_browser() -> str | None:
+    """Path of an installed Chromium or Chrome; `KENVIZ_CHROMIUM` comes first."""
+    asked = os.environ.get("KENVIZ_CHROMIUM")
+    return asked or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def install() -> bool:
+    """Install Debian's package where there is apt and the right to use it."""
+    apt = shutil.which("apt-get")
+    if apt is None:
+        return False
+    sudo = [] if os.geteuid() == 0 else [shutil.which("sudo") or "sudo", "-n"]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "chromium"]):
+        done = subprocess.run(
+            [*sudo, apt, *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            return False
+    return True
+
+
+def main() -> int:
+    if find_browser() or install():
+        print(f"browser for the tests: {find_browser()}")
+        return 0
+    done = subprocess.run(
+        [sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False
+    )
+    if done.returncode:
+        print(
+            "The browser tests need Chromium: install it (Debian: apt-get install chromium) "
+            "or set KENVIZ_CHROMIUM to its path.",
+            file=sys.stderr,
+        )
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
