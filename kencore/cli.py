@@ -46,7 +46,9 @@ Report = Callable[[float, float, str], None]
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="demo, a folder or a hub id.")],
-    base: Annotated[str | None, typer.Option(help="Its pretrained base, to check the pair.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Its pretrained base, to check the pair.")
+    ] = None,
     model_revision: Revision = None,
     base_revision: Revision = None,
     as_json: Json = False,
@@ -192,7 +194,12 @@ def _command(
     except KencoreError as error:
         _fail({"error": error.to_json()}, str(error), as_json, 1)
     except KeyboardInterrupt:
-        _fail({"error": {"type": "Interrupted", "message": "interrupted"}}, "Interrupted.", as_json, 130)
+        _fail(
+            {"error": {"type": "Interrupted", "message": "interrupted"}},
+            "Interrupted.",
+            as_json,
+            130,
+        )
     for text in shown:
         print(text)
 

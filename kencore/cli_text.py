@@ -29,14 +29,15 @@ def run_facts(run: Run) -> dict[str, Any]:
 def pruned(facts: dict[str, Any]) -> str:
     """What `prune` did."""
     lines = [
-        f"Kept {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} tensors "
-        f"({facts['kept_share_of_pruned']:.2%}); {facts['reset']:,} of the model's "
-        f"{facts['params']:,} parameters went back to the base ({facts['reset_share_of_model']:.2%}).",
+        f"Kept {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} "
+        f"tensors ({facts['kept_share_of_pruned']:.2%}).",
+        f"Back to the base: {facts['reset']:,} of the model's {facts['params']:,} parameters "
+        f"({facts['reset_share_of_model']:.2%}).",
         f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, "
         f"dense {facts['bytes_dense']:,}.",
         f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}",
     ]
-    lines[2:2] = [f"Note: {note}" for note in facts["notes"]]
+    lines[3:3] = [f"Note: {note}" for note in facts["notes"]]
     if facts["metrics"]:
         lines.append(_quality(facts["metrics"]))
     return "\n".join(lines)

@@ -133,6 +133,14 @@ class JobKindError(KencoreError):
     """No job kind of that name is registered, or its parameters do not fit."""
 
 
+class WorkerDiedError(KencoreError):
+    """The process of a job was killed, or ended without telling why."""
+
+
+class NotEnoughMemoryError(KencoreError):
+    """The job needed more memory than the machine or the device has."""
+
+
 class JobCancelled(Exception):  # noqa: N818 - a signal between layers, not a mistake
     """Raised inside a job at a progress call after somebody asked to cancel it."""
 

@@ -112,7 +112,8 @@ def prune(
 
             assert writer.folder is not None
             metrics = measure(
-                Run(writer.folder, folder.name), examples, device=device, threads=threads,
+                Run(writer.folder, folder.name), examples,
+                baselines=spec.baselines, device=device, threads=threads,
                 progress=lambda done, message: report(
                     pruner.total - judging * (1 - done), pruner.total, message
                 ),
@@ -258,7 +259,7 @@ class _Pruner:
             weights = torch.from_numpy(tuned).to(self.device)
             old = torch.from_numpy(base).to(self.device)
             mask = select(weights, decision.k, rule=rule, base=old)
-            return mask.cpu().numpy()
+            return np.asarray(mask.cpu().numpy())
         from kencore.select import select_rows
 
         return select_rows(

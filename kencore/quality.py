@@ -6,12 +6,20 @@ where everything that could be reset is reset.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kencore.errors import RunNotFoundError
 from kencore.store.export import base_bits, pruned_chunks, to_torch
+from kencore.store.run import open_run
+from kencore.store.runs import find_run
+from kencore.store.writer import not_writable
 
 if TYPE_CHECKING:
     import torch
@@ -24,25 +32,24 @@ BASELINES = ("random", "magnitude", "delta")
 
 
 def measure(
-    run: Run, examples: Examples, *, device: str, threads: int | None, progress: Report
+    run: Run,
+    examples: Examples,
+    *,
+    baselines: bool,
+    device: str,
+    threads: int | None,
+    progress: Report,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
-    With ``spec.baselines`` also that of every baseline rule at the run's own budget and scope.
-
     Args:
+        baselines: measure every baseline rule too, at the run's own budget and scope.
         progress: called with the share done (0 to 1) and what is being done.
     """
     from kencore.evaluate.accuracy import Classifier
 
-    if run.spec.model == "demo":
-        from kencore.checkpoint.source import resolve
-
-        folder = resolve("demo").folder
-    else:
-        folder = run.tuned_tensors.folder
-    classifier = Classifier.load(folder, device=device, threads=threads)
-    rules = [rule for rule in BASELINES if rule != run.spec.method] if run.spec.baselines else []
+    classifier = Classifier.load(run.tuned_tensors.folder, device=device, threads=threads)
+    rules = [rule for rule in BASELINES if rule != run.spec.method] if baselines else []
     steps = ["dense", "base", "pruned", *rules]
     states: dict[str, Callable[[], Iterator[tuple[str, torch.Tensor]]]] = {
         "base": lambda: base_state(run),
@@ -65,6 +72,68 @@ def measure(
         "pruned": found["pruned"],
         "baselines": {rule: found[rule] for rule in rules},
     }
+
+
+def judge(
+    subject: str,
+    data: str,
+    *,
+    baselines: bool = False,
+    save: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a run (dense, base, pruned and, if asked, baselines) or a single model.
+
+    Args:
+        subject: the id or folder of a run; otherwise a model: a folder or a hub id.
+        data: ``"demo"``, or a ``.tsv``, ``.jsonl`` or ``.parquet`` file.
+        save: of a run: keep the result as its ``metrics.json``.
+
+    Raises:
+        KencoreError: no such run or model, data that do not fit, or a run that cannot be written.
+    """
+    from kencore.devices import resolve_device
+    from kencore.evaluate.accuracy import evaluate_model, read_examples
+
+    report = progress or (lambda done, total, message: None)
+    place = resolve_device(device)
+    run = _run_or_none(subject)
+    if run is None:
+        from kencore.checkpoint.source import resolve
+
+        folder = resolve(subject).folder
+        found = evaluate_model(folder, data, device=place, progress=report)
+        return {"model": subject, **found}
+    metrics = measure(
+        run, read_examples(data), baselines=baselines, device=place, threads=threads,
+        progress=lambda done, message: report(done, 1, message),
+    )  # fmt: skip
+    if save:
+        save_metrics(run.path, metrics)
+    return {"run": run.id, **metrics}
+
+
+def _run_or_none(subject: str) -> Run | None:
+    """The run, or None where the text names a folder without one, or nothing that is there."""
+    try:
+        folder = find_run(subject)
+    except RunNotFoundError:
+        return None
+    return open_run(subject) if (folder / "spec.json").is_file() else None
+
+
+def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Replace the ``metrics.json`` of a run, whole or not at all."""
+    temporary = folder / ".metrics.json"
+    try:
+        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", "utf-8")
+        temporary.replace(folder / "metrics.json")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise not_writable(folder, error) from error
 
 
 def _quality(
@@ -103,8 +172,6 @@ def _baseline(
 
 def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[str, torch.Tensor]]:
     """The run's parameters pruned by another rule with the same k per row, one at a time."""
-    import os
-
     from kencore.prune import row_generator
     from kencore.select import select_rows
 

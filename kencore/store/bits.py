@@ -29,7 +29,7 @@ def unpack(bits: Bits, first: int, last: int) -> Mask:
 
 def kept_per_row(bits: Bits) -> NDArray[np.int64]:
     """Kept entries of each packed row, (R,)."""
-    return np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(bits).sum(axis=1, dtype=np.int64))
 
 
 def kept_per_cell(bits: Bits, columns: int, cell: tuple[int, int]) -> NDArray[np.int64]:
@@ -94,9 +94,10 @@ def _four_neighbours(bits: Bits) -> list[Bits]:
     """The packed mask seen from above, below, left and right of every entry."""
     above, below = np.zeros_like(bits), np.zeros_like(bits)
     above[1:], below[:-1] = bits[:-1], bits[1:]
-    left, right = bits << 1, bits >> 1  # bit j takes bit j - 1, and j + 1
-    left[:, 1:] |= bits[:, :-1] >> 7
-    right[:, :-1] |= bits[:, 1:] << 7
+    one = np.uint8(1)
+    left, right = bits << one, bits >> one  # bit j takes bit j - 1, and j + 1
+    left[:, 1:] |= bits[:, :-1] >> np.uint8(7)
+    right[:, :-1] |= bits[:, 1:] << np.uint8(7)
     return [above, below, left, right]
 
 

@@ -18,7 +18,7 @@ from kencore.store.stream import SafetensorsWriter
 if TYPE_CHECKING:
     import torch
 
-    from kencore.checkpoint.tensors import TensorInfo
+    from kencore.checkpoint.header import TensorInfo
     from kencore.store.run import Run
 
 COPIED = (

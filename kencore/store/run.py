@@ -162,7 +162,8 @@ class Run:
         """One line per row of a pruned matrix: kept, bandwidth, value range, difference."""
         self._pruned_matrix(name)
         group = self.pruned.index(name)
-        return self._row_groups.read_row_group(group).drop(["matrix"]).to_pandas()
+        table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
+        return table.drop(columns="matrix")
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
         """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8."""

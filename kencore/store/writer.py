@@ -105,7 +105,7 @@ class RunWriter:
         packed = bits.pack(keep)
         self._masks.write(name, packed)
         counts = bits.kept_per_cell(packed, keep.shape[1], self.cells[name])
-        sizes = bits.cell_sizes(*keep.shape, self.cells[name])
+        sizes = bits.cell_sizes(keep.shape[0], keep.shape[1], self.cells[name])
         self._overview.write(name, (counts / sizes).astype(np.float16))
 
     def add_table(self, name: str, parts: Sequence[Columns]) -> None:
