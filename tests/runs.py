@@ -102,7 +102,6 @@ def _line(name: str, values: np.ndarray) -> dict[str, Any]:
         "name": name, "base_name": None, "block": block, "stack": "blocks" if parts[1] == "encoder"
         else "", "role": role, "part": "norm" if role == "norm" else part, "shape":
         list(values.shape), "rows": rows, "cols": cols, "transposed": False, "dtype": "F32",
-        "params": values.size, "status": "unprunable", "reason": "only in the tuned model, so there "
-        "is no base: kept dense", "k": None, "tied": [], "kept": values.size,
+        "params": values.size, "status": "unprunable", "reason": "no base",  "k": None, "tied": [], "kept": values.size,
         "bytes_dense": values.nbytes, "bytes_stored": values.nbytes,
     }  # fmt: skip

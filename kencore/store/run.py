@@ -167,8 +167,8 @@ class Run:
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
         """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8."""
-        self._pruned_matrix(name)
-        return self._masks.get_slice(name)[rows]  # type: ignore[no-any-return]
+        first, last, _ = rows.indices(int(self._pruned_matrix(name)["rows"]))
+        return np.asarray(self._masks.get_slice(name)[first : max(first, last)])
 
     def keep(
         self, name: str, rows: slice = slice(None), columns: slice = slice(None)
