@@ -1,0 +1,119 @@
+"""The command line as a person and as a script use it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from kencore.cli import app
+from kencore.store.run import open_run
+from tests.tiny_models import save_pair
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    base, tuned = save_pair("bert", tmp_path_factory.mktemp("pair"))
+    return str(base), str(tuned)
+
+
+def call(*arguments: str, code: int = 0) -> Any:
+    """Run a command with ``--json`` and return what it printed."""
+    done = runner.invoke(app, [*arguments, "--json"])
+    assert done.exit_code == code, (done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+def test_prune_export_and_runs(pair: tuple[str, str], tmp_path: Path) -> None:
+    base, tuned = pair
+    facts = call("prune", "--model", tuned, "--base", base, "--keep", "0.25")
+    run = open_run(facts["run"])
+    assert facts["kept"] == run.totals["kept"]
+    assert facts["kept"] + facts["reset"] == facts["pruned"]
+    assert Path(facts["folder"]) == run.path
+    listed = call("runs")["runs"]
+    assert [line["id"] for line in listed if line["id"] != "demo"] == [run.id]
+    call("export", run.id, str(tmp_path / "model"))
+    assert load_file(tmp_path / "model" / "model.safetensors").keys() == run.apply().keys()
+
+
+def test_sparsity_is_keep_from_the_other_side(pair: tuple[str, str], tmp_path: Path) -> None:
+    base, tuned = pair
+    masks = []
+    for budget in (("--sparsity", "0.25"), ("--keep", "0.75")):
+        out = tmp_path / budget[0]
+        call("prune", "--model", tuned, "--base", base, *budget, "--out", str(out))
+        masks.append((out / "masks.safetensors").read_bytes())
+    assert masks[0] == masks[1]
+
+
+def test_inspect_counts_every_parameter(pair: tuple[str, str]) -> None:
+    base, tuned = pair
+    facts = call("inspect", tuned, "--base", base)
+    on_disk = sum(t.numel() for t in load_file(Path(tuned) / "model.safetensors").values())
+    assert facts["parameters"]["total"] == on_disk
+    assert facts["model_type"] == "bert"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("prune", "--model", "./nowhere", "--base", "BASE", "--keep", "0.5"), "SourceNotFoundError"),
+        (("prune", "--model", "TUNED", "--keep", "0.5"), "SpecError"),
+        (("prune", "--model", "TUNED", "--base", "BASE"), "SpecError"),
+        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", "2"), "SpecError"),
+        (("prune", "--model", "TUNED", "--base", "BASE", "--sparsity", "1"), "SpecError"),
+        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--sparsity", ".5"), "SpecError"),
+        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--scope", "x*"), "ScopeError"),
+        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--evaluation", "no.tsv"),
+         "DataFileError"),
+        (("inspect", "./nowhere"), "SourceNotFoundError"),
+        (("export", "no-such-run", "x"), "RunNotFoundError"),
+        (("evaluate", "./nowhere", "--data", "demo"), "SourceNotFoundError"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_messages(
+    pair: tuple[str, str], arguments: tuple[str, ...], kind: str
+) -> None:
+    base, tuned = pair
+    words = [{"BASE": base, "TUNED": tuned}.get(word, word) for word in arguments]
+    error = call(*words, code=1)["error"]
+    assert error["type"] == kind
+    done = runner.invoke(app, words)
+    assert done.exit_code == 1
+    assert error["message"] in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_wrong_usage_is_code_2() -> None:
+    assert runner.invoke(app, ["prune", "--colour"]).exit_code == 2
+    assert runner.invoke(app, ["paint"]).exit_code == 2
+
+
+def test_as_a_module_in_a_process_of_its_own(pair: tuple[str, str], tmp_path: Path) -> None:
+    base, tuned = pair
+    command = [sys.executable, "-m", "kencore", "prune", "--model", tuned, "--base", base]
+    done = subprocess.run(
+        [*command, "-k", "8", "--out", str(tmp_path / "run")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Back to the base" in done.stdout
+    assert open_run(tmp_path / "run").spec.k == 8
+
+
+def test_importing_kencore_loads_no_torch() -> None:
+    heavy = "{'torch', 'transformers', 'numba', 'scipy', 'sklearn', 'streamlit', 'plotly'}"
+    code = (
+        f"import sys, kencore, kencore.cli, kencore.store.views; print({heavy} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
