@@ -63,23 +63,25 @@ def test_inspect_counts_every_parameter(pair: tuple[str, str]) -> None:
     assert facts["model_type"] == "bert"
 
 
+PAIR = ("prune", "--model", "TUNED", "--base", "BASE")
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
-        (("prune", "--model", "./nowhere", "--base", "BASE", "--keep", "0.5"), "SourceNotFoundError"),
+        (("prune", "--model", "./nowhere", "--base", "BASE", "-k", "3"), "SourceNotFoundError"),
         (("prune", "--model", "TUNED", "--keep", "0.5"), "SpecError"),
-        (("prune", "--model", "TUNED", "--base", "BASE"), "SpecError"),
-        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", "2"), "SpecError"),
-        (("prune", "--model", "TUNED", "--base", "BASE", "--sparsity", "1"), "SpecError"),
-        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--sparsity", ".5"), "SpecError"),
-        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--scope", "x*"), "ScopeError"),
-        (("prune", "--model", "TUNED", "--base", "BASE", "--keep", ".5", "--evaluation", "no.tsv"),
-         "DataFileError"),
+        (PAIR, "SpecError"),
+        ((*PAIR, "--keep", "2"), "SpecError"),
+        ((*PAIR, "--sparsity", "1"), "SpecError"),
+        ((*PAIR, "--keep", ".5", "--sparsity", ".5"), "SpecError"),
+        ((*PAIR, "--keep", ".5", "--scope", "x*"), "ScopeError"),
+        ((*PAIR, "--keep", ".5", "--evaluation", "no.tsv"), "DataFileError"),
         (("inspect", "./nowhere"), "SourceNotFoundError"),
         (("export", "no-such-run", "x"), "RunNotFoundError"),
         (("evaluate", "./nowhere", "--data", "demo"), "SourceNotFoundError"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_messages(
     pair: tuple[str, str], arguments: tuple[str, ...], kind: str
 ) -> None:
