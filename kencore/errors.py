@@ -98,6 +98,10 @@ class AccessError(CheckpointError):
     """The hub repository is gated, private or disabled, and this account may not read it."""
 
 
+class CheckpointChangedError(CheckpointError):
+    """A tensor is not the one that the run was made from."""
+
+
 # --- runs and jobs --------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,9 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def home(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty store for each test, so that no test sees another's runs or the user's own."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("KENVIZ_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    yield folder
+    return folder

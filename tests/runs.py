@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ HIDDEN, INNER, VOCABULARY, BLOCKS = 48, 96, 200, 4
 def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
     """A run of a made-up BERT-like pair: 4 blocks of 48, inner 96, vocabulary 200."""
     tuned, base = _pair(folder / "pair")
+    pair = {"tuned": tuned, "base": base}
     out = folder / f"{method}-{keep:g}"
     shapes = {
         name: values.shape if values.ndim == 2 else (1, *values.shape)
@@ -43,6 +45,7 @@ def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
                 measures.add(new, old, mask)
                 line |= measures.columns() | {"k": k, "status": "pruned", "base_name": name}
                 line["bytes_stored"] = int(line["kept"]) * 4 + line["params"] // 8
+            line |= {f"{side}_sha256": _hash(w[name]) for side, w in pair.items()}
             lines.append(line)
         writer.add_matrices(lines, matrices_schema())
         spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"),
@@ -86,6 +89,10 @@ def _pair(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     return tuned, base
 
 
+def _hash(values: np.ndarray) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
+
+
 def _line(name: str, values: np.ndarray) -> dict[str, Any]:
     parts = name.split(".")
     block = int(parts[3]) if "layer" in parts else None
@@ -102,6 +109,7 @@ def _line(name: str, values: np.ndarray) -> dict[str, Any]:
         "name": name, "base_name": None, "block": block, "stack": "blocks" if parts[1] == "encoder"
         else "", "role": role, "part": "norm" if role == "norm" else part, "shape":
         list(values.shape), "rows": rows, "cols": cols, "transposed": False, "dtype": "F32",
-        "params": values.size, "status": "unprunable", "reason": "no base",  "k": None, "tied": [], "kept": values.size,
+        "params": values.size, "status": "unprunable", "reason": "no base", "k": None,
+        "tied": [], "kept": values.size,
         "bytes_dense": values.nbytes, "bytes_stored": values.nbytes,
     }  # fmt: skip

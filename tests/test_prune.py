@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune, select
 from kencore.errors import (
+    CheckpointChangedError,
     CorruptRunError,
     JobCancelled,
     NonFiniteWeightError,
@@ -128,6 +129,21 @@ def test_the_saved_folder_holds_the_same_bits(bert: tuple[Path, Path], tmp_path:
     assert all(torch.equal(loaded[name], state[name]) for name in state)
     with pytest.raises(RunExistsError, match="not empty"):
         run.save_pretrained(folder)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_checkpoint_that_changed_is_refused(side: int, tmp_path: Path) -> None:
+    pair = save_pair("bert", tmp_path)
+    run = prune(spec_of(pair))
+    file = pair[side] / "model.safetensors"
+    tensors = load_file(file)
+    tensors["bert.pooler.dense.weight"][0, 0] += 1
+    save_file(tensors, file, {"format": "pt"})
+    again = open_run(run.path)
+    with pytest.raises(CheckpointChangedError, match="bert.pooler.dense.weight"):
+        again.apply()
+    with pytest.raises(CheckpointChangedError, match="bert.pooler.dense.weight"):
+        again.save_pretrained(tmp_path / "pruned")
 
 
 def test_the_same_spec_is_the_same_bytes(bert: tuple[Path, Path], tmp_path: Path) -> None:

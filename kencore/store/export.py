@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.errors import CheckpointChangedError, RunExistsError, StoreNotWritableError
 from kencore.store.stream import SafetensorsWriter
 
 if TYPE_CHECKING:
@@ -31,7 +31,12 @@ ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
 
 
 def apply(run: Run) -> dict[str, torch.Tensor]:
-    """The pruned state dict of a run, under the tuned checkpoint's own names and dtypes."""
+    """The pruned state dict of a run, under the tuned checkpoint's own names and dtypes.
+
+    Raises:
+        CheckpointChangedError: a tensor is not the one that the run was made from.
+    """
+    verify(run)
     state = {}
     for name in run.tuned_tensors.names:
         info = run.tuned_tensors.info(name)
@@ -39,6 +44,26 @@ def apply(run: Run) -> dict[str, torch.Tensor]:
         whole = np.concatenate(chunks) if info.shape else chunks[0]
         state[name] = to_torch(whole, info)
     return state
+
+
+def verify(run: Run) -> None:
+    """Check by hash that both checkpoints are the ones that the run was made from.
+
+    Raises:
+        CheckpointChangedError: naming the first tensor that differs.
+    """
+    for line in run.matrices.itertuples():
+        sides = [(run.tuned_tensors, line.name, line.tuned_sha256)]
+        if line.status == "pruned":
+            sides.append((run.base_tensors, line.base_name, line.base_sha256))
+        for tensors, name, wanted in sides:
+            found = tensors.sha256(name) if name in tensors else "nothing"
+            if found != wanted:
+                raise CheckpointChangedError(
+                    f"{name} in {tensors.folder}", got=f"content {found[:12]}",
+                    wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
+                    remedy="Put the checkpoint back as it was, or prune again.",
+                )  # fmt: skip
 
 
 def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
@@ -99,6 +124,7 @@ def save_pretrained(run: Run, folder: Path) -> Path:
 
     Raises:
         RunExistsError: the folder is there and not empty.
+        CheckpointChangedError: a tensor is not the one that the run was made from.
         StoreNotWritableError: it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -106,6 +132,7 @@ def save_pretrained(run: Run, folder: Path) -> Path:
             str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
             remedy="Choose another folder: nothing is overwritten.",
         )  # fmt: skip
+    verify(run)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

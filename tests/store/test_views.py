@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,7 +36,8 @@ def neighbours(keep: np.ndarray) -> np.ndarray:
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(views.LAYERS), st.integers(0, 199), st.integers(1, 200),
-    st.integers(0, 47), st.integers(1, 48), st.sampled_from([3, 20, 256]), st.sampled_from([5, 512]),
+    st.integers(0, 47), st.integers(1, 48),
+    st.sampled_from([3, 20, 256]), st.sampled_from([5, 512]),
 )  # fmt: skip
 def test_every_window_is_what_brute_force_says(
     run: Run, layer: str, r0: int, tall: int, c0: int, wide: int, max_rows: int, max_cols: int
