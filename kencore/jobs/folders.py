@@ -1,0 +1,106 @@
+"""Where a job's files are: its result, the temporary folder beside it, its log."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from kencore.home import home, jobs_folder, private_folder, results_folder, runs_folder
+from kencore.jobs.kinds import KINDS
+
+SUFFIX = ".part"
+
+
+def result_folder(job: str, kind: str) -> Path:
+    """Where the finished result of a job is or will be; nothing is made."""
+    return home() / _shelf(kind) / job
+
+
+def part_folder(job: str, kind: str, attempt: int) -> Path:
+    """The temporary folder of one attempt, on the disk of the result; nothing is made."""
+    return result_folder(job, kind).with_name(f".{job}.{attempt}{SUFFIX}")
+
+
+def log_file(job: str) -> Path:
+    """The job's log; nothing is made."""
+    return home() / "jobs" / "logs" / f"{job}.log"
+
+
+def open_log(job: str) -> int:
+    """Open the job's log for appending, for a new process's output.
+
+    Raises:
+        StoreNotWritableError, OSError: it cannot be made.
+    """
+    private_folder(jobs_folder() / "logs")
+    return os.open(log_file(job), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def make_part(job: str, kind: str, attempt: int) -> Path:
+    """Make the empty temporary folder of an attempt.
+
+    Raises:
+        StoreNotWritableError, OSError: it cannot be made.
+    """
+    runs_folder() if _shelf(kind) == "runs" else results_folder()
+    folder = part_folder(job, kind, attempt)
+    remove(folder)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def publish(part: Path, result: Path) -> None:
+    """Turn a complete temporary folder into the result, so that a power cut leaves all or nothing.
+
+    Raises:
+        OSError: the disk is full, or the result is there already.
+    """
+    for path in [*part.rglob("*"), part]:
+        _to_disk(path)
+    part.rename(result)
+    _to_disk(result.parent)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with its content, where it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def parts() -> Iterator[tuple[Path, str, int]]:
+    """Temporary folders in the store: path, job, attempt."""
+    for shelf in sorted({kind.shelf for kind in KINDS.values()}):
+        for folder in (home() / shelf).glob(f".*{SUFFIX}"):
+            job, _, attempt = folder.name[1 : -len(SUFFIX)].rpartition(".")
+            if job and attempt.isdigit():
+                yield folder, job, int(attempt)
+
+
+def shorten_log(job: str, most: int) -> None:
+    """Keep the last half of ``most`` bytes of a log that grew longer, while it is being written."""
+    with suppress(OSError), log_file(job).open("r+b") as file:
+        if file.seek(0, os.SEEK_END) <= most:
+            return
+        file.seek(-most // 2, os.SEEK_END)
+        tail = file.read()
+        # writers append: after the cut they go on behind what is kept
+        file.seek(0)
+        file.truncate()
+        file.write(b"... (earlier lines were removed)\n" + tail.partition(b"\n")[2])
+
+
+def _shelf(kind: str) -> str:
+    # a store may hold jobs of a version that had other kinds
+    return KINDS[kind].shelf if kind in KINDS else "results"
+
+
+def _to_disk(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""The kinds of job there are: a fixed registry, so that nothing else can be run.
+
+A new kind is one function ``f(params, context)`` and one row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from kencore.errors import JobKindError
+
+if TYPE_CHECKING:
+    from kencore.jobs.context import Context
+
+Params = dict[str, Any]
+JobFunction = Callable[[Params, "Context"], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One kind of job.
+
+    Args:
+        function: ``module:function``, imported by the worker alone.
+        shelf: where results go: ``runs`` are kept for ever, ``results`` are not.
+        check: raises a `KencoreError` for parameters that cannot work; needs no model.
+        heavy: it imports torch, so it waits for the process that has it loaded.
+    """
+
+    function: str
+    shelf: Literal["runs", "results"]
+    check: Callable[[Params], None]
+    heavy: bool = True
+
+    def load(self) -> JobFunction:
+        """Import the function."""
+        module, _, name = self.function.partition(":")
+        function: JobFunction = getattr(import_module(module), name)
+        return function
+
+
+def check_prune(params: Params) -> None:
+    """Raise `SpecError` unless ``params`` are the fields of a `PruneSpec`."""
+    from kencore.spec import PruneSpec
+
+    PruneSpec.from_dict(params)
+
+
+def check_inspect(params: Params) -> None:
+    """Raise `JobKindError` unless ``params`` name a model, and a base and revisions if any."""
+    _known("inspect", params, needed={"model"}, allowed=INSPECT_FIELDS)
+    _texts("inspect", params, INSPECT_FIELDS)
+
+
+def check_evaluate(params: Params) -> None:
+    """Raise `JobKindError` unless ``params`` name a model and examples."""
+    _known("evaluate", params, needed={"model", "examples"}, allowed=EVALUATE_FIELDS)
+    _texts("evaluate", params, EVALUATE_FIELDS)
+
+
+def check_selftest(params: Params) -> None:
+    """Raise `JobKindError` for a step that the self-test does not know."""
+    from kencore.jobs.selftest import FIELDS
+
+    _known("selftest", params, needed=set(), allowed=FIELDS)
+
+
+INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
+EVALUATE_FIELDS = {"model", "model_revision", "examples", "device"}
+
+KINDS: dict[str, Kind] = {
+    "inspect": Kind(
+        function="kencore.jobs.tasks:inspect_pair", shelf="results", check=check_inspect
+    ),
+    "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=check_prune),
+    "evaluate": Kind(
+        function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
+    ),
+    "selftest": Kind(
+        function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False
+    ),
+}
+
+
+def find_kind(name: str) -> Kind:
+    """The kind of that name.
+
+    Raises:
+        JobKindError: there is none.
+    """
+    if name not in KINDS:
+        raise JobKindError(
+            "Job kind",
+            got=repr(name),
+            wanted=f"one of {', '.join(KINDS)}",
+            remedy="Check the spelling.",
+        )
+    return KINDS[name]
+
+
+def _known(kind: str, params: Params, *, needed: set[str], allowed: set[str]) -> None:
+    unknown, missing = sorted(set(params) - allowed), sorted(needed - set(params))
+    if unknown or missing:
+        raise JobKindError(
+            f"Parameters of the job {kind}",
+            got=f"unknown {', '.join(unknown)}" if unknown else f"no {', '.join(missing)}",
+            wanted=f"fields among {', '.join(sorted(allowed))}",
+            remedy="Check the spelling." if unknown else "Fill it in.",
+        )
+
+
+def _texts(kind: str, params: Params, names: set[str]) -> None:
+    for name in sorted(names & set(params)):
+        value = params[name]
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise JobKindError(
+                f"{name} of the job {kind}", got=repr(value), wanted="text", remedy="Fill it in."
+            )

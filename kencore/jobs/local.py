@@ -1,0 +1,93 @@
+"""Attempts as processes of this machine, each in a session of its own.
+
+Heavy attempts are forked from a process that has torch loaded (`kencore.jobs.zygote`); others,
+and all of them where that is off or fails, are new processes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import suppress
+
+from kencore.jobs import folders, processes
+from kencore.jobs.interpreter import command, environment
+from kencore.jobs.launch import Attempt
+from kencore.jobs.zygote_client import Zygote
+
+Name = tuple[str, int]
+
+
+class LocalLauncher:
+    """Starts attempts here; see `kencore.jobs.launch.Launcher` for the methods."""
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        self._processes: dict[Name, subprocess.Popen[bytes]] = {}
+        self._zygote = Zygote.start(preload) if preload else None
+
+    def start(self, attempt: Attempt) -> None:
+        zygote = self._zygote
+        # what needs no torch does not wait for it to be loaded
+        if zygote is not None and (attempt.heavy or zygote.ready) and zygote.fork(attempt):
+            return
+        self._start_new(attempt)
+
+    def exits(self) -> dict[Name, int | None]:
+        found: dict[Name, int | None] = {}
+        for name, process in list(self._processes.items()):
+            if process.poll() is not None:
+                del self._processes[name]
+                found[name] = process.returncode
+        if self._zygote is not None:
+            found |= self._zygote.exits()
+            if self._zygote.dead:
+                self._do_without_zygote()
+        return found
+
+    def watches(self, job: str, number: int) -> bool:
+        name = (job, number)
+        return name in self._processes or (self._zygote is not None and self._zygote.watches(name))
+
+    def is_alive(self, handle: str) -> bool:
+        return processes.is_alive(handle)
+
+    def end(self, handle: str, *, kill: bool) -> None:
+        processes.end(handle, kill=kill)
+
+    def wait(self, seconds: float) -> None:
+        if self._zygote is not None and not self._zygote.dead:
+            self._zygote.wait(seconds)
+        else:
+            time.sleep(seconds)
+
+    def close(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
+    def _do_without_zygote(self) -> None:
+        """Start anew what the zygote had not forked; what it had is watched by its handle."""
+        assert self._zygote is not None
+        print("the process with torch loaded died: going on without it", flush=True)
+        waiting = self._zygote.not_forked()
+        self.close()
+        for attempt in waiting:
+            self._start_new(attempt)
+
+    def _start_new(self, attempt: Attempt) -> None:
+        log = folders.open_log(attempt.job)
+        try:
+            self._processes[attempt.job, attempt.number] = subprocess.Popen(
+                command(
+                    "kencore.jobs.child", attempt.job, str(attempt.number), str(attempt.threads)
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+            )
+        finally:
+            with suppress(OSError):
+                os.close(log)

@@ -1,0 +1,139 @@
+"""What is read from the job store. Each takes an open connection and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+
+from kencore.errors import JobNotFoundError
+from kencore.jobs.records import Event, JobStatus
+
+QUEUED = "Waiting for a free worker"
+CANCELLING = "Cancelling"
+
+
+def find(connection: sqlite3.Connection, job: str) -> sqlite3.Row:
+    """The job's line, with ``supervisor``: the handle of the supervisor, or NULL.
+
+    Raises:
+        JobNotFoundError: no such job.
+    """
+    row = connection.execute(
+        "SELECT *, (SELECT value FROM notes WHERE name = 'supervisor') AS supervisor"
+        " FROM jobs WHERE id = ?",
+        (job,),
+    ).fetchone()
+    if row is None:
+        raise no_such_job(job)
+    return row  # type: ignore[no-any-return]
+
+
+def find_by_key(connection: sqlite3.Connection, user: str, key: str) -> sqlite3.Row | None:
+    """The job that holds this request key of ``user``, if any."""
+    return connection.execute(  # type: ignore[no-any-return]
+        "SELECT * FROM jobs WHERE user = ? AND request_key = ?"
+        " AND state NOT IN ('failed', 'cancelled')",
+        (user, key),
+    ).fetchone()
+
+
+def live(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Queued and running jobs, oldest first."""
+    return connection.execute(
+        "SELECT * FROM jobs WHERE state IN ('queued', 'running') ORDER BY seq"
+    ).fetchall()
+
+
+def in_fair_order(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Queued jobs in the order to start them.
+
+    First the user with the fewest running jobs; among those, who was served longest ago; among
+    one user's, the oldest.
+    """
+    return connection.execute(
+        "SELECT q.* FROM jobs q WHERE q.state = 'queued' ORDER BY"
+        " (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.user = q.user),"
+        " (SELECT COALESCE(MAX(r.started), 0) FROM jobs r WHERE r.user = q.user),"
+        " q.seq"
+    ).fetchall()
+
+
+def newest(
+    connection: sqlite3.Connection, user: str | None, kind: str | None, limit: int
+) -> list[sqlite3.Row]:
+    """The newest jobs first, of one user or kind where given."""
+    return connection.execute(
+        "SELECT * FROM jobs WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR kind = ?2)"
+        " ORDER BY seq DESC LIMIT ?3",
+        (user, kind, limit),
+    ).fetchall()
+
+
+def events_after(
+    connection: sqlite3.Connection, job: str, after: int, limit: int
+) -> list[sqlite3.Row]:
+    """The first ``limit`` events of a job whose ``seq`` is above ``after``, in order."""
+    return connection.execute(
+        "SELECT * FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?", (job, after, limit)
+    ).fetchall()
+
+
+def note(connection: sqlite3.Connection, name: str) -> str | None:
+    """What the store has noted under ``name``: ``supervisor``, ``starting`` or ``stop``."""
+    row = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row["value"])
+
+
+def to_status(row: sqlite3.Row) -> JobStatus:
+    """The public record of a job's line."""
+    cancelling = row["state"] == "running" and row["cancel_asked"] is not None
+    message = QUEUED if row["state"] == "queued" else row["message"]
+    return JobStatus(
+        id=row["id"],
+        kind=row["kind"],
+        params=json.loads(row["params"]),
+        state=row["state"],
+        done=row["done"],
+        total=row["total"],
+        message=CANCELLING if cancelling else message,
+        seconds_left=_seconds_left(row),
+        error=json.loads(row["error"]) if row["error"] else None,
+        attempt=row["attempt"],
+        created=row["created"],
+        started=row["started"],
+        finished=row["finished"],
+        device=row["device"],
+        user=row["user"],
+        cancelling=cancelling,
+    )
+
+
+def to_event(row: sqlite3.Row) -> Event:
+    """The public record of an event's line."""
+    return Event(
+        seq=row["seq"],
+        job=row["job"],
+        attempt=row["attempt"],
+        time=row["time"],
+        kind=row["kind"],
+        data=json.loads(row["data"]),
+    )
+
+
+def no_such_job(job: str) -> JobNotFoundError:
+    """The error for an id that the store does not know."""
+    return JobNotFoundError(
+        f"Job {job}",
+        got="no job of that id in the store",
+        wanted="the id that submit() gave",
+        remedy="Look it up in the list of jobs; old jobs are removed after a while.",
+    )
+
+
+def _seconds_left(row: sqlite3.Row) -> float | None:
+    """The estimate counted down since it was written."""
+    if row["state"] != "running" or row["seconds_left"] is None:
+        return None
+    passed = max(0.0, time.time() - row["updated"])
+    return max(0.0, float(row["seconds_left"]) - passed)

@@ -1,0 +1,85 @@
+"""Settings of the worker, read from the environment.
+
+KENVIZ_WORKERS        jobs that run at the same time; default: half the cores, 1 to 4
+KENVIZ_IDLE_SECONDS   the supervisor ends after so long without a job; default 300
+KENVIZ_PRELOAD        1: keep torch, transformers and numba loaded between jobs (default on
+                      Linux); 0: load them anew for each job; or a comma list of modules
+KENVIZ_GPUS           CUDA cards that jobs may reserve; default: those found
+KENVIZ_RESULTS        results of jobs other than prune that are kept; default 200
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kencore.devices import count_gpus, usable_cores
+from kencore.errors import SpecError
+
+HEAVY = ("torch", "transformers", "transformers.modeling_utils", "numba", "kencore")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How the supervisor runs jobs; see the module for the variables.
+
+    Raises:
+        SpecError: a value is out of range.
+    """
+
+    workers: int
+    idle_seconds: float
+    preload: tuple[str, ...]
+    gpus: float
+    results_kept: int
+
+    def __post_init__(self) -> None:
+        _at_least("KENVIZ_WORKERS", self.workers, 1)
+        _at_least("KENVIZ_IDLE_SECONDS", self.idle_seconds, 0)
+        _at_least("KENVIZ_GPUS", self.gpus, 0)
+        _at_least("KENVIZ_RESULTS", self.results_kept, 1)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> WorkerSettings:
+        """Settings from ``environment`` (default: this process's).
+
+        Raises:
+            SpecError: a variable holds something else than a number in range.
+        """
+        given = os.environ if environment is None else environment
+        few = max(1, min(4, usable_cores() // 2))
+        return cls(
+            workers=int(_number(given, "KENVIZ_WORKERS", few)),
+            idle_seconds=_number(given, "KENVIZ_IDLE_SECONDS", 300),
+            preload=_preload(given.get("KENVIZ_PRELOAD", "").strip()),
+            gpus=_number(given, "KENVIZ_GPUS", count_gpus()),
+            results_kept=int(_number(given, "KENVIZ_RESULTS", 200)),
+        )
+
+
+def _preload(text: str) -> tuple[str, ...]:
+    if sys.platform == "win32" or text == "0":
+        return ()
+    if not text:
+        # macOS's own libraries do not promise to work in a forked process
+        return HEAVY if sys.platform == "linux" else ()
+    return HEAVY if text == "1" else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _number(given: Mapping[str, str], name: str, default: float) -> float:
+    text = given.get(name, "").strip()
+    try:
+        return float(text) if text else float(default)
+    except ValueError:
+        raise _wrong(name, text, "a number") from None
+
+
+def _at_least(name: str, value: float, least: int) -> None:
+    if not least <= value < float("inf"):
+        raise _wrong(name, repr(value), f"a number from {least} up")
+
+
+def _wrong(name: str, got: str, wanted: str) -> SpecError:
+    return SpecError(name, got=got, wanted=wanted, remedy="Correct it, or unset it.")

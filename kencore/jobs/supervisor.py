@@ -1,0 +1,123 @@
+"""The process behind the job store: exactly one per store, started on demand, gone when idle.
+
+It holds a file lock for as long as it lives and is noted in the store. It leaves in one
+transaction with the check that no job is there, so that a job submitted at that moment is either
+seen or finds no supervisor noted and starts the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import time
+import traceback
+
+from kencore.errors import KencoreError
+from kencore.home import jobs_folder
+from kencore.jobs import changes, folders, queries, retention
+from kencore.jobs.database import connected, database_path, transaction
+from kencore.jobs.launch import Launcher
+from kencore.jobs.local import LocalLauncher
+from kencore.jobs.locks import FileLock
+from kencore.jobs.processes import is_alive, own_handle
+from kencore.jobs.scheduler import Scheduler
+from kencore.jobs.settings import WorkerSettings
+
+BUSY_SLEEP, IDLE_SLEEP, TROUBLE_SLEEP = 0.05, 0.1, 1.0
+LOCK_SECONDS = 10.0
+HOUSEKEEPING_SECONDS = 5.0
+PRUNING_SECONDS = 3600.0
+LOCK_NAME = "supervisor.lock"
+
+
+class Supervisor:
+    """The loop around `Scheduler.step`."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings
+    ) -> None:
+        self._connection, self._launcher, self._settings = connection, launcher, settings
+        self._scheduler = Scheduler(connection, launcher, settings)
+        self._busy_at = time.monotonic()
+        self._cleaned_at = self._pruned_at = float("-inf")
+
+    def run(self) -> None:
+        """Serve until nothing was to do for the idle time, or until told to stop."""
+        with transaction(self._connection):
+            changes.set_note(self._connection, "supervisor", own_handle())
+            changes.set_note(self._connection, "stop", None)
+        self._scheduler.take_over()
+        while True:
+            try:
+                jobs = self._scheduler.step()
+                if jobs:
+                    self._busy_at = time.monotonic()
+                if self._may_leave(jobs):
+                    return
+                self._keep_house()
+                pause = BUSY_SLEEP if jobs else IDLE_SLEEP
+            except (sqlite3.OperationalError, OSError):
+                # a full disk or a busy store: jobs go on, and so must this
+                traceback.print_exc()
+                pause = TROUBLE_SLEEP
+            self._launcher.wait(pause)
+
+    def _may_leave(self, jobs: int) -> bool:
+        stop = queries.note(self._connection, "stop") is not None
+        idle = time.monotonic() - self._busy_at >= self._settings.idle_seconds
+        if not stop and (jobs or not idle):
+            return False
+        with transaction(self._connection):
+            if not stop and queries.live(self._connection):
+                return False
+            changes.set_note(self._connection, "supervisor", None)
+            changes.set_note(self._connection, "stop", None)
+        return True
+
+    def _keep_house(self) -> None:
+        now = time.monotonic()
+        if now - self._cleaned_at >= HOUSEKEEPING_SECONDS:
+            self._cleaned_at = now
+            if not database_path().exists():
+                raise SystemExit("the store was removed")
+            for row in queries.live(self._connection):
+                folders.shorten_log(row["id"], retention.LOG_BYTES)
+        if now - self._pruned_at >= PRUNING_SECONDS:
+            self._pruned_at = now
+            retention.prune(self._connection, results_kept=self._settings.results_kept)
+
+
+def main() -> None:
+    """Become the supervisor of the store, unless there is one."""
+    settings = WorkerSettings.from_environment()
+    os.chdir(jobs_folder())  # not to hold the folder that it was started from
+    lock = FileLock(jobs_folder() / LOCK_NAME)
+    with connected(make=True) as connection:
+        if not _take(lock, connection):
+            return
+        launcher = LocalLauncher(settings.preload)
+        try:
+            Supervisor(connection, launcher, settings).run()
+        finally:
+            launcher.close()
+            lock.release()
+
+
+def _take(lock: FileLock, connection: sqlite3.Connection) -> bool:
+    """Take the lock, waiting for a supervisor that is leaving; False when one stays."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while not lock.acquire():
+        noted = queries.note(connection, "supervisor")
+        if (noted and is_alive(noted)) or time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KencoreError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
