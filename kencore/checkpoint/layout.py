@@ -1,78 +1,213 @@
-"""What a checkpoint is made of: its blocks, and each tensor's role, part and orientation."""
+"""Blocks and roles of a checkpoint: its tensors laid over the model that its config describes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import re
+from pathlib import Path
 
-ROLES = (
-    "q", "k", "v", "qkv", "o", "up", "gate", "gate_up", "down",
-    "embedding", "norm", "bias", "pooler", "head", "other",
-)  # fmt: skip
-PARTS = ("attention", "feed-forward", "embedding", "norm", "pooler", "head", "other")
+from kencore.checkpoint.header import TensorInfo
+from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
+from kencore.checkpoint.roles import classify
+from kencore.checkpoint.skeleton import Skeleton, read_skeleton
+from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
 
+__all__ = ["PARTS", "ROLES", "Layout", "Parameter", "read_layout", "stack_names"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One tensor of the tuned checkpoint, tied copies counted once.
-
-    Args:
-        name: as on disk.
-        shape: as on disk.
-        dtype: safetensors name (``F32``, ``F16``, ``BF16``, ``I64``, ...).
-        rows, cols: R outputs x C inputs; a vector is one row; of a tensor with more dimensions,
-            the first by the rest. ``rows * cols`` is always the number of values.
-        transposed: stored as inputs x outputs (GPT-2's Conv1D): rows are the second dimension.
-        block: index of its transformer block within ``stack``; ``None`` outside of the blocks.
-        stack: ``"blocks"``, or ``"encoder"``, ``"decoder"`` where there are several; ``""`` outside.
-        role: one of `ROLES`; ``bias`` is any bias except that of a norm.
-        part: one of `PARTS`: the bias of q has part ``attention``.
-        aliases: other names of the same tensor (tied weights), on disk or only in the model.
-        prunable: a vector or matrix of floats.
-        reason: why it is not prunable; ``""`` if it is.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    rows: int
-    cols: int
-    transposed: bool = False
-    block: int | None = None
-    stack: str = ""
-    role: str = "other"
-    part: str = "other"
-    aliases: tuple[str, ...] = ()
-    prunable: bool = True
-    reason: str = ""
-
-    @property
-    def params(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
+_IN_LIST = re.compile(r"(.+?)\.(\d+)\.")
+# float tensors of older checkpoints that models compute themselves today
+_COMPUTED = re.compile(r"(^|\.)(inv_freq|masked_bias|cos_cached|sin_cached)$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """The whole checkpoint, in the model's order.
+def read_layout(folder: Path, tensors: Tensors | None = None) -> Layout:
+    """Blocks, roles and orientation of every tensor on disk, tied ones counted once.
+
+    Reads config.json and the headers; the model is built without weights. Only where two tensors
+    on disk may be tied are their bytes compared.
 
     Args:
-        architecture: class name from config.json, such as ``BertForSequenceClassification``.
-        model_type: as in config.json.
-        blocks: transformer blocks over all stacks.
-        parameters: every tensor on disk once.
-        stacks: blocks of each stack, by its name.
-        notes: what a person should know, in plain words.
+        tensors: the folder's tensors, if they are open already.
+
+    Raises:
+        ConfigError: see `read_skeleton`.
+        CheckpointError: see `open_tensors`.
     """
+    if tensors is None:
+        with open_tensors(folder) as own:
+            return read_layout(folder, own)
+    skeleton = read_skeleton(Path(folder))
+    reader = _Reader(skeleton, tensors)
+    parameters = reader.parameters()
+    return Layout(
+        architecture=skeleton.architecture,
+        model_type=skeleton.model_type,
+        blocks=sum(skeleton.lists.values()),
+        parameters=parameters,
+        stacks={reader.stacks[path]: count for path, count in skeleton.lists.items()},
+        prefix=skeleton.loose_prefix,
+        notes=(*skeleton.notes, *reader.notes(parameters)),
+    )
 
-    architecture: str
-    model_type: str
-    blocks: int
-    parameters: tuple[Parameter, ...]
-    stacks: dict[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
-    @property
-    def prunable(self) -> tuple[Parameter, ...]:
-        """The parameters that a rule can work on."""
-        return tuple(parameter for parameter in self.parameters if parameter.prunable)
+class _Reader:
+    """Lays the tensors on disk over a skeleton."""
+
+    def __init__(self, skeleton: Skeleton, tensors: Tensors) -> None:
+        self.skeleton, self.tensors = skeleton, tensors
+        self.stacks = stack_names(list(skeleton.lists))
+        self.found = {name: skeleton.rename(name) for name in tensors.names}
+        self.groups = _tie_groups(skeleton.ties)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        order = {name: place for place, name in enumerate(self.skeleton.shapes)}
+        taken: dict[str, tuple[str, ...]] = {}
+        twins: set[str] = set()
+        for name in self.tensors.names:
+            if name not in twins:
+                taken[name] = self._aliases(name)
+                twins.update(alias for alias in taken[name] if alias in self.tensors)
+        names = sorted(
+            taken,
+            key=lambda name: (order.get(self.found[name][0] or "", len(order)), _natural(name)),
+        )
+        return tuple(self._parameter(name, taken[name]) for name in names)
+
+    def _parameter(self, name: str, aliases: tuple[str, ...]) -> Parameter:
+        info = self.tensors.info(name)
+        model_name, joined = self.found[name]
+        owner = self.skeleton.owners.get(model_name or "", "")
+        block, stack = self._place(model_name or name)
+        role, part = self._role(name, model_name, in_block=block is not None, joined=joined)
+        if aliases and any(self._is_table(alias) for alias in (model_name or name, *aliases)):
+            role, part = "embedding", "embedding"
+        transposed = owner == "Conv1D" and len(info.shape) == 2 and not joined
+        rows, cols = _matrix_shape(info.shape, transposed)
+        reason = self._why_not(info, model_name)
+        return Parameter(
+            name=name, shape=info.shape, dtype=info.dtype, rows=rows, cols=cols,
+            transposed=transposed, block=block, stack=stack, role=role, part=part,
+            aliases=aliases, prunable=not reason, reason=reason, model_name=model_name or "",
+        )  # fmt: skip
+
+    def _role(
+        self, name: str, model_name: str | None, *, in_block: bool, joined: bool
+    ) -> tuple[str, str]:
+        if model_name is None:
+            return classify(name, in_block=in_block)
+        prefix = self.skeleton.prefix
+        in_head = not model_name.startswith(prefix) if prefix else None
+        owner = "" if joined else self.skeleton.owners.get(model_name, "")
+        role, part = classify(name, module=owner, in_block=in_block, in_head=in_head)
+        if role == "other" or part == "other":
+            again = classify(model_name, module=owner, in_block=in_block, in_head=in_head)
+            role = again[0] if role == "other" and not joined else role
+            part = again[1] if part == "other" else part
+        return role, part
+
+    def _place(self, name: str) -> tuple[int | None, str]:
+        for path, stack in self.stacks.items():
+            if name.startswith(f"{path}."):
+                return int(name[len(path) + 1 :].split(".", 1)[0]), stack
+        if name not in self.skeleton.shapes and (match := _IN_LIST.match(name)):
+            # unknown to the model: a place in the same list, with or without the base prefix
+            bare = match[1].removeprefix(f"{self.skeleton.loose_prefix}.")
+            for path, stack in self.stacks.items():
+                if path.removeprefix(f"{self.skeleton.loose_prefix}.") == bare:
+                    return int(match[2]), stack
+        return None, ""
+
+    def _aliases(self, name: str) -> tuple[str, ...]:
+        """Other names of the tensor: of the model's, and of equal tied tensors on disk."""
+        model_name = self.found[name][0]
+        group = self.groups.get(model_name or "")
+        if group is None:
+            return ()
+        aliases = []
+        for other in sorted(group - {model_name}):
+            stored = [disk for disk, (found, _) in self.found.items() if found == other]
+            if not stored:
+                aliases.append(other)
+            elif same_bytes(self.tensors, name, self.tensors, stored[0]):
+                aliases.append(stored[0])
+        return tuple(aliases)
+
+    def _is_table(self, model_name: str) -> bool:
+        found = self.found.get(model_name, (model_name, False))[0] or model_name
+        return "embedding" in self.skeleton.owners.get(found, "").lower()
+
+    def _why_not(self, info: TensorInfo, model_name: str | None) -> str:
+        if info.dtype not in FLOATS:
+            return f"stored as {info.dtype}: only F16, BF16, F32 and F64 are pruned"
+        if model_name in self.skeleton.buffers or _COMPUTED.search(info.name):
+            return "a buffer, not a trained weight"
+        if info.elements == 0:
+            return "empty"
+        if len(info.shape) == 0:
+            return "a single number"
+        if len(info.shape) > 2:
+            return f"{len(info.shape)} dimensions: only vectors and matrices are pruned"
+        return ""
+
+    def notes(self, parameters: tuple[Parameter, ...]) -> list[str]:
+        """What a person should know of what is on disk and what is not."""
+        model, notes = self.skeleton, []
+        if model.quantised:
+            notes.append(f"Quantised ({model.quantised}): packed weights cannot be pruned.")
+        layers, blocks = model.layers, sum(model.lists.values())
+        if layers is not None and len(model.lists) == 1 and blocks < layers:
+            notes.append(f"{blocks} block of weights is shared by {layers} layers.")
+        unknown = [p.name for p in parameters if not p.model_name and p.prunable]
+        if unknown:
+            notes.append(f"{model.architecture} does not use {_some(unknown)}.")
+        present = {found for found, _ in self.found.values()}
+        tied = set().union(*(g for g in self.groups.values() if g & present)) if present else set()
+        missing = [name for name in model.shapes if name not in present | tied | model.buffers]
+        if missing:
+            notes.append(f"Not on disk, so random when the model is loaded: {_some(missing)}.")
+        wrong = [
+            name
+            for name, (found, joined) in self.found.items()
+            if found and not joined and self.tensors.info(name).shape != model.shapes[found]
+        ]
+        if wrong:
+            notes.append(f"Of another shape than config.json says: {_some(wrong)}.")
+        return notes
+
+
+def stack_names(paths: list[str]) -> dict[str, str]:
+    """A short name for each list of blocks: ``blocks`` for a single one, else the first word in
+    which the paths differ (``encoder``, ``decoder``), else the path."""
+    if len(paths) == 1:
+        return {paths[0]: "blocks"}
+    words = [path.split(".") for path in paths]
+    depth = 0
+    while len({tuple(path[: depth + 1]) for path in words}) == 1 and words:
+        depth += 1
+    short = [path[depth] if depth < len(path) else path[-1] for path in words]
+    names = short if len(set(short)) == len(paths) else paths
+    return dict(zip(paths, names, strict=True))
+
+
+def _tie_groups(ties: dict[str, str]) -> dict[str, set[str]]:
+    groups: dict[str, set[str]] = {}
+    for target, source in ties.items():
+        joined = groups.get(target, {target}) | groups.get(source, {source})
+        groups |= dict.fromkeys(joined, joined)
+    return groups
+
+
+def _matrix_shape(shape: tuple[int, ...], transposed: bool) -> tuple[int, int]:
+    if len(shape) < 2:
+        return 1, math.prod(shape)
+    rows, cols = shape[0], math.prod(shape[1:])
+    return (cols, rows) if transposed else (rows, cols)
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    words = name.split(".")
+    return [(0, int(word), "") if word.isdigit() else (1, 0, word) for word in words]
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

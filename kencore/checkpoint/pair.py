@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kencore.checkpoint.layout import Layout
+from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.source import Source
-from kencore.checkpoint.tensors import Tensors
+from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
+from kencore.errors import PairMismatchError
+
+NAMED = 3  # differences that a message names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +20,9 @@ class Pair:
 
     Args:
         layout: of the tuned checkpoint.
-        base_names: for each parameter of the layout, the base's name of it; ``None`` if the base
-            has none (a new head): it is kept dense.
-        notes: what a person should know, in plain words.
+        base_names: for each parameter of the layout, the base's name of it on disk; ``None`` if
+            the base has none (a new head): it is kept dense.
+        notes: what a person should know, in plain words, those of the layout included.
     """
 
     tuned: Source
@@ -32,3 +37,163 @@ class Pair:
         """Let go of both checkpoints' files."""
         self.tuned_tensors.close()
         self.base_tensors.close()
+
+
+def open_pair(tuned: Source, base: Source) -> Pair:
+    """Open both checkpoints and check that the tuned one can have come from the base.
+
+    Names may differ by the base model's prefix, by a head, by tied weights stored under another
+    name, and by the renamings that transformers knows. Weights are not read, except to see
+    whether both are the same; NaN is found by the selection when it reads.
+
+    Raises:
+        PairMismatchError: another model type, number of blocks, names or shapes.
+        CheckpointError: one of them cannot be opened.
+    """
+    tuned_tensors = open_tensors(tuned.folder)
+    try:
+        base_tensors = open_tensors(base.folder)
+        try:
+            layout = read_layout(tuned.folder, tuned_tensors)
+            matcher = _Matcher(tuned, base, layout, read_layout(base.folder, base_tensors))
+            names = matcher.names()
+            notes = (*layout.notes, *matcher.notes(names))
+            if _identical(tuned_tensors, base_tensors, names):
+                notes = (*notes, "Base and tuned are the same, bit for bit: nothing was tuned.")
+        except BaseException:
+            base_tensors.close()
+            raise
+    except BaseException:
+        tuned_tensors.close()
+        raise
+    return Pair(
+        tuned=tuned, base=base, tuned_tensors=tuned_tensors, base_tensors=base_tensors,
+        layout=layout, base_names=names, notes=notes,
+    )  # fmt: skip
+
+
+class _Matcher:
+    """Finds each tuned parameter in the base, and collects what does not fit."""
+
+    def __init__(self, tuned: Source, base: Source, ours: Layout, theirs: Layout) -> None:
+        self.tuned, self.base, self.ours, self.theirs = tuned, base, ours, theirs
+        self.prefixes = {layout.prefix for layout in (ours, theirs) if layout.prefix}
+        loose: dict[str, list[Parameter]] = {}
+        for parameter in theirs.parameters:
+            for key in set(self._keys(parameter)):
+                loose.setdefault(key, []).append(parameter)
+        # the model's name of joined tensors (experts) belongs to several: to none
+        self.by_key = {key: found[0] for key, found in loose.items() if len(found) == 1}
+        self.by_key |= {parameter.name: parameter for parameter in theirs.parameters}
+
+    def names(self) -> dict[str, str | None]:
+        """The base's name of each tuned parameter.
+
+        Raises:
+            PairMismatchError: they are not of one architecture.
+        """
+        self._check_kind()
+        names: dict[str, str | None] = {}
+        wrong: list[str] = []
+        for parameter in self.ours.parameters:
+            other = self._find(parameter)
+            fault = _fault(parameter, other)
+            new = parameter.part == "head" or (other is None and parameter.part == "pooler")
+            if fault and not new:
+                wrong.append(fault)
+            names[parameter.name] = None if fault or other is None else other.name
+        if wrong:
+            more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+            raise self._mismatch("; ".join(wrong[:NAMED]) + more, "the same names and shapes")
+        return names
+
+    def notes(self, names: dict[str, str | None]) -> Iterator[str]:
+        """What differs and is no obstacle."""
+        yield from (f"Base: {note}" for note in self.theirs.notes if note not in self.ours.notes)
+        new = [p.name for p in self.ours.prunable if names[p.name] is None]
+        if new:
+            yield f"Only in the tuned model, so kept dense: {_some(new)}."
+        used = {other for other in names.values() if other}
+        left = [p.name for p in self.theirs.parameters if p.name not in used and p.prunable]
+        if left:
+            yield f"Only in the base, so left out: {_some(left)}."
+        dtypes = {p.name: p.dtype for p in self.theirs.parameters}
+        kinds = sorted(
+            {
+                (p.dtype, dtypes[other])
+                for p in self.ours.prunable
+                if (other := names[p.name]) and dtypes[other] != p.dtype
+            }
+        )
+        for ours, theirs in kinds:
+            yield (
+                f"The tuned model is stored as {ours} and the base as {theirs}: both are read as "
+                f"F32, and entries that go back to the base are stored as {ours}."
+            )
+
+    def _check_kind(self) -> None:
+        ours, theirs = self.ours, self.theirs
+        if ours.model_type != theirs.model_type:
+            raise self._mismatch(
+                f"a tuned {ours.model_type} and a base {theirs.model_type}", "one architecture"
+            )
+        if ours.stacks.keys() == theirs.stacks.keys() and ours.stacks != theirs.stacks:
+            stack = next(name for name in ours.stacks if ours.stacks[name] != theirs.stacks[name])
+            word = "blocks" if stack == "blocks" else f"{stack} blocks"
+            raise self._mismatch(
+                f"{ours.stacks[stack]} {word} in the tuned model, "
+                f"{theirs.stacks[stack]} in the base",
+                "as many of them",
+            )
+
+    def _find(self, parameter: Parameter) -> Parameter | None:
+        found = (self.by_key[key] for key in self._keys(parameter) if key in self.by_key)
+        return next(found, None)
+
+    def _keys(self, parameter: Parameter) -> Iterator[str]:
+        """Every name the parameter may go by, the surest first."""
+        for name in (parameter.name, parameter.model_name, *parameter.aliases):
+            if name:
+                yield name
+                yield self._bare(name)
+
+    def _bare(self, name: str) -> str:
+        for prefix in self.prefixes:
+            if name.startswith(f"{prefix}."):
+                return name[len(prefix) + 1 :]
+        return name
+
+    def _mismatch(self, got: str, wanted: str) -> PairMismatchError:
+        return PairMismatchError(
+            f"{self.tuned.text} and {self.base.text}",
+            got=got,
+            wanted=wanted,
+            remedy="Pass the very model that the tuned one started from"
+            + (" (a resized vocabulary needs a base resized alike)." if "embed" in got else "."),
+        )
+
+
+def _fault(parameter: Parameter, other: Parameter | None) -> str:
+    """Why a tuned parameter cannot go back to what was found in the base; ``""`` if it can."""
+    if other is None:
+        missing = f"{parameter.name} {parameter.shape} is not in the base"
+        return missing if parameter.prunable else ""
+    if parameter.shape != other.shape:
+        return (
+            f"{parameter.name} is {parameter.shape} in the tuned model, {other.shape} in the base"
+        )
+    if parameter.prunable and other.dtype not in FLOATS:
+        return f"{parameter.name} is stored as {other.dtype} in the base"
+    return ""
+
+
+def _identical(tuned: Tensors, base: Tensors, names: dict[str, str | None]) -> bool:
+    """Whether every matched tensor is the same in both; small ones first, to end soon."""
+    pairs = [(name, other) for name, other in names.items() if other is not None]
+    pairs.sort(key=lambda pair: tuned.info(pair[0]).nbytes)
+    return bool(pairs) and all(same_bytes(tuned, a, base, b) for a, b in pairs)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

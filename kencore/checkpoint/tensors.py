@@ -16,6 +16,8 @@ from kencore.checkpoint.header import TensorInfo, read_header
 from kencore.checkpoint.shards import Shards, find_shards
 from kencore.errors import CheckpointError, CorruptShardError, ShapeError
 
+__all__ = ["FLOATS", "TensorInfo", "Tensors", "open_tensors", "same_bytes", "to_float32"]
+
 # how the bytes of a dtype lie in numpy; BF16 and the 8-bit floats have no numpy type: their bits
 STORAGE: dict[str, np.dtype[np.generic]] = {
     name: np.dtype(code)
@@ -26,6 +28,7 @@ STORAGE: dict[str, np.dtype[np.generic]] = {
         "F8_E5M2": "u1", "F8_E4M3": "u1", "F8_E8M0": "u1", "F8_E4M3FNUZ": "u1", "F8_E5M2FNUZ": "u1",
     }.items()
 }  # fmt: skip
+COMPARE_AT_ONCE = 1 << 22
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
@@ -233,6 +236,19 @@ def to_float32(bits: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
         return wide.view(np.float32)
     with np.errstate(over="ignore"):  # an F64 beyond float32 becomes infinite, and is found later
         return bits.astype(np.float32, order="C")
+
+
+def same_bytes(a: Tensors, name: str, b: Tensors, other: str) -> bool:
+    """Whether two tensors agree in dtype, shape and every bit; stops where they first differ."""
+    one, two = a.info(name), b.info(other)
+    if (one.dtype, one.shape) != (two.dtype, two.shape):
+        return False
+    left, right = a.raw(name).reshape(-1), b.raw(other).reshape(-1)
+    step = COMPARE_AT_ONCE
+    return all(
+        np.array_equal(left[at : at + step].view("u1"), right[at : at + step].view("u1"))
+        for at in range(0, left.size, step)
+    )
 
 
 def _map(path: Path) -> mmap.mmap:

@@ -1,0 +1,121 @@
+"""What a tensor does, told from its name and, where the model is known, from its module.
+
+Names are those of the published architectures; a tensor whose name says nothing gets ``other``.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ROLE_BY_MODULE = {
+    "q": "q query q_proj q_lin query_proj wq to_q q_a_proj q_b_proj q_attn query_layer",
+    "k": "k key k_proj k_lin key_proj wk to_k key_layer",
+    "v": "v value v_proj v_lin value_proj wv to_v value_layer",
+    "qkv": "qkv qkv_proj c_attn query_key_value wqkv in_proj att_proj kv_proj kv_a_proj_with_mqa "
+    "kv_b_proj",
+    "o": "o o_proj out_lin wo_attn attn_out to_out",
+    "up": "up_proj fc1 c_fc fc_in dense_h_to_4h lin1 wi wi_1 w3 ffn intermediate",
+    "gate": "gate_proj wi_0 w1",
+    "gate_up": "gate_up_proj",
+    "down": "down_proj fc2 fc_out dense_4h_to_h lin2 w2 ffn_output",
+}
+ROLE_BY_MODULE = {word: role for role, text in _ROLE_BY_MODULE.items() for word in text.split()}
+# the last projection of attention and of the feed-forward share these names: the path decides
+SHARED_OUT = frozenset({"dense", "c_proj", "out_proj", "wo", "proj"})
+ROUTERS = frozenset({"gate", "router", "shared_expert_gate", "classifier_gate"})
+ATTENTION_ROLES = frozenset({"q", "k", "v", "qkv", "o"})
+FEED_FORWARD_ROLES = frozenset({"up", "gate", "gate_up", "down"})
+_HEADS = """
+lm_head embed_out classifier score qa_outputs cls head heads pre_classifier classification_head
+vocab_projector vocab_transform vocab_layer_norm generator_lm_head generator_predictions
+discriminator_predictions predictions final_logits_bias multiple_choice_head sequence_summary
+"""
+HEADS = frozenset(_HEADS.split())
+_ATTENTION = re.compile(r"att(n|ention)", re.IGNORECASE)
+_FEED_FORWARD = re.compile(
+    r"^(mlp|ffn|ff|feed_?forward.*|intermediate|output|dense(relu|gated)\w*|experts?|moe"
+    r"|block_sparse_moe|shared_experts?)$",
+    re.IGNORECASE,
+)
+_NORM = re.compile(r"norm|^ln(_|\d|$)", re.IGNORECASE)
+_EMBEDDING = re.compile(r"embed|^w[tp]e$", re.IGNORECASE)
+_BIAS = re.compile(r"(^|_)bias$")
+
+
+def classify(
+    name: str, *, module: str = "", in_block: bool = False, in_head: bool | None = None
+) -> tuple[str, str]:
+    """Role and part of a tensor.
+
+    Args:
+        name: dotted, such as ``bert.encoder.layer.0.attention.self.query.weight``.
+        module: class name of the module that owns it, ``""`` if unknown.
+        in_block: it lies inside a transformer block.
+        in_head: it lies outside of the base model; ``None``: unknown, the name decides.
+
+    Returns:
+        The role, one of ``layout.ROLES``, and the part, one of ``layout.PARTS``. The part is
+        where the tensor lies: a norm of the head has role ``norm`` and part ``head``, the table
+        of T5's relative positions role ``embedding`` and part ``attention``.
+    """
+    *path, leaf = name.split(".")
+    if leaf in ROLE_BY_MODULE:  # a bare parameter named like a module, as fused experts are
+        path.append(leaf)
+    owner = path[-1] if path else leaf
+    pooler = any("pooler" in word.lower() for word in path)
+    if in_head is None:
+        in_head = any(word in HEADS for word in [*path, leaf])
+    head = in_head and not in_block and not pooler
+    if "norm" in module.lower() or (not module and _NORM.search(owner)):
+        return "norm", "head" if head else "norm"
+    weight = _weight_role(path, owner, module)
+    part = _part(path, weight, pooler=pooler, head=head)
+    if _BIAS.search(leaf):
+        return "bias", part
+    if weight == "embedding" and not head:
+        return "embedding", part
+    if pooler:
+        return "pooler", part
+    return ("head" if head else weight), part
+
+
+def _is_table(module: str) -> bool:
+    return "embedding" in module.lower()
+
+
+def _weight_role(path: list[str], owner: str, module: str) -> str:
+    low = owner.lower()
+    patches = module.startswith("Conv") and any(_EMBEDDING.search(word) for word in path)
+    if _is_table(module) or patches or (not module and _EMBEDDING.search(owner)):
+        return "embedding"
+    if low in ROUTERS:
+        return "other"
+    attention = any(_ATTENTION.search(word) for word in path)
+    if low in SHARED_OUT:
+        if low == "dense" and len(path) > 1 and path[-2].lower() == "intermediate":
+            return "up"
+        if attention:
+            return "o"
+        return "down" if any(_FEED_FORWARD.match(word) for word in path[:-1]) else "other"
+    if low == "wi" and owner == "Wi":  # ModernBERT: input and gate in one matrix
+        return "gate_up"
+    role = ROLE_BY_MODULE.get(low, "other")
+    if role in ATTENTION_ROLES and len(low) == 1 and not attention:
+        return "other"
+    return role
+
+
+def _part(path: list[str], weight: str, *, pooler: bool, head: bool) -> str:
+    if pooler:
+        return "pooler"
+    if head:
+        return "head"
+    if weight in FEED_FORWARD_ROLES:
+        return "feed-forward"
+    if weight in ATTENTION_ROLES or any(_ATTENTION.search(word) for word in path):
+        return "attention"
+    if weight == "embedding" or any(_EMBEDDING.search(word) for word in path):
+        return "embedding"
+    if any(_FEED_FORWARD.match(word) for word in path):
+        return "feed-forward"
+    return "other"

@@ -1,0 +1,215 @@
+"""The model that a config describes, built without weights, and how names on disk lead to it.
+
+transformers is the authority on all of it: which modules there are, which weights are tied, and
+how names of older checkpoints are renamed on loading. Nothing is run from the checkpoint:
+``trust_remote_code`` stays off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skeleton:
+    """What transformers builds from a config.
+
+    Args:
+        shapes: the state dict's names and shapes, in the model's order.
+        owners: class name of the module that owns each of them.
+        buffers: those that are not trained.
+        ties: target -> source of tied weights.
+        lists: length of each outermost ``ModuleList`` (the stacks of blocks), by its path.
+        prefix: path of the base model with a dot, ``""`` if the model is the base model itself.
+        loose_prefix: the prefix a checkpoint may carry or lack.
+        layers: layers that are run, if the config says so.
+        quantised: the method by which the weights are packed, ``""`` if they are not.
+        notes: what a person should know.
+    """
+
+    architecture: str
+    model_type: str
+    shapes: dict[str, tuple[int, ...]]
+    owners: dict[str, str]
+    buffers: frozenset[str]
+    ties: dict[str, str]
+    lists: dict[str, int]
+    prefix: str
+    loose_prefix: str
+    layers: int | None
+    quantised: str
+    notes: tuple[str, ...]
+    _renamings: list[Any]
+    _converters: list[Any]
+
+    def rename(self, name: str) -> tuple[str | None, bool]:
+        """The model's name of a tensor on disk, ``None`` if it has none, and whether several
+        tensors on disk are joined into that one (or it is turned) on loading."""
+        from transformers.core_model_loading import rename_source_key
+
+        found, pattern = rename_source_key(
+            name, self._renamings, self._converters, self.loose_prefix, self.shapes
+        )
+        if found not in self.shapes and name in self.shapes:
+            found, pattern = name, None
+        return (found, pattern is not None) if found in self.shapes else (None, False)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` as plain values.
+
+    Raises:
+        ConfigError: missing, not JSON, or without a model type.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _bad(folder, "no config.json", "the configuration beside the weights") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _bad(folder, f"a config.json that cannot be read ({error})", "JSON") from None
+    # without a model type transformers would guess one from the folder's name
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise _bad(folder, "a config.json without model_type", "the name of its architecture")
+    return config
+
+
+def read_skeleton(folder: Path) -> Skeleton:
+    """Build the model of a folder's config on the meta device: no weights, no memory.
+
+    Raises:
+        ConfigError: unreadable, or of a model type that this transformers does not know.
+    """
+    plain = read_config(folder)
+    with _quiet():
+        config = _config(folder, plain["model_type"])
+        model, notes = _model(folder, config)
+        return _describe(model, config, plain, notes)
+
+
+def _config(folder: Path, model_type: str) -> PretrainedConfig:
+    import transformers
+
+    if model_type not in transformers.CONFIG_MAPPING:
+        raise _bad(
+            folder,
+            f"model type {model_type!r}",
+            f"one that transformers {transformers.__version__} knows",
+            "Update transformers; models that bring their own code are not run.",
+        )
+    try:
+        config: PretrainedConfig = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # noqa: BLE001 - config classes check fields and raise what they like
+        raise _bad(
+            folder, f"a config.json of wrong values ({_line(error)})", "valid ones"
+        ) from None
+    return config
+
+
+def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    import torch
+    import transformers
+
+    named = next(iter(config.architectures or ()), "")
+    kind = getattr(transformers, named, None) if named else None
+    try:
+        with torch.device("meta"):
+            if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
+                build: Any = kind._from_config
+                return build(config, attn_implementation="eager"), ()
+            build = transformers.AutoModel.from_config
+            model = build(config, attn_implementation="eager")
+    except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
+        raise _bad(
+            folder, f"a config that no {config.model_type} can be built from ({_line(error)})",
+            "sizes that fit together",
+        ) from None  # fmt: skip
+    said = f"names {named}, which transformers does not know" if named else "names no architecture"
+    return model, (f"config.json {said}: read as {type(model).__name__}.",)
+
+
+def _describe(
+    model: PreTrainedModel, config: PretrainedConfig, plain: dict[str, Any], notes: tuple[str, ...]
+) -> Skeleton:
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming
+
+    transforms = get_model_conversion_mapping(model)
+    state = model.state_dict()
+    owners: dict[str, str] = {}
+    for path, module in model.named_modules():
+        own = [*module._parameters, *module._buffers]
+        owners |= {f"{path}.{leaf}" if path else leaf: type(module).__name__ for leaf in own}
+    inner = getattr(model, model.base_model_prefix, None) if model.base_model_prefix else None
+    quantisation = plain.get("quantization_config")
+    return Skeleton(
+        architecture=type(model).__name__,
+        model_type=config.model_type,
+        shapes={name: tuple(tensor.shape) for name, tensor in state.items()},
+        owners={name: owners[name] for name in state if name in owners},
+        buffers=frozenset(name for name, _ in model.named_buffers() if name in state),
+        ties=dict(model.all_tied_weights_keys),
+        lists=_outermost_lists(model),
+        prefix=f"{model.base_model_prefix}." if inner is not None else "",
+        loose_prefix=model.base_model_prefix,
+        layers=_layers(config),
+        quantised=str(quantisation.get("quant_method", "unknown")) if quantisation else "",
+        notes=notes,
+        _renamings=[entry for entry in transforms if isinstance(entry, WeightRenaming)],
+        _converters=[entry for entry in transforms if isinstance(entry, WeightConverter)],
+    )
+
+
+def _outermost_lists(model: PreTrainedModel) -> dict[str, int]:
+    from torch.nn import ModuleList
+
+    lists: dict[str, int] = {}
+    for path, module in model.named_modules():  # parents come first
+        nested = any(path.startswith(f"{outer}.") for outer in lists)
+        if isinstance(module, ModuleList) and len(module) and not nested:
+            lists[path] = len(module)
+    return lists
+
+
+def _layers(config: PretrainedConfig) -> int | None:
+    layers = getattr(config, "num_hidden_layers", None)
+    return layers if isinstance(layers, int) else None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers' advice on configs is for those who load the model."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(40)  # errors
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def _bad(folder: Path, got: str, wanted: str, remedy: str = "") -> ConfigError:
+    return ConfigError(
+        str(folder),
+        got=got,
+        wanted=wanted,
+        remedy=remedy or "Take the config.json that save_pretrained wrote with the weights.",
+    )
