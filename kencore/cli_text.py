@@ -75,37 +75,56 @@ def runs(facts: dict[str, Any]) -> str:
 
 
 def inspected(facts: dict[str, Any]) -> str:
-    """What `inspect` found, as lines of text."""
-    return "\n".join(_outline(facts, 0))
+    """What `inspect` found."""
+    counts, guess = facts["parameters"], facts["estimate"]
+    lines = [
+        f"{facts['architecture']} ({facts['model_type']}), {facts['blocks']} blocks, "
+        f"{counts['total']:,} parameters in {counts['tensors']:,} tensors, "
+        f"{facts['bytes']:,} bytes in {_count(len(facts['shards']), 'file')}",
+        f"model {_source(facts['model'])}",
+    ]
+    if facts["base"]:
+        lines.append(f"base  {_source(facts['base'])}")
+    dtypes = ", ".join(f"{d['parameters']:,} in {d['name']}" for d in facts["dtypes"])
+    lines += [
+        f"dtypes: {dtypes}",
+        "",
+        f"{'role':<10}{'tensors':>9}{'parameters':>16}{'prunable':>16}",
+    ]
+    lines += [
+        f"{role['name']:<10}{role['tensors']:>9,}{role['parameters']:>16,}{role['prunable']:>16,}"
+        for role in facts["roles"]
+    ]
+    lines += ["", "matrices and vectors:"]
+    for kind in facts["patterns"]:
+        shape = " x ".join(f"{side:,}" for side in kind["shape"])
+        lines.append(f"  {kind['tensors']:>4} x {kind['pattern']}  ({kind['role']}, {shape})")
+    lines += [""] + _listed("cannot be pruned", facts["unprunable"])
+    lines += [f"tied, counted once: {' = '.join(_names(tied))}" for tied in facts["tied"]]
+    lines += [f"note: {note}" for note in facts["notes"]]
+    lines.append(
+        f"estimate for ken: {guess['seconds']:.3g} s on {_count(guess['threads'], 'thread')}, "
+        f"{guess['memory_bytes'] / 2**20:.0f} MiB of memory. {guess['how']}"
+    )
+    return "\n".join(lines)
 
 
-def _outline(value: Any, depth: int) -> list[str]:
-    pad = "  " * depth
-    if isinstance(value, dict):
-        lines = []
-        for key, inner in value.items():
-            name = str(key).replace("_", " ")
-            if isinstance(inner, (dict, list)) and inner:
-                lines += [f"{pad}{name}:", *_outline(inner, depth + 1)]
-            else:
-                lines.append(f"{pad}{name}: {_plain(inner)}")
-        return lines
-    if isinstance(value, list):
-        lines = []
-        for inner in value[:40]:
-            if isinstance(inner, dict):
-                lines.append(pad + ", ".join(f"{k} {_plain(v)}" for k, v in inner.items()))
-            else:
-                lines.append(pad + _plain(inner))
-        return lines + ([f"{pad}... and {len(value) - 40} more"] if len(value) > 40 else [])
-    return [pad + _plain(value)]
+def _listed(what: str, items: list[dict[str, Any]], most: int = 20) -> list[str]:
+    if not items:
+        return [f"{what}: nothing"]
+    lines = [f"{what}:"]
+    lines += [f"  {item['name']}: {item['reason']}" for item in items[:most]]
+    return lines + ([f"  and {len(items) - most} more"] if len(items) > most else [])
 
 
-def _plain(value: Any) -> str:
-    if value is None or value == [] or value == {}:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _names(tied: Any) -> list[str]:
+    return [tied["name"], *tied["aliases"]] if isinstance(tied, dict) else [str(n) for n in tied]
+
+
+def _source(source: dict[str, Any]) -> str:
+    revision = f" at {source['revision']}" if source["revision"] else ""
+    return f"{source['text']}{revision} ({source['folder']})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -95,7 +95,9 @@ def prune(
         resolve(str(spec.base), revision=spec.base_revision),
     )
     if examples is not None:
-        _check_task(pair, examples)
+        from kencore.evaluate.loading import check_task
+
+        check_task(pair.tuned.folder)
     plan = decide(pair, spec)
     folder = Path(out) if out is not None else runs_folder() / new_run_id(spec)
     chosen = {d.parameter.name: d for d in plan if d.status == "pruned"}
@@ -349,12 +351,6 @@ def _examples(spec: PruneSpec) -> Any:
     from kencore.evaluate.accuracy import read_examples
 
     return read_examples(spec.evaluation)
-
-
-def _check_task(pair: Pair, examples: Any) -> None:
-    from kencore.evaluate.accuracy import check_task
-
-    check_task(pair.tuned.folder, examples)
 
 
 def _seconds_to_judge(plan: list[Decision], examples: Any, spec: PruneSpec) -> float:
