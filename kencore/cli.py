@@ -58,7 +58,7 @@ def inspect(
 
     with _command(as_json) as (report, show):
         found = look(
-            model, base,
+            model, "demo-base" if (model, base) == ("demo", None) else base,
             model_revision=model_revision, base_revision=base_revision, progress=report,
         )  # fmt: skip
         show(found, cli_text.inspected)

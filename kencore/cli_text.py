@@ -99,7 +99,7 @@ def inspected(facts: dict[str, Any]) -> str:
     for kind in facts["patterns"]:
         shape = " x ".join(f"{side:,}" for side in kind["shape"])
         lines.append(f"  {kind['tensors']:>4} x {kind['pattern']}  ({kind['role']}, {shape})")
-    lines += [""] + _listed("cannot be pruned", facts["unprunable"])
+    lines += ["", *_listed("cannot be pruned", facts["unprunable"])]
     lines += [f"tied, counted once: {' = '.join(_names(tied))}" for tied in facts["tied"]]
     lines += [f"note: {note}" for note in facts["notes"]]
     lines.append(

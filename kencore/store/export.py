@@ -52,10 +52,10 @@ def verify(run: Run) -> None:
     Raises:
         CheckpointChangedError: naming the first tensor that differs.
     """
-    for line in run.matrices.itertuples():
-        sides = [(run.tuned_tensors, line.name, line.tuned_sha256)]
-        if line.status == "pruned":
-            sides.append((run.base_tensors, line.base_name, line.base_sha256))
+    for line in run.matrices.to_dict("records"):
+        sides = [(run.tuned_tensors, line["name"], line["tuned_sha256"])]
+        if line["status"] == "pruned":
+            sides.append((run.base_tensors, line["base_name"], line["base_sha256"]))
         for tensors, name, wanted in sides:
             found = tensors.sha256(name) if name in tensors else "nothing"
             if found != wanted:
