@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
     folder = _download(text, revision, list(SMALL_FILES), progress)
     if (folder / INDEX).is_file():
         weights = sorted(set(read_index(folder).values()))
+        there = all((folder / name).is_file() for name in weights)
     else:
         weights = [SINGLE, "model-*.safetensors"]
+        there = (folder / SINGLE).is_file()
+    if there:
+        return folder
     folder = _download(text, folder.name, weights, progress)
     if not any(folder.glob("*.safetensors")):
         names = _listing(text, folder)
-        if names is None or SINGLE in names or INDEX in names:
+        if names is None:  # the cache was filled by others and the hub did not answer
             raise _unreachable(text, "its weights are not in the local cache")
         raise no_safetensors(text, names)
     return folder
@@ -76,14 +81,15 @@ def _translated(error: Exception, text: str, revision: str | None) -> KencoreErr
     """The hub's exceptions, told in our words. Order matters: gated is a kind of not found."""
     from huggingface_hub import errors as hub
 
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    chain = list(_chain(error))
+    refused = any(_status(link) in (401, 403) for link in chain)
     found = not isinstance(error, hub.RepositoryNotFoundError)
     if isinstance(error, hub.HFValidationError):
         return SourceNotFoundError(
             text, got="neither a folder nor a hub id", wanted="a folder, or organisation/name",
             remedy="Check the spelling.",
         )  # fmt: skip
-    if isinstance(error, hub.GatedRepoError) or (found and status in (401, 403)):
+    if isinstance(error, hub.GatedRepoError) or (found and refused):
         return AccessError(
             text, got="a repository that this account may not read (gated, private or disabled)",
             wanted="one that it may read",
@@ -105,18 +111,20 @@ def _translated(error: Exception, text: str, revision: str | None) -> KencoreErr
             "the hub's local cache", got=str(error), wanted="room and permission to write",
             remedy="Free space, or set HF_HOME to another folder.",
         )  # fmt: skip
-    return _unreachable(text, _cause(error))
+    if any(isinstance(link, hub.OfflineModeIsEnabled) for link in chain):
+        return _unreachable(text, "offline mode is on: HF_HUB_OFFLINE is set")
+    return _unreachable(text, str(chain[-1]).strip().split("\n", 1)[0] or type(error).__name__)
 
 
-def _cause(error: BaseException) -> str:
-    """One line on what lies at the bottom of a chain of exceptions."""
-    from huggingface_hub.errors import OfflineModeIsEnabled
-
-    while error.__cause__ is not None:
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from, down to the first cause."""
+    while error is not None:
+        yield error
         error = error.__cause__
-    if isinstance(error, OfflineModeIsEnabled):
-        return "offline mode is on: HF_HUB_OFFLINE is set"
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__
+
+
+def _status(error: BaseException) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _unreachable(text: str, why: str) -> NoNetworkError:
@@ -129,14 +137,15 @@ def _unreachable(text: str, why: str) -> NoNetworkError:
 
 
 def _listing(text: str, folder: Path) -> list[str] | None:
-    """Names of the repository's files, to say what it holds instead; ``None`` if out of reach."""
+    """Names of the repository's files as the hub listed them; ``None`` if it never did."""
     import huggingface_hub
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
     try:
-        return huggingface_hub.HfApi().list_repo_files(text, revision=folder.name)
-    except (OSError, ValueError, HTTPError):
+        tree = huggingface_hub.get_cached_repo_tree(text, revision=folder.name)
+    except CachedRepoTreeNotFoundError:
         return None
+    return [file.path for file in tree]
 
 
 def _bar(progress: Progress | None, message: str) -> type[Any]:

@@ -109,8 +109,6 @@ class Tensors:
         whole = info.dtype in STORAGE
         dtype = STORAGE[info.dtype] if whole else np.dtype(np.uint8)
         shape = info.shape if whole else (info.nbytes,)
-        if info.nbytes == 0:
-            return np.zeros(shape, dtype)
         array: NDArray[np.generic] = np.ndarray(shape, dtype, buffer=buffer, offset=info.start)
         return array if rows is None else array[rows]
 

@@ -1,0 +1,39 @@
+"""Safetensors files written byte by byte, right or wrong on purpose."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+CONFIG = {"model_type": "bert", "architectures": ["BertModel"]}
+
+
+def entry(dtype: str, shape: list[int], begin: int, end: int) -> dict[str, Any]:
+    """One tensor's line of a header."""
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def write(path: Path, header: Any, data: bytes, *, length: int | None = None) -> Path:
+    """A safetensors file with this header (an object, or raw bytes) and these tensor bytes."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    size = len(text) if length is None else length
+    path.write_bytes(size.to_bytes(8, "little") + text + data)
+    return path
+
+
+def small(path: Path, *names: str) -> Path:
+    """A right file with float32 tensors of two values each."""
+    header = {name: entry("F32", [2], 8 * i, 8 * i + 8) for i, name in enumerate(names)}
+    return write(path, header, bytes(8 * len(names)))
+
+
+def write_index(folder: Path, weight_map: Any) -> None:
+    """``model.safetensors.index.json``."""
+    text = json.dumps({"metadata": {}, "weight_map": weight_map})
+    (folder / "model.safetensors.index.json").write_text(text)
+
+
+def write_config(folder: Path) -> None:
+    """A ``config.json`` that is there; nobody builds the model of it."""
+    (folder / "config.json").write_text(json.dumps(CONFIG))
