@@ -1,7 +1,67 @@
-"""The layers page."""
+"""The same matrix in every block, side by side."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-st.title("Layers")
+from app import block_views, links, state, theme
+from app.charts import blocks as charts
+from app.charts import cells
+from app.drawing import draw
+from kencore.store import summaries, views
+
+with state.messages():
+    run = state.current_run()
+    here = state.current_matrix(run)
+    layer = links.choice("layer", views.LAYERS, "kept")
+palette = theme.palette()
+options = block_views.family_options(run.matrices)
+
+st.title("The same matrix in every block")
+if not options:
+    st.info("This model has no blocks: every parameter is on the Overview page.")
+    st.stop()
+
+family = summaries.family(here["name"], here["block"])
+if family not in options:
+    family = next(iter(options))
+    if links.value("matrix"):
+        st.caption(f"{here['name']} is outside the blocks; this is another one.")
+
+
+def choose_family() -> None:
+    first = summaries.family_blocks(run.matrices, st.session_state["layers_family"]).iloc[0]
+    links.write(matrix=first["name"])
+
+
+def choose_layer() -> None:
+    links.write(layer=st.session_state["layers_layer"])
+
+
+st.session_state["layers_family"], st.session_state["layers_layer"] = family, layer
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.selectbox(
+        "Matrix", list(options), key="layers_family", format_func=options.get,
+        on_change=choose_family,
+    )  # fmt: skip
+    st.segmented_control(
+        "Show", list(cells.LAYERS), key="layers_layer", format_func=cells.LAYERS.get,
+        on_change=choose_layer, required=True,
+    )  # fmt: skip
+
+blocks = summaries.family_blocks(run.matrices, family)
+found = block_views.pictures(run, family, layer)
+names = block_views.labels(blocks)
+rows, cols = found.span
+draw(
+    charts.block_pictures(
+        block_views.indices(found), cells.colors(layer, palette),
+        list(zip(names, block_views.below(blocks, found, layer), strict=True)), blocks, palette,
+        finding=block_views.finding(blocks, found, layer), aspect=rows / cols,
+        scale=cells.scale(layer, palette, found.limit),
+    ),
+    key="block-pictures",
+    point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=layer),
+)  # fmt: skip
+st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
+draw(charts.block_lines(blocks, names, palette), key="block-lines")

@@ -1,7 +1,57 @@
-"""The overview page."""
+"""A run at a glance: what was kept, what that cost, where it was kept, how to make it again."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-st.title("Overview")
+from app import facts, links, overview_parts, state, theme
+from app.charts import model, quality
+from app.drawing import csv_button, draw
+from kencore.store import summaries
+
+with state.messages():
+    run = state.current_run()
+    links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
+palette = theme.palette()
+total = summaries.totals(run.matrices)
+cells = summaries.model_cells(run.matrices)
+
+st.title(facts.headline(run.spec.method, total, run.metrics))
+st.caption(facts.subject(run.id, run.spec))
+overview_parts.metric_row(run, total)
+
+
+def open_cell(index: int) -> None:
+    links.go("matrix", matrix=cells["name"].iloc[index])
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.subheader("Where parameters were kept")
+    measure = st.segmented_control(
+        "Color by", list(model.MEASURES), default="share", required=True, key="measure",
+        bind="query-params", format_func=lambda name: model.MEASURES[name].label,
+        label_visibility="collapsed", width="content",
+    )  # fmt: skip
+draw(model.model_map(cells, palette, measure or "share"), key="model-map", point=open_cell)
+
+with st.grid(2, min_column_width=440, gap="medium") as grid:
+    with grid.cell():
+        st.subheader("What it cost")
+        if run.metrics:
+            draw(quality.quality_dots(run.metrics, run.spec.method, palette), key="quality")
+        else:
+            overview_parts.not_measured(run)
+    with grid.cell():
+        st.subheader("Which parts hold the parameters")
+        draw(model.role_bars(summaries.by_role(run.matrices), palette), key="roles")
+
+st.subheader("Outside the blocks")
+overview_parts.outside_table(run.matrices)
+st.subheader("What was not pruned, and why")
+overview_parts.untouched_table(run.matrices)
+with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
+    overview_parts.how_made(run)
+csv_button(
+    lambda: facts.matrices_csv(run.matrices),
+    f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV",
+)  # fmt: skip

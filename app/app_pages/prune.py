@@ -1,7 +1,55 @@
-"""The prune page."""
+"""Choose a pair and a method, see what was found, start a job and watch it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-st.title("Prune")
+from app import inspect_view, jobs_view, links, prune_form, state
+from kencore.errors import KencoreError
+
+st.title("Prune a model")
+st.caption(
+    "Every entry of a tuned model is either kept or put back to the value it had in the base "
+    "model. Choose who decides, and how many stay."
+)
+with st.grid(2, min_column_width=420, gap="medium") as grid:
+    with grid.cell():
+        pair = prune_form.models()
+        inspect = st.button("Inspect", icon=":material/search:", help="Reads headers only")
+        settings = {
+            **pair,
+            **prune_form.budget(),
+            **prune_form.scope(),
+            **prune_form.measuring(pair["model"] == "demo"),
+            **prune_form.machine(),
+        }
+    with grid.cell():
+        st.subheader("Run", icon=":material/play_arrow:")
+        started = st.button(
+            "Start pruning", type="primary", icon=":material/play_arrow:", width="stretch"
+        )
+        try:
+            if started:
+                links.write(job=prune_form.start(settings))
+            if inspect:
+                links.write(inspect=prune_form.inspect(pair))
+        except KencoreError as error:
+            state.show_error(error)
+        if (job := links.value("job")) is not None:
+            jobs_view.panel(job)
+        else:
+            st.caption(
+                "It runs in a process of its own: you may close this page and come back. "
+                "Nothing leaves this machine."
+            )
+        st.subheader("What was found", icon=":material/search:")
+        if (found := links.value("inspect")) is not None:
+            inspect_view.findings(found)
+        else:
+            st.caption(
+                "Inspect reads the headers and says what the model is made of, what can be "
+                "pruned, and what it will cost, before anything is loaded."
+            )
+
+with state.messages():
+    jobs_view.lists()

@@ -1,0 +1,1 @@
+"""Pictures: pure functions, numbers in, a `Chart` out."""

@@ -1,0 +1,99 @@
+"""What every chart shares: a finding as its title, axes with units, room, and its own data."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+_TITLE_WIDTH, _TITLE_SIZE, _LINE, _LEGEND = 72, 15, 20, 30
+CONFIG: Final[dict[str, Any]] = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A figure with what it says.
+
+    Attributes:
+        figure: the Plotly figure, without its title: a page says it above, where it can wrap.
+        finding: one sentence, what the picture shows: its title.
+        alt: the same for a screen reader, with the kind of picture.
+        data: the numbers drawn, for the CSV.
+        name: file name of downloads, without extension.
+    """
+
+    figure: go.Figure
+    finding: str
+    alt: str
+    data: pd.DataFrame
+    name: str
+
+    def csv(self) -> bytes:
+        """The data as UTF-8 CSV."""
+        return self.data.to_csv(index=False).encode()
+
+    def titled(self) -> go.Figure:
+        """A copy of the figure with ``finding`` as its title, to stand on its own."""
+        lines = textwrap.wrap(self.finding, _TITLE_WIDTH) or [""]
+        room = 10 + _LINE * len(lines)
+        figure = go.Figure(self.figure)
+        figure.update_layout(
+            title={
+                "text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left",
+                "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 8, "l": 8},
+                "font": {"size": _TITLE_SIZE},
+            },
+            height=self.figure.layout.height + room,
+            margin={"t": self.figure.layout.margin.t + room},
+        )  # fmt: skip
+        if figure.layout.showlegend:
+            figure.update_layout(legend={"y": 1 - room / figure.layout.height})
+        return figure
+
+
+def finish(
+    figure: go.Figure, *, height: int, x: str, y: str, legend: bool = False, left: int = 64
+) -> go.Figure:
+    """Give a figure its axis titles, its margins and, where asked, a legend above the plot.
+
+    ``height`` is that of the plot; legend and axis titles come on top of it.
+    """
+    top, bottom = _LEGEND if legend else 12, 52 if x else 28
+    figure.update_layout(
+        height=top + height + bottom, margin={"t": top, "b": bottom, "l": left, "r": 16},
+        showlegend=legend, hoverlabel={"align": "left"},
+        legend={
+            "orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": 1,
+            "yref": "container", "yanchor": "top", "title": {"text": ""}, "traceorder": "normal",
+            "bgcolor": "rgba(0,0,0,0)",
+        },
+    )  # fmt: skip
+    if x:
+        figure.update_xaxes(title={"text": x, "standoff": 8})
+    if y:
+        figure.update_yaxes(title={"text": y, "standoff": 8})
+    return figure
+
+
+def with_gaps(*columns: NDArray[Any]) -> NDArray[np.float32]:
+    """Columns (N,) each, woven into one polyline with NaN after every N-th segment.
+
+    Two columns give x0 x1 nan x0 x1 nan ...: one trace for any number of segments.
+    """
+    stacked = np.stack([column.astype(np.float32) for column in columns], axis=1)  # N, points
+    gap = np.full((len(stacked), 1), np.nan, np.float32)
+    return np.concatenate([stacked, gap], axis=1).ravel()
+
+
+def fade(color: str, opacity: float) -> str:
+    """``#RRGGBB`` as rgba with an opacity."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"

@@ -1,0 +1,196 @@
+"""One matrix in every block: small pictures side by side, and kept shares from block to block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app import wording
+from app.charts import png
+from app.charts.base import Chart, finish
+from app.theme import Palette
+
+_LABEL: Final = 40  # pixels above a picture for its two lines of text
+_SCALE: Final = 44  # pixels above all of them for the color scale
+_PIXELS: Final = 192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What the colors of the pictures mean.
+
+    Attributes:
+        title: what is colored, with its unit.
+        low, high: values of the first and the last color.
+        colors: from low to high.
+        reset: the color of reset entries, where the layer has one.
+        percent: whether values are shares.
+    """
+
+    title: str
+    low: float
+    high: float
+    colors: Sequence[str]
+    reset: str | None = None
+    percent: bool = False
+
+
+def tiles_across(number: int) -> int:
+    """Pictures in a line: few enough to see, many enough to compare."""
+    if number <= 4:
+        return max(1, number)
+    return {5: 3, 6: 3}.get(number, 4 if number <= 12 else 6 if number <= 36 else 8)
+
+
+def block_pictures(
+    pictures: Sequence[png.Indices],
+    colors: Sequence[str],
+    labels: Sequence[tuple[str, str]],
+    blocks: pd.DataFrame,
+    palette: Palette,
+    *,
+    finding: str,
+    aspect: float,
+    scale: Scale,
+) -> Chart:
+    """Small pictures in one figure; clicking one selects its point.
+
+    Args:
+        pictures: one grid of color indices per block.
+        colors: at most 256 colors that the indices mean.
+        labels: (name of the block, what is written below it) per picture.
+        blocks: the numbers behind the pictures, one line per block.
+        finding: what they show together.
+        aspect: rows over columns of the matrix.
+        scale: what the colors mean, drawn above the pictures.
+    """
+    across = tiles_across(len(pictures))
+    lines = math.ceil(len(pictures) / across)
+    tall = float(np.clip(1060 / across * float(np.clip(aspect, 0.3, 1.4)), 90, 320))
+    label = _LABEL / (tall + _LABEL)
+    figure = go.Figure()
+    x = np.arange(len(pictures)) % across
+    y = np.arange(len(pictures)) // across
+    for i, picture in enumerate(pictures):
+        figure.add_layout_image(
+            source=png.data_uri(png.encode(png.enlarge(picture, _PIXELS), colors)),
+            xref="x", yref="y", x=float(x[i]) + 0.02, y=float(y[i]) + label, xanchor="left",
+            yanchor="top", sizex=0.96, sizey=1 - label - 0.02, sizing="stretch", layer="below",
+        )  # fmt: skip
+        figure.add_annotation(
+            x=float(x[i]) + 0.02, y=float(y[i]) + label, xanchor="left", yanchor="bottom",
+            showarrow=False, align="left", font={"size": 12, "color": palette.text},
+            text=f"<b>{labels[i][0]}</b><br>{labels[i][1]}",
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=x + 0.5, y=y + label + (1 - label) / 2, mode="markers", name="", showlegend=False,
+            text=[f"<b>{name}</b><br>{text}<br><i>click to open</i>" for name, text in labels],
+            hovertemplate="%{text}<extra></extra>",
+            marker={"size": 60, "symbol": "square", "opacity": 0},
+            selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+        )
+    )  # fmt: skip
+    _add_scale(figure, scale)
+    finish(figure, height=int(lines * (tall + _LABEL)), x="", y="", left=2, legend=True)
+    figure.update_layout(
+        hovermode="closest", hoverdistance=400, clickmode="event+select", dragmode=False,
+        height=figure.layout.height + _SCALE, margin={"t": 8, "l": 2, "r": 2, "b": 8},
+    )  # fmt: skip
+    axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
+    figure.update_xaxes(range=[0, across], **axis)
+    figure.update_yaxes(range=[lines, 0], **axis)
+    return Chart(
+        figure=figure, finding=finding, name="blocks-pictures", data=blocks,
+        alt=f"The same matrix in {len(pictures)} blocks, side by side. {finding}.",
+    )  # fmt: skip
+
+
+def _add_scale(figure: go.Figure, scale: Scale) -> None:
+    """A color scale at the top right, and the color of reset entries at the top left."""
+    last = len(scale.colors) - 1
+    figure.add_trace(
+        go.Scatter(
+            x=[None], y=[None], mode="markers", showlegend=False, hoverinfo="skip",
+            marker={
+                "color": [scale.low], "cmin": scale.low, "cmax": scale.high, "showscale": True,
+                "colorscale": [(i / last, color) for i, color in enumerate(scale.colors)],
+                "colorbar": {
+                    "orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
+                    "title": {"text": scale.title, "side": "top", "font": {"size": 12}},
+                    "thickness": 8, "lenmode": "pixels", "len": 200, "outlinewidth": 0, "ypad": 6,
+                    "tickformat": ".0%" if scale.percent else "", "nticks": 5,
+                },
+            },
+        )
+    )  # fmt: skip
+    if scale.reset is not None:
+        figure.add_trace(
+            go.Scatter(
+                x=[None], y=[None], mode="markers", name="reset", hoverinfo="skip",
+                marker={"color": scale.reset, "symbol": "square", "size": 11},
+            )
+        )  # fmt: skip
+
+
+def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Chart:
+    """Kept share of the entries and of the change, block by block.
+
+    Args:
+        blocks: `summaries.family_blocks`.
+        labels: name of each block.
+    """
+    place = np.arange(len(blocks), dtype=np.int32)
+    hover = [
+        f"<b>{label}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"({wording.percent(line.share)})<br>change kept {wording.percent(line.diff_share_kept)}"
+        for label, line in zip(labels, blocks.itertuples(), strict=True)
+    ]
+    figure = go.Figure()
+    for column, name, color, symbol, dash in (
+        ("share", "kept share of the entries", palette.kept, "circle", "solid"),
+        ("diff_share_kept", "kept share of the change (squared tuned - base)", "#D06F12",
+         "diamond", "dash"),
+    ):  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=place, y=blocks[column].to_numpy(np.float32), mode="lines+markers", name=name,
+                line={"color": color, "width": 2, "dash": dash}, text=hover,
+                marker={"size": 8, "symbol": symbol}, hovertemplate="%{text}<extra></extra>",
+            )
+        )  # fmt: skip
+    finding = _lines_finding(blocks, labels)
+    finish(figure, height=240, x="block", y="share", legend=True)
+    every = max(1, len(labels) // 24)
+    figure.update_xaxes(
+        tickmode="array", tickvals=place[::every].tolist(), ticktext=list(labels)[::every],
+        showgrid=False, zeroline=False, range=[-0.5, len(labels) - 0.5],
+    )  # fmt: skip
+    figure.update_yaxes(range=[0, 1.05], tickformat=".0%")
+    return Chart(
+        figure=figure, finding=finding, name="blocks-shares", data=blocks,
+        alt=f"Lines of kept share by block. {finding}.",
+    )  # fmt: skip
+
+
+def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
+    shares, change = blocks["share"], blocks["diff_share_kept"]
+    same = shares.max() - shares.min() < 0.005
+    text = (
+        f"Every block keeps {wording.percent(shares.mean(), 0)} of its entries"
+        if same
+        else f"{wording.percent(shares.min(), 0)} to {wording.percent(shares.max(), 0)} "
+        f"of the entries kept, most in {labels[int(shares.argmax())]}"
+    )
+    if change.isna().all():
+        return text
+    return (
+        f"{text} and {wording.percent(change.min(), 0)} to "
+        f"{wording.percent(change.max(), 0)} of the change"
+    )

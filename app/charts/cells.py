@@ -1,0 +1,68 @@
+"""Colors of a window's cells: the same meaning as in the weight viewer.
+
+# H x W cells of a `views.Window`
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from app.charts.blocks import Scale
+from app.charts.png import Indices, levels, shades
+from app.theme import Palette
+from kencore.store.views import RESET, Window
+
+LAYERS: Final = {
+    "kept": "Kept",
+    "neighbours": "Neighbours",
+    "difference": "Difference",
+    "tuned": "Tuned",
+    "base": "Base",
+}
+VALUES: Final = ("difference", "tuned", "base")
+_STEPS = 96
+
+
+def colors(layer: str, palette: Palette) -> list[str]:
+    """The color table of a layer: low to high, reset entries, and matrices that were not pruned."""
+    maps = {"kept": palette.sequential, "neighbours": palette.neighbours}
+    return [*shades(maps.get(layer, palette.diverging), _STEPS), palette.reset, palette.surface]
+
+
+def scale(layer: str, palette: Palette, limit: float) -> Scale:
+    """What the colors of a layer mean, for its color scale."""
+    if layer == "kept":
+        return Scale(
+            title="kept share", low=0, high=1, percent=True, colors=palette.sequential,
+            reset=palette.reset,
+        )  # fmt: skip
+    if layer == "neighbours":
+        return Scale(
+            title="kept neighbours, of 4", low=0, high=4, colors=palette.neighbours,
+            reset=palette.reset,
+        )  # fmt: skip
+    title = "tuned - base" if layer == "difference" else f"{layer} value"
+    return Scale(title=title, low=-limit, high=limit, colors=palette.diverging)
+
+
+def not_pruned() -> Indices:
+    """The picture of a matrix that the run did not prune: one cell of its own color."""
+    return np.full((1, 1), _STEPS + 1, np.uint8)
+
+
+def indices(window: Window, limit: float) -> Indices:
+    """Which color of `colors` each cell has, (H, W) uint8.
+
+    Args:
+        limit: the size of a value or difference that gets the strongest color.
+    """
+    data = window.data.astype(np.float32)
+    if window.layer in VALUES:
+        return levels(data, -limit, limit, _STEPS)
+    if window.layer == "kept":
+        shares = levels(data, 0, 1, _STEPS)
+        return np.where(data == 0, np.uint8(_STEPS), shares)
+    reset = (window.data == RESET) if window.data.dtype == np.uint8 else np.isnan(data)
+    return np.where(reset, np.uint8(_STEPS), levels(data, 0, 4, _STEPS))

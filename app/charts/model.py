@@ -1,0 +1,218 @@
+"""The whole model in two pictures: kept share by block and role, and what each role holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app import wording
+from app.charts.base import Chart, fade, finish
+from app.theme import Palette
+
+OUTSIDE: Final = "outside blocks"
+_SCALE = 44  # pixels above the map for its color scale
+_LABELLED = 24  # rows of cells up to which each cell also says its number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What the map of the model shows: a column of `summaries.model_cells`."""
+
+    column: str
+    label: str
+    unit: str
+    explained: str
+
+
+MEASURES: Final = {
+    measure.column: measure
+    for measure in (
+        Measure(
+            column="share", label="Kept share", unit="kept share",
+            explained="entries that hold the tuned value, over all entries of the cell",
+        ),
+        Measure(
+            column="diff_share_kept", label="Change kept", unit="share of change",
+            explained="squared difference tuned - base that lies in kept entries, over all of it",
+        ),
+        Measure(
+            column="diff_rms", label="Size of the change", unit="rms change",
+            explained="how far fine-tuning moved the entries of the cell",
+        ),
+    )
+}  # fmt: skip
+
+
+def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> Chart:
+    """Blocks by roles, colored by ``measure``; clicking a cell selects its point.
+
+    Args:
+        cells: `summaries.model_cells`.
+        measure: a key of `MEASURES`.
+    """
+    what = MEASURES[measure]
+    several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
+    places = [_place(line.block, line.stack, several) for line in cells.itertuples()]
+    cells = cells.assign(place=places)
+    rows = list(dict.fromkeys(places))
+    roles = list(dict.fromkeys(cells.sort_values("role", key=_ranks)["role"]))
+    grid = np.full((len(rows), len(roles)), np.nan, np.float32)  # places, roles
+    y = np.array([rows.index(place) for place in cells["place"]], np.int32)
+    x = np.array([roles.index(role) for role in cells["role"]], np.int32)
+    grid[y, x] = cells[measure]
+    shares = measure != "diff_rms"
+    height = int(np.clip(34 * len(rows), 120, 34 * 12) if len(rows) <= 12 else 20 * len(rows))
+    figure = go.Figure(
+        [
+            go.Heatmap(
+                z=grid, colorscale=palette.scale(palette.sequential), xgap=2, ygap=2,
+                zmin=0, zmax=1 if shares else None, hoverinfo="skip",
+                text=_cell_text(grid, shares) if len(rows) <= _LABELLED else None,
+                texttemplate="%{text}" if len(rows) <= _LABELLED else None,
+                colorbar={
+                    "orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
+                    "title": {"text": what.unit, "side": "top", "font": {"size": 12}},
+                    "thickness": 8, "lenmode": "pixels", "len": 200, "outlinewidth": 0, "ypad": 6,
+                    "tickformat": ".0%" if shares else ".1e", "nticks": 4,
+                },
+            ),
+            # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
+            go.Scatter(
+                x=x, y=y, mode="markers", name="", text=_hovers(cells),
+                marker={"size": 26, "symbol": "square", "opacity": 0},
+                selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+                hovertemplate="%{text}<extra></extra>",
+            ),
+        ]
+    )  # fmt: skip
+    finding = _map_finding(cells, measure)
+    finish(figure, height=height, x="role", y="", left=96)
+    figure.update_layout(
+        height=figure.layout.height + _SCALE, margin={"t": 8}, 
+        hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False,
+        plot_bgcolor="rgba(0,0,0,0)",
+    )  # fmt: skip
+    figure.update_xaxes(
+        tickmode="array", tickvals=list(range(len(roles))), ticktext=roles, side="bottom",
+        showgrid=False, zeroline=False, fixedrange=True, range=[-0.5, len(roles) - 0.5],
+    )  # fmt: skip
+    every = max(1, len(rows) // 40)
+    figure.update_yaxes(
+        tickmode="array", tickvals=list(range(0, len(rows), every)), ticktext=rows[::every],
+        range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True,
+    )  # fmt: skip
+    return Chart(
+        figure=figure, finding=finding, name=f"model-{measure}",
+        alt=f"Map of blocks by roles, {what.label.lower()} in each cell. {finding}.",
+        data=cells.drop(columns="place"),
+    )  # fmt: skip
+
+
+def _place(block: float | None, stack: str, several: bool) -> str:
+    missing = block is None or pd.isna(block)
+    return OUTSIDE if missing else wording.block_label(int(block), stack, several)
+
+
+def _ranks(roles: pd.Series) -> pd.Series:
+    order = list(wording.ROLES)
+    return roles.map(lambda role: order.index(role) if role in order else len(order))
+
+
+def _cell_text(grid: np.ndarray, shares: bool) -> list[list[str]]:
+    def text(value: float) -> str:
+        if np.isnan(value):
+            return ""
+        return f"{100 * value:.0f} %" if shares else f"{value:.1e}"
+
+    return [[text(value) for value in line] for line in grid]
+
+
+def _hovers(cells: pd.DataFrame) -> list[str]:
+    return [
+        f"<b>{line.place}, {wording.ROLES_EXPLAINED.get(line.role, line.role)}</b><br>"
+        f"{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"({wording.percent(line.share)})<br>"
+        f"change kept {wording.percent(line.diff_share_kept)}<br>"
+        f"{wording.plural(line.matrices, 'parameter')}"
+        f"{'' if line.pruned else ', not pruned'}<br><i>click to open {line.name}</i>"
+        for line in cells.itertuples()
+    ]
+
+
+def _map_finding(cells: pd.DataFrame, measure: str) -> str:
+    pruned = cells[cells["pruned"] > 0]
+    if pruned.empty:
+        return "Nothing was pruned: every entry keeps its tuned value"
+    values = pruned[measure]
+    if values.isna().all():
+        return "Tuned and base model do not differ in the pruned matrices"
+    low, high = pruned.loc[values.idxmin()], pruned.loc[values.idxmax()]
+    if measure == "diff_rms":
+        return (
+            f"Fine-tuning moved {high.place}, {high.role} most "
+            f"({high.diff_rms:.1e}) and {low.place}, {low.role} least ({low.diff_rms:.1e})"
+        )
+    what = "kept" if measure == "share" else "of the change kept"
+    if values.max() - values.min() < 0.005:
+        return f"{wording.percent(values.mean(), 0)} {what} in every block and role that was pruned"
+    return (
+        f"{wording.percent(values.min(), 0)} to {wording.percent(values.max(), 0)} {what}: "
+        f"least in {low.place}, {low.role}, most in {high.place}, {high.role}"
+    )
+
+
+def role_bars(roles: pd.DataFrame, palette: Palette) -> Chart:
+    """Entries of each role, kept (solid) and reset (hatched).
+
+    Args:
+        roles: `summaries.by_role`.
+    """
+    table = roles.sort_values("params", kind="stable")
+    names = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
+    reset = (table["params"] - table["kept"]).to_numpy(np.float32)
+    hover = [
+        f"<b>{name}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"({wording.percent(line.share)})"
+        for name, line in zip(names, table.itertuples(), strict=True)
+    ]
+    common = {
+        "y": names, "orientation": "h", "text": hover, "textposition": "none",
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=table["kept"].to_numpy(np.float32), name="kept (tuned value)",
+                marker={"color": palette.kept, "line": {"width": 0}}, **common,
+            ),
+            go.Bar(
+                x=reset, name="reset (base value)",
+                marker={
+                    "color": fade(palette.reset_mark, 0.35), "line": {"width": 0},
+                    "pattern": {"shape": "/", "size": 6, "solidity": 0.25,
+                                "fgcolor": palette.reset_mark},
+                },
+                **common,
+            ),
+        ]
+    )  # fmt: skip
+    top = table.iloc[-1]
+    whole = int(table["params"].sum())
+    finding = (
+        f"{names[-1].capitalize()}: {wording.percent(top.params / whole, 0)} of all parameters, "
+        "the largest part"
+    )
+    finish(
+        figure, height=28 * len(table) + 10, x="parameters", y="", legend=True,
+        left=150,
+    )  # fmt: skip
+    figure.update_layout(barmode="stack", bargap=0.35)
+    figure.update_yaxes(showgrid=False)
+    return Chart(
+        figure=figure, finding=finding, name="roles", data=roles,
+        alt=f"Bars of kept and reset parameters by role. {finding}.",
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""How every chart gets onto a page: with its description and its numbers as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from app.charts.base import CONFIG, Chart
+
+
+def draw(chart: Chart, *, key: str, point: Callable[[int], None] | None = None) -> None:
+    """Draw a chart with a CSV of its numbers.
+
+    Args:
+        key: unique on the page.
+        point: called with the index of the point that was clicked, before anything below runs.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(f"**{chart.finding}**", width="stretch")
+        csv_button(chart.csv, chart.name, key=f"{key}-csv")
+    if point is None:
+        st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
+        return
+    event = st.plotly_chart(
+        chart.figure, key=key, alt=chart.alt, config=_config(chart) | {"displayModeBar": False},
+        on_select="rerun", selection_mode="points",
+    )  # fmt: skip
+    picked = event["selection"]["points"]
+    if picked:
+        point(int(picked[0]["point_index"]))
+
+
+def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "CSV") -> None:
+    """A small button that downloads ``name``.csv, made when it is clicked."""
+    st.download_button(
+        label, data, f"{name}.csv", "text/csv", key=key, on_click="ignore", type="tertiary",
+        icon=":material/download:", help="The numbers as a table, comma-separated",
+    )  # fmt: skip
+
+
+def _config(chart: Chart) -> dict[str, Any]:
+    return CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": chart.name}}

@@ -1,0 +1,217 @@
+"""Jobs as a person sees them: how one goes, and the lists of jobs and runs.
+
+Jobs live in the store, not in the session: what is shown here is read anew each time, so that a
+reload, a second tab and another person of the same store see the same.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from app import links, state, wording
+from kencore import jobs
+from kencore.errors import JobNotFoundError, KencoreError
+
+if TYPE_CHECKING:
+    from kencore.jobs import JobStatus
+    from kencore.store.runs import RunSummary
+
+POLL_SECONDS: Final = 1.0
+_LIST_LIVE, _LIST_QUIET = 2.0, 5.0
+_SHOWN: Final = 8
+_BADGES: Final = {
+    "queued": ("Waiting", ":material/schedule:", "gray"),
+    "running": ("Running", ":material/play_circle:", "blue"),
+    "succeeded": ("Done", ":material/check_circle:", "green"),
+    "failed": ("Failed", ":material/error:", "red"),
+    "cancelled": ("Cancelled", ":material/cancel:", "orange"),
+}
+
+
+def label(job: JobStatus) -> str:
+    """What the job is about, in one line."""
+    from kencore.store.runs import describe
+
+    params: dict[str, Any] = job.params
+    if job.kind == "prune":
+        return describe(params)
+    subject = params.get("model", "")
+    return f"{job.kind.capitalize()} {subject}".strip()
+
+
+def panel(job_id: str) -> None:
+    """One job: how far it is, a real cancel, its error or its result. Polls while it is live."""
+    try:
+        live = jobs.status(job_id).live
+    except JobNotFoundError as error:
+        state.show_error(error)
+        return
+    st.fragment(_panel, run_every=POLL_SECONDS if live else None)(job_id, live)
+
+
+def _panel(job_id: str, was_live: bool) -> None:
+    job = jobs.status(job_id)
+    if was_live and not job.live:
+        state.forget_runs()
+        st.rerun()  # the whole page: stop polling, and show the new run in the lists
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{label(job)}**", width="stretch")
+            badge(job)
+        if job.live:
+            _progress(job)
+        elif job.state == "failed":
+            show_failure(job)
+        elif job.state == "cancelled":
+            st.caption("Cancelled. Nothing was written.")
+        else:
+            _finished(job)
+
+
+def badge(job: JobStatus) -> None:
+    """The state of a job as a colored badge with a word."""
+    text, icon, color = _BADGES[job.state]
+    st.badge("Cancelling" if job.cancelling else text, icon=icon, color=color)
+
+
+def _progress(job: JobStatus) -> None:
+    st.progress(job.share, text=job.message or "Starting the worker")
+    facts = [f"{100 * job.share:.0f} %"]
+    if job.seconds_left is not None:
+        facts.append(f"about {wording.seconds(job.seconds_left)} left")
+    if job.started is not None:
+        facts.append(f"running for {wording.seconds(max(0.0, time.time() - job.started))}")
+    if job.device:
+        facts.append(job.device)
+    st.caption(" · ".join(facts))
+    if st.button(
+        "Cancel", icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancelling
+    ):
+        jobs.cancel(job.id)
+        st.rerun(scope="fragment")
+
+
+def show_failure(job: JobStatus) -> None:
+    """Why a job failed and what to do, with the worker's log for the rest."""
+    error = job.error or {}
+    if error.get("wanted"):
+        state.show_error(
+            KencoreError(
+                error["subject"], got=error["got"], wanted=error["wanted"], remedy=error["remedy"]
+            )
+        )
+    else:
+        text = f"{error.get('type', 'Error')}: {error.get('message', '')}"
+        st.error(f"{text}\n\n{error.get('remedy', '')}", icon=":material/error:")
+        with st.expander("Log of the worker"):
+            st.code(jobs.log(job.id) or "The log is empty.", "text")
+
+
+def _finished(job: JobStatus) -> None:
+    took = wording.seconds((job.finished or 0) - (job.started or 0))
+    st.caption(f"Finished in {took}" + (f" on {job.device}" if job.device else ""))
+    if job.kind != "prune":
+        return
+    with st.container(horizontal=True):
+        links.page_link("overview", "Open the run", icon=":material/arrow_forward:", run=job.id)
+        links.page_link("matrix", "Look at its matrices", icon=":material/grid_on:", run=job.id)
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+def lists() -> None:
+    """Recent jobs and finished runs, read again every few seconds."""
+    live = any(job.live for job in jobs.list_jobs(limit=_SHOWN))
+    st.fragment(_lists, run_every=_LIST_LIVE if live else _LIST_QUIET)()
+
+
+def _lists() -> None:
+    with st.grid(2, min_column_width=420, gap="medium") as grid:
+        with grid.cell():
+            st.subheader("Recent jobs")
+            _job_list()
+        with grid.cell():
+            st.subheader("Runs")
+            _run_list()
+
+
+def _job_list() -> None:
+    found = [job for job in jobs.list_jobs(limit=100) if job.kind in ("prune", "evaluate")]
+    if not found:
+        st.caption("No job yet.")
+    shown = _more("jobs", len(found))
+    for job in found[:shown]:
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            with st.container(gap=None, width="stretch"):
+                st.markdown(label(job))
+                st.caption(f"{_ago(job.created)}{_how_far(job)}")
+            badge(job)
+            if st.button("Show", key=f"show-{job.id}", type="tertiary"):
+                links.write(job=job.id)
+                st.rerun()
+
+
+def _how_far(job: JobStatus) -> str:
+    if job.state == "running":
+        return f" · {100 * job.share:.0f} %"
+    if job.state == "succeeded":
+        return f" · took {wording.seconds((job.finished or 0) - (job.started or 0))}"
+    return ""
+
+
+def _run_list() -> None:
+    state.forget_runs()
+    found = state.runs()
+    if not found:
+        st.caption("No finished run yet.")
+    shown = _more("runs", len(found))
+    for run in found[:shown]:
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            with st.container(gap=None, width="stretch"):
+                st.markdown(run.label)
+                st.caption(run.problem or _when(run))
+            if run.problem is None:
+                links.page_link("overview", "Open", run=run.id)
+            if run.id != "demo":
+                _delete(run)
+
+
+def _delete(run: RunSummary) -> None:
+    with st.popover("", icon=":material/delete:", type="tertiary", help="Delete this run"):
+        st.markdown(f"Delete **{run.label}** for good?")
+        if st.button("Delete", type="primary", key=f"delete-{run.id}", icon=":material/delete:"):
+            from kencore.store.runs import delete_run
+
+            with state.messages():
+                delete_run(run.id)
+            state.forget_runs()
+            if links.value("run") == run.id:
+                links.write(run=None, matrix=None)
+            st.rerun()
+
+
+def _more(what: str, number: int) -> int:
+    """How many lines to show: the first few, or all where a person asked."""
+    if number <= _SHOWN:
+        return number
+    every = st.toggle(f"Show all {number}", key=f"all-{what}")
+    return number if every else _SHOWN
+
+
+def _when(run: RunSummary) -> str:
+    if run.id == "demo":
+        return "Comes with KEN_viz"
+    return f"{run.created[:16].replace('T', ' ')} · {run.id}"
+
+
+def _ago(then: float) -> str:
+    """How long ago, in the coarsest unit that says something."""
+    passed = max(0.0, time.time() - then)
+    for seconds, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if passed >= seconds:
+            return f"{wording.plural(int(passed // seconds), unit)} ago"
+    return "just now"

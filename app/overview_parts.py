@@ -1,0 +1,171 @@
+"""Parts of the overview page: its numbers, its tables, and how the run was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from app import facts, links, wording
+from kencore.store import summaries
+
+if TYPE_CHECKING:
+    from kencore.store.run import Run
+    from kencore.store.summaries import Totals
+
+
+def metric_row(run: Run, total: Totals) -> None:
+    """Four cards: parameters, size, accuracy, and the best baseline at the same budget."""
+    with st.grid(4, min_column_width=200):
+        st.metric(
+            "Parameters kept", f"{wording.count(total.kept)} of {wording.count(total.params)}",
+            f"{wording.percent(total.share_pruned)} of what was pruned",
+            help=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
+            f"the tuned value. In the {total.matrices_pruned} pruned tensors of {total.matrices}: "
+            f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}. "
+            "All others are reset to the base model's value.",
+            **_QUIET,
+        )  # fmt: skip
+        st.metric(
+            "Size of the kept part", wording.size(total.bytes_stored),
+            f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
+            help="Kept values and one bit per parameter for the mask, against all tuned values. "
+            "The base model is needed beside it. Resetting weights alone makes a model neither "
+            "smaller nor faster in use.",
+            **_QUIET,
+        )  # fmt: skip
+        _accuracy(run)
+        _baseline(run)
+
+
+_QUIET = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
+
+
+def _accuracy(run: Run) -> None:
+    if not run.metrics:
+        st.metric(
+            "Accuracy", "not measured", "no labelled sentences were given",
+            help="Measure it from the command line, see below.", **_QUIET,
+        )  # fmt: skip
+        return
+    before, after = run.metrics["dense"], run.metrics["pruned"]
+    st.metric(
+        "Accuracy, before → after",
+        f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
+        facts.points(after["accuracy"] - before["accuracy"]),
+        delta_description=facts.interval(after),
+        help=f"On {wording.plural(int(run.metrics['examples']), 'labelled sentence')} "
+        f"({run.metrics['data']}). Interval of the pruned model: Wilson, 95 %.",
+        **_QUIET,
+    )  # fmt: skip
+
+
+def _baseline(run: Run) -> None:
+    best = facts.best_baseline(run.metrics)
+    if best is None:
+        st.metric(
+            "Baselines", "not measured", "tick “Compare with baselines”",
+            help="Random, largest magnitude and largest difference at the same budget show whether "
+            "the rule earns its keep. Prune with “Compare with baselines” to measure them.",
+            **_QUIET,
+        )  # fmt: skip
+        return
+    rule, found = best
+    change = found["accuracy"] - run.metrics["pruned"]["accuracy"]
+    st.metric(
+        "Best baseline", wording.percent(found["accuracy"]),
+        facts.points(change),
+        delta_description=wording.METHODS.get(rule, rule).lower(),
+        help="The best of the other rules that were measured with as many kept parameters per row.",
+        **_QUIET,
+    )  # fmt: skip
+
+
+def not_measured(run: Run) -> None:
+    """What to do where the run carries no measurement."""
+    st.info(
+        "This run says which parameters were kept, not yet what that did to the model. Measure it "
+        "on labelled sentences (a .tsv, .jsonl or .parquet file):",
+        title="Quality was not measured", icon=":material/straighten:",
+    )  # fmt: skip
+    st.code(f"python -m kencore evaluate {run.id} --data sentences.tsv --baselines --save", "bash")
+    st.caption(
+        "Or choose labelled sentences on the Prune page, and the next run is measured by itself."
+    )
+
+
+def outside_table(matrices: pd.DataFrame) -> None:
+    """Every parameter outside the blocks, with a link to its matrix."""
+    table = summaries.outside_roles(matrices)
+    if table.empty:
+        return
+    run_id = links.value("run")
+    shown = pd.DataFrame(
+        {
+            "Parameter": table["name"],
+            "What it is": table["role"].map(lambda role: wording.ROLES_EXPLAINED.get(role, role)),
+            "Shape": [f"{row.rows:,} × {row.cols:,}" for row in table.itertuples()],
+            "Parameters": table["params"],
+            "Kept": table["share"],
+            "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
+            "Open": [links.link("matrix", run=run_id, matrix=name) for name in table["name"]],
+        }
+    )
+    st.dataframe(
+        shown, hide_index=True, alt="Parameters outside the blocks and how much of each was kept",
+        column_config={
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            "Open": st.column_config.LinkColumn(display_text="matrix", width="small"),
+        },
+    )  # fmt: skip
+
+
+def untouched_table(matrices: pd.DataFrame) -> None:
+    """What was not pruned, and why."""
+    table = summaries.left_alone(matrices)
+    if table.empty:
+        st.caption("Every parameter was pruned.")
+        return
+    shown = pd.DataFrame(
+        {
+            "Why": table["reason"],
+            "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
+            "Tensors": table["matrices"],
+            "Parameters": table["params"],
+            "Names": [", ".join(names) for names in table["names"]],
+        }
+    )
+    st.dataframe(
+        shown, hide_index=True, alt="Parameters that were not pruned, by reason",
+        column_config={
+            "Why": st.column_config.TextColumn(width="large"),
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Names": st.column_config.TextColumn(width="large"),
+        },
+    )  # fmt: skip
+
+
+def how_made(run: Run) -> None:
+    """The command that makes the run again, and where and when it was made."""
+    st.markdown("The same run from the command line:")
+    st.code(facts.command(run.spec), "bash")
+    record = run.record
+    made = {
+        ":material/schedule: Made": str(record.get("created", ""))[:19].replace("T", " "),
+        ":material/timer: Took": wording.seconds(float(record.get("seconds") or 0)),
+        ":material/memory: On": str(record.get("device", "unknown")),
+        ":material/filter_alt: Pruned": facts.scope(run.spec),
+        ":material/casino: Seed": str(run.spec.seed),
+    }
+    for side in ("tuned", "base"):
+        source = (record.get("sources") or {}).get(side) or {}
+        revision = f" at {source['revision']}" if source.get("revision") else ""
+        made[f":material/folder: {side.capitalize()} model"] = f"{source.get('text', '')}{revision}"
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    if versions:
+        made[":material/inventory_2: Versions"] = versions
+    st.table(made, border="horizontal", alt="Where and when the run was made")
+    for note in record.get("notes") or ():
+        st.caption(f":material/info: {note}")
