@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kencore.jobs.records import Event, JobStatus
 from kencore.jobs.settings import WorkerSettings
 
 MOST_PARAMS = 2**20
+PATIENCE_SECONDS = 15.0
 
 
 def submit(
@@ -85,6 +87,8 @@ def status(job: str) -> JobStatus:
         found = queries.to_status(row)
         if found.live and not spawn.has_supervisor(row["supervisor"]):
             _ensure_supervisor(connection)
+            if time.time() - found.created > PATIENCE_SECONDS and found.state == "queued":
+                return replace(found, message=f"The worker does not start: see {spawn.log_path()}")
     return found
 
 
@@ -188,9 +192,9 @@ def shutdown(*, seconds: float = 10.0) -> None:
 
 
 def _stop(connection: sqlite3.Connection, deadline: float) -> None:
-    for row in queries.live(connection):
-        cancel(row["id"])
-    while queries.live(connection) and time.monotonic() < deadline:
+    for job in queries.live_ids(connection):
+        cancel(job)
+    while queries.count_live(connection) and time.monotonic() < deadline:
         time.sleep(0.02)
     handle = queries.note(connection, "supervisor")
     if handle is None:

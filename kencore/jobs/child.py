@@ -47,8 +47,8 @@ def main(job: str, attempt: int, threads: int) -> int:
 def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, threads: int) -> int:
     job, attempt = row["id"], row["attempt"]
     part = folders.part_folder(job, row["kind"], attempt)
-    context = Context(connection, job, attempt, out=part, threads=threads)
-    state, error = _run(connection, row, context)
+    context = Context(connection, job, attempt, out=part / "out", threads=threads)
+    state, error = _run(connection, row, context, part)
     if state != "succeeded":
         # first, since it may be what fills the disk
         folders.remove(part)
@@ -56,18 +56,18 @@ def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, threads: int) -> 
 
 
 def _run(
-    connection: sqlite3.Connection, row: sqlite3.Row, context: Context
+    connection: sqlite3.Connection, row: sqlite3.Row, context: Context, part: Path
 ) -> tuple[State, Mapping[str, str] | None]:
     """Run the function and put its result in place: how it ended, and the error if it failed."""
     try:
         kind = find_kind(row["kind"])
-        folders.make_part(context.job, row["kind"], context.attempt)
+        folders.make_part(part)
         _limit_threads(context.threads)
         function = kind.load()
         function(json.loads(row["params"]), context)
         if not changes.runs_still(connection, context.job, context.attempt):
             return "cancelled", None
-        folders.publish(context.out, folders.result_folder(context.job, row["kind"]))
+        folders.publish(part, folders.result_folder(context.job, row["kind"]))
     except JobCancelled:
         return "cancelled", None
     except BaseException as failure:  # noqa: BLE001 - a job may raise anything

@@ -1,4 +1,8 @@
-"""Where a job's files are: its result, the temporary folder beside it, its log."""
+"""Where a job's files are: its result, the temporary folder beside it, its log.
+
+An attempt writes into ``.<job>.<attempt>.part/out``. What it needs beside that while it works
+goes into the ``.part`` folder too, so that one removal leaves nothing of it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kencore.home import home, jobs_folder, private_folder, results_folder, runs_folder
+from kencore.home import PRIVATE, home, jobs_folder, private_folder
 from kencore.jobs.kinds import KINDS
 
 SUFFIX = ".part"
@@ -20,7 +24,7 @@ def result_folder(job: str, kind: str) -> Path:
 
 
 def part_folder(job: str, kind: str, attempt: int) -> Path:
-    """The temporary folder of one attempt, on the disk of the result; nothing is made."""
+    """The temporary folder of one attempt, on the disk of its result; nothing is made."""
     return result_folder(job, kind).with_name(f".{job}.{attempt}{SUFFIX}")
 
 
@@ -39,17 +43,18 @@ def open_log(job: str) -> int:
     return os.open(log_file(job), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def make_part(job: str, kind: str, attempt: int) -> Path:
-    """Make the empty temporary folder of an attempt.
+def make_part(part: Path) -> Path:
+    """Make the temporary folder of an attempt, and the empty folder in it that is returned.
 
     Raises:
         StoreNotWritableError, OSError: it cannot be made.
     """
-    runs_folder() if _shelf(kind) == "runs" else results_folder()
-    folder = part_folder(job, kind, attempt)
-    remove(folder)
-    folder.mkdir(mode=0o700)
-    return folder
+    private_folder(part.parent)
+    remove(part)
+    out = part / "out"
+    for folder in (part, out):
+        folder.mkdir(mode=PRIVATE)
+    return out
 
 
 def publish(part: Path, result: Path) -> None:
@@ -58,10 +63,12 @@ def publish(part: Path, result: Path) -> None:
     Raises:
         OSError: the disk is full, or the result is there already.
     """
-    for path in [*part.rglob("*"), part]:
+    out = part / "out"
+    for path in [*out.rglob("*"), out]:
         _to_disk(path)
-    part.rename(result)
+    out.rename(result)
     _to_disk(result.parent)
+    remove(part)
 
 
 def remove(folder: Path) -> None:

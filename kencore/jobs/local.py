@@ -24,7 +24,12 @@ class LocalLauncher:
 
     def __init__(self, preload: tuple[str, ...]) -> None:
         self._processes: dict[Name, subprocess.Popen[bytes]] = {}
-        self._zygote = Zygote.start(preload) if preload else None
+        self._zygote: Zygote | None = None
+        if preload:
+            try:
+                self._zygote = Zygote.start(preload)
+            except OSError as error:
+                print(f"no process to hold torch: {error}", flush=True)
 
     def start(self, attempt: Attempt) -> None:
         zygote = self._zygote

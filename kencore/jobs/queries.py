@@ -11,6 +11,7 @@ from kencore.jobs.records import Event, JobStatus
 
 QUEUED = "Waiting for a free worker"
 CANCELLING = "Cancelling"
+_LIVE = "state IN ('queued', 'running')"
 
 
 def find(connection: sqlite3.Connection, job: str) -> sqlite3.Row:
@@ -38,11 +39,20 @@ def find_by_key(connection: sqlite3.Connection, user: str, key: str) -> sqlite3.
     ).fetchone()
 
 
-def live(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-    """Queued and running jobs, oldest first."""
-    return connection.execute(
-        "SELECT * FROM jobs WHERE state IN ('queued', 'running') ORDER BY seq"
-    ).fetchall()
+def running(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Running jobs, oldest first."""
+    return connection.execute("SELECT * FROM jobs WHERE state = 'running' ORDER BY seq").fetchall()
+
+
+def live_ids(connection: sqlite3.Connection) -> list[str]:
+    """Ids of queued and running jobs, oldest first."""
+    rows = connection.execute(f"SELECT id FROM jobs WHERE {_LIVE} ORDER BY seq").fetchall()
+    return [row["id"] for row in rows]
+
+
+def count_live(connection: sqlite3.Connection) -> int:
+    """How many jobs are queued or running."""
+    return int(connection.execute(f"SELECT COUNT(*) FROM jobs WHERE {_LIVE}").fetchone()[0])
 
 
 def in_fair_order(connection: sqlite3.Connection) -> list[sqlite3.Row]:
@@ -77,6 +87,14 @@ def events_after(
     return connection.execute(
         "SELECT * FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?", (job, after, limit)
     ).fetchall()
+
+
+def handle_of(connection: sqlite3.Connection, job: str, attempt: int) -> str | None:
+    """The handle of an attempt's process; None if it has none, or is not the last attempt."""
+    row = connection.execute(
+        "SELECT handle FROM jobs WHERE id = ? AND attempt = ?", (job, attempt)
+    ).fetchone()
+    return None if row is None else row["handle"]
 
 
 def note(connection: sqlite3.Connection, name: str) -> str | None:
@@ -136,4 +154,4 @@ def _seconds_left(row: sqlite3.Row) -> float | None:
     if row["state"] != "running" or row["seconds_left"] is None:
         return None
     passed = max(0.0, time.time() - row["updated"])
-    return max(0.0, float(row["seconds_left"]) - passed)
+    return float(max(0.0, row["seconds_left"] - passed))

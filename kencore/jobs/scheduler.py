@@ -6,6 +6,7 @@ import sqlite3
 import time
 
 from kencore.devices import usable_cores
+from kencore.errors import StoreNotWritableError
 from kencore.jobs import changes, failures, folders, queries
 from kencore.jobs.child import UNTOLD
 from kencore.jobs.kinds import KINDS
@@ -17,6 +18,7 @@ TERMINATE_SECONDS = 0.8  # then SIGKILL
 LEAVE_SECONDS = 2.0  # a job whose end is told may take so long to be gone
 APPEAR_SECONDS = 15.0  # an attempt that nobody watches must be taken by a process in that time
 MOST_DEATHS = 2
+ROUNDING = 1e-9  # ten tenths of a card are one card
 
 Name = tuple[str, int]
 
@@ -34,18 +36,17 @@ class Scheduler:
 
     def take_over(self) -> None:
         """Put back what a former supervisor claimed and no process took."""
-        for row in queries.live(self._connection):
-            if row["state"] == "running" and row["handle"] is None:
+        for row in queries.running(self._connection):
+            if row["handle"] is None:
                 changes.queue_again(self._connection, row["id"], row["attempt"], died=False)
 
     def step(self) -> int:
         """Do what is to be done now; the number of jobs that are still to end."""
         exits = self._launcher.exits()
-        rows = queries.live(self._connection)
-        running = {(row["id"], row["attempt"]): row for row in rows if row["state"] == "running"}
+        running = {(row["id"], row["attempt"]): row for row in queries.running(self._connection)}
         for name, row in running.items():
             self._kinds[name] = row["kind"]
-            if name in exits:
+            if name in exits and not self._has_process(row):
                 self._settle(row, exits[name])
             elif self._is_lost(name, row):
                 self._settle(row, None)
@@ -53,9 +54,12 @@ class Scheduler:
                 self._press(name, row)
         for name in set(self._kinds) - set(running):
             self._clear(name, gone=name in exits)
-        if any(row["state"] == "queued" for row in rows):
-            self._start_some()
-        return len(rows)
+        self._start_some()
+        return queries.count_live(self._connection)
+
+    def _has_process(self, row: sqlite3.Row) -> bool:
+        # of two processes for one attempt the second leaves: its exit is not the job's end
+        return row["handle"] is not None and self._launcher.is_alive(row["handle"])
 
     def _is_lost(self, name: Name, row: sqlite3.Row) -> bool:
         """Whether its process died unseen: it belonged to a former supervisor or zygote."""
@@ -63,7 +67,7 @@ class Scheduler:
             return False
         if row["handle"] is None:
             return self._seconds("unwatched", name) > APPEAR_SECONDS
-        return not self._launcher.is_alive(row["handle"])
+        return not self._has_process(row)
 
     def _press(self, name: Name, row: sqlite3.Row) -> None:
         """Make a cancelled attempt end, harder as time goes by."""
@@ -101,8 +105,7 @@ class Scheduler:
 
     def _clear(self, name: Name, *, gone: bool) -> None:
         """End what an attempt whose end is told left behind."""
-        row = queries.find(self._connection, name[0])
-        handle = row["handle"] if row["attempt"] == name[1] else None
+        handle = queries.handle_of(self._connection, *name)
         leaving = handle and not gone and self._launcher.is_alive(handle)
         if leaving and self._seconds("leaving", name) < LEAVE_SECONDS:
             return
@@ -122,12 +125,12 @@ class Scheduler:
 
         A job that waits for a card lets others pass that need none, and none that needs one.
         """
-        running = [r for r in queries.live(self._connection) if r["state"] == "running"]
+        running = queries.running(self._connection)
         free = self._settings.workers - len(running)
         gpus = self._settings.gpus - sum(row["gpus"] for row in running)
         while free > 0:
             for row in queries.in_fair_order(self._connection):
-                if row["gpus"] <= max(0.0, gpus):
+                if row["gpus"] <= max(0.0, gpus) + ROUNDING:
                     break
                 gpus = 0.0
             else:
@@ -144,7 +147,7 @@ class Scheduler:
         threads = max(1, usable_cores() // (busy + 1))
         try:
             self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads))
-        except OSError as error:
+        except (OSError, StoreNotWritableError) as error:
             print(f"no process for {job}: {error}", flush=True)
             error_fields = failures.to_error(error)
             changes.settle(self._connection, job, number, "failed", error_fields)

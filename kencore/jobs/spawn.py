@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from kencore.home import jobs_folder, not_writable
+from kencore.home import home, jobs_folder, not_writable
 from kencore.jobs import changes, queries
 from kencore.jobs.interpreter import environment, light_command
 from kencore.jobs.processes import is_alive
@@ -38,13 +38,19 @@ def has_supervisor(handle: str | None) -> bool:
     return handle is not None and is_alive(handle)
 
 
+def log_path() -> Path:
+    """What supervisors print; nothing is made."""
+    return home() / "jobs" / LOG_NAME
+
+
 def start() -> None:
     """Start a supervisor in a session of its own; it outlives this process.
 
     Raises:
         StoreNotWritableError: it cannot be started.
     """
-    path = jobs_folder() / LOG_NAME
+    jobs_folder()
+    path = log_path()
     try:
         process = _start(path)
     except OSError as error:

@@ -46,6 +46,7 @@ class Supervisor:
         """Serve until nothing was to do for the idle time, or until told to stop."""
         with transaction(self._connection):
             changes.set_note(self._connection, "supervisor", own_handle())
+            changes.set_note(self._connection, "starting", None)
             changes.set_note(self._connection, "stop", None)
         self._scheduler.take_over()
         while True:
@@ -69,7 +70,7 @@ class Supervisor:
         if not stop and (jobs or not idle):
             return False
         with transaction(self._connection):
-            if not stop and queries.live(self._connection):
+            if not stop and queries.count_live(self._connection):
                 return False
             changes.set_note(self._connection, "supervisor", None)
             changes.set_note(self._connection, "stop", None)
@@ -81,7 +82,7 @@ class Supervisor:
             self._cleaned_at = now
             if not database_path().exists():
                 raise SystemExit("the store was removed")
-            for row in queries.live(self._connection):
+            for row in queries.running(self._connection):
                 folders.shorten_log(row["id"], retention.LOG_BYTES)
         if now - self._pruned_at >= PRUNING_SECONDS:
             self._pruned_at = now

@@ -26,7 +26,7 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
 
     spec = PruneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
-    prune(spec, out=context.out, progress=context.progress)
+    prune(spec, out=context.out, progress=context.progress, threads=context.threads)
 
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
