@@ -1,0 +1,245 @@
+"""Accuracy of a sentence classifier, and swapping its weights without loading it again.
+
+Importing this module is light; torch and transformers are imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kencore.errors import ShapeError, TaskMismatchError
+from kencore.evaluate.examples import Examples, read_examples
+from kencore.evaluate.figures import Predictions, quality_of
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "Classifier",
+    "Examples",
+    "Predictions",
+    "evaluate_model",
+    "quality_of",
+    "read_examples",
+]
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(kw_only=True, eq=False)
+class Classifier:
+    """A model with a classification head, in float32, and the tokenizer from its folder.
+
+    Args:
+        folder: where the model was loaded from.
+        model: a transformers model for sequence classification.
+        tokenizer: a transformers tokenizer.
+        device: a torch device.
+        threads: processor threads while predicting; ``None`` leaves torch's own number.
+        parameters: names on disk to names in ``model.state_dict()``; an empty tuple where none
+            holds that tensor alone.
+        ignored: names on disk that the model does not use.
+    """
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+    device: str
+    threads: int | None
+    parameters: dict[str, tuple[str, ...]]
+    ignored: frozenset[str]
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, device: str = "cpu", threads: int | None = None
+    ) -> Classifier:
+        """Load the model and the tokenizer of a folder.
+
+        Args:
+            folder: a transformers folder with safetensors weights.
+            device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+            threads: processor threads while predicting.
+
+        Raises:
+            DeviceNotFoundError: this machine has no such device.
+            SourceNotFoundError, NoSafetensorsError, CorruptShardError: what their names say.
+            TaskMismatchError: no classification head, or no tokenizer files in the folder.
+            ConfigError: config.json is missing, or of a model type that is not known.
+        """
+        from kencore.devices import resolve_device
+        from kencore.evaluate.loading import load_classifier
+
+        return cls(threads=threads, **load_classifier(Path(folder), resolve_device(device)))
+
+    def replace(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Give parameters other values, in place; parameters that are not named stay.
+
+        Values are taken exactly: float16 and bfloat16 are widened to the model's float32.
+        A parameter that the model ties to another changes both.
+
+        Args:
+            state: tensors by their names on disk, shaped as on disk; not changed.
+
+        Raises:
+            TaskMismatchError: a name that is not on disk, or that transformers does not load
+                one to one. Nothing has changed then.
+            ShapeError: another shape than on disk. Nothing has changed then.
+        """
+        import torch
+
+        with torch.no_grad():
+            targets = {name: self._targets(name, tensor) for name, tensor in state.items()}
+            for name, tensor in state.items():
+                for target in targets[name]:
+                    target.copy_(tensor)
+
+    def predict(
+        self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
+    ) -> Predictions:
+        """The model's answer to every example, in the examples' order.
+
+        Sentences go through the model in batches of similar length, padded to the longest of
+        their batch and cut at the model's own limit.
+
+        Raises:
+            TaskMismatchError: a label that the model does not know.
+        """
+        import torch
+
+        truth = self.label_numbers(examples)
+        rows, order = self._tokens(examples)
+        logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
+        size = batch if self.tokenizer.pad_token_id is not None else 1
+        self.model.eval()
+        with torch.inference_mode(), _threads(self.threads):
+            for start in range(0, len(order), size):
+                part = order[start : start + size]
+                inputs = self._padded([rows[i] for i in part])
+                # batch, L labels
+                logits[part] = self.model(**inputs).logits.float().cpu().numpy()
+                if progress is not None:
+                    done = start + len(part)
+                    progress(done, len(order), f"{done:,} of {len(order):,} sentences")
+        return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
+
+    def quality(
+        self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """What `quality_of` says of the model's predictions, and the ``seconds`` they took.
+
+        Raises as `predict`.
+        """
+        start = time.monotonic()
+        figures = quality_of(self.predict(examples, batch=batch, progress=progress))
+        return {**figures, "seconds": round(time.monotonic() - start, 3)}
+
+    def label_numbers(self, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(N,) the examples' labels as the model numbers them.
+
+        Raises:
+            TaskMismatchError: a label that the model does not know.
+        """
+        config = self.model.config
+        names = {str(name): int(number) for name, number in config.label2id.items()}
+        names = {name.lower(): number for name, number in names.items()} | names
+        found = np.empty(len(examples), dtype=np.int64)
+        for i, label in enumerate(examples.labels):
+            number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
+            if number is None or not 0 <= number < config.num_labels:
+                known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
+                raise TaskMismatchError(
+                    f"Labels of {examples.source or 'the examples'}",
+                    got=f"{label!r} at example {i + 1}",
+                    wanted=f"a label the model knows: {', '.join(known)}",
+                    remedy="Choose data made for this model, or correct the labels.",
+                )
+            found[i] = number
+        return found
+
+    def _tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
+        """Tokenised examples, and their indices from shortest to longest."""
+        pairs = None if examples.pairs is None else list(examples.pairs)
+        table = self.tokenizer(
+            list(examples.texts), pairs, truncation=True, max_length=longest_input(self)
+        )
+        rows = [
+            dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)
+        ]
+        return rows, sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+
+    def _padded(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        """Tensors of (batch, longest of the batch)."""
+        if len(rows) == 1:
+            import torch
+
+            return {key: torch.tensor([row], device=self.device) for key, row in rows[0].items()}
+        return dict(self.tokenizer.pad(rows, return_tensors="pt").to(self.device))
+
+    def _targets(self, name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
+        state = self.model.state_dict()
+        targets = [state[known] for known in self.parameters.get(name, ())]
+        if not targets and name not in self.ignored:
+            raise TaskMismatchError(
+                f"Parameter {name}",
+                got="no parameter of the loaded model that holds it alone",
+                wanted=f"a tensor of {self.folder} that is loaded one to one",
+                remedy="Use the names of the model's safetensors file.",
+            )
+        for target in targets:
+            if target.shape != tensor.shape:
+                raise ShapeError(
+                    f"Parameter {name}",
+                    got=f"shape {tuple(tensor.shape)}",
+                    wanted=f"{tuple(target.shape)}",
+                    remedy="Pass the tensor as it is shaped on disk.",
+                )
+        return targets
+
+
+def longest_input(classifier: Classifier) -> int:
+    """Tokens the model can take: the tokenizer's limit, bounded by the position embeddings."""
+    limit = int(classifier.tokenizer.model_max_length)
+    for name, module in classifier.model.named_modules():
+        if name.endswith(("position_embeddings", "embed_positions", "wpe")):
+            rows = getattr(module, "num_embeddings", limit)
+            # RoBERTa and its kin start counting after the padding row
+            padding = getattr(module, "padding_idx", None)
+            limit = min(limit, rows - (0 if padding is None else padding + 1))
+    return limit
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def evaluate_model(
+    model_folder: str | Path,
+    data: str | Path,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Load a model, read a file and measure; what `Classifier.quality` returns, and on what.
+
+    Raises as `read_examples`, `Classifier.load` and `Classifier.predict`.
+    """
+    examples = read_examples(data)
+    classifier = Classifier.load(model_folder, device=device)
+    figures = classifier.quality(examples, progress=progress)
+    return {"data": examples.source, "data_sha256": examples.sha256, **figures}

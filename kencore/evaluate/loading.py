@@ -1,0 +1,162 @@
+"""Loading a classifier and its tokenizer from a folder, with plain errors for what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kencore.errors import (
+    ConfigError,
+    CorruptShardError,
+    NoSafetensorsError,
+    SourceNotFoundError,
+    TaskMismatchError,
+)
+from kencore.evaluate.names import match_names
+
+HEAD = "ForSequenceClassification"
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+)
+
+
+def load_classifier(folder: Path, device: str) -> dict[str, Any]:
+    """The fields of a `Classifier`: folder, model, tokenizer, device, parameters, ignored.
+
+    Raises as `Classifier.load`.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    check_task(folder)
+    try:
+        with _quiet():
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except SafetensorError as error:
+        raise CorruptShardError(
+            f"Model {folder}",
+            got=str(error),
+            wanted="whole safetensors files",
+            remedy="Copy or download the model again.",
+        ) from None
+    except (ValueError, KeyError, OSError) as error:
+        raise ConfigError(
+            f"Model {folder}",
+            got=str(error).splitlines()[0],
+            wanted="a model and a tokenizer that transformers can load",
+            remedy="Check the folder's files.",
+        ) from None
+    _check_head(folder, sorted(report["missing_keys"]))
+    model.eval()
+    parameters = match_names(folder, model.state_dict(), model.base_model_prefix)
+    unused = frozenset(report["unexpected_keys"])
+    return {
+        "folder": folder,
+        "model": model.to(device),
+        "tokenizer": tokenizer,
+        "device": device,
+        "parameters": parameters,
+        "ignored": unused & frozenset(parameters),
+    }
+
+
+def check_task(folder: Path) -> None:
+    """Raise unless the folder holds a classifier of one label per text, and a tokenizer.
+
+    Raises:
+        SourceNotFoundError: no such folder.
+        ConfigError: no readable config.json.
+        NoSafetensorsError: no safetensors weights.
+        TaskMismatchError: another task, or no tokenizer files.
+    """
+    if not folder.is_dir():
+        raise SourceNotFoundError(
+            f"Model {folder}", got="no such folder", wanted="a folder with a model",
+            remedy="Check the path.",
+        )  # fmt: skip
+    config = _config(folder)
+    architectures = [str(name) for name in config.get("architectures") or []]
+    if not any(name.endswith(HEAD) for name in architectures):
+        raise _mismatch(folder, ", ".join(architectures) or "no architecture in config.json")
+    kind = config.get("problem_type")
+    if kind not in (None, "single_label_classification") or config.get("num_labels") == 1:
+        raise _mismatch(folder, f"problem type {kind or 'regression'}")
+    if len(config.get("id2label") or (0, 1)) < 2:
+        raise _mismatch(folder, "a head of one output")
+    if not any(folder.glob("*.safetensors")):
+        raise NoSafetensorsError(
+            f"Model {folder}",
+            got="no safetensors files",
+            wanted="model.safetensors, or its shards with their index",
+            remedy="Save the model as safetensors.",
+        )
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise TaskMismatchError(
+            f"Model {folder}",
+            got="no tokenizer files in the folder",
+            wanted="the tokenizer that the model was trained with, such as tokenizer.json",
+            remedy="Copy the tokenizer's files beside config.json.",
+        )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        config = str(error)
+    if not isinstance(config, dict):
+        raise ConfigError(
+            f"Model {folder}",
+            got="no readable config.json",
+            wanted="the model's config.json",
+            remedy="Copy it into the folder.",
+        )
+    return config
+
+
+def _check_head(folder: Path, missing: list[str]) -> None:
+    if missing:
+        raise _mismatch(folder, f"no weights for {', '.join(missing[:3])}")
+
+
+def _mismatch(folder: Path, got: str) -> TaskMismatchError:
+    return TaskMismatchError(
+        f"Model {folder}",
+        got=got,
+        wanted=f"a model that gives each text one label (...{HEAD} in config.json)",
+        remedy="Choose a tuned classifier, or measure without labelled sentences.",
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar and no report from transformers: what is amiss becomes an error here."""
+    from transformers.utils import logging as library
+
+    logging: Any = library  # its functions are not typed
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
