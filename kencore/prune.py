@@ -222,6 +222,8 @@ class _Pruner:
             line |= self._prune(decision)
             line["bytes_stored"] = stored_bytes(decision.shape, line["kept"], dense, decision.size)
             self.seconds[parameter.name] = round(time.monotonic() - started, 4)
+        for tensors in (self.pair.tuned_tensors, self.pair.base_tensors):
+            tensors.release()  # or the whole of both files would stay in memory
         return line
 
     def _hashes(self, decision: Decision) -> dict[str, str | None]:

@@ -176,6 +176,14 @@ class Tensors:
         with view, view[info.start : info.start + info.nbytes] as part:
             return hashlib.sha256(part).hexdigest()
 
+    def release(self) -> None:
+        """Give the memory of mapped pages back; what is read again comes from the files again."""
+        if not hasattr(mmap, "MADV_DONTNEED"):  # Windows
+            return
+        with self._lock:
+            for mapped in self._maps.values():
+                mapped.madvise(mmap.MADV_DONTNEED)
+
     def close(self) -> None:
         """Let go of the files. Arrays that `raw` gave out stay valid until they are dropped."""
         with self._lock:
