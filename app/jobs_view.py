@@ -130,13 +130,10 @@ def lists() -> None:
 
 
 def _lists() -> None:
-    with st.grid(2, min_column_width=420, gap="medium") as grid:
-        with grid.cell():
-            st.subheader("Recent jobs")
-            _job_list()
-        with grid.cell():
-            st.subheader("Runs")
-            _run_list()
+    st.subheader("Recent jobs", icon=":material/schedule:")
+    _job_list()
+    st.subheader("Runs", icon=":material/folder_open:")
+    _run_list()
 
 
 def _job_list() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import facts, links, overview_parts, state, theme
+from app import choosing, facts, links, overview_parts, state, theme
 from app.charts import model, quality
 from app.drawing import csv_button, draw
 from kencore.store import summaries
@@ -27,12 +27,11 @@ def open_cell(index: int) -> None:
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.subheader("Where parameters were kept")
-    measure = st.segmented_control(
-        "Color by", list(model.MEASURES), default="share", required=True, key="measure",
-        bind="query-params", format_func=lambda name: model.MEASURES[name].label,
-        label_visibility="collapsed", width="content",
+    measure = choosing.view(
+        "measure", {name: what.label for name, what in model.MEASURES.items()}, "share",
+        label="Color by",
     )  # fmt: skip
-draw(model.model_map(cells, palette, measure or "share"), key="model-map", point=open_cell)
+draw(model.model_map(cells, palette, measure), key="model-map", point=open_cell)
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():

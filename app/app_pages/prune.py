@@ -50,6 +50,5 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
                 "Inspect reads the headers and says what the model is made of, what can be "
                 "pruned, and what it will cost, before anything is loaded."
             )
-
-with state.messages():
-    jobs_view.lists()
+        with state.messages():
+            jobs_view.lists()

@@ -1,7 +1,88 @@
-"""The row page."""
+"""One row of a matrix: its density curve, the grid on it, and which values were kept."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-st.title("Row")
+from app import choosing, links, matrices, matrix_parts, row_parts, state, theme, wording
+from app.charts import row as charts
+from app.charts.row_density import row_density
+from app.drawing import draw
+from kencore.errors import KencoreError
+from kencore.select.kde import RULES_WITH_DENSITY
+from kencore.store import summaries
+
+ORDERS = {"value": "By value", "index": "By index"}
+
+with state.messages():
+    run = state.current_run()
+try:
+    line = state.current_matrix(run)
+except KencoreError as error:
+    st.title("No such matrix in this run")
+    state.show_error(error)
+    matrix_parts.choose(run.matrices, None)
+    st.stop()
+name, rows, cols = str(line["name"]), int(line["rows"]), int(line["cols"])
+if line["status"] != "pruned":
+    st.title(matrices.title(line, run.matrices))
+    matrix_parts.choose(run.matrices, line)
+    st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+    st.stop()
+
+rule, own = run.spec.method, int(line["k"])
+try:
+    row = links.number("row", high=rows - 1) or 0
+    k = row_parts.asked_k(cols, own) if rule in RULES_WITH_DENSITY else own
+    links.choice("order", tuple(ORDERS), "value")
+except links.LinkError as error:
+    st.title("No such row")
+    state.show_error(error)
+    matrix_parts.choose(run.matrices, line)
+    st.stop()
+
+st.title(f"Row {row:,} of {matrices.title(line, run.matrices).lower()}")
+matrix_parts.choose(run.matrices, line)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    row_parts.choose_row(rows, row)
+    if rule in RULES_WITH_DENSITY and cols > 1:
+        row_parts.choose_k(cols, own, k)
+
+palette = theme.palette()
+with state.messages():
+    tuned, base = row_parts.values(run, name, row)
+explained = row_parts.explain(tuned, k, rule)
+keep = run.keep(name, slice(row, row + 1))[0]
+if k != own:
+    shared = summaries.jaccard(keep, explained.keep)
+    keep = explained.keep
+    st.warning(
+        f"With {k:,} kept instead of the run's {own:,}. Nothing of this is in the run; "
+        f"{wording.percent(shared, 0)} of the entries that either keeps are kept by both.",
+        title="What if: not this run's result", icon=":material/experiment:",
+    )  # fmt: skip
+
+density = row_density(tuned, keep, explained, palette, explains=rule in RULES_WITH_DENSITY)
+draw(density, key="row-density")
+if rule not in RULES_WITH_DENSITY:
+    st.caption(
+        f"This run used {wording.METHODS[rule].lower()}, which does not look at the density. The "
+        "curve is shown because KEN would."
+    )
+
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.subheader("Every entry")
+    order = choosing.view("order", ORDERS, "value", label="Order")
+draw(
+    charts.row_values(tuned, keep, palette, by_value=order == "value", base=base), key="row-values"
+)
+with st.grid(2, min_column_width=420, gap="medium") as grid:
+    with grid.cell():
+        deciles = summaries.distance_deciles(tuned, keep)
+        draw(charts.distance_bars(deciles, keep.mean(), palette), key="row-deciles")
+    with grid.cell():
+        st.markdown("**This row in numbers**")
+        row_parts.numbers(tuned, base, keep, explained, rule)
+        links.page_link(
+            "matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row
+        )

@@ -1,0 +1,31 @@
+"""A choice of view that lives in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app import links
+
+
+def view(param: str, options: Mapping[str, str], default: str, *, label: str) -> str:
+    """A segmented control over ``options`` (value to label) that reads and writes ``param``.
+
+    The default is left out of the address.
+
+    Raises:
+        LinkError: the address asks for something else; nothing is drawn then.
+    """
+    key = f"choose_{param}"
+    st.session_state[key] = links.choice(param, tuple(options), default)
+
+    def chosen() -> None:
+        value = st.session_state[key]
+        links.write(**{param: None if value == default else value})
+
+    value: str = st.segmented_control(
+        label, list(options), key=key, format_func=options.get, on_change=chosen, required=True,
+        label_visibility="collapsed", width="content",
+    )  # fmt: skip
+    return value

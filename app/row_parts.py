@@ -1,0 +1,102 @@
+"""Parts of the row page: choosing row and k, what the row explains, its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from app import links, parts, state, wording
+from kencore.select.kde import RULES_WITH_DENSITY, RowExplanation, explain_row
+from kencore.store import summaries
+
+if TYPE_CHECKING:
+    from kencore.store.run import Run
+
+    Line = pd.Series[Any]
+
+
+def choose_row(rows: int, row: int) -> None:
+    """Row number with steps; a change goes into the address."""
+    st.session_state["row_number"] = row
+
+    def open_row() -> None:
+        chosen = st.session_state["row_number"]
+        links.write(row=min(max(int(chosen or 0), 0), rows - 1))
+
+    st.number_input(
+        f"Row, 0 to {rows - 1:,}", 0, rows - 1, key="row_number", on_change=open_row, width=200,
+        disabled=rows == 1,
+    )  # fmt: skip
+
+
+def choose_k(cols: int, own: int, asked: int) -> None:
+    """Another number of kept entries to try; a change goes into the address."""
+    st.session_state["row_k"] = asked
+
+    def try_k() -> None:
+        chosen = int(st.session_state["row_k"])
+        links.write(k=None if chosen == own else chosen)
+
+    st.slider(
+        "What if another number were kept?", 1, cols, key="row_k", on_change=try_k, width="stretch",
+        help=f"This run kept {own:,}. Another k is computed for this row alone, exactly.",
+    )  # fmt: skip
+
+
+def asked_k(cols: int, own: int) -> int:
+    """The k that the address asks for, the run's own where it says nothing.
+
+    Raises:
+        LinkError: not a number of entries that this row has.
+    """
+    return links.number("k", low=1, high=cols) or own
+
+
+def values(run: Run, name: str, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Tuned and base values of one row, (C,) each."""
+    return _values(run.id, state.stamp(run.path), name, row, _run=run)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _values(
+    run_id: str, stamp: str, name: str, row: int, *, _run: Run
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    line = slice(row, row + 1)
+    return _run.values(name, "tuned", line)[0], _run.values(name, "base", line)[0]
+
+
+@st.cache_data(max_entries=64, show_spinner="Following the rule through this row")
+def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
+    """The row under ``ken`` or ``ken-density``; other rules get KEN's as context."""
+    return explain_row(row, k, rule if rule in RULES_WITH_DENSITY else "ken")
+
+
+def numbers(
+    tuned: NDArray[np.float32],
+    base: NDArray[np.float32],
+    keep: NDArray[np.bool_],
+    explained: RowExplanation,
+    rule: str,
+) -> None:
+    """The row in numbers."""
+    found = summaries.row_numbers(tuned, base, keep)
+    lines = [
+        ("Kept", f"{found.kept:,} of {found.cols:,}"),
+        ("Bandwidth of the curve", f"{explained.bandwidth:.4g}"),
+        ("Smallest value", f"{found.low:.4g}"),
+        ("Median", f"{found.middle:.4g}"),
+        ("Largest value", f"{found.high:.4g}"),
+        ("Standard deviation", f"{found.spread:.4g}"),
+        ("Difference tuned - base, rms", f"{found.diff_rms:.3g}"),
+        ("Squared difference kept", wording.percent(found.diff_share_kept)),
+        ("Same for a random choice", wording.percent(found.share)),
+        ("Kept among largest magnitudes", wording.percent(found.overlap_top)),
+    ]
+    if rule not in RULES_WITH_DENSITY:
+        overlap = summaries.jaccard(keep, explained.keep)
+        lines.append(("In common with KEN (Jaccard)", f"{overlap:.2f}"))
+    parts.pairs(lines)
