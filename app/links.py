@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from kencore.errors import KencoreError
 
@@ -39,11 +40,13 @@ def link(page: str, **params: object) -> str:
     return address + (f"?{urlencode(given)}" if given else "")
 
 
-def page_link(page: str, label: str, *, icon: str | None = None, **params: object) -> None:
+def page_link(
+    page: str, label: str, *, icon: str | None = None, help: str | None = None, **params: object
+) -> None:
     """Draw a link to another page that keeps the session; the run is carried along."""
     carried = {"run": value("run"), **params}
     query = {key: str(item) for key, item in carried.items() if item is not None}
-    st.page_link(PAGES[page], label=label, icon=icon, query_params=query)
+    st.page_link(PAGES[page], label=label, icon=icon, help=help, query_params=query)
 
 
 def go(page: str, **params: object) -> None:
@@ -56,9 +59,16 @@ def go(page: str, **params: object) -> None:
 def value(name: str) -> str | None:
     """What the address says for ``name``; for a sticky one, else what was seen last."""
     here: str | None = st.query_params.get(name)
-    if here is None and name in STICKY:
-        return _memory().get(name)
-    return here
+    if name not in STICKY:
+        return here
+    if here is not None:
+        _memory()[name] = here
+    return _memory().get(name)
+
+
+def restore(*names: str) -> None:
+    """Put what was seen last back into an address that says nothing of it (after the menu)."""
+    write(**{name: value(name) for name in names if value(name) is not None})
 
 
 def number(name: str, *, low: int = 0, high: int | None = None) -> int | None:
@@ -102,17 +112,33 @@ def choice(name: str, options: tuple[str, ...], default: str) -> str:
 
 
 def write(**params: object) -> None:
-    """Put ``params`` into the address (``None`` removes) and remember the sticky ones."""
+    """Put ``params`` into the address (``None`` removes) and remember the sticky ones.
+
+    One change of the address for all of them, so that "back" takes one step.
+    """
+    query = {key: st.query_params.get_all(key) for key in st.query_params}
+    changed = dict(query)
     for key, item in params.items():
         if item is None:
-            st.query_params.pop(key, None)
+            changed.pop(key, None)
+        else:
+            changed[key] = [str(item)]
+        if key in STICKY and item is None:
             _memory().pop(key, None)
-            continue
-        text = str(item)
-        if key in STICKY:
-            _memory()[key] = text
-        if st.query_params.get(key) != text:
-            st.query_params[key] = text
+        elif key in STICKY:
+            _memory()[key] = str(item)
+    if changed != query:
+        _replace(query, changed)
+
+
+def _replace(old: dict[str, list[str]], new: dict[str, list[str]]) -> None:
+    try:
+        st.query_params.from_dict(new)
+    except StreamlitAPIException:  # a widget of this page holds one of them: leave that one alone
+        fresh = {key: item for key, item in new.items() if old.get(key) != item}
+        st.query_params.update(fresh)
+        for key in old.keys() - new.keys():
+            del st.query_params[key]
 
 
 def _memory() -> dict[str, str]:

@@ -5,13 +5,74 @@ Start it with ``streamlit run app/server.py``.
 
 from __future__ import annotations
 
+import gc
+import logging
 import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:  # run from a checkout that was not installed
+if str(ROOT) not in sys.path:  # started from a checkout that was not installed
     sys.path.insert(0, str(ROOT))
 
 import streamlit as st  # noqa: E402
 
-app = st.App(ROOT / "app" / "streamlit_app.py")
+from app import api  # noqa: E402
+
+LOG = logging.getLogger("kenviz")
+
+
+def warm() -> None:
+    """Import what the pages need and open the first run, while the browser loads the frontend.
+
+    Afterwards one collection and a freeze: Streamlit collects garbage after every run of a page,
+    which would look at all imported modules each time.
+    """
+    from app import state
+    from kencore.errors import KencoreError
+
+    try:
+        import plotly.graph_objects as _  # noqa: F401
+
+        listed = [run for run in state.runs() if run.problem is None]
+        if listed:
+            state.open_cached(listed[0].id)
+    except KencoreError as error:  # the pages say it too, where a person sees it
+        LOG.warning("%s", error)
+    gc.collect()
+    gc.freeze()
+
+
+def say(error: Exception) -> bool:
+    """Whatever a page did not expect: a message on the page, the traceback in the log."""
+    from app import state
+    from kencore.errors import KencoreError
+
+    if isinstance(error, KencoreError):
+        state.show_error(error)
+        return True
+    LOG.error("A page failed", exc_info=error)
+    st.error(
+        f"**This page failed**: {type(error).__name__}: {error}\n\nThe server's log has the "
+        "details. Go back, or open another page from the menu.",
+        icon=":material/error:",
+    )
+    return True
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
+    """Warm up in a thread: the server answers at once."""
+    threading.Thread(target=warm, name="warm", daemon=True).start()
+    yield {}
+
+
+app = st.App(
+    ROOT / "app" / "streamlit_app.py",
+    lifespan=lifespan,
+    on_script_error=say,
+    routes=api.routes(str(st.get_option("server.baseUrlPath") or "")),
+)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from app import links, state
 from kencore.errors import KencoreError
+
+ART: Final = Path(__file__).resolve().parent / "art"
+
+OF_A_MATRIX: Final = ("matrix", "row", "layers")
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -16,8 +21,9 @@ if TYPE_CHECKING:
 
 
 def configure() -> None:
-    """Title, icon and width of the browser tab."""
-    st.set_page_config(page_title="KEN_viz", page_icon=":material/grid_on:", layout="wide")
+    """Title, icon and width of the browser tab. Own drawings: nothing comes from elsewhere."""
+    st.set_page_config(page_title="KEN_viz", page_icon=str(ART / "icon.svg"), layout="wide")
+    st.logo(str(ART / "logo.svg"), icon_image=str(ART / "icon.svg"), size="large")
 
 
 def navigation() -> StreamlitPage:
@@ -49,8 +55,9 @@ def navigation() -> StreamlitPage:
     )  # fmt: skip
 
 
-def sidebar() -> None:
+def sidebar(page: StreamlitPage) -> None:
     """The choice of run; a store that cannot be read is said here and nowhere breaks a page."""
+    links.restore("run", *(["matrix"] if page.url_path in OF_A_MATRIX else []))
     with st.sidebar:
         try:
             runs = state.runs()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from app import links
-from kencore.errors import KencoreError, RunNotFoundError
+from kencore.errors import KencoreError, MatrixNotFoundError, RunNotFoundError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,24 +93,27 @@ def current_run() -> Run:
                 remedy="Prune a model on the Prune page.",
             )
         run_id = usable[0].id
-    run = open_cached(run_id)
-    links.write(run=run_id)
-    return run
+    return open_cached(run_id)
 
 
 def current_matrix(run: Run) -> pd.Series:
-    """The matrix that the address names, else the first pruned one, as a row of the table.
+    """The line of the matrix that the address names, else of the first pruned one of a block.
 
     Raises:
         MatrixNotFoundError: the run has no matrix of that name.
     """
-    table = run.matrices
     name = links.value("matrix")
-    if name is None:
-        pruned = table[table["status"] == "pruned"]
-        wide = pruned[pruned["rows"] > 1]
-        return (wide if len(wide) else pruned if len(pruned) else table).iloc[0]
-    return run.matrix(name)
+    if name is not None:
+        return run.matrix(name)
+    table = run.matrices
+    pruned = table[table["status"] == "pruned"]
+    for wanted in (pruned[pruned["block"].notna() & (pruned["rows"] > 1)], pruned, table):
+        if len(wanted):
+            return wanted.iloc[0]
+    raise MatrixNotFoundError(
+        f"run {run.id}", got="no parameters", wanted="at least one",
+        remedy="Choose another run in the sidebar.",
+    )  # fmt: skip
 
 
 @contextmanager

@@ -6,5 +6,5 @@ from app import shell
 
 shell.configure()
 page = shell.navigation()
-shell.sidebar()
+shell.sidebar(page)
 page.run()

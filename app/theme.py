@@ -1,6 +1,7 @@
 """The colours of every page, in a light and a dark set with one meaning.
 
-- sequential: more of something stands out more from the page (share kept, densities, counts).
+- sequential: more of something stands out more from the page (share kept, densities, counts);
+  its ends are the colours of reset and kept, so that a map keeps its look while it is zoomed.
 - diverging: negative is purple, positive is orange, zero recedes into the page.
 - reset: its own neutral colour, and always a mark as well (a hatch or a dot).
 - neighbours: kept neighbours 0..4, the same five colours in both themes.
@@ -22,13 +23,13 @@ Colors = tuple[str, ...]
 
 NEIGHBOURS: Final[Colors] = ("#4A3F9C", "#2B79B5", "#1FA58C", "#8CC63F", "#F6D32D")
 METHODS: Final[dict[str, str]] = {
-    "ken": "#2A7FC4",
-    "ken-density": "#1A9A7A",
-    "delta": "#D06F12",
-    "magnitude": "#A565C6",
-    "random": "#7C8794",
+    "ken": "#2B5BEB",
+    "ken-density": "#0AA26B",
+    "delta": "#C98100",
+    "magnitude": "#963EB0",
+    "random": "#8C8A9C",
 }
-CATEGORICAL: Final[Colors] = (*METHODS.values(), "#B8860B", "#C2496B")
+CATEGORICAL: Final[Colors] = (*METHODS.values(), "#BF222A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +68,11 @@ LIGHT: Final = Palette(
     muted="#566275",
     border="#DCE2EA",
     primary="#1B63B5",
-    kept="#195892",
-    reset="#E6EAEF",
+    kept="#0F4F8C",
+    reset="#E8ECF1",
     reset_mark="#98A4B3",
-    sequential=("#EDF3F8", "#D3E3F0", "#B4D0E7", "#8FBADC", "#68A2CF",
-                "#4589BF", "#2B70AB", "#195892", "#0D4176", "#052B57"),
+    sequential=("#E8ECF1", "#D2E0EE", "#B8D2E8", "#9AC1E1", "#7AAED8",
+                "#5B9ACD", "#4085BF", "#2C72AF", "#1C609E", "#0F4F8C"),
     diverging=("#452380", "#6C50A3", "#9582C0", "#BDB1DA", "#E4DFEF",
                "#FBE6D0", "#F4BF86", "#E0913F", "#B4631A", "#783B06"),
 )  # fmt: skip
@@ -83,11 +84,11 @@ DARK: Final = Palette(
     muted="#9DAABB",
     border="#2C3743",
     primary="#2F72D0",
-    kept="#70B3DE",
-    reset="#232C36",
-    reset_mark="#5C6A7A",
-    sequential=("#16212B", "#1A3246", "#1D4563", "#1F587F", "#246C9C",
-                "#3082B7", "#4A9ACD", "#70B3DE", "#9CCDEC", "#CFE8F8"),
+    kept="#8CC5EC",
+    reset="#1F2831",
+    reset_mark="#4A5765",
+    sequential=("#1F2831", "#213548", "#22435F", "#235276", "#25628C",
+                "#2E74A3", "#4088B9", "#579CCB", "#70B1DC", "#8CC5EC"),
     diverging=("#D3C4F7", "#AE9BE3", "#8671C3", "#5A4B8A", "#2C2A42",
                "#382B1D", "#774D1F", "#B37226", "#E29E4B", "#FFCF96"),
 )  # fmt: skip

@@ -1,0 +1,109 @@
+"""The weight map: a canvas that zooms from a whole matrix to a single weight.
+
+Python says which matrix and which view; the browser asks ``/kenviz/window`` for the weights by
+itself, draws them and keeps the address up to date. Only a click on a weight comes back. The
+scripts in ``js/`` are plain modules, sent by `app.api` under an address that holds their version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from app import theme
+
+if TYPE_CHECKING:
+    from streamlit.components.v2.types import ComponentRenderer
+
+FOLDER: Final = Path(__file__).resolve().parent
+SCRIPTS: Final = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("js/*.js"))}
+STYLE: Final = (FOLDER / "viewer.css").read_text("utf-8")
+VERSION: Final = sha256("".join(SCRIPTS.values()).encode()).hexdigest()[:12]
+RESET: Final = ("hidden", "shown")
+
+# a script from a blob cannot name others relatively: this one only fetches the real ones
+LOADER: Final = """\
+export default async function (component) {
+  const { api, version } = component.data;
+  const main = new URL(`${api}/viewer/${version}/main.js`, document.baseURI).href;
+  return (await import(main)).default(component);
+}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a link shows: a window (None: all), a selected weight (None: none) and a layer.
+
+    The fields are in the order in which the script writes them.
+    """
+
+    r0: int | None = None
+    r1: int | None = None
+    c0: int | None = None
+    c1: int | None = None
+    row: int | None = None
+    col: int | None = None
+    layer: str = "kept"
+    reset: str = "hidden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The matrix to show, and the identity of the run's files."""
+
+    run: str
+    matrix: str
+    stamp: str
+    rows: int
+    cols: int
+    title: str
+
+
+def api(path: str = "", **params: str) -> str:
+    """The address of the weights' data, or of ``path`` below it."""
+    import streamlit as st
+
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    root = f"/{base}/kenviz" if base else "/kenviz"
+    return root + (f"/{path}" if path else "") + (f"?{urlencode(params)}" if params else "")
+
+
+_mounts: list[ComponentRenderer] = []
+
+
+def weight_map(
+    source: Source, view: View, *, key: str, on_cell: Callable[[], None] | None = None
+) -> dict[str, int] | None:
+    """Draw the map; returns the selected weight as ``{"row": .., "col": ..}``, or None.
+
+    ``view`` is where the map starts and where it goes when a link changes; in between the
+    browser decides. ``on_cell`` runs before the script does when another weight is selected.
+    """
+    import streamlit as st
+
+    if not _mounts:
+        _mounts.append(
+            st.components.v2.component(
+                "kenviz.weight_map", html='<div class="kv"></div>', css=STYLE, js=LOADER
+            )
+        )
+    data: dict[str, Any] = {
+        "api": api(),
+        "version": VERSION,
+        "source": asdict(source),
+        "view": asdict(view),
+        "palettes": {"light": theme.LIGHT.to_json(), "dark": theme.DARK.to_json()},
+    }
+    start = None if view.row is None else {
+        "matrix": source.matrix, "row": view.row, "col": view.col,
+    }  # fmt: skip
+    result = _mounts[0](
+        key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None)
+    )
+    cell: dict[str, int] | None = result.cell
+    return cell

@@ -1,0 +1,83 @@
+// What colours and marks mean, in words and numbers.
+
+import { isValues } from "./colors.js";
+import { count, exact, percent, short } from "./format.js";
+
+const SAYS = {
+  kept: "Kept or reset",
+  tuned: "Tuned value",
+  base: "Base value",
+  difference: "Tuned minus base",
+  neighbours: "Kept among the 4 neighbours",
+};
+
+const gradient = (colors) => `linear-gradient(to right, ${colors.join(", ")})`;
+
+/** Swatches and bars of a layer: [{kind, color or colors, label or ticks}]. */
+export function legendParts(layer, look, cell) {
+  const { ink, scale } = look;
+  const single = cell[0] * cell[1] === 1;
+  const reset = { kind: "reset", label: "reset to base" };
+  if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
+  if (layer === "kept") {
+    const ticks = scale.share.map((share, at) => ({ at, text: percent(share) }));
+    return [{ kind: "bar", colors: ink.sequential, ticks, label: "share kept" }];
+  }
+  if (layer === "neighbours") {
+    const boxes = ink.neighbours.map((color, i) => ({ kind: "box", color, label: String(i) }));
+    return single ? [...boxes, reset] : [...boxes, { kind: "plain", color: ink.reset, label: "none kept" }];
+  }
+  const m = scale.largest;
+  const ticks = [
+    { at: 0, text: short(-m), title: exact(-m) },
+    { at: 0.25, text: short(-m / 4) },
+    { at: 0.5, text: "0" },
+    { at: 0.75, text: short(m / 4) },
+    { at: 1, text: short(m), title: exact(m) },
+  ];
+  return [{ kind: "bar", colors: ink.diverging, ticks }, ...(single ? [reset] : [])];
+}
+
+/** What one cell of the picture holds. */
+export function cellSays(layer, cell) {
+  const [h, w] = cell;
+  if (h * w === 1) return "1 cell = 1 weight";
+  const holds = `1 cell = ${h} × ${w} = ${count(h * w)} weights`;
+  if (layer === "kept") return `${holds}, shown: share kept`;
+  if (isValues(layer)) return `${holds}, shown: the one of largest magnitude`;
+  return `${holds}, shown: the mean over kept ones`;
+}
+
+export function drawLegend(element, layer, look, cell) {
+  const nodes = [text("span", "kv-legend-title", SAYS[layer])];
+  for (const part of legendParts(layer, look, cell)) nodes.push(node(part));
+  element.replaceChildren(...nodes);
+}
+
+function text(tag, name, content) {
+  const made = document.createElement(tag);
+  made.className = name;
+  made.textContent = content;
+  return made;
+}
+
+function node(part) {
+  const made = document.createElement("span");
+  made.className = `kv-legend-${part.kind}`;
+  const swatch = document.createElement("i");
+  made.append(swatch);
+  if (part.color) swatch.style.background = part.color;
+  if (part.kind === "bar") {
+    swatch.style.background = gradient(part.colors);
+    const scale = document.createElement("span");
+    scale.className = "kv-ticks";
+    for (const { at, text: label, title } of part.ticks) {
+      const tick = text("span", "", label);
+      tick.style.left = `${at * 100}%`;
+      if (title) tick.title = title;
+      scale.append(tick);
+    }
+    made.append(scale);
+  } else made.append(part.label);
+  return made;
+}

@@ -1,0 +1,103 @@
+// What is seen as files: a PNG with its title, its legend and where it is; the weights as CSV.
+
+import { draw } from "./draw.js";
+import { count } from "./format.js";
+import { visible } from "./geometry.js";
+import { legendParts } from "./legend.js";
+
+const HEAD = 40;
+const FOOT = 56;
+
+const MOST_CSV = 1 << 18; // weights, as app/api.py allows
+
+export function savePicture(viewer) {
+  const frame = viewer.frame();
+  const { run, matrix, title } = viewer.source;
+  const { r0, r1, c0, c1 } = frame.seen;
+  const file = `${matrix}.${frame.layer}.r${r0}-${r1}.c${c0}-${c1}.png`;
+  return savePng(frame, { title, run, matrix, where: viewer.parts.where.textContent, file });
+}
+
+export function saveWeights(viewer) {
+  const { r0, r1, c0, c1 } = visible(viewer.view, viewer.plot, viewer.shape);
+  const weights = (r1 - r0) * (c1 - c0);
+  if (weights > MOST_CSV) {
+    viewer.parts.where.textContent =
+      `This window has ${count(weights)} weights: zoom in to at most ${count(MOST_CSV)} for a CSV`;
+    return;
+  }
+  const file = `${viewer.source.matrix}.r${r0}-${r1}.c${c0}-${c1}.csv`;
+  download(viewer.windows.address("window.csv", { r0, r1, c0, c1 }), file);
+}
+
+async function savePng(frame, about) {
+  const dpr = Math.max(2, frame.dpr);
+  const canvas = document.createElement("canvas");
+  canvas.width = frame.width * dpr;
+  canvas.height = (frame.height + HEAD + FOOT) * dpr;
+  const map = document.createElement("canvas");
+  map.width = frame.width * dpr;
+  map.height = frame.height * dpr;
+  draw(map.getContext("2d"), { ...frame, dpr, hover: null });
+  const pen = canvas.getContext("2d");
+  pen.scale(dpr, dpr);
+  pen.fillStyle = frame.look.ink.background;
+  pen.fillRect(0, 0, frame.width, frame.height + HEAD + FOOT);
+  pen.fillStyle = frame.look.ink.text;
+  pen.font = `600 15px ${frame.font}`;
+  pen.fillText(about.title, 14, 25);
+  pen.drawImage(map, 0, HEAD, frame.width, frame.height);
+  legend(pen, frame, HEAD + frame.height + 18);
+  pen.fillStyle = frame.look.ink.muted;
+  pen.font = `11px ${frame.font}`;
+  pen.fillText(`${about.where} · run ${about.run} · ${about.matrix}`, 14, HEAD + frame.height + 44);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  download(URL.createObjectURL(blob), about.file);
+}
+
+function download(address, name) {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  if (address.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+function legend(pen, frame, y) {
+  let x = 14;
+  pen.font = `11px ${frame.font}`;
+  pen.textAlign = "left";
+  const write = (text) => {
+    pen.fillStyle = frame.look.ink.text;
+    pen.fillText(text, x, y + 4);
+    x += pen.measureText(text).width + 16;
+  };
+  for (const part of legendParts(frame.layer, frame.look, frame.cell)) {
+    if (part.kind === "bar") {
+      write(part.ticks[0].text);
+      const fill = pen.createLinearGradient(x - 8, 0, x + 152, 0);
+      part.colors.forEach((color, i) => fill.addColorStop(i / (part.colors.length - 1), color));
+      pen.fillStyle = fill;
+      pen.fillRect(x - 8, y - 6, 160, 12);
+      x += 160;
+      write(part.ticks.at(-1).text);
+    } else {
+      pen.fillStyle = part.color ?? frame.look.ink.reset;
+      pen.fillRect(x, y - 6, 14, 12);
+      if (part.kind === "reset") stroke(pen, x, y - 6, frame.look.ink.reset_mark);
+      x += 19;
+      write(part.label);
+    }
+  }
+}
+
+function stroke(pen, x, y, color) {
+  pen.strokeStyle = color;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (const shift of [0, 6]) {
+    pen.moveTo(x + shift, y + 12);
+    pen.lineTo(x + shift + 8, y);
+  }
+  pen.stroke();
+}

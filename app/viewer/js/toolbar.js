@@ -1,0 +1,118 @@
+// The viewer's own document: built once, with names for those who do not see it.
+
+export const LAYERS = [
+  ["kept", "Kept", "Which weights were kept and which went back to the base value"],
+  ["tuned", "Tuned", "Values of the tuned model"],
+  ["base", "Base", "Values of the base model"],
+  ["difference", "Difference", "Tuned minus base"],
+  ["neighbours", "Neighbours", "For each kept weight, how many of the 4 around it are kept"],
+];
+
+const ICONS = {
+  plus: "M8 3v10M3 8h10",
+  minus: "M3 8h10",
+  fit: "M3 6V3h3M10 3h3v3M13 10v3h-3M6 13H3v-3",
+  up: "M8 13V3M4 7l4-4 4 4",
+  save: "M8 2v8M5 7l3 3 3-3M3 13h10",
+};
+
+export function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function icon(name) {
+  const holder = make("span", { class: "kv-icon", "aria-hidden": "true" });
+  holder.innerHTML = `<svg viewBox="0 0 16 16" width="16" height="16" fill="none"
+    stroke="currentColor" stroke-width="1.6" stroke-linecap="round" stroke-linejoin="round"
+    ><path d="${ICONS[name]}"/></svg>`;
+  return holder;
+}
+
+function button(name, label, act, shown = null) {
+  const made = make("button", { type: "button", title: label, "aria-label": label, class: "kv-button" });
+  made.append(icon(name), ...(shown ? [shown] : []));
+  made.onclick = act;
+  return made;
+}
+
+/** Build everything below `root`. acts: layer, hide, spread, zoom, fit, up, png, csv. */
+export function build(root, acts) {
+  const layers = make("div", { class: "kv-segments", role: "radiogroup", "aria-label": "Layer" });
+  const segments = new Map();
+  for (const [name, label, hint] of LAYERS) {
+    const made = make("button", { type: "button", role: "radio", title: hint, "data-layer": name }, label);
+    made.onclick = () => acts.layer(name);
+    segments.set(name, made);
+    layers.append(made);
+  }
+  layers.onkeydown = (event) => moveChoice(event, segments, acts.layer);
+  const hide = make("button", { type: "button", class: "kv-toggle", "data-toggle": "reset" });
+  hide.onclick = acts.hide;
+  const spread = make("button", { type: "button", class: "kv-toggle", "data-toggle": "spread" });
+  spread.onclick = acts.spread;
+  const tools = make(
+    "div",
+    { class: "kv-tools" },
+    button("minus", "Zoom out (-)", () => acts.zoom(1 / 2)),
+    button("plus", "Zoom in (+)", () => acts.zoom(2)),
+    button("up", "Up one level (Esc)", acts.up),
+    button("fit", "Whole matrix (0)", acts.fit),
+    button("save", "Save this picture as PNG", acts.png, "PNG"),
+    button("save", "Save the weights of this window as CSV", acts.csv, "CSV"),
+  );
+  const canvas = make("canvas", {
+    class: "kv-canvas", tabindex: "0", role: "application", "data-testid": "kv-canvas",
+  });
+  const small = make("canvas", { class: "kv-minimap", "aria-hidden": "true" });
+  const tip = make("div", { class: "kv-tip", role: "tooltip", hidden: true, "data-testid": "kv-tip" });
+  const message = make("div", { class: "kv-message", role: "alert", hidden: true });
+  const stage = make("div", { class: "kv-stage" }, canvas, small, tip, message);
+  const legend = make("div", { class: "kv-legend", "data-testid": "kv-legend" });
+  const where = make("div", { class: "kv-where", "aria-live": "polite", "data-testid": "kv-where" });
+  const table = make("div", { class: "kv-only-read", "data-testid": "kv-table" });
+  const keys = make("div", { class: "kv-keys" },
+    "Wheel or + − zoom, drag or arrows move, click selects, Shift + arrows step by weight, Esc goes up");
+  root.replaceChildren(
+    make("div", { class: "kv-bar" }, layers, tools),
+    stage,
+    make("div", { class: "kv-foot" }, legend, hide, spread),
+    where,
+    keys,
+    table,
+  );
+  return { layers: segments, hide, spread, canvas, small, tip, message, stage, legend, where, table };
+}
+
+function moveChoice(event, segments, choose) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const names = [...segments.keys()];
+  const now = names.findIndex((name) => segments.get(name).getAttribute("aria-checked") === "true");
+  const next = names[(now + step + names.length) % names.length];
+  choose(next);
+  segments.get(next).focus();
+}
+
+/** Show which layer and switches are on. */
+export function mark(parts, { layer, hide, spread, exact }) {
+  for (const [name, made] of parts.layers) {
+    made.setAttribute("aria-checked", String(name === layer));
+    made.tabIndex = name === layer ? 0 : -1;
+  }
+  const values = ["tuned", "base", "difference"].includes(layer);
+  set(parts.hide, values, hide, "Blank resets");
+  set(parts.spread, layer === "kept" && !exact, spread, "Stretch colours");
+}
+
+function set(made, shown, on, label) {
+  made.hidden = !shown;
+  made.textContent = label;
+  made.setAttribute("aria-pressed", String(on));
+}

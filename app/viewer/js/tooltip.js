@@ -1,0 +1,57 @@
+// What is known of the cell under the pointer.
+
+import { isValues, layerValue } from "./colors.js";
+import { count, exact, percent, span } from "./format.js";
+
+/** Lines of a single weight: [[name, text]]; `more` is the answer of /kenviz/cell, or null. */
+export function weightLines(window, index, more, cols) {
+  const kept = Boolean(window.kept[index]);
+  const tuned = window.tuned[index];
+  const base = window.base[index];
+  return [
+    ["Base", exact(base)],
+    ["Tuned", exact(tuned)],
+    ["Difference", exact(layerValue("difference", tuned, base))],
+    ["In the pruned model", kept ? "● kept, tuned value" : "○ reset to base"],
+    ["Kept neighbours", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
+    ["Rank of |tuned| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
+    ["Rank of |difference|", more ? `${count(more.rank_difference)} of ${count(cols)}` : "…"],
+  ];
+}
+
+/** Lines of a cell of many weights. */
+export function cellLines(window, layer, index) {
+  const lines = [["Share kept", percent(window.share[index])]];
+  if (isValues(layer)) lines.unshift([`Largest |${layer}|`, exact(window.data[index])]);
+  if (layer === "neighbours") {
+    const mean = window.data[index];
+    lines.unshift(["Mean of kept neighbours", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);
+  }
+  return lines;
+}
+
+export function title(cell) {
+  const { r0, r1, c0, c1 } = cell;
+  const many = (r1 - r0) * (c1 - c0);
+  const where = `${span("row", r0, r1)}, ${span("column", c0, c1)}`;
+  return where[0].toUpperCase() + where.slice(1) + (many > 1 ? ` · ${count(many)} weights` : "");
+}
+
+export function show(tip, heading, lines, x, y, room) {
+  const head = document.createElement("b");
+  head.textContent = heading;
+  const list = document.createElement("dl");
+  for (const [name, text] of lines) {
+    const key = document.createElement("dt");
+    key.textContent = name;
+    const value = document.createElement("dd");
+    value.textContent = text;
+    list.append(key, value);
+  }
+  tip.replaceChildren(head, list);
+  tip.hidden = false;
+  const { offsetWidth: w, offsetHeight: h } = tip;
+  const left = x + 18 + w > room.w ? x - 18 - w : x + 18;
+  const top = Math.min(Math.max(4, y - h / 2), Math.max(4, room.h - h - 4));
+  tip.style.transform = `translate(${Math.max(4, left)}px, ${top}px)`;
+}

@@ -1,0 +1,385 @@
+// One map on the page: holds what is shown, asks for what is missing, draws it.
+
+import * as address from "./address.js";
+import { isDark, isValues, makeInk } from "./colors.js";
+import { bindControls } from "./controls.js";
+import { Windows, scaleOf } from "./data.js";
+import { GUTTER, draw, plotOf } from "./draw.js";
+import { count, span } from "./format.js";
+import {
+  LARGEST, around, between, closest, fit, fitScale, isWhole, settle, showing, visible, zoom,
+} from "./geometry.js";
+import { cellSays, drawLegend } from "./legend.js";
+import { Minimap } from "./minimap.js";
+import { savePicture, saveWeights } from "./save.js";
+import { build, mark } from "./toolbar.js";
+import { readTable } from "./table.js";
+
+const SETTLED = 220; // ms without movement until the address is written
+const APART = 50; // ms between two requests while moving
+const PATIENCE = 300; // ms that the picture of the matrix before may stay
+
+export class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.parts = build(root, {
+      layer: (name) => this.setLayer(name),
+      hide: () => this.change({ hide: !this.hide }),
+      spread: () => this.change({ spread: !this.spread }),
+      zoom: (factor) => this.zoomMiddle(factor),
+      fit: () => this.moveTo(fit(this.plot, this.shape)),
+      up: () => this.up(),
+      png: () => savePicture(this),
+      csv: () => saveWeights(this),
+    });
+    this.context = this.parts.canvas.getContext("2d", { alpha: false });
+    this.minimap = new Minimap(this.parts.small, (col, row) => this.centre(col, row));
+    this.written = new Set();
+    this.unbind = bindControls(this);
+    this.watch = new ResizeObserver(() => this.resize());
+    this.watch.observe(root);
+  }
+
+  /** Take what Python sent; called again whenever the data or the theme changes. */
+  update({ data, setStateValue, setTriggerValue, parentElement }) {
+    this.tell = { setStateValue, setTriggerValue };
+    const style = getComputedStyle(parentElement.host ?? parentElement);
+    this.font = style.getPropertyValue("--st-font") || "sans-serif";
+    const dark = isDark(style.getPropertyValue("--st-background-color").trim());
+    const ink = makeInk(data.palettes[dark ? "dark" : "light"]);
+    if (this.ink?.name !== ink.name) this.ink = ink;
+    this.root.dataset.theme = ink.name;
+    this.root.style.setProperty("--kv-reset", ink.reset);
+    this.root.style.setProperty("--kv-mark", ink.reset_mark);
+    const source = JSON.stringify([data.source, data.api]);
+    const asked = JSON.stringify(data.view);
+    if (source !== this.sourceKey) this.open(data, source);
+    else if (asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
+    this.askedKey = asked;
+    this.render();
+  }
+
+  open(data, key) {
+    this.sourceKey = key;
+    this.source = { ...data.source, api: data.api };
+    this.windows?.newest?.abort();
+    this.windows = new Windows(this.source);
+    this.wholes = new Map();
+    const shape = { rows: this.source.rows, cols: this.source.cols };
+    const alike = this.shape?.rows === shape.rows && this.shape.cols === shape.cols;
+    const linked = data.view.r0 !== null || data.view.row !== null;
+    const stay = this.view && alike && !linked; // the same window of the next block
+    this.shape = shape;
+    this.parts.canvas.setAttribute(
+      "aria-label",
+      `Map of ${this.source.title}: ${count(this.shape.rows)} rows by ${count(this.shape.cols)} ` +
+        "columns. Arrows move, plus and minus zoom, 0 shows all, Enter selects the weight in the " +
+        "middle, Shift and arrows step from weight to weight, Escape goes up one level.",
+    );
+    const { layer, reset } = this.view ? this.looks() : data.view;
+    if (stay) Object.assign(this, { selected: null, hover: null, linked: null });
+    else {
+      this.view = this.plot = null;
+      this.look(linked ? data.view : { ...data.view, layer, reset });
+      this.resize();
+    }
+    this.opened = performance.now();
+    if (stay) this.moved();
+  }
+
+  looks() {
+    return { layer: this.layer, reset: this.hide ? "hidden" : "shown" };
+  }
+
+  /** Show the view of a link: {r0, r1, c0, c1 or null, row, col or null, layer, reset}. */
+  look(view) {
+    this.layer = view.layer;
+    this.hide = view.reset !== "shown";
+    this.selected = view.row === null ? null : one(view.row, view.col);
+    this.hover = null;
+    this.linked = view.r0 === null ? null : view;
+    this.parts.tip.hidden = true;
+    if (this.plot) this.view = this.fromLink();
+    this.moved();
+  }
+
+  fromLink() {
+    if (this.linked) return showing(this.linked, this.plot, this.shape);
+    const { selected, plot, shape } = this;
+    return selected ? around(closest(), selected, plot, shape) : fit(plot, shape);
+  }
+
+  resize() {
+    const width = this.parts.stage.clientWidth;
+    if (!width || !this.shape) return;
+    const height = this.heightFor(width);
+    const stays = this.view && this.plot && !isWhole(this.view, this.plot, this.shape);
+    if (this.width === width && this.height === height && this.view) return;
+    [this.width, this.height] = [width, height];
+    this.dpr = Math.min(3, window.devicePixelRatio || 1);
+    const { canvas } = this.parts;
+    canvas.width = Math.round(width * this.dpr);
+    canvas.height = Math.round(height * this.dpr);
+    canvas.style.height = `${height}px`;
+    this.plot = plotOf(width, height);
+    if (!this.view || (this.linked && !this.touched)) this.view = this.fromLink();
+    else this.view = stays ? settle(this.view, this.plot, this.shape) : fit(this.plot, this.shape);
+    this.render(true);
+    this.request();
+  }
+
+  heightFor(width) {
+    const most = Math.min(760, Math.max(360, window.innerHeight * 0.6));
+    const plot = plotOf(width, most);
+    const gutters = GUTTER.top + GUTTER.bottom;
+    const whole = fitScale(plot, this.shape).sy * this.shape.rows + gutters;
+    const closest = this.shape.rows * LARGEST + gutters;
+    return Math.round(Math.min(most, Math.max(whole, Math.min(closest, 420), 200)));
+  }
+
+  // --- what is shown ---------------------------------------------------------------------
+
+  setLayer(layer) {
+    this.change({ layer });
+  }
+
+  change(fields) {
+    Object.assign(this, fields);
+    this.moved();
+  }
+
+  /** Something about the view changed: draw, ask for what is missing, then write the address. */
+  moved() {
+    this.render();
+    this.request();
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => this.settled(), SETTLED);
+  }
+
+  moveBy(view) {
+    this.touched = true;
+    cancelAnimationFrame(this.flight);
+    this.view = view;
+    this.moved();
+  }
+
+  /** Fly to a view; at once for those who asked their system for less motion. */
+  moveTo(target, took = 190) {
+    const from = this.view;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (still) return this.moveBy(target);
+    this.moveBy(from);
+    const began = performance.now();
+    const frame = (now) => {
+      const part = Math.min(1, (now - began) / took);
+      this.view = part === 1 ? target : between(from, target, 1 - (1 - part) ** 3);
+      this.moved();
+      if (part < 1) this.flight = requestAnimationFrame(frame);
+    };
+    this.flight = requestAnimationFrame(frame);
+    return undefined;
+  }
+
+  zoomMiddle(factor) {
+    this.zoomAt(factor, this.plot.w / 2, this.plot.h / 2);
+  }
+
+  zoomAt(factor, px, py) {
+    this.moveTo(zoom(this.view, this.plot, this.shape, factor, px, py));
+  }
+
+  up() {
+    if (isWhole(this.view, this.plot, this.shape)) this.select(null);
+    else this.zoomMiddle(1 / 4);
+  }
+
+  centre(col, row) {
+    this.moveBy(around(this.view, { row: row - 0.5, col: col - 0.5 }, this.plot, this.shape));
+  }
+
+  /** Outline one weight and tell Python; null takes the outline away. */
+  select(cell) {
+    this.selected = cell && one(cell.row, cell.col);
+    this.settled(); // the address first: Python reads it in the run that the next line starts
+    const { matrix } = this.source;
+    this.tell.setStateValue("cell", { matrix, row: cell?.row ?? null, col: cell?.col ?? null });
+    this.moved();
+  }
+
+  // --- asking ----------------------------------------------------------------------------
+
+  limits() {
+    const cells = (pixels, most) => Math.min(most, Math.max(64, Math.ceil(pixels / 1.6)));
+    return { rows: cells(this.plot.h, 512), cols: cells(this.plot.w, 768) };
+  }
+
+  request() {
+    if (!this.plot || !this.view || this.waiting) return;
+    const rest = APART - (performance.now() - (this.asked ?? 0));
+    if (rest > 0) {
+      this.waiting = setTimeout(() => {
+        this.waiting = null;
+        this.request();
+      }, rest);
+      return;
+    }
+    this.askWhole();
+    this.askWindow();
+  }
+
+  async askWhole() {
+    const { layer, windows } = this;
+    if (this.wholes.has(layer)) return;
+    this.wholes.set(layer, null);
+    try {
+      const whole = await windows.whole(layer);
+      if (windows === this.windows) this.wholes.set(layer, whole);
+      this.fail(null);
+    } catch (error) {
+      if (windows !== this.windows) return;
+      this.wholes.delete(layer);
+      this.fail(error);
+    }
+    this.render();
+  }
+
+  async askWindow() {
+    const seen = visible(this.view, this.plot, this.shape);
+    const limits = this.limits();
+    const { layer, windows } = this;
+    if (windows.covering(layer, seen, limits)) return;
+    const key = JSON.stringify([layer, seen]);
+    if (windows.newest && key === this.askedFor) return;
+    this.askedFor = key;
+    this.asked = performance.now();
+    try {
+      await windows.fetch(layer, seen, limits);
+      this.parts.canvas.dataset.fetchMs = (performance.now() - this.asked).toFixed(1);
+      this.fail(null);
+    } catch (error) {
+      if (error.name !== "AbortError" && windows === this.windows) this.fail(error);
+    }
+    if (windows === this.windows) this.render();
+  }
+
+  fail(error) {
+    const { message } = this.parts;
+    message.hidden = !error;
+    if (!error) return;
+    const again = document.createElement("button");
+    again.className = "kv-button";
+    again.textContent = "Try again";
+    again.onclick = () => {
+      this.askedFor = null;
+      this.request();
+    };
+    message.replaceChildren(`The weights could not be read: ${error.message}`, again);
+  }
+
+  // --- drawing ---------------------------------------------------------------------------
+
+  render(now = false) {
+    if (now) this.draw();
+    else this.drawing ??= requestAnimationFrame(() => this.draw());
+  }
+
+  /** All that one picture needs, or null where nothing has arrived yet. */
+  frame() {
+    const whole = this.wholes.get(this.layer);
+    const seen = visible(this.view, this.plot, this.shape);
+    const scale = whole ? this.scale(whole) : null;
+    const windows = scale ? this.windows.over(this.layer, seen) : [];
+    if (scale && !windows.includes(whole)) windows.unshift(whole);
+    const finest = this.windows.covering(this.layer, seen, this.limits());
+    const shown = finest ? [...windows.filter((w) => coarser(w, finest)), finest] : windows;
+    const cell = (shown.at(-1) ?? { cell: [1, 1] }).cell;
+    const ready = Boolean(scale && finest);
+    const look = { ink: this.ink, scale: scale ?? { largest: 0, share: [0, 1] }, hide: this.hidden() };
+    const { width, height, dpr, plot, view, shape, layer, font, hover, selected } = this;
+    return {
+      width, height, dpr, plot, view, shape, seen, windows: shown, layer, look, font, hover,
+      selected, cell, whole, ready,
+    };
+  }
+
+  hidden() {
+    return isValues(this.layer) && this.hide;
+  }
+
+  scale(whole) {
+    const key = `${this.layer}|${this.spread}`;
+    if (whole.scaleKey !== key) {
+      whole.scaleKey = key;
+      whole.scale = scaleOf(whole, this.layer, this.spread);
+    }
+    return whole.scale;
+  }
+
+  draw() {
+    cancelAnimationFrame(this.drawing);
+    this.drawing = null;
+    if (!this.plot || !this.view || !this.ink) return;
+    const began = performance.now();
+    const frame = this.frame();
+    const fresh = performance.now() - this.opened < PATIENCE;
+    if (fresh && !frame.windows.length) return; // the picture before stays for this moment
+    draw(this.context, frame);
+    const whole = isWhole(this.view, this.plot, this.shape);
+    this.minimap.draw({ ...frame, show: !whole });
+    const exact = frame.cell[0] * frame.cell[1] === 1;
+    mark(this.parts, { layer: this.layer, hide: this.hide, spread: this.spread, exact });
+    drawLegend(this.parts.legend, this.layer, frame.look, frame.cell);
+    this.note(frame);
+    this.parts.canvas.dataset.drawMs = (performance.now() - began).toFixed(1);
+  }
+
+  /** What is shown, for tests and for whoever inspects the page. */
+  note({ seen, cell, ready }) {
+    const { dataset } = this.parts.canvas;
+    Object.assign(dataset, seen, { layer: this.layer, cell: cell.join("x"), ready });
+    dataset.selected = this.selected ? `${this.selected.r0},${this.selected.c0}` : "";
+  }
+
+  settled() {
+    clearTimeout(this.settling);
+    if (!this.plot || !this.view) return;
+    const frame = this.frame();
+    this.writeAddress(frame.seen);
+    const { r0, r1, c0, c1 } = frame.seen;
+    const { rows, cols } = this.shape;
+    const where = isWhole(this.view, this.plot, this.shape)
+      ? `All ${count(rows)} × ${count(cols)} weights`
+      : `${span("row", r0, r1)} of ${count(rows)}, ${span("column", c0, c1)} of ${count(cols)}`;
+    const says = cellSays(this.layer, frame.cell);
+    this.parts.where.textContent = `${where[0].toUpperCase()}${where.slice(1)} · ${says}`;
+    readTable(this.parts.table, frame);
+  }
+
+  writeAddress(seen) {
+    const whole = isWhole(this.view, this.plot, this.shape);
+    const none = { r0: null, r1: null, c0: null, c1: null };
+    const view = {
+      ...(whole ? none : seen),
+      row: this.selected ? this.selected.r0 : null,
+      col: this.selected ? this.selected.c0 : null,
+      ...this.looks(),
+    };
+    if (!this.touched && this.linked) Object.assign(view, pick(this.linked));
+    this.written.add(JSON.stringify(view));
+    address.write(view);
+  }
+
+  close() {
+    this.unbind();
+    this.watch.disconnect();
+    this.windows?.newest?.abort();
+    clearTimeout(this.settling);
+    clearTimeout(this.waiting);
+    cancelAnimationFrame(this.drawing);
+    cancelAnimationFrame(this.flight);
+  }
+}
+
+const one = (row, col) => ({ row, col, r0: row, r1: row + 1, c0: col, c1: col + 1 });
+const pick = ({ r0, r1, c0, c1 }) => ({ r0, r1, c0, c1 });
+const coarser = (a, b) => a !== b && a.cell[0] * a.cell[1] >= b.cell[0] * b.cell[1];
