@@ -116,7 +116,8 @@ class Classifier:
         truth = self.label_numbers(examples)
         rows, order = self._tokens(examples)
         logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
-        size = batch if self.tokenizer.pad_token_id is not None else 1
+        pads = (self.tokenizer.pad_token_id, getattr(self.model.config, "pad_token_id", None))
+        size = 1 if None in pads else batch
         self.model.eval()
         with torch.inference_mode(), _threads(self.threads):
             for start in range(0, len(order), size):
