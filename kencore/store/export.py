@@ -64,6 +64,13 @@ def verify(run: Run) -> None:
                     wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
                     remedy="Put the checkpoint back as it was, or prune again.",
                 )  # fmt: skip
+        release(run)
+
+
+def release(run: Run) -> None:
+    """Give back the memory of what was read from the checkpoints."""
+    run.tuned_tensors.release()
+    run.base_tensors.release()
 
 
 def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
@@ -162,6 +169,7 @@ def _write_folder(run: Run, folder: Path) -> None:
             for name in names:
                 for values in pruned_chunks(run, name):
                     writer.write(name, values)
+                release(run)
     if len(shards) > 1 or "model.safetensors" not in shards:
         total = sum(tensors.info(name).nbytes for name in tensors.names)
         where = {name: shard for shard, names in shards.items() for name in names}
