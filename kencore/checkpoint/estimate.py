@@ -42,7 +42,7 @@ def estimate(parameters: Iterable[Parameter], *, threads: int | None = None) -> 
     longest = max((cols for _, cols in shapes), default=0)
     in_work = min(largest, max(WEIGHTS_IN_WORK, longest))
     return Estimate(
-        seconds=round(work * SECONDS_PER_WEIGHT_AND_LEVEL / threads, 3),
+        seconds=work * SECONDS_PER_WEIGHT_AND_LEVEL / threads,
         memory_bytes=BYTES_AT_REST + in_work * BYTES_PER_WEIGHT_IN_WORK + largest // 8,
         threads=threads,
         how=(

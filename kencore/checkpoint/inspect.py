@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +13,11 @@ from kencore.checkpoint.estimate import estimate
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.pair import open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
+from kencore.checkpoint.scope import without_numbers
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
 
 WEIGHTS_AT_ONCE = 1 << 22
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 def inspect(
@@ -44,7 +43,7 @@ def inspect(
         architecture, model_type, blocks, stacks (blocks by stack).
         parameters: ``total`` = ``prunable`` + ``untouchable``, and ``tensors``.
         roles, parts: rows of ``name``, ``tensors``, ``parameters``, ``prunable``.
-        patterns: names with block numbers as ``*``: ``pattern``, ``role``, ``part``, ``shape``,
+        patterns: names with ``#`` for numbers: ``pattern``, ``role``, ``part``, ``shape``,
         ``tensors``, ``parameters``: each pattern is a scope.
         dtypes: rows of ``name``, ``tensors``, ``parameters``, ``bytes``; bytes, shards.
         unprunable: ``name``, ``shape``, ``dtype``, ``parameters``, ``reason`` of each.
@@ -142,7 +141,7 @@ def _patterns(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
     """Names that differ in numbers only, as one; of different shapes, the first one's."""
     rows: dict[str, dict[str, Any]] = {}
     for parameter in parameters:
-        pattern = _NUMBER.sub("*", parameter.name)
+        pattern = without_numbers(parameter.name)
         row = rows.setdefault(
             pattern,
             {

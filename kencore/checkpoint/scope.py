@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from kencore.checkpoint.parameter import PARTS, ROLES, Parameter
 from kencore.errors import ScopeError
 
+_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
 # terms that a switch takes out again: asking for both is a contradiction
 SWITCHES = {"embeddings": ("embedding",), "vectors": ("norm", "bias"), "head": ("head",)}
 
@@ -27,7 +29,8 @@ def choose(
         parameters: of a `Layout`.
         scope: terms, united: ``all``; ``blocks`` (everything inside the transformer blocks);
             ``attention`` or ``feed-forward`` (matrices and biases, not norms); a role or part; a
-            name, or a pattern with ``*``, ``?`` or ``[...]``, on disk or of the model.
+            name on disk or in the model, or a pattern of such names: ``*`` is any text (dots
+            included), ``?`` any character, ``[...]`` one of these, ``#`` a whole number.
         embeddings: may embeddings be reached (role or part ``embedding``)?
         vectors: may 1-D parameters be reached (norms, biases)?
         head: may the task head be reached (part ``head``)?
@@ -45,6 +48,11 @@ def choose(
         parameter.name: _verdict(parameter, parameter.name in reached, switches)
         for parameter in parameters
     }
+
+
+def without_numbers(name: str) -> str:
+    """The name with ``#`` for each number between dots, so that one stands for all blocks."""
+    return _NUMBER.sub("#", name)
 
 
 def _verdict(parameter: Parameter, inside: bool, switches: dict[str, bool]) -> tuple[bool, str]:
@@ -84,8 +92,9 @@ def _test(term: str) -> Callable[[Parameter], bool]:
     if term in ROLES or term in PARTS:
         return lambda parameter: term in (parameter.role, parameter.part)
     return lambda parameter: any(
-        name == term or fnmatchcase(name, term)
+        name == term or fnmatchcase(without_numbers(name) if "#" in term else name, term)
         for name in (parameter.name, parameter.model_name, *parameter.aliases)
+        if name
     )
 
 

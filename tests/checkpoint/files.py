@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from kencore.checkpoint.shards import SINGLE
 
 CONFIG = {"model_type": "bert", "architectures": ["BertModel"]}
 
@@ -37,3 +43,22 @@ def write_index(folder: Path, weight_map: Any) -> None:
 def write_config(folder: Path) -> None:
     """A ``config.json`` that is there; nobody builds the model of it."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
+
+
+def rewrite(
+    source: Path,
+    folder: Path,
+    change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] = dict,
+    **config: Any,
+) -> Path:
+    """A copy of a saved model with its tensors changed, and fields of its config set.
+
+    A field set to ``...`` is taken out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = change(load_file(source / "model.safetensors"))
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / SINGLE)
+    fields = json.loads((source / "config.json").read_text()) | config
+    kept = {name: value for name, value in fields.items() if value is not ...}
+    (folder / "config.json").write_text(json.dumps(kept))
+    return folder

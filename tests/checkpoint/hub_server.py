@@ -17,7 +17,8 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 class Server:
     """Answers what huggingface_hub asks for one repository, ``org/name`` on ``main``.
 
-    Set ``down`` to an error to raise it instead, or ``refusal`` to (status, error code) for every request.
+    Set ``down`` to an error to raise it instead, or ``refusal`` to the (status, error code) of
+    every answer.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:
