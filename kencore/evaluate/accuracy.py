@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import ShapeError, TaskMismatchError
+from kencore.errors import NonFiniteWeightError, ShapeError, TaskMismatchError
 from kencore.evaluate.examples import Examples, read_examples
 from kencore.evaluate.figures import Predictions, quality_of
 
@@ -110,6 +110,7 @@ class Classifier:
 
         Raises:
             TaskMismatchError: a label that the model does not know.
+            NonFiniteWeightError: the model's answer is NaN or infinite.
         """
         import torch
 
@@ -128,6 +129,7 @@ class Classifier:
                 if progress is not None:
                     done = start + len(part)
                     progress(done, len(order), f"{done:,} of {len(order):,} sentences")
+        self._check_finite(logits)
         return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
 
     def quality(
@@ -182,6 +184,16 @@ class Classifier:
 
             return {key: torch.tensor([row], device=self.device) for key, row in rows[0].items()}
         return dict(self.tokenizer.pad(rows, return_tensors="pt").to(self.device))
+
+    def _check_finite(self, logits: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        wrong = ~np.isfinite(logits).all(axis=1)
+        if wrong.any():
+            raise NonFiniteWeightError(
+                f"Model {self.folder}",
+                got=f"NaN or infinite logits for {int(wrong.sum())} of {len(wrong)} examples",
+                wanted="finite logits",
+                remedy="Look for NaN or infinity in the weights.",
+            )
 
     def _targets(self, name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
         state = self.model.state_dict()

@@ -16,6 +16,7 @@ from kencore.errors import (
     ConfigError,
     CorruptShardError,
     DeviceNotFoundError,
+    NonFiniteWeightError,
     NoSafetensorsError,
     ShapeError,
     SourceNotFoundError,
@@ -137,6 +138,13 @@ def test_evaluate_model(make_model: MakeModel, tmp_path: Path) -> None:
     right = (one_by_one(folder, EXAMPLES).argmax(1) == EXAMPLES.labels).mean()
     assert found["accuracy"] == pytest.approx(right)
     assert found["examples"] == 7
+
+
+def test_weights_that_are_not_numbers(make_model: MakeModel) -> None:
+    classifier = Classifier.load(make_model())
+    classifier.replace({"classifier.bias": torch.tensor([0.0, float("nan")])})
+    with pytest.raises(NonFiniteWeightError, match="7 of 7 examples"):
+        classifier.predict(EXAMPLES)
 
 
 # --- labels ---------------------------------------------------------------------------------
