@@ -9,7 +9,6 @@ import os
 import sqlite3
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from kencore.errors import JobCancelled
 from kencore.jobs import changes, folders
 from kencore.jobs.context import Context
 from kencore.jobs.database import connected
+from kencore.jobs.diary import tell_traceback
 from kencore.jobs.failures import to_error
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.processes import own_handle
@@ -26,11 +26,12 @@ from kencore.jobs.records import State
 
 UNTOLD = 74  # exit code: the end could not be written to the store (EX_IOERR)
 WRITE_TRIES = 5
+NICENESS = 5
 
 
 def main(job: str, attempt: int, threads: int) -> int:
     """Run one attempt in this process; the exit code is 0 when its end is in the store."""
-    _volunteer_for_the_memory_killer()
+    _be_modest()
     try:
         with connected() as connection:
             row = changes.attach(connection, job, attempt, own_handle())
@@ -40,7 +41,7 @@ def main(job: str, attempt: int, threads: int) -> int:
                 os.chdir(row["folder"])
             return _attempt(connection, row, threads)
     except Exception:  # noqa: BLE001 - the last frame of the process
-        traceback.print_exc()
+        tell_traceback()
         return UNTOLD
 
 
@@ -71,7 +72,7 @@ def _run(
     except JobCancelled:
         return "cancelled", None
     except BaseException as failure:  # noqa: BLE001 - a job may raise anything
-        traceback.print_exc()
+        tell_traceback()
         # a library may have wrapped what stopped it
         return ("cancelled", None) if context.cancelled else ("failed", to_error(failure))
     return "succeeded", None
@@ -89,7 +90,7 @@ def _tell(
             context.flush()
             changes.settle(connection, context.job, context.attempt, state, error)
         except sqlite3.OperationalError:
-            traceback.print_exc()
+            tell_traceback()
             time.sleep(0.2)
         else:
             return True
@@ -110,8 +111,10 @@ def _limit_threads(threads: int) -> None:
         os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
 
 
-def _volunteer_for_the_memory_killer() -> None:
-    """Have Linux kill this job, rather than the app, when the machine runs out of memory."""
+def _be_modest() -> None:
+    """Let the app go first, and have Linux kill this job rather than it when memory runs out."""
+    with suppress(OSError, AttributeError):  # Windows has no nice
+        os.nice(NICENESS)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 

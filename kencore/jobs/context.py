@@ -10,6 +10,7 @@ from typing import Any
 
 from kencore.errors import JobCancelled
 from kencore.jobs import changes
+from kencore.jobs.diary import tell
 from kencore.jobs.estimate import TimeLeft
 
 BETWEEN_WRITES = 0.1
@@ -86,7 +87,7 @@ class Context:
             )
         except sqlite3.OperationalError as error:
             # a busy or full store is no reason to lose hours of work: the next call tries again
-            print(f"progress was not written: {error}", flush=True)
+            tell(f"progress was not written: {error}")
             go_on = True
         self._waiting, self._written = None, now
         self.cancelled = self.cancelled or not go_on

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from kencore.errors import StoreNotWritableError
 from kencore.home import PRIVATE, home, jobs_folder, private_folder
 from kencore.jobs.kinds import KINDS
 
@@ -34,13 +35,12 @@ def log_file(job: str) -> Path:
 
 
 def open_log(job: str) -> int:
-    """Open the job's log for appending, for a new process's output.
-
-    Raises:
-        StoreNotWritableError, OSError: it cannot be made.
-    """
-    private_folder(jobs_folder() / "logs")
-    return os.open(log_file(job), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Open the job's log for appending; where that is impossible, what is written is lost."""
+    try:
+        private_folder(jobs_folder() / "logs")
+        return os.open(log_file(job), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    except (OSError, StoreNotWritableError):
+        return os.open(os.devnull, os.O_WRONLY)  # the job itself will say what is wrong
 
 
 def make_part(part: Path) -> Path:

@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 
 from kencore.jobs import folders, processes
+from kencore.jobs.diary import tell
 from kencore.jobs.interpreter import command, environment
 from kencore.jobs.launch import Attempt
 from kencore.jobs.zygote_client import Zygote
@@ -29,7 +30,7 @@ class LocalLauncher:
             try:
                 self._zygote = Zygote.start(preload)
             except OSError as error:
-                print(f"no process to hold torch: {error}", flush=True)
+                tell(f"no process to hold torch: {error}")
 
     def start(self, attempt: Attempt) -> None:
         zygote = self._zygote
@@ -74,7 +75,7 @@ class LocalLauncher:
     def _do_without_zygote(self) -> None:
         """Start anew what the zygote had not forked; what it had is watched by its handle."""
         assert self._zygote is not None
-        print("the process with torch loaded died: going on without it", flush=True)
+        tell("the process with torch loaded died: going on without it")
         waiting = self._zygote.not_forked()
         self.close()
         for attempt in waiting:

@@ -9,6 +9,7 @@ from kencore.devices import usable_cores
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import changes, failures, folders, queries
 from kencore.jobs.child import UNTOLD
+from kencore.jobs.diary import tell
 from kencore.jobs.kinds import KINDS
 from kencore.jobs.launch import Attempt, Launcher
 from kencore.jobs.settings import WorkerSettings
@@ -148,6 +149,6 @@ class Scheduler:
         try:
             self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads))
         except (OSError, StoreNotWritableError) as error:
-            print(f"no process for {job}: {error}", flush=True)
+            tell(f"no process for {job}: {error}")
             error_fields = failures.to_error(error)
             changes.settle(self._connection, job, number, "failed", error_fields)

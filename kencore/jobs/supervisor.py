@@ -11,12 +11,12 @@ import os
 import sqlite3
 import sys
 import time
-import traceback
 
 from kencore.errors import KencoreError
 from kencore.home import jobs_folder
 from kencore.jobs import changes, folders, queries, retention
 from kencore.jobs.database import connected, database_path, transaction
+from kencore.jobs.diary import tell_traceback
 from kencore.jobs.launch import Launcher
 from kencore.jobs.local import LocalLauncher
 from kencore.jobs.locks import FileLock
@@ -60,7 +60,7 @@ class Supervisor:
                 pause = BUSY_SLEEP if jobs else IDLE_SLEEP
             except (sqlite3.OperationalError, OSError):
                 # a full disk or a busy store: jobs go on, and so must this
-                traceback.print_exc()
+                tell_traceback()
                 pause = TROUBLE_SLEEP
             self._launcher.wait(pause)
 

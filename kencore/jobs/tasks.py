@@ -33,14 +33,15 @@ def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure a classifier's quality on labelled examples."""
     from kencore.checkpoint.source import resolve
     from kencore.devices import describe_device, resolve_device
-    from kencore.evaluate.accuracy import Classifier, read_examples
+    from kencore.evaluate.accuracy import evaluate_model as measure
 
     device = resolve_device(params.get("device") or "auto")
     context.set_device(describe_device(device))
-    source = resolve(params["model"], revision=params.get("model_revision"))
-    classifier = Classifier.load(source.folder, device=device, threads=context.threads)
-    examples = read_examples(params["examples"])
-    _write_result(context, classifier.quality(examples, progress=context.progress))
+    source = resolve(
+        params["model"], revision=params.get("model_revision"), progress=context.progress
+    )
+    figures = measure(source.folder, params["examples"], device=device, progress=context.progress)
+    _write_result(context, figures)
 
 
 def _write_result(context: Context, data: dict[str, Any]) -> None:

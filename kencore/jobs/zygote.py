@@ -16,12 +16,12 @@ import random
 import select
 import signal
 import sys
-import traceback
 from importlib import import_module
 from typing import Any, NoReturn
 
 from kencore.jobs import folders
 from kencore.jobs.child import UNTOLD, leave, main
+from kencore.jobs.diary import tell_traceback
 
 
 class Zygote:
@@ -56,11 +56,12 @@ class Zygote:
                     self._fork(*json.loads(line))
 
     def _fork(self, job: str, attempt: int, threads: int) -> None:
+        log = folders.open_log(job)
         try:
-            log = folders.open_log(job)
             pid = os.fork()
-        except Exception:  # noqa: BLE001 - the supervisor decides what becomes of the job
-            traceback.print_exc()
+        except OSError:  # no memory, or too many processes
+            tell_traceback()
+            os.close(log)
             self._say({"exited": [job, attempt, None]})
             return
         if pid == 0:
@@ -105,7 +106,7 @@ def _load(modules: list[str]) -> None:
         try:
             import_module(module)
         except Exception:  # noqa: BLE001 - the job that needs it will say what is wrong
-            traceback.print_exc()
+            tell_traceback()
     gc.collect()
     gc.freeze()  # so that a child's collection does not copy every page
 

@@ -1,0 +1,74 @@
+"""The jobs people start, on the demo, in processes forked from one that has torch loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kencore import PruneSpec, jobs, open_run, prune
+from kencore.evaluate.accuracy import Classifier, read_examples
+
+from .conftest import settle_in
+from .helpers import finished, half_written, until
+
+DEMO = Path(__file__).parents[2] / "assets" / "demo"
+SENTENCES = "sentence\tlabel\nA warm and funny film.\t1\nDull from start to end.\t0\n"
+
+
+@pytest.fixture(scope="module")
+def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store whose supervisor has torch loaded; it ends with the tests of this file."""
+    folder = tmp_path_factory.mktemp("loaded-store")
+    yield folder
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        settle_in(monkeypatch, folder)
+        jobs.shutdown()
+
+
+@pytest.fixture
+def loaded(loaded_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    settle_in(monkeypatch, loaded_folder)
+    monkeypatch.setenv("KENVIZ_PRELOAD", "1")
+    return loaded_folder
+
+
+def test_a_run_of_the_worker_is_a_run_of_the_library(loaded: Path, tmp_path: Path) -> None:
+    spec = {"model": "demo", "keep": 0.25, "scope": ["attention"]}
+    job = jobs.submit("prune", spec)
+    seen = until(lambda: (s := jobs.status(job)).device and s, "the device")
+    assert "cpu" in seen.device
+    done = finished(job)
+    assert done.state == "succeeded", jobs.log(job)
+    assert jobs.result(job) == loaded / "runs" / job
+    assert half_written(loaded) == []
+    assert open_run(job).spec == PruneSpec.from_dict(spec)
+    here = prune(PruneSpec.from_dict(spec), out=tmp_path / "here")
+    for name in ("masks.safetensors", "overview.safetensors"):
+        assert (jobs.result(job) / name).read_bytes() == (here.path / name).read_bytes()
+
+
+def test_a_model_is_inspected_and_measured(loaded: Path, tmp_path: Path) -> None:
+    file = tmp_path / "examples.tsv"
+    file.write_text(SENTENCES)
+    look = jobs.submit("inspect", {"model": "demo", "base": "demo-base"})
+    measure = jobs.submit("evaluate", {"model": "demo", "examples": str(file)})
+    assert finished(look).state == "succeeded", jobs.log(look)
+    told = json.loads((jobs.result(look) / "result.json").read_text())
+    assert told["blocks"] >= 1
+    assert finished(measure).state == "succeeded", jobs.log(measure)
+    quality = json.loads((jobs.result(measure) / "result.json").read_text())
+    classifier = Classifier.load(DEMO / "encoder" / "tuned", device="cpu", threads=1)
+    here = classifier.quality(read_examples(str(file)))
+    assert quality["accuracy"] == here["accuracy"]
+    assert quality["loss"] == pytest.approx(here["loss"], rel=1e-5)
+
+
+def test_a_mistake_of_the_spec_comes_back_from_the_worker(own: Path) -> None:
+    failed = finished(jobs.submit("prune", {"model": str(own), "base": "demo-base", "k": 3}))
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert failed.error["type"] in ("SourceNotFoundError", "ConfigError", "NoSafetensorsError")
+    assert half_written(own) == []
