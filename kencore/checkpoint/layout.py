@@ -155,7 +155,8 @@ class _Reader:
             notes.append(f"Quantised ({model.quantised}): packed weights cannot be pruned.")
         layers, blocks = model.layers, sum(model.lists.values())
         if layers is not None and len(model.lists) == 1 and blocks < layers:
-            notes.append(f"{blocks} block of weights is shared by {layers} layers.")
+            word = "block holds" if blocks == 1 else "blocks hold"
+            notes.append(f"{blocks} {word} the weights of {layers} layers.")
         unknown = [p.name for p in parameters if not p.model_name and p.prunable]
         if unknown:
             notes.append(f"{model.architecture} does not use {_some(unknown)}.")

@@ -8,21 +8,25 @@ from __future__ import annotations
 import re
 
 _ROLE_BY_MODULE = {
-    "q": "q query q_proj q_lin query_proj wq to_q q_a_proj q_b_proj q_attn query_layer",
-    "k": "k key k_proj k_lin key_proj wk to_k key_layer",
-    "v": "v value v_proj v_lin value_proj wv to_v value_layer",
-    "qkv": "qkv qkv_proj c_attn query_key_value wqkv in_proj att_proj kv_proj kv_a_proj_with_mqa "
-    "kv_b_proj",
-    "o": "o o_proj out_lin wo_attn attn_out to_out",
-    "up": "up_proj fc1 c_fc fc_in dense_h_to_4h lin1 wi wi_1 w3 ffn intermediate",
+    "q": "q query q_proj q_lin query_proj wq to_q q_a_proj q_b_proj q_attn q_head",
+    "k": "k key k_proj k_lin key_proj wk to_k k_head",
+    "v": "v value v_proj v_lin value_proj wv to_v v_head",
+    "qkv": "qkv qkv_proj c_attn query_key_value wqkv in_proj kv_proj kv_a_proj_with_mqa kv_b_proj",
+    "o": "o o_proj out_lin to_out post_proj",
+    "up": "up_proj fc1 c_fc fc_in dense_h_to_4h lin1 wi wi_1 w3 ffn linear1 linear_1 layer_1",
     "gate": "gate_proj wi_0 w1",
     "gate_up": "gate_up_proj",
-    "down": "down_proj fc2 fc_out dense_4h_to_h lin2 w2 ffn_output",
+    "down": "down_proj fc2 fc_out dense_4h_to_h lin2 w2 ffn_output linear2 linear_2 layer_2",
 }
 ROLE_BY_MODULE = {word: role for role, text in _ROLE_BY_MODULE.items() for word in text.split()}
+# these mean it only inside a module that is called attention, or feed-forward
+NEED_ATTENTION = frozenset(
+    ["q", "k", "v", "o", "query", "key", "value", "in_proj", "to_out", "post_proj"]
+)
+NEED_FEED_FORWARD = frozenset(["linear1", "linear_1", "linear2", "linear_2", "layer_1", "layer_2"])
 # the last projection of attention and of the feed-forward share these names: the path decides
-SHARED_OUT = frozenset({"dense", "c_proj", "out_proj", "wo", "proj"})
-ROUTERS = frozenset({"gate", "router", "shared_expert_gate", "classifier_gate"})
+SHARED_OUT = frozenset(["dense", "c_proj", "out_proj", "wo", "proj", "projection", "output"])
+ROUTERS = frozenset(["gate", "router", "shared_expert_gate"])
 ATTENTION_ROLES = frozenset({"q", "k", "v", "qkv", "o"})
 FEED_FORWARD_ROLES = frozenset({"up", "gate", "gate_up", "down"})
 _HEADS = """
@@ -91,18 +95,16 @@ def _weight_role(path: list[str], owner: str, module: str) -> str:
     if low in ROUTERS:
         return "other"
     attention = any(_ATTENTION.search(word) for word in path)
+    feed_forward = any(_FEED_FORWARD.match(word) for word in path[:-1])
     if low in SHARED_OUT:
-        if low == "dense" and len(path) > 1 and path[-2].lower() == "intermediate":
+        if low == "dense" and path[-2:-1] == ["intermediate"]:
             return "up"
-        if attention:
-            return "o"
-        return "down" if any(_FEED_FORWARD.match(word) for word in path[:-1]) else "other"
-    if low == "wi" and owner == "Wi":  # ModernBERT: input and gate in one matrix
+        return "o" if attention else "down" if feed_forward else "other"
+    if owner == "Wi":  # ModernBERT: input and gate in one matrix
         return "gate_up"
-    role = ROLE_BY_MODULE.get(low, "other")
-    if role in ATTENTION_ROLES and len(low) == 1 and not attention:
+    if (low in NEED_ATTENTION and not attention) or (low in NEED_FEED_FORWARD and not feed_forward):
         return "other"
-    return role
+    return ROLE_BY_MODULE.get(low, "other")
 
 
 def _part(path: list[str], weight: str, *, pooler: bool, head: bool) -> str:

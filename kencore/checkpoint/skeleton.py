@@ -153,7 +153,6 @@ def _describe(
         own = [*module._parameters, *module._buffers]
         owners |= {f"{path}.{leaf}" if path else leaf: type(module).__name__ for leaf in own}
     inner = getattr(model, model.base_model_prefix, None) if model.base_model_prefix else None
-    quantisation = plain.get("quantization_config")
     return Skeleton(
         architecture=type(model).__name__,
         model_type=config.model_type,
@@ -165,7 +164,7 @@ def _describe(
         prefix=f"{model.base_model_prefix}." if inner is not None else "",
         loose_prefix=model.base_model_prefix,
         layers=_layers(config),
-        quantised=str(quantisation.get("quant_method", "unknown")) if quantisation else "",
+        quantised=_quantised(plain.get("quantization_config")),
         notes=notes,
         _renamings=[entry for entry in transforms if isinstance(entry, WeightRenaming)],
         _converters=[entry for entry in transforms if isinstance(entry, WeightConverter)],
@@ -178,9 +177,16 @@ def _outermost_lists(model: PreTrainedModel) -> dict[str, int]:
     lists: dict[str, int] = {}
     for path, module in model.named_modules():  # parents come first
         nested = any(path.startswith(f"{outer}.") for outer in lists)
-        if isinstance(module, ModuleList) and len(module) and not nested:
+        # lists with weights of their own are no lists of blocks (weight normalisation has such)
+        plain = isinstance(module, ModuleList) and not module._parameters
+        if plain and len(module) and not nested:
             lists[path] = len(module)
     return lists
+
+
+def _quantised(settings: Any) -> str:
+    method = settings.get("quant_method") if isinstance(settings, dict) else None
+    return str(method or "method unknown") if settings else ""
 
 
 def _layers(config: PretrainedConfig) -> int | None:

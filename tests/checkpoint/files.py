@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 from kencore.checkpoint.shards import SINGLE
 
@@ -43,6 +44,23 @@ def write_index(folder: Path, weight_map: Any) -> None:
 def write_config(folder: Path) -> None:
     """A ``config.json`` that is there; nobody builds the model of it."""
     (folder / "config.json").write_text(json.dumps(CONFIG))
+
+
+def hollow(folder: Path, model: PreTrainedModel) -> Path:
+    """The checkpoint of a model on the meta device, of its real size and without a byte of data:
+    the file is a hole on disk. Tied weights are stored once, names are those of the model."""
+    state = model.state_dict()
+    header, at = {}, 0
+    for name in [name for name in state if name not in model.all_tied_weights_keys]:
+        size = 2 * state[name].numel()
+        header[name] = entry("BF16", list(state[name].shape), at, at + size)
+        at += size
+    write(folder / SINGLE, header, b"")
+    with (folder / SINGLE).open("r+b") as file:
+        file.truncate((folder / SINGLE).stat().st_size + at)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    return folder
 
 
 def rewrite(

@@ -172,7 +172,7 @@ def test_what_cannot_be_pruned_is_named_with_its_reason(pairs: Pairs, name: str)
 @EACH
 def test_nothing_is_noted_of_a_plain_checkpoint(pairs: Pairs, name: str) -> None:
     notes = read_layout(pairs(name)[1]).notes
-    shared = ("1 block of weights is shared by 2 layers.",)
+    shared = ("1 block holds the weights of 2 layers.",)
     assert notes == (shared if name == "albert" else ())
 
 

@@ -3,18 +3,18 @@ tensors, ties stored twice, other dtypes, configs that do not fit."""
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.errors import ConfigError
 from tests.checkpoint.conftest import Pairs
-from tests.checkpoint.files import rewrite
+from tests.checkpoint.files import hollow, rewrite
 
 State = dict[str, torch.Tensor]
 
@@ -173,9 +173,15 @@ def test_fused_experts_are_listed_as_not_prunable(pairs: Pairs, tmp_path: Path) 
     assert up.reason == down.reason == "3 dimensions: only vectors and matrices are pruned"
 
 
-def test_a_quantised_checkpoint_is_noted(pairs: Pairs, tmp_path: Path) -> None:
-    folder = rewrite(pairs("llama")[1], tmp_path, quantization_config={"quant_method": "gptq"})
-    assert read_layout(folder).notes == ("Quantised (gptq): packed weights cannot be pruned.",)
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"quant_method": "gptq"}, "gptq"), ({"bits": 4}, "method unknown")],
+)
+def test_a_quantised_checkpoint_is_noted(
+    pairs: Pairs, tmp_path: Path, settings: dict[str, object], said: str
+) -> None:
+    folder = rewrite(pairs("llama")[1], tmp_path, quantization_config=settings)
+    assert read_layout(folder).notes == (f"Quantised ({said}): packed weights cannot be pruned.",)
 
 
 @pytest.mark.parametrize(
@@ -243,26 +249,50 @@ def test_reading_a_layout_leaves_transformers_as_it_was(pairs: Pairs) -> None:
 
 
 def test_a_model_of_seven_billion_is_described_from_its_headers(tmp_path: Path) -> None:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     with torch.device("meta"):
-        model = LlamaForCausalLM(LlamaConfig(architectures=["LlamaForCausalLM"]))
-    header, at = {}, 0
-    for name, value in model.state_dict().items():
-        size = 2 * value.numel()
-        header[name] = {
-            "dtype": "BF16", "shape": list(value.shape), "data_offsets": [at, at + size],
-        }  # fmt: skip
-        at += size
-    text = json.dumps(header).encode()
-    with (tmp_path / "model.safetensors").open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + at)  # a hole on disk: no bytes are written
-    model.config.architectures = ["LlamaForCausalLM"]
-    model.config.save_pretrained(tmp_path)
-    layout = read_layout(tmp_path)
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig())
+    layout = read_layout(hollow(tmp_path, model))
     assert sum(parameter.params for parameter in layout.prunable) == 6_738_415_616
     assert layout.blocks == 32
+
+
+# beyond the supported ones: other families at their default sizes, and their roles in a block
+OTHERS = {
+    "Gemma3ForCausalLM": "q k v o gate up down",
+    "Phi3ForCausalLM": "qkv o gate_up down",
+    "MptForCausalLM": "qkv o up down",
+    "GPTNeoForCausalLM": "q k v o up down",
+    "BertForPreTraining": "q k v o up down",
+    "DebertaForSequenceClassification": "qkv o up down",
+    "MPNetForSequenceClassification": "q k v o up down",
+    "DistilBertForMaskedLM": "q k v o up down",
+    "T5EncoderModel": "q k v o up down",
+    "Dinov2Model": "q k v o up down",
+    "MambaForCausalLM": "other other other other other",
+    "Wav2Vec2ForCTC": None,
+    "CLIPModel": None,
+    "FunnelForSequenceClassification": None,
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures_are_described_too(tmp_path: Path, name: str) -> None:
+    kind = getattr(transformers, name)
+    with torch.device("meta"):
+        model = kind(kind.config_class())
+    layout = read_layout(hollow(tmp_path, model))
+    total = sum(parameter.params for parameter in layout.parameters)
+    saved = set(model.state_dict())
+    buffers = sum(value.numel() for key, value in model.named_buffers() if key in saved)
+    assert total == sum(p.numel() for p in model.parameters()) + buffers
+    assert {p.model_name for p in layout.parameters} == saved - set(model.all_tied_weights_keys)
+    if OTHERS[name] is not None:
+        roles = [
+            p.role
+            for p in layout.parameters
+            if p.block == 1 and len(p.shape) == 2 and p.role != "embedding"
+        ]
+        assert sorted(roles) == sorted(OTHERS[name].split())
 
 
 def _by_name(layout: Layout) -> dict[str, Parameter]:

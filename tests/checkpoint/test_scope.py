@@ -15,6 +15,7 @@ from kencore.errors import ScopeError
 from tests.checkpoint.conftest import Pairs
 from tests.tiny_models import ARCHITECTURES
 
+WORDS = {"all", "blocks", *ROLES, *PARTS}
 EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 
 
@@ -181,6 +182,6 @@ def test_patterns_reach_what_fnmatch_reaches(pattern: str) -> None:
             n for n, (_, why) in choose(MODEL, (pattern,)).items() if why != "outside the scope"
         }
     except ScopeError:
-        assert expected <= {"layers.1.fixed"} or pattern in ROLES
+        assert expected <= {"layers.1.fixed"} or pattern in WORDS
     else:
-        assert pattern in (*ROLES, *PARTS) or expected <= reached <= expected | {"layers.1.fixed"}
+        assert pattern in WORDS or expected <= reached <= expected | {"layers.1.fixed"}
