@@ -33,9 +33,10 @@ def points(change: float) -> str:
 
 
 def interval(found: dict[str, Any]) -> str:
-    """The 95 % interval of a measured accuracy."""
+    """The 95 % interval of a measured accuracy, no finer than it is wide."""
     low, high = 100 * found["accuracy_low"], 100 * found["accuracy_high"]
-    return f"{low:.1f} to {high:.1f} %"
+    digits = 0 if high - low >= 4 else 1
+    return f"{low:.{digits}f}–{high:.{digits}f}\u00a0%"
 
 
 def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
@@ -96,8 +97,8 @@ def matrices_csv(matrices: pd.DataFrame) -> bytes:
     return matrices.to_csv(index=False).encode()
 
 
-def subject(run_id: str, spec: PruneSpec) -> str:
+def subject(spec: PruneSpec) -> str:
     """What the run is about, in one line."""
-    model = "Demo pair, a small sentiment classifier" if run_id == "demo" else spec.model
+    model = "Demo pair, a small sentiment classifier" if spec.model == "demo" else spec.model
     method = wording.METHODS.get(spec.method, spec.method)
     return f"{model} · {method} · {wording.budget(spec.keep, spec.k)} · pruned: {scope(spec)}"

@@ -40,7 +40,7 @@ def _show(found: dict[str, Any]) -> None:
     with st.grid(2, min_column_width=150):
         _number("Can be pruned", wording.count(counts["prunable"]), f"of {counts['total']:,}")
         _number("On disk", wording.size(found["bytes"]), _dtypes(found))
-        _number("Time", f"about {wording.seconds(cost['seconds'])}", "without measuring quality")
+        _number("Time", _about(cost["seconds"]), "without measuring quality")
         _number("Memory", f"about {wording.size(cost['memory_bytes'])}", "at the peak")
     for note in found["notes"]:
         st.caption(f":material/info: {note}")
@@ -64,6 +64,10 @@ def _number(title: str, value: str, below: str) -> None:
     st.metric(title, value, below, delta_color="off", delta_arrow="off", border=True)
 
 
+def _about(seconds: float) -> str:
+    return "under a second" if seconds < 1 else f"about {wording.seconds(seconds)}"
+
+
 def _dtypes(found: dict[str, Any]) -> str:
     return " + ".join(row["name"] for row in found["dtypes"])
 
@@ -84,8 +88,6 @@ def _exceptions(found: dict[str, Any]) -> None:
     reasons: dict[str, list[str]] = {}
     for row in found["unprunable"]:
         reasons.setdefault(row["reason"], []).append(row["name"])
-    if found["new_heads"]:
-        reasons["only in the tuned model, so there is no base: kept whole"] = found["new_heads"]
     for tied in found["tied"]:
         names = [tied["name"], *tied["aliases"]]
         reasons.setdefault("one tensor under several names, pruned once", []).extend(names)
@@ -93,5 +95,5 @@ def _exceptions(found: dict[str, Any]) -> None:
         shown = ", ".join(f"`{name}`" for name in names[:6])
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         st.markdown(f":material/block: {reason[:1].upper()}{reason[1:]}: {shown}{more}")
-    if not reasons:
+    if not reasons and not found["new_heads"]:
         st.caption("Every parameter can be pruned.")

@@ -56,7 +56,7 @@ def _accuracy(run: Run) -> None:
         facts.points(after["accuracy"] - before["accuracy"]),
         delta_description=facts.interval(after),
         help=f"On {wording.plural(int(run.metrics['examples']), 'labelled sentence')} "
-        f"({run.metrics['data']}). Interval of the pruned model: Wilson, 95 %.",
+        f"({run.metrics['data']}). In gray the 95 % interval of the pruned model (Wilson).",
         **_QUIET,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from app.charts import png
+
 _TITLE_WIDTH, _TITLE_SIZE, _LINE, _LEGEND = 72, 15, 20, 30
+_SCALE = 44  # pixels above a plot for its color scale
+_SCALE_WIDTH = 0.34  # of the plot's width
 CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
@@ -81,6 +86,42 @@ def finish(
     if y:
         figure.update_yaxes(title={"text": y, "standoff": 8})
     return figure
+
+
+def add_color_scale(
+    figure: go.Figure,
+    title: str,
+    colors: Sequence[str],
+    ticks: Sequence[float],
+    *,
+    percent: bool = False,
+) -> None:
+    """A flat color scale above the plot, at its right; gives the figure the room for it.
+
+    Call it after `finish`. ``colors`` run from the first to the last of ``ticks``. It is a
+    picture with labels: a color bar moves the plot by amounts that depend on the browser.
+    """
+    margin, total = figure.layout.margin, figure.layout.height
+    plot = total - margin.t - margin.b
+    figure.update_layout(height=total + _SCALE, margin={"t": margin.t + _SCALE})
+    shown = png.shades(colors)
+    strip = png.encode(np.arange(len(shown), dtype=np.uint8)[None, :], shown)
+    figure.add_layout_image(
+        source=png.data_uri(strip), xref="paper", yref="paper", x=1, xanchor="right",
+        sizex=_SCALE_WIDTH, y=1 + 26 / plot, yanchor="bottom", sizey=8 / plot, sizing="stretch",
+    )  # fmt: skip
+    common = {
+        "xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False,
+        "font": {"size": 11},
+    }  # fmt: skip
+    figure.add_annotation(text=title, x=1, xanchor="right", yshift=34, **common)
+    for i, tick in enumerate(ticks):
+        place = i / (len(ticks) - 1)
+        anchor = "left" if i == 0 else "right" if place == 1 else "center"
+        text = f"{100 * tick:.0f} %" if percent else f"{tick:.2g}"
+        figure.add_annotation(
+            text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=6, **common
+        )
 
 
 def with_gaps(*columns: NDArray[Any]) -> NDArray[np.float32]:

@@ -13,11 +13,10 @@ import plotly.graph_objects as go
 
 from app import wording
 from app.charts import png
-from app.charts.base import Chart, finish
+from app.charts.base import Chart, add_color_scale, finish
 from app.theme import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
-_SCALE: Final = 44  # pixels above all of them for the color scale
 _PIXELS: Final = 192
 
 
@@ -31,6 +30,7 @@ class Scale:
         colors: from low to high.
         reset: the color of reset entries, where the layer has one.
         percent: whether values are shares.
+        ticks: how many values are written at the scale.
     """
 
     title: str
@@ -39,6 +39,7 @@ class Scale:
     colors: Sequence[str]
     reset: str | None = None
     percent: bool = False
+    ticks: int = 3
 
 
 def tiles_across(number: int) -> int:
@@ -97,12 +98,13 @@ def block_pictures(
             selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         )
     )  # fmt: skip
-    _add_scale(figure, scale)
-    finish(figure, height=int(lines * (tall + _LABEL)), x="", y="", left=2, legend=True)
+    height = int(lines * (tall + _LABEL))
+    finish(figure, height=height, x="", y="", legend=True)
     figure.update_layout(
         hovermode="closest", hoverdistance=400, clickmode="event+select", dragmode=False,
-        height=figure.layout.height + _SCALE, margin={"t": 8, "l": 2, "r": 2, "b": 8},
+        height=height + 16, margin={"t": 8, "l": 2, "r": 2, "b": 8},
     )  # fmt: skip
+    _add_scale(figure, scale)
     axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
     figure.update_xaxes(range=[0, across], **axis)
     figure.update_yaxes(range=[lines, 0], **axis)
@@ -114,22 +116,8 @@ def block_pictures(
 
 def _add_scale(figure: go.Figure, scale: Scale) -> None:
     """A color scale at the top right, and the color of reset entries at the top left."""
-    last = len(scale.colors) - 1
-    figure.add_trace(
-        go.Scatter(
-            x=[None], y=[None], mode="markers", showlegend=False, hoverinfo="skip",
-            marker={
-                "color": [scale.low], "cmin": scale.low, "cmax": scale.high, "showscale": True,
-                "colorscale": [(i / last, color) for i, color in enumerate(scale.colors)],
-                "colorbar": {
-                    "orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
-                    "title": {"text": scale.title, "side": "top", "font": {"size": 12}},
-                    "thickness": 8, "lenmode": "pixels", "len": 200, "outlinewidth": 0, "ypad": 6,
-                    "tickformat": ".0%" if scale.percent else "", "nticks": 5,
-                },
-            },
-        )
-    )  # fmt: skip
+    ticks = np.linspace(scale.low, scale.high, scale.ticks).tolist()
+    add_color_scale(figure, scale.title, scale.colors, ticks, percent=scale.percent)
     if scale.reset is not None:
         figure.add_trace(
             go.Scatter(

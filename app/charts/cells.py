@@ -40,7 +40,7 @@ def scale(layer: str, palette: Palette, limit: float) -> Scale:
         )  # fmt: skip
     if layer == "neighbours":
         return Scale(
-            title="kept neighbours, of 4", low=0, high=4, colors=palette.neighbours,
+            title="kept neighbours, of 4", low=0, high=4, ticks=5, colors=palette.neighbours,
             reset=palette.reset,
         )  # fmt: skip
     title = "tuned - base" if layer == "difference" else f"{layer} value"

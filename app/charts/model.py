@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from app import wording
-from app.charts.base import Chart, fade, finish
+from app.charts.base import Chart, add_color_scale, fade, finish
 from app.theme import Palette
 
 OUTSIDE: Final = "outside blocks"
-_SCALE = 44  # pixels above the map for its color scale
 _LABELLED = 24  # rows of cells up to which each cell also says its number
 
 
@@ -65,20 +65,15 @@ def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> 
     x = np.array([roles.index(role) for role in cells["role"]], np.int32)
     grid[y, x] = cells[measure]
     shares = measure != "diff_rms"
+    ticks = _ticks(grid, shares)
     height = int(np.clip(34 * len(rows), 120, 34 * 12) if len(rows) <= 12 else 20 * len(rows))
     figure = go.Figure(
         [
             go.Heatmap(
                 z=grid, colorscale=palette.scale(palette.sequential), xgap=2, ygap=2,
-                zmin=0, zmax=1 if shares else None, hoverinfo="skip",
+                zmin=0, zmax=ticks[-1], showscale=False, hoverinfo="skip",
                 text=_cell_text(grid, shares) if len(rows) <= _LABELLED else None,
                 texttemplate="%{text}" if len(rows) <= _LABELLED else None,
-                colorbar={
-                    "orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
-                    "title": {"text": what.unit, "side": "top", "font": {"size": 12}},
-                    "thickness": 8, "lenmode": "pixels", "len": 200, "outlinewidth": 0, "ypad": 6,
-                    "tickformat": ".0%" if shares else ".1e", "nticks": 4,
-                },
             ),
             # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
             go.Scatter(
@@ -91,8 +86,8 @@ def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> 
     )  # fmt: skip
     finding = _map_finding(cells, measure)
     finish(figure, height=height, x="role", y="", left=96)
+    add_color_scale(figure, what.unit, palette.sequential, ticks, percent=shares)
     figure.update_layout(
-        height=figure.layout.height + _SCALE, margin={"t": 8}, 
         hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False,
         plot_bgcolor="rgba(0,0,0,0)",
     )  # fmt: skip
@@ -112,6 +107,12 @@ def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> 
     )  # fmt: skip
 
 
+def _ticks(grid: NDArray[np.float32], shares: bool) -> tuple[float, ...]:
+    """Ends and middle of the color scale: all shares for a share, else up to the largest value."""
+    high = 1.0 if shares or np.isnan(grid).all() else float(np.nanmax(grid)) or 1.0
+    return 0.0, high / 2, high
+
+
 def _place(block: float | None, stack: str, several: bool) -> str:
     missing = block is None or pd.isna(block)
     return OUTSIDE if missing else wording.block_label(int(block), stack, several)
@@ -122,11 +123,11 @@ def _ranks(roles: pd.Series) -> pd.Series:
     return roles.map(lambda role: order.index(role) if role in order else len(order))
 
 
-def _cell_text(grid: np.ndarray, shares: bool) -> list[list[str]]:
+def _cell_text(grid: NDArray[np.float32], shares: bool) -> list[list[str]]:
     def text(value: float) -> str:
         if np.isnan(value):
             return ""
-        return f"{100 * value:.0f} %" if shares else f"{value:.1e}"
+        return f"{100 * value:.0f} %" if shares else f"{value:.2g}"
 
     return [[text(value) for value in line] for line in grid]
 
@@ -154,7 +155,7 @@ def _map_finding(cells: pd.DataFrame, measure: str) -> str:
     if measure == "diff_rms":
         return (
             f"Fine-tuning moved {high.place}, {high.role} most "
-            f"({high.diff_rms:.1e}) and {low.place}, {low.role} least ({low.diff_rms:.1e})"
+            f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
         )
     what = "kept" if measure == "share" else "of the change kept"
     if values.max() - values.min() < 0.005:

@@ -120,6 +120,7 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     table = matrices.assign(
         kept=kept_entries(matrices),
         entries=matrices["params"].where(pruned, 0).astype("int64"),
+        known=matrices["params"].where(matrices["diff_rms"].notna(), 0),
         squares=squares,
         squares_kept=squares.where(~pruned, squares * matrices["diff_share_kept"].fillna(1.0)),
         rank=matrices["role"].map(role_rank),
@@ -132,6 +133,7 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         params=("params", "sum"),
         pruned=("entries", "sum"),
         kept=("kept", "sum"),
+        known=("known", "sum"),
         squares=("squares", "sum"),
         squares_kept=("squares_kept", "sum"),
         name=("name", "first"),
@@ -142,7 +144,8 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     result["diff_share_kept"] = result["squares_kept"] / result["squares"].where(
         result["squares"] > 0
     )
-    result["diff_rms"] = np.sqrt(result["squares"] / result["params"])
+    known = result["known"].where(result["known"] > 0)
+    result["diff_rms"] = np.sqrt(result["squares"] / known)
     columns = [*keys, "matrices", "params", "pruned", "kept", "share"]
     return result[[*columns, "diff_share_kept", "diff_rms", "name"]].reset_index(drop=True)
 
