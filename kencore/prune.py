@@ -10,7 +10,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import NonFiniteWeightError, ScopeError
+from kencore.errors import NonFiniteWeightError
+from kencore.plan import Decision, decide, stored_bytes
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
-    from kencore.checkpoint.layout import Parameter
     from kencore.checkpoint.pair import Pair
     from kencore.store.run import Run
     from kencore.store.writer import RunWriter
@@ -34,26 +34,6 @@ Floats = NDArray[np.float32]
 WEIGHTS_AT_ONCE = 1 << 22
 SECONDS_PER_WEIGHT = 1.5e-7  # one thread, `ken`: only weighs the phases of the progress bar
 PACKAGES = ("numpy", "numba", "torch", "transformers", "safetensors", "pyarrow")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What happens to one parameter: ``status`` is pruned, untouched or unprunable."""
-
-    parameter: Parameter
-    base_name: str | None
-    status: str
-    reason: str
-    k: int | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.parameter.rows, self.parameter.cols
-
-    @property
-    def size(self) -> int:
-        """Weights in the parameter."""
-        return int(np.prod(self.parameter.shape, dtype=np.int64))
 
 
 def prune(
@@ -105,7 +85,7 @@ def prune(
     with RunWriter(folder, {name: d.shape for name, d in chosen.items()}) as writer:
         pruner = _Pruner(pair, spec, device, threads, writer, report, judging)
         lines = [pruner.line(decision) for decision in plan]
-        writer.add_matrices(lines, matrices_schema())
+        writer.add_matrices(lines)
         writer.add_json("spec.json", _asked(spec, pair))
         writer.add_json("record.json", {"created": "", "sources": _sources(pair)})
         writer.add_json("metrics.json", {})
@@ -139,45 +119,6 @@ def new_run_id(spec: PruneSpec) -> str:
     """A readable id: method, budget and eight random letters."""
     budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
     return f"{spec.method}-{budget}-{uuid.uuid4().hex[:8]}"
-
-
-def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
-    """What happens to every parameter of the tuned checkpoint, in its order.
-
-    Raises:
-        ScopeError: a term of the scope matches nothing, or nothing is left to prune.
-    """
-    from kencore.checkpoint.scope import choose
-
-    reached = choose(
-        pair.layout.parameters, spec.scope,
-        embeddings=spec.embeddings, vectors=spec.vectors, head=spec.head,
-    )  # fmt: skip
-    plan = []
-    for parameter in pair.layout.parameters:
-        base_name = pair.base_names.get(parameter.name)
-        inside, why = reached[parameter.name]
-        if not parameter.prunable:
-            status, reason = "unprunable", parameter.reason
-        elif base_name is None:
-            status, reason = (
-                "unprunable",
-                "only in the tuned model, so there is no base: kept dense",
-            )
-        elif not inside:
-            status, reason = "untouched", why
-        else:
-            status, reason = "pruned", ""
-        k = spec.row_budget(parameter.cols) if status == "pruned" else None
-        plan.append(
-            Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k)
-        )
-    if not any(decision.status == "pruned" for decision in plan):
-        raise ScopeError(
-            " + ".join(spec.scope), got="nothing left to prune", wanted="at least one matrix",
-            remedy="Widen the scope; `python -m kencore inspect` lists what there is.",
-        )  # fmt: skip
-    return plan
 
 
 class _Pruner:
@@ -310,25 +251,6 @@ def row_generator(seed: int, name: str) -> np.random.Generator:
     """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
     words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
     return np.random.default_rng([seed, *words.tolist()])
-
-
-def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
-    """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
-    return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))
-
-
-def matrices_schema() -> Any:
-    """Columns of ``matrices.parquet``: one line per parameter of the tuned checkpoint."""
-    import pyarrow as pa
-
-    text = ("name", "base_name", "stack", "role", "part", "dtype", "status", "reason",
-            "tuned_sha256", "base_sha256")  # fmt: skip
-    whole = ("block", "rows", "cols", "params", "k", "kept", "bytes_dense", "bytes_stored")
-    real = ("tuned_mean", "tuned_std", "tuned_min", "tuned_max", "diff_rms", "diff_share_kept")
-    fields: list[tuple[str, Any]] = [(name, pa.string()) for name in text]
-    fields += [(name, pa.int64()) for name in whole] + [(name, pa.float64()) for name in real]
-    fields += [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64()))]
-    return pa.schema([*fields, ("tied", pa.list_(pa.string()))])
 
 
 def _asked(spec: PruneSpec, pair: Pair) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from kencore.prune import matrices_schema, row_generator
+from kencore.prune import row_generator
 from kencore.select import select_rows
 from kencore.store.measures import MatrixMeasures, row_measures
 from kencore.store.run import Run
@@ -47,7 +47,7 @@ def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
                 line["bytes_stored"] = int(line["kept"]) * 4 + line["params"] // 8
             line |= {f"{side}_sha256": _hash(w[name]) for side, w in pair.items()}
             lines.append(line)
-        writer.add_matrices(lines, matrices_schema())
+        writer.add_matrices(lines)
         spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"),
                 "method": method, "keep": keep}  # fmt: skip
         writer.add_json("spec.json", {"spec": spec, "versions": {}})

@@ -35,6 +35,16 @@ ROWS_SCHEMA = pa.schema(
     ]
 )
 
+MATRICES_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("name", "base_name", "stack", "role", "part", "dtype",
+     "status", "reason", "tuned_sha256", "base_sha256")]
+    + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept",
+       "bytes_dense", "bytes_stored")]
+    + [(name, pa.float64()) for name in ("tuned_mean", "tuned_std", "tuned_min", "tuned_max",
+       "diff_rms", "diff_share_kept")]
+    + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
+)  # fmt: skip
+
 
 class RunWriter:
     """A run being written into a hidden folder beside its place; `finish` renames it.
@@ -118,13 +128,13 @@ class RunWriter:
             pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA), row_group_size=max(1, count)
         )
 
-    def add_matrices(self, lines: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
-        """Write the table of all parameters, and end the files of masks and rows."""
+    def add_matrices(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of all parameters, one line each, and end the files of masks and rows."""
         assert self.folder is not None
         for file in self._files:
             file.close()
         self._files = []
-        table = pa.Table.from_pylist([dict(line) for line in lines], schema=schema)
+        table = pa.Table.from_pylist([dict(line) for line in lines], schema=MATRICES_SCHEMA)
         pq.write_table(table, self.folder / "matrices.parquet")
 
     def add_json(self, name: str, data: Mapping[str, Any]) -> None:

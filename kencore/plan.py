@@ -1,0 +1,78 @@
+"""What will happen to every parameter of a model: k kept per row, or left as it is and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kencore.errors import ScopeError
+from kencore.spec import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.checkpoint.pair import Pair
+    from kencore.checkpoint.parameter import Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What happens to one parameter: ``status`` is pruned, untouched or unprunable."""
+
+    parameter: Parameter
+    base_name: str | None
+    status: str
+    reason: str
+    k: int | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.parameter.rows, self.parameter.cols
+
+    @property
+    def size(self) -> int:
+        """Weights in the parameter."""
+        return math.prod(self.parameter.shape)
+
+
+def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
+    """What happens to every parameter of the tuned checkpoint, in its order.
+
+    Raises:
+        ScopeError: a term of the scope matches nothing, or nothing is left to prune.
+    """
+    from kencore.checkpoint.scope import choose
+
+    reached = choose(
+        pair.layout.parameters, spec.scope,
+        embeddings=spec.embeddings, vectors=spec.vectors, head=spec.head,
+    )  # fmt: skip
+    plan = []
+    for parameter in pair.layout.parameters:
+        base_name = pair.base_names.get(parameter.name)
+        inside, why = reached[parameter.name]
+        if not parameter.prunable:
+            status, reason = "unprunable", parameter.reason
+        elif base_name is None:
+            status, reason = (
+                "unprunable",
+                "only in the tuned model, so there is no base: kept dense",
+            )
+        elif not inside:
+            status, reason = "untouched", why
+        else:
+            status, reason = "pruned", ""
+        k = spec.row_budget(parameter.cols) if status == "pruned" else None
+        plan.append(
+            Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k)
+        )
+    if not any(decision.status == "pruned" for decision in plan):
+        raise ScopeError(
+            " + ".join(spec.scope), got="nothing left to prune", wanted="at least one matrix",
+            remedy="Widen the scope; `python -m kencore inspect` lists what there is.",
+        )  # fmt: skip
+    return plan
+
+
+def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
+    """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
+    return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))
