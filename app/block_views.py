@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import state, wording
 from app.charts import cells
+from app.charts.base import lines
 from app.charts.png import Indices
 from kencore.store import summaries, views
 
@@ -36,7 +37,7 @@ def family_options(matrices: pd.DataFrame) -> dict[str, str]:
     table = summaries.families(matrices)
     return {
         line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}"
-        for line in table.itertuples()
+        for line in lines(table)
     }
 
 
@@ -55,8 +56,8 @@ def pictures(run: Run, family: str, layer: str) -> Pictures:
 @st.cache_resource(max_entries=24, show_spinner="Reading the blocks")
 def _pictures(run_id: str, stamp: str, family: str, layer: str, *, _run: Run) -> Pictures:
     blocks = summaries.family_blocks(_run.matrices, family)
-    windows = [_window(_run, line.name, line.status, layer) for line in blocks.itertuples()]
-    largest = blocks.loc[blocks["params"].idxmax()]
+    windows = [_window(_run, line.name, line.status, layer) for line in lines(blocks)]
+    largest = blocks.iloc[int(blocks["params"].argmax())]
     span = _span(int(largest["rows"]), int(largest["cols"]), layer)
     return Pictures(windows, _limit(windows, layer), span)
 
@@ -93,7 +94,7 @@ def indices(found: Pictures) -> list[Indices]:
 def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
     """What is written under each picture: the number that belongs to the layer."""
     texts = []
-    for line, window in zip(blocks.itertuples(), found.windows, strict=True):
+    for line, window in zip(lines(blocks), found.windows, strict=True):
         if window is None:
             texts.append("not pruned")
         elif layer == "difference":

@@ -24,8 +24,8 @@ def view(param: str, options: Mapping[str, str], default: str, *, label: str) ->
         value = st.session_state[key]
         links.write(**{param: None if value == default else value})
 
-    value: str = st.segmented_control(
-        label, list(options), key=key, format_func=options.get, on_change=chosen, required=True,
-        label_visibility="collapsed", width="content",
+    picked = st.segmented_control(
+        label, list(options), key=key, format_func=lambda name: options[name], on_change=chosen,
+        required=True, label_visibility="collapsed", width="content",
     )  # fmt: skip
-    return value
+    return picked or default

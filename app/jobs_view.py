@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1.0
 _LIST_LIVE, _LIST_QUIET = 2.0, 5.0
 _SHOWN: Final = 8
-_BADGES: Final = {
+_BADGES: Final[dict[str, tuple[str, str, Any]]] = {
     "queued": ("Waiting", ":material/schedule:", "gray"),
     "running": ("Running", ":material/play_circle:", "blue"),
     "succeeded": ("Done", ":material/check_circle:", "green"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
 
 from app import facts, links, wording
+from app.charts.base import lines
 from kencore.store import summaries
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ def metric_row(run: Run, total: Totals) -> None:
         _baseline(run)
 
 
-_QUIET = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
+_QUIET: Final[dict[str, Any]] = {
+    "delta_color": "off",
+    "delta_arrow": "off",
+    "border": True,
+    "height": "stretch",
+}
 
 
 def _accuracy(run: Run) -> None:
@@ -105,7 +111,7 @@ def outside_table(matrices: pd.DataFrame) -> None:
         {
             "Parameter": table["name"],
             "What it is": table["role"].map(lambda role: wording.ROLES_EXPLAINED.get(role, role)),
-            "Shape": [f"{row.rows:,} × {row.cols:,}" for row in table.itertuples()],
+            "Shape": [f"{row.rows:,} × {row.cols:,}" for row in lines(table)],
             "Parameters": table["params"],
             "Kept": table["share"],
             "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),

@@ -41,11 +41,11 @@ def choose_layer() -> None:
 st.session_state["layers_family"], st.session_state["layers_layer"] = family, layer
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.selectbox(
-        "Matrix", list(options), key="layers_family", format_func=options.get,
+        "Matrix", list(options), key="layers_family", format_func=lambda name: options[name],
         on_change=choose_family,
     )  # fmt: skip
     st.segmented_control(
-        "Show", list(cells.LAYERS), key="layers_layer", format_func=cells.LAYERS.get,
+        "Show", list(cells.LAYERS), key="layers_layer", format_func=lambda name: cells.LAYERS[name],
         on_change=choose_layer, required=True,
     )  # fmt: skip
 

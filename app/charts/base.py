@@ -124,6 +124,11 @@ def add_color_scale(
         )
 
 
+def lines(table: pd.DataFrame) -> list[Any]:
+    """The table line by line, columns as attributes."""
+    return list(table.itertuples())
+
+
 def with_gaps(*columns: NDArray[Any]) -> NDArray[np.float32]:
     """Columns (N,) each, woven into one polyline with NaN after every N-th segment.
 

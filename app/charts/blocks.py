@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from app import wording
 from app.charts import png
-from app.charts.base import Chart, add_color_scale, finish
+from app.charts.base import Chart, add_color_scale, finish, lines
 from app.theme import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
@@ -138,7 +138,7 @@ def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -
     hover = [
         f"<b>{label}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
         f"({wording.percent(line.share)})<br>change kept {wording.percent(line.diff_share_kept)}"
-        for label, line in zip(labels, blocks.itertuples(), strict=True)
+        for label, line in zip(labels, lines(blocks), strict=True)
     ]
     figure = go.Figure()
     for column, name, color, symbol, dash in (

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app import wording
-from app.charts.base import Chart, add_color_scale, fade, finish
+from app.charts.base import Chart, add_color_scale, fade, finish, lines
 from app.theme import Palette
 
 OUTSIDE: Final = "outside blocks"
@@ -56,7 +56,7 @@ def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> 
     """
     what = MEASURES[measure]
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    places = [_place(line.block, line.stack, several) for line in cells.itertuples()]
+    places = [_place(line.block, line.stack, several) for line in lines(cells)]
     cells = cells.assign(place=places)
     rows = list(dict.fromkeys(places))
     roles = list(dict.fromkeys(cells.sort_values("role", key=_ranks)["role"]))
@@ -114,8 +114,9 @@ def _ticks(grid: NDArray[np.float32], shares: bool) -> tuple[float, ...]:
 
 
 def _place(block: float | None, stack: str, several: bool) -> str:
-    missing = block is None or pd.isna(block)
-    return OUTSIDE if missing else wording.block_label(int(block), stack, several)
+    if block is None or pd.isna(block):
+        return OUTSIDE
+    return wording.block_label(int(block), stack, several)
 
 
 def _ranks(roles: pd.Series) -> pd.Series:
@@ -140,7 +141,7 @@ def _hovers(cells: pd.DataFrame) -> list[str]:
         f"change kept {wording.percent(line.diff_share_kept)}<br>"
         f"{wording.plural(line.matrices, 'parameter')}"
         f"{'' if line.pruned else ', not pruned'}<br><i>click to open {line.name}</i>"
-        for line in cells.itertuples()
+        for line in lines(cells)
     ]
 
 
@@ -151,7 +152,8 @@ def _map_finding(cells: pd.DataFrame, measure: str) -> str:
     values = pruned[measure]
     if values.isna().all():
         return "Tuned and base model do not differ in the pruned matrices"
-    low, high = pruned.loc[values.idxmin()], pruned.loc[values.idxmax()]
+    known = lines(pruned[values.notna()])
+    low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
     if measure == "diff_rms":
         return (
             f"Fine-tuning moved {high.place}, {high.role} most "
@@ -178,7 +180,7 @@ def role_bars(roles: pd.DataFrame, palette: Palette) -> Chart:
     hover = [
         f"<b>{name}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
         f"({wording.percent(line.share)})"
-        for name, line in zip(names, table.itertuples(), strict=True)
+        for name, line in zip(names, lines(table), strict=True)
     ]
     common = {
         "y": names, "orientation": "h", "text": hover, "textposition": "none",

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app import wording
-from app.charts.base import Chart, finish
+from app.charts.base import Chart, finish, lines
 from app.theme import METHODS as METHOD_COLORS
 from app.theme import Palette
 
@@ -55,7 +55,7 @@ def quality_dots(metrics: dict[str, Any], method: str, palette: Palette) -> Char
     figure.add_vrect(
         x0=100 * dense.low, x1=100 * dense.high, fillcolor=palette.muted, opacity=0.12, line_width=0
     )
-    for line, color in zip(table.itertuples(), colors, strict=True):
+    for line, color in zip(lines(table), colors, strict=True):
         figure.add_trace(
             go.Scatter(
                 x=[100 * line.accuracy], y=[line.label], mode="markers+text",
@@ -94,7 +94,8 @@ def quality_dots(metrics: dict[str, Any], method: str, palette: Palette) -> Char
 def quality_finding(table: pd.DataFrame) -> str:
     """Before and after in one sentence, and which baseline did better, if any did."""
     by_what = table.set_index("what")
-    dense, pruned = by_what.loc["dense"], by_what.loc["pruned"]
+    found = {line.Index: line for line in lines(by_what)}
+    dense, pruned = found["dense"], found["pruned"]
     change = f"Accuracy {wording.percent(dense.accuracy)} to {wording.percent(pruned.accuracy)}"
     if pruned.low <= dense.accuracy <= pruned.high:
         change += ", within the interval of the measurement"
@@ -105,8 +106,8 @@ def quality_finding(table: pd.DataFrame) -> str:
     name = wording.METHODS.get(str(best), str(best)).lower()
     better = rest["accuracy"].max() - pruned.accuracy
     if better > 0:
-        found = wording.percent(float(rest["accuracy"].max()))
-        return f"{change}; {name} does better at the same budget ({found})"
+        reached = wording.percent(float(rest["accuracy"].max()))
+        return f"{change}; {name} does better at the same budget ({reached})"
     return f"{change}; no baseline does better at the same budget"
 
 

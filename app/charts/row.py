@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app import wording
-from app.charts.base import Chart, finish, with_gaps
+from app.charts.base import Chart, finish, lines, with_gaps
 from app.theme import Palette
 
 DOTS: Final = 1100  # entries up to which each one also gets a marker
@@ -143,7 +143,7 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
     hover = [
         f"tenth {line.decile}: |value - median| {line.near:.3g} to {line.far:.3g}<br>"
         f"{line.kept:,} of {line.entries:,} kept ({wording.percent(line.share)})"
-        for line in deciles.itertuples()
+        for line in lines(deciles)
     ]
     figure = go.Figure(
         go.Bar(
