@@ -134,10 +134,10 @@ class _Pruner:
         report: Progress,
         judging: float,
     ) -> None:
-        import os
+        from kencore.devices import usable_cores
 
         self.pair, self.spec, self.device = pair, spec, device
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or usable_cores()
         self.writer, self.report = writer, report
         weights = sum(rows * cols for rows, cols in writer.shapes.values())
         self.total = weights * SECONDS_PER_WEIGHT + judging
@@ -232,9 +232,11 @@ def read_pair(pair: Pair, decision: Decision, step: int) -> Iterator[tuple[slice
             (pair.base_tensors, base_name, "base"),
         ):
             values = tensors.matrix(name, transposed=parameter.transposed, rows=rows)
+            if which == "base":
+                values = round_to(values, parameter.dtype)
             _check_finite(values, first, name, which)
             sides.append(values)
-        yield rows, sides[0], round_to(sides[1], parameter.dtype)
+        yield rows, sides[0], sides[1]
 
 
 def _check_finite(values: Floats, first: int, name: str, which: str) -> None:
@@ -243,7 +245,8 @@ def _check_finite(values: Floats, first: int, name: str, which: str) -> None:
         row = int(np.argmin(finite))
         raise NonFiniteWeightError(
             f"{name} of the {which} model", got=f"NaN or infinity in row {first + row}",
-            wanted="finite weights", remedy="This checkpoint is damaged: train or export it anew.",
+            wanted="weights that are finite in the tuned model's dtype",
+            remedy="This checkpoint is damaged or too coarse: train or export it anew.",
         )  # fmt: skip
 
 

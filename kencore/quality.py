@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +171,7 @@ def _baseline(
 
 def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[str, torch.Tensor]]:
     """The run's parameters pruned by another rule with the same k per row, one at a time."""
+    from kencore.devices import usable_cores
     from kencore.prune import row_generator
     from kencore.select import select_rows
 
@@ -180,7 +180,7 @@ def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[s
         tuned, base = run.values(name, "tuned"), run.values(name, "base")
         keep = select_rows(
             tuned, base, int(line["k"]), rule,
-            rng=row_generator(run.spec.seed, name), threads=threads or os.cpu_count() or 1,
+            rng=row_generator(run.spec.seed, name), threads=threads or usable_cores(),
             name=name,
         )  # fmt: skip
         mask = keep.T if line["transposed"] else keep
