@@ -21,7 +21,7 @@ from kencore.jobs.database import connected
 from kencore.jobs.diary import tell_traceback
 from kencore.jobs.failures import to_error
 from kencore.jobs.kinds import find_kind
-from kencore.jobs.processes import own_handle
+from kencore.jobs.processes import end_own_family, own_handle
 from kencore.jobs.records import State
 
 UNTOLD = 74  # exit code: the end could not be written to the store (EX_IOERR)
@@ -53,6 +53,7 @@ def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, threads: int) -> 
     if state != "succeeded":
         # first, since it may be what fills the disk
         folders.remove(part)
+    end_own_family()  # here too, since nobody may be there to see this process end
     return 0 if _tell(connection, context, state, error) else UNTOLD
 
 

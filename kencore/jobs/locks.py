@@ -37,6 +37,14 @@ class FileLock:
         os.close(descriptor)
         return False
 
+    def is_in_place(self) -> bool:
+        """Whether the lock is held and its file is still the one at its path."""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return False
+        return self._descriptor is not None and os.path.samestat(os.fstat(self._descriptor), there)
+
     def release(self) -> None:
         """Free the lock; harmless when it is not held."""
         if self._descriptor is not None:

@@ -46,14 +46,25 @@ def end(handle: str, *, kill: bool) -> None:
             break
 
 
+def end_own_family() -> None:
+    """Kill what this process started, so that nothing of it stays when it leaves."""
+    for target in family(os.getpid()):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(target, KILL)
+
+
 def family(pid: int) -> list[int]:
-    """Living processes of the session that ``pid`` leads, and its descendants in any session."""
+    """Living processes of the session that ``pid`` leads, and its descendants in any session.
+
+    Without the caller itself.
+    """
     import psutil
 
     found: set[int] = set()
     with suppress(psutil.Error):
         found.update(child.pid for child in psutil.Process(pid).children(recursive=True))
-    if hasattr(os, "getsid") and os.getsid(0) != pid:
+    # never the session that this process is a mere member of
+    if hasattr(os, "getsid") and (os.getsid(0) != pid or os.getpid() == pid):
         found.update(other for other in psutil.pids() if _session(other) == pid)
     found.add(pid)
     return sorted(other for other in found - {os.getpid()} if _mark(other) is not None)

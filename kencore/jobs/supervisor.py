@@ -15,7 +15,7 @@ import time
 from kencore.errors import KencoreError
 from kencore.home import jobs_folder
 from kencore.jobs import changes, folders, queries, retention
-from kencore.jobs.database import connected, database_path, transaction
+from kencore.jobs.database import connected, transaction
 from kencore.jobs.diary import tell_traceback
 from kencore.jobs.launch import Launcher
 from kencore.jobs.local import LocalLauncher
@@ -35,8 +35,13 @@ class Supervisor:
     """The loop around `Scheduler.step`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings
+        self,
+        connection: sqlite3.Connection,
+        launcher: Launcher,
+        settings: WorkerSettings,
+        lock: FileLock,
     ) -> None:
+        self._lock = lock
         self._connection, self._launcher, self._settings = connection, launcher, settings
         self._scheduler = Scheduler(connection, launcher, settings)
         self._busy_at = time.monotonic()
@@ -80,7 +85,7 @@ class Supervisor:
         now = time.monotonic()
         if now - self._cleaned_at >= HOUSEKEEPING_SECONDS:
             self._cleaned_at = now
-            if not database_path().exists():
+            if not self._lock.is_in_place():
                 raise SystemExit("the store was removed")
             for row in queries.running(self._connection):
                 folders.shorten_log(row["id"], retention.LOG_BYTES)
@@ -99,7 +104,7 @@ def main() -> None:
             return
         launcher = LocalLauncher(settings.preload)
         try:
-            Supervisor(connection, launcher, settings).run()
+            Supervisor(connection, launcher, settings, lock).run()
         finally:
             launcher.close()
             lock.release()

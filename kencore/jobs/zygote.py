@@ -16,6 +16,7 @@ import random
 import select
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -112,4 +113,5 @@ def _load(modules: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    Zygote().serve(sys.argv[1:])
+    with suppress(BrokenPipeError):  # the supervisor is gone: so is the need for this process
+        Zygote().serve(sys.argv[1:])

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from kencore.jobs import processes
+from kencore.jobs.interpreter import environment
 
 from .helpers import gone, until
 
@@ -95,6 +96,20 @@ def test_a_number_used_again_is_left_alone(leader: subprocess.Popen[str]) -> Non
     processes.end(f"{pid}:{mark}0", kill=True)
     processes.end(f"{pid}:another-{mark.split('-')[-1]}", kill=True)
     assert leader.poll() is None
+
+
+def test_a_process_that_leaves_takes_what_it_started_with_it() -> None:
+    script = (
+        f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {CHILD!r}],"
+        " stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
+        " from kencore.jobs.processes import end_own_family; end_own_family(); print('left')"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        start_new_session=True, env=environment(),
+    ).stdout.split()  # fmt: skip
+    assert told[1] == "left"
+    assert not psutil.pid_exists(int(told[0])) or gone(psutil.Process(int(told[0])))
 
 
 def test_a_process_never_counts_itself_to_a_family() -> None:

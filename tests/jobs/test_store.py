@@ -21,7 +21,7 @@ from kencore.jobs.database import connected, database_path
 from kencore.jobs.locks import FileLock, locked
 
 from .conftest import settle_in
-from .helpers import finished, half_written, run
+from .helpers import finished, gone, half_written, run, supervisor
 
 
 @pytest.mark.parametrize("place", ["file/below", "/proc/kenviz", "file"])
@@ -211,6 +211,8 @@ def test_a_lock_is_held_by_one_and_freed_by_death(tmp_path: Path) -> None:
 
 def test_the_store_may_vanish_under_an_idle_supervisor(own: Path) -> None:
     run({})
+    first = supervisor()
     shutil.rmtree(own / "jobs")
     assert jobs.list_jobs() == []
     assert run({}).state == "succeeded"
+    assert gone(first)
