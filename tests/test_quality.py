@@ -1,0 +1,143 @@
+"""Quality of a run against transformers itself on the folder that the run saves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kencore import PruneSpec, Run, open_run, prune, select
+from kencore.errors import NonFiniteWeightError, RunNotFoundError, SourceNotFoundError
+from kencore.quality import judge
+from tests.evaluate.conftest import NAMES, WORDS, build, save_tokenizer
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """(base, tuned, data): a tiny classifier, a moved copy of it, and labelled sentences."""
+    folder = tmp_path_factory.mktemp("quality")
+    model = build("bert", NAMES)
+    for side in ("base", "tuned"):
+        model.save_pretrained(folder / side)
+        save_tokenizer(folder / side)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter += 0.4 * torch.randn(parameter.shape, generator=torch.Generator())
+    words = torch.randint(len(WORDS), (80, 6), generator=torch.Generator().manual_seed(1))
+    lines = [f"{' '.join(WORDS[i] for i in row)}\t{int(row[0]) % 2}" for row in words]
+    (folder / "data.tsv").write_text("\n".join(lines), "utf-8")
+    return folder / "base", folder / "tuned", folder / "data.tsv"
+
+
+def accuracy(model: Path, data: Path) -> float:
+    """By transformers alone."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    network = AutoModelForSequenceClassification.from_pretrained(model).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    pairs = [line.split("\t") for line in data.read_text("utf-8").splitlines()]
+    inputs = tokenizer([text for text, _ in pairs], padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        found = network(**inputs).logits.argmax(1)
+    return float((found == torch.tensor([int(label) for _, label in pairs])).float().mean())
+
+
+def with_state(state: dict[str, torch.Tensor], like: Path, folder: Path) -> Path:
+    shutil.copytree(like, folder)
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(files: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    base, tuned, data = files
+    spec = PruneSpec(
+        model=str(tuned), base=str(base), keep=0.4, evaluation=str(data), baselines=True, seed=7
+    )
+    return prune(spec, out=tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_dense_pruned_and_base(run: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    base, tuned, data = files
+    metrics = run.metrics
+    assert metrics["examples"] == 80
+    assert len({metrics[which]["loss"] for which in ("dense", "pruned", "base")}) == 3
+    assert metrics["dense"]["accuracy"] == pytest.approx(accuracy(tuned, data))
+    pruned = run.save_pretrained(tmp_path / "pruned")
+    assert metrics["pruned"]["accuracy"] == pytest.approx(accuracy(pruned, data))
+    old = load_file(base / "model.safetensors") | {
+        name: tensor
+        for name, tensor in load_file(tuned / "model.safetensors").items()
+        if run.owner(name) is None
+    }
+    reset = with_state(old, tuned, tmp_path / "reset")
+    assert metrics["base"]["accuracy"] == pytest.approx(accuracy(reset, data))
+
+
+def test_baselines_have_the_same_budget(
+    run: Run, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    base, tuned, data = files
+    assert set(run.metrics["baselines"]) == {"random", "magnitude", "delta"}
+    new, old = load_file(tuned / "model.safetensors"), load_file(base / "model.safetensors")
+    for rule in ("magnitude", "delta"):
+        state = {}
+        for name, weight in new.items():
+            k = int(run.matrix(name)["k"])
+            keep = select(weight, k, rule=rule, base=old[name])
+            state[name] = torch.where(keep, weight, old[name])
+        folder = with_state(state, tuned, tmp_path / rule)
+        assert run.metrics["baselines"][rule]["accuracy"] == pytest.approx(accuracy(folder, data))
+
+
+def test_the_random_baseline_is_the_random_run_of_the_same_seed(
+    run: Run, files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    base, tuned, data = files
+    spec = PruneSpec(
+        model=str(tuned), base=str(base), keep=0.4, method="random", seed=7, evaluation=str(data)
+    )
+    other = prune(spec, out=tmp_path / "random")
+    for figure in ("accuracy", "f1_macro", "loss"):
+        assert run.metrics["baselines"]["random"][figure] == pytest.approx(
+            other.metrics["pruned"][figure]
+        )
+
+
+def test_a_run_can_be_measured_later_and_keeps_the_result(
+    files: tuple[Path, Path, Path], run: Run, tmp_path: Path
+) -> None:
+    base, tuned, data = files
+    spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4)
+    later = prune(spec, out=tmp_path / "later")
+    assert later.metrics == {}
+    found = judge(str(later.path), str(data))
+    assert open_run(later.path).metrics == {}
+    judge(str(later.path), str(data), save=True)
+    kept = open_run(later.path).metrics
+    assert kept["pruned"]["accuracy"] == found["pruned"]["accuracy"]
+    assert kept["pruned"]["accuracy"] == run.metrics["pruned"]["accuracy"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_model_alone(files: tuple[Path, Path, Path]) -> None:
+    _, tuned, data = files
+    assert judge(str(tuned), str(data))["accuracy"] == pytest.approx(accuracy(tuned, data))
+    with pytest.raises((RunNotFoundError, SourceNotFoundError)):
+        judge("./no-such-thing", str(data))
+
+
+def test_a_base_too_large_for_the_tuned_dtype(tmp_path: Path) -> None:
+    from tests.tiny_models import save_pair
+
+    base, _ = save_pair("bert", tmp_path / "a", dtype=torch.bfloat16)
+    _, tuned = save_pair("bert", tmp_path / "b", dtype=torch.float16)
+    tensors = load_file(base / "model.safetensors")
+    tensors["bert.pooler.dense.weight"][2, 1] = 1e6  # beyond float16
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(NonFiniteWeightError, match="row 2"):
+        prune(PruneSpec(model=str(tuned), base=str(base), keep=0.5))
