@@ -41,10 +41,11 @@ def choose(table: pd.DataFrame, chosen: Line | None) -> None:
             placeholder="Choose a block",
         )  # fmt: skip
         names = groups.get(here or "", [])
+        labels = parts.told_apart({item: _option(lines[item]) for item in names})
         st.session_state["matrix_name"] = name if name in names else None
         st.selectbox(
             "Matrix", names, key="matrix_name", on_change=open_matrix, width=270,
-            format_func=lambda item: _option(lines[item]), placeholder="Choose a matrix",
+            format_func=labels.__getitem__, placeholder="Choose a matrix",
             disabled=not names,
         )  # fmt: skip
         if chosen is not None:
@@ -169,7 +170,8 @@ def facts(line: Line) -> None:
     st.markdown("**This matrix**")
     parts.pairs(
         (
-            ("Kept", f"{kept:,} of {params:,}"),
+            ("Kept", f"{kept:,}"),
+            ("Reset to base", f"{params - kept:,}"),
             ("Kept per row", f"{int(line['k']):,} of {int(line['cols']):,}"),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from html import escape
 
@@ -13,6 +14,15 @@ _LIST = (
 )
 _NAME = "margin:0;padding:0;opacity:.78;font-weight:400"
 _VALUE = "margin:0;padding:0;text-align:right;font-variant-numeric:tabular-nums"
+
+
+def told_apart(labels: dict[str, str]) -> dict[str, str]:
+    """Labels by id, those that are not the only one of their kind with their id added.
+
+    A select box tells its options apart by what they say.
+    """
+    seen = Counter(labels.values())
+    return {key: label if seen[label] == 1 else f"{label} ({key})" for key, label in labels.items()}
 
 
 def pairs(lines: Iterable[tuple[str, str]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app import links, state
+from app import links, parts, state
 from kencore.errors import KencoreError
 
 ART: Final = Path(__file__).resolve().parent / "art"
@@ -86,8 +86,9 @@ def _picker(usable: dict[str, RunSummary]) -> None:
         links.write(run=st.session_state["run_choice"], matrix=None, row=None, col=None,
                     r0=None, r1=None, c0=None, c1=None)  # fmt: skip
 
+    labels = parts.told_apart({run.id: run.label for run in usable.values()})
     st.selectbox(
-        "Run", options, key="run_choice", format_func=lambda run: usable[run].label,
+        "Run", options, key="run_choice", format_func=labels.__getitem__,
         on_change=chosen, placeholder="Choose a run",
         help="Every page shows this run. The address of the page names it.",
     )  # fmt: skip

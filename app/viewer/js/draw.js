@@ -212,7 +212,8 @@ function drawAxes(context, frame, area) {
   context.textBaseline = "alphabetic";
   for (const col of ticks(seen.c0, seen.c1, wide / view.sx)) {
     const x = toX(frame, col + 0.5);
-    if (x >= area.x && x <= area.x + area.w) context.fillText(count(col), x, area.y - 7);
+    const room = Math.min(x, frame.width - x) * 2 > wide - 8;
+    if (room && x >= area.x && x <= area.x + area.w) context.fillText(count(col), x, area.y - 7);
   }
   context.textAlign = "right";
   context.textBaseline = "middle";

@@ -330,6 +330,8 @@ export class Viewer {
     mark(this.parts, { layer: this.layer, hide: this.hide, spread: this.spread, exact });
     drawLegend(this.parts.legend, this.layer, frame.look, frame.cell);
     this.note(frame);
+    if (frame.ready && !this.said) this.say(frame);
+    this.parts.stage.classList.toggle("kv-busy", !frame.ready);
     this.parts.canvas.dataset.drawMs = (performance.now() - began).toFixed(1);
   }
 
@@ -345,14 +347,20 @@ export class Viewer {
     if (!this.plot || !this.view) return;
     const frame = this.frame();
     this.writeAddress(frame.seen);
+    this.say(frame);
+  }
+
+  /** Where we are, in words; and the weights in sight as a table. */
+  say(frame) {
     const { r0, r1, c0, c1 } = frame.seen;
     const { rows, cols } = this.shape;
     const where = isWhole(this.view, this.plot, this.shape)
       ? `All ${count(rows)} × ${count(cols)} weights`
       : `${span("row", r0, r1)} of ${count(rows)}, ${span("column", c0, c1)} of ${count(cols)}`;
-    const says = cellSays(this.layer, frame.cell);
-    this.parts.where.textContent = `${where[0].toUpperCase()}${where.slice(1)} · ${says}`;
+    const says = frame.ready ? ` · ${cellSays(this.layer, frame.cell)}` : "";
+    this.parts.where.textContent = `${where[0].toUpperCase()}${where.slice(1)}${says}`;
     readTable(this.parts.table, frame);
+    this.said = frame.ready;
   }
 
   writeAddress(seen) {

@@ -1,0 +1,49 @@
+"""The app without a browser: a store with one small run, and pages run by AppTest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from kencore.store.run import Run
+from tests.runs import make_run
+
+ROOT = Path(__file__).resolve().parents[2]
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small finished run, made once."""
+    return make_run(tmp_path_factory.mktemp("sample")).path
+
+
+@pytest.fixture
+def store(home: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The test's own store, holding the run ``sample`` and no demo."""
+    monkeypatch.setenv("KENVIZ_ASSETS", str(tmp_path / "no assets"))
+    folder = home / "runs" / "sample"
+    shutil.copytree(sample, folder)
+    state.forget_runs()
+    return Run(folder)
+
+
+@pytest.fixture
+def open_page(store: Run) -> OpenPage:
+    """``open_page("matrix", matrix=..., r0=3)``: the page after its first run."""
+
+    def opened(page: str, **query: object) -> AppTest:
+        test = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=30)
+        if page != "overview":
+            test.run()
+            test.switch_page(f"app_pages/{page}.py")
+        for name, value in query.items():
+            test.query_params[name] = str(value)
+        return test.run()
+
+    return opened

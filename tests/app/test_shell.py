@@ -1,0 +1,124 @@
+"""Around every page: the choice of run, broken runs, what the web process may import."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import links, state
+from kencore.store.run import Run
+from tests.app.conftest import ROOT, OpenPage
+
+HEAVY = ("torch", "transformers", "scipy", "numba", "sklearn")
+
+
+def another_run(store: Run, name: str) -> None:
+    shutil.copytree(store.path, store.path.parent / name)
+    state.forget_runs()
+
+
+def test_an_empty_store_says_what_to_do(store: Run, open_page: OpenPage) -> None:
+    shutil.rmtree(store.path)
+    state.forget_runs()
+    for page in ("overview", "matrix"):
+        test = open_page(page)
+        assert not test.exception
+        assert "Prune a model" in test.error[0].value
+
+
+def test_the_first_run_is_shown_and_the_address_stays_short(open_page: OpenPage) -> None:
+    test = open_page("matrix")
+    assert not test.exception
+    assert test.selectbox(key="run_choice").value == "sample"
+    assert dict(test.query_params) == {}
+
+
+def test_choosing_a_run_goes_into_the_address(store: Run, open_page: OpenPage) -> None:
+    another_run(store, "second")
+    test = open_page("matrix", run="sample", matrix=store.pruned[3], r0=3, row=5, layer="tuned")
+    test.selectbox(key="run_choice").set_value("second").run()
+    assert not test.exception
+    assert dict(test.query_params) == {"run": "second", "layer": "tuned"}
+
+
+def test_the_run_is_kept_from_page_to_page(store: Run, open_page: OpenPage) -> None:
+    another_run(store, "second")
+    test = open_page("matrix", run="second", matrix=store.pruned[3])
+    test.query_params.clear()  # what the menu does
+    test.switch_page("app_pages/layers.py").run()
+    assert test.selectbox(key="run_choice").value == "second"
+    assert dict(test.query_params)["run"] == "second"
+    assert dict(test.query_params)["matrix"] == store.pruned[3]
+
+
+@pytest.mark.parametrize("run", ["missing", "../sample", "/etc/passwd", "", "a\0b"])
+@pytest.mark.parametrize("page", ["overview", "matrix"])
+def test_an_unknown_run_is_said_and_others_are_offered(
+    open_page: OpenPage, page: str, run: str
+) -> None:
+    test = open_page(page, run=run)
+    assert not test.exception
+    assert test.error
+    picker = test.selectbox(key="run_choice")
+    assert picker.value is None
+    assert len(picker.options) == 1
+
+
+def test_a_broken_folder_is_listed_and_hides_nothing(store: Run, open_page: OpenPage) -> None:
+    another_run(store, "broken")
+    (store.path.parent / "broken" / "masks.safetensors").unlink()
+    test = open_page("matrix")
+    assert not test.exception
+    assert test.selectbox(key="run_choice").options == [test.selectbox(key="run_choice").options[0]]
+    assert any("masks.safetensors" in caption.value for caption in test.sidebar.caption)
+
+
+def test_a_run_whose_files_are_broken_inside_is_said(store: Run, open_page: OpenPage) -> None:
+    another_run(store, "torn")
+    (store.path.parent / "torn" / "matrices.parquet").write_bytes(b"PAR1 torn")
+    test = open_page("matrix", run="torn")
+    assert not test.exception
+    assert "matrices.parquet" in test.error[0].value
+
+
+def test_every_page_of_the_menu_opens(open_page: OpenPage) -> None:
+    for page in links.PAGES:
+        test = open_page(page)
+        assert not test.exception, page
+        assert not test.error, page
+
+
+def test_the_web_process_stays_light(store: Run) -> None:
+    """All pages in a fresh interpreter: nothing that only the worker needs gets imported."""
+    code = f"""
+import json, sys
+from streamlit.testing.v1 import AppTest
+from app import links, server
+server.warm()
+test = AppTest.from_file("app/streamlit_app.py", default_timeout=60).run()
+for page in list(links.PAGES)[1:]:
+    test.switch_page(links.PAGES[page]).run()
+    assert not test.exception, (page, test.exception)
+print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_an_error_of_ours_is_shown_as_its_parts() -> None:
+    test = AppTest.from_string(
+        "from app import state\nfrom kencore.errors import SpecError\nimport streamlit as st\n"
+        "with state.messages():\n"
+        "    raise SpecError('keep', got='7', wanted='a share', remedy='Pass 0.5.')\n"
+        "st.text('not reached')"
+    ).run()
+    assert test.error[0].value == "**Keep**: got 7; wanted a share.\n\nPass 0.5."
+    assert not test.text

@@ -1,0 +1,163 @@
+"""The app in a real browser: one server with its own store, a fresh page for each test.
+
+Without a Chromium these tests fail and say so: they are never skipped in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from kencore.store.run import Run
+from tests import runs
+from tests.browser.install import find_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
+READY = (
+    "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All browser tests on one worker: one server and one browser are enough."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: its address, its store's folder, the runs in it."""
+
+    url: str
+    home: Path
+    sample: Run
+    long: Run
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app as a person starts it, on a free port, with runs ``sample`` and ``long``."""
+    home = tmp_path_factory.mktemp("browser-home")
+    made = {"sample": runs.make_run(tmp_path_factory.mktemp("sample")).path}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "VOCABULARY", LONG)
+        made["long"] = runs.make_run(tmp_path_factory.mktemp("long"), method="magnitude").path
+    for name, path in made.items():
+        shutil.copytree(path, home / "runs" / name)
+    port = free_port()
+    log = home / "server.log"
+    environment = os.environ | {
+        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(home / "no assets"), "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port),
+        "--server.headless", "true", "--server.fileWatcherType", "none",
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until_healthy(f"http://localhost:{port}", process, log)
+        yield Server(
+            f"http://localhost:{port}", home, *(Run(home / "runs" / name) for name in made)
+        )
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            pytest.fail(f"the app ended at once:\n{log.read_text('utf-8', 'replace')}")
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"the app did not answer in 90 s:\n{log.read_text('utf-8', 'replace')}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """An installed Chromium, else the one that Playwright downloaded."""
+    with sync_playwright() as playwright:
+        try:
+            opened = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        except Error as error:
+            pytest.fail(
+                "The browser tests need Chromium and found none that starts. Install one with "
+                f"`python tests/browser/install.py`, or name it in KENVIZ_CHROMIUM.\n{error}"
+            )
+        yield opened
+        opened.close()
+
+
+NewPage = Callable[..., Page]
+
+
+@pytest.fixture
+def new_page(browser: Browser, server: Server) -> Iterator[NewPage]:
+    """``new_page(width=900, color_scheme="dark")``: a page that shares nothing with others.
+
+    Errors of the page's own scripts fail the test.
+    """
+    contexts = []
+    errors: list[str] = []
+
+    def make(*, width: int = 1280, height: int = 900, **options: object) -> Page:
+        context = browser.new_context(
+            base_url=server.url, viewport={"width": width, "height": height}, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    """A fresh page, 1280 x 900, light."""
+    return new_page()
+
+
+def visit(page: Page, address: str) -> Page:
+    """Open an address of the app and wait until the page's script has run."""
+    page.goto(f"/{address}")
+    page.wait_for_selector(READY)
+    return page
