@@ -89,11 +89,12 @@ def seconds(time: float) -> str:
     """A duration as a person says it: 0.8 s, 45 s, 3 min 20 s, 2 h 5 min."""
     if time < 10:
         return f"{time:.1f} s"
-    if time < 90:
-        return f"{time:.0f} s"
-    if time < 5400:
-        return f"{time // 60:.0f} min {time % 60:.0f} s"
-    return f"{time // 3600:.0f} h {time % 3600 // 60:.0f} min"
+    whole = round(time)
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kencore.store import summaries
+from kencore.store import bits, summaries
+from kencore.store.views import Window
 
 
 def _line(name: str, block: int | None, role: str, **rest: object) -> dict[str, object]:
@@ -147,6 +148,32 @@ def test_family_blocks_are_in_block_order(matrices: pd.DataFrame) -> None:
     assert table["name"].tolist() == ["layer.0.k.weight", "layer.1.k.weight"]
     assert table["share"].tolist() == [8 / 20, 1.0]
     assert table["diff_share_kept"].tolist() == [0.5, 1.0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 9), cols=st.integers(1, 9))
+def test_mean_neighbours_against_counting(seed: int, rows: int, cols: int) -> None:
+    keep = np.random.default_rng(seed).random((rows, cols)) < 0.6
+    counts = []
+    for r, c in zip(*np.nonzero(keep), strict=True):
+        around = [(r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)]
+        counts.append(sum(keep[a, b] for a, b in around if 0 <= a < rows and 0 <= b < cols))
+    data = np.where(keep, bits.count_neighbours(keep), np.uint8(255))
+    window = Window(
+        layer="neighbours", rows=(0, rows), cols=(0, cols), cell=(1, 1), data=data,
+        kept=keep.astype(np.float32),
+    )  # fmt: skip
+    found = summaries.mean_neighbours(window)
+    assert found == pytest.approx(np.mean(counts)) if counts else np.isnan(found)
+
+
+def test_mean_neighbours_weighs_larger_cells_by_what_they_keep() -> None:
+    data = np.array([[1.0, 4.0, np.nan]], np.float32)
+    kept = np.array([[0.75, 0.25, 0.0]], np.float32)
+    window = Window(
+        layer="neighbours", rows=(0, 2), cols=(0, 6), cell=(2, 2), data=data, kept=kept
+    )  # fmt: skip
+    assert summaries.mean_neighbours(window) == 1.75
 
 
 rows = st.lists(
