@@ -11,12 +11,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kencore.errors import DeviceNotFoundError, JobKindError, RunNotFoundError
+from kencore.errors import (
+    DeviceNotFoundError,
+    JobKindError,
+    RunNotFoundError,
+    StoreNotWritableError,
+)
 from kencore.jobs import changes, folders, processes, queries, spawn
 from kencore.jobs.database import connected, transaction
 from kencore.jobs.kinds import find_kind
@@ -86,7 +91,9 @@ def status(job: str) -> JobStatus:
         row = queries.find(connection, job)
         found = queries.to_status(row)
         if found.live and not spawn.has_supervisor(row["supervisor"]):
-            _ensure_supervisor(connection)
+            # looking works on a full disk too
+            with suppress(sqlite3.OperationalError, StoreNotWritableError):
+                _ensure_supervisor(connection)
             if time.time() - found.created > PATIENCE_SECONDS and found.state == "queued":
                 return replace(found, message=f"The worker does not start: see {spawn.log_path()}")
     return found

@@ -37,5 +37,13 @@ def environment() -> dict[str, str]:
     return given
 
 
+def changed_since(moment: float) -> bool:
+    """Whether a source file of this package is newer than ``moment`` (seconds since 1970).
+
+    A process that started before has the old code in memory.
+    """
+    return any(path.stat().st_mtime > moment for path in _package().rglob("*.py"))
+
+
 def _package() -> Path:
     return Path(kencore.home.__file__).absolute().parent

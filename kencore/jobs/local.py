@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from kencore.jobs import folders, processes
 from kencore.jobs.diary import tell
-from kencore.jobs.interpreter import command, environment
+from kencore.jobs.interpreter import changed_since, command, environment
 from kencore.jobs.launch import Attempt
 from kencore.jobs.zygote_client import Zygote
 
@@ -26,6 +26,7 @@ class LocalLauncher:
     def __init__(self, preload: tuple[str, ...]) -> None:
         self._processes: dict[Name, subprocess.Popen[bytes]] = {}
         self._zygote: Zygote | None = None
+        self._born = time.time()
         if preload:
             try:
                 self._zygote = Zygote.start(preload)
@@ -33,11 +34,8 @@ class LocalLauncher:
                 tell(f"no process to hold torch: {error}")
 
     def start(self, attempt: Attempt) -> None:
-        zygote = self._zygote
-        # what needs no torch does not wait for it to be loaded
-        if zygote is not None and (attempt.heavy or zygote.ready) and zygote.fork(attempt):
-            return
-        self._start_new(attempt)
+        if not self._fork(attempt):
+            self._start_new(attempt)
 
     def exits(self) -> dict[Name, int | None]:
         found: dict[Name, int | None] = {}
@@ -71,6 +69,14 @@ class LocalLauncher:
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
+
+    def _fork(self, attempt: Attempt) -> bool:
+        zygote = self._zygote
+        if zygote is None or not (attempt.heavy or zygote.ready):
+            return False  # what needs no torch does not wait for it to be loaded
+        if changed_since(self._born):
+            return False  # it would run the code from before an update
+        return zygote.fork(attempt)
 
     def _do_without_zygote(self) -> None:
         """Start anew what the zygote had not forked; what it had is watched by its handle."""

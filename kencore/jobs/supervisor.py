@@ -17,6 +17,7 @@ from kencore.home import jobs_folder
 from kencore.jobs import changes, folders, queries, retention
 from kencore.jobs.database import connected, transaction
 from kencore.jobs.diary import tell_traceback
+from kencore.jobs.interpreter import changed_since
 from kencore.jobs.launch import Launcher
 from kencore.jobs.local import LocalLauncher
 from kencore.jobs.locks import FileLock
@@ -44,7 +45,7 @@ class Supervisor:
         self._lock = lock
         self._connection, self._launcher, self._settings = connection, launcher, settings
         self._scheduler = Scheduler(connection, launcher, settings)
-        self._busy_at = time.monotonic()
+        self._busy_at, self._born, self._outdated = time.monotonic(), time.time(), False
         self._cleaned_at = self._pruned_at = float("-inf")
 
     def run(self) -> None:
@@ -71,7 +72,7 @@ class Supervisor:
 
     def _may_leave(self, jobs: int) -> bool:
         stop = queries.note(self._connection, "stop") is not None
-        idle = time.monotonic() - self._busy_at >= self._settings.idle_seconds
+        idle = self._outdated or (time.monotonic() - self._busy_at >= self._settings.idle_seconds)
         if not stop and (jobs or not idle):
             return False
         with transaction(self._connection):
@@ -87,6 +88,7 @@ class Supervisor:
             self._cleaned_at = now
             if not self._lock.is_in_place():
                 raise SystemExit("the store was removed")
+            self._outdated = changed_since(self._born)
             for row in queries.running(self._connection):
                 folders.shorten_log(row["id"], retention.LOG_BYTES)
         if now - self._pruned_at >= PRUNING_SECONDS:

@@ -15,8 +15,6 @@ import pytest
 
 from kencore import jobs
 from kencore.errors import StoreNotWritableError
-from kencore.home import home as current_home
-from kencore.home import results_folder, runs_folder
 from kencore.jobs.database import connected, database_path
 from kencore.jobs.locks import FileLock, locked
 
@@ -30,10 +28,7 @@ def test_a_store_that_cannot_be_made_says_so(
 ) -> None:
     (tmp_path / "file").write_text("a file, not a folder")
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / place))
-    calls: list[Callable[[], object]] = [
-        lambda: jobs.submit("selftest", {}), jobs.warm, runs_folder, results_folder,
-    ]  # fmt: skip
-    for call in calls:
+    for call in (lambda: jobs.submit("selftest", {}), jobs.warm):
         with pytest.raises(StoreNotWritableError) as caught:
             call()
         assert "KENVIZ_HOME" in caught.value.remedy
@@ -41,26 +36,11 @@ def test_a_store_that_cannot_be_made_says_so(
 
 
 def test_folders_are_private(own: Path) -> None:
-    (own / "deep").mkdir()
     run({})
-    runs_folder()
-    for folder in ("jobs", "jobs/logs", "results", "runs"):
+    for folder in ("jobs", "jobs/logs", "results"):
         assert (own / folder).stat().st_mode & 0o777 == 0o700
     for file in ("jobs.sqlite3", "supervisor.lock"):
         assert (own / "jobs" / file).stat().st_mode & 0o077 == 0
-
-
-def test_the_home_is_where_the_variable_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / "a" / "b"))
-    assert current_home() == tmp_path / "a" / "b"
-    assert not (tmp_path / "a").exists()
-    assert runs_folder() == tmp_path / "a" / "b" / "runs"
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
-    monkeypatch.setenv("KENVIZ_HOME", "")
-    assert current_home().name == "kenviz"
-    assert current_home().is_absolute()
 
 
 def _garbage(path: Path) -> None:
