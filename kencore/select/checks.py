@@ -67,7 +67,8 @@ def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
     if hasattr(k, "detach"):  # a tensor, on whatever device
         k = k.detach().cpu().numpy()
     counts = np.asarray(k)
-    whole = counts.dtype.kind in "iu" or (counts.dtype.kind == "O" and _is_whole(k))
+    big = counts.dtype.kind == "O" and _is_whole(k)
+    whole = counts.dtype.kind in "iu" or counts.size == 0 or big
     if not whole:
         raise SpecError(
             "k", got=repr(k), wanted="a whole number of entries per row",
@@ -83,7 +84,7 @@ def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
             "k", got=str(counts.min()), wanted="1 or more entries per row",
             remedy="A row shorter than k is kept whole.",
         )  # fmt: skip
-    budget = np.minimum(counts, columns).astype(np.int64)
+    budget = np.asarray(np.minimum(counts, columns), dtype=np.int64)
     return np.broadcast_to(budget, (rows,)).copy()
 
 

@@ -32,15 +32,15 @@ class Rows:
     Args:
         tuned: float32 or float64 (R, C), finite, contiguous.
         base: the same of the base model, or ``None``.
+        draws: uint32 (R, C), what each entry drew, for the ``random`` rule.
         first: which row of the matrix the first one is.
-        seed: of the matrix, for the ``random`` rule.
         name: of the tensor, for messages.
     """
 
     tuned: NDArray[Any]
     base: NDArray[Any] | None = None
+    draws: NDArray[np.uint32] | None = None
     first: int = 0
-    seed: int | None = None
     name: str = "weight"
 
     def as_float32(self) -> NDArray[np.float32]:
@@ -67,7 +67,7 @@ class Matrix:
 
     tuned: NDArray[Any]
     base: NDArray[Any] | None
-    seed: int | None
+    draws: NDArray[np.uint32] | None
     name: str
 
     @property
@@ -87,12 +87,14 @@ class Matrix:
         Raises:
             NonFiniteWeightError: NaN or infinity in it.
         """
-        tuned, base = _contiguous(self.tuned[first : first + self.height]), None
+        own = slice(first, first + self.height)
+        tuned, base = _contiguous(self.tuned[own]), None
         check_finite(tuned, first, self.name)
         if self.base is not None:
-            base = _contiguous(self.base[first : first + self.height])
+            base = _contiguous(self.base[own])
             check_finite(base, first, f"base of {self.name}")
-        return Rows(tuned=tuned, base=base, first=first, seed=self.seed, name=self.name)
+        draws = None if self.draws is None else self.draws[own]
+        return Rows(tuned=tuned, base=base, draws=draws, first=first, name=self.name)
 
 
 def in_order(function: Callable[[T], S], items: Sequence[T], threads: int) -> list[S]:

@@ -114,15 +114,14 @@ def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type
     doubts = 0
     for i in range(points.size):
         u = (np.float64(points[i]) - lo) * per_step
-        c = min(int(u), m - 1)
+        c = min(int(u), m - 1)  # nodes reach beyond the row: rounding can put a point there
         f = u - c - 0.5
         density = polynomials[order - 1, c]
         for p in range(order - 2, -1, -1):
             density = density * f + polynomials[p, c]
         level = np.floor(density + 0.5)
         levels[i] = int(level)
-        # float32 grids can pass the largest value by an ulp, and leave the cells
-        if abs(density - level) >= 0.5 - bound or f > 0.5:
+        if abs(density - level) >= 0.5 - bound:
             levels[i] = -1
             doubts += 1
     return doubts

@@ -1,20 +1,24 @@
-"""The rule ``random``: a budget's worth of entries of each row, each set as likely as any other.
+"""The rule ``random``: of each row, k entries, any k as likely as any other.
 
-One stream per matrix; a chunk jumps to its place in it, so chunks and threads change nothing.
+Every entry draws a 32-bit number, in the matrix's order; a row keeps its smallest. So one
+generator over a matrix gives one mask, however the matrix is cut into runs of rows.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kencore.select.chunks import Rows
 from kencore.select.keys import Ordered, with_columns
 
 
+def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    """One number per entry, uint32 (R, C)."""
+    return rng.integers(1 << 32, size=shape, dtype=np.uint32)
+
+
 def random(rows: Rows) -> Ordered:
-    """Keep the entries that drew the smallest of 32-bit numbers. The weights are not looked at."""
-    assert rows.seed is not None
-    height, columns = rows.tuned.shape
-    stream = np.random.PCG64(rows.seed).advance(rows.first * columns)
-    draws = stream.random_raw(height * columns).reshape(height, columns)  # (R, C)
-    return Ordered(with_columns((draws >> np.uint64(32)).astype(np.uint32)))
+    """Keep the entries that drew the smallest numbers. The weights are not looked at."""
+    assert rows.draws is not None
+    return Ordered(with_columns(rows.draws))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kencore.errors import SpecError
 from kencore.select.checks import check_base, check_matrix, check_rule, row_budget
 from kencore.select.chunks import Mask, Matrix, in_order
+from kencore.select.random import draw
 from kencore.select.rules import RULES
 
 
@@ -34,7 +35,8 @@ def select_rows(
         base: the pretrained weight (R, C); needed by ``delta``, checked and unused otherwise.
         k: entries kept per row: one number, or one per row (R,).
         rule: ``ken``, ``ken-density``, ``delta``, ``magnitude`` or ``random``.
-        rng: for ``random``: one number is drawn from it per matrix.
+        rng: for ``random``: one number is drawn per entry, in order, so that a matrix handed in
+            by runs of rows gets the mask of the whole.
         threads: rows are shared out to so many; the mask does not depend on it.
         name: of the tensor, for messages.
 
@@ -100,7 +102,7 @@ def _matrix(
     rng: np.random.Generator | None,
     name: str,
 ) -> Matrix:
-    """The request, checked; the rule's seed drawn."""
+    """The request, checked; the random numbers drawn."""
     check_rule(rule, tuple(RULES), has_base=base is not None)
     check_matrix(tuned.shape, tuned.dtype, floating=tuned.dtype.kind == "f", ranks=(2,), name=name)
     if base is not None:
@@ -110,5 +112,5 @@ def _matrix(
             "rng", got="none", wanted="a numpy.random.Generator for the random rule",
             remedy="Pass rng=numpy.random.default_rng(seed).",
         )  # fmt: skip
-    seed = int(rng.integers(1 << 63)) if rng is not None and rule == "random" else None
-    return Matrix(tuned=tuned, base=base if rule == "delta" else None, seed=seed, name=name)
+    draws = draw(rng, tuned.shape) if rng is not None and rule == "random" else None
+    return Matrix(tuned=tuned, base=base if rule == "delta" else None, draws=draws, name=name)

@@ -9,9 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from kencore.errors import ShapeError
-from kencore.select.checks import check_base, check_matrix, check_rule, row_budget
+from kencore.select.batched import BATCHED, select_batched
+from kencore.select.checks import check_base, check_matrix, check_rule
 from kencore.select.rows import select_rows
 from kencore.select.rules import RULES
+
+BATCHED_DEVICES = frozenset({"cuda"})
+"""Devices that run the rules themselves; for any other (MPS knows no float64) the CPU does."""
 
 
 def select_tensor(
@@ -33,19 +37,16 @@ def select_tensor(
         floating = base.is_floating_point()
         check_base(weight.shape, base.shape, base.dtype, floating=floating, name=name)
     matrix = _as_matrix(weight)  # (C,) -> (1, C)
-    budget = row_budget(k, *matrix.shape)
-    rows_base = None if base is None else _as_matrix(base).to(weight.device)
-    if weight.device.type == "cuda" and rule != "random":
-        from kencore.select.batched import select_batched
-
-        rows_base = rows_base if rule == "delta" else None
-        keep = select_batched(matrix, rows_base, budget, rule, name)
+    compared = base if rule == "delta" else None
+    rows_base = None if compared is None else _as_matrix(compared).to(weight.device)
+    if weight.device.type in BATCHED_DEVICES and rule in BATCHED:
+        keep = select_batched(matrix, rows_base, k, rule, name)
     else:
         rng = np.random.default_rng(_draw(generator)) if rule == "random" else None
         numpy_base = None if rows_base is None else _as_numpy(rows_base)
         keep = torch.from_numpy(
             select_rows(
-                _as_numpy(matrix), numpy_base, budget, rule,
+                _as_numpy(matrix), numpy_base, k, rule,
                 rng=rng, threads=torch.get_num_threads(), name=name,
             )
         ).to(weight.device)  # fmt: skip
