@@ -7,6 +7,7 @@ reload, a second tab and another person of the same store see the same.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -14,6 +15,7 @@ import streamlit as st
 from app import links, state, wording
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
+from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -35,11 +37,12 @@ def label(job: JobStatus) -> str:
     """What the job is about, in one line."""
     from kencore.store.runs import describe
 
-    params: dict[str, Any] = job.params
-    if job.kind == "prune":
-        return describe(params)
-    subject = params.get("model", "")
-    return f"{job.kind.capitalize()} {subject}".strip()
+    if job.kind != "prune":
+        return f"{job.kind.capitalize()} {job.params.get('model', '')}".strip()
+    try:
+        return describe(asdict(PruneSpec.from_dict(job.params)))
+    except KencoreError:  # settings of another version
+        return f"Prune {job.params.get('model', '')}".strip()
 
 
 def panel(job_id: str) -> None:
@@ -87,11 +90,14 @@ def _progress(job: JobStatus) -> None:
     if job.device:
         facts.append(job.device)
     st.caption(" · ".join(facts))
-    if st.button(
-        "Cancel", icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancelling
-    ):
-        jobs.cancel(job.id)
-        st.rerun(scope="fragment")
+    st.button(
+        "Cancel", icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancelling,
+        on_click=_cancel, args=(job.id,),
+    )  # fmt: skip
+
+
+def _cancel(job_id: str) -> None:
+    jobs.cancel(job_id)
 
 
 def show_failure(job: JobStatus) -> None:

@@ -101,12 +101,11 @@ def not_measured(run: Run) -> None:
     )
 
 
-def outside_table(matrices: pd.DataFrame) -> None:
+def outside_table(run: Run) -> None:
     """Every parameter outside the blocks, with a link to its matrix."""
-    table = summaries.outside_roles(matrices)
+    table = summaries.outside_roles(run.matrices)
     if table.empty:
         return
-    run_id = links.value("run")
     shown = pd.DataFrame(
         {
             "Parameter": table["name"],
@@ -115,7 +114,7 @@ def outside_table(matrices: pd.DataFrame) -> None:
             "Parameters": table["params"],
             "Kept": table["share"],
             "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
-            "Open": [links.link("matrix", run=run_id, matrix=name) for name in table["name"]],
+            "Open": [links.link("matrix", run=run.id, matrix=name) for name in table["name"]],
         }
     )
     st.dataframe(

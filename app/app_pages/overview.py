@@ -17,7 +17,7 @@ total = summaries.totals(run.matrices)
 cells = summaries.model_cells(run.matrices)
 
 st.title(facts.headline(run.spec.method, total, run.metrics))
-st.caption(facts.subject(run.id, run.spec))
+st.caption(facts.subject(run.spec))
 overview_parts.metric_row(run, total)
 
 
@@ -45,7 +45,7 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         draw(model.role_bars(summaries.by_role(run.matrices), palette), key="roles")
 
 st.subheader("Outside the blocks")
-overview_parts.outside_table(run.matrices)
+overview_parts.outside_table(run)
 st.subheader("What was not pruned, and why")
 overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):

@@ -1,0 +1,131 @@
+"""The overview: the run in one sentence, its numbers and tables, links good and bad."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import state
+from kencore.store import summaries
+from kencore.store.run import Run
+from tests.app.conftest import OpenPage
+from tests.charts.test_quality import measured
+
+
+def charts(test: AppTest) -> list[dict[str, Any]]:
+    return [json.loads(element.proto.spec) for element in test.get("plotly_chart")]
+
+
+def measure(store: Run, **rest: Any) -> None:
+    """Give the run a measurement."""
+    metrics = {
+        "data": "demo", "examples": 400, "dense": measured(0.792), "pruned": measured(0.784),
+        "base": measured(0.51),
+    } | rest  # fmt: skip
+    (store.path / "metrics.json").write_text(json.dumps(metrics))
+    record = store.path / "record.json"
+    record.write_text(record.read_text() + " ")  # the folder is another one now
+    state.forget_runs()
+
+
+def test_without_a_measurement_it_says_how_to_get_one(open_page: OpenPage) -> None:
+    test = open_page("overview")
+    assert not test.exception
+    title = test.title[0].value.replace("\xa0", " ")
+    assert title == "KEN keeps 50.1 % of 86.5 k parameters; quality was not measured"
+    assert "evaluate sample --data" in test.code[0].value
+    assert [metric.value for metric in test.metric][2:] == ["not measured", "not measured"]
+
+
+def test_with_a_measurement_before_and_after_are_in_the_title(
+    open_page: OpenPage, store: Run
+) -> None:
+    measure(store, baselines={"delta": measured(0.79), "random": measured(0.77)})
+    test = open_page("overview")
+    assert not test.exception
+    assert test.title[0].value.endswith("accuracy 79.2\xa0% → 78.4\xa0%")
+    accuracy, best = test.metric[2], test.metric[3]
+    assert (accuracy.value, accuracy.delta) == ("79.2 → 78.4\xa0%", "−0.8 points")
+    assert (best.value, best.delta) == ("79.0\xa0%", "+0.6 points")
+    assert len(charts(test)) == 3
+
+
+def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> None:
+    total = summaries.totals(store.matrices)
+    help_text = open_page("overview").metric[0].proto.help
+    assert f"{total.kept:,} of {total.params:,}" in help_text
+    assert f"{total.kept_pruned:,} of {total.pruned:,}" in help_text
+
+
+def test_every_parameter_outside_the_blocks_is_listed(open_page: OpenPage, store: Run) -> None:
+    table = open_page("overview").dataframe[0].value
+    outside = store.matrices[store.matrices["block"].isna()]
+    assert table["Parameter"].tolist() == outside["name"].tolist()
+    assert table["Open"].iloc[0] == (
+        "matrix?run=sample&matrix=bert.embeddings.word_embeddings.weight"
+    )
+
+
+def test_what_was_not_pruned_is_listed_with_its_reason(open_page: OpenPage) -> None:
+    table = open_page("overview").dataframe[1].value
+    assert table["Names"].tolist() == ["classifier.weight, classifier.bias"]
+    assert "no base" in table["Why"].iloc[0]
+
+
+def test_the_command_that_makes_it_again(open_page: OpenPage, store: Run) -> None:
+    command = open_page("overview").code[1].value
+    assert command.startswith("python -m kencore prune")
+    assert store.spec.model in command
+    assert "--keep 0.5" in command
+
+
+@pytest.mark.parametrize("measure", ["share", "diff_share_kept", "diff_rms"])
+def test_the_map_follows_the_address(open_page: OpenPage, measure: str) -> None:
+    test = open_page("overview", measure=measure)
+    assert not test.exception
+    assert test.get("segmented_control")[0].value == measure
+    heading = {"share": "kept in every", "diff_share_kept": "of the change", "diff_rms": "moved"}
+    assert any(heading[measure] in text.value for text in test.markdown)
+
+
+def test_the_choice_of_measure_goes_into_the_address(open_page: OpenPage) -> None:
+    test = open_page("overview")
+    test.get("segmented_control")[0].set_value("diff_rms").run()
+    assert test.query_params["measure"] == "diff_rms"
+    test.get("segmented_control")[0].set_value("share").run()
+    assert "measure" not in test.query_params
+
+
+def test_the_map_in_the_page_is_exact(open_page: OpenPage, store: Run) -> None:
+    heatmap = next(
+        trace for trace in charts(open_page("overview"))[0]["data"] if trace["type"] == "heatmap"
+    )
+    raw = heatmap["z"]
+    grid = np.frombuffer(base64.b64decode(raw["bdata"]), np.float32)
+    known = grid[~np.isnan(grid)]
+    cells = summaries.model_cells(store.matrices)
+    np.testing.assert_array_equal(np.sort(known), np.sort(cells["share"].to_numpy(np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"run": "nobody"}, "no such run"),
+        ({"run": "../../etc"}, "not the id of a run"),
+        ({"measure": "beauty"}, "beauty"),
+    ],
+)
+def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, str], said: str) -> None:
+    test = open_page("overview", **query)
+    assert not test.exception
+    assert said in test.error[0].value
+
+
+def test_charts_have_names_for_screen_readers(open_page: OpenPage) -> None:
+    for element in open_page("overview").get("plotly_chart"):
+        assert element.proto.alt

@@ -1,0 +1,334 @@
+"""The prune page against a job store in memory: forms, states of a job, lists, mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from kencore import jobs
+from kencore.errors import JobNotFoundError
+from kencore.jobs import JobStatus
+from kencore.jobs.kinds import find_kind
+from kencore.store.run import Run
+from tests.app.conftest import OpenPage
+
+
+class FakeJobs:
+    """The jobs API in memory; jobs stay as they are until a test changes them."""
+
+    def __init__(self, results: Path) -> None:
+        self.found: dict[str, JobStatus] = {}
+        self.keys: dict[str, str] = {}
+        self.cancelled: list[str] = []
+        self.results = results
+
+    def submit(
+        self,
+        kind: str,
+        params: dict[str, Any],
+        *,
+        gpus: float = 0.0,
+        request_key: str | None = None,
+    ) -> str:
+        find_kind(kind).check(params)
+        known = self.keys.get(request_key or "")
+        if known:
+            return known
+        job = JobStatus(
+            id=f"job{len(self.found)}", kind=kind, params=dict(params), state="queued", done=0,
+            total=0, message="Waiting", seconds_left=None, error=None, attempt=0,
+            created=time.time(), started=None, finished=None, device="", user="local",
+            cancelling=False,
+        )  # fmt: skip
+        self.found[job.id] = job
+        if request_key:
+            self.keys[request_key] = job.id
+        return job.id
+
+    def status(self, job: str) -> JobStatus:
+        if job not in self.found:
+            raise JobNotFoundError(job, got="no job", wanted="a job", remedy="Look it up.")
+        return self.found[job]
+
+    def change(self, job: str, **fields: Any) -> None:
+        self.found[job] = replace(self.found[job], **fields)
+
+    def cancel(self, job: str) -> None:
+        self.cancelled.append(job)
+        self.change(job, state="cancelled", finished=time.time())
+
+    def result(self, job: str) -> Path:
+        return self.results / job
+
+    def list_jobs(self, *, limit: int = 100, **_: Any) -> list[JobStatus]:
+        return list(reversed(self.found.values()))[:limit]
+
+    def log(self, job: str) -> str:
+        return f"log of {job}"
+
+
+@pytest.fixture
+def store_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
+    fake = FakeJobs(tmp_path)
+    for name in ("submit", "status", "cancel", "result", "list_jobs", "log"):
+        monkeypatch.setattr(jobs, name, getattr(fake, name))
+    return fake
+
+
+def button(test: AppTest, label: str) -> Any:
+    return next(found for found in test.button if found.label == label)
+
+
+def start(test: AppTest) -> AppTest:
+    return button(test, "Start pruning").click().run()
+
+
+def own_models(test: AppTest, tuned: str, base: str) -> AppTest:
+    test.get_by_key("prune_which").set_value("My own models").run()
+    test.text_input(key="prune_model").set_value(tuned)
+    test.text_input(key="prune_base").set_value(base)
+    return test
+
+
+def test_the_demo_starts_with_one_click(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = start(open_page("prune"))
+    assert not test.exception
+    assert test.query_params["job"] == "job0"
+    params = store_of_jobs.found["job0"].params
+    assert params["model"] == "demo"
+    assert params["base"] == "demo-base"
+    assert (params["method"], params["keep"], params["k"]) == ("ken", 0.5, None)
+    assert (params["evaluation"], params["baselines"]) == ("demo", True)
+    assert params["scope"] == ["all"]
+
+
+def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = own_models(open_page("prune"), " /models/tuned ", "org/base")
+    test.text_input(key="prune_model_at").set_value("v1")
+    test.radio(key="prune_method").set_value("delta")
+    test.get_by_key("prune_unit").set_value("Entries per row (k)").run()
+    test.number_input(key="prune_k").set_value(12)
+    test.multiselect(key="prune_scope").set_value(["attention", "down"])
+    test.checkbox(key="prune_embeddings").uncheck()
+    test.checkbox(key="prune_vectors").uncheck()
+    test.checkbox(key="prune_head").uncheck()
+    test.checkbox(key="prune_baselines").uncheck()
+    test.selectbox(key="prune_device").set_value("cpu")
+    test.number_input(key="prune_seed").set_value(9)
+    start(test)
+    assert not test.exception
+    assert not test.error
+    assert store_of_jobs.found["job0"].params == {
+        "model": "/models/tuned", "base": "org/base", "model_revision": "v1",
+        "base_revision": None, "method": "delta", "keep": None, "k": 12,
+        "scope": ["attention", "down"], "embeddings": False, "vectors": False, "head": False,
+        "evaluation": None, "baselines": False, "seed": 9, "device": "cpu",
+    }  # fmt: skip
+
+
+def test_a_second_click_is_the_same_job(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = start(open_page("prune"))
+    start(test)
+    start(test)
+    assert list(store_of_jobs.found) == ["job0"]
+
+
+def test_the_same_settings_run_again_once_the_job_has_ended(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    test = start(open_page("prune"))
+    store_of_jobs.change("job0", state="succeeded", started=time.time(), finished=time.time())
+    start(test)  # at once: still the same impatient click
+    assert list(store_of_jobs.found) == ["job0"]
+    store_of_jobs.change("job0", finished=time.time() - 60)
+    start(test)
+    assert list(store_of_jobs.found) == ["job0", "job1"]
+
+
+def test_other_settings_are_another_job(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = start(open_page("prune"))
+    test.slider(key="prune_share").set_value(25)
+    start(test)
+    assert [job.params["keep"] for job in store_of_jobs.found.values()] == [0.5, 0.25]
+    assert test.query_params["job"] == "job1"
+
+
+def test_a_mistake_is_said_and_nothing_typed_is_lost(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    test = own_models(open_page("prune"), "/models/tuned", "")
+    test.slider(key="prune_share").set_value(33)
+    start(test)
+    assert not test.exception
+    assert "base" in test.error[0].value.lower()
+    assert not store_of_jobs.found
+    assert test.text_input(key="prune_model").value == "/models/tuned"
+    assert test.slider(key="prune_share").value == 33
+    test.text_input(key="prune_base").set_value("/models/base")
+    start(test)
+    assert not test.error
+    assert store_of_jobs.found["job0"].params["model"] == "/models/tuned"
+
+
+def test_what_was_typed_survives_a_visit_to_another_page(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    test = own_models(open_page("prune"), "/models/tuned", "/models/base").run()
+    test.switch_page("app_pages/overview.py").run()
+    test.switch_page("app_pages/prune.py").run()
+    assert test.text_input(key="prune_model").value == "/models/tuned"
+
+
+def test_a_running_job_shows_how_far_it_is(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    store_of_jobs.submit("prune", {"model": "demo", "keep": 0.5})
+    store_of_jobs.change(
+        "job0", state="running", done=30, total=120, message="Pruning layer.3", seconds_left=42.0,
+        started=time.time() - 14, device="cpu",
+    )  # fmt: skip
+    test = open_page("prune", job="job0")
+    assert not test.exception
+    assert (test.progress[0].value, test.progress[0].text) == (25, "Pruning layer.3")
+    line = next(caption.value for caption in test.caption if "left" in caption.value)
+    assert line.startswith("25 % · about 42 s left · running for 1")
+    assert line.endswith(" s · cpu")
+
+
+def test_cancel_reaches_the_store(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = start(open_page("prune"))
+    store_of_jobs.change("job0", state="running", started=time.time())
+    test.run()
+    test.button(key="cancel-job0").click().run()
+    assert store_of_jobs.cancelled == ["job0"]
+    assert not test.exception
+    assert any("Cancelled. Nothing was written." in text.value for text in test.caption)
+
+
+def test_a_mistake_of_the_worker_is_said_in_full(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    start(open_page("prune"))
+    error = {
+        "type": "SourceNotFoundError", "message": "", "subject": "/models/tuned",
+        "got": "no such folder", "wanted": "a model folder", "remedy": "Check the path.",
+    }  # fmt: skip
+    store_of_jobs.change("job0", state="failed", error=error, finished=time.time())
+    said = open_page("prune", job="job0").error[0].value
+    for part in ("no such folder", "a model folder", "Check the path."):
+        assert part in said
+
+
+def test_a_fault_of_the_program_comes_with_its_log(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    start(open_page("prune"))
+    error = {"type": "ValueError", "message": "boom", "subject": "The job", "got": "a fault",
+             "wanted": "", "remedy": "Its log holds the details."}  # fmt: skip
+    store_of_jobs.change("job0", state="failed", error=error, finished=time.time())
+    test = open_page("prune", job="job0")
+    assert "ValueError: boom" in test.error[0].value
+    assert test.code[0].value == "log of job0"
+
+
+def test_a_finished_job_leads_to_its_run(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    start(open_page("prune"))
+    store_of_jobs.change(
+        "job0", state="succeeded", started=time.time() - 3, finished=time.time(), device="cpu"
+    )
+    test = open_page("prune", job="job0")
+    assert not test.exception
+    labels = [link.value for link in test.page_link]
+    assert labels[:2] == ["Open the run", "Look at its matrices"]
+    assert any(caption.value == "Finished in 3.0 s on cpu" for caption in test.caption)
+
+
+def test_an_unknown_job_is_a_message(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = open_page("prune", job="nobody")
+    assert not test.exception
+    assert test.error
+
+
+def test_inspection_shows_what_was_found(
+    open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path
+) -> None:
+    test = open_page("prune")
+    button(test, "Inspect").click().run()
+    assert store_of_jobs.found["job0"].params == {"model": "demo", "base": "demo-base"}
+    assert test.query_params["inspect"] == "job0"
+    (tmp_path / "job0").mkdir()
+    (tmp_path / "job0" / "result.json").write_text(json.dumps(FOUND))
+    store_of_jobs.change("job0", state="succeeded", started=1.0, finished=2.0)
+    test = open_page("prune", inspect="job0")
+    assert not test.exception
+    values = {metric.label: metric.value.replace("\xa0", " ") for metric in test.metric}
+    assert values == {
+        "Can be pruned": "1.4 M", "On disk": "2.87 MB", "Time": "about 2.5 s",
+        "Memory": "about 541 MB",
+    }  # fmt: skip
+    text = " ".join(part.value for part in (*test.markdown, *test.caption))
+    assert "BertForSequenceClassification" in text
+    assert "Counts whole numbers: `position_ids`" in text
+    assert "New head: classifier.weight" in text
+    assert test.dataframe[0].value["Can be pruned"].tolist() == [98_304, 0]
+
+
+FOUND: dict[str, Any] = {
+    "architecture": "BertForSequenceClassification", "blocks": 6, "bytes": 2_870_000,
+    "parameters": {"total": 1_435_522, "prunable": 1_435_000, "untouchable": 522, "tensors": 90},
+    "roles": [
+        {"name": "q", "tensors": 6, "parameters": 98_304, "prunable": 98_304},
+        {"name": "other", "tensors": 1, "parameters": 522, "prunable": 0},
+    ],
+    "dtypes": [{"name": "F16", "tensors": 90, "parameters": 1_435_522, "bytes": 2_870_000}],
+    "patterns": [{"pattern": "l.*.q", "role": "q", "part": "attention", "shape": [4, 4],
+                  "tensors": 6, "parameters": 98_304}],
+    "unprunable": [{"name": "position_ids", "shape": [522], "dtype": "I64", "parameters": 522,
+                    "reason": "counts whole numbers"}],
+    "tied": [], "new_heads": ["classifier.weight"], "notes": ["New head: classifier.weight"],
+    "estimate": {"seconds": 2.5, "memory_bytes": 541_000_000, "threads": 2, "how": "An estimate."},
+}  # fmt: skip
+
+
+def test_inspecting_without_a_base_is_a_message(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    test = own_models(open_page("prune"), "/models/tuned", "")
+    button(test, "Inspect").click().run()
+    assert "base" in test.error[0].value.lower()
+    assert not store_of_jobs.found
+
+
+def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    store_of_jobs.submit("prune", {"model": "demo", "keep": 0.25})
+    store_of_jobs.submit("inspect", {"model": "demo"})
+    test = open_page("prune")
+    shown = [text.value for text in test.markdown]
+    assert "demo encoder: ken, 0.25 of each row" in shown
+    assert "Inspect demo" not in shown  # looking is not a job to come back to
+    assert any(text.startswith("tuned: ken") for text in shown)
+    test.button(key="show-job0").click().run()
+    assert test.query_params["job"] == "job0"
+
+
+def test_a_run_can_be_deleted(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
+    shutil.copytree(store.path, store.path.with_name("second"))
+    test = open_page("prune")
+    test.button(key="delete-second").click().run()
+    assert not test.exception
+    assert not store.path.with_name("second").exists()
+    assert store.path.is_dir()
+
+
+def test_a_broken_run_is_listed_with_its_problem(
+    open_page: OpenPage, store_of_jobs: FakeJobs, store: Run
+) -> None:
+    (store.path.with_name("broken")).mkdir()
+    test = open_page("prune")
+    assert not test.exception
+    assert any("no spec.json" in caption.value for caption in test.caption)
