@@ -56,9 +56,16 @@ def check_inspect(params: Params) -> None:
 
 
 def check_evaluate(params: Params) -> None:
-    """Raise `JobKindError` unless ``params`` name a model and examples."""
-    _known("evaluate", params, needed={"model", "examples"}, allowed=EVALUATE_FIELDS)
+    """Raise `JobKindError` unless ``params`` name a run or a model, and examples."""
+    allowed = EVALUATE_FIELDS | EVALUATE_SWITCHES
+    _known("evaluate", params, needed={"model", "examples"}, allowed=allowed)
     _texts("evaluate", params, EVALUATE_FIELDS)
+    for name in sorted(EVALUATE_SWITCHES & set(params)):
+        if not isinstance(params[name], bool):
+            raise JobKindError(
+                f"{name} of the job evaluate", got=repr(params[name]), wanted="true or false",
+                remedy="Leave it out for false.",
+            )  # fmt: skip
 
 
 def check_selftest(params: Params) -> None:
@@ -69,7 +76,8 @@ def check_selftest(params: Params) -> None:
 
 
 INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
-EVALUATE_FIELDS = {"model", "model_revision", "examples", "device"}
+EVALUATE_FIELDS = {"model", "examples", "device"}
+EVALUATE_SWITCHES = {"baselines", "save"}
 
 KINDS: dict[str, Kind] = {
     "inspect": Kind(

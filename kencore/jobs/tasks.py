@@ -30,18 +30,18 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
 
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
-    """Measure a classifier's quality on labelled examples."""
-    from kencore.checkpoint.source import resolve
+    """Measure quality on labelled examples, of a run or of a model; see `kencore.quality.judge`."""
     from kencore.devices import describe_device, resolve_device
-    from kencore.evaluate.accuracy import evaluate_model as measure
+    from kencore.quality import judge
 
-    device = resolve_device(params.get("device") or "auto")
+    asked = dict(params)
+    device = resolve_device(asked.pop("device", None) or "auto")
     context.set_device(describe_device(device))
-    source = resolve(
-        params["model"], revision=params.get("model_revision"), progress=context.progress
-    )
-    figures = measure(source.folder, params["examples"], device=device, progress=context.progress)
-    _write_result(context, figures)
+    found = judge(
+        asked.pop("model"), asked.pop("examples"), **asked,
+        device=device, threads=context.threads, progress=context.progress,
+    )  # fmt: skip
+    _write_result(context, found)
 
 
 def _write_result(context: Context, data: dict[str, Any]) -> None:

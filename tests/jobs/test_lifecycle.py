@@ -183,6 +183,7 @@ def test_a_job_runs_in_the_folder_it_was_submitted_from(
         ("inspect", {}, JobKindError),
         ("inspect", {"model": 3}, JobKindError),
         ("evaluate", {"model": "demo"}, JobKindError),
+        ("evaluate", {"model": "demo", "examples": "demo", "save": 1}, JobKindError),
         ("prune", {"model": "demo", "keep": 1.5}, SpecError),
         ("prune", {"model": "demo", "keep": 0.5, "kep": 1}, SpecError),
     ],

@@ -15,6 +15,7 @@ from .conftest import settle_in
 from .helpers import finished, half_written, until
 
 DEMO = Path(__file__).parents[2] / "assets" / "demo"
+TUNED = str(DEMO / "encoder" / "tuned")
 SENTENCES = "sentence\tlabel\nA warm and funny film.\t1\nDull from start to end.\t0\n"
 
 
@@ -54,7 +55,7 @@ def test_a_model_is_inspected_and_measured(loaded: Path, tmp_path: Path) -> None
     file = tmp_path / "examples.tsv"
     file.write_text(SENTENCES)
     look = jobs.submit("inspect", {"model": "demo", "base": "demo-base"})
-    measure = jobs.submit("evaluate", {"model": "demo", "examples": str(file)})
+    measure = jobs.submit("evaluate", {"model": TUNED, "examples": str(file)})
     assert finished(look).state == "succeeded", jobs.log(look)
     told = json.loads((jobs.result(look) / "result.json").read_text())
     assert told["blocks"] >= 1
@@ -64,6 +65,19 @@ def test_a_model_is_inspected_and_measured(loaded: Path, tmp_path: Path) -> None
     here = classifier.quality(read_examples(str(file)))
     assert quality["accuracy"] == here["accuracy"]
     assert quality["loss"] == pytest.approx(here["loss"], rel=1e-5)
+
+
+def test_a_run_is_measured_and_keeps_the_result(loaded: Path, tmp_path: Path) -> None:
+    file = tmp_path / "examples.tsv"
+    file.write_text(SENTENCES)
+    run = prune(PruneSpec(model="demo", keep=0.5))
+    asked = {"model": run.id, "examples": str(file), "save": True, "baselines": True}
+    done = finished(jobs.submit("evaluate", asked))
+    assert done.state == "succeeded", jobs.log(done.id)
+    told = json.loads((jobs.result(done.id) / "result.json").read_text())
+    kept = open_run(run.id).metrics
+    assert told == {"run": run.id, **kept}
+    assert set(kept["baselines"]) == {"random", "magnitude", "delta"}
 
 
 def test_a_mistake_of_the_spec_comes_back_from_the_worker(own: Path) -> None:
