@@ -7,14 +7,12 @@ kept by the browser for ever; others are checked again by their ETag. Functions 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
 
 from app import payload, state, viewer
 from kencore.errors import (
@@ -36,37 +34,19 @@ CHECK: Final = "private, no-cache"
 NOT_FOUND: Final = (RunNotFoundError, MatrixNotFoundError, SourceNotFoundError, JobNotFoundError)
 WINDOW: Final = ("r0", "r1", "c0", "c1")
 
-Endpoint = Callable[[Request], Response]
 
-
-def routes(base: str = "") -> list[Route]:
-    """All routes, below ``base`` (Streamlit's ``server.baseUrlPath``)."""
-    root = f"/{base.strip('/')}" if base.strip("/") else ""
-    return [
-        Route(f"{root}/kenviz/{path}", _said(endpoint), methods=["GET"])
-        for path, endpoint in {
-            "window": window,
-            "cell": cell,
-            "window.csv": window_csv,
-            "mask.npy": mask_npy,
-            "viewer/{version}/{name}": script,
-        }.items()
-    ]
-
-
-def _said(endpoint: Endpoint) -> Endpoint:
-    """Turn a person's mistake into a JSON answer with its message."""
-
-    @wraps(endpoint)
-    def answer(request: Request) -> Response:
-        try:
-            return endpoint(request)
-        except KencoreError as error:
-            status = 404 if isinstance(error, NOT_FOUND) else 409
-            status = 400 if isinstance(error, SpecError) else status
-            return JSONResponse(error.to_json(), status, {"Cache-Control": "no-store"})
-
-    return answer
+def answer(name: str, request: Request) -> Response:
+    """What the endpoint ``name`` answers; a person's mistake is JSON with its message."""
+    endpoints = {
+        "window": window, "cell": cell, "window_csv": window_csv, "mask_npy": mask_npy,
+        "script": script,
+    }  # fmt: skip
+    try:
+        return endpoints[name](request)
+    except KencoreError as error:
+        status = 404 if isinstance(error, NOT_FOUND) else 409
+        status = 400 if isinstance(error, SpecError) else status
+        return JSONResponse(error.to_json(), status, {"Cache-Control": "no-store"})
 
 
 def window(request: Request) -> Response:

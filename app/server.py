@@ -20,8 +20,9 @@ if str(ROOT) not in sys.path:  # started from a checkout that was not installed
 
 import streamlit as st  # noqa: E402
 
-from app import api  # noqa: E402
+from app.routes import routes  # noqa: E402
 
+gc.disable()  # until all is imported: looking for garbage among modules finds none
 LOG = logging.getLogger("kenviz")
 
 
@@ -35,15 +36,22 @@ def warm() -> None:
     from kencore.errors import KencoreError
 
     try:
-        import plotly.graph_objects as _  # noqa: F401
-
         listed = [run for run in state.runs() if run.problem is None]
         if listed:
             state.open_cached(listed[0].id)
+        import plotly.graph_objects as go
+        import pyarrow.compute
+
+        from app import api
+
+        go.Figure(go.Heatmap(z=[[0.0]])).to_json()  # the first figure loads most of Plotly
+        LOG.debug("ready: %s, %s", pyarrow.compute.__name__, api.__name__)
     except KencoreError as error:  # the pages say it too, where a person sees it
         LOG.warning("%s", error)
-    gc.collect()
-    gc.freeze()
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def say(error: Exception) -> bool:
@@ -74,5 +82,5 @@ app = st.App(
     ROOT / "app" / "streamlit_app.py",
     lifespan=lifespan,
     on_script_error=say,
-    routes=api.routes(str(st.get_option("server.baseUrlPath") or "")),
+    routes=routes(str(st.get_option("server.baseUrlPath") or "")),
 )

@@ -116,7 +116,9 @@ def prune(
 
 @app.command()
 def evaluate(
-    subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
+    subject: Annotated[
+        str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")
+    ],
     data: Annotated[str, typer.Option(help="demo, or a .tsv, .jsonl or .parquet file.")],
     baselines: Annotated[
         bool, typer.Option(help="Of a run: also random, magnitude and delta at its budget.")

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from app import api, payload, state, viewer
+from app.routes import routes
 from kencore.store.run import Run
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
@@ -24,7 +25,7 @@ GAIN = "bert.encoder.layer.1.output.LayerNorm.weight"  # 1 x 48
 
 @pytest.fixture
 def client(store: Run) -> TestClient:
-    return TestClient(Starlette(routes=api.routes()))
+    return TestClient(Starlette(routes=routes()))
 
 
 def decode(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -252,7 +253,7 @@ def test_the_viewer_s_scripts(client: TestClient) -> None:
 
 
 def test_routes_below_a_base_path(store: Run) -> None:
-    client = TestClient(Starlette(routes=api.routes("/tools/ken/")))
+    client = TestClient(Starlette(routes=routes("/tools/ken/")))
     params = {"run": "sample", "matrix": UP}
     assert client.get("/tools/ken/kenviz/window", params=params).status_code == 200
     assert client.get("/kenviz/window", params=params).status_code == 404
