@@ -25,12 +25,13 @@ STYLE: Final = (FOLDER / "viewer.css").read_text("utf-8")
 VERSION: Final = sha256("".join(SCRIPTS.values()).encode()).hexdigest()[:12]
 RESET: Final = ("hidden", "shown")
 
-# a script from a blob cannot name others relatively: this one only fetches the real ones
+# a script from a blob cannot name others relatively: this one fetches the real ones, all at once
 LOADER: Final = """\
 export default async function (component) {
-  const { api, version } = component.data;
-  const main = new URL(`${api}/viewer/${version}/main.js`, document.baseURI).href;
-  return (await import(main)).default(component);
+  const { api, version, scripts } = component.data;
+  const address = (name) => new URL(`${api}/viewer/${version}/${name}`, document.baseURI).href;
+  await Promise.all(scripts.map((name) => import(address(name))));
+  return (await import(address("main.js"))).default(component);
 }
 """
 
@@ -95,6 +96,7 @@ def weight_map(
     data: dict[str, Any] = {
         "api": api(),
         "version": VERSION,
+        "scripts": list(SCRIPTS),
         "source": asdict(source),
         "view": asdict(view),
         "palettes": {"light": theme.LIGHT.to_json(), "dark": theme.DARK.to_json()},

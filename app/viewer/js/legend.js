@@ -3,7 +3,7 @@
 import { isValues } from "./colors.js";
 import { count, exact, percent, short } from "./format.js";
 
-const SAYS = {
+export const SAYS = {
   kept: "Kept or reset",
   tuned: "Tuned value",
   base: "Base value",
