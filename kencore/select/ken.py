@@ -22,7 +22,7 @@ from kencore.select.keys import sorted_rows
 class SortedRows:
     """Rows sorted, with their density at the coarse nodes: all that does not depend on k.
 
-    About 8 bytes per entry plus, per row, 8 per node (some 100 to 400 nodes).
+    About 8 bytes per entry plus, per row, 8 per node (32 to some 400 nodes).
     """
 
     def __init__(self, rows: Float32) -> None:

@@ -62,7 +62,7 @@ class RowIndex:
 
     Another k costs no sort and no density estimate: for ``ken`` work in proportion to k per row
     and one pass over its sorted values. Memory beside the matrix: 8 bytes per entry for ``ken``
-    and 8 per density node (100 to 400 a row), 16 bytes per entry for the other rules.
+    and 8 per density node (32 to some 400 a row), 16 bytes per entry for the other rules.
     """
 
     def __init__(
