@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from app import facts, links, wording
+from app import facts, jobs_view, links, prune_form, state, wording
 from app.charts.base import lines
+from kencore.errors import KencoreError
 from kencore.store import summaries
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from kencore.store.summaries import Totals
 
 
-def metric_row(run: Run, total: Totals) -> None:
+def metric_row(total: Totals, found: dict[str, Any]) -> None:
     """Four cards: parameters, size, accuracy, and the best baseline at the same budget."""
     with st.grid(4, min_column_width=200):
         st.metric(
@@ -36,8 +38,8 @@ def metric_row(run: Run, total: Totals) -> None:
             "smaller nor faster in use.",
             **_QUIET,
         )  # fmt: skip
-        _accuracy(run)
-        _baseline(run)
+        _accuracy(found)
+        _baseline(found)
 
 
 _QUIET: Final[dict[str, Any]] = {
@@ -48,37 +50,37 @@ _QUIET: Final[dict[str, Any]] = {
 }
 
 
-def _accuracy(run: Run) -> None:
-    if not run.metrics:
+def _accuracy(found: dict[str, Any]) -> None:
+    if not found:
         st.metric(
-            "Accuracy", "not measured", "no labelled sentences were given",
-            help="Measure it from the command line, see below.", **_QUIET,
+            "Accuracy", "not measured", "see below",
+            help="Measure it on labelled sentences, below.", **_QUIET,
         )  # fmt: skip
         return
-    before, after = run.metrics["dense"], run.metrics["pruned"]
+    before, after = found["dense"], found["pruned"]
     st.metric(
         "Accuracy, before → after",
         f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
         facts.points(after["accuracy"] - before["accuracy"]),
         delta_description=facts.interval(after),
-        help=f"On {wording.plural(int(run.metrics['examples']), 'labelled sentence')} "
-        f"({run.metrics['data']}). In gray the 95 % interval of the pruned model (Wilson).",
+        help=f"On {wording.plural(int(found['examples']), 'labelled sentence')} "
+        f"({found['data']}). In gray the 95 % interval of the pruned model (Wilson).",
         **_QUIET,
     )  # fmt: skip
 
 
-def _baseline(run: Run) -> None:
-    best = facts.best_baseline(run.metrics)
+def _baseline(measured: dict[str, Any]) -> None:
+    best = facts.best_baseline(measured)
     if best is None:
         st.metric(
-            "Baselines", "not measured", "tick “Compare with baselines”",
+            "Baselines", "not measured", "see below",
             help="Random, largest magnitude and largest difference at the same budget show whether "
-            "the rule earns its keep. Prune with “Compare with baselines” to measure them.",
+            "the rule earns its keep.",
             **_QUIET,
         )  # fmt: skip
         return
     rule, found = best
-    change = found["accuracy"] - run.metrics["pruned"]["accuracy"]
+    change = found["accuracy"] - measured["pruned"]["accuracy"]
     st.metric(
         "Best baseline", wording.percent(found["accuracy"]),
         facts.points(change),
@@ -88,17 +90,40 @@ def _baseline(run: Run) -> None:
     )  # fmt: skip
 
 
+def metrics(run: Run) -> dict[str, Any]:
+    """What was measured, read anew: it may have been measured after the run was opened."""
+    try:
+        found: dict[str, Any] = json.loads((run.path / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return run.metrics
+    return found
+
+
 def not_measured(run: Run) -> None:
-    """What to do where the run carries no measurement."""
-    st.info(
-        "This run says which parameters were kept, not yet what that did to the model. Measure it "
-        "on labelled sentences (a .tsv, .jsonl or .parquet file):",
-        title="Quality was not measured", icon=":material/straighten:",
-    )  # fmt: skip
-    st.code(f"python -m kencore evaluate {run.id} --data sentences.tsv --baselines --save", "bash")
+    """Where the run carries no measurement: measure it now, or from the command line."""
+    st.markdown("**Quality was not measured**")
     st.caption(
-        "Or choose labelled sentences on the Prune page, and the next run is measured by itself."
+        "This run says which parameters were kept, not yet what that did to the model. Measure it "
+        "on labelled sentences; the baselines are measured at the same budget beside it."
     )
+    data = st.text_input(
+        "Labelled sentences", "demo" if run.spec.model == "demo" else "", key="overview_data",
+        placeholder="path of a .tsv, .jsonl or .parquet file", persist_state="session",
+        help="A file on the machine that runs KEN_viz, with columns sentence and label; demo "
+        "stands for the sentences that come with the demo.",
+    )  # fmt: skip
+    if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
+        params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}
+        try:
+            links.write(job=prune_form.submit_once("evaluate", params))
+        except KencoreError as error:
+            state.show_error(error)
+    if (job := links.value("job")) is not None:
+        jobs_view.panel(job)
+    with st.expander("From the command line", icon=":material/terminal:"):
+        st.code(
+            f"python -m kencore evaluate {run.id} --data sentences.tsv --baselines --save", "bash"
+        )
 
 
 def outside_table(run: Run) -> None:

@@ -15,10 +15,11 @@ with state.messages():
 palette = theme.palette()
 total = summaries.totals(run.matrices)
 cells = summaries.model_cells(run.matrices)
+metrics = overview_parts.metrics(run)
 
-st.title(facts.headline(run.spec.method, total, run.metrics))
+st.title(facts.headline(run.spec.method, total, metrics))
 st.caption(facts.subject(run.spec))
-overview_parts.metric_row(run, total)
+overview_parts.metric_row(total, metrics)
 
 
 def open_cell(index: int) -> None:
@@ -36,8 +37,8 @@ draw(model.model_map(cells, palette, measure), key="model-map", point=open_cell)
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():
         st.subheader("What it cost")
-        if run.metrics:
-            draw(quality.quality_dots(run.metrics, run.spec.method, palette), key="quality")
+        if metrics:
+            draw(quality.quality_dots(metrics, run.spec.method, palette), key="quality")
         else:
             overview_parts.not_measured(run)
     with grid.cell():

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
 from kencore.store import summaries
 from kencore.store.run import Run
 from tests.app.conftest import OpenPage
+from tests.app.fake_jobs import FakeJobs
 from tests.charts.test_quality import measured
 
 
@@ -28,9 +29,6 @@ def measure(store: Run, **rest: Any) -> None:
         "base": measured(0.51),
     } | rest  # fmt: skip
     (store.path / "metrics.json").write_text(json.dumps(metrics))
-    record = store.path / "record.json"
-    record.write_text(record.read_text() + " ")  # the folder is another one now
-    state.forget_runs()
 
 
 def test_without_a_measurement_it_says_how_to_get_one(open_page: OpenPage) -> None:
@@ -40,6 +38,27 @@ def test_without_a_measurement_it_says_how_to_get_one(open_page: OpenPage) -> No
     assert title == "KEN keeps 50.1 % of 86.5 k parameters; quality was not measured"
     assert "evaluate sample --data" in test.code[0].value
     assert [metric.value for metric in test.metric][2:] == ["not measured", "not measured"]
+
+
+def test_measuring_now_is_one_job_that_fills_the_page(
+    open_page: OpenPage, store: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeJobs(tmp_path).install(monkeypatch)
+    test = open_page("overview")
+    ask = next(button for button in test.button if button.label == "Measure now")
+    assert ask.disabled
+    test.text_input(key="overview_data").set_value("/data/sentences.tsv").run()
+    for _ in range(2):
+        next(button for button in test.button if button.label == "Measure now").click().run()
+    assert not test.exception
+    assert [(job.kind, job.params) for job in fake.found.values()] == [
+        ("evaluate", {"model": "sample", "examples": "/data/sentences.tsv", "baselines": True,
+                      "save": True})
+    ]  # fmt: skip
+    measure(store)
+    fake.change("job0", state="succeeded", started=1.0, finished=2.0)
+    test.run()
+    assert test.title[0].value.endswith("accuracy 79.2\xa0% → 78.4\xa0%")
 
 
 def test_with_a_measurement_before_and_after_are_in_the_title(

@@ -1,0 +1,92 @@
+"""Pictures that lead on: a click on a cell or a block opens its matrix, in both themes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kencore.store import summaries
+from tests.browser.conftest import NewPage, Server, visit
+
+UP = "bert.encoder.layer.1.intermediate.dense.weight"
+ROW = "Row 17 of block 1 feed-forward, first"
+PLACE = """(plot, [trace, point]) => {
+    const {xaxis, yaxis} = plot._fullLayout, data = plot._fullData[trace];
+    const area = plot.getBoundingClientRect();
+    return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
+            area.y + yaxis._offset + yaxis.l2p(data.y[point])];
+}"""
+
+
+def plot(page: Page, key: str) -> Locator:
+    found = page.locator(f".st-key-{key} .js-plotly-plot")
+    found.locator(".main-svg").first.wait_for()
+    return found
+
+
+def click_point(page: Page, key: str, trace: int, point: int) -> None:
+    chart = plot(page, key)
+    chart.scroll_into_view_if_needed()
+    x, y = chart.evaluate(PLACE, [trace, point])
+    page.mouse.move(x - 4, y)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+
+
+def test_a_cell_of_the_map_opens_its_matrix(page: Page, server: Server) -> None:
+    cells = summaries.model_cells(server.sample.matrices)
+    index = int(cells.index[(cells["block"] == 2) & (cells["role"] == "up")][0])
+    visit(page, "?run=sample")
+    click_point(page, "model-map", 1, index)
+    page.wait_for_url(re.compile("/matrix"))
+    assert f"matrix={cells['name'][index]}" in page.url
+    assert "run=sample" in page.url
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward, first")
+
+
+def test_going_back_from_the_matrix_shows_the_map_again(page: Page) -> None:
+    visit(page, "?run=sample")
+    click_point(page, "model-map", 1, 5)
+    page.wait_for_url(re.compile("/matrix"))
+    page.go_back()
+    plot(page, "model-map")
+    page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    assert "/matrix" not in page.url
+
+
+def test_a_picture_of_a_block_opens_its_matrix_in_the_same_layer(page: Page) -> None:
+    visit(page, f"layers?run=sample&matrix={UP}&layer=neighbours")
+    click_point(page, "block-pictures", 0, 3)
+    page.wait_for_url(re.compile("/matrix"))
+    assert f"matrix={UP.replace('.1.', '.3.')}" in page.url
+    assert "layer=neighbours" in page.url
+
+
+def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:
+    visit(page, f"row?run=sample&matrix={UP}&row=17")
+    expect(page.get_by_role("heading", level=1)).to_have_text(ROW)
+    page.get_by_role("link", name="Show it in the matrix").click()
+    page.wait_for_url(re.compile("/matrix"))
+    page.get_by_role("link", name="Open row 17").click()
+    page.wait_for_url(re.compile("/row"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(ROW)
+
+
+@pytest.mark.parametrize("address", ["", "layers", f"row?matrix={UP}"])
+@pytest.mark.parametrize("width", [900, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_stay_inside_the_page(
+    new_page: NewPage, address: str, width: int, scheme: str
+) -> None:
+    page = new_page(width=width, color_scheme=scheme)
+    visit(page, address)
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for chart in page.locator(".js-plotly-plot").all():
+        box = chart.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
