@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,17 @@ import streamlit as st  # noqa: E402
 
 from app.routes import routes  # noqa: E402
 
-gc.disable()  # until all is imported: looking for garbage among modules finds none
 LOG = logging.getLogger("kenviz")
+FIRST_SEEN = (
+    "app.shell",
+    "app.overview_parts",
+    "app.matrix_parts",
+    "app.api",
+    "app.charts.model",
+    "app.charts.quality",
+    "app.drawing",
+    "pyarrow.compute",
+)
 
 
 def warm() -> None:
@@ -35,17 +45,16 @@ def warm() -> None:
     from app import state
     from kencore.errors import KencoreError
 
+    gc.disable()  # until all is imported: looking for garbage among modules finds none
     try:
         listed = [run for run in state.runs() if run.problem is None]
         if listed:
             state.open_cached(listed[0].id)
+        for name in FIRST_SEEN:
+            import_module(name)
         import plotly.graph_objects as go
-        import pyarrow.compute
-
-        from app import api
 
         go.Figure(go.Heatmap(z=[[0.0]])).to_json()  # the first figure loads most of Plotly
-        LOG.debug("ready: %s, %s", pyarrow.compute.__name__, api.__name__)
     except KencoreError as error:  # the pages say it too, where a person sees it
         LOG.warning("%s", error)
     finally:
