@@ -122,3 +122,22 @@ def test_an_error_of_ours_is_shown_as_its_parts() -> None:
     ).run()
     assert test.error[0].value == "**Keep**: got 7; wanted a share.\n\nPass 0.5."
     assert not test.text
+
+
+def test_whatever_else_goes_wrong_is_said_on_the_page(store: Run) -> None:
+    code = """
+from streamlit.testing.v1 import AppTest
+page = '''
+from app import server
+from kencore.errors import SpecError
+server.say(ValueError("boom"))
+server.say(SpecError("keep", got="7", wanted="a share", remedy="Pass 0.5."))
+'''
+first, second = (error.value for error in AppTest.from_string(page).run().error)
+assert first.startswith("**This page failed**: ValueError: boom"), first
+assert second.startswith("**Keep**: got 7"), second
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
