@@ -184,9 +184,11 @@ def _run_list() -> None:
 
 
 def _delete(run: RunSummary) -> None:
-    with st.popover("", icon=":material/delete:", type="tertiary", help="Delete this run"):
+    with st.popover("Delete", icon=":material/delete:", type="tertiary", width="content"):
         st.markdown(f"Delete **{run.label}** for good?")
-        if st.button("Delete", type="primary", key=f"delete-{run.id}", icon=":material/delete:"):
+        if st.button(
+            "Delete this run", type="primary", key=f"delete-{run.id}", icon=":material/delete:"
+        ):
             from kencore.store.runs import delete_run
 
             with state.messages():

@@ -55,7 +55,7 @@ def models() -> dict[str, str | None]:
         tuned_at = st.text_input("Revision of the tuned model", key="prune_model_at", **_QUIET)
         base_at = st.text_input("Revision of the base model", key="prune_base_at", **_QUIET)
     return {
-        "model": model.strip(), "base": base.strip(),
+        "model": model.strip(), "base": base.strip() or None,
         "model_revision": tuned_at.strip() or None, "base_revision": base_at.strip() or None,
     }  # fmt: skip
 
@@ -149,7 +149,8 @@ def start(settings: dict[str, Any]) -> str:
 
 def inspect(pair: dict[str, str | None]) -> str:
     """Submit an inspect job for the pair and return its id. Raises as `start`."""
-    PruneSpec.from_dict({**pair, "keep": 0.5})  # says what is missing before a job is made
+    # says what is missing before a job is made; a model can be looked at without its base
+    PruneSpec.from_dict({**pair, "base": pair["base"] or "not needed", "keep": 0.5})
     return submit_once("inspect", {key: text for key, text in pair.items() if text is not None})
 
 

@@ -106,7 +106,7 @@ def test_a_mistake_is_said_and_nothing_typed_is_lost(
     test.slider(key="prune_share").set_value(33)
     start(test)
     assert not test.exception
-    assert "base" in test.error[0].value.lower()
+    assert "no base model" in test.error[0].value
     assert not store_of_jobs.found
     assert test.text_input(key="prune_model").value == "/models/tuned"
     assert test.slider(key="prune_share").value == 33
@@ -234,12 +234,19 @@ FOUND: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_inspecting_without_a_base_is_a_message(
+def test_a_model_can_be_inspected_without_its_base(
     open_page: OpenPage, store_of_jobs: FakeJobs
 ) -> None:
     test = own_models(open_page("prune"), "/models/tuned", "")
     button(test, "Inspect").click().run()
-    assert "base" in test.error[0].value.lower()
+    assert not test.error
+    assert store_of_jobs.found["job0"].params == {"model": "/models/tuned"}
+
+
+def test_inspecting_nothing_is_a_message(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = own_models(open_page("prune"), "", "")
+    button(test, "Inspect").click().run()
+    assert "model" in test.error[0].value.lower()
     assert not store_of_jobs.found
 
 

@@ -1,0 +1,208 @@
+"""From the first screen to a finished run: the real app, the real worker, the demo's models."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from kencore import jobs
+from kencore.jobs import JobStatus
+from tests.browser.conftest import ROOT, free_port, visit, wait_until_healthy
+from tests.runs import make_run
+
+SLOW = 120_000  # milliseconds that a job may take on a busy machine
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app with a store of its own and a demo run."""
+
+    url: str
+    home: Path
+
+    @contextmanager
+    def store(self) -> Iterator[None]:
+        """This process looks at the app's store."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KENVIZ_HOME", str(self.home))
+            yield
+
+    def jobs(self, kind: str = "prune") -> list[JobStatus]:
+        with self.store():
+            return jobs.list_jobs(kind=kind)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app with the demo's real models, and a small run in the place of the demo's."""
+    home = tmp_path_factory.mktemp("prune-home")
+    assets = tmp_path_factory.mktemp("assets")
+    shutil.copytree(ROOT / "assets" / "demo" / "encoder", assets / "demo" / "encoder")
+    shutil.copy(ROOT / "assets" / "demo" / "sentences.tsv", assets / "demo")
+    made = make_run(tmp_path_factory.mktemp("demo")).path
+    shutil.copytree(made, assets / "demo" / "run")
+    port, log = free_port(), home / "server.log"
+    environment = os.environ | {
+        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1",
+    }  # fmt: skip
+    command = [
+        sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port),
+        "--server.headless", "true", "--server.fileWatcherType", "none",
+    ]  # fmt: skip
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    found = App(f"http://localhost:{port}", home)
+    try:
+        wait_until_healthy(found.url, process, log)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(20)
+        with found.store():
+            jobs.shutdown()
+
+
+@pytest.fixture
+def tab(app: App, browser: Browser) -> Iterator[Page]:
+    """A browser tab on that app; ``tab.context.new_page()`` is a second one."""
+    context = browser.new_context(base_url=app.url, viewport={"width": 1280, "height": 1600})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def measure_nothing(page: Page) -> None:
+    """Leave out the measurement, so that a job takes a moment only."""
+    page.get_by_role("combobox", name="Labelled sentences").click()
+    page.get_by_role("option", name="Do not measure").click()
+
+
+def keep(page: Page, steps: int) -> None:
+    """Move the slider of the kept share, so that the job is another one."""
+    slider = page.get_by_role("slider", name="Kept of each row")
+    slider.focus()
+    for _ in range(abs(steps)):
+        slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
+
+
+def panel(page: Page) -> str:
+    """The id of the job that the address names."""
+    page.wait_for_url(re.compile("job="))
+    found = re.search(r"job=([\w-]+)", page.url)
+    assert found
+    return found[1]
+
+
+def test_the_first_screen_is_the_demo_already_pruned(tab: Page) -> None:
+    visit(tab, "")
+    expect(tab.get_by_role("heading", level=1)).to_contain_text("KEN keeps")
+    tab.locator(".st-key-model-map .js-plotly-plot .main-svg").first.wait_for()
+
+
+def test_inspecting_says_what_the_demo_is_made_of(tab: Page) -> None:
+    visit(tab, "prune")
+    press(tab, "Inspect")
+    expect(tab.get_by_text("BertForSequenceClassification")).to_be_visible(timeout=SLOW)
+    expect(tab.get_by_text("1.4\xa0M").first).to_be_visible()
+    assert "inspect=" in tab.url
+
+
+def test_a_double_click_is_one_job_that_ends_in_a_run(tab: Page, app: App) -> None:
+    visit(tab, "prune")
+    measure_nothing(tab)
+    keep(tab, 10)
+    tab.get_by_role("button", name="Start pruning").dblclick()
+    job = panel(tab)
+    expect(tab.get_by_text("Finished in")).to_be_visible(timeout=SLOW)
+    mine = [found for found in app.jobs() if found.params["keep"] == 0.6]
+    assert [found.id for found in mine] == [job]
+    assert (app.home / "runs" / job / "masks.safetensors").is_file()
+
+    second = tab.context.new_page()  # another tab sees the job and the run
+    visit(second, "prune")
+    label = second.get_by_text("demo encoder: ken, 0.6 of each row")
+    expect(label).to_have_count(2)  # in the list of jobs and in the list of runs
+    second.close()
+
+    tab.get_by_role("link", name="Open the run").click()
+    tab.wait_for_url(re.compile(f"run={job}"))
+    expect(tab.get_by_role("heading", level=1)).to_contain_text("quality was not measured")
+
+
+def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(tab: Page, app: App) -> None:
+    visit(tab, "prune")
+    keep(tab, -20)
+    press(tab, "Start pruning")
+    job = panel(tab)
+    expect(tab.get_by_role("button", name="Cancel")).to_be_visible(timeout=SLOW)
+    tab.reload()
+    expect(tab.get_by_text("demo encoder: ken, 0.3 of each row").first).to_be_visible()
+    assert panel(tab) == job
+
+    second = tab.context.new_page()
+    visit(second, "prune")
+    second.get_by_role("button", name="Show").first.click()
+    assert panel(second) == job
+    press(second, "Cancel")
+    expect(second.get_by_text("Cancelled. Nothing was written.")).to_be_visible(timeout=SLOW)
+    expect(tab.get_by_text("Cancelled. Nothing was written.")).to_be_visible(timeout=SLOW)
+    assert next(found for found in app.jobs() if found.id == job).state == "cancelled"
+    assert not (app.home / "runs" / job).exists()
+
+
+def test_a_wrong_folder_is_a_message_and_loses_nothing(tab: Page) -> None:
+    visit(tab, "prune")
+    tab.get_by_text("My own models", exact=True).click()
+    tab.get_by_role("textbox", name="Tuned model", exact=True).fill("/no/such/folder")
+    tab.get_by_role("textbox", name="Its base model", exact=True).fill("/no/such/base")
+    keep(tab, 5)
+    press(tab, "Start pruning")
+    alert = tab.get_by_test_id("stAlert")
+    expect(alert).to_contain_text("/no/such/folder", timeout=SLOW)
+    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value(
+        "/no/such/folder"
+    )
+    expect(tab.get_by_role("textbox", name="Its base model", exact=True)).to_have_value(
+        "/no/such/base"
+    )
+    expect(tab.get_by_role("slider", name="Kept of each row")).to_have_value("55")
+
+
+def test_a_missing_base_is_said_before_any_job(tab: Page, app: App) -> None:
+    before = len(app.jobs())
+    visit(tab, "prune")
+    tab.get_by_text("My own models", exact=True).click()
+    tab.get_by_role("textbox", name="Tuned model", exact=True).fill("/models/tuned")
+    press(tab, "Start pruning")
+    expect(tab.get_by_test_id("stAlert")).to_contain_text("no base model")
+    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value(
+        "/models/tuned"
+    )
+    assert len(app.jobs()) == before
+
+
+def test_a_run_is_deleted_after_a_second_question(tab: Page, app: App) -> None:
+    shutil.copytree(make_run(app.home / "made").path, app.home / "runs" / "unwanted")
+    visit(tab, "prune")
+    expect(tab.get_by_text("unwanted")).to_have_count(1)
+    tab.get_by_role("button", name="Delete", exact=False).last.click()
+    press(tab, "Delete this run")
+    expect(tab.get_by_text("unwanted")).to_have_count(0)
+    assert not (app.home / "runs" / "unwanted").exists()
