@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -163,29 +162,52 @@ def _kept_share(
 def _neighbours(
     run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]
 ) -> NDArray[Any]:
-    if cell != (1, 1):
-        return _slice_of_whole(run, name, "neighbours", rows, cols, cell)
+    """Cells at the right and lower edge of the window show the whole cell of the matrix."""
+    if cell == (1, 1):
+        keep, counts = _keep_and_counts(run, name, rows, cols)
+        return np.where(keep, counts, np.uint8(RESET))
     total_rows, total_cols = run.shape(name)
+    rows = slice(rows.start, min(total_rows, -(-rows.stop // cell[0]) * cell[0]))
+    cols = slice(cols.start, min(total_cols, -(-cols.stop // cell[1]) * cell[1]))
+    if (rows.stop - rows.start) * (cols.stop - cols.start) <= DIRECT:
+        keep, counts = _keep_and_counts(run, name, rows, cols)
+        kept = sum_cells(keep.view(np.uint8), cell)
+        total = sum_cells(np.where(keep, counts, np.uint8(0)), cell)
+    else:
+        total, kept = (
+            _part(sum_cells(sums, step), rows, cols, cell)
+            for sums, step in _neighbour_sums(_Key(run), name, cell)
+        )
+    with np.errstate(invalid="ignore"):
+        return (total / kept).astype(np.float32)  # 0 / 0: nothing kept, NaN
+
+
+def _keep_and_counts(
+    run: Run, name: str, rows: slice, cols: slice
+) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """The mask of a window and the kept neighbours of each of its entries."""
     top, left = max(0, rows.start - 1), max(0, cols.start - 1)  # one more row and column around
-    around = run.keep(
-        name,
-        slice(top, min(total_rows, rows.stop + 1)),
-        slice(left, min(total_cols, cols.stop + 1)),
-    )
+    around = run.keep(name, slice(top, rows.stop + 1), slice(left, cols.stop + 1))
     inside = (
         slice(rows.start - top, rows.stop - top),
         slice(cols.start - left, cols.stop - left),
     )
-    counts = bits.count_neighbours(around)[inside]
-    return np.where(around[inside], counts, np.uint8(RESET))
+    return around[inside], bits.count_neighbours(around)[inside]
+
+
+def sum_cells(values: NDArray[Any], cell: tuple[int, int]) -> NDArray[np.int64]:
+    """Sum of each h x w cell, (R, C) -> cells; the last ones may be cut short."""
+    down = bits.sum_rows(values, cell[0])
+    return np.add.reduceat(down, np.arange(0, values.shape[1], cell[1]), axis=1)
 
 
 def _extremes(
     run: Run, name: str, layer: str, rows: slice, cols: slice, cell: tuple[int, int]
 ) -> NDArray[np.float32]:
-    if (rows.stop - rows.start) * (cols.stop - cols.start) > DIRECT:
-        return _slice_of_whole(run, name, layer, rows, cols, cell)
-    return _read_extremes(run, name, layer, rows, cols, cell)
+    if (rows.stop - rows.start) * (cols.stop - cols.start) <= DIRECT:
+        return _read_extremes(run, name, layer, rows, cols, cell)
+    fine, step = _fine(cell, 4)
+    return _part(extreme(_picture(_Key(run), name, layer, fine), step), rows, cols, cell)
 
 
 def _read_extremes(
@@ -224,17 +246,10 @@ def _larger_of_pairs(values: NDArray[np.float32], axis: int) -> NDArray[np.float
     return np.where(high >= -low, high, low)
 
 
-def _slice_of_whole(
-    run: Run, name: str, layer: str, rows: slice, cols: slice, cell: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Cells of a window out of the picture of the whole matrix, which is made once.
-
-    Cells at the right and lower edge of the window show the whole cell of the matrix.
-    """
-    whole = _whole(_Key(run), name, layer, cell)
+def _part(whole: NDArray[Any], rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[Any]:
+    """Cells of a window out of the cells of the whole matrix."""
     r0, c0 = rows.start // cell[0], cols.start // cell[1]
-    r1, c1 = -(-rows.stop // cell[0]), -(-cols.stop // cell[1])
-    return whole[r0:r1, c0:c1]
+    return whole[r0 : -(-rows.stop // cell[0]), c0 : -(-cols.stop // cell[1])]
 
 
 class _Key:
@@ -242,7 +257,7 @@ class _Key:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.key = (str(run.path), Path(run.path / "masks.safetensors").stat().st_mtime_ns)
+        self.key = (str(run.path), (run.path / "masks.safetensors").stat().st_mtime_ns)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -251,13 +266,32 @@ class _Key:
         return isinstance(other, _Key) and self.key == other.key
 
 
-@lru_cache(maxsize=64)
-def _whole(key: _Key, name: str, layer: str, cell: tuple[int, int]) -> NDArray[np.float32]:
+def _fine(cell: tuple[int, int], most: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A finer cell that a cached picture has, and the step from it to ``cell``."""
+    fine = min(cell[0], most), min(cell[1], most)
+    return fine, (cell[0] // fine[0], cell[1] // fine[1])
+
+
+@lru_cache(maxsize=12)
+def _picture(key: _Key, name: str, layer: str, fine: tuple[int, int]) -> NDArray[np.float32]:
+    """Extremes of the whole matrix in cells of at most 4 x 4: read once for every zoom level."""
     rows, cols = key.run.shape(name)
-    if layer != "neighbours":
-        return _read_extremes(key.run, name, layer, slice(0, rows), slice(0, cols), cell)
+    return _read_extremes(key.run, name, layer, slice(0, rows), slice(0, cols), fine)
+
+
+def _neighbour_sums(
+    key: _Key, name: str, cell: tuple[int, int]
+) -> list[tuple[NDArray[np.int32], tuple[int, int]]]:
+    """(sums, step to ``cell``) of kept neighbours and of kept entries."""
+    fine, step = _fine(cell, 8)
+    return [(sums, step) for sums in _fine_sums(key, name, fine)]
+
+
+@lru_cache(maxsize=12)
+def _fine_sums(
+    key: _Key, name: str, fine: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    columns = key.run.shape(name)[1]
     packed = key.run.mask_bits(name)
-    total = bits.neighbours_per_cell(packed, cols, cell)
-    kept = bits.kept_per_cell(packed, cols, cell)
-    with np.errstate(invalid="ignore"):
-        return (total / kept).astype(np.float32)  # 0 / 0: nothing kept, NaN
+    total = bits.neighbours_per_cell(packed, columns, fine)
+    return total.astype(np.int32), bits.kept_per_cell(packed, columns, fine).astype(np.int32)

@@ -87,11 +87,17 @@ def _check_neighbours(found: views.Window, keep: np.ndarray, part: tuple[slice, 
         assert np.isnan(shown) if inside.size == 0 else shown == pytest.approx(inside.mean())
 
 
-def test_large_windows_come_out_of_one_picture(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    direct = views.window(run, NAME, "tuned", 16, 120, 8, 40, max_rows=20, max_cols=9)
+@pytest.mark.parametrize("layer", views.LAYERS)
+@pytest.mark.parametrize("cells", [(20, 9), (60, 9), (7, 20), (3, 3)])
+def test_large_windows_come_out_of_one_picture(
+    run: Run, layer: str, cells: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = {"r0": 64, "r1": 128, "c0": 16, "c1": 48}
+    limits = {"max_rows": cells[0], "max_cols": cells[1]}
+    direct = views.window(run, NAME, layer, **window, **limits)
     monkeypatch.setattr(views, "DIRECT", 10)
-    monkeypatch.setattr(views, "ROWS_AT_ONCE", 500)
-    through = views.window(run, NAME, "tuned", 16, 120, 8, 40, max_rows=20, max_cols=9)
+    through = views.window(run, NAME, layer, **window, **limits)
+    assert through.cell == direct.cell
     np.testing.assert_array_equal(direct.data, through.data)
 
 
