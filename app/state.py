@@ -64,7 +64,7 @@ def open_cached(run_id: str) -> Run:
 def stamp(folder: Path) -> str:
     """Identity of a run's files: another text when the folder is written anew."""
     parts = []
-    for name in ("record.json", "masks.safetensors"):
+    for name in ("record.json", "metrics.json", "masks.safetensors"):
         try:
             info = (folder / name).stat()
             parts.append(f"{info.st_mtime_ns:x}-{info.st_size:x}")

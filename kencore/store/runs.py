@@ -13,6 +13,9 @@ from kencore.home import runs_folder
 from kencore.store.run import FILES
 
 DEMO = "demo"
+PLAIN_NAMES = frozenset(
+    {"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,10 @@ def summarise(folder: Path, name: str | None = None) -> RunSummary:
 def describe(spec: dict[str, object]) -> str:
     """One line for a person: model, method and budget."""
     model = str(spec["model"])
-    short = "demo encoder" if model == "demo" else Path(model).name
+    place = Path(model)
+    short = "demo encoder" if model == "demo" else place.name
+    if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
+        short = f"{place.parent.name}/{short}"
     keep = spec.get("keep")
     budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)):.4g} of each row"
     scope = spec.get("scope") or ["all"]

@@ -141,3 +141,12 @@ assert second.startswith("**Keep**: got 7"), second
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_measurement_is_seen_though_the_run_was_open(store: Run) -> None:
+    from app import state
+    from kencore.quality import save_metrics
+
+    assert state.open_cached("sample").metrics == {}
+    save_metrics(store.path, {"data": "sentences.tsv"})
+    assert state.open_cached("sample").metrics == {"data": "sentences.tsv"}
