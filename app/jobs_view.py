@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
@@ -210,7 +211,11 @@ def _more(what: str, number: int) -> int:
 def _when(run: RunSummary) -> str:
     if run.id == "demo":
         return "Comes with KEN_viz"
-    return f"{run.created[:16].replace('T', ' ')} · {run.id}"
+    try:
+        made = _ago(datetime.fromisoformat(run.created).timestamp())
+    except ValueError:
+        return run.id
+    return f"{made} · {run.id}"
 
 
 def _ago(then: float) -> str:

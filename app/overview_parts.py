@@ -183,7 +183,7 @@ def how_made(run: Run) -> None:
     st.code(facts.command(run.spec), "bash")
     record = run.record
     made = {
-        ":material/schedule: Made": str(record.get("created", ""))[:19].replace("T", " "),
+        ":material/schedule: Made": f"{str(record.get('created', ''))[:19].replace('T', ' ')} UTC",
         ":material/timer: Took": wording.seconds(float(record.get("seconds") or 0)),
         ":material/memory: On": str(record.get("device", "unknown")),
         ":material/filter_alt: Pruned": facts.scope(run.spec),
