@@ -101,10 +101,10 @@ def describe(spec: dict[str, object]) -> str:
     if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
         short = f"{place.parent.name}/{short}"
     keep = spec.get("keep")
-    budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)):.4g} of each row"
+    budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
     scope = spec.get("scope") or ["all"]
-    where = "" if list(scope) == ["all"] else f", {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
-    return f"{short}: {spec['method']}, {budget}{where}"
+    where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
+    return f"{short} · {spec['method']} {budget}{where}"
 
 
 def delete_run(run: str) -> None:
