@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from kencore.store.run import Run
+from kencore.store.runs import describe
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
 
@@ -250,14 +252,14 @@ def test_inspecting_nothing_is_a_message(open_page: OpenPage, store_of_jobs: Fak
     assert not store_of_jobs.found
 
 
-def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
     store_of_jobs.submit("prune", {"model": "demo", "keep": 0.25})
     store_of_jobs.submit("inspect", {"model": "demo"})
     test = open_page("prune")
     shown = [text.value for text in test.markdown]
-    assert "demo encoder: ken, 0.25 of each row" in shown
+    assert describe({"model": "demo", "method": "ken", "keep": 0.25}) in shown
     assert "Inspect demo" not in shown  # looking is not a job to come back to
-    assert any(text.startswith("tuned: ken") for text in shown)
+    assert describe(asdict(store.spec)) in shown
     test.button(key="show-job0").click().run()
     assert test.query_params["job"] == "job0"
 

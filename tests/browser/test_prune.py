@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore import jobs
 from kencore.jobs import JobStatus
+from kencore.store.runs import describe
 from tests.browser.conftest import ROOT, free_port, visit, wait_until_healthy
 from tests.runs import make_run
 
@@ -137,7 +138,7 @@ def test_a_double_click_is_one_job_that_ends_in_a_run(tab: Page, app: App) -> No
 
     second = tab.context.new_page()  # another tab sees the job and the run
     visit(second, "prune")
-    label = second.get_by_text("demo encoder: ken, 0.6 of each row")
+    label = second.get_by_text(describe({"model": "demo", "method": "ken", "keep": 0.6}))
     expect(label).to_have_count(2)  # in the list of jobs and in the list of runs
     second.close()
 
@@ -153,7 +154,9 @@ def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(tab: Page, a
     job = panel(tab)
     expect(tab.get_by_role("button", name="Cancel")).to_be_visible(timeout=SLOW)
     tab.reload()
-    expect(tab.get_by_text("demo encoder: ken, 0.3 of each row").first).to_be_visible()
+    expect(
+        tab.get_by_text(describe({"model": "demo", "method": "ken", "keep": 0.3})).first
+    ).to_be_visible()
     assert panel(tab) == job
 
     second = tab.context.new_page()
