@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -88,15 +87,6 @@ def _baseline(measured: dict[str, Any]) -> None:
         help="The best of the other rules that were measured with as many kept parameters per row.",
         **_QUIET,
     )  # fmt: skip
-
-
-def metrics(run: Run) -> dict[str, Any]:
-    """What was measured, read anew: it may have been measured after the run was opened."""
-    try:
-        found: dict[str, Any] = json.loads((run.path / "metrics.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return run.metrics
-    return found
 
 
 def not_measured(run: Run) -> None:

@@ -15,7 +15,7 @@ with state.messages():
 palette = theme.palette()
 total = summaries.totals(run.matrices)
 cells = summaries.model_cells(run.matrices)
-metrics = overview_parts.metrics(run)
+metrics = run.metrics
 
 st.title(facts.headline(run.spec.method, total, metrics))
 st.caption(facts.subject(run.spec))
