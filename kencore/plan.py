@@ -40,6 +40,7 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     Raises:
         ScopeError: a term of the scope matches nothing, or nothing is left to prune.
     """
+    from kencore.checkpoint.pair import NO_BASE
     from kencore.checkpoint.scope import choose
 
     reached = choose(
@@ -55,7 +56,7 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
         elif base_name is None:
             status, reason = (
                 "unprunable",
-                "only in the tuned model, so there is no base: kept dense",
+                NO_BASE,
             )
         elif not inside:
             status, reason = "untouched", why

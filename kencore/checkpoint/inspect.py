@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from kencore.checkpoint import Progress
 from kencore.checkpoint.estimate import estimate
 from kencore.checkpoint.layout import read_layout
-from kencore.checkpoint.pair import open_pair
+from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
 from kencore.checkpoint.scope import without_numbers
 from kencore.checkpoint.source import Source, resolve
@@ -65,9 +65,19 @@ def inspect(
     try:
         bad = _not_finite(pair.tuned_tensors, pair.layout, progress) if check_values else None
         heads = [p.name for p in pair.layout.prunable if pair.base_names[p.name] is None]
-        return _report(source, pair.base, pair.layout, pair.tuned_tensors, pair.notes, heads, bad)
+        layout = _with_heads_kept(pair.layout, set(heads))
+        return _report(source, pair.base, layout, pair.tuned_tensors, pair.notes, heads, bad)
     finally:
         pair.close()
+
+
+def _with_heads_kept(layout: Layout, heads: set[str]) -> Layout:
+    """The layout of a pair: what the base does not have cannot be pruned."""
+    parameters = tuple(
+        replace(parameter, prunable=False, reason=NO_BASE) if parameter.name in heads else parameter
+        for parameter in layout.parameters
+    )
+    return replace(layout, parameters=parameters)
 
 
 def _report(
@@ -112,7 +122,7 @@ def _report(
         "tied": [{"name": p.name, "aliases": list(p.aliases)} for p in parameters if p.aliases],
         "new_heads": new_heads,
         "notes": list(notes),
-        "estimate": asdict(estimate(p for p in parameters if p.name not in new_heads)),
+        "estimate": asdict(estimate(parameters)),
         "not_finite": not_finite,
     }  # fmt: skip
 

@@ -14,6 +14,9 @@ from kencore.errors import PairMismatchError
 NAMED = 3  # differences that a message names
 
 
+NO_BASE = "only in the tuned model, so there is no base: kept dense"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """Both checkpoints open, and where each tuned tensor has its counterpart.
