@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kencore.errors import ScopeError
 from kencore.spec import PruneSpec
@@ -77,3 +80,9 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
 def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
     """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
     return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))
+
+
+def row_generator(seed: int, name: str) -> np.random.Generator:
+    """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
+    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
+    return np.random.default_rng([seed, *words.tolist()])

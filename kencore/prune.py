@@ -6,7 +6,6 @@ no more than a few chunks of one matrix are in memory. Shapes: R rows (outputs),
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import NonFiniteWeightError
-from kencore.plan import Decision, decide, stored_bytes
+from kencore.plan import Decision, decide, row_generator, stored_bytes
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
@@ -248,12 +247,6 @@ def _check_finite(values: Floats, first: int, name: str, which: str) -> None:
             wanted="weights that are finite in the tuned model's dtype",
             remedy="This checkpoint is damaged or too coarse: train or export it anew.",
         )  # fmt: skip
-
-
-def row_generator(seed: int, name: str) -> np.random.Generator:
-    """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
-    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
-    return np.random.default_rng([seed, *words.tolist()])
 
 
 def _asked(spec: PruneSpec, pair: Pair) -> dict[str, Any]:

@@ -172,7 +172,7 @@ def _baseline(
 def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[str, torch.Tensor]]:
     """The run's parameters pruned by another rule with the same k per row, one at a time."""
     from kencore.devices import usable_cores
-    from kencore.prune import row_generator
+    from kencore.plan import row_generator
     from kencore.select import select_rows
 
     for name in run.pruned:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from kencore.prune import row_generator
+from kencore.plan import row_generator
 from kencore.select import select_rows
 from kencore.store.measures import MatrixMeasures, row_measures
 from kencore.store.run import Run

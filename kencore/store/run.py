@@ -26,22 +26,13 @@ from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError, KencoreError, MatrixNotFoundError
 from kencore.spec import PruneSpec
-from kencore.store import bits
+from kencore.store import FILES, bits
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.tensors import Tensors
 
-FILES = (
-    "spec.json",
-    "record.json",
-    "metrics.json",
-    "matrices.parquet",
-    "rows.parquet",
-    "masks.safetensors",
-    "overview.safetensors",
-)
 Which = Literal["tuned", "base", "difference"]
 
 

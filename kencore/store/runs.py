@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kencore.errors import RunNotFoundError, StoreNotWritableError
 from kencore.home import runs_folder
-from kencore.store.run import FILES
+from kencore.store import FILES
 
 DEMO = "demo"
 PLAIN_NAMES = frozenset(
