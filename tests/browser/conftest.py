@@ -13,12 +13,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from kencore import jobs
+from kencore.jobs import JobStatus
 from kencore.store.run import Run
 from tests import runs
 from tests.browser.install import find_browser
@@ -61,10 +64,46 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         made["long"] = runs.make_run(tmp_path_factory.mktemp("long"), method="magnitude").path
     for name, path in made.items():
         shutil.copytree(path, home / "runs" / name)
-    port = free_port()
-    log = home / "server.log"
+    with running(home, home / "no assets") as url:
+        yield Server(url, home, *(Run(home / "runs" / name) for name in made))
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app with a store of its own and a demo run."""
+
+    url: str
+    home: Path
+
+    @contextmanager
+    def store(self) -> Iterator[None]:
+        """This process looks at the app's store."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KENVIZ_HOME", str(self.home))
+            yield
+
+    def jobs(self, kind: str = "prune") -> list[JobStatus]:
+        with self.store():
+            return jobs.list_jobs(kind=kind)
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The app as it is shipped, demo and worker included, with an empty store of its own."""
+    home = tmp_path_factory.mktemp("prune-home")
+    with running(home, ROOT / "assets") as url:
+        found = App(url, home)
+        yield found
+        with found.store():
+            jobs.shutdown()
+
+
+@contextmanager
+def running(home: Path, assets: Path) -> Iterator[str]:
+    """The app as a person starts it, on a free port; its address."""
+    port, log = free_port(), home / "server.log"
     environment = os.environ | {
-        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(home / "no assets"), "HF_HUB_OFFLINE": "1",
+        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1",
     }  # fmt: skip
     command = [
         sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port),
@@ -75,14 +114,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        wait_until_healthy(f"http://localhost:{port}", process, log)
-        yield Server(
-            f"http://localhost:{port}", home, *(Run(home / "runs" / name) for name in made)
-        )
+        url = f"http://localhost:{port}"
+        wait_until_healthy(url, process, log)
+        yield url
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
 
@@ -120,6 +158,16 @@ def browser() -> Iterator[Browser]:
             )
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def tab(app: App, browser: Browser) -> Iterator[Page]:
+    """A browser tab on that app; ``tab.context.new_page()`` is a second one."""
+    context = browser.new_context(base_url=app.url, viewport={"width": 1280, "height": 1600})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
 
 
 NewPage = Callable[..., Page]

@@ -2,87 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from kencore import jobs
-from kencore.jobs import JobStatus
 from kencore.store.runs import describe
-from tests.browser.conftest import ROOT, free_port, visit, wait_until_healthy
+from tests.browser.conftest import App, visit
 from tests.runs import make_run
 
 SLOW = 120_000  # milliseconds that a job may take on a busy machine
-
-
-@dataclass(frozen=True)
-class App:
-    """A running app with a store of its own and a demo run."""
-
-    url: str
-    home: Path
-
-    @contextmanager
-    def store(self) -> Iterator[None]:
-        """This process looks at the app's store."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("KENVIZ_HOME", str(self.home))
-            yield
-
-    def jobs(self, kind: str = "prune") -> list[JobStatus]:
-        with self.store():
-            return jobs.list_jobs(kind=kind)
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """The app with the demo's real models, and a small run in the place of the demo's."""
-    home = tmp_path_factory.mktemp("prune-home")
-    assets = tmp_path_factory.mktemp("assets")
-    shutil.copytree(ROOT / "assets" / "demo" / "encoder", assets / "demo" / "encoder")
-    shutil.copy(ROOT / "assets" / "demo" / "sentences.tsv", assets / "demo")
-    made = make_run(tmp_path_factory.mktemp("demo")).path
-    shutil.copytree(made, assets / "demo" / "run")
-    port, log = free_port(), home / "server.log"
-    environment = os.environ | {
-        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
-    command = [
-        sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port),
-        "--server.headless", "true", "--server.fileWatcherType", "none",
-    ]  # fmt: skip
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-    found = App(f"http://localhost:{port}", home)
-    try:
-        wait_until_healthy(found.url, process, log)
-        yield found
-    finally:
-        process.terminate()
-        process.wait(20)
-        with found.store():
-            jobs.shutdown()
-
-
-@pytest.fixture
-def tab(app: App, browser: Browser) -> Iterator[Page]:
-    """A browser tab on that app; ``tab.context.new_page()`` is a second one."""
-    context = browser.new_context(base_url=app.url, viewport={"width": 1280, "height": 1600})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    yield page
-    context.close()
 
 
 def press(page: Page, name: str) -> None:
