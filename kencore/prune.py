@@ -6,6 +6,7 @@ no more than a few chunks of one matrix are in memory. Shapes: R rows (outputs),
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -78,7 +79,8 @@ def prune(
 
         check_task(pair.tuned.folder)
     plan = decide(pair, spec)
-    folder = Path(out) if out is not None else runs_folder() / new_run_id(spec)
+    # a link to an empty folder cannot be replaced by a folder, what it leads to can
+    folder = Path(os.path.realpath(out)) if out is not None else runs_folder() / new_run_id(spec)
     chosen = {d.parameter.name: d for d in plan if d.status == "pruned"}
     judging = _seconds_to_judge(plan, examples, spec)
     with RunWriter(folder, {name: d.shape for name, d in chosen.items()}) as writer:

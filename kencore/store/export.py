@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from kencore.errors import CheckpointChangedError, RunExistsError, StoreNotWritableError
 from kencore.store.stream import SafetensorsWriter
+from kencore.store.writer import is_taken
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 COPIED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
-    "spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "preprocessor_config.json",
+    "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "preprocessor_config.json",
     "chat_template.jinja",
 )  # fmt: skip
 ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
@@ -54,6 +57,8 @@ def verify(run: Run) -> None:
     """
     for line in run.matrices.to_dict("records"):
         sides = [(run.tuned_tensors, line["name"], line["tuned_sha256"])]
+        twins = [name for name in line["tied"] if name in run.tuned_tensors]
+        sides += [(run.tuned_tensors, name, line["tuned_sha256"]) for name in twins]
         if line["status"] == "pruned":
             sides.append((run.base_tensors, line["base_name"], line["base_sha256"]))
         for tensors, name, wanted in sides:
@@ -134,11 +139,8 @@ def save_pretrained(run: Run, folder: Path) -> Path:
         CheckpointChangedError: a tensor is not the one that the run was made from.
         StoreNotWritableError: it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunExistsError(
-            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
-            remedy="Choose another folder: nothing is overwritten.",
-        )  # fmt: skip
+    check_free(folder)
+    folder = Path(os.path.realpath(folder))  # a link to an empty folder cannot be replaced
     verify(run)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -150,11 +152,21 @@ def save_pretrained(run: Run, folder: Path) -> Path:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
+        check_free(folder)  # somebody may have filled it meanwhile
         raise StoreNotWritableError(
             str(folder), got=str(error), wanted="a folder that can be written, with room for it",
             remedy="Free some space or choose another folder.",
         ) from error  # fmt: skip
     return folder
+
+
+def check_free(folder: Path) -> None:
+    """Raise `RunExistsError` unless the folder is new or empty."""
+    if is_taken(folder):
+        raise RunExistsError(
+            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
+            remedy="Choose another folder: nothing is overwritten.",
+        )  # fmt: skip
 
 
 def _write_folder(run: Run, folder: Path) -> None:

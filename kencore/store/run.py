@@ -24,7 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kencore.errors import CorruptRunError, KencoreError, MatrixNotFoundError
+from kencore.errors import (
+    CheckpointChangedError,
+    CorruptRunError,
+    KencoreError,
+    MatrixNotFoundError,
+    SourceNotFoundError,
+)
 from kencore.spec import PruneSpec
 from kencore.store import FILES, bits
 
@@ -112,7 +118,14 @@ class Run:
         from kencore.checkpoint.source import resolve
         from kencore.checkpoint.tensors import open_tensors
 
-        return open_tensors(resolve(**self.record["sources"][which]).folder)
+        try:
+            return open_tensors(resolve(**self.record["sources"][which]).folder)
+        except SourceNotFoundError as error:
+            raise SourceNotFoundError(
+                f"the {which} model of run {self.id}", got=f"it is gone ({error.subject})",
+                wanted="the checkpoint that the run was made from",
+                remedy="Put it back to see weights or to export; masks and counts need no model.",
+            ) from error  # fmt: skip
 
     def matrix(self, name: str) -> pd.Series[Any]:
         """The line of one parameter in `matrices`.
@@ -153,7 +166,10 @@ class Run:
         """One line per row of a pruned matrix: kept, bandwidth, value range, difference."""
         self._pruned_matrix(name)
         group = self.pruned.index(name)
-        table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
+        try:
+            table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
         return table.drop(columns="matrix")
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
@@ -194,6 +210,12 @@ class Run:
             raise MatrixNotFoundError(
                 f"run {self.id}", got=f"{name} is only in the tuned model",
                 wanted="a matrix that both models have", remedy="Look at its tuned values.",
+            )  # fmt: skip
+        if list(tensors.info(stored).shape) != list(line["shape"]):
+            raise CheckpointChangedError(
+                f"{stored} in {tensors.folder}", got=f"shape {tensors.info(stored).shape}",
+                wanted=f"{tuple(line['shape'])}, as when run {self.id} was made",
+                remedy="Put the checkpoint back as it was, or prune again.",
             )  # fmt: skip
         window = tensors.matrix(
             stored, transposed=bool(line["transposed"]), rows=rows, cols=columns
@@ -264,7 +286,8 @@ def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
     if dtype == "BF16":
         word = np.ascontiguousarray(values).view(np.uint32)
         even = ((word >> 16) & 1) + np.uint32(0x7FFF)
-        return ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
+        rounded = ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
+        return np.where(np.isnan(values), np.float32(np.nan), rounded)  # rounding can hide a NaN
     return values
 
 

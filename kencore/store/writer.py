@@ -59,11 +59,8 @@ class RunWriter:
     """
 
     def __init__(self, out: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise RunExistsError(
-                str(out), got="something is there already", wanted="a folder that does not exist",
-                remedy="Choose another folder, or delete this run.",
-            )  # fmt: skip
+        if is_taken(out):
+            raise run_exists(out)
         self.out = out
         self.shapes = dict(shapes)
         self.cells = {name: overview_cell(*shape) for name, shape in self.shapes.items()}
@@ -147,7 +144,12 @@ class RunWriter:
         """Give the folder its name."""
         assert self.folder is not None
         self.folder.chmod(0o755)
-        self.folder.replace(self.out)
+        try:
+            self.folder.replace(self.out)
+        except OSError as error:
+            if is_taken(self.out):  # by somebody who began later and was quicker
+                raise run_exists(self.out) from error
+            raise
         self.folder = None
         return self.out
 
@@ -160,6 +162,26 @@ def overview_cell(rows: int, columns: int) -> tuple[int, int]:
     while -(-columns // width) > OVERVIEW_CELLS:
         width *= 2
     return height, width
+
+
+def is_taken(path: Path) -> bool:
+    """Whether something is there that is not an empty folder.
+
+    Raises:
+        StoreNotWritableError: the path cannot be looked at: too long a name, no permission.
+    """
+    try:
+        return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def run_exists(path: Path) -> RunExistsError:
+    """The error for a run folder that is taken."""
+    return RunExistsError(
+        str(path), got="something is there already", wanted="a folder that does not exist",
+        remedy="Choose another folder, or delete this run.",
+    )  # fmt: skip
 
 
 def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
