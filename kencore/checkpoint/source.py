@@ -59,7 +59,7 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     if text in DEMO:
         source = Source("demo", text, assets_folder() / "demo" / "encoder" / DEMO[text])
     elif _is_folder(text):
-        source = Source("folder", text, Path(text).expanduser().absolute())
+        source = Source("folder", text, _absolute(text))
     else:
         from kencore.checkpoint.hub import fetch
 
@@ -90,20 +90,43 @@ def _is_folder(text: str) -> bool:
         or text.count("/") > 1
         or text.endswith("/")
     )
-    return looks_like_path or (text != "" and Path(text).exists())
+    return looks_like_path or (text != "" and _exists(text))
+
+
+def _exists(path: str | Path) -> bool:
+    """False, not an error, for a name that nothing can have or a place that is not shown."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
+def _absolute(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # ~name of nobody here
+        return Path(text).absolute()
 
 
 def _check(source: Source) -> None:
     folder = source.folder
-    if not folder.is_dir():
-        file = folder.exists()
+    if not _exists(folder) or not folder.is_dir():
+        file = _exists(folder)
         raise SourceNotFoundError(
             source.text,
             got="a file" if file else "no such folder",
             wanted="the folder that holds config.json and the safetensors weights",
             remedy=f"Pass {folder.parent}." if file else _remedy(source),
         )
-    find_shards(folder)
+    try:
+        find_shards(folder)
+    except OSError as error:
+        raise SourceNotFoundError(
+            source.text,
+            got=f"a folder that cannot be read ({error.strerror or error})",
+            wanted="one that this account may read",
+            remedy="Correct its permissions.",
+        ) from error
     if not (folder / "config.json").is_file():
         raise ConfigError(
             source.text,

@@ -46,7 +46,7 @@ def find_run(run: str) -> Path:
         return demo_run_folder()
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
     for folder in ((runs_folder() / run,) if in_store else ()) + (Path(run),):
-        if folder.is_dir():
+        if _is_folder(folder):
             return folder
     raise RunNotFoundError(
         repr(run), got="no such run in the store", wanted="the id of a finished run or its folder",
@@ -62,7 +62,7 @@ def find_stored_run(run: str) -> Path:
             remedy="Choose a run from the list.",
         )  # fmt: skip
     folder = demo_run_folder() if run == DEMO else runs_folder() / run
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise RunNotFoundError(
             f"run {run}", got="no such run in the store", wanted="an id from the list of runs",
             remedy="It may have been deleted. Choose another run from the list.",
@@ -81,12 +81,12 @@ def list_runs() -> list[RunSummary]:
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
     """Read two small files of a run: quick enough for a list."""
     name = name or folder.name
-    missing = [file for file in FILES if not (folder / file).is_file()]
-    problem = f"no {', '.join(missing)}" if missing else None
-    label, created = name, ""
+    problem, label, created = None, name, ""
     try:
+        missing = [file for file in FILES if not (folder / file).is_file()]
+        problem = f"no {', '.join(missing)}" if missing else None
         spec = json.loads((folder / "spec.json").read_text("utf-8"))["spec"]
-        created = json.loads((folder / "record.json").read_text("utf-8"))["created"]
+        created = str(json.loads((folder / "record.json").read_text("utf-8"))["created"])
         label = describe(spec)
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
@@ -129,6 +129,13 @@ def delete_run(run: str) -> None:
             f"run {run}", got=f"it cannot be removed ({error})", wanted="a store to write to",
             remedy="Check the permissions of the folder.",
         ) from error  # fmt: skip
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that no folder can have
+        return False
 
 
 def _folders(parent: Path) -> list[Path]:

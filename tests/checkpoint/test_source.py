@@ -112,3 +112,14 @@ def test_the_demo_that_ships(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KENVIZ_ASSETS", raising=False)
     assert resolve("demo").folder == assets_folder() / "demo" / "encoder" / "tuned"
     assert (resolve("demo-base").folder / SINGLE).is_file()
+
+
+@pytest.mark.parametrize("text", ["/" + "x" * 300, "~nobody-of-that-name/model"])
+def test_paths_that_cannot_be(text: str) -> None:
+    with pytest.raises(SourceNotFoundError, match="no such folder"):
+        resolve(text)
+
+
+def test_a_long_text_is_asked_of_the_hub(asked: list[str]) -> None:
+    assert resolve("x" * 300).kind == "hub"
+    assert asked == ["x" * 300]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kencore.store.runs import describe
+from kencore.errors import RunNotFoundError
+from kencore.home import runs_folder
+from kencore.store.runs import describe, find_run, find_stored_run, list_runs
 
 
 @pytest.mark.parametrize(
@@ -22,3 +24,19 @@ from kencore.store.runs import describe
 )
 def test_labels_say_model_method_and_budget(spec: dict[str, object], label: str) -> None:
     assert describe(spec) == label
+
+
+def test_a_name_no_folder_can_have_is_no_run() -> None:
+    for find in (find_run, find_stored_run):
+        with pytest.raises(RunNotFoundError):
+            find("x" * 300)
+
+
+def test_a_record_of_wrong_values_hides_no_other_run() -> None:
+    for name, created in (("broken", "null"), ("other", '"2026"')):
+        folder = runs_folder() / name
+        folder.mkdir()
+        spec = '{"spec": {"model": "m", "method": "ken", "k": 1}}'
+        (folder / "spec.json").write_text(spec, "utf-8")
+        (folder / "record.json").write_text(f'{{"created": {created}}}', "utf-8")
+    assert {run.id for run in list_runs()} >= {"broken", "other"}
