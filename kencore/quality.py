@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.errors import RunNotFoundError
-from kencore.store.export import base_bits, pruned_chunks, to_torch
+from kencore.store.export import base_bits, pruned_chunks, to_torch, verify
 from kencore.store.run import open_run
 from kencore.store.runs import find_run
 from kencore.store.writer import not_writable
@@ -105,8 +106,11 @@ def judge(
         folder = resolve(subject).folder
         found = evaluate_model(folder, data, device=place, progress=report)
         return {"model": subject, **found}
+    examples = read_examples(data)
+    report(0, 1, "Checking that the models are those of the run")
+    verify(run)
     metrics = measure(
-        run, read_examples(data), baselines=baselines, device=place, threads=threads,
+        run, examples, baselines=baselines, device=place, threads=threads,
         progress=lambda done, message: report(done, 1, message),
     )  # fmt: skip
     if save:
@@ -125,7 +129,7 @@ def _run_or_none(subject: str) -> Run | None:
 
 def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Replace the ``metrics.json`` of a run, whole or not at all."""
-    temporary = folder / ".metrics.json"
+    temporary = folder / f".metrics-{uuid.uuid4().hex}.json"  # several may measure at once
     try:
         temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", "utf-8")
         temporary.replace(folder / "metrics.json")

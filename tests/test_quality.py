@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune, select
-from kencore.errors import NonFiniteWeightError, RunNotFoundError, SourceNotFoundError
-from kencore.quality import judge
+from kencore.errors import (
+    CheckpointChangedError,
+    NonFiniteWeightError,
+    RunNotFoundError,
+    SourceNotFoundError,
+)
+from kencore.quality import judge, save_metrics
 from tests.evaluate.conftest import NAMES, WORDS, build, save_tokenizer
 
 
@@ -141,3 +147,23 @@ def test_a_base_too_large_for_the_tuned_dtype(tmp_path: Path) -> None:
     save_file(tensors, base / "model.safetensors", {"format": "pt"})
     with pytest.raises(NonFiniteWeightError, match="row 2"):
         prune(PruneSpec(model=str(tuned), base=str(base), keep=0.5))
+
+
+def test_a_run_of_other_weights_is_not_measured(
+    files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    base, tuned, data = files
+    model = shutil.copytree(tuned, tmp_path / "tuned")
+    run = prune(PruneSpec(model=str(model), base=str(base), keep=0.4), out=tmp_path / "run")
+    shutil.copy(base / "model.safetensors", model / "model.safetensors")
+    with pytest.raises(CheckpointChangedError):
+        judge(str(run.path), str(data))
+
+
+def test_measurements_saved_at_once_are_each_whole(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}", "utf-8")
+    contents = [{str(i): "x" * 100_000} for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda metrics: save_metrics(tmp_path, metrics), contents * 4))
+    assert json.loads((tmp_path / "metrics.json").read_text("utf-8")) in contents
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
