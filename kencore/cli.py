@@ -8,9 +8,11 @@ standard error.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,6 +102,7 @@ def prune(
 ) -> None:
     """Prune a tuned model against its base and write a run."""
     from kencore.prune import prune as run_prune
+    from kencore.store.export import check_free
 
     with _command(as_json) as (report, show):
         spec = PruneSpec(
@@ -108,6 +111,8 @@ def prune(
             evaluation=evaluation, baselines=baselines, seed=seed, device=device,
             model_revision=model_revision, base_revision=base_revision,
         )  # fmt: skip
+        if save_model is not None:
+            check_free(save_model)  # now, not after hours of work
         run = run_prune(spec, out=out, progress=report, threads=threads)
         if save_model is not None:
             run.save_pretrained(save_model)
@@ -177,7 +182,7 @@ def _share(keep: float | None, sparsity: float | None) -> float | None:
             wanted="a share from 0 up to, not including, 1, and no keep beside it",
             remedy="--sparsity 0.25 is the same as --keep 0.75.",
         )  # fmt: skip
-    return 1 - sparsity
+    return float(1 - Decimal(repr(sparsity)))  # 1 - 0.9 is 0.09999999999999998 in floats
 
 
 @contextmanager
@@ -230,6 +235,11 @@ def _bar() -> Iterator[Report]:
         yield report
 
 
+def _terminated(number: int, frame: object) -> None:
+    sys.exit(128 + number)  # an exception, so that half-written folders are removed
+
+
 def main() -> None:
     """Entry point of ``python -m kencore`` and of the ``kencore`` command."""
+    signal.signal(signal.SIGTERM, _terminated)
     app()

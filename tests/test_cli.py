@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,56 @@ def test_sparsity_is_keep_from_the_other_side(pair: tuple[str, str], tmp_path: P
         call("prune", "--model", tuned, "--base", base, *budget, "--out", str(out))
         masks.append((out / "masks.safetensors").read_bytes())
     assert masks[0] == masks[1]
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.3, 0.7, 0.9])
+def test_sparsity_is_the_same_share_to_the_last_bit(
+    pair: tuple[str, str], tmp_path: Path, sparsity: float
+) -> None:
+    base, tuned = pair
+    out = tmp_path / "run"
+    asked = ("--sparsity", str(sparsity), "--out", str(out))
+    call("prune", "--model", tuned, "--base", base, *asked)
+    assert open_run(out).spec.keep == round(1 - sparsity, 1)
+
+
+def test_a_taken_folder_for_the_model_is_told_before_pruning(
+    pair: tuple[str, str], tmp_path: Path
+) -> None:
+    base, tuned = pair
+    where = ("--keep", "0.5", "--out", str(tmp_path / "run"), "--save-model", base)
+    error = call("prune", "--model", tuned, "--base", base, *where, code=1)["error"]
+    assert error["type"] == "RunExistsError"
+    assert list(tmp_path.iterdir()) == []
+
+
+STOPPED = """
+import os, signal, sys
+from kencore import cli
+import kencore.prune
+folder, number = sys.argv[1], int(sys.argv[2])
+def stop(*_):
+    assert os.listdir(folder)
+    os.kill(os.getpid(), number)
+sys.modules["kencore.prune"]._Pruner._prune = stop
+sys.argv = ["kencore", "prune", *sys.argv[3:], "--out", f"{folder}/run"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_prune_that_is_stopped_leaves_nothing(
+    pair: tuple[str, str], number: int, code: int, tmp_path: Path
+) -> None:
+    base, tuned = pair
+    asked = ["--model", tuned, "--base", base, "-k", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(tmp_path), str(int(number)), *asked],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_inspect_counts_every_parameter(pair: tuple[str, str]) -> None:
