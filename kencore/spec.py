@@ -135,7 +135,8 @@ class PruneSpec:
             )
 
     def _check_scope(self) -> None:
-        scope = (self.scope,) if isinstance(self.scope, str) else tuple(self.scope)
+        given: Any = (self.scope,) if isinstance(self.scope, str) else self.scope
+        scope = tuple(given) if isinstance(given, (list, tuple)) else ()
         if not scope or not all(isinstance(term, str) and term.strip() for term in scope):
             raise SpecError(
                 "scope",

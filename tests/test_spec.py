@@ -75,6 +75,8 @@ def test_the_demo_knows_its_base() -> None:
         ({"keep": 0.5, "method": "best"}, "method"),
         ({"keep": 0.5, "scope": ()}, "scope"),
         ({"keep": 0.5, "scope": ("",)}, "scope"),
+        ({"keep": 0.5, "scope": 5}, "scope"),
+        ({"keep": 0.5, "scope": None}, "scope"),
         ({"keep": 0.5, "seed": -1}, "seed"),
         ({"keep": 0.5, "seed": 0.5}, "seed"),
         ({"keep": 0.5, "device": "tpu"}, "device"),
