@@ -1,10 +1,12 @@
-"""Make the demo's encoder pair: a small BERT, and the same BERT tuned to tell good from bad.
+r"""Make the demo's encoder pair: a small BERT, and the same BERT tuned to tell good from bad.
 
-    python assets/demo/train_encoder.py --data ../shared/data --out assets/demo/encoder
+    python assets/demo/train_encoder.py --data ../shared/data \
+        --teacher ../shared/models/minilm-sst2 --out assets/demo/encoder
 
-``base`` learns masked language modelling on Wikipedia text and film-review sentences, ``tuned``
-starts from the stored ``base`` and learns the sentiment of SST-2 sentences. One thread, one seed:
-the same machine makes the same files. About 40 minutes on one processor core.
+``base`` learns masked language modelling on Wikipedia text and film-review sentences. ``tuned``
+starts from the stored ``base`` and learns the sentiment of SST-2 sentences, from their labels and
+from a larger classifier. One thread, one seed: the same machine makes the same files. About 40
+minutes on one processor core.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from sklearn.metrics import accuracy_score, f1_score
+from teacher import pieces, positive_shares
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForMaskedLM,
@@ -35,8 +39,11 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(len(SPECIAL))
 LENGTH = 128
 BATCH = 2048  # tokens
+STAGES = ("base", "tuned")
 LABELS = {0: "negative", 1: "positive"}
 Example = tuple[list[int], int]
+Soft = tuple[list[int], float]  # tokens, how likely the text is positive
+Row = TypeVar("Row")
 
 
 def read_wikipedia(data: Path) -> list[str]:
@@ -173,15 +180,25 @@ def train_base(model: BertForMaskedLM, texts: list[list[int]], args: argparse.Na
             states = model.bert(shown).last_hidden_state[hidden]  # (S, T, 128) -> (hidden, 128)
             logits = model.cls(states)  # (hidden, V)
         loss = torch.nn.functional.cross_entropy(logits.float(), ids[hidden])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad(set_to_none=True)
+        descend(loss, model, optimizer, schedule)
         running += 0.02 * (loss.item() - running)
         if step % 50 == 0 or step == args.base_steps:
             passed = time.monotonic() - start
             print(f"base {step}/{args.base_steps} loss {running:.3f} {passed:.0f} s", flush=True)
+
+
+def descend(
+    loss: torch.Tensor,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+) -> None:
+    """One step down the gradient."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    schedule.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 # --- the tuned model: sentiment ---------------------------------------------------------------
@@ -217,33 +234,30 @@ def measure(model: BertForSequenceClassification, examples: list[Example]) -> di
 
 def train_tuned(
     model: BertForSequenceClassification,
-    train: list[Example],
+    train: list[Soft],
     dev: list[Example],
     args: argparse.Namespace,
 ) -> None:
     """Tune in place; what stays is the running average of the weights that was best on dev."""
     optimizer = optimiser(model, args.tuned_rate, 0.05)
-    steps = args.tuned_epochs * math.ceil(len(train) / args.tuned_batch)
-    schedule = ramp(optimizer, steps)
+    schedule = ramp(optimizer, args.tuned_epochs * math.ceil(len(train) / args.tuned_batch))
     average = copy.deepcopy(model)
     best, best_state, step = -1.0, copy.deepcopy(model.state_dict()), 0
     chance = random.Random(args.seed)
     for epoch in range(1, args.tuned_epochs + 1):
-        for part in shuffled(train, args.tuned_batch, chance):
+        for part in by_length(train, args.tuned_batch, chance):
             model.train()
             ids, attend = padded([tokens for tokens, _ in part])
             blank = (torch.rand(ids.shape) < args.word_dropout) & (ids >= len(SPECIAL))
             with faster():
                 logits = model(torch.where(blank, MASK, ids), attention_mask=attend).logits
-            truth = torch.tensor([label for _, label in part])
-            loss = torch.nn.functional.cross_entropy(logits.float(), truth, label_smoothing=0.1)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
+            positive = torch.tensor([share for _, share in part])
+            truth = torch.stack([1 - positive, positive], dim=1)  # (S, 2)
+            descend(
+                torch.nn.functional.cross_entropy(logits.float(), truth), model, optimizer, schedule
+            )
             step += 1
-            blend(average, model, max(0.01, 1 / step))
+            blend(average, model, max(0.005, 1 / step))
         figures = measure(average, dev)
         print(f"tuned {epoch}/{args.tuned_epochs}", figures, flush=True)
         if figures["accuracy"] > best:
@@ -251,8 +265,18 @@ def train_tuned(
     model.load_state_dict(best_state)
 
 
-def shuffled(train: list[Example], batch: int, chance: random.Random) -> Iterator[list[Example]]:
-    order = chance.sample(train, len(train))
+def by_length(rows: list[Soft], batch: int, chance: random.Random) -> Iterator[list[Soft]]:
+    """Batches in random order, each of rows of similar length."""
+    for part in shuffled(rows, 20 * batch, chance):
+        part.sort(key=lambda row: len(row[0]))
+        yield from chance.sample(
+            [part[start : start + batch] for start in range(0, len(part), batch)],
+            math.ceil(len(part) / batch),
+        )
+
+
+def shuffled(rows: list[Row], batch: int, chance: random.Random) -> Iterator[list[Row]]:
+    order = chance.sample(rows, len(rows))
     for start in range(0, len(order), batch):
         yield order[start : start + batch]
 
@@ -274,8 +298,9 @@ def save(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Pat
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="wikitext-2, wikisplit, sst2")
+    parser.add_argument("--teacher", type=Path, required=True, help="a tuned classifier's folder")
     parser.add_argument("--out", type=Path, required=True, help="gets base/ and tuned/")
-    parser.add_argument("--keep-base", action="store_true", help="tune the base that is there")
+    parser.add_argument("--start", choices=STAGES, default="base", help="go on from this stage")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vocabulary", type=int, default=3200)
     parser.add_argument("--base-steps", type=int, default=10000, help="of 2048 tokens each")
@@ -283,8 +308,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hidden-share", type=float, default=0.2)
     parser.add_argument("--film-weight", type=int, default=3, help="times a film sentence is read")
     parser.add_argument("--tuned-epochs", type=int, default=8)
-    parser.add_argument("--tuned-batch", type=int, default=32)
-    parser.add_argument("--tuned-rate", type=float, default=3e-4)
+    parser.add_argument("--tuned-batch", type=int, default=64)
+    parser.add_argument("--tuned-rate", type=float, default=5e-4)
+    parser.add_argument("--pieces", type=int, default=4, help="of each sentence, for the teacher")
     parser.add_argument("--word-dropout", type=float, default=0.1)
     return parser.parse_args()
 
@@ -312,12 +338,7 @@ def make_base(args: argparse.Namespace) -> None:
     save(model, tokenizer, args.out / "base")
 
 
-def main() -> None:
-    args = arguments()
-    torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
-    if not args.keep_base:
-        make_base(args)
+def make_tuned(args: argparse.Namespace) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(args.out / "base")
     splits = {}
     for split in ("train", "dev", "test"):
@@ -329,13 +350,32 @@ def main() -> None:
         attn_implementation="eager",
         id2label=LABELS,
         label2id={name: label for label, name in LABELS.items()},
-        hidden_dropout_prob=0.2,
+        hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.1,
     )
-    train_tuned(model, splits["train"], splits["dev"], args)
+    train_tuned(model, taught(tokenizer, args), splits["dev"], args)
     save(model, tokenizer, args.out / "tuned")
     stored = BertForSequenceClassification.from_pretrained(args.out / "tuned", dtype=torch.float32)
     print(json.dumps({split: measure(stored, splits[split]) for split in ("dev", "test")}))
+
+
+def taught(tokenizer: PreTrainedTokenizerFast, args: argparse.Namespace) -> list[Soft]:
+    """Sentences, half label and half teacher, and pieces of them as the teacher sees them."""
+    texts, labels = read_sentiment(args.data, "train")
+    parts = pieces(texts, args.pieces, random.Random(args.seed))
+    shares = positive_shares(args.teacher, texts + parts)
+    for i, label in enumerate(labels):
+        shares[i] = (shares[i] + label) / 2
+    return list(zip(encode(tokenizer, texts + parts), shares, strict=True))
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(1)
+    for stage in STAGES[STAGES.index(args.start) :]:
+        # each stage starts from files and from the seed: starting late changes nothing
+        torch.manual_seed(args.seed)
+        {"base": make_base, "tuned": make_tuned}[stage](args)
 
 
 if __name__ == "__main__":
