@@ -16,10 +16,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-ITEM_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "I16": 2, "U16": 2, "F16": 2,
-    "BF16": 2, "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
-}  # fmt: skip
+from kencore.checkpoint.header import BITS
 
 
 class SafetensorsWriter:
@@ -41,7 +38,7 @@ class SafetensorsWriter:
         self._left: dict[str, int] = {}
         offset = 0
         for name, (dtype, shape) in tensors.items():
-            size = math.prod(shape) * ITEM_BYTES[dtype]
+            size = math.prod(shape) * BITS[dtype] // 8
             span = [offset, offset + size]
             header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": span}
             self._left[name] = size

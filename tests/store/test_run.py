@@ -114,6 +114,23 @@ def test_an_unreadable_table_of_rows(bert: tuple[Path, Path]) -> None:
         open_run(run.path).rows(run.pruned[0])
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float8_e8m0fnu, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.complex64],
+)
+def test_tensors_of_rare_dtypes_are_passed_on(dtype: torch.dtype, tmp_path: Path) -> None:
+    pair = save_pair("bert", tmp_path)
+    scale = torch.tensor([1.0, 2.0, 4.0]).to(dtype)
+    for folder in pair:
+        file = folder / "model.safetensors"
+        save_file(load_file(file) | {"scale": scale}, file, {"format": "pt"})
+    run = prune(spec_of(pair))
+    saved = load_file(run.save_pretrained(tmp_path / "pruned") / "model.safetensors")
+    for found in (saved["scale"], run.apply()["scale"]):
+        assert found.dtype == dtype
+        assert found.view(torch.uint8).equal(scale.view(torch.uint8))
+
+
 def test_rounding_hides_no_nan() -> None:
     odd = np.array([0x7FFFFFFF, 0xFFFFFFFF, 0x3F800000], np.uint32).view(np.float32)
     rounded = round_to(odd, "BF16")
