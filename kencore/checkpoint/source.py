@@ -38,7 +38,8 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     """Find a model, fetching it from the hub if it is neither the demo nor a folder.
 
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
-    a backslash or drive letter, or more than one slash. Anything else is a hub id.
+    a backslash or drive letter, or more than one slash. Anything else is a hub id, and so is a
+    name with a revision even if a folder of that name happens to be here.
 
     Args:
         text: ``"demo"``, ``"demo-base"``, a folder, or a hub id such as ``"org/name"``.
@@ -58,7 +59,7 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     text = text.strip()
     if text in DEMO:
         source = Source("demo", text, assets_folder() / "demo" / "encoder" / DEMO[text])
-    elif _is_folder(text):
+    elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
     else:
         from kencore.checkpoint.hub import fetch
@@ -82,7 +83,7 @@ def assets_folder() -> Path:
     return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
 
 
-def _is_folder(text: str) -> bool:
+def _is_folder(text: str, *, named_revision: bool) -> bool:
     looks_like_path = (
         text.startswith((".", "/", "~"))
         or "\\" in text
@@ -90,7 +91,7 @@ def _is_folder(text: str) -> bool:
         or text.count("/") > 1
         or text.endswith("/")
     )
-    return looks_like_path or (text != "" and _exists(text))
+    return looks_like_path or (text != "" and not named_revision and _exists(text))
 
 
 def _exists(path: str | Path) -> bool:

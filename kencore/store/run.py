@@ -119,7 +119,11 @@ class Run:
         from kencore.checkpoint.tensors import open_tensors
 
         try:
-            return open_tensors(resolve(**self.record["sources"][which]).folder)
+            source = dict(self.record["sources"][which])
+        except (KeyError, TypeError, ValueError) as error:
+            raise corrupt(self.path, f"record.json names no {which} model") from error
+        try:
+            return open_tensors(resolve(**source).folder)
         except SourceNotFoundError as error:
             raise SourceNotFoundError(
                 f"the {which} model of run {self.id}", got=f"it is gone ({error.subject})",

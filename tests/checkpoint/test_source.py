@@ -80,6 +80,12 @@ def test_a_revision_of_a_folder_is_refused(model: Path) -> None:
         resolve(str(model), revision="main")
 
 
+def test_a_name_with_a_revision_is_of_the_hub_even_beside_such_a_folder(asked: list[str]) -> None:
+    assert resolve("org/model").kind == "folder"
+    assert resolve("org/model", revision="abc").kind == "hub"
+    assert asked == ["org/model"]
+
+
 def test_weights_come_before_config_in_what_is_said(model: Path) -> None:
     (model / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"no config\.json"):

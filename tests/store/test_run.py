@@ -107,6 +107,13 @@ def test_a_twin_that_changed_is_refused(tmp_path: Path) -> None:
         open_run(run.path).apply()
 
 
+def test_a_record_that_names_no_models(bert: tuple[Path, Path]) -> None:
+    run = prune(spec_of(bert))
+    (run.path / "record.json").write_text("{}", "utf-8")
+    with pytest.raises(CorruptRunError, match="names no tuned model"):
+        open_run(run.path).values(run.pruned[0])
+
+
 def test_an_unreadable_table_of_rows(bert: tuple[Path, Path]) -> None:
     run = prune(spec_of(bert))
     (run.path / "rows.parquet").write_bytes(b"PAR1")
