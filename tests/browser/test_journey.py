@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page, expect
@@ -10,17 +11,18 @@ from safetensors import safe_open
 
 from tests.browser.conftest import ROOT, App, visit
 from tests.browser.test_matrix import point, settled, shown, tip, zoom_in
-from tests.browser.test_prune import SLOW, keep, measure_nothing, panel, press
+from tests.browser.test_prune import SLOW, keep, measure_for_long, measure_nothing, panel, press
 
 NAME = "bert.encoder.layer.2.attention.self.query.weight"
 
 
-def test_from_the_first_screen_to_one_weight(tab: Page, app: App) -> None:
+def test_from_the_first_screen_to_one_weight(tab: Page, app: App, tmp_path: Path) -> None:
     visit(tab, "")  # the demo, pruned already, with its measured quality
     expect(tab.get_by_role("heading", level=1)).to_contain_text(re.compile(r"KEN keeps .*accuracy"))
     tab.locator(".st-key-model-map .js-plotly-plot .main-svg").first.wait_for()
 
     tab.get_by_role("link", name="Prune").click()  # one job is started and cancelled
+    measure_for_long(tab, tmp_path)
     keep(tab, -13)
     press(tab, "Start pruning")
     cancelled = panel(tab)

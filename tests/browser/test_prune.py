@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
 from kencore.store.runs import describe
-from tests.browser.conftest import App, visit
+from tests.browser.conftest import ROOT, App, visit
 from tests.runs import make_run
 
 SLOW = 120_000  # milliseconds that a job may take on a busy machine
@@ -22,6 +23,15 @@ def measure_nothing(page: Page) -> None:
     """Leave out the measurement, so that a job takes a moment only."""
     page.get_by_role("combobox", name="Labelled sentences").click()
     page.get_by_role("option", name="Do not measure").click()
+
+
+def measure_for_long(page: Page, folder: Path) -> None:
+    """Measure on so many sentences that the job is still running when somebody cancels it."""
+    sentences = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8")
+    (folder / "many.tsv").write_text(sentences.rstrip("\n") + ("\n" + sentences.rstrip("\n")) * 99)
+    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice.fill(str(folder / "many.tsv"))
+    choice.press("Enter")
 
 
 def keep(page: Page, steps: int) -> None:
@@ -76,8 +86,11 @@ def test_a_double_click_is_one_job_that_ends_in_a_run(tab: Page, app: App) -> No
     expect(tab.get_by_role("heading", level=1)).to_contain_text("quality was not measured")
 
 
-def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(tab: Page, app: App) -> None:
+def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(
+    tab: Page, app: App, tmp_path: Path
+) -> None:
     visit(tab, "prune")
+    measure_for_long(tab, tmp_path)
     keep(tab, -20)
     press(tab, "Start pruning")
     job = panel(tab)
