@@ -63,6 +63,7 @@ def prune(
     from kencore.devices import resolve_device
     from kencore.home import runs_folder
     from kencore.store.run import Run
+    from kencore.store.runs import sweep_leftovers
     from kencore.store.writer import RunWriter
 
     report = progress or _silent
@@ -75,10 +76,13 @@ def prune(
         resolve(str(spec.base), revision=spec.base_revision),
     )
     if examples is not None:
-        from kencore.evaluate.loading import check_task
+        from kencore.evaluate.loading import check_labels, check_task
 
         check_task(pair.tuned.folder)
+        check_labels(pair.tuned.folder, examples)
     plan = decide(pair, spec)
+    if out is None:
+        sweep_leftovers()
     # a link to an empty folder cannot be replaced by a folder, what it leads to can
     folder = Path(os.path.realpath(out)) if out is not None else runs_folder() / new_run_id(spec)
     chosen = {d.parameter.name: d for d in plan if d.status == "pruned"}

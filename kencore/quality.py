@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import RunNotFoundError
+from kencore.errors import RunExistsError, RunNotFoundError
 from kencore.store.export import base_bits, pruned_chunks, to_torch, verify
 from kencore.store.run import open_run
-from kencore.store.runs import find_run
+from kencore.store.runs import demo_run_folder, find_run
 from kencore.store.writer import not_writable
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ def judge(
     report = progress or (lambda done, total, message: None)
     place = resolve_device(device)
     run = _run_or_none(subject)
+    if save and run is not None and run.path.resolve() == demo_run_folder().resolve():
+        raise RunExistsError(
+            "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
+            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
+        )  # fmt: skip
     if run is None:
         from kencore.checkpoint.source import resolve
 

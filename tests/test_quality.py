@@ -15,8 +15,10 @@ from kencore import PruneSpec, Run, open_run, prune, select
 from kencore.errors import (
     CheckpointChangedError,
     NonFiniteWeightError,
+    RunExistsError,
     RunNotFoundError,
     SourceNotFoundError,
+    TaskMismatchError,
 )
 from kencore.quality import judge, save_metrics
 from tests.evaluate.conftest import NAMES, WORDS, build, save_tokenizer
@@ -128,6 +130,42 @@ def test_a_run_can_be_measured_later_and_keeps_the_result(
     assert kept["pruned"]["accuracy"] == found["pruned"]["accuracy"]
     assert kept["pruned"]["accuracy"] == run.metrics["pruned"]["accuracy"]
     json.dumps(found, allow_nan=False)
+
+
+def test_the_shipped_run_is_not_written_to() -> None:
+    with pytest.raises(RunExistsError, match="the demo run"):
+        judge("demo", "demo", save=True)
+
+
+def test_labels_are_checked_before_anything_is_pruned(
+    files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    base, tuned, _ = files
+    (tmp_path / "odd.tsv").write_text("a good film\t0\na bad film\t7\n")
+    spec = PruneSpec(
+        model=str(tuned), base=str(base), keep=0.4, evaluation=str(tmp_path / "odd.tsv")
+    )
+    said: list[str] = []
+    with pytest.raises(TaskMismatchError, match="7 at example 2"):
+        prune(spec, progress=lambda done, total, message: said.append(message))
+    assert not any(message.startswith("Pruning") for message in said)
+
+
+def test_pictures_of_a_changed_checkpoint_are_refused(
+    files: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    base, tuned, _ = files
+    moved = shutil.copytree(tuned, tmp_path / "tuned")
+    run = prune(PruneSpec(model=str(moved), base=str(base), keep=0.4), out=tmp_path / "run")
+    name = "bert.pooler.dense.weight"
+    assert run.values(name).shape == run.shape(name)
+    tensors = load_file(moved / "model.safetensors")
+    tensors[name][0, 0] += 1
+    save_file(tensors, moved / "model.safetensors", {"format": "pt"})
+    again = open_run(run.path)
+    with pytest.raises(CheckpointChangedError, match="other weights"):
+        again.values(name)
+    assert again.values("classifier.weight").shape == again.shape("classifier.weight")
 
 
 def test_a_model_alone(files: tuple[Path, Path, Path]) -> None:

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Progress = Callable[[float, float, str], None]
+LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 
 
 @dataclass(kw_only=True, eq=False)
@@ -144,27 +145,8 @@ class Classifier:
         return {**figures, "seconds": round(time.monotonic() - start, 3)}
 
     def label_numbers(self, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """(N,) the examples' labels as the model numbers them.
-
-        Raises:
-            TaskMismatchError: a label that the model does not know.
-        """
-        config = self.model.config
-        names = {str(name): int(number) for name, number in config.label2id.items()}
-        names = {name.lower(): number for name, number in names.items()} | names
-        found = np.empty(len(examples), dtype=np.int64)
-        for i, label in enumerate(examples.labels):
-            number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
-            if number is None or not 0 <= number < config.num_labels:
-                known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
-                raise TaskMismatchError(
-                    f"Labels of {examples.source or 'the examples'}",
-                    got=f"{label!r} at example {i + 1}",
-                    wanted=f"a label the model knows: {', '.join(known)}",
-                    remedy="Choose data made for this model, or correct the labels.",
-                )
-            found[i] = number
-        return found
+        """(N,) the examples' labels as the model numbers them, see `label_numbers`."""
+        return label_numbers(self.model.config, examples)
 
     def _tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
         """Tokenised examples, and their indices from shortest to longest."""
@@ -216,9 +198,34 @@ class Classifier:
         return targets
 
 
+def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(N,) the examples' labels as the model numbers them.
+
+    Raises:
+        TaskMismatchError: a label that the model does not know.
+    """
+    names = {str(name): int(number) for name, number in config.label2id.items()}
+    names = {name.lower(): number for name, number in names.items()} | names
+    found = np.empty(len(examples), dtype=np.int64)
+    for i, label in enumerate(examples.labels):
+        number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
+        if number is None or not 0 <= number < config.num_labels:
+            known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
+            raise TaskMismatchError(
+                f"Labels of {examples.source or 'the examples'}",
+                got=f"{label!r} at example {i + 1}",
+                wanted=f"a label the model knows: {', '.join(known)}",
+                remedy="Choose data made for this model, or correct the labels.",
+            )
+        found[i] = number
+    return found
+
+
 def longest_input(classifier: Classifier) -> int:
     """Tokens the model can take: the tokenizer's limit, bounded by the position embeddings."""
     limit = int(classifier.tokenizer.model_max_length)
+    stated = getattr(classifier.model.config, "max_position_embeddings", None)
+    limit = min(limit, int(stated) if stated else LONGEST)  # rotary models have no table to ask
     for name, module in classifier.model.named_modules():
         if name.endswith(("position_embeddings", "embed_positions", "wpe")):
             rows = getattr(module, "num_embeddings", limit)

@@ -68,14 +68,17 @@ def read_examples(source: str | Path) -> Examples:
         DataFileError: no such file, another ending, undecodable or malformed content, no such
             columns, no rows, or a row without a sentence or with an unusable label.
     """
-    path = demo_sentences() if str(source) == "demo" else Path(source).expanduser()
+    try:
+        path = demo_sentences() if str(source) == "demo" else Path(source).expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise _wrong(Path(source), str(error).lower(), "check the path") from None
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise _wrong(path, "of another kind", "name a file ending in " + ", ".join(ENDINGS))
     try:
         content = path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise _wrong(path, reason, "check the path and its permissions") from None
     if ending == ".parquet":
         table, first_row = _parquet(path, content), 1

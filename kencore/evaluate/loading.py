@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kencore.errors import (
     ConfigError,
@@ -27,6 +27,9 @@ TOKENIZER_FILES = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
+
+if TYPE_CHECKING:
+    from kencore.evaluate.examples import Examples
 
 
 def load_classifier(folder: Path, device: str) -> dict[str, Any]:
@@ -114,6 +117,19 @@ def check_task(folder: Path) -> None:
             wanted="the tokenizer that the model was trained with, such as tokenizer.json",
             remedy="Copy the tokenizer's files beside config.json.",
         )
+
+
+def check_labels(folder: Path, examples: Examples) -> None:
+    """Raise unless the model of a folder knows every label, without loading its weights.
+
+    Raises:
+        TaskMismatchError: a label that the model does not know.
+    """
+    from transformers import AutoConfig
+
+    from kencore.evaluate.accuracy import label_numbers
+
+    label_numbers(AutoConfig.from_pretrained(folder), examples)
 
 
 def _config(folder: Path) -> dict[str, Any]:

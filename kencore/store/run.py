@@ -69,6 +69,7 @@ class Run:
             )
         except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
+        self._checked: set[tuple[Tensors, str]] = set()
         self._check_masks()
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -221,10 +222,23 @@ class Run:
                 wanted=f"{tuple(line['shape'])}, as when run {self.id} was made",
                 remedy="Put the checkpoint back as it was, or prune again.",
             )  # fmt: skip
+        self._check_content(tensors, str(stored), line[f"{which}_sha256"])
         window = tensors.matrix(
             stored, transposed=bool(line["transposed"]), rows=rows, cols=columns
         )
         return round_to(window, str(line["dtype"])) if which == "base" else window
+
+    def _check_content(self, tensors: Tensors, stored: str, wanted: str | None) -> None:
+        """Once for every tensor that is looked at: a retrained checkpoint fits no old mask."""
+        if (tensors, stored) in self._checked:
+            return
+        if wanted is not None and tensors.sha256(stored) != wanted:
+            raise CheckpointChangedError(
+                f"{stored} in {tensors.folder}", got="other weights",
+                wanted=f"those that run {self.id} was made from",
+                remedy="Put the checkpoint back as it was, or prune again.",
+            )  # fmt: skip
+        self._checked.add((tensors, stored))
 
     @property
     def totals(self) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +138,16 @@ def _is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:  # a name that no folder can have
         return False
+
+
+def sweep_leftovers(older: float = 86_400) -> None:
+    """Remove what processes that were killed left in the store, unchanged for ``older`` seconds."""
+    for folder in _folders(runs_folder()):
+        if folder.name.startswith("."):
+            with contextlib.suppress(OSError):  # somebody else sweeps, or it is in use
+                newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+                if time.time() - newest > older:
+                    shutil.rmtree(folder)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -206,7 +206,7 @@ def _extremes(
 ) -> NDArray[np.float32]:
     if (rows.stop - rows.start) * (cols.stop - cols.start) <= DIRECT:
         return _read_extremes(run, name, layer, rows, cols, cell)
-    fine, step = _fine(cell, 4)
+    fine, step = _fine(cell, 4, run.shape(name))
     return _part(extreme(_picture(_Key(run), name, layer, fine), step), rows, cols, cell)
 
 
@@ -266,15 +266,22 @@ class _Key:
         return isinstance(other, _Key) and self.key == other.key
 
 
-def _fine(cell: tuple[int, int], most: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """A finer cell that a cached picture has, and the step from it to ``cell``."""
-    fine = min(cell[0], most), min(cell[1], most)
-    return fine, (cell[0] // fine[0], cell[1] // fine[1])
+def _fine(
+    cell: tuple[int, int], most: int, shape: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """A finer cell whose picture of the whole matrix is kept, and the step from it to ``cell``."""
+    height, width = min(cell[0], most), min(cell[1], most)
+    while shape[0] // height * (shape[1] // width) > DIRECT and (height, width) != cell:
+        if height < cell[0]:
+            height *= 2
+        else:
+            width *= 2
+    return (height, width), (cell[0] // height, cell[1] // width)
 
 
 @lru_cache(maxsize=12)
 def _picture(key: _Key, name: str, layer: str, fine: tuple[int, int]) -> NDArray[np.float32]:
-    """Extremes of the whole matrix in cells of at most 4 x 4: read once for every zoom level."""
+    """Extremes of the whole matrix in small cells: read once for every zoom level."""
     rows, cols = key.run.shape(name)
     return _read_extremes(key.run, name, layer, slice(0, rows), slice(0, cols), fine)
 
@@ -283,7 +290,7 @@ def _neighbour_sums(
     key: _Key, name: str, cell: tuple[int, int]
 ) -> list[tuple[NDArray[np.int32], tuple[int, int]]]:
     """(sums, step to ``cell``) of kept neighbours and of kept entries."""
-    fine, step = _fine(cell, 8)
+    fine, step = _fine(cell, 8, key.run.shape(name))
     return [(sums, step) for sums in _fine_sums(key, name, fine)]
 
 

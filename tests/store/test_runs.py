@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 import pytest
 
 from kencore.errors import RunNotFoundError
 from kencore.home import runs_folder
-from kencore.store.runs import describe, find_run, find_stored_run, list_runs
+from kencore.store.runs import describe, find_run, find_stored_run, list_runs, sweep_leftovers
 
 
 @pytest.mark.parametrize(
@@ -40,3 +44,18 @@ def test_a_record_of_wrong_values_hides_no_other_run() -> None:
         (folder / "spec.json").write_text(spec, "utf-8")
         (folder / "record.json").write_text(f'{{"created": {created}}}', "utf-8")
     assert {run.id for run in list_runs()} >= {"broken", "other"}
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(home: Path) -> None:
+    folders = {}
+    for name in (".run-abc", ".deleted-run", ".young-run", "run"):
+        folders[name] = runs_folder() / name
+        folders[name].mkdir()
+        (folders[name] / "masks.safetensors").write_bytes(b"x")
+    long_ago = time.time() - 2 * 86_400
+    for name in (".run-abc", ".deleted-run", "run"):
+        for path in (folders[name] / "masks.safetensors", folders[name]):
+            os.utime(path, (long_ago, long_ago))
+    os.utime(folders[".young-run"], (long_ago, long_ago))  # but a file in it is new
+    sweep_leftovers()
+    assert sorted(path.name for path in runs_folder().iterdir()) == [".young-run", "run"]
