@@ -17,6 +17,8 @@ from transformers import (
     DistilBertForSequenceClassification,
     GPT2Config,
     GPT2ForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -36,7 +38,7 @@ BERT = {
 NAMES = {0: "negative", 1: "positive"}
 
 
-def save_tokenizer(folder: Path, *, pad: bool = True, limit: int = 12) -> None:
+def save_tokenizer(folder: Path, *, pad: bool = True, limit: int | None = 12) -> None:
     vocabulary = {word: number for number, word in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -64,6 +66,9 @@ def build(kind: str, labels: dict[int, str]) -> torch.nn.Module:
     elif kind == "distilbert":
         config = DistilBertConfig(**distil, **SIZES, max_position_embeddings=12, **heads)
         model = DistilBertForSequenceClassification(config)
+    elif kind == "llama":
+        sizes = {**SIZES, **BERT}
+        model = LlamaForSequenceClassification(LlamaConfig(**sizes, **heads))
     elif kind == "gpt2":
         model = GPT2ForSequenceClassification(GPT2Config(**small, vocab_size=19, **heads))
     else:

@@ -29,6 +29,7 @@ from kencore.evaluate.accuracy import (
     longest_input,
     quality_of,
 )
+from kencore.evaluate.examples import read_examples
 from kencore.evaluate.names import stored_tensors
 
 MakeModel = Callable[..., Path]
@@ -346,3 +347,13 @@ def test_a_real_classifier_scores_what_its_own_log_says(
         assert found["f1_binary"] == pytest.approx(log["f1_pos"])
         assert found["f1_macro"] == pytest.approx(log["f1_macro"])
         assert found["f1_weighted"] == pytest.approx(log["f1_weighted"])
+
+
+def test_a_tokenizer_without_a_limit_is_bounded_by_the_config(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Rotary models have no table of positions, and their tokenizers often state no limit."""
+    (tmp_path / "long.tsv").write_text("a good film " * 30 + "\t1\n" + "dull\t0\n")
+    classifier = Classifier.load(make_model("llama", limit=None))
+    assert longest_input(classifier) == 12
+    assert classifier.quality(read_examples(tmp_path / "long.tsv"))["examples"] == 2

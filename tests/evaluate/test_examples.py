@@ -181,3 +181,9 @@ def test_importing_is_light() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-that-name/x.tsv", "a\0b.tsv", "x" * 300 + ".tsv"])
+def test_paths_no_file_can_have_are_messages(path: str) -> None:
+    with pytest.raises(DataFileError):
+        read_examples(path)
