@@ -8,10 +8,8 @@ from html import escape
 
 import streamlit as st
 
-_LIST = (
-    "display:grid;grid-template-columns:1fr auto;gap:.28rem .8rem;font-size:.87rem;"
-    "margin:0;padding:0"
-)
+_LIST = "display:grid;gap:.28rem;font-size:.87rem;margin:0;padding:0"
+_LINE = "display:flex;justify-content:space-between;gap:.8rem"
 _NAME = "margin:0;padding:0;opacity:.78;font-weight:400"
 _VALUE = "margin:0;padding:0;text-align:right;font-variant-numeric:tabular-nums"
 
@@ -28,7 +26,8 @@ def told_apart(labels: dict[str, str]) -> dict[str, str]:
 def pairs(lines: Iterable[tuple[str, str]]) -> None:
     """Names and values in two columns, closer together than a table; text, not markup."""
     body = "".join(
-        f'<dt style="{_NAME}">{escape(name)}</dt><dd style="{_VALUE}">{escape(value)}</dd>'
+        f'<div style="{_LINE}"><dt style="{_NAME}">{escape(name)}</dt>'
+        f'<dd style="{_VALUE}">{escape(value)}</dd></div>'
         for name, value in lines
     )
     st.html(f'<dl style="{_LIST}">{body}</dl>')
