@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -126,10 +127,15 @@ def messages() -> Iterator[None]:
         st.stop()
 
 
+def plain(text: str) -> str:
+    """Text as it is: what people typed may hold signs that Markdown takes for its own."""
+    return re.sub(r"([\\`*_\[\]#~<>$|])", r"\\\1", text)
+
+
 def show_error(error: KencoreError) -> None:
     """One look for every mistake: what is wrong, what was wanted, what to do."""
+    subject, got, wanted = map(plain, (error.subject, error.got, error.wanted))
     st.error(
-        f"**{error.subject.capitalize()}**: got {error.got}; wanted {error.wanted}.\n\n"
-        f"{error.remedy}",
+        f"**{subject}**: got {got}; wanted {wanted}.\n\n{error.remedy}",
         icon=":material/error:",
     )

@@ -17,6 +17,11 @@ Method = Literal["ken", "ken-density", "delta", "magnitude", "random"]
 METHODS: tuple[str, ...] = get_args(Method)
 NEEDS_BASE_TO_RANK = frozenset({"delta"})
 DEVICES = ("auto", "cpu", "mps", "cuda")
+WANTED = {
+    "model": "the tuned model: demo, a folder or a hub id",
+    "base": "the base it was tuned from: a folder or a hub id",
+    "evaluation": "demo, or a .tsv, .jsonl or .parquet file",
+}
 SCOPES = ("all", "blocks", "attention", "feed-forward")
 
 
@@ -74,7 +79,7 @@ class PruneSpec:
                 "base",
                 got="no base model",
                 wanted="the pretrained model that the tuned one started from",
-                remedy="Pass base= (a folder or a hub id): what is not kept goes back to it.",
+                remedy="Name it (a folder or a hub id): what is not kept goes back to it.",
             )
         if self.method not in METHODS:
             raise SpecError(
@@ -112,7 +117,7 @@ class PruneSpec:
                 "keep and k",
                 got="both" if self.k is not None else "neither",
                 wanted="exactly one of them",
-                remedy="Pass keep= (share of each row) or k= (entries of each row).",
+                remedy="Give a share of each row (keep) or a number of entries of each row (k).",
             )
         if self.keep is not None:
             number = isinstance(self.keep, (int, float)) and not isinstance(self.keep, bool)
@@ -121,7 +126,7 @@ class PruneSpec:
                     "keep",
                     got=repr(self.keep),
                     wanted="a share of each row above 0 and up to 1",
-                    remedy="For 50 % of every row pass keep=0.5.",
+                    remedy="Half of every row is 0.5.",
                 )
             object.__setattr__(self, "keep", float(self.keep))
         if self.k is not None and (
@@ -140,9 +145,9 @@ class PruneSpec:
         if not scope or not all(isinstance(term, str) and term.strip() for term in scope):
             raise SpecError(
                 "scope",
-                got=repr(self.scope),
+                got=repr(self.scope) if self.scope else "nothing",
                 wanted=f"one or more of {', '.join(SCOPES)}, roles or name patterns",
-                remedy='For everything pass scope=("all",).',
+                remedy="Choose all for everything.",
             )
         object.__setattr__(self, "scope", tuple(term.strip() for term in scope))
 
@@ -212,7 +217,7 @@ def _text(name: str, value: object, *, optional: bool) -> None:
         return
     raise SpecError(
         name,
-        got=repr(value),
-        wanted='"demo", a folder or a hub id' if name in ("model", "base") else "text",
+        got="nothing" if value is None or not str(value).strip() else repr(value),
+        wanted=WANTED.get(name, "text"),
         remedy="Fill it in." + (" Or leave it out." if optional else ""),
     )

@@ -144,7 +144,7 @@ def no_such_job(job: str) -> JobNotFoundError:
     return JobNotFoundError(
         f"Job {job}",
         got="no job of that id in the store",
-        wanted="the id that submit() gave",
+        wanted="the id of a job in this store",
         remedy="Look it up in the list of jobs; old jobs are removed after a while.",
     )
 

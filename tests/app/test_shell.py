@@ -120,8 +120,18 @@ def test_an_error_of_ours_is_shown_as_its_parts() -> None:
         "    raise SpecError('keep', got='7', wanted='a share', remedy='Pass 0.5.')\n"
         "st.text('not reached')"
     ).run()
-    assert test.error[0].value == "**Keep**: got 7; wanted a share.\n\nPass 0.5."
+    assert test.error[0].value == "**keep**: got 7; wanted a share.\n\nPass 0.5."
     assert not test.text
+
+
+def test_an_error_repeats_what_was_typed_to_the_letter() -> None:
+    test = AppTest.from_string(
+        "from app import state\nfrom kencore.errors import ScopeError\n"
+        "with state.messages():\n"
+        "    raise ScopeError('My/Nope_a* model', got='`$x$`', wanted='[a](b)', remedy='`do`')\n"
+    ).run()
+    shown = r"**My/Nope\_a\* model**: got \`\$x\$\`; wanted \[a\](b)."
+    assert test.error[0].value == shown + "\n\n`do`"
 
 
 def test_whatever_else_goes_wrong_is_said_on_the_page(store: Run) -> None:
