@@ -145,7 +145,7 @@ server.say(SpecError("keep", got="7", wanted="a share", remedy="Pass 0.5."))
 '''
 first, second = (error.value for error in AppTest.from_string(page).run().error)
 assert first.startswith("**This page failed**: ValueError: boom"), first
-assert second.startswith("**Keep**: got 7"), second
+assert second.startswith("**keep**: got 7"), second
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
