@@ -122,7 +122,7 @@ def _tsv(path: Path, lines: list[str]) -> tuple[pd.DataFrame, int]:
         if len(header) not in bare:
             raise _wrong(
                 path,
-                f"a first row of {len(header)} tab-separated fields and no header",
+                f"a first row that is no known header and has {len(header)} tab-separated fields",
                 f"give {COLUMNS}, or rows of sentence, tab, label without a header",
             )
         header = bare[len(header)]
