@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import state, wording
+from app import links, state, wording
 from app.charts import cells
 from app.charts.base import lines
 from app.charts.png import Indices
@@ -39,6 +39,21 @@ def family_options(matrices: pd.DataFrame) -> dict[str, str]:
         line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}"
         for line in lines(table)
     }
+
+
+def choose(matrices: pd.DataFrame, options: dict[str, str], family: str | None = None) -> None:
+    """Which family; a choice goes into the address. Without one, what the address gets is new."""
+
+    def open_family() -> None:
+        first = summaries.family_blocks(matrices, st.session_state["layers_family"]).iloc[0]
+        links.write(matrix=first["name"], **({"layer": None} if family is None else {}))
+
+    st.session_state["layers_family"] = family
+    st.selectbox(
+        "Matrix", list(options), key="layers_family", format_func=options.__getitem__,
+        on_change=open_family, index=None if family is None else 0,
+        placeholder="Choose a matrix",
+    )  # fmt: skip
 
 
 def labels(blocks: pd.DataFrame) -> list[str]:

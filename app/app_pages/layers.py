@@ -8,20 +8,28 @@ from app import block_views, links, state, theme
 from app.charts import blocks as charts
 from app.charts import cells
 from app.drawing import draw
+from kencore.errors import KencoreError
 from kencore.store import summaries, views
 
 with state.messages():
     run = state.current_run()
-    here = state.current_matrix(run)
-    layer = links.choice("layer", views.LAYERS, "kept")
 palette = theme.palette()
 options = block_views.family_options(run.matrices)
-
-st.title("The same matrix in every block")
 if not options:
+    st.title("The same matrix in every block")
     st.info("This model has no blocks: every parameter is on the Overview page.")
     st.stop()
+try:
+    here = state.current_matrix(run)
+    layer = links.choice("layer", views.LAYERS, "kept")
+except KencoreError as error:
+    missing = not isinstance(error, links.LinkError)
+    st.title("No such matrix in this run" if missing else "No such view of the blocks")
+    state.show_error(error)
+    block_views.choose(run.matrices, options)
+    st.stop()
 
+st.title("The same matrix in every block")
 family = summaries.family(here["name"], here["block"])
 if family not in options:
     family = next(iter(options))
@@ -29,21 +37,13 @@ if family not in options:
         st.caption(f"{here['name']} is outside the blocks; this is another one.")
 
 
-def choose_family() -> None:
-    first = summaries.family_blocks(run.matrices, st.session_state["layers_family"]).iloc[0]
-    links.write(matrix=first["name"])
-
-
 def choose_layer() -> None:
     links.write(layer=st.session_state["layers_layer"])
 
 
-st.session_state["layers_family"], st.session_state["layers_layer"] = family, layer
+st.session_state["layers_layer"] = layer
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    st.selectbox(
-        "Matrix", list(options), key="layers_family", format_func=lambda name: options[name],
-        on_change=choose_family,
-    )  # fmt: skip
+    block_views.choose(run.matrices, options, family)
     st.segmented_control(
         "Show", list(cells.LAYERS), key="layers_layer", format_func=lambda name: cells.LAYERS[name],
         on_change=choose_layer, required=True,

@@ -68,6 +68,19 @@ def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, str], said
     assert said in test.error[0].value
 
 
+@pytest.mark.parametrize("query", [{"matrix": "nope"}, {"matrix": UP, "layer": "beauty"}])
+def test_a_bad_link_has_a_way_on(open_page: OpenPage, query: dict[str, str]) -> None:
+    test = open_page("layers", **query)
+    assert test.title[0].value.startswith("No such ")
+    assert test.selectbox(key="layers_family").value is None
+    test.selectbox(key="layers_family").set_value(FAMILY).run()
+    assert not test.exception
+    assert not test.error
+    assert test.query_params["matrix"] == UP.replace(".1.", ".0.")
+    assert "layer" not in test.query_params
+    assert len(pictures(test)) == BLOCKS
+
+
 def test_findings_are_computed(store: Run) -> None:
     blocks = summaries.family_blocks(store.matrices, FAMILY)
     kept = block_views.pictures(store, FAMILY, "kept")
