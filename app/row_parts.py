@@ -33,6 +33,22 @@ def choose_row(rows: int, row: int) -> None:
     )  # fmt: skip
 
 
+def choose_anew(rows: int) -> None:
+    """The way on from an address that names no row: any row, without what else it asked for."""
+    st.session_state["row_number"] = None
+
+    def open_row(chosen: int | None = None) -> None:
+        row = st.session_state["row_number"] if chosen is None else chosen
+        links.write(row=min(max(int(row or 0), 0), rows - 1), k=None, order=None)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            f"Row, 0 to {rows - 1:,}", 0, rows - 1, None, key="row_number", on_change=open_row,
+            width=200, placeholder="Type a row", disabled=rows == 1,
+        )  # fmt: skip
+        st.button("Open row 0", icon=":material/show_chart:", on_click=open_row, args=(0,))
+
+
 def choose_k(cols: int, own: int, asked: int) -> None:
     """Another number of kept entries to try; a change goes into the address."""
     st.session_state["row_k"] = asked

@@ -39,6 +39,7 @@ except links.LinkError as error:
     st.title("No such row")
     state.show_error(error)
     matrix_parts.choose(run.matrices, line)
+    row_parts.choose_anew(rows)
     st.stop()
 
 st.title(f"Row {row:,} of {matrices.title(line, run.matrices).lower()}")

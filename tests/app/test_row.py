@@ -109,6 +109,29 @@ def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, object], s
     assert said in test.error[0].value
 
 
+@pytest.mark.parametrize("query", [{"row": 999_999}, {"k": 0}, {"order": "beauty", "row": 3}])
+@pytest.mark.parametrize("row", [17, 0])
+def test_a_bad_link_has_a_row_input_to_go_on_with(
+    open_page: OpenPage, query: dict[str, object], row: int
+) -> None:
+    test = open_page("row", matrix=UP, **query)
+    assert test.selectbox(key="matrix_name").value == UP
+    test.number_input(key="row_number").set_value(row).run()
+    assert not test.exception
+    assert not test.error
+    assert test.title[0].value.startswith(f"Row {row} ")
+    assert {"row", "k", "order"} & set(test.query_params) == {"row"}
+
+
+def test_a_bad_link_of_a_vector_leads_to_its_only_row(open_page: OpenPage) -> None:
+    test = open_page("row", matrix=BIAS, row=1)
+    assert test.error
+    next(button for button in test.button if button.label == "Open row 0").click().run()
+    assert not test.exception
+    assert not test.error
+    assert test.query_params["row"] == "0"
+
+
 def test_a_matrix_that_was_not_pruned(open_page: OpenPage) -> None:
     test = open_page("row", matrix="classifier.weight")
     assert not test.exception
