@@ -132,7 +132,7 @@ MISTAKES = {
     "header alone": ("data.tsv", b"sentence\tlabel\n", "no rows"),
     "empty jsonl": ("data.jsonl", b"", "no rows"),
     "undecodable": ("data.tsv", b"good\t1\nbad\t0\nna\xefve\t1\n", "not UTF-8 at row 3"),
-    "one field": ("data.tsv", b"good\nbad\n", "a first row that is no known header and has 1 tab-separated"),
+    "one field": ("data.tsv", b"good\nbad\n", "no known header and has 1 tab-separated"),
     "uneven rows": ("data.tsv", b"good\t1\nbad\t0\tmore\n", "3 tab-separated fields at row 2"),
     "uneven with header": ("data.tsv", b"text\tlabel\na\t1\nb\n", "1 tab-separated fields at row"),
     "no text": ("data.tsv", b"sentence\tlabel\ngood\t1\n  \t0\n", "no sentence at row 3"),
