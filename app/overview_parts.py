@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -52,8 +53,8 @@ _QUIET: Final[dict[str, Any]] = {
 def _accuracy(found: dict[str, Any]) -> None:
     if not found:
         st.metric(
-            "Accuracy", "not measured", "see below",
-            help="Measure it on labelled sentences, below.", **_QUIET,
+            "Accuracy", "not measured", "measure it below",
+            help="Measure it on labelled sentences, under “What it cost”.", **_QUIET,
         )  # fmt: skip
         return
     before, after = found["dense"], found["pruned"]
@@ -72,9 +73,9 @@ def _baseline(measured: dict[str, Any]) -> None:
     best = facts.best_baseline(measured)
     if best is None:
         st.metric(
-            "Baselines", "not measured", "see below",
+            "Baselines", "not measured", "measure them below",
             help="Random, largest magnitude and largest difference at the same budget show whether "
-            "the rule earns its keep.",
+            "the rule earns its keep. Measure them under “What it cost”.",
             **_QUIET,
         )  # fmt: skip
         return
@@ -96,8 +97,22 @@ def not_measured(run: Run) -> None:
         "This run says which parameters were kept, not yet what that did to the model. Measure it "
         "on labelled sentences; the baselines are measured at the same budget beside it."
     )
+    _measure(run, "demo" if run.spec.model == "demo" else "")
+
+
+def without_baselines(run: Run) -> None:
+    """Where the rule was measured alone: measure it again, with the baselines beside it."""
+    st.markdown("**Baselines were not measured**")
+    st.caption(
+        "Other rules at the same budget show whether this one earns its keep. Measuring now "
+        "measures this run again, with the baselines beside it."
+    )
+    _measure(run, str(run.metrics.get("data") or ""))
+
+
+def _measure(run: Run, data: str) -> None:
     data = st.text_input(
-        "Labelled sentences", "demo" if run.spec.model == "demo" else "", key="overview_data",
+        "Labelled sentences", data, key="overview_data",
         placeholder="path of a .tsv, .jsonl or .parquet file", persist_state="session",
         help="A file on the machine that runs KEN_viz, with columns sentence and label; demo "
         "stands for the sentences that come with the demo.",
@@ -111,8 +126,10 @@ def not_measured(run: Run) -> None:
     if (job := links.value("job")) is not None:
         jobs_view.panel(job)
     with st.expander("From the command line", icon=":material/terminal:"):
+        named = shlex.quote(data.strip() or "sentences.tsv")
         st.code(
-            f"python -m kencore evaluate {run.id} --data sentences.tsv --baselines --save", "bash"
+            f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save",
+            "bash",
         )
 
 
@@ -165,6 +182,15 @@ def untouched_table(matrices: pd.DataFrame) -> None:
             "Names": st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
+
+
+def export(run: Run) -> None:
+    """The command that writes the pruned model as a folder other programs load."""
+    st.caption(
+        "The pruned model as a Hugging Face folder, written on the machine that runs the command:"
+    )
+    name = shlex.quote(run.id)
+    st.code(f"python -m kencore export {name} {shlex.quote(f'{run.id}-pruned')}", "bash")
 
 
 def how_made(run: Run) -> None:

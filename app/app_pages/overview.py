@@ -39,6 +39,8 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         st.subheader("What it cost")
         if metrics:
             draw(quality.quality_dots(metrics, run.spec.method, palette), key="quality")
+            if not metrics.get("baselines"):
+                overview_parts.without_baselines(run)
         else:
             overview_parts.not_measured(run)
     with grid.cell():
@@ -51,6 +53,8 @@ st.subheader("What was not pruned, and why")
 overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
     overview_parts.how_made(run)
+st.subheader("Take it with you")
+overview_parts.export(run)
 csv_button(
     lambda: facts.matrices_csv(run.matrices),
     f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV",

@@ -74,6 +74,38 @@ def test_with_a_measurement_before_and_after_are_in_the_title(
     assert len(charts(test)) == 3
 
 
+def test_without_baselines_they_can_be_measured(
+    open_page: OpenPage, store: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeJobs(tmp_path).install(monkeypatch)
+    measure(store, data="/data/my sentences.tsv")
+    test = open_page("overview")
+    card = test.metric[3]
+    assert (card.label, card.value, card.delta) == (
+        "Baselines", "not measured", "measure them below",
+    )  # fmt: skip
+    assert test.code[0].value == (
+        "python -m kencore evaluate sample --data '/data/my sentences.tsv' --baselines --save"
+    )
+    next(button for button in test.button if button.label == "Measure now").click().run()
+    assert not test.exception
+    assert [(job.kind, job.params) for job in fake.found.values()] == [
+        ("evaluate", {"model": "sample", "examples": "/data/my sentences.tsv", "baselines": True,
+                      "save": True})
+    ]  # fmt: skip
+    measure(store, baselines={"random": measured(0.77)})
+    fake.change("job0", state="succeeded", started=1.0, finished=2.0)
+    test.run()
+    assert test.metric[3].label == "Best baseline"
+    assert "Measure now" not in [button.label for button in test.button]
+
+
+def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
+    test = open_page("overview")
+    assert "Take it with you" in [heading.value for heading in test.subheader]
+    assert test.code[2].value == "python -m kencore export sample sample-pruned"
+
+
 def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> None:
     total = summaries.totals(store.matrices)
     help_text = open_page("overview").metric[0].proto.help
