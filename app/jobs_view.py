@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1.0
 _LIST_LIVE, _LIST_QUIET = 2.0, 5.0
 _SHOWN: Final = 8
+_REASON: Final = 160  # characters of a reason that a card has room for
 _BADGES: Final[dict[str, tuple[str, str, Any]]] = {
     "queued": ("Waiting", ":material/schedule:", "gray"),
     "running": ("Running", ":material/play_circle:", "blue"),
@@ -145,9 +146,20 @@ def _lists() -> None:
 
 def _job_list() -> None:
     found = [job for job in jobs.list_jobs(limit=100) if job.kind in ("prune", "evaluate")]
-    if not found:
-        st.caption("No job yet.")
-    shown = _more("jobs", len(found))
+    ended = [job for job in found if job.state in ("failed", "cancelled")]
+    others = [job for job in found if job not in ended]
+    if not others:
+        st.caption("No job yet." if not ended else "No job is under way or done.")
+    _job_cards("jobs", others)
+    if ended:
+        with st.expander(
+            f"{len(ended)} that did not finish", icon=":material/error:", key="unfinished-jobs"
+        ):
+            _job_cards("unfinished", ended)
+
+
+def _job_cards(what: str, found: list[JobStatus]) -> None:
+    shown = _more(what, len(found))
     for job in found[:shown]:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             with st.container(gap=None, width="stretch"):
@@ -164,7 +176,20 @@ def _how_far(job: JobStatus) -> str:
         return f" · {100 * job.share:.0f} %"
     if job.state == "succeeded":
         return f" · took {wording.seconds((job.finished or 0) - (job.started or 0))}"
-    return ""
+    if job.state == "cancelled":
+        return " · cancelled, nothing was written"
+    return f" · {_reason(job)}" if job.state == "failed" else ""
+
+
+def _reason(job: JobStatus) -> str:
+    """Why a job failed, in one line: what was found, or the first sentence of the fault."""
+    error = job.error or {}
+    if error.get("wanted"):
+        text = f"{error['subject']}: {error['got']}"
+    else:
+        text = (error.get("message") or "").split(". ")[0] or "failed without a word"
+    line = " ".join(text.split())
+    return state.plain(line if len(line) <= _REASON else f"{line[: _REASON - 1]}…")
 
 
 def _run_list() -> None:

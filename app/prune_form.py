@@ -91,9 +91,9 @@ def scope() -> dict[str, Any]:
     st.subheader("Where", icon=":material/filter_alt:")
     places = st.multiselect(
         "Parts of the model", _PLACES, default=["all"], key="prune_scope",
-        accept_new_options=True, **_QUIET,
-        help="Several are united. A role (q, down, ...) or a name pattern such as *.layer.0.* "
-        "can be typed.",
+        accept_new_options=True, on_change=_all_or_parts, **_KEEP,
+        help="Several are united; all stands alone. A role (q, down, ...) or a name pattern such "
+        "as *.layer.0.* can be typed.",
     )  # fmt: skip
     with st.container(horizontal=True):
         embeddings = st.checkbox("Embeddings", True, key="prune_embeddings", **_QUIET)
@@ -107,20 +107,31 @@ def scope() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _all_or_parts() -> None:
+    """``all`` holds every other part: what was chosen last says which of the two is meant."""
+    places: list[str] = st.session_state["prune_scope"]
+    if "all" in places and len(places) > 1:
+        last = places[-1]
+        st.session_state["prune_scope"] = (
+            ["all"] if last == "all" else [place for place in places if place != "all"]
+        )
+
+
 def measuring(demo: bool) -> dict[str, Any]:
     """What quality is measured on, and against what."""
     st.subheader("Quality", icon=":material/straighten:")
     data = st.selectbox(
         "Labelled sentences", [DEMO_DATA, NO_DATA], index=0 if demo else 1,
-        key="prune_data_demo" if demo else "prune_data_own", accept_new_options=True, **_QUIET,
+        key="prune_data_demo" if demo else "prune_data_own", accept_new_options=True, **_KEEP,
         help="Or type the path of a .tsv, .jsonl or .parquet file with sentences and labels.",
-    )  # fmt: skip
-    baselines = st.checkbox(
-        "Compare with baselines", True, key="prune_baselines", **_QUIET,
-        help="Also measure random, largest magnitude and largest difference at the same budget.",
     )  # fmt: skip
     known = {NO_DATA: None, DEMO_DATA: "demo"}
     evaluation = known[data] if data in known else (data or "").strip() or None
+    baselines = st.checkbox(
+        "Compare with baselines", True, key="prune_baselines", disabled=evaluation is None,
+        **_QUIET,
+        help="Also measure random, largest magnitude and largest difference at the same budget.",
+    )  # fmt: skip
     return {"evaluation": evaluation, "baselines": bool(baselines and evaluation)}
 
 

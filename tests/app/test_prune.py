@@ -60,6 +60,7 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     test.checkbox(key="prune_embeddings").uncheck()
     test.checkbox(key="prune_vectors").uncheck()
     test.checkbox(key="prune_head").uncheck()
+    test.selectbox(key="prune_data_own").set_value("Demo sentences").run()
     test.checkbox(key="prune_baselines").uncheck()
     test.selectbox(key="prune_device").set_value("cpu")
     test.number_input(key="prune_seed").set_value(9)
@@ -70,8 +71,34 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
         "model": "/models/tuned", "base": "org/base", "model_revision": "v1",
         "base_revision": None, "method": "delta", "keep": None, "k": 12,
         "scope": ["attention", "down"], "embeddings": False, "vectors": False, "head": False,
-        "evaluation": None, "baselines": False, "seed": 9, "device": "cpu",
+        "evaluation": "demo", "baselines": False, "seed": 9, "device": "cpu",
     }  # fmt: skip
+
+
+def test_all_stands_alone(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = open_page("prune")
+    test.multiselect(key="prune_scope").set_value(["all", "attention"]).run()
+    assert test.multiselect(key="prune_scope").value == ["attention"]
+    test.multiselect(key="prune_scope").set_value(["attention", "down"]).run()
+    assert test.multiselect(key="prune_scope").value == ["attention", "down"]
+    test.multiselect(key="prune_scope").set_value(["attention", "down", "all"]).run()
+    assert test.multiselect(key="prune_scope").value == ["all"]
+    start(test)
+    assert not test.exception
+    assert store_of_jobs.found["job0"].params["scope"] == ["all"]
+
+
+def test_baselines_need_sentences(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    test = open_page("prune")
+    assert not test.checkbox(key="prune_baselines").disabled
+    test.selectbox(key="prune_data_demo").set_value("Do not measure").run()
+    assert test.checkbox(key="prune_baselines").disabled
+    start(test)
+    params = store_of_jobs.found["job0"].params
+    assert (params["evaluation"], params["baselines"]) == (None, False)
+    test.selectbox(key="prune_data_demo").set_value("Demo sentences").run()
+    assert not test.checkbox(key="prune_baselines").disabled
+    assert test.checkbox(key="prune_baselines").value
 
 
 def test_a_second_click_is_the_same_job(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
@@ -262,6 +289,34 @@ def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs, 
     assert describe(asdict(store.spec)) in shown
     test.button(key="show-job0").click().run()
     assert test.query_params["job"] == "job0"
+
+
+def test_what_did_not_finish_is_folded_away_and_says_why(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    for keep in (0.1, 0.2, 0.3, 0.4):
+        store_of_jobs.submit("prune", {"model": "demo", "keep": keep})
+    mended = {
+        "type": "SourceNotFoundError", "message": "", "subject": "/models/tuned",
+        "got": "no such folder", "wanted": "a model folder", "remedy": "Check the path.",
+    }  # fmt: skip
+    fault = mended | {"type": "ValueError", "message": "boom. And more.", "wanted": ""}
+    now = time.time()
+    store_of_jobs.change("job0", state="failed", error=mended, finished=now)
+    store_of_jobs.change("job1", state="failed", error=fault, finished=now)
+    store_of_jobs.change("job2", state="cancelled", finished=now)
+    test = open_page("prune")
+    assert not test.exception
+    folded = next(box for box in test.expander if box.label == "3 that did not finish")
+    assert not folded.proto.expanded
+    assert [button.key for button in folded.button] == ["show-job2", "show-job1", "show-job0"]
+    assert [caption.value for caption in folded.caption] == [
+        "just now · cancelled, nothing was written",
+        "just now · boom",
+        "just now · /models/tuned: no such folder",
+    ]
+    assert test.button(key="show-job3")  # what waits stays in view
+    assert "show-job3" not in [button.key for button in folded.button]
 
 
 def test_a_run_can_be_deleted(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
