@@ -78,13 +78,15 @@ def test_a_taken_folder_for_the_model_is_told_before_pruning(
 
 
 STOPPED = """
-import os, signal, sys
+import os, signal, sys, time
 from kencore import cli
 import kencore.prune
 folder, number = sys.argv[1], int(sys.argv[2])
 def stop(*_):
     assert os.listdir(folder)
     os.kill(os.getpid(), number)
+    while True:  # another thread may receive the signal first
+        time.sleep(0.01)
 sys.modules["kencore.prune"]._Pruner._prune = stop
 sys.argv = ["kencore", "prune", *sys.argv[3:], "--out", f"{folder}/run"]
 cli.main()
