@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import choosing, facts, links, overview_parts, state, theme
-from app.charts import model, quality
-from app.drawing import csv_button, draw
+from app import facts, state
 from kencore.store import summaries
 
 with state.messages():
     run = state.current_run()
-    links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
-palette = theme.palette()
 total = summaries.totals(run.matrices)
-cells = summaries.model_cells(run.matrices)
 metrics = run.metrics
-
 st.title(facts.headline(run.spec.method, total, metrics))
 st.caption(facts.subject(run.spec))
+
+# the title is painted before Plotly is imported
+from app import choosing, links, overview_parts, theme  # noqa: E402
+from app.charts import model, quality  # noqa: E402
+from app.drawing import csv_button, draw  # noqa: E402
+
+with state.messages():
+    links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
+palette = theme.palette()
+cells = summaries.model_cells(run.matrices)
 overview_parts.metric_row(total, metrics)
 
 
