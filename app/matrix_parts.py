@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import links, matrices, parts, viewer, wording
+from app import links, matrices, parts, state, viewer, wording
 from kencore.errors import KencoreError
 
 if TYPE_CHECKING:
@@ -161,6 +161,17 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
 def number(value: float) -> str:
     """A float32 in the fewest digits that give it back."""
     return str(np.float32(value))
+
+
+def matrix_or_choice(run: Run) -> Line:
+    """The matrix that the address names; where there is none, what to choose, and the page ends."""
+    try:
+        return state.current_matrix(run)
+    except KencoreError as error:
+        st.title("No such matrix in this run")
+        state.show_error(error)
+        choose(run.matrices, None)
+        st.stop()
 
 
 def facts(line: Line) -> None:

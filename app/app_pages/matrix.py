@@ -5,17 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from app import links, matrices, matrix_parts, state, viewer
-from kencore.errors import KencoreError
 
 with state.messages():
     run = state.current_run()
-try:
-    line = state.current_matrix(run)
-except KencoreError as error:
-    st.title("No such matrix in this run")
-    state.show_error(error)
-    matrix_parts.choose(run.matrices, None)
-    st.stop()
+line = matrix_parts.matrix_or_choice(run)
 
 name = str(line["name"])
 pruned = line["status"] == "pruned"

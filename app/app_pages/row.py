@@ -8,7 +8,6 @@ from app import choosing, links, matrices, matrix_parts, row_parts, state, theme
 from app.charts import row as charts
 from app.charts.row_density import row_density
 from app.drawing import draw
-from kencore.errors import KencoreError
 from kencore.select.kde import RULES_WITH_DENSITY
 from kencore.store import summaries
 
@@ -16,13 +15,7 @@ ORDERS = {"value": "By value", "index": "By index"}
 
 with state.messages():
     run = state.current_run()
-try:
-    line = state.current_matrix(run)
-except KencoreError as error:
-    st.title("No such matrix in this run")
-    state.show_error(error)
-    matrix_parts.choose(run.matrices, None)
-    st.stop()
+line = matrix_parts.matrix_or_choice(run)
 name, rows, cols = str(line["name"]), int(line["rows"]), int(line["cols"])
 if line["status"] != "pruned":
     st.title(matrices.title(line, run.matrices))
