@@ -158,3 +158,34 @@ class DataFileError(KencoreError):
 
 class TaskMismatchError(KencoreError):
     """The model cannot be judged on this data: no classifier head, or labels it does not know."""
+
+
+# --- language models and their activations --------------------------------------------------
+
+
+class NotALanguageModelError(TaskMismatchError):
+    """The model is no causal language model: an encoder, a classifier, an encoder-decoder."""
+
+
+class TextError(DataFileError):
+    """A text for calibration or perplexity cannot be read: no such file, field or data set."""
+
+
+class TextTooShortError(TextError):
+    """The text has fewer tokens than one window."""
+
+
+class WindowError(KencoreError):
+    """A window is longer than the model has positions for, or too short to predict a token."""
+
+
+class NonFiniteActivationError(KencoreError):
+    """A block's output is NaN or infinite, so that nothing after it can be judged."""
+
+
+class DeadLayerError(KencoreError):
+    """A layer's input is zero on every calibration token, so that no alignment can be measured."""
+
+
+class FactorizationError(KencoreError):
+    """The Hessian of a layer's inputs cannot be factored, whatever the damping."""
