@@ -1,4 +1,4 @@
-"""Where runs, results and jobs live on this machine.
+"""Where runs, results and jobs live on this machine, and where what ships with the project is.
 
 ``KENVIZ_HOME`` names the folder; without it, the platform's user data folder is taken.
 Folders are made on demand and are private to the user (mode 0700): parameters of a job may name
@@ -23,6 +23,12 @@ def home() -> Path:
     import platformdirs
 
     return platformdirs.user_data_path("kenviz", appauthor=False)
+
+
+def assets_folder() -> Path:
+    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else beside this package."""
+    chosen = os.environ.get("KENVIZ_ASSETS")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[1] / "assets"
 
 
 def runs_folder() -> Path:

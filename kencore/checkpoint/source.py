@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 from kencore.checkpoint import Progress
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
+from kencore.home import assets_folder as assets_folder
 
 Kind = Literal["demo", "folder", "hub"]
 DEMO = {"demo": "tuned", "demo-base": "base"}
@@ -75,12 +75,6 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
         )
     _check(source)
     return source
-
-
-def assets_folder() -> Path:
-    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else beside this package."""
-    chosen = os.environ.get("KENVIZ_ASSETS")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
 
 
 def _is_folder(text: str, *, named_revision: bool) -> bool:

@@ -6,10 +6,7 @@ Importing this module is light; pandas is imported when a file is read.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.errors import DataFileError
+from kencore.evaluate.files import TEXT_COLUMNS, DataFile, read_file
+from kencore.home import assets_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Label = int | str
 ENDINGS = (".tsv", ".jsonl", ".parquet")
-FIRST = ("sentence", "text", "sentence1", "premise")
+FIRST = TEXT_COLUMNS
 SECOND = ("sentence2", "hypothesis")
 LABEL = "label"
 COLUMNS = (
@@ -68,51 +67,27 @@ def read_examples(source: str | Path) -> Examples:
         DataFileError: no such file, another ending, undecodable or malformed content, no such
             columns, no rows, or a row without a sentence or with an unusable label.
     """
-    try:
-        path = demo_sentences() if str(source) == "demo" else Path(source).expanduser()
-    except RuntimeError as error:  # ~nobody
-        raise _wrong(Path(source), str(error).lower(), "check the path") from None
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise _wrong(path, "of another kind", "name a file ending in " + ", ".join(ENDINGS))
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise _wrong(path, reason, "check the path and its permissions") from None
-    if ending == ".parquet":
-        table, first_row = _parquet(path, content), 1
+    file = read_file(demo_sentences() if str(source) == "demo" else source, ENDINGS, _wrong)
+    if file.ending == ".parquet":
+        table, first_row = file.parquet(), 1
     else:
-        lines = _decoded(path, content)
-        table, first_row = _tsv(path, lines) if ending == ".tsv" else (_jsonl(path, lines), 1)
-    return _examples(path, table, first_row, str(source), hashlib.sha256(content).hexdigest())
+        table, first_row = _tsv(file) if file.ending == ".tsv" else (_jsonl(file), 1)
+    return _examples(file.path, table, first_row, str(source), file.sha256)
 
 
 def demo_sentences() -> Path:
     """The labelled sentences that ship with the project."""
-    chosen = os.environ.get("KENVIZ_ASSETS")
-    assets = Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
-    return assets / "demo" / "sentences.tsv"
+    return assets_folder() / "demo" / "sentences.tsv"
 
 
-# --- the three kinds of file --------------------------------------------------------------------
+# --- two of the three kinds of file -------------------------------------------------------------
 
 
-def _decoded(path: Path, content: bytes) -> list[str]:
-    """The file's lines; only a line feed ends a line, since a sentence may hold other marks."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise _wrong(path, f"not UTF-8 at row {row}", "save the file as UTF-8") from None
-    lines = text.replace("\r\n", "\n").split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
-
-
-def _tsv(path: Path, lines: list[str]) -> tuple[pd.DataFrame, int]:
+def _tsv(file: DataFile) -> tuple[pd.DataFrame, int]:
     """The table and the row number, counted from 1, of its first example."""
     import pandas as pd
 
+    path, lines = file.path, file.lines()
     if not lines:
         raise _empty(path)
     header = [field.strip().lower() for field in lines[0].split("\t")]
@@ -147,30 +122,11 @@ def _tsv(path: Path, lines: list[str]) -> tuple[pd.DataFrame, int]:
     return table, 2 if named else 1
 
 
-def _jsonl(path: Path, lines: list[str]) -> pd.DataFrame:
+def _jsonl(file: DataFile) -> pd.DataFrame:
     import pandas as pd
 
-    records: list[dict[str, Any]] = []
-    for row, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise _wrong(path, f"no JSON at row {row}", "give one object a line") from None
-        if not isinstance(record, dict):
-            raise _wrong(path, f"no JSON object at row {row}", "give one object a line")
-        records.append(record)
     # dtype=object: a label that is missing in one row must not turn the others into floats
-    return pd.DataFrame(records, dtype=object)
-
-
-def _parquet(path: Path, content: bytes) -> pd.DataFrame:
-    import pandas as pd
-    import pyarrow as pa
-
-    try:
-        return pd.read_parquet(io.BytesIO(content))
-    except (pa.ArrowException, OSError, ValueError):
-        raise _wrong(path, "not readable as Parquet", "write the file again") from None
+    return pd.DataFrame(file.records(), dtype=object)
 
 
 # --- from a table to examples -------------------------------------------------------------------
