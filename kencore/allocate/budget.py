@@ -96,6 +96,7 @@ def published_counts(
             own = slot.cols - (levels * slot.cols).to(torch.int64).numpy()
         else:
             own = (slot.cols * shares).astype(np.int64)
+        own = np.clip(own, 0, slot.cols)  # a share above 1 takes the whole row
         counts[slot.name] = np.broadcast_to(own, (slot.rows,)).copy()
     return counts
 

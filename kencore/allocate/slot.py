@@ -5,7 +5,9 @@ Shapes: R rows (outputs), C columns (inputs), B blocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,16 +51,34 @@ def check_sparsity(sparsity: float) -> float:
     return sparsity
 
 
-def per_block(slots: tuple[Slot, ...] | list[Slot], values: NDArray[np.float64]) -> Sparsities:
-    """Each slot's share from its block's, values (B,).
+def block_count(slots: Sequence[Slot]) -> int:
+    """B, the blocks up to the deepest that has a slot."""
+    return max((slot.block for slot in slots), default=-1) + 1
+
+
+def of_used_blocks(
+    slots: Sequence[Slot], values: Any
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The values, one per block (B,), of those blocks that have a slot.
+
+    Returns:
+        Those values, float64, and where each block's stands among them, int64 (B,).
 
     Raises:
         SpecError: a slot of a block that there is no value for.
     """
-    deepest = max((slot.block for slot in slots), default=-1)
-    if deepest >= len(values):
+    given = np.asarray(values, dtype=np.float64)
+    if block_count(slots) > len(given):
         raise SpecError(
-            "block values", got=f"{len(values)} values", wanted=f"one for each of {deepest + 1}",
+            "block values", got=f"{len(given)}", wanted=f"one for each of {block_count(slots)}",
             remedy="Measure every block that holds a matrix to prune.",
         )  # fmt: skip
+    used = np.unique(np.array([slot.block for slot in slots], dtype=np.int64))
+    place = np.zeros(len(given), dtype=np.int64)
+    place[used] = np.arange(len(used))
+    return given[used], place
+
+
+def per_block(slots: Sequence[Slot], values: NDArray[np.float64]) -> Sparsities:
+    """Each slot's share from its block's, values (B,)."""
     return {slot.name: values[slot.block] for slot in slots}
