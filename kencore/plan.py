@@ -1,25 +1,38 @@
-"""What will happen to every parameter of a model: k kept per row, or left as it is and why."""
+"""What will happen to every parameter of a model: how much of it is kept, or why it is left alone.
+
+Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kencore.errors import ScopeError
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
+    from kencore.allocate.slot import Slot
     from kencore.checkpoint.pair import Pair
     from kencore.checkpoint.parameter import Parameter
+
+LOST = "set to zero it would be lost: name it in the scope to prune it"
+NOT_A_BLOCK_MATRIX = "not a matrix inside a block: no activations of one tell what it is worth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What happens to one parameter: ``status`` is pruned, untouched or unprunable."""
+    """What happens to one parameter: ``status`` is pruned, untouched or unprunable.
+
+    ``k`` is what every row keeps; ``None`` where nothing is pruned, and where the budget is one
+    for all matrices together (see `kept_per_row`).
+    """
 
     parameter: Parameter
     base_name: str | None
@@ -40,41 +53,92 @@ class Decision:
 def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     """What happens to every parameter of the tuned checkpoint, in its order.
 
+    Without a base, and where activations decide, vectors, embeddings and the head are left alone
+    unless a term of the scope names them; where activations decide, all but matrices inside
+    blocks are.
+
     Raises:
         ScopeError: a term of the scope matches nothing, or nothing is left to prune.
     """
-    from kencore.checkpoint.pair import NO_BASE
-    from kencore.checkpoint.scope import choose
+    from kencore.checkpoint.scope import choose, named_fragile
 
+    parameters = pair.layout.parameters
     reached = choose(
-        pair.layout.parameters, spec.scope,
+        parameters, spec.scope,
         embeddings=spec.embeddings, vectors=spec.vectors, head=spec.head,
     )  # fmt: skip
+    meant = named_fragile(parameters, spec.scope)
     plan = []
-    for parameter in pair.layout.parameters:
+    for parameter in parameters:
+        status, reason = _status(pair, spec, parameter, reached[parameter.name], meant)
+        k = spec.row_budget(parameter.cols) if status == "pruned" and not spec.exact else None
         base_name = pair.base_names.get(parameter.name)
-        inside, why = reached[parameter.name]
-        if not parameter.prunable:
-            status, reason = "unprunable", parameter.reason
-        elif base_name is None:
-            status, reason = (
-                "unprunable",
-                NO_BASE,
-            )
-        elif not inside:
-            status, reason = "untouched", why
-        else:
-            status, reason = "pruned", ""
-        k = spec.row_budget(parameter.cols) if status == "pruned" else None
         plan.append(
             Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k)
         )
     if not any(decision.status == "pruned" for decision in plan):
         raise ScopeError(
-            " + ".join(spec.scope), got="nothing left to prune", wanted="at least one matrix",
+            " + ".join(spec.scope), got="nothing left to prune", wanted="at least one matrix"
+            + (" inside a block" if spec.streams else ""),
             remedy="Widen the scope; `python -m kencore inspect` lists what there is.",
         )  # fmt: skip
     return plan
+
+
+def _status(
+    pair: Pair, spec: PruneSpec, parameter: Parameter, reached: tuple[bool, str], meant: set[str]
+) -> tuple[str, str]:
+    from kencore.checkpoint.pair import NO_BASE
+    from kencore.checkpoint.scope import is_fragile
+
+    inside, why = reached
+    if not parameter.prunable:
+        return "unprunable", parameter.reason
+    if spec.restore == "base" and pair.base_names.get(parameter.name) is None:
+        return "unprunable", NO_BASE
+    if not inside:
+        return "untouched", why
+    if spec.streams and (parameter.block is None or len(parameter.shape) != 2):
+        return "untouched", NOT_A_BLOCK_MATRIX
+    if spec.restore == "zero" and is_fragile(parameter) and parameter.name not in meant:
+        return "untouched", LOST
+    return "pruned", ""
+
+
+def chosen(plan: Sequence[Decision]) -> dict[str, Decision]:
+    """The decisions to prune, by name, in order."""
+    return {d.parameter.name: d for d in plan if d.status == "pruned"}
+
+
+def slots(plan: Sequence[Decision]) -> list[Slot]:
+    """What is pruned, as an allocation sees it; what lies outside the blocks is put into the
+    first one."""
+    from kencore.allocate.slot import Slot
+
+    return [
+        Slot(
+            name=name, block=d.parameter.block or 0, role=d.parameter.role,
+            rows=d.parameter.rows, cols=d.parameter.cols,
+        )
+        for name, d in chosen(plan).items()
+    ]  # fmt: skip
+
+
+def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> dict[str, NDArray[np.int64]]:
+    """Entries that each row keeps, (R,) by name, of a job without activations.
+
+    With a base, or with ``k``, each row has its own budget; otherwise floor(sparsity * N + 0.5)
+    entries are pruned in all, spread evenly.
+    """
+    if not spec.exact:
+        return {name: np.full(d.parameter.rows, d.k, np.int64) for name, d in chosen(plan).items()}
+    from kencore.allocate.budget import exact_counts
+    from kencore.allocate.uniform import uniform
+
+    assert spec.sparsity is not None
+    shared = slots(plan)
+    counts = exact_counts(shared, uniform(shared, spec.sparsity), spec.sparsity)
+    return {slot.name: slot.cols - counts[slot.name] for slot in shared}
 
 
 def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:

@@ -1,26 +1,36 @@
 """The pipeline: which parameters, how many entries per row, which ones, and the run on disk.
 
-Matrix by matrix through slices of the two checkpoints: neither model is ever built for this, and
-no more than a few chunks of one matrix are in memory. Shapes: R rows (outputs), C columns.
+Matrix by matrix through slices of the checkpoints: no model is ever built for this, and no more
+than a few chunks of one matrix are in memory. Jobs that look at activations go to
+`kencore.prune_lm`. Shapes: R rows (outputs), C columns.
 """
 
 from __future__ import annotations
 
-import os
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import NonFiniteWeightError
-from kencore.plan import Decision, decide, row_generator, stored_bytes
+from kencore.plan import Decision, chosen, decide, kept_per_row, row_generator
+from kencore.prune_parts import (
+    Floats,
+    Mask,
+    Progress,
+    asked,
+    dtype_bytes,
+    matrix_line,
+    open_models,
+    pruned_columns,
+    read_pair,
+    record,
+    run_folder,
+    silent,
+    sources,
+    write_piece,
+)
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
@@ -28,12 +38,8 @@ if TYPE_CHECKING:
     from kencore.store.run import Run
     from kencore.store.writer import RunWriter
 
-Progress = Callable[[float, float, str], None]
-Floats = NDArray[np.float32]
-
 WEIGHTS_AT_ONCE = 1 << 22
 SECONDS_PER_WEIGHT = 1.5e-7  # one thread, `ken`: only weighs the phases of the progress bar
-PACKAGES = ("numpy", "numba", "torch", "transformers", "safetensors", "pyarrow")
 
 
 def prune(
@@ -43,7 +49,7 @@ def prune(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Run:
-    """Prune a pair of models and write the run.
+    """Prune a model and write the run.
 
     Args:
         spec: what is asked.
@@ -58,72 +64,50 @@ def prune(
     Raises:
         KencoreError: the class says which mistake it was; nothing is written then.
     """
-    from kencore.checkpoint.pair import open_pair
-    from kencore.checkpoint.source import resolve
+    if spec.streams:
+        from kencore.prune_lm import prune_lm
+
+        return prune_lm(spec, out=out, progress=progress, threads=threads)
     from kencore.devices import resolve_device
-    from kencore.home import runs_folder
+    from kencore.quality import measure, read_data
     from kencore.store.run import Run
-    from kencore.store.runs import sweep_leftovers
     from kencore.store.writer import RunWriter
 
-    report = progress or _silent
+    report = progress or silent
     started = time.monotonic()
     report(0, 1, "Opening the checkpoints")
     device = resolve_device(spec.device)
-    examples = _examples(spec)
-    pair = open_pair(
-        resolve(spec.model, revision=spec.model_revision),
-        resolve(str(spec.base), revision=spec.base_revision),
-    )
-    if examples is not None:
-        from kencore.evaluate.loading import check_labels, check_task
-
-        check_task(pair.tuned.folder)
-        check_labels(pair.tuned.folder, examples)
+    pair = open_models(spec)
+    data = read_data(pair.tuned.folder, spec)
     plan = decide(pair, spec)
-    if out is None:
-        sweep_leftovers()
-    # a link to an empty folder cannot be replaced by a folder, what it leads to can
-    folder = Path(os.path.realpath(out)) if out is not None else runs_folder() / new_run_id(spec)
-    chosen = {d.parameter.name: d for d in plan if d.status == "pruned"}
-    judging = _seconds_to_judge(plan, examples, spec)
-    with RunWriter(folder, {name: d.shape for name, d in chosen.items()}) as writer:
-        pruner = _Pruner(pair, spec, device, threads, writer, report, judging)
+    budgets = kept_per_row(plan, spec)
+    folder = run_folder(spec, out)
+    judging = _seconds_to_judge(plan, data, spec)
+    shapes = {name: decision.shape for name, decision in chosen(plan).items()}
+    with RunWriter(folder, shapes) as writer:
+        pruner = _Pruner(pair, spec, device, threads, writer, report, judging, budgets)
         lines = [pruner.line(decision) for decision in plan]
         writer.add_matrices(lines)
-        writer.add_json("spec.json", _asked(spec, pair))
-        writer.add_json("record.json", {"created": "", "sources": _sources(pair)})
+        writer.add_json("spec.json", asked(spec, pair.layout))
+        writer.add_json("record.json", {"created": "", "sources": sources(pair)})
         writer.add_json("metrics.json", {})
-        if examples is not None:
-            from kencore.quality import measure
-
+        if data is not None:
             assert writer.folder is not None
             metrics = measure(
-                Run(writer.folder, folder.name), examples,
+                Run(writer.folder, folder.name), data,
                 baselines=spec.baselines, device=device, threads=threads,
                 progress=lambda done, message: report(
                     pruner.total - judging * (1 - done), pruner.total, message
                 ),
             )  # fmt: skip
             writer.add_json("metrics.json", metrics)
-        record = {
-            "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "seconds": round(time.monotonic() - started, 3),
-            "seconds_by_matrix": pruner.seconds,
-            "device": device,
-            "sources": _sources(pair),
-            "notes": list(pair.notes),
-        }
-        writer.add_json("record.json", record)
+        writer.add_json(
+            "record.json",
+            record(pair, started=started, device=device, seconds_by_matrix=pruner.seconds),
+        )
         report(pruner.total, pruner.total, "Done")
         writer.finish()
     return Run(folder)
-
-
-def new_run_id(spec: PruneSpec) -> str:
-    """A readable id: method, budget and eight random letters."""
-    budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
-    return f"{spec.method}-{budget}-{uuid.uuid4().hex[:8]}"
 
 
 class _Pruner:
@@ -138,12 +122,13 @@ class _Pruner:
         writer: RunWriter,
         report: Progress,
         judging: float,
+        budgets: dict[str, NDArray[np.int64]],
     ) -> None:
         from kencore.devices import usable_cores
 
         self.pair, self.spec, self.device = pair, spec, device
         self.threads = threads or usable_cores()
-        self.writer, self.report = writer, report
+        self.writer, self.report, self.budgets = writer, report, budgets
         weights = sum(rows * cols for rows, cols in writer.shapes.values())
         self.total = weights * SECONDS_PER_WEIGHT + judging
         self.done = 0.0
@@ -151,56 +136,41 @@ class _Pruner:
 
     def line(self, decision: Decision) -> dict[str, Any]:
         """Prune one parameter where the plan says so; its line of ``matrices.parquet``."""
-        parameter = decision.parameter
-        line: dict[str, Any] = {
-            "name": parameter.name, "base_name": decision.base_name, "block": parameter.block,
-            "stack": parameter.stack, "role": parameter.role, "part": parameter.part,
-            "shape": list(parameter.shape), "rows": parameter.rows, "cols": parameter.cols,
-            "transposed": parameter.transposed, "dtype": parameter.dtype, "params": decision.size,
-            "status": decision.status, "reason": decision.reason, "k": decision.k,
-            "tied": list(parameter.aliases),
-        }  # fmt: skip
-        dense = self.pair.tuned_tensors.info(parameter.name).nbytes
-        line |= {"kept": decision.size, "bytes_dense": dense, "bytes_stored": dense}
-        line |= self._hashes(decision)
+        line = matrix_line(self.pair, decision)
         if decision.status == "pruned":
             started = time.monotonic()
             line |= self._prune(decision)
-            line["bytes_stored"] = stored_bytes(decision.shape, line["kept"], dense, decision.size)
-            self.seconds[parameter.name] = round(time.monotonic() - started, 4)
-        for tensors in (self.pair.tuned_tensors, self.pair.base_tensors):
-            tensors.release()  # or the whole of both files would stay in memory
+            self.seconds[decision.parameter.name] = round(time.monotonic() - started, 4)
+        self.pair.release()  # or the whole of both files would stay in memory
         return line
 
-    def _hashes(self, decision: Decision) -> dict[str, str | None]:
-        base = decision.base_name
-        return {
-            "tuned_sha256": self.pair.tuned_tensors.sha256(decision.parameter.name),
-            "base_sha256": None if base is None else self.pair.base_tensors.sha256(base),
-        }
-
     def _prune(self, decision: Decision) -> dict[str, Any]:
-        from kencore.store.measures import MatrixMeasures, row_measures
+        from kencore.store.measures import MatrixMeasures
 
         name = decision.parameter.name
+        budget = self.budgets[name]
         whole, table = MatrixMeasures(), []
         step = self.writer.rows_at_once(name, WEIGHTS_AT_ONCE)
         generator = row_generator(self.spec.seed, name)
         for rows, tuned, base in read_pair(self.pair, decision, step):
             self.report(self.done, self.total, f"Pruning {name}")
-            keep = self._select(decision, tuned, base, generator)
-            self.writer.add_rows(name, keep)
-            table.append(row_measures(tuned, base, keep))
-            whole.add(tuned, base, keep)
+            keep = self._select(name, tuned, base, budget[rows], generator)
+            table.append(write_piece(self.writer, name, whole, tuned, base, keep))
             self.done += (rows.stop - rows.start) * tuned.shape[1] * SECONDS_PER_WEIGHT
         self.writer.add_table(name, table)
-        return whole.columns()
+        target = {"target_keep": self.spec.keep} if self.spec.exact else {}
+        return pruned_columns(decision, whole, budget, dtype_bytes(decision)) | target
 
     def _select(
-        self, decision: Decision, tuned: Floats, base: Floats, generator: np.random.Generator
-    ) -> NDArray[np.bool_]:
-        assert decision.k is not None
-        name, rule = decision.parameter.name, self.spec.method
+        self,
+        name: str,
+        tuned: Floats,
+        base: Floats,
+        budget: NDArray[np.int64],
+        generator: np.random.Generator,
+    ) -> Mask:
+        rule = self.spec.method
+        some = np.maximum(budget, 1)  # a rule keeps at least one entry of a row
         if self.device.startswith("cuda") and rule != "random":
             import torch
 
@@ -208,85 +178,23 @@ class _Pruner:
 
             weights = torch.from_numpy(tuned).to(self.device)
             old = torch.from_numpy(base).to(self.device)
-            mask = select(weights, decision.k, rule=rule, base=old)
-            return np.asarray(mask.cpu().numpy())
-        from kencore.select import select_rows
+            mask = select(weights, some, rule=rule, base=old)
+            keep = np.asarray(mask.cpu().numpy())
+        else:
+            from kencore.select import select_rows
 
-        return select_rows(
-            tuned, base, decision.k, rule, rng=generator, threads=self.threads, name=name
-        )
-
-
-def read_pair(pair: Pair, decision: Decision, step: int) -> Iterator[tuple[slice, Floats, Floats]]:
-    """Tuned and base values of a matrix as float32, ``step`` rows at a time, rows being outputs.
-
-    The base is rounded to the tuned dtype first: that is the value that a reset entry gets.
-
-    Raises:
-        NonFiniteWeightError: NaN or infinity in either model, naming the tensor and the row.
-    """
-    from kencore.store.run import round_to
-
-    parameter, base_name = decision.parameter, decision.base_name
-    assert base_name is not None
-    for first in range(0, parameter.rows, step):
-        rows = slice(first, min(first + step, parameter.rows))
-        sides = []
-        for tensors, name, which in (
-            (pair.tuned_tensors, parameter.name, "tuned"),
-            (pair.base_tensors, base_name, "base"),
-        ):
-            values = tensors.matrix(name, transposed=parameter.transposed, rows=rows)
-            if which == "base":
-                values = round_to(values, parameter.dtype)
-            _check_finite(values, first, name, which)
-            sides.append(values)
-        yield rows, sides[0], sides[1]
+            keep = select_rows(
+                tuned, base, some, rule, rng=generator, threads=self.threads, name=name
+            )
+        keep[budget == 0] = False
+        return keep
 
 
-def _check_finite(values: Floats, first: int, name: str, which: str) -> None:
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise NonFiniteWeightError(
-            f"{name} of the {which} model", got=f"NaN or infinity in row {first + row}",
-            wanted="weights that are finite in the tuned model's dtype",
-            remedy="This checkpoint is damaged or too coarse: train or export it anew.",
-        )  # fmt: skip
-
-
-def _asked(spec: PruneSpec, pair: Pair) -> dict[str, Any]:
-    from kencore import __version__
-
-    versions = {"kencore": __version__} | {name: version(name) for name in PACKAGES}
-    return {"spec": asdict(spec), "versions": versions, "architecture": pair.layout.architecture}
-
-
-def _sources(pair: Pair) -> dict[str, dict[str, str | None]]:
-    """How to find both checkpoints again: arguments of `resolve`."""
-    found = {}
-    for which, source in (("tuned", pair.tuned), ("base", pair.base)):
-        text = str(source.folder.resolve()) if source.kind == "folder" else source.text
-        found[which] = {"text": text, "revision": source.revision}
-    return found
-
-
-def _examples(spec: PruneSpec) -> Any:
-    if spec.evaluation is None:
-        return None
-    from kencore.evaluate.accuracy import read_examples
-
-    return read_examples(spec.evaluation)
-
-
-def _seconds_to_judge(plan: list[Decision], examples: Any, spec: PruneSpec) -> float:
+def _seconds_to_judge(plan: list[Decision], data: Any, spec: PruneSpec) -> float:
     """A rough guess that only weighs the phases of the progress bar."""
-    if examples is None:
+    if data is None:
         return 0.0
     inner = sum(d.size for d in plan if d.parameter.part != "embedding")
     passes = 3 + (3 if spec.baselines else 0)
-    return float(5 + passes * len(examples.labels) * inner * 2 * 25 / 2e10)
-
-
-def _silent(done: float, total: float, message: str) -> None:
-    return None
+    examples = len(data.labels) if hasattr(data, "labels") else 400
+    return float(5 + passes * examples * inner * 2 * 25 / 2e10)

@@ -25,10 +25,28 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.evaluate.accuracy import Classifier, Examples
+    from kencore.spec import PruneSpec
     from kencore.store.run import Run
 
 Report = Callable[[float, str], None]
 BASELINES = ("random", "magnitude", "delta")
+
+
+def read_data(folder: Path, spec: PruneSpec) -> Examples | None:
+    """What the quality of a job is measured on, read and checked before anything is pruned.
+
+    Raises:
+        KencoreError: data that cannot be read, or that the model of the folder does not fit.
+    """
+    if spec.evaluation is None:
+        return None
+    from kencore.evaluate.accuracy import read_examples
+    from kencore.evaluate.loading import check_labels, check_task
+
+    examples = read_examples(spec.evaluation)
+    check_task(folder)
+    check_labels(folder, examples)
+    return examples
 
 
 def measure(

@@ -1,4 +1,4 @@
-"""A tuned model and the base it started from, matched tensor by tensor."""
+"""A model to prune, and the base it started from if there is one, matched tensor by tensor."""
 
 from __future__ import annotations
 
@@ -22,28 +22,42 @@ class Pair:
     """Both checkpoints open, and where each tuned tensor has its counterpart.
 
     Args:
+        base, base_tensors: ``None`` where there is no base: what is not kept becomes zero then.
         layout: of the tuned checkpoint.
         base_names: for each parameter of the layout, the base's name of it on disk; ``None`` if
-            the base has none (a new head): it is kept dense.
+            the base has none (a new head): it is kept dense. All ``None`` without a base.
         notes: what a person should know, in plain words, those of the layout included.
     """
 
     tuned: Source
-    base: Source
+    base: Source | None
     tuned_tensors: Tensors
-    base_tensors: Tensors
+    base_tensors: Tensors | None
     layout: Layout
     base_names: dict[str, str | None]
     notes: tuple[str, ...] = ()
 
+    @property
+    def opened(self) -> tuple[Tensors, ...]:
+        """The checkpoints that there are: one or two."""
+        tuned, base = self.tuned_tensors, self.base_tensors
+        return (tuned,) if base is None else (tuned, base)
+
+    def release(self) -> None:
+        """Give back the memory of what was read; both checkpoints stay open."""
+        for tensors in self.opened:
+            tensors.release()
+
     def close(self) -> None:
-        """Let go of both checkpoints' files."""
-        self.tuned_tensors.close()
-        self.base_tensors.close()
+        """Let go of the checkpoints' files."""
+        for tensors in self.opened:
+            tensors.close()
 
 
-def open_pair(tuned: Source, base: Source) -> Pair:
+def open_pair(tuned: Source, base: Source | None) -> Pair:
     """Open both checkpoints and check that the tuned one can have come from the base.
+
+    Without a base there is nothing to match, and no parameter has a counterpart.
 
     Names may differ by the base model's prefix, by a head, by tied weights stored under another
     name, and by the renamings that transformers knows. Weights are not read, except to see
@@ -53,6 +67,8 @@ def open_pair(tuned: Source, base: Source) -> Pair:
         PairMismatchError: another model type, number of blocks, names or shapes.
         CheckpointError: one of them cannot be opened.
     """
+    if base is None:
+        return _open_alone(tuned)
     tuned_tensors = open_tensors(tuned.folder)
     try:
         base_tensors = open_tensors(base.folder)
@@ -72,6 +88,19 @@ def open_pair(tuned: Source, base: Source) -> Pair:
     return Pair(
         tuned=tuned, base=base, tuned_tensors=tuned_tensors, base_tensors=base_tensors,
         layout=layout, base_names=names, notes=notes,
+    )  # fmt: skip
+
+
+def _open_alone(tuned: Source) -> Pair:
+    tensors = open_tensors(tuned.folder)
+    try:
+        layout = read_layout(tuned.folder, tensors)
+    except BaseException:
+        tensors.close()
+        raise
+    return Pair(
+        tuned=tuned, base=None, tuned_tensors=tensors, base_tensors=None, layout=layout,
+        base_names=dict.fromkeys((p.name for p in layout.parameters), None), notes=layout.notes,
     )  # fmt: skip
 
 

@@ -50,6 +50,31 @@ def choose(
     }
 
 
+def is_fragile(parameter: Parameter) -> bool:
+    """Whether setting entries to zero would do more than thin a matrix out: a vector, an
+    embedding, a head."""
+    return (
+        len(parameter.shape) == 1
+        or "embedding" in (parameter.role, parameter.part)
+        or parameter.part == "head"
+    )
+
+
+def named_fragile(parameters: Sequence[Parameter], scope: tuple[str, ...]) -> set[str]:
+    """The fragile parameters that a term of the scope means, not merely includes.
+
+    A term means them if it matches nothing else: ``norm``, ``embedding``, ``*.bias`` or a
+    parameter's own name do, ``all``, ``attention`` and ``*.layers.0.*`` do not.
+    """
+    meant: set[str] = set()
+    for term in scope:
+        test = _test(term)
+        found = [parameter for parameter in parameters if parameter.prunable and test(parameter)]
+        if all(is_fragile(parameter) for parameter in found):
+            meant.update(parameter.name for parameter in found)
+    return meant
+
+
 def without_numbers(name: str) -> str:
     """The name with ``#`` for each number between dots, so that one stands for all blocks."""
     return _NUMBER.sub("#", name)
