@@ -156,7 +156,7 @@ def _prune_order(scores: Tensor, output: Tensor, kept: Tensor) -> Tensor:
     """
     order = torch.sort(scores, dim=1, stable=True).indices
     ranked = output.gather(1, order)
-    rows, width = scores.shape
+    width = scores.shape[1]
     columns = torch.arange(width, device=scores.device).expand_as(order)
     valid = columns < kept
     negative, positive = valid & (ranked < 0), valid & (ranked > 0)
