@@ -6,17 +6,22 @@ Importing this module is light; torch and transformers are imported when a model
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import NonFiniteWeightError, ShapeError, TaskMismatchError
+from kencore.errors import NonFiniteWeightError, TaskMismatchError
 from kencore.evaluate.examples import Examples, read_examples
 from kencore.evaluate.figures import Predictions, quality_of
+from kencore.evaluate.loaded import (
+    LoadedModel,
+    stated_positions,
+    torch_threads,
+    usable_positions,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -35,27 +40,8 @@ LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 
 
 @dataclass(kw_only=True, eq=False)
-class Classifier:
-    """A model with a classification head, in float32, and the tokenizer from its folder.
-
-    Args:
-        folder: where the model was loaded from.
-        model: a transformers model for sequence classification.
-        tokenizer: a transformers tokenizer.
-        device: a torch device.
-        threads: processor threads while predicting; ``None`` leaves torch's own number.
-        parameters: names on disk to names in ``model.state_dict()``; an empty tuple where none
-            holds that tensor alone.
-        ignored: names on disk that the model does not use.
-    """
-
-    folder: Path
-    model: Any
-    tokenizer: Any
-    device: str
-    threads: int | None
-    parameters: dict[str, tuple[str, ...]]
-    ignored: frozenset[str]
+class Classifier(LoadedModel):
+    """A model with a classification head, in float32, and the tokenizer from its folder."""
 
     @classmethod
     def load(
@@ -79,28 +65,6 @@ class Classifier:
 
         return cls(threads=threads, **load_classifier(Path(folder), resolve_device(device)))
 
-    def replace(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Give parameters other values, in place; parameters that are not named stay.
-
-        Values are taken exactly: float16 and bfloat16 are widened to the model's float32.
-        A parameter that the model ties to another changes both.
-
-        Args:
-            state: tensors by their names on disk, shaped as on disk; not changed.
-
-        Raises:
-            TaskMismatchError: a name that is not on disk, or that transformers does not load
-                one to one. Nothing has changed then.
-            ShapeError: another shape than on disk. Nothing has changed then.
-        """
-        import torch
-
-        with torch.no_grad():
-            targets = {name: self._targets(name, tensor) for name, tensor in state.items()}
-            for name, tensor in state.items():
-                for target in targets[name]:
-                    target.copy_(tensor)
-
     def predict(
         self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
     ) -> Predictions:
@@ -121,7 +85,7 @@ class Classifier:
         pads = (self.tokenizer.pad_token_id, getattr(self.model.config, "pad_token_id", None))
         size = 1 if None in pads else batch
         self.model.eval()
-        with torch.inference_mode(), _threads(self.threads):
+        with torch.inference_mode(), torch_threads(self.threads):
             for start in range(0, len(order), size):
                 part = order[start : start + size]
                 inputs = self._padded([rows[i] for i in part])
@@ -177,26 +141,6 @@ class Classifier:
                 remedy="Look for NaN or infinity in the weights.",
             )
 
-    def _targets(self, name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
-        state = self.model.state_dict()
-        targets = [state[known] for known in self.parameters.get(name, ())]
-        if not targets and name not in self.ignored:
-            raise TaskMismatchError(
-                f"Parameter {name}",
-                got="no parameter of the loaded model that holds it alone",
-                wanted=f"a tensor of {self.folder} that is loaded one to one",
-                remedy="Use the names of the model's safetensors file.",
-            )
-        for target in targets:
-            if target.shape != tensor.shape:
-                raise ShapeError(
-                    f"Parameter {name}",
-                    got=f"shape {tuple(tensor.shape)}",
-                    wanted=f"{tuple(target.shape)}",
-                    remedy="Pass the tensor as it is shaped on disk.",
-                )
-        return targets
-
 
 def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
     """(N,) the examples' labels as the model numbers them.
@@ -223,29 +167,10 @@ def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[n
 
 def longest_input(classifier: Classifier) -> int:
     """Tokens the model can take: the tokenizer's limit, bounded by the position embeddings."""
-    limit = int(classifier.tokenizer.model_max_length)
-    stated = getattr(classifier.model.config, "max_position_embeddings", None)
-    limit = min(limit, int(stated) if stated else LONGEST)  # rotary models have no table to ask
-    for name, module in classifier.model.named_modules():
-        if name.endswith(("position_embeddings", "embed_positions", "wpe")):
-            rows = getattr(module, "num_embeddings", limit)
-            # RoBERTa and its kin start counting after the padding row
-            padding = getattr(module, "padding_idx", None)
-            limit = min(limit, rows - (0 if padding is None else padding + 1))
-    return limit
-
-
-@contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    if number is not None:
-        torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    stated = stated_positions(classifier.model.config)
+    # rotary models have no table to ask
+    limit = min(int(classifier.tokenizer.model_max_length), stated or LONGEST)
+    return usable_positions(classifier.model, limit)
 
 
 def evaluate_model(

@@ -29,6 +29,8 @@ TOKENIZER_FILES = (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from kencore.evaluate.examples import Examples
 
 
@@ -38,15 +40,37 @@ def load_classifier(folder: Path, device: str) -> dict[str, Any]:
     Raises as `Classifier.load`.
     """
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     check_task(folder)
+    fields, missing = load_fields(
+        AutoModelForSequenceClassification, folder, device=device, dtype=torch.float32
+    )
+    if missing:
+        raise _mismatch(folder, f"no weights for {', '.join(missing[:3])}")
+    return fields
+
+
+def load_fields(
+    auto: Any, folder: Path, *, device: str, dtype: torch.dtype
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a `LoadedModel` but for ``threads``, and the parameters without weights.
+
+    Args:
+        auto: the class of transformers that loads the kind of model wanted.
+
+    Raises:
+        CorruptShardError: a safetensors file is not whole.
+        ConfigError: transformers cannot load the model or its tokenizer.
+    """
+    from safetensors import SafetensorError
+    from transformers import AutoTokenizer
+
     try:
         with _quiet():
-            model, report = AutoModelForSequenceClassification.from_pretrained(
+            model, report = auto.from_pretrained(
                 folder,
-                dtype=torch.float32,
+                dtype=dtype,
                 local_files_only=True,
                 use_safetensors=True,
                 output_loading_info=True,
@@ -66,11 +90,10 @@ def load_classifier(folder: Path, device: str) -> dict[str, Any]:
             wanted="a model and a tokenizer that transformers can load",
             remedy="Check the folder's files.",
         ) from None
-    _check_head(folder, sorted(report["missing_keys"]))
     model.eval()
     parameters = match_names(folder, model.state_dict(), model.base_model_prefix)
     unused = frozenset(report["unexpected_keys"])
-    return {
+    fields = {
         "folder": folder,
         "model": model.to(device),
         "tokenizer": tokenizer,
@@ -78,6 +101,7 @@ def load_classifier(folder: Path, device: str) -> dict[str, Any]:
         "parameters": parameters,
         "ignored": unused & frozenset(parameters),
     }
+    return fields, sorted(report["missing_keys"])
 
 
 def check_task(folder: Path) -> None:
@@ -89,12 +113,7 @@ def check_task(folder: Path) -> None:
         NoSafetensorsError: no safetensors weights.
         TaskMismatchError: another task, or no tokenizer files.
     """
-    if not folder.is_dir():
-        raise SourceNotFoundError(
-            f"Model {folder}", got="no such folder", wanted="a folder with a model",
-            remedy="Check the path.",
-        )  # fmt: skip
-    config = _config(folder)
+    config = read_config(folder)
     architectures = [str(name) for name in config.get("architectures") or []]
     if not any(name.endswith(HEAD) for name in architectures):
         raise _mismatch(folder, ", ".join(architectures) or "no architecture in config.json")
@@ -103,6 +122,16 @@ def check_task(folder: Path) -> None:
         raise _mismatch(folder, f"problem type {kind or 'regression'}")
     if len(config.get("id2label") or (0, 1)) < 2:
         raise _mismatch(folder, "a head of one output")
+    check_files(folder)
+
+
+def check_files(folder: Path) -> None:
+    """Raise unless the folder holds safetensors weights and a tokenizer.
+
+    Raises:
+        NoSafetensorsError: no safetensors weights.
+        TaskMismatchError: no tokenizer files.
+    """
     if not any(folder.glob("*.safetensors")):
         raise NoSafetensorsError(
             f"Model {folder}",
@@ -132,7 +161,18 @@ def check_labels(folder: Path, examples: Examples) -> None:
     label_numbers(AutoConfig.from_pretrained(folder), examples)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of a folder's config.json.
+
+    Raises:
+        SourceNotFoundError: no such folder.
+        ConfigError: no readable config.json.
+    """
+    if not folder.is_dir():
+        raise SourceNotFoundError(
+            f"Model {folder}", got="no such folder", wanted="a folder with a model",
+            remedy="Check the path.",
+        )  # fmt: skip
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -145,11 +185,6 @@ def _config(folder: Path) -> dict[str, Any]:
             remedy="Copy it into the folder.",
         )
     return config
-
-
-def _check_head(folder: Path, missing: list[str]) -> None:
-    if missing:
-        raise _mismatch(folder, f"no weights for {', '.join(missing[:3])}")
 
 
 def _mismatch(folder: Path, got: str) -> TaskMismatchError:
