@@ -13,7 +13,12 @@ from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.home import assets_folder as assets_folder
 
 Kind = Literal["demo", "folder", "hub"]
-DEMO = {"demo": "tuned", "demo-base": "base"}
+DEMO = {
+    "demo": "encoder/tuned",
+    "demo-base": "encoder/base",
+    "demo-lm": "lm/tuned",
+    "demo-lm-base": "lm/base",
+}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -42,7 +47,8 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     name with a revision even if a folder of that name happens to be here.
 
     Args:
-        text: ``"demo"``, ``"demo-base"``, a folder, or a hub id such as ``"org/name"``.
+        text: ``"demo"``, ``"demo-base"``, ``"demo-lm"``, ``"demo-lm-base"``, a folder, or a hub
+            id such as ``"org/name"``.
         revision: branch, tag or commit of a hub id.
         progress: called as (bytes done, bytes known of, message) during a download; what it
             raises ends the download.
@@ -58,7 +64,7 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     """
     text = text.strip()
     if text in DEMO:
-        source = Source("demo", text, assets_folder() / "demo" / "encoder" / DEMO[text])
+        source = Source("demo", text, assets_folder() / "demo" / DEMO[text])
     elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
     else:

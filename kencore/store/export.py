@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from kencore.store.stream import SafetensorsWriter
 from kencore.store.writer import is_taken
 
 if TYPE_CHECKING:
+    import pandas as pd
     import torch
 
     from kencore.checkpoint.header import TensorInfo
@@ -50,7 +51,7 @@ def apply(run: Run) -> dict[str, torch.Tensor]:
 
 
 def verify(run: Run) -> None:
-    """Check by hash that both checkpoints are the ones that the run was made from.
+    """Check by hash that the checkpoints are the ones that the run was made from.
 
     Raises:
         CheckpointChangedError: naming the first tensor that differs.
@@ -59,7 +60,7 @@ def verify(run: Run) -> None:
         sides = [(run.tuned_tensors, line["name"], line["tuned_sha256"])]
         twins = [name for name in line["tied"] if name in run.tuned_tensors]
         sides += [(run.tuned_tensors, name, line["tuned_sha256"]) for name in twins]
-        if line["status"] == "pruned":
+        if line["status"] == "pruned" and run.restore == "base":
             sides.append((run.base_tensors, line["base_name"], line["base_sha256"]))
         for tensors, name, wanted in sides:
             found = tensors.sha256(name) if name in tensors else "nothing"
@@ -69,13 +70,7 @@ def verify(run: Run) -> None:
                     wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
                     remedy="Put the checkpoint back as it was, or prune again.",
                 )  # fmt: skip
-        release(run)
-
-
-def release(run: Run) -> None:
-    """Give back the memory of what was read from the checkpoints."""
-    run.tuned_tensors.release()
-    run.base_tensors.release()
+        run.release()
 
 
 def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
@@ -99,19 +94,37 @@ def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
 
 
 def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic]:
-    """Stored rows ``part`` of a pruned tensor: kept entries tuned, the others base."""
+    """Stored rows ``part`` of a pruned tensor: kept entries tuned, or as the method changed them,
+    the others base, or zero."""
     line = run.matrix(owner)
     tuned = run.tuned_tensors.raw(name, part)
-    base_name = str(line["base_name"])
-    base = base_bits(run.base_tensors.info(base_name).dtype, str(line["dtype"]),
-                     run.base_tensors.raw(base_name, part))  # fmt: skip
     if tuned.ndim == 1:
-        keep = run.keep(owner, slice(0, 1), part)[0]
+        rows, columns = slice(0, 1), part
     elif line["transposed"]:  # stored inputs x outputs, the mask is outputs x inputs
-        keep = run.keep(owner, slice(None), part).T
+        rows, columns = slice(None), part
     else:
-        keep = run.keep(owner, part)
-    return np.where(keep, tuned, base)
+        rows, columns = part, slice(None)
+    keep = _as_stored(run.keep(owner, rows, columns), line["transposed"], tuned.shape)
+    kept = tuned
+    if run.kept_values is not None:
+        kept = _as_stored(run.kept_bits(owner, rows)[:, columns], line["transposed"], tuned.shape)
+    return np.where(keep, kept, _reset_bits(run, line, tuned, part))
+
+
+def _reset_bits(
+    run: Run, line: pd.Series[Any], tuned: NDArray[np.generic], part: slice
+) -> NDArray[np.generic]:
+    """What entries become that are not kept, as stored."""
+    if run.restore == "zero":
+        return np.zeros_like(tuned)  # all bits zero is 0.0 in every float dtype
+    base_name = str(line["base_name"])
+    info = run.base_tensors.info(base_name)
+    return base_bits(info.dtype, str(line["dtype"]), run.base_tensors.raw(base_name, part))
+
+
+def _as_stored(matrix: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A window (outputs x inputs) as the checkpoint has it."""
+    return (matrix.T if transposed else matrix).reshape(shape)
 
 
 def base_bits(dtype: str, wanted: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -181,7 +194,7 @@ def _write_folder(run: Run, folder: Path) -> None:
             for name in names:
                 for values in pruned_chunks(run, name):
                     writer.write(name, values)
-                release(run)
+                run.release()
     if len(shards) > 1 or "model.safetensors" not in shards:
         total = sum(tensors.info(name).nbytes for name in tensors.names)
         where = {name: shard for shard, names in shards.items() for name in names}

@@ -9,6 +9,12 @@ Nothing here imports torch at module level: the web process reads runs with this
     masks.safetensors     keep masks packed to bits (see `kencore.store.bits`)
     overview.safetensors  share kept per cell, at most 512 x 512 cells per matrix
     metrics.json          quality before and after, where it was measured
+
+Only some runs have (see `kencore.store.extras`):
+
+    values.safetensors       kept values, where the method changed them
+    activations.safetensors  input norms of each matrix in the dense and in the pruned model
+    trace.json               what the search for an allocation saw
 """
 
 from __future__ import annotations
@@ -26,20 +32,20 @@ from numpy.typing import NDArray
 
 from kencore.errors import (
     CheckpointChangedError,
-    CorruptRunError,
     KencoreError,
     MatrixNotFoundError,
     SourceNotFoundError,
 )
 from kencore.spec import PruneSpec
 from kencore.store import FILES, bits
+from kencore.store.extras import KeptValues, Norms, corrupt, read_norms, read_trace
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.tensors import Tensors
 
-Which = Literal["tuned", "base", "difference"]
+Which = Literal["tuned", "base", "difference", "pruned"]
 
 
 class Run:
@@ -62,6 +68,8 @@ class Run:
             self.spec = PruneSpec.from_dict(asked["spec"])
             self.versions: dict[str, str] = dict(asked["versions"])
             self.matrices: pd.DataFrame = pq.read_table(path / "matrices.parquet").to_pandas()
+            if "target_keep" not in self.matrices:  # a run from before there were allocations
+                self.matrices["target_keep"] = np.nan
             self._position = {name: i for i, name in enumerate(self.matrices["name"])}
             self._owner = _owners(self.matrices)
             self.pruned: tuple[str, ...] = tuple(
@@ -70,7 +78,9 @@ class Run:
         except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
         self._checked: set[tuple[Tensors, str]] = set()
+        self._first: dict[str, NDArray[np.int64]] = {}
         self._check_masks()
+        self.kept_values = self._open_values()
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -93,6 +103,39 @@ class Run:
                     self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes"
                 )
 
+    def _open_values(self) -> KeptValues | None:
+        if not (self.path / "values.safetensors").is_file():
+            if self.spec.method == "sparsegpt":
+                raise corrupt(self.path, "no values.safetensors, though sparsegpt changes values")
+            return None
+        kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"],
+                   strict=True)  # fmt: skip
+        return KeptValues(self.path, {name: int(count) for name, count in kept})
+
+    @property
+    def restore(self) -> str:
+        """What entries that were not kept became: ``base`` (its value) or ``zero``."""
+        return self.spec.restore
+
+    @cached_property
+    def trace(self) -> dict[str, Any] | None:
+        """What the search for an allocation saw; ``None`` where there was none.
+
+        Raises:
+            CorruptRunError: the file is there and cannot be read.
+        """
+        return read_trace(self.path)
+
+    def activation_norms(self, name: str) -> Norms | None:
+        """Input norms (C,) of a matrix in the dense and in the pruned model, float32; ``None``
+        where the run kept none.
+
+        Raises:
+            MatrixNotFoundError: no such matrix.
+            CorruptRunError: the file is there and does not fit.
+        """
+        return read_norms(self.path, name, self.shape(name)[1])
+
     @cached_property
     def _masks(self) -> Any:
         return _open_safetensors(self.path / "masks.safetensors")
@@ -112,8 +155,25 @@ class Run:
 
     @cached_property
     def base_tensors(self) -> Tensors:
-        """The base checkpoint, opened lazily (headers only)."""
+        """The base checkpoint, opened lazily (headers only).
+
+        Raises:
+            MatrixNotFoundError: the run has no base: entries became zero.
+        """
+        if self.restore == "zero":
+            raise MatrixNotFoundError(
+                f"run {self.id}", got="no base model: what was not kept became zero",
+                wanted="a run against a base", remedy="Look at the values of the model itself.",
+            )  # fmt: skip
         return self._tensors("base")
+
+    def release(self) -> None:
+        """Give back the memory of what was read from the checkpoints."""
+        self.tuned_tensors.release()
+        if self.restore == "base":
+            self.base_tensors.release()
+        if self.kept_values is not None:
+            self.kept_values.release()
 
     def _tensors(self, which: str) -> Tensors:
         from kencore.checkpoint.source import resolve
@@ -185,7 +245,7 @@ class Run:
     def keep(
         self, name: str, rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[np.bool_]:
-        """The keep mask, or a window of it: True = kept, False = back to the base value."""
+        """The keep mask, or a window of it: True = kept, False = the base value, or zero."""
         first, last, _ = columns.indices(self.shape(name)[1])
         return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
 
@@ -203,12 +263,20 @@ class Run:
     ) -> NDArray[np.float32]:
         """A window of float32 weights, read from the checkpoint by slice; rows are outputs.
 
-        ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored.
+        ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored;
+        without a base that is zero. ``pruned`` is what the run made of it.
         """
         line = self.matrix(name)
         if which == "difference":
             tuned, base = (self.values(name, side, rows, columns) for side in ("tuned", "base"))
             return tuned - base
+        if which == "pruned":
+            return self._pruned_values(name, rows, columns)
+        if which == "base" and self.restore == "zero":
+            sides = (
+                side.indices(n) for side, n in zip((rows, columns), self.shape(name), strict=True)
+            )
+            return np.zeros([max(0, last - first) for first, last, _ in sides], np.float32)
         tensors = self.tuned_tensors if which == "tuned" else self.base_tensors
         stored = name if which == "tuned" else line["base_name"]
         if stored is None or pd.isna(stored):
@@ -227,6 +295,35 @@ class Run:
             stored, transposed=bool(line["transposed"]), rows=rows, cols=columns
         )
         return round_to(window, str(line["dtype"])) if which == "base" else window
+
+    def _pruned_values(self, name: str, rows: slice, columns: slice) -> NDArray[np.float32]:
+        if self.matrix(name)["status"] != "pruned":
+            return self.values(name, "tuned", rows, columns)
+        keep = self.keep(name, rows, columns)
+        if self.kept_values is None:
+            kept = self.values(name, "tuned", rows, columns)
+        else:
+            from kencore.checkpoint.tensors import to_float32
+
+            kept = to_float32(self.kept_bits(name, rows)[:, columns], self.kept_values.dtype(name))
+        return np.where(keep, kept, self.values(name, "base", rows, columns))
+
+    def kept_bits(self, name: str, rows: slice = slice(None)) -> NDArray[np.generic]:
+        """Storage bits of the changed values of some rows (r, C), zero where not kept.
+
+        Only of runs whose method changed values (``kept_values`` is not ``None``).
+        """
+        assert self.kept_values is not None
+        if name not in self._first:
+            counts = bits.kept_per_row(self.mask_bits(name))  # R
+            self._first[name] = np.concatenate([[0], np.cumsum(counts)])  # R + 1
+        keep = self.keep(name, rows)  # r, C
+        first, last, _ = rows.indices(self.shape(name)[0])
+        span = self._first[name][[first, max(first, last)]]
+        stored = self.kept_values.bits(name, int(span[0]), int(span[1]))
+        values: NDArray[np.generic] = np.zeros(keep.shape, stored.dtype)
+        values[keep] = stored
+        return values
 
     def _check_content(self, tensors: Tensors, stored: str, wanted: str | None) -> None:
         """Once for every tensor that is looked at: a retrained checkpoint fits no old mask."""
@@ -257,7 +354,8 @@ class Run:
         }
 
     def apply(self) -> dict[str, torch.Tensor]:
-        """The pruned state dict: kept entries equal to tuned, all others to base, bit for bit."""
+        """The pruned state dict, bit for bit: kept entries as tuned (or as the method changed
+        them), all others as in the base, or zero."""
         from kencore.store.export import apply
 
         return apply(self)
@@ -270,15 +368,17 @@ class Run:
 
 
 def open_run(run: str | Path) -> Run:
-    """Open a run by its folder, or by its id in the store (the shipped demo run is ``demo``).
+    """Open a run by its folder, or by its id in the store.
+
+    The shipped runs are ``demo`` (an encoder) and ``demo-lm`` (a language model).
 
     Raises:
         RunNotFoundError: no such folder, and no such run in the store.
         CorruptRunError: the folder is there but is not a whole run.
     """
-    from kencore.store.runs import DEMO, find_run
+    from kencore.store.runs import SHIPPED, find_run
 
-    return Run(find_run(str(run)), name=DEMO if run == DEMO else None)
+    return Run(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
 
 
 def _owners(matrices: pd.DataFrame) -> dict[str, str]:
@@ -286,14 +386,6 @@ def _owners(matrices: pd.DataFrame) -> dict[str, str]:
     pruned = matrices[matrices["status"] == "pruned"]
     names = zip(pruned["name"], pruned["tied"], strict=True)
     return {stored: name for name, tied in names for stored in (name, *tied)}
-
-
-def corrupt(path: Path, got: str) -> CorruptRunError:
-    """The error for a run folder that cannot be used."""
-    return CorruptRunError(
-        f"run {path.name}", got=got, wanted="a whole run folder",
-        remedy="Delete it and prune again; other runs are not touched.",
-    )  # fmt: skip
 
 
 def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:

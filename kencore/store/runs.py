@@ -14,7 +14,10 @@ from kencore.errors import RunNotFoundError, StoreNotWritableError
 from kencore.home import runs_folder
 from kencore.store import FILES
 
-DEMO = "demo"
+DEMO, DEMO_LM = "demo", "demo-lm"
+SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
+"""Runs that ship with the project: id -> folder below the demo's assets."""
+MODELS = {"demo": "demo encoder", "demo-lm": "demo language model"}
 PLAIN_NAMES = frozenset(
     {"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"}
 )
@@ -31,11 +34,16 @@ class RunSummary:
     problem: str | None = None
 
 
-def demo_run_folder() -> Path:
-    """Where the shipped run of the demo pair is."""
+def demo_run_folder(run: str = DEMO) -> Path:
+    """Where a shipped run is."""
     from kencore.checkpoint.source import assets_folder
 
-    return assets_folder() / "demo" / "run"
+    return assets_folder() / "demo" / SHIPPED[run]
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether a run folder is one of those that ship with the project."""
+    return any(folder.resolve() == demo_run_folder(run).resolve() for run in SHIPPED)
 
 
 def find_run(run: str) -> Path:
@@ -46,6 +54,8 @@ def find_run(run: str) -> Path:
     """
     if run == DEMO:
         return demo_run_folder()
+    if run in SHIPPED and demo_run_folder(run).is_dir():
+        return demo_run_folder(run)
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
     for folder in ((runs_folder() / run,) if in_store else ()) + (Path(run),):
         if _is_folder(folder):
@@ -57,13 +67,13 @@ def find_run(run: str) -> Path:
 
 
 def find_stored_run(run: str) -> Path:
-    """The folder of a run of the store or the demo, by id only: for ids that come from a link."""
-    if run != DEMO and (Path(run).name != run or run.startswith(".") or not run):
+    """The folder of a run of the store or a demo, by id only: for ids that come from a link."""
+    if run not in SHIPPED and (Path(run).name != run or run.startswith(".") or not run):
         raise RunNotFoundError(
             repr(run), got="not the id of a run", wanted="an id from the list of runs",
             remedy="Choose a run from the list.",
         )  # fmt: skip
-    folder = demo_run_folder() if run == DEMO else runs_folder() / run
+    folder = demo_run_folder(run) if run in SHIPPED else runs_folder() / run
     if not _is_folder(folder):
         raise RunNotFoundError(
             f"run {run}", got="no such run in the store", wanted="an id from the list of runs",
@@ -73,11 +83,12 @@ def find_stored_run(run: str) -> Path:
 
 
 def list_runs() -> list[RunSummary]:
-    """All runs, the demo first, then newest first; broken folders are listed with their problem."""
+    """All runs, the demos first, then newest first; broken ones are listed with their problem."""
     found = [path for path in _folders(runs_folder()) if not path.name.startswith(".")]
     summaries = sorted((summarise(path) for path in found), key=lambda run: run.created)
-    demo = demo_run_folder()
-    return ([summarise(demo, DEMO)] if demo.is_dir() else []) + summaries[::-1]
+    shipped = {run: demo_run_folder(run) for run in SHIPPED}
+    demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
+    return demos + summaries[::-1]
 
 
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
@@ -96,29 +107,31 @@ def summarise(folder: Path, name: str | None = None) -> RunSummary:
 
 
 def describe(spec: dict[str, object]) -> str:
-    """One line for a person: model, method and budget."""
+    """One line for a person: model, method, allocation if not uniform, and budget."""
     model = str(spec["model"])
     place = Path(model)
-    short = "demo encoder" if model == "demo" else place.name
+    short = MODELS.get(model, place.name)
     if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
         short = f"{place.parent.name}/{short}"
     keep = spec.get("keep")
     budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
     scope = spec.get("scope") or ["all"]
     where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
-    return f"{short} · {spec['method']} {budget}{where}"
+    words = [spec["method"], spec.get("allocation", "uniform"), spec.get("refine", "none")]
+    method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
+    return f"{short} · {method} {budget}{where}"
 
 
 def delete_run(run: str) -> None:
-    """Delete a run of the store; the demo cannot be deleted.
+    """Delete a run of the store; what ships with the project cannot be deleted.
 
     Raises:
-        RunNotFoundError: no such run, or the demo.
+        RunNotFoundError: no such run, or a shipped one.
         StoreNotWritableError: the folder cannot be removed.
     """
-    if run == DEMO:
+    if run in SHIPPED:
         raise RunNotFoundError(
-            "the demo run", got="it ships with the project", wanted="a run of your own",
+            f"the {run} run", got="it ships with the project", wanted="a run of your own",
             remedy="Choose another run.",
         )  # fmt: skip
     folder = find_stored_run(run)

@@ -34,17 +34,8 @@ class SafetensorsWriter:
         tensors: Mapping[str, tuple[str, tuple[int, ...]]],
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-        self._left: dict[str, int] = {}
-        offset = 0
-        for name, (dtype, shape) in tensors.items():
-            size = math.prod(shape) * BITS[dtype] // 8
-            span = [offset, offset + size]
-            header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": span}
-            self._left[name] = size
-            offset += size
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)  # the values start at a multiple of 8
+        self._left = {name: _size(*entry) for name, entry in tensors.items()}
+        text = _header(tensors, metadata)
         self._file = path.open("wb")
         self._file.write(len(text).to_bytes(8, "little") + text)
 
@@ -78,3 +69,66 @@ class SafetensorsWriter:
             self.close()
         else:
             self._file.close()
+
+
+class VectorsWriter:
+    """A safetensors file of 1-D tensors whose lengths are known only once they are written.
+
+    Room for the longest possible header is kept at the start; spaces after it are allowed.
+
+    Args:
+        path: the file to write; the caller renames it when all is done.
+        tensors: name -> (safetensors dtype, most values there can be), in the order of writing.
+    """
+
+    def __init__(self, path: Path, tensors: Mapping[str, tuple[str, int]]) -> None:
+        self._dtypes = {name: dtype for name, (dtype, _) in tensors.items()}
+        self._counts: dict[str, int] = {}
+        self._room = len(
+            _header({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()})
+        )
+        self._file = path.open("wb")
+        self._file.write(b" " * (8 + self._room))
+
+    def write(self, name: str, values: NDArray[np.generic]) -> None:
+        """Append the storage bits (n,) of ``name``, which must be the next tensor."""
+        wanted = next((key for key in self._dtypes if key not in self._counts), None)
+        if name != wanted or values.ndim != 1:
+            raise ValueError(
+                f"shape {values.shape} for {name!r}, but a vector of {wanted!r} is next"
+            )
+        if values.dtype.itemsize * 8 != BITS[self._dtypes[name]]:
+            raise ValueError(f"{values.dtype} for {name!r}, which is {self._dtypes[name]}")
+        self._file.write(np.ascontiguousarray(values).data)
+        self._counts[name] = len(values)
+
+    def close(self) -> None:
+        """Finish; raises `ValueError` where an announced tensor was not written."""
+        missing = [name for name in self._dtypes if name not in self._counts]
+        if not missing:
+            entries = {name: (self._dtypes[name], (n,)) for name, n in self._counts.items()}
+            text = _header(entries).ljust(self._room)
+            self._file.seek(0)
+            self._file.write(len(text).to_bytes(8, "little") + text)
+        self._file.close()
+        if missing:
+            raise ValueError(f"not written: {', '.join(missing[:3])}")
+
+
+def _header(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """The header's text, spaces at its end so that the values start at a multiple of 8."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    offset = 0
+    for name, (dtype, shape) in tensors.items():
+        span = [offset, offset + _size(dtype, shape)]
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": span}
+        offset = span[1]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return text + b" " * (-len(text) % 8)
+
+
+def _size(dtype: str, shape: tuple[int, ...]) -> int:
+    """Bytes of a tensor."""
+    return math.prod(shape) * BITS[dtype] // 8

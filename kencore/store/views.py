@@ -104,7 +104,7 @@ def cell(run: Run, name: str, row: int, col: int) -> dict[str, Any]:
         "base": float(base[col]),
         "difference": float(change[col]),
         "kept": bool(keep[col]),
-        "pruned": float(tuned[col] if keep[col] else base[col]),
+        "pruned": float(run.values(name, "pruned", line)[0, col]),
         "neighbours": _neighbours_of(run, name, row, col),
         "rank_value": _rank(np.abs(tuned), col),
         "rank_difference": _rank(np.abs(change), col),

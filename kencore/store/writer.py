@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kencore.errors import RunExistsError, StoreNotWritableError
 from kencore.store import bits
 from kencore.store.measures import Columns
-from kencore.store.stream import SafetensorsWriter
+from kencore.store.stream import SafetensorsWriter, VectorsWriter
 
 OVERVIEW_CELLS = 512  # at most so many cells down and across
 ROWS_SCHEMA = pa.schema(
@@ -40,8 +40,8 @@ MATRICES_SCHEMA = pa.schema(
      "status", "reason", "tuned_sha256", "base_sha256")]
     + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept",
        "bytes_dense", "bytes_stored")]
-    + [(name, pa.float64()) for name in ("tuned_mean", "tuned_std", "tuned_min", "tuned_max",
-       "diff_rms", "diff_share_kept")]
+    + [(name, pa.float64()) for name in ("target_keep", "tuned_mean", "tuned_std", "tuned_min",
+       "tuned_max", "diff_rms", "diff_share_kept")]
     + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
 )  # fmt: skip
 
@@ -52,17 +52,27 @@ class RunWriter:
     Args:
         out: where the run shall be; must not exist, or be an empty folder.
         shapes: name -> (R, C) of the matrices to be pruned, in the order of writing.
+        values: for a method that changes what it keeps: name -> (safetensors dtype, kept values)
+            of the same matrices, ``None`` for a number that is not known before.
 
     Raises:
         RunExistsError: ``out`` holds something.
         StoreNotWritableError: it cannot be written.
     """
 
-    def __init__(self, out: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        out: Path,
+        shapes: Mapping[str, tuple[int, int]],
+        values: Mapping[str, tuple[str, int | None]] | None = None,
+    ) -> None:
         if is_taken(out):
             raise run_exists(out)
+        if values is not None and values.keys() != shapes.keys():
+            raise ValueError("values of other matrices than those to be pruned")
         self.out = out
         self.shapes = dict(shapes)
+        self.counts = None if values is None else dict(values)
         self.cells = {name: overview_cell(*shape) for name, shape in self.shapes.items()}
         self._files: list[Any] = []
         self.folder: Path | None = None
@@ -80,6 +90,10 @@ class RunWriter:
             self._overview = SafetensorsWriter(self.folder / "overview.safetensors", maps)
             self._rows = pq.ParquetWriter(self.folder / "rows.parquet", ROWS_SCHEMA)
             self._files = [self._masks, self._overview, self._rows]
+            if self.counts is not None:
+                most = {name: (self.counts[name][0], r * c) for name, (r, c) in self.shapes.items()}
+                self._values = VectorsWriter(self.folder / "values.safetensors", most)
+                self._files.append(self._values)
         except OSError as error:
             self._remove()
             raise not_writable(self.out, error) from error
@@ -115,6 +129,22 @@ class RunWriter:
         sizes = bits.cell_sizes(keep.shape[0], keep.shape[1], self.cells[name])
         self._overview.write(name, (counts / sizes).astype(np.float16))
 
+    def add_values(self, name: str, bits: NDArray[np.generic]) -> None:
+        """Write the kept values of a whole matrix, (kept,) as stored, row by row of its mask."""
+        assert self.counts is not None
+        count = self.counts[name][1]
+        if count is not None and len(bits) != count:
+            raise ValueError(f"{len(bits)} values of {name}, not {count} as announced")
+        self._values.write(name, bits)
+
+    def add_activations(self, norms: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write input norms (C,): ``<name>.dense`` and ``<name>.sparse`` of matrices."""
+        assert self.folder is not None
+        entries = {name: ("F32", values.shape) for name, values in sorted(norms.items())}
+        with SafetensorsWriter(self.folder / "activations.safetensors", entries) as writer:
+            for name in entries:
+                writer.write(name, np.asarray(norms[name], np.float32))
+
     def add_table(self, name: str, parts: Sequence[Columns]) -> None:
         """Write the row table of a finished matrix as one row group."""
         columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
@@ -126,7 +156,7 @@ class RunWriter:
         )
 
     def add_matrices(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Write the table of all parameters, one line each, and end the files of masks and rows."""
+        """Write the table of all parameters, one line each, and end the files of what is pruned."""
         assert self.folder is not None
         for file in self._files:
             file.close()

@@ -1,0 +1,108 @@
+"""The files that only some runs have: changed values, activations, and what a search saw.
+
+Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.errors import CorruptRunError, CorruptShardError
+
+TRACE_VERSION = 1
+Norms = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def corrupt(path: Path, got: str) -> CorruptRunError:
+    """The error for a run folder that cannot be used."""
+    return CorruptRunError(
+        f"run {path.name}", got=got, wanted="a whole run folder",
+        remedy="Delete it and prune again; other runs are not touched.",
+    )  # fmt: skip
+
+
+class KeptValues:
+    """``values.safetensors``: what a method made of the entries that it kept.
+
+    Args:
+        folder: of the run.
+        kept: name -> K of every pruned matrix.
+
+    Raises:
+        CorruptRunError: the file cannot be read, or holds other matrices or counts.
+    """
+
+    def __init__(self, folder: Path, kept: Mapping[str, int]) -> None:
+        from kencore.checkpoint.header import read_header
+        from kencore.checkpoint.shards import Shards
+        from kencore.checkpoint.tensors import Tensors
+
+        path = folder / "values.safetensors"
+        try:
+            infos = {info.name: info for info in read_header(path)}
+        except CorruptShardError as error:
+            raise corrupt(folder, f"{path.name} cannot be read ({error.got})") from error
+        if {name: info.shape for name, info in infos.items()} != {
+            name: (count,) for name, count in kept.items()
+        }:
+            raise corrupt(folder, "values and the table of matrices disagree")
+        self._tensors = Tensors(folder, Shards({path.name: path}, None), infos)
+
+    def dtype(self, name: str) -> str:
+        """safetensors dtype of a matrix's values."""
+        return self._tensors.info(name).dtype
+
+    def bits(self, name: str, first: int, last: int) -> NDArray[np.generic]:
+        """Storage bits ``first:last`` of the kept values (K,) of a matrix, row by row."""
+        return self._tensors.raw(name, slice(first, last))
+
+    def release(self) -> None:
+        """Give back the memory of what was read."""
+        self._tensors.release()
+
+
+def read_norms(folder: Path, name: str, columns: int) -> Norms | None:
+    """Input norms (C,) of a matrix in the dense and in the pruned model; ``None`` if not kept.
+
+    Raises:
+        CorruptRunError: the file cannot be read, or does not fit the matrix.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / "activations.safetensors"
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            if not {f"{name}.dense", f"{name}.sparse"} <= set(file.keys()):
+                return None
+            found = [np.asarray(file.get_tensor(f"{name}.{side}")) for side in ("dense", "sparse")]
+    except (SafetensorError, OSError) as error:
+        raise corrupt(folder, f"{path.name} cannot be read ({error})") from error
+    if any(norms.shape != (columns,) or norms.dtype != np.float32 for norms in found):
+        raise corrupt(folder, f"the activations of {name} are not of {columns} inputs")
+    return found[0], found[1]
+
+
+def read_trace(folder: Path) -> dict[str, Any] | None:
+    """What a search saw, as the worker wrote it; ``None`` where there was none.
+
+    Raises:
+        CorruptRunError: the file cannot be read, or is of a version that is not known.
+    """
+    path = folder / "trace.json"
+    if not path.is_file():
+        return None
+    try:
+        trace = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise corrupt(folder, f"{path.name} cannot be read ({error})") from error
+    if not isinstance(trace, dict) or trace.get("version") != TRACE_VERSION:
+        raise corrupt(folder, f"{path.name} is not of version {TRACE_VERSION}")
+    return trace
