@@ -39,8 +39,8 @@ def dlp(slots: Sequence[Slot], sparsity: float, medians: Any, *, width: float = 
 
     A block's relative importance is 1 - median / sum of medians; densities are the importances
     stretched to a range of 2 * width around the target. Equal or unknown medians give the
-    target everywhere. Assumed, since the paper does not say: a block is left no denser than
-    0.99 and no sparser than 0.01.
+    target everywhere. Assumed, since the paper does not say: a sparsity that leaves 0 ... 1
+    becomes 0.01 or 0.99, as in OWL.
 
     Args:
         slots: the matrices to prune; blocks that hold none do not count.

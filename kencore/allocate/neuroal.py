@@ -21,7 +21,7 @@ from kencore.allocate.slot import check_sparsity
 Floats = NDArray[np.float64]
 
 LOWEST, HIGHEST = 0.01, 0.99
-"""No block and no row is left denser or sparser than this, as published."""
+"""What a block's sparsity outside of 0 ... 1 becomes, and the range of a row's, as published."""
 
 _STEPS = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
 ROW_LAMBDAS: tuple[float, ...] = (0.0, *_STEPS)

@@ -38,9 +38,9 @@ def owl(
 ) -> Sparsities:
     """Block sparsity falls as the share of outliers rises, equal inside a block.
 
-    Densities are the shares stretched to a range of 2 * width around the target; a block is
-    left no denser than 0.99 and no sparser than 0.01, as published. Equal or unknown shares
-    give the target everywhere (published code divides by zero).
+    Densities are the shares stretched to a range of 2 * width around the target; a sparsity
+    that leaves 0 ... 1 becomes 0.01 or 0.99, as published. Equal or unknown shares give the
+    target everywhere (published code divides by zero).
 
     Args:
         slots: the matrices to prune; blocks that hold none do not count.
