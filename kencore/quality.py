@@ -1,7 +1,9 @@
 """Quality of a run: dense, base and pruned model on the same data in the same pass.
 
-The base is measured with the tuned model's own head and whatever else it lacks: it is the point
-where everything that could be reset is reset.
+A causal language model is judged by its perplexity on text, any other model as a classifier of
+labelled sentences. The base is measured with the tuned model's own head and whatever else it lacks:
+it is the point where everything that could be reset is reset. A run that sets entries to zero has
+none.
 """
 
 from __future__ import annotations
@@ -9,87 +11,128 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kencore.errors import RunExistsError, RunNotFoundError
-from kencore.store.export import base_bits, pruned_chunks, to_torch, verify
+from kencore.errors import (
+    NotALanguageModelError,
+    RunExistsError,
+    RunNotFoundError,
+    TaskMismatchError,
+)
+from kencore.evaluate.language import LanguageModel, Windows, is_language_model
+from kencore.states import State, base_state, baseline_state, pruned_state
+from kencore.store.export import verify
 from kencore.store.run import open_run
 from kencore.store.runs import demo_run_folder, find_run
 from kencore.store.writer import not_writable
 
 if TYPE_CHECKING:
-    import torch
-
-    from kencore.evaluate.accuracy import Classifier, Examples
+    from kencore.evaluate.accuracy import Classifier
+    from kencore.evaluate.examples import Examples
     from kencore.spec import PruneSpec
     from kencore.store.run import Run
 
+__all__ = [
+    "base_state", "baseline_state", "fitting_data", "judge", "measure", "pruned_state",
+    "read_data", "save_metrics",
+]  # fmt: skip
+
 Report = Callable[[float, str], None]
-BASELINES = ("random", "magnitude", "delta")
-
-
-def read_data(folder: Path, spec: PruneSpec) -> Examples | None:
-    """What the quality of a job is measured on, read and checked before anything is pruned.
-
-    Raises:
-        KencoreError: data that cannot be read, or that the model of the folder does not fit.
-    """
-    if spec.evaluation is None:
-        return None
-    from kencore.evaluate.accuracy import read_examples
-    from kencore.evaluate.loading import check_labels, check_task
-
-    examples = read_examples(spec.evaluation)
-    check_task(folder)
-    check_labels(folder, examples)
-    return examples
+BASELINES = {"base": ("random", "magnitude", "delta"), "zero": ("random", "magnitude")}
+LABELLED = "demo"  # the labelled sentences that ship with the project
 
 
 def measure(
     run: Run,
-    examples: Examples,
+    data: Examples | Windows,
     *,
     baselines: bool,
     device: str,
     threads: int | None,
     progress: Report,
+    others: Mapping[str, Callable[[], State]] | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
     Args:
-        baselines: measure every baseline rule too, at the run's own budget and scope.
+        data: what `fitting_data` read for the run's tuned model.
+        baselines: measure every baseline rule too, at the run's own budget and scope: as many
+            entries of each row.
         progress: called with the share done (0 to 1) and what is being done.
+        others: further baselines by name; each is called for the weights to measure, of all the
+            parameters that the run pruned.
     """
-    from kencore.evaluate.accuracy import Classifier
-
-    classifier = Classifier.load(run.tuned_tensors.folder, device=device, threads=threads)
-    rules = [rule for rule in BASELINES if rule != run.spec.method] if baselines else []
-    steps = ["dense", "base", "pruned", *rules]
-    states: dict[str, Callable[[], Iterator[tuple[str, torch.Tensor]]]] = {
+    model = _load_judge(run.tuned_tensors.folder, data, device, threads)
+    extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
+    extra |= others or {}
+    states: dict[str, Callable[[], State]] = {
         "base": lambda: base_state(run),
         "pruned": lambda: pruned_state(run),
-    } | {rule: _baseline(run, rule, threads) for rule in rules}
-    found = {}
+    } | extra
+    if run.spec.restore == "zero":
+        del states["base"]
+    steps = ["dense", *states]
+    found: dict[str, dict[str, Any]] = {}
     for i, step in enumerate(steps):
         progress(i / len(steps), f"Measuring {step}")
         if step in states:
             for name, tensor in states[step]():
-                classifier.replace({name: tensor})
-        found[step] = _quality(classifier, examples, i, len(steps), progress, step)
-    return {
-        "data": examples.source,
-        "data_sha256": examples.sha256,
-        "examples": len(examples.labels),
-        "device": device,
-        "dense": found["dense"],
-        "base": found["base"],
-        "pruned": found["pruned"],
-        "baselines": {rule: found[rule] for rule in rules},
-    }
+                model.replace({name: tensor})
+        found[step] = _quality(model, data, i, len(steps), progress, step)
+    own = {step: found.pop(step) for step in steps if step not in extra}
+    return {**_measured_on(data), "device": device, **own, "baselines": found}
+
+
+def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
+    """What a job is to be measured on, checked before anything is pruned.
+
+    Args:
+        folder: of the tuned model.
+
+    Raises as `fitting_data`.
+    """
+    if spec.evaluation is None:
+        return None
+    return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows)
+
+
+def fitting_data(
+    folder: Path, data: str, *, window: int | None = None, limit: int | None = None
+) -> Examples | Windows:
+    """Read the data that a model is to be judged on, and check that they fit it.
+
+    Args:
+        folder: of the model; its weights are not read.
+        data: for a causal language model a text, see `kencore.evaluate.text.read_text`; for a
+            classifier labelled sentences, see `read_examples`.
+        window: of a text: tokens of a window; ``None``: see `usual_window`.
+        limit: of a text: at most so many windows.
+
+    Raises:
+        TaskMismatchError: labelled sentences for a language model, a model that is neither that
+            nor a classifier, or labels that the classifier does not know.
+        NotALanguageModelError: a text for a classifier.
+        DataFileError, NoNetworkError: the data cannot be read, or are too short.
+        WindowError: a window that the model cannot read.
+    """
+    if is_language_model(folder):
+        from kencore.evaluate.language import read_windows
+
+        if data == LABELLED:
+            raise _labels_for_a_language_model(folder)
+        return read_windows(folder, data, window=window, limit=limit)
+    from kencore.evaluate.examples import ENDINGS, read_examples
+    from kencore.evaluate.loading import check_labels, check_task
+    from kencore.evaluate.text import READERS, SOURCES
+
+    check_task(folder)
+    if data in SOURCES or Path(data).suffix.lower() in READERS.keys() - set(ENDINGS):
+        raise _text_for_a_classifier(folder, data)
+    examples = read_examples(data)
+    check_labels(folder, examples)
+    return examples
 
 
 def judge(
@@ -98,6 +141,8 @@ def judge(
     *,
     baselines: bool = False,
     save: bool = False,
+    window: int | None = None,
+    windows: int | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Callable[[float, float, str], None] | None = None,
@@ -106,14 +151,17 @@ def judge(
 
     Args:
         subject: the id or folder of a run; otherwise a model: a folder or a hub id.
-        data: ``"demo"``, or a ``.tsv``, ``.jsonl`` or ``.parquet`` file.
+        data: of a classifier ``"demo"``, or a ``.tsv``, ``.jsonl`` or ``.parquet`` file of
+            labelled sentences; of a causal language model a text: ``"pydoc"``, ``"wikitext2"``,
+            ``"c4"``, ``"ptb"`` or a file.
         save: of a run: keep the result as its ``metrics.json``.
+        window, windows: of a text: tokens of a window, and at most how many windows; ``None``: as
+            the run was asked to, else the largest window that is usual and the whole text.
 
     Raises:
         KencoreError: no such run or model, data that do not fit, or a run that cannot be written.
     """
     from kencore.devices import resolve_device
-    from kencore.evaluate.accuracy import evaluate_model, read_examples
 
     report = progress or (lambda done, total, message: None)
     place = resolve_device(device)
@@ -126,14 +174,20 @@ def judge(
     if run is None:
         from kencore.checkpoint.source import resolve
 
-        folder = resolve(subject).folder
-        found = evaluate_model(folder, data, device=place, progress=report)
+        found = _judge_model(
+            resolve(subject).folder, data,
+            window=window, limit=windows, device=place, threads=threads, report=report,
+        )  # fmt: skip
         return {"model": subject, **found}
-    examples = read_examples(data)
+    measured_on = fitting_data(
+        run.tuned_tensors.folder, data,
+        window=run.spec.window if window is None else window,
+        limit=run.spec.windows if windows is None else windows,
+    )  # fmt: skip
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
     metrics = measure(
-        run, examples, baselines=baselines, device=place, threads=threads,
+        run, measured_on, baselines=baselines, device=place, threads=threads,
         progress=lambda done, message: report(done, 1, message),
     )  # fmt: skip
     if save:
@@ -162,58 +216,72 @@ def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:
         raise not_writable(folder, error) from error
 
 
+def _judge_model(
+    folder: Path,
+    data: str,
+    *,
+    window: int | None,
+    limit: int | None,
+    device: str,
+    threads: int | None,
+    report: Callable[[float, float, str], None],
+) -> dict[str, Any]:
+    found = fitting_data(folder, data, window=window, limit=limit)
+    model = _load_judge(folder, found, device, threads)
+    return {**_measured_on(found), **model.quality(found, progress=report)}
+
+
+def _load_judge(folder: Path, data: Examples | Windows, device: str, threads: int | None) -> Any:
+    """A `LanguageModel` or a `Classifier`, by what its quality is measured on."""
+    if isinstance(data, Windows):
+        return LanguageModel.load(folder, device=device, threads=threads)
+    from kencore.evaluate.accuracy import Classifier
+
+    return Classifier.load(folder, device=device, threads=threads)
+
+
+def _measured_on(data: Examples | Windows) -> dict[str, Any]:
+    facts: dict[str, Any] = {"data": data.source, "data_sha256": data.sha256}
+    if not isinstance(data, Windows):
+        return facts | {"examples": len(data)}
+    count, window = data.ids.shape
+    sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
+    return {"task": "language"} | facts | sizes
+
+
 def _quality(
-    classifier: Classifier, examples: Examples, i: int, steps: int, progress: Report, step: str
+    model: Classifier | LanguageModel,
+    data: Any,
+    i: int,
+    steps: int,
+    progress: Report,
+    step: str,
 ) -> dict[str, Any]:
     def report(done: float, total: float, message: str) -> None:
         progress((i + done / max(total, 1)) / steps, f"Measuring {step}: {message}")
 
-    return classifier.quality(examples, progress=report)
+    return model.quality(data, progress=report)
 
 
-def pruned_state(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
-    """The pruned parameters of a run, one at a time."""
-    for name in run.pruned:
-        whole = np.concatenate(list(pruned_chunks(run, name)))
-        yield name, to_torch(whole, run.tuned_tensors.info(name))
+def _rules(run: Run) -> list[str]:
+    return [rule for rule in BASELINES[run.spec.restore] if rule != run.spec.method]
 
 
-def base_state(run: Run) -> Iterator[tuple[str, torch.Tensor]]:
-    """The parameters that the run pruned, all reset."""
-    for name in run.pruned:
-        base_name = str(run.matrix(name)["base_name"])
-        info = run.tuned_tensors.info(name)
-        raw = run.base_tensors.raw(base_name)
-        yield (
-            name,
-            to_torch(base_bits(run.base_tensors.info(base_name).dtype, info.dtype, raw), info),
-        )
-
-
-def _baseline(
-    run: Run, rule: str, threads: int | None
-) -> Callable[[], Iterator[tuple[str, torch.Tensor]]]:
+def _baseline(run: Run, rule: str, threads: int | None) -> Callable[[], State]:
     return lambda: baseline_state(run, rule, threads)
 
 
-def baseline_state(run: Run, rule: str, threads: int | None) -> Iterator[tuple[str, torch.Tensor]]:
-    """The run's parameters pruned by another rule with the same k per row, one at a time."""
-    from kencore.devices import usable_cores
-    from kencore.plan import row_generator
-    from kencore.select import select_rows
+def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:
+    return TaskMismatchError(
+        f"Data {LABELLED}", got="labelled sentences",
+        wanted=f"a text, since {folder.name} is a causal language model",
+        remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
+    )  # fmt: skip
 
-    for name in run.pruned:
-        line, info = run.matrix(name), run.tuned_tensors.info(name)
-        tuned, base = run.values(name, "tuned"), run.values(name, "base")
-        keep = select_rows(
-            tuned, base, int(line["k"]), rule,
-            rng=row_generator(run.spec.seed, name), threads=threads or usable_cores(),
-            name=name,
-        )  # fmt: skip
-        mask = keep.T if line["transposed"] else keep
-        raw = run.tuned_tensors.raw(name)
-        base_name = str(line["base_name"])
-        old = base_bits(
-            run.base_tensors.info(base_name).dtype, info.dtype, run.base_tensors.raw(base_name)
-        )
-        yield name, to_torch(np.where(mask.reshape(info.shape), raw, old), info)
+
+def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
+    return NotALanguageModelError(
+        f"Data {data}", got="text without labels",
+        wanted=f"labelled sentences, since {folder.name} is a classifier",
+        remedy="Choose demo or a .tsv, .jsonl or .parquet file of labelled sentences.",
+    )  # fmt: skip

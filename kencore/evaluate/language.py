@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.errors import NotALanguageModelError
 from kencore.evaluate.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
-from kencore.evaluate.loading import check_files, load_fields, read_config
+from kencore.evaluate.loading import check_files, load_fields, load_tokenizer, read_config
 from kencore.evaluate.perplexity import Progress, perplexity, windows
-from kencore.evaluate.text import Text, read_text, token_numbers
+from kencore.evaluate.text import read_text, token_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -102,28 +102,6 @@ class LanguageModel(LoadedModel):
 
         return torch.from_numpy(token_numbers(self.tokenizer, text))
 
-    def windows(
-        self, text: Text, *, window: int | None = None, limit: int | None = None
-    ) -> Windows:
-        """The windows of a text that quality is measured on.
-
-        Args:
-            window: tokens of each; ``None``: 2,048, or the model's positions where it has fewer.
-            limit: take the first so many; ``None``: as many as the text's recipe takes.
-
-        Raises:
-            TextTooShortError, WindowError: see `kencore.evaluate.perplexity.windows`.
-        """
-        length = usual_window(self.positions) if window is None else window
-        cut = windows(
-            self.tokens(text.text),
-            length,
-            limit=text.windows if limit is None else limit,
-            positions=self.positions,
-            name=text.source,
-        )
-        return Windows(ids=cut, source=text.source, sha256=text.sha256)
-
     def quality(
         self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None
     ) -> dict[str, Any]:
@@ -138,6 +116,38 @@ class LanguageModel(LoadedModel):
 def usual_window(positions: int | None) -> int:
     """Tokens of a window where nobody chose: 2,048, or fewer where the model reads fewer."""
     return min(USUAL_WINDOW, positions or USUAL_WINDOW)
+
+
+def read_windows(
+    folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None
+) -> Windows:
+    """The windows of a text that a model's quality is measured on. Reads none of its weights.
+
+    Args:
+        folder: of the model, with its tokenizer.
+        source: see `read_text`; its evaluation part is taken.
+        window: tokens of each; ``None``: see `usual_window`.
+        limit: take the first so many; ``None``: as many as the text's recipe takes.
+
+    Raises:
+        TextError, NoNetworkError: see `read_text`.
+        TextTooShortError, WindowError: see `kencore.evaluate.perplexity.windows`.
+        NotALanguageModelError and others: see `check_language_task`.
+    """
+    import torch
+
+    check_language_task(folder)
+    text = read_text(source, part="evaluation")
+    config, tokenizer = load_tokenizer(folder)
+    positions = stated_positions(config)
+    ids = windows(
+        torch.from_numpy(token_numbers(tokenizer, text.text)),
+        usual_window(positions) if window is None else window,
+        limit=text.windows if limit is None else limit,
+        positions=positions,
+        name=text.source,
+    )
+    return Windows(ids=ids, source=text.source, sha256=text.sha256)
 
 
 def is_language_model(folder: Path) -> bool:
@@ -181,24 +191,3 @@ def _not_a_language_model(folder: Path, got: str) -> NotALanguageModelError:
         wanted="a causal language model (...ForCausalLM in config.json)",
         remedy="Choose one that continues a text, or measure a classifier on labelled sentences.",
     )
-
-
-def evaluate_language(
-    folder: str | Path,
-    data: str | Path,
-    *,
-    window: int | None = None,
-    limit: int | None = None,
-    device: str = "cpu",
-    threads: int | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Load a model, read a text and measure; what `LanguageModel.quality` returns, and on what.
-
-    Raises as `read_text`, `LanguageModel.load`, `LanguageModel.windows` and `perplexity`.
-    """
-    text = read_text(data, part="evaluation")
-    model = LanguageModel.load(folder, device=device, threads=threads)
-    cut = model.windows(text, window=window, limit=limit)
-    figures = model.quality(cut, progress=progress)
-    return {"task": "language", "data": cut.source, "data_sha256": cut.sha256, **figures}

@@ -63,19 +63,50 @@ def load_fields(
         CorruptShardError: a safetensors file is not whole.
         ConfigError: transformers cannot load the model or its tokenizer.
     """
+    with _told_plainly(folder):
+        model, report = auto.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    _, tokenizer = load_tokenizer(folder)
+    model.eval()
+    parameters = match_names(folder, model.state_dict(), model.base_model_prefix)
+    unused = frozenset(report["unexpected_keys"])
+    fields = {
+        "folder": folder,
+        "model": model.to(device),
+        "tokenizer": tokenizer,
+        "device": device,
+        "parameters": parameters,
+        "ignored": unused & frozenset(parameters),
+    }
+    return fields, sorted(report["missing_keys"])
+
+
+def load_tokenizer(folder: Path) -> tuple[Any, Any]:
+    """The config and the tokenizer of a folder, as transformers loads them.
+
+    Raises:
+        ConfigError: transformers cannot load them.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    with _told_plainly(folder):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        return config, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+@contextmanager
+def _told_plainly(folder: Path) -> Iterator[None]:
+    """Errors of loading in our words, and no progress bar or report of transformers."""
     from safetensors import SafetensorError
-    from transformers import AutoTokenizer
 
     try:
         with _quiet():
-            model, report = auto.from_pretrained(
-                folder,
-                dtype=dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            yield
     except SafetensorError as error:
         raise CorruptShardError(
             f"Model {folder}",
@@ -90,18 +121,6 @@ def load_fields(
             wanted="a model and a tokenizer that transformers can load",
             remedy="Check the folder's files.",
         ) from None
-    model.eval()
-    parameters = match_names(folder, model.state_dict(), model.base_model_prefix)
-    unused = frozenset(report["unexpected_keys"])
-    fields = {
-        "folder": folder,
-        "model": model.to(device),
-        "tokenizer": tokenizer,
-        "device": device,
-        "parameters": parameters,
-        "ignored": unused & frozenset(parameters),
-    }
-    return fields, sorted(report["missing_keys"])
 
 
 def check_task(folder: Path) -> None:
