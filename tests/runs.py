@@ -15,6 +15,7 @@ from kencore.select import select_rows
 from kencore.store.measures import MatrixMeasures, row_measures
 from kencore.store.run import Run
 from kencore.store.writer import RunWriter
+from tests.lm_runs import make_lm_run as make_lm_run
 
 HIDDEN, INNER, VOCABULARY, BLOCKS = 48, 96, 200, 4
 
