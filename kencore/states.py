@@ -7,12 +7,12 @@ R rows (outputs), C columns (inputs).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.store.export import base_bits, pruned_chunks, to_torch
+from kencore.store.export import pruned_chunks, reset_bits, to_torch
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,8 @@ def pruned_state(run: Run) -> State:
 def base_state(run: Run) -> State:
     """The parameters that the run pruned, with nothing of them kept."""
     for name in run.pruned:
-        yield name, to_torch(_reset_bits(run, name), run.tuned_tensors.info(name))
+        bits = reset_bits(run, run.matrix(name), run.tuned_tensors.raw(name))
+        yield name, to_torch(bits, run.tuned_tensors.info(name))
 
 
 def baseline_state(run: Run, rule: str, threads: int | None) -> State:
@@ -55,19 +56,9 @@ def baseline_state(run: Run, rule: str, threads: int | None) -> State:
         keep[kept == 0] = False  # a rule keeps at least one entry of a row
         mask = keep.T if line["transposed"] else keep
         raw = run.tuned_tensors.raw(name)
-        values = np.where(mask.reshape(info.shape), raw, _reset_bits(run, name))
+        values = np.where(mask.reshape(info.shape), raw, reset_bits(run, line, raw))
         yield name, to_torch(values, info)
 
 
 def _base(run: Run, name: str, rule: str) -> NDArray[np.float32] | None:
     return run.values(name, "base") if rule == "delta" else None
-
-
-def _reset_bits(run: Run, name: str) -> NDArray[Any]:
-    """Storage bits, as stored, of what becomes of entries that are not kept: base values or 0."""
-    info = run.tuned_tensors.info(name)
-    if run.spec.restore == "zero":
-        return np.zeros_like(run.tuned_tensors.raw(name))  # bits of 0 are 0 in every dtype
-    base_name = str(run.matrix(name)["base_name"])
-    stored = run.base_tensors.info(base_name).dtype
-    return base_bits(stored, info.dtype, run.base_tensors.raw(base_name))

@@ -108,13 +108,14 @@ def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic
     kept = tuned
     if run.kept_values is not None:
         kept = _as_stored(run.kept_bits(owner, rows)[:, columns], line["transposed"], tuned.shape)
-    return np.where(keep, kept, _reset_bits(run, line, tuned, part))
+    return np.where(keep, kept, reset_bits(run, line, tuned, part))
 
 
-def _reset_bits(
-    run: Run, line: pd.Series[Any], tuned: NDArray[np.generic], part: slice
+def reset_bits(
+    run: Run, line: pd.Series[Any], tuned: NDArray[np.generic], part: slice | None = None
 ) -> NDArray[np.generic]:
-    """What entries become that are not kept, as stored."""
+    """Storage bits of what entries become that are not kept: of the stored rows ``part`` of the
+    tensor of a line of the table of matrices, whose tuned bits are ``tuned``."""
     if run.restore == "zero":
         return np.zeros_like(tuned)  # all bits zero is 0.0 in every float dtype
     base_name = str(line["base_name"])
