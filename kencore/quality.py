@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from kencore.evaluate.language import LanguageModel, Windows, is_language_model
 from kencore.states import State, base_state, baseline_state, pruned_state
 from kencore.store.export import verify
 from kencore.store.run import open_run
-from kencore.store.runs import demo_run_folder, find_run
+from kencore.store.runs import find_run, is_shipped
 from kencore.store.writer import not_writable
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def measure(
     device: str,
     threads: int | None,
     progress: Report,
-    others: Mapping[str, Callable[[], State]] | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -61,12 +60,9 @@ def measure(
         baselines: measure every baseline rule too, at the run's own budget and scope: as many
             entries of each row.
         progress: called with the share done (0 to 1) and what is being done.
-        others: further baselines by name; each is called for the weights to measure, of all the
-            parameters that the run pruned.
     """
     model = _load_judge(run.tuned_tensors.folder, data, device, threads)
     extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
-    extra |= others or {}
     states: dict[str, Callable[[], State]] = {
         "base": lambda: base_state(run),
         "pruned": lambda: pruned_state(run),
@@ -166,7 +162,7 @@ def judge(
     report = progress or (lambda done, total, message: None)
     place = resolve_device(device)
     run = _run_or_none(subject)
-    if save and run is not None and run.path.resolve() == demo_run_folder().resolve():
+    if save and run is not None and is_shipped(run.path):
         raise RunExistsError(
             "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
             remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
