@@ -31,12 +31,14 @@ class Streams:
         ids: the token ids (S, T).
         hidden: the first block's input, one (S, T, H) per batch, in main memory.
         calls: of each block, how the model calls it for each batch.
+        tuples: of each block, whether it gives a tuple that begins with its output.
         device: where blocks run.
     """
 
     ids: Tensor
     hidden: Hidden
     calls: tuple[tuple[Call, ...], ...]
+    tuples: tuple[bool, ...]
     device: torch.device
 
     @property
@@ -83,8 +85,9 @@ def capture(
         for part in torch.split(ids.long(), size):
             recorder.read(part)
     return Streams(
-        ids=ids, hidden=recorder.hidden, calls=tuple(map(tuple, recorder.calls)), device=target
-    )
+        ids=ids, hidden=recorder.hidden, calls=tuple(map(tuple, recorder.calls)),
+        tuples=tuple(recorder.tuples), device=target,
+    )  # fmt: skip
 
 
 class _Recorder:
@@ -94,6 +97,7 @@ class _Recorder:
         self.model, self.device = model, device
         self.hidden: Hidden = []
         self.calls: list[list[Call]] = [[] for _ in model.blocks]
+        self.tuples = [False] * len(model.blocks)
         self._own: ExitStack = ExitStack()
 
     @contextmanager
@@ -134,7 +138,8 @@ class _Recorder:
 
     def _after(self, number: int) -> Callable[..., Any]:
         def hook(block: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            check_finite(out if isinstance(out, Tensor) else out[0], number)
+            self.tuples[number] = not isinstance(out, Tensor)
+            check_finite(out[0] if self.tuples[number] else out, number)
             if number == len(self.model.blocks) - 1:
                 raise Stop
 

@@ -1,0 +1,166 @@
+"""NeuroAL's two searches: over the slope of sparsity with depth, then over the spread of rows.
+
+Shapes: R rows (outputs), C columns (inputs) of a slot; B blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kencore.allocate import neuroal
+from kencore.allocate.slot import Sparsities, per_block
+from kencore.streams.candidates import Outcome
+from kencore.streams.readers import reader, row_alignment
+from kencore.streams.rules import ATTENTION
+from kencore.streams.session import Found, Session, first_minimum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One way to share sparsity out."""
+
+    sparsities: Sparsities
+    clipped: frozenset[str] = frozenset()
+
+
+def search(session: Session) -> Found:
+    """The step or steps that the settings name.
+
+    The row step starts from the candidate that the block step chose, or from equal blocks.
+    Published code has no row step for SparseGPT, whose masks are not per row.
+    """
+    step = session.settings.step
+    traces: dict[str, Any] = {}
+    if step == "row":
+        start = block_candidate(session, 0.0)
+        session.message = "Measuring equal blocks"
+        outcome = session.measure(start.sparsities, clipped=start.clipped)
+    else:
+        start, outcome, traces["block_search"] = search_blocks(session)
+    if step == "block" or session.rule.method == "sparsegpt":
+        return Found(
+            sparsities=start.sparsities, clipped=start.clipped, traces=traces,
+            dead=frozenset(outcome.dead),
+        )  # fmt: skip
+    best, last, traces["row_search"] = search_rows(session, start, outcome)
+    return Found(
+        sparsities=best.sparsities, clipped=start.clipped, row_adaptive=True, traces=traces,
+        dead=frozenset(outcome.dead + last.dead),
+    )  # fmt: skip
+
+
+def search_blocks(session: Session) -> tuple[Candidate, Outcome, dict[str, Any]]:
+    """Try every slope; the best candidate, what it did, and the record of all.
+
+    Ours also tries 0, equal blocks, which the published list leaves out.
+    """
+    settings = session.settings
+    own = neuroal.BLOCK_LAMBDAS(settings.sparsity)
+    lambdas = settings.lambdas or (own if settings.published else (0.0, *own))
+    return _try_all(session, lambdas, lambda lam: block_candidate(session, lam), "Block step")
+
+
+def search_rows(
+    session: Session, start: Candidate, outcome: Outcome
+) -> tuple[Candidate, Outcome, dict[str, Any]]:
+    """Try every spread over rows, from the alignment that ``outcome`` measured at ``start``."""
+    lambdas = session.settings.lambdas or neuroal.ROW_LAMBDAS
+    published = session.settings.published
+    make = published_row_candidate if published else row_candidate
+    return _try_all(
+        session, lambdas, lambda lam: make(session, start, outcome.alignment, lam), "Row step",
+        row_adaptive=True,
+    )  # fmt: skip
+
+
+def block_candidate(session: Session, lam: float) -> Candidate:
+    """Sparsity rising by 2 * lam over depth, clipped as published."""
+    ramp = neuroal.ramp(len(session.model.blocks), session.settings.sparsity, lam)
+    clipped, which = neuroal.published_clip(ramp)
+    names = [slot.name for slot in session.slots if which[slot.block]]
+    shares = {name: float(v) for name, v in per_block(list(session.slots), clipped).items()}
+    return Candidate(sparsities=dict(shares), clipped=frozenset(names))
+
+
+def row_candidate(
+    session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float
+) -> Candidate:
+    """Rows spread by what happened to the inputs they become; even where nobody reads them."""
+    sparsities: Sparsities = {}
+    for slot in session.slots:
+        share = float(start.sparsities[slot.name])  # type: ignore[arg-type]
+        moved = row_alignment(session.model, slot, alignment)
+        if moved is None:
+            sparsities[slot.name] = np.full(slot.rows, share)
+            continue
+        rows = neuroal.row_sparsity(moved, share, lam)
+        sparsities[slot.name] = np.clip(rows, neuroal.LOWEST, neuroal.HIGHEST)
+    return Candidate(sparsities=sparsities)
+
+
+def published_row_candidate(
+    session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float
+) -> Candidate:
+    """As published: the alignment of the reader's inputs in their own order, the first R of them
+    where a key or value matrix has fewer rows; q, k and v of Mistral are left even."""
+    sparsities: Sparsities = {}
+    mistral = session.model.layout.model_type == "mistral"
+    last = len(session.model.blocks) - 1
+    for slot in session.slots:
+        share = start.sparsities[slot.name]
+        other = reader(session.model, slot)
+        even = other is None or slot.block == last or (mistral and slot.role in ATTENTION - {"o"})
+        rows = share
+        if not even and other is not None:
+            rows = neuroal.published_rows(alignment[other.name], float(share), lam)  # type: ignore[arg-type]
+        sparsities[slot.name] = rows if np.ndim(rows) == 0 else np.asarray(rows)[: slot.rows]
+    return Candidate(sparsities=sparsities, clipped=start.clipped)
+
+
+def _try_all(
+    session: Session,
+    lambdas: Sequence[float],
+    make: Callable[[float], Candidate],
+    title: str,
+    *,
+    row_adaptive: bool = False,
+) -> tuple[Candidate, Outcome, dict[str, Any]]:
+    """Measure candidates; the first of least cost, what it did, and the record of all."""
+    costs: list[float | None] = [None] * len(lambdas)
+    matrix_costs: dict[str, list[float | None]] = {
+        slot.name: [None] * len(lambdas) for slot in session.slots
+    }
+    kept: tuple[Candidate, Outcome] | None = None
+    for place in _order(costs, fast=session.settings.fast):
+        candidate = make(lambdas[place])
+        session.message = f"{title}, lambda {lambdas[place]:g}"
+        outcome = session.measure(
+            candidate.sparsities, row_adaptive=row_adaptive, clipped=candidate.clipped
+        )
+        costs[place] = outcome.cost
+        for name, cost in outcome.matrix_costs.items():
+            matrix_costs[name][place] = cost
+        if kept is None or first_minimum(costs) == place:
+            kept = candidate, outcome
+    best = first_minimum(costs)
+    record = {
+        "lambdas": list(lambdas),
+        "costs": costs,
+        "chosen": lambdas[best],
+        "matrix_costs": matrix_costs,
+    }
+    assert kept is not None
+    return *kept, record
+
+
+def _order(costs: list[float | None], *, fast: bool) -> Iterator[int]:
+    """Places to try: all in turn, or every other one and then the neighbours of the best."""
+    yield from range(0, len(costs), 2 if fast else 1)
+    if fast:
+        best = first_minimum(costs)
+        yield from (place for place in (best - 1, best + 1) if 0 <= place < len(costs))
