@@ -1,0 +1,352 @@
+"""Pruning a language model by what its blocks do on calibration text, and the run on disk.
+
+The same files as every run, and three more: what the search saw, the input norms of every matrix
+before and after, and, of SparseGPT, the weights it changed.
+
+Shapes: R rows (outputs), C columns (inputs) of a slot.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.plan import Decision, chosen, decide
+from kencore.prune_parts import (
+    Progress,
+    asked,
+    matrix_line,
+    open_models,
+    record,
+    run_folder,
+    silent,
+    write_matrix,
+)
+from kencore.spec import PruneSpec
+from kencore.store.extras import TRACE_VERSION
+from kencore.workbench import Workbench, scaled, uniform_counts
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.activations import Streams
+    from kencore.calibrate import Calibration
+    from kencore.evaluate.language import Windows
+    from kencore.pruning import Pruned, Rule
+    from kencore.search import Allocated
+    from kencore.store.run import Run
+    from kencore.store.writer import RunWriter
+
+ONE_PASS = frozenset({"owl", "dlp"})
+CANDIDATES = {"neuroal": 15, "atp": 24, "owl": 1, "dlp": 1}
+PASSES_PER_CANDIDATE = 2.0
+PASSES_TO_PRUNE = 3.0
+
+
+def prune_lm(
+    spec: PruneSpec,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Prune a causal language model on calibration text and write the run.
+
+    Args and result as `kencore.prune.prune`.
+
+    Raises:
+        NotALanguageModelError: an encoder, a classifier, an encoder-decoder.
+        TextTooShortError, WindowError, TextError: the calibration or the evaluation text.
+        NonFiniteActivationError, DeadLayerError, FactorizationError: naming block or layer.
+        KencoreError: others, as `prune`.
+    """
+    from kencore.devices import resolve_device
+    from kencore.evaluate.language import check_language_task
+    from kencore.quality import read_data
+    from kencore.store.run import Run
+    from kencore.store.writer import RunWriter
+
+    report = progress or silent
+    started = time.monotonic()
+    report(0, 1, "Opening the model")
+    device = resolve_device(spec.device)
+    pair = open_models(spec)
+    check_language_task(pair.tuned.folder)
+    # of a language model: never labelled sentences
+    windows = cast("Windows | None", read_data(pair.tuned.folder, spec))
+    plan = decide(pair, spec)
+    folder = run_folder(spec, out)
+    report(0, 1, "Loading the model")
+    bench = Workbench(pair, chosen(plan), device=device, threads=threads)
+    plan = [_really(decision, bench) for decision in plan]
+    calibration = _calibration(bench, spec)
+    job = _Job(bench, spec, calibration, windows, report)
+    shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
+    with RunWriter(folder, shapes, values=job.values()) as writer:
+        metrics = job.measure_dense()
+        streams = bench.capture(calibration.ids)
+        found = job.allocate()
+        lines = job.write(writer, plan, streams, found)
+        writer.add_matrices(lines)
+        writer.add_json("spec.json", asked(spec, pair.layout))
+        writer.add_json("metrics.json", metrics | job.measure_pruned(streams))
+        writer.add_json("trace.json", job.trace(found))
+        notes = _notes(found)
+        writer.add_json(
+            "record.json",
+            record(pair, started=started, device=device, seconds_by_matrix={}, notes=notes),
+        )
+        report(1, 1, "Done")
+        writer.finish()
+    return Run(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Share of the progress bar that each phase gets, by the forward passes it will take."""
+
+    dense: float
+    search: float
+    prune: float
+    judge: float
+
+
+class _Job:
+    """One pruning of one model, with its progress and its clock."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        spec: PruneSpec,
+        calibration: Calibration,
+        windows: Windows | None,
+        report: Progress,
+    ) -> None:
+        self.bench, self.spec, self.calibration = bench, spec, calibration
+        self.windows, self.report = windows, report
+        self.rule = bench.rule(
+            spec.method, refine=spec.refine, seed=spec.seed, published=spec.published
+        )
+        self.seconds: dict[str, float] = {}
+        self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
+        self.shares = self._shares()
+
+    def _shares(self) -> _Shares:
+        spec = self.spec
+        candidates = CANDIDATES.get(spec.allocation, 0) * (2 if spec.step == "both" else 1)
+        judged = 0 if self.windows is None else self.windows.ids.numel()
+        once = PASSES_TO_PRUNE * self.calibration.ids.numel()
+        search = candidates * PASSES_PER_CANDIDATE * self._search_ids().numel()
+        judge = judged * (1 + len(self.baselines)) + once * len(self.baselines)
+        total = max(1.0, judged + search + once + judge)
+        return _Shares(judged / total, search / total, once / total, judge / total)
+
+    def _search_ids(self) -> torch.Tensor:
+        """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
+        ids = self.calibration.ids
+        return ids if self.spec.allocation in ONE_PASS else ids[: self.spec.search_sequences]
+
+    def values(self) -> dict[str, tuple[str, int | None]] | None:
+        """What `RunWriter` must know beforehand of changed values; only SparseGPT changes any."""
+        if self.spec.method != "sparsegpt":
+            return None
+        dtypes = {name: d.parameter.dtype for name, d in self.bench.chosen.items()}
+        return {slot.name: (dtypes[slot.name], None) for slot in self.bench.slots}
+
+    def measure_dense(self) -> dict[str, Any]:
+        """The head of ``metrics.json`` with the dense model, and the base where there is one."""
+        if self.windows is None:
+            return {}
+        at = self._phase("Measuring dense", 0, self.shares.dense)
+        with self._timed("evaluate"):
+            found = {"dense": self.bench.quality(self.windows, progress=at)}
+            if self.bench.pair.base_tensors is not None:
+                for slot in self.bench.slots:
+                    self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
+                found["base"] = self.bench.quality(self.windows, progress=at)
+                self.bench.restore()
+        return {
+            "task": "language",
+            "data": self.windows.source, "data_sha256": self.windows.sha256,
+            "window": int(self.windows.ids.shape[1]), "windows": int(self.windows.ids.shape[0]),
+            "tokens": found["dense"]["tokens"], "device": self.bench.device,
+            **found,
+        }  # fmt: skip
+
+    def allocate(self) -> Allocated:
+        """Share the sparsity out."""
+        from kencore.search import AllocationSettings, allocate
+
+        spec = self.spec
+        assert spec.sparsity is not None
+        settings = AllocationSettings(
+            allocation=spec.allocation, sparsity=spec.sparsity, step=spec.step,
+            reference=cast(Any, spec.reference),
+            published=spec.published, fast=spec.fast,
+        )  # fmt: skip
+        with self._timed("capture"):
+            streams = self.bench.capture(self._search_ids())
+        at = self._phase("", self.shares.dense, self.shares.search)
+        with self._timed("search"):
+            return allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+
+    def write(
+        self, writer: RunWriter, plan: list[Decision], streams: Streams, found: Allocated
+    ) -> list[dict[str, Any]]:
+        """Prune, write each matrix as it is done, and return the lines of all parameters."""
+        pair = self.bench.pair
+        lines = {d.parameter.name: matrix_line(pair, d) for d in plan}
+        norms: dict[str, NDArray[np.float32]] = {}
+        at = self._phase("", self.shares.dense + self.shares.search, self.shares.prune)
+        with self._timed("prune"):
+            for pruned in self.bench.prune(
+                streams, found.rule, found.counts,
+                propagate=self.spec.propagate, progress=at,
+            ):  # fmt: skip
+                name = pruned.slot.name
+                lines[name] |= self._write_one(writer, pruned)
+                lines[name]["target_keep"] = 1 - float(np.mean(found.sparsities[name]))
+                norms |= _norms(pruned)
+                pair.release()
+        writer.add_activations(norms)
+        return list(lines.values())
+
+    def _write_one(self, writer: RunWriter, pruned: Pruned) -> dict[str, Any]:
+        name = pruned.slot.name
+        decision, keep = self.bench.chosen[name], pruned.keep.numpy()
+        base = None
+        if self.bench.pair.base_tensors is not None:
+            base = self.bench.base(name).numpy()
+        columns = write_matrix(writer, decision, self.bench.original(name), base, keep)
+        if self.spec.method == "sparsegpt":
+            kept = pruned.weight[pruned.keep].to(self.bench.blocks.dtype(name))  # (kept,)
+            writer.add_values(name, _bits(kept))
+        return columns
+
+    def measure_pruned(self, streams: Streams) -> dict[str, Any]:
+        """The rest of ``metrics.json``: the pruned model, and the baselines in the same run."""
+        if self.windows is None:
+            return {}
+        first, steps = 1 - self.shares.judge, 1 + len(self.baselines)
+        span = self.shares.judge / steps
+        with self._timed("evaluate"):
+            pruned = self.bench.quality(
+                self.windows, progress=self._phase("Measuring pruned", first, span)
+            )
+        found = {}
+        for i, name in enumerate(self.baselines, start=1):
+            at = self._phase(f"Baseline {name}", first + i * span, span)
+            with self._timed("baselines"):
+                found[name] = self._baseline(name, streams, at)
+        return {"pruned": pruned, "baselines": found}
+
+    def _baseline(self, name: str, streams: Streams, at: Progress) -> dict[str, Any]:
+        """Perplexity of another method, or of this one, with the same share everywhere."""
+        assert self.windows is not None
+        assert self.spec.sparsity is not None
+        same = name == "uniform"
+        rule: Rule = (
+            self.bench.rule(self.spec.method, refine=self.spec.refine, seed=self.spec.seed)
+            if same
+            else self.bench.rule(name, seed=self.spec.seed)
+        )
+        self.bench.restore()
+        counts = uniform_counts(self.bench.slots, self.spec.sparsity)
+        self.bench.prune_all(streams, rule, counts, progress=at)
+        return self.bench.quality(self.windows, progress=at)
+
+    def trace(self, found: Allocated) -> dict[str, Any]:
+        """The content of ``trace.json``: what the search saw, on what text, and the seconds."""
+        c = self.calibration
+        seconds = {**found.trace["seconds"], **self.seconds}
+        return {
+            **found.trace,
+            "version": TRACE_VERSION,
+            "calibration": {
+                "source": c.source, "sha256": c.sha256, "seed": c.seed, "window": c.window,
+                "sequences": c.sequences, "offsets": list(c.offsets),
+                "search_sequences": len(self._search_ids()),
+            },
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }  # fmt: skip
+
+    def _phase(self, what: str, first: float, span: float) -> Progress:
+        inner = scaled(self.report, first, span)
+        return inner if not what else lambda d, t, message: inner(d, t, f"{what}: {message}")
+
+    def _timed(self, phase: str) -> _Timed:
+        return _Timed(self.seconds, phase)
+
+
+class _Timed:
+    """Adds the seconds that a ``with`` block takes to its phase."""
+
+    def __init__(self, seconds: dict[str, float], phase: str) -> None:
+        self.seconds, self.phase = seconds, phase
+
+    def __enter__(self) -> None:
+        self.start = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        passed = time.monotonic() - self.start
+        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + passed
+
+
+def _really(decision: Decision, bench: Workbench) -> Decision:
+    """The decision, unless the loaded model has no linear layer of that weight."""
+    name = decision.parameter.name
+    if decision.status != "pruned" or name in bench.blocks.linears:
+        return decision
+    reason = bench.blocks.refused.get(name, "not a linear layer of a block")
+    return replace(decision, status="unprunable", reason=reason, k=None)
+
+
+def _calibration(bench: Workbench, spec: PruneSpec) -> Calibration:
+    from kencore.calibrate import calibration_windows
+    from kencore.evaluate.language import usual_window
+
+    positions = bench.language.positions
+    return calibration_windows(
+        bench.language.tokenizer, spec.calibration, sequences=spec.sequences,
+        window=spec.window or usual_window(positions), seed=spec.seed, positions=positions,
+    )  # fmt: skip
+
+
+def _baselines(spec: PruneSpec) -> tuple[str, ...]:
+    """What is measured beside the run: other methods, and the same method spread evenly."""
+    names = ("random", "magnitude", "delta" if spec.restore == "base" else "wanda")
+    plain = spec.allocation == "uniform" and not spec.published
+    return tuple(name for name in names if name != spec.method) + (() if plain else ("uniform",))
+
+
+def _notes(found: Allocated) -> tuple[str, ...]:
+    dead = found.trace.get("dead") or []
+    if not dead:
+        return ()
+    more = f" and {len(dead) - 3} more" if len(dead) > 3 else ""
+    names = ", ".join(dead[:3]) + more
+    return (f"Zero on every calibration token, so without influence on the search: {names}.",)
+
+
+def _norms(pruned: Pruned) -> dict[str, NDArray[np.float32]]:
+    if pruned.dense_norm is None or pruned.sparse_norm is None:
+        return {}
+    name = pruned.slot.name
+    return {
+        f"{name}.dense": pruned.dense_norm.numpy(),
+        f"{name}.sparse": pruned.sparse_norm.numpy(),
+    }
+
+
+def _bits(values: Any) -> NDArray[np.generic]:
+    """Storage bits of a tensor (K,)."""
+    import torch
+
+    size = values.element_size()
+    bits: NDArray[np.generic] = values.view(getattr(torch, f"int{8 * size}")).numpy()
+    return bits
