@@ -7,29 +7,27 @@ standard error.
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from kencore import cli_text
-from kencore.errors import KencoreError, SpecError
-from kencore.spec import METHODS, PruneSpec
+from kencore.cli_frame import command
+from kencore.errors import SpecError
+from kencore.spec import (
+    ALLOCATIONS,
+    METHODS,
+    NEEDS_BASE,
+    PROPAGATIONS,
+    REFERENCES,
+    REFINEMENTS,
+    STEPS,
+    PruneSpec,
+)
+from kencore.spec_checks import complement
 
 app = typer.Typer(
     add_completion=False,
@@ -42,12 +40,18 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
 Revision = Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")]
-Report = Callable[[float, float, str], None]
+Window = Annotated[
+    int | None, typer.Option(help="Tokens of a window; by default 2,048, or what the model reads.")
+]
+Windows = Annotated[
+    int | None, typer.Option(help="Measure on at most so many windows of text; by default all.")
+]
+TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
 
 
 @app.command()
 def inspect(
-    model: Annotated[str, typer.Argument(help="demo, a folder or a hub id.")],
+    model: Annotated[str, typer.Argument(help="demo, demo-lm, a folder or a hub id.")],
     base: Annotated[
         str | None, typer.Option(help="Its pretrained base, to check the pair.")
     ] = None,
@@ -58,7 +62,7 @@ def inspect(
     """Say what a model, or a pair, is made of and what can be pruned, without loading weights."""
     from kencore.checkpoint.inspect import inspect as look
 
-    with _command(as_json) as (report, show):
+    with command(as_json) as (report, show):
         found = look(
             model, "demo-base" if (model, base) == ("demo", None) else base,
             model_revision=model_revision, base_revision=base_revision, progress=report,
@@ -66,11 +70,21 @@ def inspect(
         show(found, cli_text.inspected)
 
 
+def _one_of(words: tuple[str, ...]) -> str:
+    return f"One of {', '.join(words)}."
+
+
 @app.command()
 def prune(
-    model: Annotated[str, typer.Option(help="The tuned model: demo, a folder or a hub id.")],
-    base: Annotated[str | None, typer.Option(help="Its pretrained base, same forms.")] = None,
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "ken",
+    model: Annotated[str, typer.Option(help="The model: demo, demo-lm, a folder or a hub id.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Its pretrained base, same forms: what is not kept goes back to it, and becomes "
+            f"zero without one. {', '.join(sorted(NEEDS_BASE))} need it."
+        ),
+    ] = None,
+    method: Annotated[str, typer.Option(help=_one_of(METHODS))] = "ken",
     keep: Annotated[float | None, typer.Option(help="Share of each row that is kept.")] = None,
     sparsity: Annotated[float | None, typer.Option(help="1 - keep: the other side of it.")] = None,
     k: Annotated[int | None, typer.Option("--k", "-k", help="Entries kept per row.")] = None,
@@ -83,13 +97,45 @@ def prune(
     embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
     vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
     head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
-    evaluation: Annotated[
-        str | None, typer.Option(help="Measure on demo, or a .tsv, .jsonl or .parquet file.")
-    ] = None,
-    baselines: Annotated[
-        bool, typer.Option(help="Measure random, magnitude and delta at the same budget.")
+    allocation: Annotated[
+        str, typer.Option(help=f"How sparsity is shared out. {_one_of(ALLOCATIONS)}")
+    ] = "uniform",
+    step: Annotated[
+        str, typer.Option(help=f"Of neuroal: what is searched. {_one_of(STEPS)}")
+    ] = "block",
+    reference: Annotated[
+        str, typer.Option(help=f"Of neuroal: what is compared with. {_one_of(REFERENCES)}")
+    ] = "local",
+    refine: Annotated[
+        str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")
+    ] = "none",
+    calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
+    sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
+    search_sequences: Annotated[
+        int, typer.Option(help="How many of them an allocation is searched on.")
+    ] = 8,
+    window: Window = None,
+    propagate: Annotated[
+        str, typer.Option(help=f"What a block is pruned on. {_one_of(PROPAGATIONS)}")
+    ] = "pruned",
+    fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
+    published: Annotated[
+        bool, typer.Option(help="As NeuroAL's published code, its rounding included.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="For the random rule.")] = 0,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure quality: a classifier on demo or a .tsv, .jsonl or .parquet file of "
+            f"labelled sentences, a language model on text ({TEXTS})."
+        ),
+    ] = None,
+    windows: Windows = None,
+    baselines: Annotated[
+        bool, typer.Option(help="Also measure other methods at the same budget.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(help="For the random rule and the choice of calibration windows.")
+    ] = 0,
     device: Device = "auto",
     threads: Threads = None,
     model_revision: Revision = None,
@@ -100,15 +146,18 @@ def prune(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Prune a tuned model against its base and write a run."""
+    """Prune a model, against its base or to zero, and write a run."""
     from kencore.prune import prune as run_prune
     from kencore.store.export import check_free
 
-    with _command(as_json) as (report, show):
+    with command(as_json) as (report, show):
         spec = PruneSpec(
             model=model, base=base, method=method, k=k, keep=_share(keep, sparsity),
             scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
-            evaluation=evaluation, baselines=baselines, seed=seed, device=device,
+            allocation=allocation, step=step, reference=reference, refine=refine,
+            calibration=calibration, sequences=sequences, search_sequences=search_sequences,
+            window=window, propagate=propagate, fast=fast, published=published,
+            evaluation=evaluation, windows=windows, baselines=baselines, seed=seed, device=device,
             model_revision=model_revision, base_revision=base_revision,
         )  # fmt: skip
         if save_model is not None:
@@ -124,22 +173,30 @@ def evaluate(
     subject: Annotated[
         str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")
     ],
-    data: Annotated[str, typer.Option(help="demo, or a .tsv, .jsonl or .parquet file.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="For a classifier demo or a .tsv, .jsonl or .parquet file of labelled sentences; "
+            f"for a language model {TEXTS}."
+        ),
+    ],
     baselines: Annotated[
-        bool, typer.Option(help="Of a run: also random, magnitude and delta at its budget.")
+        bool, typer.Option(help="Of a run: also other methods at its budget.")
     ] = False,
     save: Annotated[bool, typer.Option(help="Of a run: keep the result in the run.")] = False,
+    window: Window = None,
+    windows: Windows = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure accuracy and F1 of a run (dense, base and pruned) or of a model."""
+    """Measure accuracy and F1, or perplexity, of a run (dense and pruned) or of a model."""
     from kencore.quality import judge
 
-    with _command(as_json) as (report, show):
+    with command(as_json) as (report, show):
         found = judge(
-            subject, data,
-            baselines=baselines, save=save, device=device, threads=threads, progress=report,
+            subject, data, baselines=baselines, save=save, window=window, windows=windows,
+            device=device, threads=threads, progress=report,
         )  # fmt: skip
         show(found, cli_text.judged)
 
@@ -153,7 +210,7 @@ def export(
     """Write the pruned model of a run as a Hugging Face folder."""
     from kencore import open_run
 
-    with _command(as_json) as (report, show):
+    with command(as_json) as (report, show):
         report(0, 1, "Writing the pruned model")
         written = open_run(run).save_pretrained(folder)
         show({"folder": str(written)}, lambda facts: f"Wrote {facts['folder']}")
@@ -164,7 +221,7 @@ def runs(as_json: Json = False) -> None:
     """List the runs of the store."""
     from kencore.store.runs import list_runs
 
-    with _command(as_json) as (_, show):
+    with command(as_json) as (_, show):
         lines = [
             {"id": r.id, "label": r.label, "created": r.created, "problem": r.problem,
              "folder": str(r.path)}
@@ -174,65 +231,15 @@ def runs(as_json: Json = False) -> None:
 
 
 def _share(keep: float | None, sparsity: float | None) -> float | None:
+    """What is kept; a share that cannot be is told by `PruneSpec`."""
     if sparsity is None:
         return keep
-    if keep is not None or not 0 <= sparsity < 1:
+    if keep is not None:
         raise SpecError(
-            "sparsity", got=str(sparsity) if keep is None else "keep as well",
-            wanted="a share from 0 up to, not including, 1, and no keep beside it",
+            "keep and sparsity", got="both", wanted="one of them",
             remedy="--sparsity 0.25 is the same as --keep 0.75.",
         )  # fmt: skip
-    return float(1 - Decimal(repr(sparsity)))  # 1 - 0.9 is 0.09999999999999998 in floats
-
-
-@contextmanager
-def _command(
-    as_json: bool,
-) -> Iterator[tuple[Report, Callable[[dict[str, Any], Callable[[dict[str, Any]], str]], None]]]:
-    """Progress on standard error, the result on standard output, mistakes as one message."""
-
-    def show(facts: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
-        shown.append(json.dumps(facts, indent=2) if as_json else text(facts))
-
-    shown: list[str] = []
-    try:
-        with _bar() as report:
-            yield report, show
-    except KencoreError as error:
-        _fail({"error": error.to_json()}, str(error), as_json, 1)
-    except KeyboardInterrupt:
-        _fail(
-            {"error": {"type": "Interrupted", "message": "interrupted"}},
-            "Interrupted.",
-            as_json,
-            130,
-        )
-    for text in shown:
-        print(text)
-
-
-def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
-    if as_json:
-        print(json.dumps(facts, indent=2))
-    else:
-        print(text, file=sys.stderr)
-    raise typer.Exit(code)
-
-
-@contextmanager
-def _bar() -> Iterator[Report]:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(done: float, total: float, message: str) -> None:
-            bar.update(task, completed=done, total=total, description=message)
-
-        yield report
+    return complement(sparsity)
 
 
 def _terminated(number: int, frame: object) -> None:

@@ -15,10 +15,12 @@ def run_facts(run: Run) -> dict[str, Any]:
         "run": run.id,
         "folder": str(run.path.resolve()),
         "method": run.spec.method,
+        "restore": run.restore,
         "matrices_pruned": len(run.pruned),
         **totals,
         "kept_share_of_pruned": totals["kept"] / totals["pruned"],
         "reset_share_of_model": totals["reset"] / totals["params"],
+        "allocation": _allocation(run),
         "seconds": run.record.get("seconds"),
         "device": run.record.get("device"),
         "notes": run.record.get("notes", []),
@@ -26,21 +28,57 @@ def run_facts(run: Run) -> dict[str, Any]:
     }
 
 
+def _allocation(run: Run) -> dict[str, Any] | None:
+    """How sparsity was shared out, and what a search chose; ``None`` without activations."""
+    trace = run.trace
+    if trace is None:
+        return None
+    return {
+        "name": trace["allocation"],
+        "step": run.spec.step if trace["allocation"] == "neuroal" else None,
+        "refine": run.spec.refine,
+        "chosen": {
+            f"{step} {'slope' if 'slopes' in found else 'lambda'}": found["chosen"]
+            for step in ("block", "row")
+            if (found := trace.get(f"{step}_search"))
+        },
+        "block_sparsity": [block["sparsity"] for block in trace["blocks"]],
+    }
+
+
 def pruned(facts: dict[str, Any]) -> str:
     """What `prune` did."""
+    back = "Set to zero" if facts["restore"] == "zero" else "Back to the base"
     lines = [
         f"Kept {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} "
         f"tensors ({facts['kept_share_of_pruned']:.2%}).",
-        f"Back to the base: {facts['reset']:,} of the model's {facts['params']:,} parameters "
+        f"{back}: {facts['reset']:,} of the model's {facts['params']:,} parameters "
         f"({facts['reset_share_of_model']:.2%}).",
-        f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, "
-        f"dense {facts['bytes_dense']:,}.",
-        f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}",
     ]
-    lines[3:3] = [f"Note: {note}" for note in facts["notes"]]
+    if facts["allocation"]:
+        lines.append(_shared_out(facts["allocation"]))
+    lines.append(
+        f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, "
+        f"dense {facts['bytes_dense']:,}."
+    )
+    lines += [f"Note: {note}" for note in facts["notes"]]
+    lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
         lines.append(_quality(facts["metrics"]))
     return "\n".join(lines)
+
+
+def _shared_out(allocation: dict[str, Any]) -> str:
+    words = [allocation["name"], *([allocation["step"]] if allocation["step"] else [])]
+    words += [f"{name} {value:g}" for name, value in allocation["chosen"].items()]
+    words += [allocation["refine"]] if allocation["refine"] != "none" else []
+    line = f"Allocation: {', '.join(words)}."
+    shares = allocation["block_sparsity"]
+    if shares:
+        low, high = min(shares), max(shares)
+        spread = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
+        line += f" Sparsity of the {_count(len(shares), 'block')}: {spread}."
+    return line
 
 
 def judged(facts: dict[str, Any]) -> str:
@@ -49,13 +87,25 @@ def judged(facts: dict[str, Any]) -> str:
 
 
 def _quality(metrics: dict[str, Any]) -> str:
-    rows = [(name, metrics[name]) for name in ("dense", "pruned", "base")]
+    rows = [(name, metrics[name]) for name in ("dense", "pruned", "base") if name in metrics]
     rows += list(metrics.get("baselines", {}).items())
-    head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
+    if metrics.get("task") == "language":
+        head = (
+            f"Perplexity on {_count(metrics['windows'], 'window')} of {metrics['window']:,} tokens "
+            f"of {metrics['data']}: dense {metrics['dense']['perplexity']:,.2f}, "
+            f"pruned {metrics['pruned']['perplexity']:,.2f}:"
+        )
+    else:
+        head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
     return "\n".join([head, *(_line(name, quality) for name, quality in rows)])
 
 
 def _line(name: str, quality: dict[str, Any]) -> str:
+    if "perplexity" in quality:
+        return (
+            f"  {name:<10} perplexity {quality['perplexity']:,.2f}  "
+            f"({quality['nll']:.4f} nats per token, {quality['tokens']:,} tokens)"
+        )
     return (
         f"  {name:<10} accuracy {quality['accuracy']:.2%} "
         f"({quality['accuracy_low']:.2%} to {quality['accuracy_high']:.2%})  "
@@ -85,6 +135,7 @@ def inspected(facts: dict[str, Any]) -> str:
     ]
     if facts["base"]:
         lines.append(f"base  {_source(facts['base'])}")
+    lines.append(_task(facts))
     dtypes = ", ".join(f"{d['parameters']:,} in {d['name']}" for d in facts["dtypes"])
     lines += [
         f"dtypes: {dtypes}",
@@ -107,6 +158,23 @@ def inspected(facts: dict[str, Any]) -> str:
         f"{guess['memory_bytes'] / 2**20:.0f} MiB of memory. {guess['how']}"
     )
     return "\n".join(lines)
+
+
+def _task(facts: dict[str, Any]) -> str:
+    what = {
+        "language": "a causal language model",
+        "classification": "a classifier of texts",
+        "other": "neither a causal language model nor a classifier of texts",
+    }[facts["task"]]
+    reads = f", reads up to {facts['positions']:,} tokens" if facts["positions"] else ""
+    streams = facts["streams"]
+    prunes = (
+        f"; activations can prune {streams['matrices']:,} matrices of "
+        f"{streams['parameters']:,} parameters"
+        if streams
+        else ""
+    )
+    return f"task: {what}{reads}{prunes}"
 
 
 def _listed(what: str, items: list[dict[str, Any]], most: int = 20) -> list[str]:

@@ -123,10 +123,11 @@ def fitting_data(
     from kencore.evaluate.loading import check_labels, check_task
     from kencore.evaluate.text import READERS, SOURCES
 
-    check_task(folder)
     if data in SOURCES or Path(data).suffix.lower() in READERS.keys() - set(ENDINGS):
+        check_task(folder)
         raise _text_for_a_classifier(folder, data)
     examples = read_examples(data)
+    check_task(folder)
     check_labels(folder, examples)
     return examples
 

@@ -40,6 +40,10 @@ def inspect(
 
     Returns:
         model, base: where they come from (``text``, ``kind``, ``folder``, ``revision``).
+        task: ``language`` (continues a text), ``classification`` (one label per text), ``other``.
+        positions: tokens that the model can read at once, ``None`` where config.json says nothing.
+        streams: of a language model, ``matrices`` and ``parameters`` that methods which look at
+        activations would prune (all matrices inside its blocks); ``None`` of others.
         architecture, model_type, blocks, stacks (blocks by stack).
         parameters: ``total`` = ``prunable`` + ``untouchable``, and ``tensors``.
         roles, parts: rows of ``name``, ``tensors``, ``parameters``, ``prunable``.
@@ -95,6 +99,7 @@ def _report(
     return {
         "model": _source(source),
         "base": _source(base) if base else None,
+        **_task(source, layout),
         "architecture": layout.architecture,
         "model_type": layout.model_type,
         "blocks": layout.blocks,
@@ -125,6 +130,35 @@ def _report(
         "estimate": asdict(estimate(parameters)),
         "not_finite": not_finite,
     }  # fmt: skip
+
+
+def _task(source: Source, layout: Layout) -> dict[str, Any]:
+    """What the model is for, how much it reads at once, and what activations could prune."""
+    from kencore.evaluate.language import is_language_model
+    from kencore.evaluate.loading import HEAD
+
+    language = is_language_model(source.folder)
+    classifier = layout.architecture.endswith(HEAD)
+    inside = [p for p in layout.prunable if p.block is not None and len(p.shape) == 2]
+    return {
+        "task": "language" if language else "classification" if classifier else "other",
+        "positions": _positions(source),
+        "streams": {"matrices": len(inside), "parameters": sum(p.params for p in inside)}
+        if language
+        else None,
+    }
+
+
+def _positions(source: Source) -> int | None:
+    """As the configuration says, its own defaults included."""
+    from transformers import AutoConfig
+
+    from kencore.evaluate.loaded import stated_positions
+
+    try:
+        return stated_positions(AutoConfig.from_pretrained(source.folder, local_files_only=True))
+    except (ValueError, KeyError, OSError):  # of a model type that only the layout can read
+        return None
 
 
 def _source(source: Source) -> dict[str, Any]:

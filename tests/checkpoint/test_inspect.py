@@ -21,7 +21,7 @@ EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 FIELDS = {
     "model", "base", "architecture", "model_type", "blocks", "stacks", "parameters", "roles",
     "parts", "patterns", "dtypes", "bytes", "shards", "unprunable", "tied", "new_heads", "notes",
-    "estimate", "not_finite",
+    "estimate", "not_finite", "task", "positions", "streams",
 }  # fmt: skip
 
 

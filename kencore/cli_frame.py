@@ -1,0 +1,75 @@
+"""What every command of the command line shares: its progress bar, its result, its mistakes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from kencore.errors import KencoreError
+
+Report = Callable[[float, float, str], None]
+
+
+@contextmanager
+def command(
+    as_json: bool,
+) -> Iterator[tuple[Report, Callable[[dict[str, Any], Callable[[dict[str, Any]], str]], None]]]:
+    """Around a command: progress on standard error, the result on standard output, mistakes as one
+    message and exit code 1 (130 when interrupted)."""
+
+    def show(facts: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
+        shown.append(json.dumps(facts, indent=2) if as_json else text(facts))
+
+    shown: list[str] = []
+    try:
+        with _bar() as report:
+            yield report, show
+    except KencoreError as error:
+        _fail({"error": error.to_json()}, str(error), as_json, 1)
+    except KeyboardInterrupt:
+        _fail(
+            {"error": {"type": "Interrupted", "message": "interrupted"}},
+            "Interrupted.",
+            as_json,
+            130,
+        )
+    for text in shown:
+        print(text)
+
+
+def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print(text, file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def _bar() -> Iterator[Report]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+        TimeElapsedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(done: float, total: float, message: str) -> None:
+            bar.update(task, completed=done, total=total, description=message)
+
+        yield report
