@@ -251,7 +251,7 @@ def _prune(case: Case, result: Result) -> None:
     for pruned in prune_blocks(case.model, streams, rule, counts, norms=False):
         gone[pruned.slot.name] = ~pruned.keep.numpy()
         weights[pruned.slot.name] = pruned.weight.numpy()
-    exact = case.method != "sparsegpt" or refine != "none"
+    exact = case.method != "sparsegpt"
     _compare_masks(case, result, gone, exact=exact)
     if "weights_first2rows" in case.data:
         _compare_weights(case, result, weights)
