@@ -182,22 +182,29 @@ def _sweep(
     keep = torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
     for index, first in enumerate(range(0, columns, block_size)):
         last = min(first + block_size, columns)
-        block, error = new[:, first:last].clone(), torch.zeros_like(new[:, first:last])
+        block = new[:, first:last]  # a view
         own = factor[first:last, first:last]  # (K, K)
         score = block**2 / torch.diagonal(own).reshape(1, -1) ** 2  # (R, K)
         gone = choose(score, index)
         keep[:, first:last] = ~gone
-        _prune_columns(block, error, gone, own)
-        new[:, first:last] = torch.where(gone, 0.0, block)
+        updated, error = _prune_columns(block, gone, own)
+        new[:, first:last] = updated
         new[:, last:] -= error.matmul(factor[first:last, last:])
     return new, keep, dead
 
 
-def _prune_columns(block: Tensor, error: Tensor, gone: Tensor, factor: Tensor) -> None:
-    """Column by column: what is pruned goes as an error into the columns after it (R, K)."""
-    for column in range(block.shape[1]):
-        values = block[:, column]
-        left = torch.where(gone[:, column], values, 0.0)  # (R,)
-        lost = left / factor[column, column]
-        error[:, column] = lost
-        block[:, column + 1 :] -= lost[:, None] * factor[column, column + 1 :][None, :]
+def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Column by column: what is pruned goes as an error into the columns after it.
+
+    Returns:
+        The new columns and the errors, (R, K) each.
+    """
+    values = block.t().contiguous()  # (K, R): a column lies in one piece
+    pruned = gone.t()
+    errors = torch.empty_like(values)
+    for column in range(len(values)):
+        lost = torch.where(pruned[column], values[column], 0.0) / factor[column, column]  # (R,)
+        errors[column] = lost
+        values[column + 1 :] -= factor[column, column + 1 :, None] * lost
+    values.masked_fill_(pruned, 0.0)
+    return values.t(), errors.t().contiguous()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,7 +83,7 @@ class RunningInputs:
         """One sequence (T, C)."""
         before, after = self.sequences, self.sequences + 1
         if "norm" in self.needs:
-            squares = torch.norm(x, p=2, dim=0) ** 2  # (C,)
+            squares = _norm(x) ** 2  # (C,)
             self._squares.mul_(before / after).add_(squares / after)
             # published code of SparseGPT's wrapper: x is scaled by sqrt(2 / n) before its norm
             self._quirk.mul_(before / after).add_(squares * (2 / after) / after)
@@ -157,3 +158,17 @@ class RunningInputs:
                 "statistics", got="no sequence", wanted="at least one",
                 remedy="Add the layer's inputs first.",
             )  # fmt: skip
+
+
+def _norm(x: Tensor) -> Tensor:
+    """Norm of each column of (T, C): float32 (C,), the very bits of torch.norm over dimension 0.
+
+    On a CPU numpy adds row to row, as torch does, with all columns of a row at once: some ten
+    times faster. One column alone it would add up in another order.
+    """
+    if x.device.type != "cpu" or x.shape[1] == 1:
+        norm: Tensor = torch.norm(x, p=2, dim=0)
+        return norm
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.add.reduce(np.square(x.numpy()), axis=0)
+        return torch.from_numpy(np.sqrt(squares))

@@ -56,15 +56,18 @@ def keep_lowest_pruned(
     counts = _counts(pruned, score, name)  # (R,)
     if score.numel() == 0:
         return torch.ones(score.shape, dtype=torch.bool, device=score.device)
-    values = score if score.dtype in (torch.float32, torch.float64) else score.float()
-    _check_nan(values, name)
-    threshold = _last_to_go(values, counts)[:, None]  # (R, 1)
-    gone = values < threshold
-    equal = values == threshold
-    left = counts - gone.sum(dim=1)  # of the entries at the threshold so many go
-    _split_ties(gone, equal, left, ties)
-    gone[counts == 0] = False
-    return gone.logical_not_()
+    values = score.detach()
+    if values.dtype not in (torch.float32, torch.float64):
+        values = values.to(torch.float32)
+    last, following = _boundary(values, counts)
+    if bool(following.isnan().any()):
+        _refuse_nan(values, name)
+    keep = values > last[:, None]
+    torn = ((last == following) & (counts > 0) & (counts < score.shape[1])).nonzero()[:, 0]
+    if len(torn):  # only there are equal scores on both sides
+        keep[torn] = _split(values[torn], last[torn, None], counts[torn, None], ties)
+    keep[counts == 0] = True
+    return keep
 
 
 def _counts(pruned: Tensor | NDArray[np.int64] | int, score: Tensor, name: str) -> Tensor:
@@ -90,41 +93,47 @@ def _counts(pruned: Tensor | NDArray[np.int64] | int, score: Tensor, name: str) 
     return counts.to(torch.int64).expand(rows)
 
 
-def _last_to_go(values: Tensor, counts: Tensor) -> Tensor:
-    """The ``counts``-th smallest value of each row: (R,); the smallest where none goes."""
-    place = (counts - 1).clamp_(min=0)  # (R,)
-    lowest, highest = int(place.min()), int(place.max())
-    if values.device.type == "cpu":  # numpy sorts many times faster than torch does there
-        rows = values.detach().numpy()
-        if lowest == highest:
-            found = np.partition(rows, lowest, axis=1)[:, lowest]
-        else:
-            found = np.take_along_axis(np.sort(rows, axis=1), place.numpy()[:, None], axis=1)[:, 0]
-        return torch.from_numpy(np.ascontiguousarray(found))
-    if lowest == highest:
-        return values.kthvalue(lowest + 1, dim=1).values
-    return values.sort(dim=1).values.gather(1, place[:, None])[:, 0]
+def _boundary(values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each row in ascending order the last value to go and the next one, (R,) each.
+
+    Where all go, or none, both are the last or the first. NaN comes last of all, so that a row
+    with one has a NaN for its next, whatever its count.
+    """
+    columns = values.shape[1]
+    place = (counts - 1).clamp(min=0)  # (R,)
+    following = (place + 1).clamp(max=columns - 1)
+    if values.device.type != "cpu":
+        ascending = values.sort(dim=1).values
+        greatest = ascending[:, -1]
+        after = ascending.gather(1, following[:, None])[:, 0]
+        last = ascending.gather(1, place[:, None])[:, 0]
+        return last, torch.where(greatest.isnan(), greatest, after)
+    rows = values.numpy()  # numpy sorts many times faster than torch does on a CPU
+    first = int(place[0])
+    if bool((place == first).all()):
+        parted = np.partition(rows, first, axis=1)
+        # the least of the others, NaN if one of them is
+        least = parted[:, min(first + 1, columns - 1) :].min(axis=1)
+        return torch.from_numpy(parted[:, first].copy()), torch.from_numpy(least)
+    order = np.sort(rows, axis=1)
+    picked = np.take_along_axis(order, np.stack([place, following], axis=1), axis=1)  # (R, 2)
+    next_one = np.where(np.isnan(order[:, -1]), order[:, -1], picked[:, 1])
+    return torch.from_numpy(picked[:, 0].copy()), torch.from_numpy(next_one)
 
 
-def _split_ties(gone: Tensor, equal: Tensor, left: Tensor, ties: Ties) -> None:
-    """Add to ``gone`` (R, C) the ``left`` (R,) first or last of the ``equal`` entries of a row."""
-    many = equal.sum(dim=1)  # (R,)
-    gone |= equal
-    rows = (many > left).nonzero()[:, 0]  # only there are ties to be split
-    if not len(rows):
-        return
-    among = equal[rows]
-    place = among.cumsum(dim=1)  # 1, 2, ... from the lowest column
-    spare = (many - left)[rows, None]
-    stay = place > left[rows, None] if ties == "pruned" else place <= spare
-    gone[rows] &= ~(among & stay)
+def _split(values: Tensor, last: Tensor, counts: Tensor, ties: Ties) -> Tensor:
+    """The keep mask (R, C) of rows in which entries equal to ``last`` (R, 1) go and stay."""
+    equal = values == last
+    left = counts - (values < last).sum(dim=1, keepdim=True)  # of the equal ones so many go
+    place = equal.cumsum(dim=1)  # 1, 2, ... from the lowest column
+    many = place[:, -1:]
+    stay = place > left if ties == "pruned" else place <= many - left
+    return (values > last) | (equal & stay)
 
 
-def _check_nan(values: Tensor, name: str) -> None:
-    bad = values.isnan()
-    if bool(bad.any()):
-        row, column = (int(i) for i in bad.nonzero()[0])
-        raise NonFiniteWeightError(
-            name, got=f"NaN in row {row}, column {column} of the scores", wanted="numbers",
-            remedy="Check the checkpoint and the calibration text: no rule can rank it.",
-        )  # fmt: skip
+def _refuse_nan(values: Tensor, name: str) -> None:
+    row, column = (int(i) for i in values.isnan().nonzero()[0])
+    raise NonFiniteWeightError(
+        name, got=f"NaN in row {row}, column {column} of the scores", wanted="numbers",
+        remedy="Check the checkpoint and the calibration text: no rule can rank it.",
+    )  # fmt: skip
