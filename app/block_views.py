@@ -121,7 +121,12 @@ def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
     return texts
 
 
-def finding(blocks: pd.DataFrame, found: Pictures, layer: str) -> str:
+def finding(
+    blocks: pd.DataFrame,
+    found: Pictures,
+    layer: str,
+    terms: wording.Terms = wording.TERMS["base"],
+) -> str:
     """What the pictures show together."""
     pruned = blocks[blocks["status"] == "pruned"]
     where = wording.plural(len(blocks), "block")
@@ -135,10 +140,11 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str) -> str:
             f"a random choice would give it {by_chance:.2f}"
         )
     if layer in cells.VALUES:
+        named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
         return {
             "difference": f"Fine-tuning moved entries by {low:.2g} to {high:.2g} (rms) in {where}",
-        }.get(layer, f"{layer.capitalize()} values of {where}, in one color scale")
+        }.get(layer, f"{named.capitalize()} values of {where}, in one color scale")
     low, high = float(pruned["share"].min()), float(pruned["share"].max())
     if high - low < 0.005:
         return f"{wording.short_percent(high)} of the entries kept in each of {where}"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from app import wording
 from kencore.store.summaries import Totals
@@ -13,23 +17,58 @@ if TYPE_CHECKING:
 
     from kencore.spec import PruneSpec
 
+# settings of language models in the order of the command line, left out where they are as usual
+_OPTIONS: Final = (
+    "allocation", "step", "reference", "refine", "calibration", "sequences", "search_sequences",
+    "window", "propagate", "evaluation", "windows",
+)  # fmt: skip
 
-def headline(method: str, total: Totals, metrics: dict[str, Any]) -> str:
+
+def is_language(metrics: Mapping[str, Any]) -> bool:
+    """Whether the measurement is a perplexity (lower is better), not an accuracy."""
+    return metrics.get("task") == "language"
+
+
+def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
     """The run in one sentence: what was kept of how much, and what it cost."""
-    name = wording.METHODS.get(method, method)
-    text = (
-        f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} "
-        "parameters"
-    )
+    name = wording.method(spec)
+    if spec.restore == "zero":
+        text = (
+            f"{name} sets {wording.short_percent(1 - total.share_pruned)} of "
+            f"{wording.count(total.pruned)} weights to zero"
+        )
+    else:
+        text = (
+            f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} "
+            "parameters"
+        )
     if not metrics:
         return f"{text}; quality was not measured"
-    before, after = metrics["dense"]["accuracy"], metrics["pruned"]["accuracy"]
-    return f"{text}; accuracy {wording.percent(before)} → {wording.percent(after)}"
+    before, after = metrics["dense"], metrics["pruned"]
+    if is_language(metrics):
+        return (
+            f"{text}; perplexity {perplexity(before['perplexity'])} → "
+            f"{perplexity(after['perplexity'])}"
+        )
+    return (
+        f"{text}; accuracy {wording.percent(before['accuracy'])} → "
+        f"{wording.percent(after['accuracy'])}"
+    )
 
 
 def points(change: float) -> str:
     """A change of a share in percentage points, with its sign."""
     return f"{100 * change:+.1f} points".replace("-", "−")
+
+
+def perplexity(value: float) -> str:
+    """A perplexity in about three digits: 7.43, 31.2, 1,240."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 20 else f"{value:.2f}"
+
+
+def change(value: float) -> str:
+    """A change of a perplexity, with its sign."""
+    return ("+" if value >= 0 else "−") + perplexity(abs(value))
 
 
 def interval(found: dict[str, Any]) -> str:
@@ -40,18 +79,28 @@ def interval(found: dict[str, Any]) -> str:
 
 
 def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The measured rule with the highest accuracy at the same budget, if any was measured."""
+    """The measured rule that does best at the same budget, if any was measured."""
     found = metrics.get("baselines") or {}
     if not found:
         return None
-    best = max(found, key=lambda rule: found[rule]["accuracy"])
+    if is_language(metrics):
+        best = min(found, key=lambda rule: found[rule]["perplexity"])
+    else:
+        best = max(found, key=lambda rule: found[rule]["accuracy"])
     return best, found[best]
+
+
+def baseline_name(rule: str, method: str) -> str:
+    """A baseline in words; ``uniform`` is the run's own method, every block alike."""
+    if rule == "uniform":
+        return f"{wording.METHODS.get(method, method)}, uniform"
+    return wording.METHODS.get(rule, rule)
 
 
 def command(spec: PruneSpec) -> str:
     """The command line that makes this run again, over several lines."""
     parts = ["python -m kencore prune", f"--model {shlex.quote(spec.model)}"]
-    if spec.base is not None and not (spec.model == "demo" and spec.base == "demo-base"):
+    if spec.base is not None and not _implied(spec):
         parts.append(f"--base {shlex.quote(spec.base)}")
     for option, revision in (
         ("--model-revision", spec.model_revision),
@@ -66,10 +115,12 @@ def command(spec: PruneSpec) -> str:
     parts += [
         f"--no-{name}" for name in ("embeddings", "vectors", "head") if not getattr(spec, name)
     ]
-    if spec.evaluation is not None:
-        parts.append(f"--evaluation {shlex.quote(spec.evaluation)}")
-    if spec.baselines:
-        parts.append("--baselines")
+    usual = {field.name: field.default for field in fields(spec)}
+    for name in _OPTIONS:
+        value = getattr(spec, name)
+        if value != usual[name]:
+            parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+    parts += [f"--{name}" for name in ("fast", "published", "baselines") if getattr(spec, name)]
     if spec.seed:
         parts.append(f"--seed {spec.seed}")
     if spec.device != "auto":
@@ -77,9 +128,23 @@ def command(spec: PruneSpec) -> str:
     return " \\\n  ".join(parts)
 
 
+def _implied(spec: PruneSpec) -> bool:
+    """Whether the base is the one that a demo has without being asked."""
+    from kencore.spec import NEEDS_BASE
+
+    if spec.model == "demo-lm":  # its other methods set to zero unless a base is named
+        return spec.base == "demo-lm-base" and spec.method in NEEDS_BASE
+    return spec.model == "demo" and spec.base == "demo-base"
+
+
 def scope(spec: PruneSpec) -> str:
     """Where a run pruned, in words."""
-    where = "everything" if spec.scope == ("all",) else " + ".join(spec.scope)
+    everything = spec.scope == ("all",)
+    if spec.streams and everything:
+        return "all matrices of the blocks"
+    where = "everything" if everything else " + ".join(spec.scope)
+    if spec.restore == "zero" and everything:
+        return "all matrices but embeddings and head"
     left = [
         label
         for label, inside in (
@@ -99,6 +164,50 @@ def matrices_csv(matrices: pd.DataFrame) -> bytes:
 
 def subject(spec: PruneSpec) -> str:
     """What the run is about, in one line."""
-    model = "Demo pair, a small sentiment classifier" if spec.model == "demo" else spec.model
-    method = wording.METHODS.get(spec.method, spec.method)
-    return f"{model} · {method} · {wording.budget(spec.keep, spec.k)} · pruned: {scope(spec)}"
+    model = wording.DEMOS.get(spec.model, spec.model)
+    parts = [model, wording.method(spec), wording.budget(spec), f"pruned: {scope(spec)}"]
+    if spec.streams:
+        parts.append(f"calibrated on {wording.text_source(spec.calibration)}")
+    if spec.restore == "zero":
+        parts.append(f"what is not kept is {wording.TERMS['zero'].gone_long}")
+    return " · ".join(parts)
+
+
+UPDATED: Final = (
+    "SparseGPT updates the weights that it keeps, to make up for those set to zero: kept weights "
+    "are no longer those of the dense model."
+)
+
+
+def updated(spec: PruneSpec) -> bool:
+    """Whether kept weights are other than before: SparseGPT makes up for what it takes."""
+    return spec.method == "sparsegpt"
+
+
+def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
+    """A short name for each run: only what tells the runs apart, at least the allocation."""
+    said = {
+        run: {
+            "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name or spec.model,
+            "method": wording.METHODS.get(spec.method, spec.method),
+            "budget": f"k = {spec.k}" if spec.keep is None
+            else f"{wording.short_percent(1 - spec.keep)} sparsity",
+            "allocation": wording.allocation(spec),
+            "refine": "DSnoT" if spec.refine == "dsnot" else "",
+            "reference": "global reference" if spec.reference == "global" else "",
+            "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
+            "text": wording.text_source(spec.calibration) if spec.streams else "",
+            "seed": f"seed {spec.seed}",
+        }
+        for run, spec in specs.items()
+    }  # fmt: skip
+    parts = next(iter(said.values()), {})
+    differ = [part for part in parts if len({words[part] for words in said.values()}) > 1]
+    streams = any(spec.streams for spec in specs.values())
+    shown = [part for part in parts if part in (differ or ["allocation" if streams else "method"])]
+    labels = {
+        run: ", ".join(words[part] for part in shown if words[part]) or words["method"]
+        for run, words in said.items()
+    }
+    seen = Counter(labels.values())
+    return {run: label if seen[label] == 1 else f"{label} ({run})" for run, label in labels.items()}

@@ -205,8 +205,14 @@ def _run_list() -> None:
                 st.caption(run.problem or _when(run))
             if run.problem is None:
                 links.page_link("overview", "Open", run=run.id)
-            if run.id != "demo":
+            if not _shipped(run):
                 _delete(run)
+
+
+def _shipped(run: RunSummary) -> bool:
+    from kencore.store.runs import SHIPPED
+
+    return run.id in SHIPPED
 
 
 def _delete(run: RunSummary) -> None:
@@ -234,7 +240,7 @@ def _more(what: str, number: int) -> int:
 
 
 def _when(run: RunSummary) -> str:
-    if run.id == "demo":
+    if _shipped(run):
         return "Comes with KEN_viz"
     try:
         made = _ago(datetime.fromisoformat(run.created).timestamp())

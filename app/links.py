@@ -20,6 +20,7 @@ PAGES: Final = {
     "matrix": "app_pages/matrix.py",
     "row": "app_pages/row.py",
     "layers": "app_pages/layers.py",
+    "sparsity": "app_pages/sparsity.py",
 }
 STICKY: Final = ("run", "matrix")
 _MEMORY: Final = "kenviz_last_seen"

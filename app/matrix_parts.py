@@ -88,14 +88,12 @@ def _option(line: Line) -> str:
     return f"{what[:1].upper()}{what[1:]} · {shape}"
 
 
-def view_of(line: Line) -> viewer.View:
+def view_of(line: Line, restore: str = "base") -> viewer.View:
     """The view that the address asks for.
 
     Raises:
         LinkError: a number, layer or window that this matrix does not have.
     """
-    from kencore.store.views import LAYERS
-
     rows, cols = int(line["rows"]), int(line["cols"])
     found: dict[str, Any] = {}
     for first, last, count in (("r0", "r1", rows), ("c0", "c1", cols)):
@@ -110,7 +108,7 @@ def view_of(line: Line) -> viewer.View:
         found["row" if found["row"] is None else "col"] = 0
     return viewer.View(
         **found,
-        layer=links.choice("layer", LAYERS, "kept"),
+        layer=links.choice("layer", tuple(wording.layers(restore)), "kept"),
         reset=links.choice("reset", viewer.RESET, "hidden"),
     )
 
@@ -140,22 +138,33 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
         st.caption(str(error))
         return
     st.markdown(f"**Row {at[0]:,}, column {at[1]:,}**")
-    parts.pairs(
-        (
-            ("Tuned", number(found["tuned"])),
-            ("Base", number(found["base"])),
-            ("Difference", number(found["difference"])),
-            ("Outcome", "● kept" if found["kept"] else "○ reset to base"),
-            ("Pruned model", number(found["pruned"])),
-            ("Kept neighbours", f"{found['neighbours']} of 4"),
-            ("Rank of |tuned|", f"{found['rank_value']:,} of {found['cols']:,}"),
-            ("Rank of |difference|", f"{found['rank_difference']:,} of {found['cols']:,}"),
-            ("Kept in row", f"{found['row_kept']:,} of {found['cols']:,}"),
-        )
-    )
+    parts.pairs(_weight_lines(found, run.restore))
     links.page_link(
         "row", f"Open row {at[0]:,}", icon=":material/show_chart:", matrix=name, row=at[0]
     )
+
+
+def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:
+    """What is known of one weight; without a base there is nothing to compare it with."""
+    terms, paired = wording.TERMS[restore], restore == "base"
+    compared = [
+        ("Base", number(found["base"])),
+        ("Difference", number(found["difference"])),
+    ]
+    kept = found["pruned"] == found["tuned"]
+    outcome = "● kept" + ("" if kept else ", updated") if found["kept"] else f"○ {terms.gone_long}"
+    of = f"of {found['cols']:,}"
+    rank = ("Rank of |difference|", f"{found['rank_difference']:,} {of}")
+    return [
+        (terms.dense.capitalize(), number(found["tuned"])),
+        *(compared if paired else ()),
+        ("Outcome", outcome),
+        ("Pruned model", number(found["pruned"])),
+        ("Kept neighbours", f"{found['neighbours']} of 4"),
+        (f"Rank of |{terms.dense if paired else 'weight'}|", f"{found['rank_value']:,} {of}"),
+        *((rank,) if paired else ()),
+        ("Kept in row", f"{found['row_kept']:,} {of}"),
+    ]
 
 
 def number(value: float) -> str:
@@ -174,36 +183,52 @@ def matrix_or_choice(run: Run) -> Line:
         st.stop()
 
 
-def facts(line: Line) -> None:
+def facts(line: Line, restore: str) -> None:
     """The numbers of the whole matrix."""
     kept, params = int(line["kept"]), int(line["params"])
-    share = float(line["diff_share_kept"])
+    terms, share = wording.TERMS[restore], float(line["diff_share_kept"])
+    named = terms.dense.capitalize()
+    paired = restore == "base"
     st.markdown("**This matrix**")
     parts.pairs(
         (
             ("Kept", f"{kept:,}"),
-            ("Reset to base", f"{params - kept:,}"),
-            ("Kept per row", f"{int(line['k']):,} of {int(line['cols']):,}"),
+            (terms.gone_long.capitalize(), f"{params - kept:,}"),
+            ("Kept per row", per_row(line)),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),
-            ("Sq. difference kept", wording.percent(share)),
-            ("Difference, RMS", f"{float(line['diff_rms']):.3g}"),
-            ("Tuned, mean", f"{float(line['tuned_mean']):.3g}"),
-            ("Tuned, std", f"{float(line['tuned_std']):.3g}"),
-            ("Tuned, smallest", f"{float(line['tuned_min']):.3g}"),
-            ("Tuned, largest", f"{float(line['tuned_max']):.3g}"),
+            ("Sq. difference kept" if paired else "Sq. weights kept", wording.percent(share)),
+            ("Difference, RMS" if paired else "Weights, RMS", f"{float(line['diff_rms']):.3g}"),
+            (f"{named}, mean", f"{float(line['tuned_mean']):.3g}"),
+            (f"{named}, std", f"{float(line['tuned_std']):.3g}"),
+            (f"{named}, smallest", f"{float(line['tuned_min']):.3g}"),
+            (f"{named}, largest", f"{float(line['tuned_max']):.3g}"),
             ("Size", f"{_size(line['bytes_dense'])} → "
              f"{_size(line['bytes_stored'])}"),
         )
     )  # fmt: skip
 
 
-def onward(run_id: str, name: str) -> None:
-    """Where to go from here: every block, and the mask as a file."""
+def per_row(line: Line) -> str:
+    """Entries kept per row; on average where rows differ."""
+    cols = f"of {int(line['cols']):,}"
+    if not pd.isna(line["k"]):
+        return f"{int(line['k']):,} {cols}"
+    return f"{int(line['kept']) / int(line['rows']):,.1f} {cols} on average"
+
+
+def onward(run_id: str, line: Line) -> None:
+    """Where to go from here: every block, its rows, and the mask as a file."""
+    name = str(line["name"])
     links.page_link(
         "layers", "In every block", icon=":material/layers:", matrix=name,
         help="The same matrix in every block, side by side",
     )  # fmt: skip
+    if not pd.isna(line["block"]):
+        links.page_link(
+            "sparsity", "Its rows and inputs", icon=":material/bar_chart:", matrix=name,
+            help="How sparsity differs between its rows, and how pruning changed its inputs",
+        )  # fmt: skip
     st.link_button(
         "Keep mask as .npy", viewer.api("mask.npy", run=run_id, matrix=name), type="tertiary",
         icon=":material/download:", help="True = kept, rows are outputs (NumPy file)",

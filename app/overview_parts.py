@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from app import facts, jobs_view, links, prune_form, state, wording
+from app import facts, links, quality_parts, wording
 from app.charts.base import lines
-from kencore.errors import KencoreError
+from kencore.errors import CorruptRunError
 from kencore.store import summaries
 
 if TYPE_CHECKING:
@@ -18,119 +18,51 @@ if TYPE_CHECKING:
     from kencore.store.summaries import Totals
 
 
-def metric_row(total: Totals, found: dict[str, Any]) -> None:
-    """Four cards: parameters, size, accuracy, and the best baseline at the same budget."""
+def metric_row(run: Run, total: Totals) -> None:
+    """Four cards: parameters, size, quality, and the best baseline at the same budget."""
     with st.grid(4, min_column_width=200):
-        st.metric(
-            "Parameters kept", f"{wording.count(total.kept)} of {wording.count(total.params)}",
-            f"{wording.percent(total.share_pruned)} of what was pruned",
-            help=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
-            f"the tuned value. In the {total.matrices_pruned} pruned tensors of {total.matrices}: "
-            f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}. "
-            "All others are reset to the base model's value.",
-            **_QUIET,
-        )  # fmt: skip
+        if run.spec.restore == "zero":
+            _zeroed(total)
+        else:
+            _kept(total)
         st.metric(
             "Size of the kept part", wording.size(total.bytes_stored),
             f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
-            help="Kept values and one bit per parameter for the mask, against all tuned values. "
-            "The base model is needed beside it. Resetting weights alone makes a model neither "
-            "smaller nor faster in use.",
-            **_QUIET,
+            help="Kept values and one bit per parameter for the mask, against all values. "
+            + ("" if run.spec.restore == "zero" else "The base model is needed beside it. ")
+            + "Pruning single weights alone makes a model neither smaller nor faster in use.",
+            **quality_parts.QUIET,
         )  # fmt: skip
-        _accuracy(found)
-        _baseline(found)
+        quality_parts.before_and_after(run)
+        quality_parts.baseline(run)
 
 
-_QUIET: Final[dict[str, Any]] = {
-    "delta_color": "off",
-    "delta_arrow": "off",
-    "border": True,
-    "height": "stretch",
-}
-
-
-def _accuracy(found: dict[str, Any]) -> None:
-    if not found:
-        st.metric(
-            "Accuracy", "not measured", "measure it below",
-            help="Measure it on labelled sentences, under “What it cost”.", **_QUIET,
-        )  # fmt: skip
-        return
-    before, after = found["dense"], found["pruned"]
+def _kept(total: Totals) -> None:
     st.metric(
-        "Accuracy, before → after",
-        f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
-        facts.points(after["accuracy"] - before["accuracy"]),
-        delta_description=facts.interval(after),
-        help=f"On {wording.plural(int(found['examples']), 'labelled sentence')} "
-        f"({found['data']}). In gray the 95 % interval of the pruned model (Wilson).",
-        **_QUIET,
+        "Parameters kept", f"{wording.count(total.kept)} of {wording.count(total.params)}",
+        f"{wording.percent(total.share_pruned)} of what was pruned",
+        help=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
+        f"the tuned value. {_in_pruned(total)} All others are reset to the base model's value.",
+        **quality_parts.QUIET,
     )  # fmt: skip
 
 
-def _baseline(measured: dict[str, Any]) -> None:
-    best = facts.best_baseline(measured)
-    if best is None:
-        st.metric(
-            "Baselines", "not measured", "measure them below",
-            help="Random, largest magnitude and largest difference at the same budget show whether "
-            "the rule earns its keep. Measure them under “What it cost”.",
-            **_QUIET,
-        )  # fmt: skip
-        return
-    rule, found = best
-    change = found["accuracy"] - measured["pruned"]["accuracy"]
+def _zeroed(total: Totals) -> None:
+    gone = total.pruned - total.kept_pruned
     st.metric(
-        "Best baseline", wording.percent(found["accuracy"]),
-        facts.points(change),
-        delta_description=wording.METHODS.get(rule, rule).lower(),
-        help="The best of the other rules that were measured with as many kept parameters per row.",
-        **_QUIET,
+        "Weights set to zero", f"{wording.count(gone)} of {wording.count(total.pruned)}",
+        f"{wording.percent(1 - total.share)} of the whole model",
+        help=f"{wording.exact(gone)} of {wording.exact(total.pruned)} weights of the pruned "
+        f"matrices are zero, {wording.percent(1 - total.share_pruned, 3)}. {_in_pruned(total)}",
+        **quality_parts.QUIET,
     )  # fmt: skip
 
 
-def not_measured(run: Run) -> None:
-    """Where the run carries no measurement: measure it now, or from the command line."""
-    st.markdown("**Quality was not measured**")
-    st.caption(
-        "This run says which parameters were kept, not yet what that did to the model. Measure it "
-        "on labelled sentences; the baselines are measured at the same budget beside it."
+def _in_pruned(total: Totals) -> str:
+    return (
+        f"Kept in the {total.matrices_pruned} pruned tensors of {total.matrices}: "
+        f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
     )
-    _measure(run, "demo" if run.spec.model == "demo" else "")
-
-
-def without_baselines(run: Run) -> None:
-    """Where the rule was measured alone: measure it again, with the baselines beside it."""
-    st.markdown("**Baselines were not measured**")
-    st.caption(
-        "Other rules at the same budget show whether this one earns its keep. Measuring now "
-        "measures this run again, with the baselines beside it."
-    )
-    _measure(run, str(run.metrics.get("data") or ""))
-
-
-def _measure(run: Run, data: str) -> None:
-    data = st.text_input(
-        "Labelled sentences", data, key="overview_data",
-        placeholder="path of a .tsv, .jsonl or .parquet file", persist_state="session",
-        help="A file on the machine that runs KEN_viz, with columns sentence and label; demo "
-        "stands for the sentences that come with the demo.",
-    )  # fmt: skip
-    if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
-        params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}
-        try:
-            links.write(job=prune_form.submit_once("evaluate", params))
-        except KencoreError as error:
-            state.show_error(error)
-    if (job := links.value("job")) is not None:
-        jobs_view.panel(job)
-    with st.expander("From the command line", icon=":material/terminal:"):
-        named = shlex.quote(data.strip() or "sentences.tsv")
-        st.code(
-            f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save",
-            "bash",
-        )
 
 
 def outside_table(run: Run) -> None:
@@ -205,13 +137,35 @@ def how_made(run: Run) -> None:
         ":material/filter_alt: Pruned": facts.scope(run.spec),
         ":material/casino: Seed": str(run.spec.seed),
     }
+    if run.spec.streams:
+        made[":material/menu_book: Calibrated on"] = _calibrated(run)
     for side in ("tuned", "base"):
-        source = (record.get("sources") or {}).get(side) or {}
+        source = (record.get("sources") or {}).get(side)
+        if not source:
+            continue
         revision = f" at {source['revision']}" if source.get("revision") else ""
-        made[f":material/folder: {side.capitalize()} model"] = f"{source.get('text', '')}{revision}"
+        name = "model" if run.spec.restore == "zero" else f"{side} model"
+        made[f":material/folder: {name.capitalize()}"] = f"{source.get('text', '')}{revision}"
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     if versions:
         made[":material/inventory_2: Versions"] = versions
     st.table(made, border="horizontal", alt="Where and when the run was made")
     for note in record.get("notes") or ():
         st.caption(f":material/info: {note}")
+
+
+def _calibrated(run: Run) -> str:
+    """The text that activations came from, and how much of it."""
+    spec = run.spec
+    found = _trace(run).get("calibration") or {}
+    window = found.get("window") or spec.window
+    length = f" of {wording.exact(window)} tokens" if window else ""
+    text = wording.text_source(spec.calibration)
+    return f"{text}, {wording.plural(spec.sequences, 'sequence')}{length}"
+
+
+def _trace(run: Run) -> dict[str, Any]:
+    try:
+        return run.trace or {}
+    except CorruptRunError:  # the Sparsity page says so
+        return {}

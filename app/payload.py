@@ -7,7 +7,8 @@
 
 The header names each plane with its dtype ("u1" or "f4") and offset from the first plane. At one
 weight per cell there are always four planes (kept, tuned, base, neighbours), so that the browser
-changes layers without asking again; larger cells have ``data`` and ``share`` (kept share).
+changes layers without asking again, and a fifth, pruned, where a method changed what it kept;
+larger cells have ``data`` and ``share`` (kept share).
 """
 
 from __future__ import annotations
@@ -79,7 +80,11 @@ def _exact_planes(
         for layer in ("kept", "tuned", "base", "neighbours")
     }
     kinds = {"kept": "u1", "tuned": "<f4", "base": "<f4", "neighbours": "u1"}
-    return {layer: found[layer].data.astype(kind) for layer, kind in kinds.items()}
+    planes = {layer: found[layer].data.astype(kind) for layer, kind in kinds.items()}
+    if run.kept_values is not None:
+        rows, cols = slice(*view.rows), slice(*view.cols)
+        planes["pruned"] = run.values(name, "pruned", rows, cols).astype("<f4")
+    return planes
 
 
 def pack(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> bytes:
@@ -97,7 +102,7 @@ def pack(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> bytes:
 
 
 def window_csv(run: Run, name: str, span: dict[str, int | None]) -> str:
-    """One line per weight of the window, in row order."""
+    """One line per weight of the window, in row order; without a base there is no difference."""
     import pandas as pd
 
     from kencore.store import views
@@ -107,10 +112,16 @@ def window_csv(run: Run, name: str, span: dict[str, int | None]) -> str:
     edges["r1"] = rows if edges["r1"] is None else edges["r1"]
     edges["c1"] = cols if edges["c1"] is None else edges["c1"]
     most = {"max_rows": rows, "max_cols": cols}  # one weight per cell, whatever the size
+    paired = run.restore == "base"
+    layers = ("base", "tuned", "difference") if paired else ("tuned",)
     planes = {
         layer: views.window(run, name, layer, **edges, **most).data
-        for layer in ("base", "tuned", "difference", "kept", "neighbours")
+        for layer in (*layers, "kept", "neighbours")
     }
+    if not paired:
+        rows_seen, cols_seen = slice(edges["r0"], edges["r1"]), slice(edges["c0"], edges["c1"])
+        pruned = run.values(name, "pruned", rows_seen, cols_seen)
+        planes = {"dense": planes.pop("tuned"), "pruned": pruned} | planes
     row, col = np.mgrid[edges["r0"] : edges["r1"], edges["c0"] : edges["c1"]]
     table = pd.DataFrame({"row": row.ravel(), "column": col.ravel()})
     for layer, plane in planes.items():

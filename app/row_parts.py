@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from app import links, parts, state, wording
-from kencore.select.kde import RULES_WITH_DENSITY, RowExplanation, explain_row
+from app.charts.row_scores import row_scores
+from app.drawing import draw
+from kencore.select.kde import RowExplanation, explain_row
 from kencore.store import summaries
 
 if TYPE_CHECKING:
+    from app.theme import Palette
     from kencore.store.run import Run
 
     Line = pd.Series[Any]
@@ -87,32 +90,81 @@ def _values(
 
 @st.cache_data(max_entries=64, show_spinner="Following the rule through this row")
 def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
-    """The row under ``ken`` or ``ken-density``; other rules get KEN's as context."""
-    return explain_row(row, k, rule if rule in RULES_WITH_DENSITY else "ken")
+    """The row under ``ken`` or ``ken-density``."""
+    return explain_row(row, k, rule)
+
+
+def scores(
+    run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], str] | None:
+    """What the run's rule ranked the entries of a row by, (C,), with its name; None where the
+    run does not hold all that goes into it."""
+    rule = run.spec.method
+    if rule == "magnitude":
+        return np.abs(tuned), "|weight|"
+    if rule == "delta":
+        return np.abs(tuned - base), "|tuned − base|"
+    norms = run.activation_norms(name) if rule == "wanda" else None
+    if norms is None:
+        return None
+    seen = norms[0] if run.spec.propagate == "dense" else norms[1]
+    return np.abs(tuned) * seen, "|weight| × norm of its input"
+
+
+NO_SCORE: Final = {
+    "random": "This run kept a random choice: no curve of the row explains it.",
+    "multiflow": "MultiFlow ranks entries by what flows through the whole matrix: one row does "
+    "not hold all of it.",
+    "sparsegpt": "SparseGPT ranks entries over the whole matrix, while it updates those that are "
+    "left: one row does not hold all of it.",
+    "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not "
+    "record the norms.",
+}
+
+
+def show_scores(
+    run: Run,
+    name: str,
+    tuned: NDArray[np.float32],
+    base: NDArray[np.float32],
+    keep: NDArray[np.bool_],
+    palette: Palette,
+) -> None:
+    """The row by the scores that decided, or why they cannot be drawn."""
+    found = scores(run, name, tuned, base)
+    if found is None:
+        st.caption(NO_SCORE[run.spec.method])
+        return
+    score, what = found
+    terms = wording.TERMS[run.restore]
+    draw(row_scores(score, keep, what, palette, terms), key="row-scores")
+    if run.spec.refine == "dsnot":
+        st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
 
 
 def numbers(
     tuned: NDArray[np.float32],
     base: NDArray[np.float32],
     keep: NDArray[np.bool_],
-    explained: RowExplanation,
-    rule: str,
+    bandwidth: float | None,
+    restore: str,
 ) -> None:
-    """The row in numbers."""
+    """The row in numbers; ``bandwidth`` is that of KEN's curve, where one was drawn."""
     found = summaries.row_numbers(tuned, base, keep)
+    paired = restore == "base"
     lines = [
         ("Kept", f"{found.kept:,} of {found.cols:,}"),
-        ("Bandwidth of the curve", f"{explained.bandwidth:.4g}"),
+        *((("Bandwidth of the curve", f"{bandwidth:.4g}"),) if bandwidth is not None else ()),
         ("Smallest value", f"{found.low:.4g}"),
         ("Median", f"{found.middle:.4g}"),
         ("Largest value", f"{found.high:.4g}"),
         ("Standard deviation", f"{found.spread:.4g}"),
-        ("Difference tuned - base, rms", f"{found.diff_rms:.3g}"),
-        ("Squared difference kept", wording.percent(found.diff_share_kept)),
+        ("Difference tuned - base, rms" if paired else "Weights, rms", f"{found.diff_rms:.3g}"),
+        (
+            "Squared difference kept" if paired else "Squared weights kept",
+            wording.percent(found.diff_share_kept),
+        ),
         ("Same for a random choice", wording.percent(found.share)),
         ("Kept among largest magnitudes", wording.percent(found.overlap_top)),
     ]
-    if rule not in RULES_WITH_DENSITY:
-        overlap = summaries.jaccard(keep, explained.keep)
-        lines.append(("In common with KEN (Jaccard)", f"{overlap:.2f}"))
     parts.pairs(lines)

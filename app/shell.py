@@ -12,7 +12,7 @@ from kencore.errors import KencoreError
 
 ART: Final = Path(__file__).resolve().parent / "art"
 
-OF_A_MATRIX: Final = ("matrix", "row", "layers")
+OF_A_MATRIX: Final = ("matrix", "row", "layers", "sparsity")
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -51,6 +51,10 @@ def navigation() -> StreamlitPage:
                 links.PAGES["layers"], title="Layers", icon=":material/layers:",
                 help="The same matrix in every block, side by side.",
             ),
+            st.Page(
+                links.PAGES["sparsity"], title="Sparsity", icon=":material/bar_chart:",
+                help="How sparsity is spread over blocks and rows, run beside run, and why.",
+            ),
         ]
     )  # fmt: skip
 
@@ -83,8 +87,9 @@ def _picker(usable: dict[str, RunSummary]) -> None:
     st.session_state["run_choice"] = options[index] if index is not None else None
 
     def chosen() -> None:
-        links.write(run=st.session_state["run_choice"], matrix=None, row=None, col=None,
-                    r0=None, r1=None, c0=None, c1=None)  # fmt: skip
+        name = st.session_state["run_choice"]
+        links.write(run=name, matrix=None, row=None, col=None, r0=None, r1=None, c0=None, c1=None,
+                    **state.without_its_layers(name))  # fmt: skip
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})
     st.selectbox(

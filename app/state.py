@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app import links
+from app import links, wording
 from kencore.errors import KencoreError, MatrixNotFoundError, RunNotFoundError
 
 if TYPE_CHECKING:
@@ -115,6 +115,16 @@ def current_matrix(run: Run) -> pd.Series:
         f"run {run.id}", got="no parameters", wanted="at least one",
         remedy="Choose another run in the sidebar.",
     )  # fmt: skip
+
+
+def without_its_layers(run_id: str) -> dict[str, None]:
+    """``{"layer": None}`` where the address names a layer that another run does not have."""
+    if links.value("layer") not in wording.PAIRED:
+        return {}
+    try:
+        return {} if open_cached(run_id).restore == "base" else {"layer": None}
+    except KencoreError:  # the page says it
+        return {}
 
 
 @contextmanager

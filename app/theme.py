@@ -6,6 +6,7 @@
 - reset: its own neutral colour, and always a mark as well (a hatch or a dot).
 - neighbours: kept neighbours 0..4, the same five colours in both themes.
 - methods: one colour per selection rule, the same in both themes.
+- runs: one colour per run where several are shown at once, and always a mark of its own as well.
 
 All are distinguishable with the common kinds of colour blindness; tests/app/test_theme.py
 computes contrast and distance. `.streamlit/config.toml` repeats the two maps for Streamlit's own
@@ -28,8 +29,12 @@ METHODS: Final[dict[str, str]] = {
     "delta": "#C98100",
     "magnitude": "#963EB0",
     "random": "#8C8A9C",
+    "wanda": "#BF222A",
+    "multiflow": "#BE7ACC",
+    "sparsegpt": "#4C667F",
 }
-CATEGORICAL: Final[Colors] = (*METHODS.values(), "#BF222A")
+CATEGORICAL: Final[Colors] = tuple(METHODS.values())[:6]  # of Streamlit's own charts
+RUNS: Final[Colors] = ("#2B5BEB", "#C98100", "#0AA26B", "#963EB0")  # runs laid side by side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

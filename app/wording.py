@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from kencore.spec import PruneSpec
 
 METHODS: Final = {
     "ken": "KEN",
@@ -11,6 +15,9 @@ METHODS: Final = {
     "delta": "Largest difference",
     "magnitude": "Largest magnitude",
     "random": "Random",
+    "wanda": "Wanda",
+    "multiflow": "MultiFlow",
+    "sparsegpt": "SparseGPT",
 }
 METHODS_EXPLAINED: Final = {
     "ken": (
@@ -25,9 +32,108 @@ METHODS_EXPLAINED: Final = {
         "Keeps what fine-tuning moved most, |tuned - base|. A baseline, and often the strongest "
         "one, because it alone looks at the difference."
     ),
-    "magnitude": "Keeps the largest |tuned| of each row. The classic baseline.",
+    "magnitude": "Keeps the largest |weight| of each row. The classic baseline.",
     "random": "Keeps a random choice of each row. What any rule has to beat.",
+    "wanda": (
+        "|weight| times the norm of the input it meets: a small weight on a strong input counts. "
+        "One pass over calibration text, nothing is trained."
+    ),
+    "multiflow": (
+        "|weight| times how much flows into its input and out of its output: entries on busy "
+        "paths stay."
+    ),
+    "sparsegpt": (
+        "Chooses entries by the error they would leave and updates the kept ones to make up for "
+        "it. The slowest, and often the best at high sparsity."
+    ),
 }
+ALLOCATIONS: Final = {
+    "uniform": "Uniform",
+    "owl": "OWL",
+    "alpha": "AlphaPruning",
+    "dlp": "DLP",
+    "atp": "ATP",
+    "neuroal": "NeuroAL",
+}
+ALLOCATIONS_EXPLAINED: Final = {
+    "uniform": "Every block and every row is pruned alike. What the others have to beat.",
+    "owl": "Blocks with many outliers among their weight-times-input scores are pruned less.",
+    "alpha": (
+        "Blocks whose weights have a heavy-tailed spectrum, a sign of good training, are pruned "
+        "less. Needs no text to decide."
+    ),
+    "dlp": "Blocks with a high median score are pruned less: they have little to spare.",
+    "atp": (
+        "Sparsity rises evenly from the first block to the last; the slope is tried out, the one "
+        "of smallest loss is taken."
+    ),
+    "neuroal": (
+        "Tries out how far sparsity may spread, over blocks, over rows or over both, and takes the "
+        "spread that leaves the inputs of all layers most alike (NeuroAL's alignment)."
+    ),
+}
+STEPS: Final = {"block": "Blocks", "row": "Rows", "both": "Blocks, then rows"}
+REFERENCES: Final = {
+    "local": "The dense block on the pruned stream (as published)",
+    "global": "The whole dense model",
+}
+REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap entries of the mask afterwards"}
+PROPAGATIONS: Final = {
+    "pruned": "What the pruned blocks before give (as published)",
+    "dense": "What the dense blocks before give",
+}
+TEXTS: Final = {
+    "pydoc": "Python's help texts (pydoc)",
+    "wikitext2": "WikiText-2",
+    "c4": "C4",
+    "ptb": "Penn Treebank",
+}
+DEMOS: Final = {
+    "demo": "Demo pair, a small sentiment classifier",
+    "demo-lm": "Demo language model",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a run calls its weights before pruning, and the entries that it did not keep.
+
+    Attributes:
+        dense: the model before pruning: ``tuned`` beside a base, ``dense`` without.
+        kept: a kept entry, in a legend.
+        gone, gone_value, gone_long: an entry that was not kept: in a word, in a legend, in a line.
+        change_kept: what `summaries` calls ``diff_share_kept``: without a base the difference is
+            the weight itself.
+        change_size: the same of ``diff_rms``.
+    """
+
+    dense: str
+    kept: str
+    gone: str
+    gone_value: str
+    gone_long: str
+    change_kept: str
+    change_size: str
+
+
+TERMS: Final = {
+    "base": Terms(
+        dense="tuned", kept="kept (tuned value)", gone="reset", gone_value="reset (base value)",
+        gone_long="reset to base", change_kept="change kept", change_size="size of the change",
+    ),
+    "zero": Terms(
+        dense="dense", kept="kept", gone="zero", gone_value="set to zero", gone_long="set to zero",
+        change_kept="squared weights kept", change_size="size of the weights",
+    ),
+}  # fmt: skip
+LAYERS: Final = {
+    "kept": "Kept",
+    "neighbours": "Neighbours",
+    "difference": "Difference",
+    "tuned": "Tuned",
+    "base": "Base",
+}
+PAIRED: Final = ("base", "difference")  # layers that only runs beside a base have
 ROLES: Final = {
     "q": "q", "k": "k", "v": "v", "qkv": "qkv", "o": "o", "up": "up", "gate": "gate",
     "gate_up": "gate + up", "down": "down", "embedding": "embedding", "norm": "norm",
@@ -97,14 +203,46 @@ def seconds(time: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def layers(restore: str) -> dict[str, str]:
+    """The layers of a run by what they are called; without a base there is no difference."""
+    if restore == "base":
+        return LAYERS
+    return {name: text for name, text in LAYERS.items() if name not in PAIRED} | {"tuned": "Dense"}
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """``1 row``, ``2 rows``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def budget(keep: float | None, k: int | None) -> str:
+def budget(spec: PruneSpec) -> str:
     """How much a spec keeps, in words."""
-    return f"k = {k} per row" if keep is None else f"{short_percent(keep)} of each row"
+    if spec.keep is None:
+        return f"k = {spec.k} per row"
+    if not spec.exact:
+        return f"{short_percent(spec.keep)} of each row"
+    return f"{short_percent(1 - spec.keep)} sparsity"
+
+
+def method(spec: PruneSpec) -> str:
+    """The rule with what decides how much of each block: ``Wanda + NeuroAL (rows)``."""
+    text = METHODS.get(spec.method, spec.method)
+    if spec.allocation != "uniform":
+        text += f" + {allocation(spec)}"
+    return text + (" + DSnoT" if spec.refine == "dsnot" else "")
+
+
+def allocation(spec: PruneSpec) -> str:
+    """How sparsity is shared, in words: ``OWL``, ``NeuroAL (blocks, then rows)``."""
+    text = ALLOCATIONS.get(spec.allocation, spec.allocation)
+    if spec.allocation != "neuroal":
+        return text
+    return f"{text} ({STEPS[spec.step].lower()})"
+
+
+def text_source(source: str) -> str:
+    """A text by its name, or the file that was named."""
+    return TEXTS.get(source, source)
 
 
 def block_label(block: int, stack: str, several: bool) -> str:

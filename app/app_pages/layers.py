@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import block_views, links, state, theme
+from app import block_views, links, state, theme, wording
 from app.charts import blocks as charts
 from app.charts import cells
 from app.drawing import draw
 from kencore.errors import KencoreError
-from kencore.store import summaries, views
+from kencore.store import summaries
 
 with state.messages():
     run = state.current_run()
-palette = theme.palette()
+palette, terms = theme.palette(), wording.TERMS[run.restore]
 options = block_views.family_options(run.matrices)
 if not options:
     st.title("The same matrix in every block")
@@ -21,7 +21,7 @@ if not options:
     st.stop()
 try:
     here = state.current_matrix(run)
-    layer = links.choice("layer", views.LAYERS, "kept")
+    layer = links.choice("layer", tuple(wording.layers(run.restore)), "kept")
 except KencoreError as error:
     missing = not isinstance(error, links.LinkError)
     st.title("No such matrix in this run" if missing else "No such view of the blocks")
@@ -41,11 +41,12 @@ def choose_layer() -> None:
     links.write(layer=st.session_state["layers_layer"])
 
 
+named = wording.layers(run.restore)
 st.session_state["layers_layer"] = layer
 with st.container(horizontal=True, vertical_alignment="bottom"):
     block_views.choose(run.matrices, options, family)
     st.segmented_control(
-        "Show", list(cells.LAYERS), key="layers_layer", format_func=lambda name: cells.LAYERS[name],
+        "Show", list(named), key="layers_layer", format_func=lambda name: named[name],
         on_change=choose_layer, required=True,
     )  # fmt: skip
 
@@ -57,11 +58,11 @@ draw(
     charts.block_pictures(
         block_views.indices(found), cells.colors(layer, palette),
         list(zip(names, block_views.below(blocks, found, layer), strict=True)), blocks, palette,
-        finding=block_views.finding(blocks, found, layer), aspect=rows / cols,
-        scale=cells.scale(layer, palette, found.limit),
+        finding=block_views.finding(blocks, found, layer, terms), aspect=rows / cols,
+        scale=cells.scale(layer, palette, found.limit, terms),
     ),
     key="block-pictures",
     point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=layer),
 )  # fmt: skip
 st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
-draw(charts.block_lines(blocks, names, palette), key="block-lines")
+draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

@@ -18,7 +18,7 @@ if not pruned:
     st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
     st.stop()
 try:
-    view = matrix_parts.view_of(line)
+    view = matrix_parts.view_of(line, run.restore)
 except links.LinkError as error:
     state.show_error(error)
     st.caption("The whole matrix is shown instead.")
@@ -34,6 +34,7 @@ def selected_weight() -> None:
 source = viewer.Source(
     run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
     cols=int(line["cols"]), title=matrices.finding(line, run.matrices),
+    restore=run.restore, updated=run.kept_values is not None,
 )  # fmt: skip
 with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(column_span=3, row_span=2):
@@ -41,5 +42,5 @@ with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(), st.container(border=True):
         selected_weight()
     with grid.cell(), st.container(border=True, gap="small"):
-        matrix_parts.facts(line)
-        matrix_parts.onward(run.id, name)
+        matrix_parts.facts(line, run.restore)
+        matrix_parts.onward(run.id, line)

@@ -10,20 +10,21 @@ from kencore.store import summaries
 with state.messages():
     run = state.current_run()
 total = summaries.totals(run.matrices)
-metrics = run.metrics
-st.title(facts.headline(run.spec.method, total, metrics))
+st.title(facts.headline(run.spec, total, run.metrics))
 st.caption(facts.subject(run.spec))
 
 # the title is painted before Plotly is imported
-from app import choosing, links, overview_parts, theme  # noqa: E402
-from app.charts import model, quality  # noqa: E402
+from app import choosing, links, overview_parts, quality_parts, theme, wording  # noqa: E402
+from app.charts import model  # noqa: E402
 from app.drawing import csv_button, draw  # noqa: E402
 
 with state.messages():
     links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
-palette = theme.palette()
+palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
 cells = summaries.model_cells(run.matrices)
-overview_parts.metric_row(total, metrics)
+overview_parts.metric_row(run, total)
+if facts.updated(run.spec):
+    st.caption(facts.UPDATED)
 
 
 def open_cell(index: int) -> None:
@@ -33,23 +34,18 @@ def open_cell(index: int) -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.subheader("Where parameters were kept")
     measure = choosing.view(
-        "measure", {name: what.label for name, what in model.MEASURES.items()}, "share",
+        "measure", {name: what.label for name, what in model.measures(terms).items()}, "share",
         label="Color by",
     )  # fmt: skip
-draw(model.model_map(cells, palette, measure), key="model-map", point=open_cell)
+draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():
         st.subheader("What it cost")
-        if metrics:
-            draw(quality.quality_dots(metrics, run.spec.method, palette), key="quality")
-            if not metrics.get("baselines"):
-                overview_parts.without_baselines(run)
-        else:
-            overview_parts.not_measured(run)
+        quality_parts.what_it_cost(run, palette)
     with grid.cell():
         st.subheader("Which parts hold the parameters")
-        draw(model.role_bars(summaries.by_role(run.matrices), palette), key="roles")
+        draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
 st.subheader("Outside the blocks")
 overview_parts.outside_table(run)

@@ -1,28 +1,32 @@
-"""Choose a pair and a method, see what was found, start a job and watch it."""
+"""Choose a model and a method, see what was found, start a job and watch it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import inspect_view, jobs_view, links, prune_form, state
+from app import inspect_view, jobs_view, links, prune_form, prune_language, state, submitting
 from kencore.errors import KencoreError
 
 st.title("Prune a model")
 st.caption(
-    "Every entry of a tuned model is either kept or put back to the value it had in the base "
-    "model. Choose who decides, and how many stay."
+    "Every entry of a model is either kept, or put back to the value it had in the base model, or "
+    "set to zero. Choose who decides, and how many stay."
 )
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
-        pair = prune_form.models()
+        subject = prune_form.models()
         inspect = st.button("Inspect", icon=":material/search:", help="Reads headers only")
-        settings = {
-            **pair,
-            **prune_form.budget(),
-            **prune_form.scope(),
-            **prune_form.measuring(pair["model"] == "demo"),
-            **prune_form.machine(),
-        }
+        rule = prune_form.method(subject)
+        settings = {**subject.fields, "method": rule}
+        if prune_language.offered(subject):
+            settings |= prune_language.sharing(subject, rule)
+        streams = prune_language.uses_text(settings)
+        settings |= prune_form.budget(subject, streams=streams)
+        if streams:
+            settings |= prune_language.calibration(subject, settings)
+        settings |= prune_form.scope(subject, streams=streams)
+        settings |= prune_form.measuring(subject, streams=streams)
+        settings |= prune_form.machine()
     with grid.cell():
         st.subheader("Run", icon=":material/play_arrow:")
         started = st.button(
@@ -30,9 +34,9 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         )
         try:
             if started:
-                links.write(job=prune_form.start(settings))
+                links.write(job=submitting.start(settings))
             if inspect:
-                links.write(inspect=prune_form.inspect(pair))
+                links.write(inspect=submitting.inspect(subject.fields))
         except KencoreError as error:
             state.show_error(error)
         if (job := links.value("job")) is not None:

@@ -23,10 +23,13 @@ if line["status"] != "pruned":
     st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
     st.stop()
 
-rule, own = run.spec.method, int(line["k"])
+rule, terms = run.spec.method, wording.TERMS[run.restore]
+density = rule in RULES_WITH_DENSITY
 try:
     row = links.number("row", high=rows - 1) or 0
-    k = row_parts.asked_k(cols, own) if rule in RULES_WITH_DENSITY else own
+    keep = run.keep(name, slice(row, row + 1))[0]
+    own = int(keep.sum())  # rows may differ
+    k = row_parts.asked_k(cols, own) if density else own
     links.choice("order", tuple(ORDERS), "value")
 except links.LinkError as error:
     st.title("No such row")
@@ -39,15 +42,14 @@ st.title(f"Row {row:,} of {matrices.title(line, run.matrices).lower()}")
 matrix_parts.choose(run.matrices, line)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     row_parts.choose_row(rows, row)
-    if rule in RULES_WITH_DENSITY and cols > 1:
+    if density and cols > 1:
         row_parts.choose_k(cols, own, k)
 
 palette = theme.palette()
 with state.messages():
     tuned, base = row_parts.values(run, name, row)
-explained = row_parts.explain(tuned, k, rule)
-keep = run.keep(name, slice(row, row + 1))[0]
-if k != own:
+explained = row_parts.explain(tuned, k, rule) if density and k else None
+if explained is not None and k != own:
     shared = summaries.jaccard(keep, explained.keep)
     keep = explained.keep
     st.warning(
@@ -55,28 +57,29 @@ if k != own:
         f"{wording.percent(shared, 0)} of the entries that either keeps are kept by both.",
         title="What if: not this run's result", icon=":material/experiment:",
     )  # fmt: skip
-
-density = row_density(tuned, keep, explained, palette, explains=rule in RULES_WITH_DENSITY)
-draw(density, key="row-density")
-if rule not in RULES_WITH_DENSITY:
-    st.caption(
-        f"This run used {wording.METHODS[rule].lower()}, which does not look at the density. The "
-        "curve is shown because KEN would."
-    )
+if explained is not None:
+    draw(row_density(tuned, keep, explained, palette, terms), key="row-density")
+else:
+    row_parts.show_scores(run, name, tuned, base, keep, palette)
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.subheader("Every entry")
     order = choosing.view("order", ORDERS, "value", label="Order")
 draw(
-    charts.row_values(tuned, keep, palette, by_value=order == "value", base=base), key="row-values"
-)
+    charts.row_values(
+        tuned, keep, palette, by_value=order == "value", terms=terms,
+        base=base if run.restore == "base" else None,
+    ),
+    key="row-values",
+)  # fmt: skip
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         deciles = summaries.distance_deciles(tuned, keep)
         draw(charts.distance_bars(deciles, keep.mean(), palette), key="row-deciles")
     with grid.cell():
         st.markdown("**This row in numbers**")
-        row_parts.numbers(tuned, base, keep, explained, rule)
+        bandwidth = None if explained is None else explained.bandwidth
+        row_parts.numbers(tuned, base, keep, bandwidth, run.restore)
         links.page_link(
             "matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row
         )

@@ -28,7 +28,8 @@ class Scale:
         title: what is colored, with its unit.
         low, high: values of the first and the last color.
         colors: from low to high.
-        reset: the color of reset entries, where the layer has one.
+        reset: the color of entries that were not kept, where the layer has one.
+        gone: what became of them.
         percent: whether values are shares.
         ticks: how many values are written at the scale.
     """
@@ -38,6 +39,7 @@ class Scale:
     high: float
     colors: Sequence[str]
     reset: str | None = None
+    gone: str = "reset"
     percent: bool = False
     ticks: int = 3
 
@@ -128,13 +130,18 @@ def _add_scale(figure: go.Figure, scale: Scale) -> None:
     if scale.reset is not None:
         figure.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", name="reset", hoverinfo="skip",
+                x=[None], y=[None], mode="markers", name=scale.gone, hoverinfo="skip",
                 marker={"color": scale.reset, "symbol": "square", "size": 11},
             )
         )  # fmt: skip
 
 
-def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Chart:
+def block_lines(
+    blocks: pd.DataFrame,
+    labels: Sequence[str],
+    palette: Palette,
+    terms: wording.Terms = wording.TERMS["base"],
+) -> Chart:
     """Kept share of the entries and of the change, block by block.
 
     Args:
@@ -144,14 +151,16 @@ def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -
     place = np.arange(len(blocks), dtype=np.int32)
     hover = [
         f"<b>{label}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
-        f"({wording.percent(line.share)})<br>change kept {wording.percent(line.diff_share_kept)}"
+        f"({wording.percent(line.share)})<br>"
+        f"{terms.change_kept} {wording.percent(line.diff_share_kept)}"
         for label, line in zip(labels, lines(blocks), strict=True)
     ]
+    alone = terms.dense != "tuned"
+    change = "squared weights" if alone else "change (squared tuned - base)"
     figure = go.Figure()
     for column, name, color, symbol, dash in (
         ("share", "kept share of the entries", palette.kept, "circle", "solid"),
-        ("diff_share_kept", "kept share of the change (squared tuned - base)", "#D06F12",
-         "diamond", "dash"),
+        ("diff_share_kept", f"kept share of the {change}", "#D06F12", "diamond", "dash"),
     ):  # fmt: skip
         figure.add_trace(
             go.Scatter(
@@ -160,7 +169,7 @@ def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -
                 marker={"size": 8, "symbol": symbol}, hovertemplate="%{text}<extra></extra>",
             )
         )  # fmt: skip
-    finding = _lines_finding(blocks, labels)
+    finding = _lines_finding(blocks, labels, "squared weights" if alone else "change")
     finish(figure, height=240, x="block", y="share", legend=True)
     every = max(1, len(labels) // 24)
     figure.update_xaxes(
@@ -174,7 +183,7 @@ def block_lines(blocks: pd.DataFrame, labels: Sequence[str], palette: Palette) -
     )  # fmt: skip
 
 
-def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
+def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> str:
     shares, change = blocks["share"], blocks["diff_share_kept"]
     same = shares.max() - shares.min() < 0.005
     text = (
@@ -187,5 +196,5 @@ def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
         return text
     return (
         f"{text} and {wording.percent(change.min(), 0)} to "
-        f"{wording.percent(change.max(), 0)} of the change"
+        f"{wording.percent(change.max(), 0)} of the {what}"
     )

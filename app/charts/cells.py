@@ -9,18 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from app import wording
 from app.charts.blocks import Scale
 from app.charts.png import Indices, levels, shades
 from app.theme import Palette
 from kencore.store.views import RESET, Window
 
-LAYERS: Final = {
-    "kept": "Kept",
-    "neighbours": "Neighbours",
-    "difference": "Difference",
-    "tuned": "Tuned",
-    "base": "Base",
-}
 VALUES: Final = ("difference", "tuned", "base")
 _STEPS = 96
 
@@ -31,19 +25,22 @@ def colors(layer: str, palette: Palette) -> list[str]:
     return [*shades(maps.get(layer, palette.diverging), _STEPS), palette.reset, palette.surface]
 
 
-def scale(layer: str, palette: Palette, limit: float) -> Scale:
+def scale(
+    layer: str, palette: Palette, limit: float, terms: wording.Terms = wording.TERMS["base"]
+) -> Scale:
     """What the colors of a layer mean, for its color scale."""
     if layer == "kept":
         return Scale(
             title="kept share", low=0, high=1, percent=True, colors=palette.sequential,
-            reset=palette.reset,
+            reset=palette.reset, gone=terms.gone_long,
         )  # fmt: skip
     if layer == "neighbours":
         return Scale(
             title="kept neighbours, of 4", low=0, high=4, ticks=5, colors=palette.neighbours,
-            reset=palette.reset,
+            reset=palette.reset, gone=terms.gone_long,
         )  # fmt: skip
-    title = "tuned - base" if layer == "difference" else f"{layer} value"
+    named = terms.dense if layer == "tuned" else layer
+    title = "tuned - base" if layer == "difference" else f"{named} value"
     return Scale(title=title, low=-limit, high=limit, colors=palette.diverging)
 
 

@@ -28,6 +28,11 @@ class Measure:
     explained: str
 
 
+def measures(terms: wording.Terms) -> dict[str, Measure]:
+    """What the map can show, by column."""
+    return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
+
+
 MEASURES: Final = {
     measure.column: measure
     for measure in (
@@ -45,16 +50,33 @@ MEASURES: Final = {
         ),
     )
 }  # fmt: skip
+MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
+    "share": MEASURES["share"],
+    "diff_share_kept": Measure(
+        column="diff_share_kept", label="Squared weights kept", unit="share of squared weights",
+        explained="squared weights of kept entries, over all of the cell",
+    ),
+    "diff_rms": Measure(
+        column="diff_rms", label="Size of the weights", unit="rms weight",
+        explained="how large the weights of the cell are",
+    ),
+}  # fmt: skip
 
 
-def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> Chart:
+def model_map(
+    cells: pd.DataFrame,
+    palette: Palette,
+    measure: str = "share",
+    terms: wording.Terms = wording.TERMS["base"],
+) -> Chart:
     """Blocks by roles, colored by ``measure``; clicking a cell selects its point.
 
     Args:
         cells: `summaries.model_cells`.
         measure: a key of `MEASURES`.
+        terms: what the run calls its weights.
     """
-    what = MEASURES[measure]
+    what = measures(terms)[measure]
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
     places = [_place(line.block, line.stack, several) for line in lines(cells)]
     cells = cells.assign(place=places)
@@ -77,14 +99,14 @@ def model_map(cells: pd.DataFrame, palette: Palette, measure: str = "share") -> 
             ),
             # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
             go.Scatter(
-                x=x, y=y, mode="markers", name="", text=_hovers(cells),
+                x=x, y=y, mode="markers", name="", text=_hovers(cells, terms),
                 marker={"size": 26, "symbol": "square", "opacity": 0},
                 selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
                 hovertemplate="%{text}<extra></extra>",
             ),
         ]
     )  # fmt: skip
-    finding = _map_finding(cells, measure)
+    finding = _map_finding(cells, measure, terms)
     finish(figure, height=height, x="role", y="", left=96)
     add_color_scale(figure, what.unit, palette.sequential, ticks, percent=shares)
     figure.update_layout(
@@ -133,33 +155,40 @@ def _cell_text(grid: NDArray[np.float32], shares: bool) -> list[list[str]]:
     return [[text(value) for value in line] for line in grid]
 
 
-def _hovers(cells: pd.DataFrame) -> list[str]:
+def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
     return [
         f"<b>{line.place}, {wording.ROLES_EXPLAINED.get(line.role, line.role)}</b><br>"
         f"{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
         f"({wording.percent(line.share)})<br>"
-        f"change kept {wording.percent(line.diff_share_kept)}<br>"
+        f"{terms.change_kept} {wording.percent(line.diff_share_kept)}<br>"
         f"{wording.plural(line.matrices, 'parameter')}"
         f"{'' if line.pruned else ', not pruned'}<br><i>click to open {line.name}</i>"
         for line in lines(cells)
     ]
 
 
-def _map_finding(cells: pd.DataFrame, measure: str) -> str:
+def _map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     pruned = cells[cells["pruned"] > 0]
     if pruned.empty:
-        return "Nothing was pruned: every entry keeps its tuned value"
+        return f"Nothing was pruned: every entry keeps its {terms.dense} value"
     values = pruned[measure]
     if values.isna().all():
         return "Tuned and base model do not differ in the pruned matrices"
     known = lines(pruned[values.notna()])
     low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
+    alone = terms.dense != "tuned"
+    if measure == "diff_rms" and alone:
+        return (
+            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}) and smallest "
+            f"in {low.place}, {low.role} ({low.diff_rms:.2g})"
+        )
     if measure == "diff_rms":
         return (
             f"Fine-tuning moved {high.place}, {high.role} most "
             f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
         )
-    what = "kept" if measure == "share" else "of the change kept"
+    change = "of the squared weights kept" if alone else "of the change kept"
+    what = "kept" if measure == "share" else change
     if values.max() - values.min() < 0.005:
         return f"{wording.percent(values.mean(), 0)} {what} in every block and role that was pruned"
     return (
@@ -168,8 +197,10 @@ def _map_finding(cells: pd.DataFrame, measure: str) -> str:
     )
 
 
-def role_bars(roles: pd.DataFrame, palette: Palette) -> Chart:
-    """Entries of each role, kept (solid) and reset (hatched).
+def role_bars(
+    roles: pd.DataFrame, palette: Palette, terms: wording.Terms = wording.TERMS["base"]
+) -> Chart:
+    """Entries of each role, kept (solid) and not kept (hatched).
 
     Args:
         roles: `summaries.by_role`.
@@ -189,11 +220,11 @@ def role_bars(roles: pd.DataFrame, palette: Palette) -> Chart:
     figure = go.Figure(
         [
             go.Bar(
-                x=table["kept"].to_numpy(np.float32), name="kept (tuned value)",
+                x=table["kept"].to_numpy(np.float32), name=terms.kept,
                 marker={"color": palette.kept, "line": {"width": 0}}, **common,
             ),
             go.Bar(
-                x=reset, name="reset (base value)",
+                x=reset, name=terms.gone_value,
                 marker={
                     "color": fade(palette.reset_mark, 0.35), "line": {"width": 0},
                     "pattern": {"shape": "/", "size": 6, "solidity": 0.25,
@@ -217,5 +248,5 @@ def role_bars(roles: pd.DataFrame, palette: Palette) -> Chart:
     figure.update_yaxes(showgrid=False)
     return Chart(
         figure=figure, finding=finding, name="roles", data=roles,
-        alt=f"Bars of kept and reset parameters by role. {finding}.",
+        alt=f"Bars of kept and other parameters by role. {finding}.",
     )  # fmt: skip

@@ -26,8 +26,9 @@ def row_values(
     *,
     by_value: bool,
     base: NDArray[np.float32] | None = None,
+    terms: wording.Terms = wording.TERMS["base"],
 ) -> Chart:
-    """Every entry of a row as a stem from zero; kept ones solid with a dot, reset ones dotted and
+    """Every entry of a row as a stem from zero; kept ones solid with a dot, others dotted and
     open. Long rows say the same on two lanes of ticks below, since stems touch there."""
     order = np.argsort(row, kind="stable") if by_value else np.arange(len(row))
     place = np.empty(len(row), np.int32)
@@ -35,12 +36,15 @@ def row_values(
     figure = go.Figure()
     for kept in (False, True):  # kept ones are drawn last, on top
         chosen = np.flatnonzero(keep == kept).astype(np.int32)
-        _add_stems(figure, place[chosen], row[chosen], chosen, kept, palette, dots=len(row) <= DOTS)
+        _add_stems(
+            figure, place[chosen], row[chosen], chosen, kept, palette, terms,
+            dots=len(row) <= DOTS,
+        )  # fmt: skip
         if len(row) > DOTS:
             add_lane(figure, place[chosen], kept, palette)
-    finding = _values_finding(row, keep)
+    finding = _values_finding(row, keep, terms)
     finish(
-        figure, height=300, y="tuned value", legend=True,
+        figure, height=300, y=f"{terms.dense} value", legend=True,
         x="rank of the entry by value" if by_value else "index of the entry in the row",
     )  # fmt: skip
     figure.update_xaxes(showgrid=False, zeroline=False, range=[-0.01 * len(row), 1.01 * len(row)])
@@ -48,14 +52,16 @@ def row_values(
     if len(row) > DOTS:
         figure.update_xaxes(anchor="y2")
         figure.update_layout(
-            yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes("reset", "kept")}
+            yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes(terms.gone, "kept")}
         )
-    data = pd.DataFrame({"entry": np.arange(len(row)), "tuned": row, "kept": keep, "place": place})
+    data = pd.DataFrame(
+        {"entry": np.arange(len(row)), terms.dense: row, "kept": keep, "place": place}
+    )
     if base is not None:
         data.insert(2, "base", base)
     return Chart(
         figure=figure, finding=finding, name="row-values", data=data,
-        alt=f"Values of one row with {len(row)} entries, kept and reset. {finding}.",
+        alt=f"Values of one row with {len(row)} entries, kept and not. {finding}.",
     )  # fmt: skip
 
 
@@ -66,17 +72,18 @@ def _add_stems(
     entries: NDArray[np.int32],
     kept: bool,
     palette: Palette,
+    terms: wording.Terms,
     *,
     dots: bool,
 ) -> None:
     """All stems of one kind as one line with gaps, and their ends as dots where they are few."""
     color = palette.kept if kept else palette.reset_mark
-    label = "kept (tuned value)" if kept else "reset (base value)"
+    label = terms.kept if kept else terms.gone_value
     common: dict[str, Any] = {
         "name": label, "legendgroup": label, "legendrank": 900 if kept else 1000,
         "hovertemplate": (
-            "entry %{customdata[0]:,.0f}<br>tuned value %{customdata[1]:.5g}"
-            f"<extra>{'kept' if kept else 'reset'}</extra>"
+            f"entry %{{customdata[0]:,.0f}}<br>{terms.dense} value %{{customdata[1]:.5g}}"
+            f"<extra>{'kept' if kept else terms.gone}</extra>"
         ),
     }  # fmt: skip
     about = np.stack([entries.astype(np.float32), y], axis=1)  # N, 2: exact up to 2^24 columns
@@ -105,7 +112,7 @@ def _add_stems(
 
 
 def add_lane(figure: go.Figure, x: NDArray[Any], kept: bool, palette: Palette) -> None:
-    """Ticks on the lane of kept entries, or on the one below it of reset ones."""
+    """Ticks on the lane of kept entries, or on the one below it of the others."""
     level, half = (1.0 if kept else 0.0), 0.3
     figure.add_trace(
         go.Scatter(
@@ -125,10 +132,11 @@ def lanes(*names: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _values_finding(row: NDArray[np.float32], keep: NDArray[np.bool_]) -> str:
+def _values_finding(row: NDArray[np.float32], keep: NDArray[np.bool_], terms: wording.Terms) -> str:
     kept = int(np.count_nonzero(keep))
+    verb = "keep their tuned value" if terms.dense == "tuned" else "are kept"
     return (
-        f"{kept:,} of {len(row):,} entries keep their tuned value "
+        f"{kept:,} of {len(row):,} entries {verb} "
         f"({wording.short_percent(kept / max(1, len(row)))})"
     )
 

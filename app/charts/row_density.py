@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from app import wording
 from app.charts.base import Chart, fade, finish, with_gaps
 from app.charts.row import DOTS, add_lane, lanes
 from app.theme import Palette
@@ -27,28 +28,26 @@ def row_density(
     keep: NDArray[np.bool_],
     explained: RowExplanation,
     palette: Palette,
-    *,
-    explains: bool = True,
+    terms: wording.Terms = wording.TERMS["base"],
 ) -> Chart:
     """The row's density curve, KEN's grid on it, and a line from each grid point to its value.
 
     Args:
         row: (C,) tuned values.
-        keep: (C,) what is kept; equal to ``explained.keep`` when ``explains``.
+        keep: (C,) what is kept; equal to ``explained.keep``.
         explained: the row under ``ken`` or ``ken-density``.
-        explains: False shows the curve as context for a row that another rule chose.
     """
     figure = go.Figure()
     _add_curve(figure, explained, palette)
-    if explains and len(explained.grid):
+    if len(explained.grid):
         _add_matches(figure, row, explained, palette)
-    elif explains and len(explained.entry_density):
+    elif len(explained.entry_density):
         _add_threshold(figure, keep, explained, palette)
     for kept in (True, False):
         add_lane(figure, np.sort(row[keep == kept]), kept, palette)
-    finding = _density_finding(keep, explained, explains)
-    finish(figure, height=400, x="tuned value", y="", legend=True, left=84)
-    names = ("reset", "kept", "grid") if explains and len(explained.grid) else ("reset", "kept")
+    finding = _density_finding(keep, explained, terms)
+    finish(figure, height=400, x=f"{terms.dense} value", y="", legend=True, left=84)
+    names = (terms.gone, "kept", *(("grid",) if len(explained.grid) else ()))
     figure.update_layout(
         yaxis={"domain": [0.40, 1], "title": {"text": "density"}, "rangemode": "tozero"},
         yaxis2={"domain": [0, 0.36], **lanes(*names)},
@@ -168,14 +167,15 @@ def _add_threshold(
     )  # fmt: skip
 
 
-def _density_finding(keep: NDArray[np.bool_], explained: RowExplanation, explains: bool) -> str:
+def _density_finding(
+    keep: NDArray[np.bool_], explained: RowExplanation, terms: wording.Terms
+) -> str:
     if explained.bandwidth == 0:
         return "This row has no density curve: all its values are equal, so the first ones are kept"
-    if not explains:
-        return "The row's density, and below it what this run's rule kept"
     if not len(explained.grid):
         kept = int(np.count_nonzero(keep))
-        return f"The {kept:,} entries of highest density are kept, the tails are reset"
+        gone = "reset" if terms.gone == "reset" else terms.gone_long
+        return f"The {kept:,} entries of highest density are kept, the tails are {gone}"
     grid = explained.grid.astype(np.float64)
     gap = float(np.diff(grid).mean()) if len(grid) > 1 else 0.0
     return f"{len(grid):,} grid points {gap:.2g} apart; each took the nearest free value"

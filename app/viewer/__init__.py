@@ -63,6 +63,8 @@ class Source:
     rows: int
     cols: int
     title: str
+    restore: str = "base"  # what entries that are not kept become: the base's value, or zero
+    updated: bool = False  # the pruned model's kept values are not the dense model's
 
 
 def api(path: str = "", **params: str) -> str:

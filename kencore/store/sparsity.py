@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 POINTS: Final = 40  # of a density curve
 NEAR: Final = 0.01  # candidates that cost at most this share more are as good as the best one
+SAME: Final = 0.002  # sparsities that differ less are the same to everybody
 EVEN: Final = 1  # entries by which rows may differ through rounding alone
 
 
@@ -29,10 +30,12 @@ EVEN: Final = 1  # entries by which rows may differ through rounding alone
 
 
 def by_block(matrices: pd.DataFrame) -> pd.DataFrame:
-    """Pruned matrices inside blocks, summed: ``stack block matrices params kept sparsity target``.
+    """Pruned matrices inside blocks, summed.
 
-    ``target`` is what the allocation asked for before rounding, weighted by entries; NaN where
-    the run has none.
+    Returns:
+        ``stack block matrices cols params kept sparsity target``: ``cols`` is of the narrowest
+        matrix, whose rows cannot be rounded more finely than to 1 / cols; ``target`` is what the
+        allocation asked for before rounding, weighted by entries, NaN where the run has none.
     """
     return _summed(matrices, ["stack", "block"])
 
@@ -64,6 +67,7 @@ def _summed(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         table.groupby(keys, sort=True, dropna=False)
         .agg(
             matrices=("name", "size"),
+            cols=("cols", "min"),
             params=("params", "sum"),
             kept=("kept", "sum"),
             asked=("asked", lambda part: part.sum(skipna=False)),
@@ -73,7 +77,7 @@ def _summed(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     )
     found["sparsity"] = 1 - found["kept"] / found["params"]
     found["target"] = found["asked"] / found["params"]
-    columns = [*keys, "matrices", "params", "kept", "sparsity", "target"]
+    columns = [*keys, "matrices", "cols", "params", "kept", "sparsity", "target"]
     return found[[*columns, "name"] if "role" in keys else columns]
 
 
@@ -84,16 +88,21 @@ def overall(matrices: pd.DataFrame) -> tuple[int, int]:
     return params - int(pruned["kept"].sum()), params
 
 
-def same_in_a_block(cells: pd.DataFrame, tolerance: float = 0.002) -> bool:
+def alike(table: pd.DataFrame) -> bool:
+    """Whether all lines of `by_block` or `by_block_and_role` have one sparsity but for rounding."""
+    if table.empty:
+        return True
+    apart = float(table["sparsity"].max() - table["sparsity"].min())
+    return apart <= max(SAME, 1 / int(table["cols"].min())) + 1e-9
+
+
+def same_in_a_block(cells: pd.DataFrame) -> bool:
     """Whether all roles of each block have the same sparsity but for rounding.
 
     Args:
         cells: `by_block_and_role`.
     """
-    if cells.empty:
-        return True
-    shares = cells.groupby(["stack", "block"], dropna=False)["sparsity"]
-    return bool(((shares.max() - shares.min()) <= tolerance).all())
+    return all(alike(part) for _, part in cells.groupby(["stack", "block"], dropna=False))
 
 
 # --- rows of a matrix ------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app import theme
+from kencore.spec import METHODS
 from tests.app.conftest import ROOT
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
@@ -64,11 +65,18 @@ def test_neighbour_counts_and_reset_are_told_apart(palette: theme.Palette, visio
 
 @pytest.mark.parametrize("vision", VISION)
 def test_methods_are_told_apart_and_seen_on_both_themes(vision: str) -> None:
-    seen = [lab(color, vision) for color in theme.CATEGORICAL]
+    assert set(theme.METHODS) == set(METHODS)
+    seen = [lab(color, vision) for color in theme.METHODS.values()]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 14
-    for color in theme.CATEGORICAL:
+    for color in theme.METHODS.values():
         assert contrast(color, theme.LIGHT.background) >= 3
         assert contrast(color, theme.DARK.background) >= 3
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_runs_side_by_side_are_told_apart(vision: str) -> None:
+    seen = [lab(color, vision) for color in theme.RUNS]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 24
 
 
 def test_neighbour_colours_are_the_same_in_both_themes() -> None:

@@ -54,7 +54,16 @@ def test_roles_come_in_the_order_of_pictures(matrices: pd.DataFrame) -> None:
     assert list(zip(table["role"], table["block"], strict=True)) == [("q", 0), ("q", 1), ("o", 0)]
     assert table["name"].tolist() == ["0.q", "1.q", "0.o"]
     assert not sparsity.same_in_a_block(table)
+    assert not sparsity.alike(table)
     assert sparsity.same_in_a_block(table[table["role"] == "q"])
+
+
+def test_what_rounding_alone_does_is_no_difference(matrices: pd.DataFrame) -> None:
+    table = sparsity.by_block(matrices).assign(sparsity=[0.69, 0.71])
+    assert table["cols"].tolist() == [5, 5]
+    assert sparsity.alike(table.assign(cols=50))
+    assert not sparsity.alike(table.assign(cols=51))
+    assert sparsity.alike(table[:0])
 
 
 def test_vectors_alone_are_shown(matrices: pd.DataFrame) -> None:

@@ -124,8 +124,8 @@ function tip(viewer) {
   const { hover: cell, pointer, parts, plot, known } = viewer;
   if (!cell) return;
   const lines = cell.window.exact
-    ? tooltip.weightLines(cell.window, cell.index, known, viewer.shape.cols)
-    : tooltip.cellLines(cell.window, viewer.layer, cell.index);
+    ? tooltip.weightLines(cell.window, cell.index, known, viewer.shape.cols, viewer.alone)
+    : tooltip.cellLines(cell.window, viewer.layer, cell.index, viewer.alone);
   const room = { w: viewer.width, h: viewer.height };
   tooltip.show(parts.tip, tooltip.title(cell), lines, pointer.x + plot.x, pointer.y + plot.y, room);
 }

@@ -3,21 +3,25 @@
 import { isValues } from "./colors.js";
 import { count, exact, percent, short } from "./format.js";
 
-export const SAYS = {
+const SAYS = {
   kept: "Kept or reset",
   tuned: "Tuned value",
   base: "Base value",
   difference: "Tuned minus base",
   neighbours: "Kept among the 4 neighbours",
 };
+const SAYS_ALONE = { ...SAYS, kept: "Kept or set to zero", tuned: "Dense value" };
+
+/** What a layer shows; without a base entries become zero. */
+export const says = (layer, alone) => (alone ? SAYS_ALONE : SAYS)[layer];
 
 const gradient = (colors) => `linear-gradient(to right, ${colors.join(", ")})`;
 
 /** Swatches and bars of a layer: [{kind, color or colors, label or ticks}]. */
 export function legendParts(layer, look, cell) {
-  const { ink, scale } = look;
+  const { ink, scale, alone } = look;
   const single = cell[0] * cell[1] === 1;
-  const reset = { kind: "reset", label: "reset to base" };
+  const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
   if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
   if (layer === "kept") {
     const ticks = scale.share.map((share, at) => ({ at, text: percent(share) }));
@@ -49,7 +53,7 @@ export function cellSays(layer, cell) {
 }
 
 export function drawLegend(element, layer, look, cell) {
-  const nodes = [text("span", "kv-legend-title", SAYS[layer])];
+  const nodes = [text("span", "kv-legend-title", says(layer, look.alone))];
   for (const part of legendParts(layer, look, cell)) nodes.push(node(part));
   element.replaceChildren(...nodes);
 }

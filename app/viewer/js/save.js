@@ -3,7 +3,7 @@
 import { draw } from "./draw.js";
 import { count } from "./format.js";
 import { visible } from "./geometry.js";
-import { SAYS, legendParts } from "./legend.js";
+import { legendParts, says } from "./legend.js";
 
 const HEAD = 40;
 const FOOT = 56;
@@ -72,7 +72,7 @@ function legend(pen, frame, y) {
     pen.fillText(text, x, y + 4);
     x += pen.measureText(text).width + 16;
   };
-  write(`${SAYS[frame.layer]}:`);
+  write(`${says(frame.layer, frame.look.alone)}:`);
   for (const part of legendParts(frame.layer, frame.look, frame.cell)) {
     if (part.kind === "bar") {
       write(part.ticks[0].text);

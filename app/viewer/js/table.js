@@ -19,14 +19,16 @@ export function readTable(holder, frame) {
   holder.replaceChildren(table);
 }
 
-function linesOf({ seen, view, windows, layer }) {
+function linesOf({ seen, view, windows, layer, look }) {
   const window = windows.at(-1);
   if (!window?.exact || view.sx < 46 || view.sy < 18) return null;
   const cols = Array.from({ length: seen.c1 - seen.c0 }, (_, i) => seen.c0 + i);
   const lines = [["row", ...cols.map((col) => `column ${col}`)]];
   for (let row = seen.r0; row < seen.r1; row += 1) {
     const at = (col) => (row - window.r0) * window.w + col - window.c0;
-    const text = (col) => cellText(window, layer, at(col)) + (window.kept[at(col)] ? "" : " reset");
+    const gone = look.alone ? " zero" : " reset";
+    const text = (col) =>
+      cellText(window, layer, at(col), look.alone) + (window.kept[at(col)] ? "" : gone);
     lines.push([String(row), ...cols.map(text)]);
   }
   return lines;

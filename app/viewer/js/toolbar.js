@@ -8,6 +8,11 @@ export const LAYERS = [
   ["neighbours", "Neighbours", "For each kept weight, how many of the 4 around it are kept"],
 ];
 
+const ALONE = {
+  kept: "Which weights were kept and which were set to zero",
+  tuned: "Values before pruning",
+};
+
 const ICONS = {
   plus: "M8 3v10M3 8h10",
   minus: "M3 8h10",
@@ -93,11 +98,22 @@ function moveChoice(event, segments, choose) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const names = [...segments.keys()];
+  const names = [...segments.keys()].filter((name) => !segments.get(name).hidden);
   const now = names.findIndex((name) => segments.get(name).getAttribute("aria-checked") === "true");
   const next = names[(now + step + names.length) % names.length];
   choose(next);
   segments.get(next).focus();
+}
+
+/** Offer the layers that there are: without a base there is neither it nor a difference. */
+export function offer(parts, alone) {
+  parts.alone = alone;
+  for (const [layer, label, hint] of LAYERS) {
+    const made = parts.layers.get(layer);
+    made.hidden = alone && (layer === "base" || layer === "difference");
+    made.textContent = alone && layer === "tuned" ? "Dense" : label;
+    made.title = alone ? ALONE[layer] ?? hint : hint;
+  }
 }
 
 /** Show which layer and switches are on. */
@@ -107,7 +123,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
     made.tabIndex = name === layer ? 0 : -1;
   }
   const values = ["tuned", "base", "difference"].includes(layer);
-  set(parts.hide, values, hide, "Blank resets");
+  set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
   set(parts.spread, layer === "kept" && !exact, spread, "Stretch colours");
 }
 

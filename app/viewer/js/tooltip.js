@@ -4,10 +4,11 @@ import { isValues, layerValue } from "./colors.js";
 import { count, exact, percent, span } from "./format.js";
 
 /** Lines of a single weight: [[name, text]]; `more` is the answer of /kenviz/cell, or null. */
-export function weightLines(window, index, more, cols) {
+export function weightLines(window, index, more, cols, alone) {
   const kept = Boolean(window.kept[index]);
   const tuned = window.tuned[index];
   const base = window.base[index];
+  if (alone) return aloneLines(window, index, more, cols);
   return [
     ["Base", exact(base)],
     ["Tuned", exact(tuned)],
@@ -19,10 +20,25 @@ export function weightLines(window, index, more, cols) {
   ];
 }
 
+/** The same without a base: nothing to compare with, but the pruned value may be another one. */
+function aloneLines(window, index, more, cols) {
+  const kept = Boolean(window.kept[index]);
+  const pruned = window.pruned ? window.pruned[index] : kept ? window.tuned[index] : 0;
+  const updated = kept && pruned !== window.tuned[index];
+  return [
+    ["Dense", exact(window.tuned[index])],
+    ["In the pruned model", kept ? `● kept${updated ? ", updated" : ""}` : "○ set to zero"],
+    ...(updated ? [["Pruned value", exact(pruned)]] : []),
+    ["Kept neighbours", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
+    ["Rank of |weight| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
+  ];
+}
+
 /** Lines of a cell of many weights. */
-export function cellLines(window, layer, index) {
+export function cellLines(window, layer, index, alone) {
   const lines = [["Share kept", percent(window.share[index])]];
-  if (isValues(layer)) lines.unshift([`Largest |${layer}|`, exact(window.data[index])]);
+  const named = alone && layer === "tuned" ? "dense" : layer;
+  if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
   if (layer === "neighbours") {
     const mean = window.data[index];
     lines.unshift(["Mean of kept neighbours", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);

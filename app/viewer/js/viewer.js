@@ -12,7 +12,7 @@ import {
 import { cellSays, drawLegend } from "./legend.js";
 import { Minimap } from "./minimap.js";
 import { savePicture, saveWeights } from "./save.js";
-import { build, mark } from "./toolbar.js";
+import { build, mark, offer } from "./toolbar.js";
 import { readTable } from "./table.js";
 
 const SETTLED = 220; // ms without movement until the address is written
@@ -62,6 +62,9 @@ export class Viewer {
   open(data, key) {
     this.sourceKey = key;
     this.source = { ...data.source, api: data.api };
+    this.alone = this.source.restore === "zero"; // no base: no difference, and zeros
+    if (this.alone && (this.layer === "base" || this.layer === "difference")) this.layer = "kept";
+    offer(this.parts, this.alone);
     this.windows?.newest?.abort();
     this.windows = new Windows(this.source);
     this.wholes = new Map();
@@ -294,7 +297,8 @@ export class Viewer {
     const shown = finest ? [...windows.filter((w) => coarser(w, finest)), finest] : windows;
     const cell = (shown.at(-1) ?? { cell: [1, 1] }).cell;
     const ready = Boolean(scale && finest);
-    const look = { ink: this.ink, scale: scale ?? { largest: 0, share: [0, 1] }, hide: this.hidden() };
+    const { ink, alone } = this;
+    const look = { ink, alone, scale: scale ?? { largest: 0, share: [0, 1] }, hide: this.hidden() };
     const { width, height, dpr, plot, view, shape, layer, font, hover, selected } = this;
     return {
       width, height, dpr, plot, view, shape, seen, windows: shown, layer, look, font, hover,

@@ -1,0 +1,272 @@
+"""Sparsity over depth: bars of one run by block or by role, lines of several runs."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app import wording
+from app.charts.base import Chart, finish, lines
+from app.theme import Palette
+from kencore.store import sparsity
+
+_ACROSS: Final = 4  # small panels in a line
+_PANEL: Final = 118  # pixels of a small panel
+_LABEL: Final = 24  # letters in a line of a direct label
+SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """One run over depth: `sparsity.by_block`, its overall target and how it is drawn."""
+
+    label: str
+    color: str
+    symbol: str
+    blocks: pd.DataFrame
+    target: float
+
+
+def names(table: pd.DataFrame) -> list[str]:
+    """What each line of a table with ``stack`` and ``block`` is called."""
+    several = len(set(table["stack"])) > 1
+    return [wording.block_label(int(line.block), line.stack, several) for line in lines(table)]
+
+
+def block_bars(run: Depth, palette: Palette) -> Chart:
+    """Sparsity of each block as a bar, with the target as a line."""
+    table, labels = run.blocks, names(run.blocks)
+    place = np.arange(len(table), dtype=np.int32)
+    figure = go.Figure(_bars(place, table, labels, run.color))
+    figure.update_layout(shapes=[_level(run.target, palette.text)])
+    finish(figure, height=230, x="block", y="sparsity")
+    _block_axis(figure, labels)
+    top = max([run.target, *table["sparsity"]])
+    figure.update_yaxes(range=[0, min(1.0, top * 1.2)], tickformat=".0%")
+    figure.update_layout(bargap=0.3 if len(table) < 40 else 0.1)
+    figure.add_annotation(**_target_note(run.target, palette))
+    finding = _bars_finding(run, labels)
+    return Chart(
+        figure=figure, finding=finding, name="sparsity-blocks", data=table,
+        alt=f"Bars of sparsity by block, with the target as a line. {finding}.",
+    )  # fmt: skip
+
+
+def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
+    """The same for each role, in small panels with one scale.
+
+    Args:
+        cells: `sparsity.by_block_and_role`.
+    """
+    roles = list(dict.fromkeys(cells["role"]))
+    across, down = min(_ACROSS, len(roles)), math.ceil(len(roles) / _ACROSS)
+    top = min(1.0, 1.2 * max([run.target, *cells["sparsity"]]))
+    deepest = int(cells.groupby("role").size().max())
+    figure = go.Figure()
+    for i, role in enumerate(roles):
+        table = cells[cells["role"] == role]
+        axes = _axes(i, across, down)
+        place = np.arange(len(table), dtype=np.int32)
+        figure.add_trace(_bars(place, table, names(table), run.color, **axes))
+        x, y = _domains(i, across, down)
+        number = "" if i == 0 else str(i + 1)
+        figure.update_layout(
+            {
+                f"xaxis{number}": {
+                    "domain": x, "anchor": f"y{number}", "showgrid": False, "zeroline": False,
+                    "range": [-0.6, deepest - 0.4], "dtick": max(1, math.ceil(deepest / 6)),
+                    "title": {"text": "block", "standoff": 4} if i + across >= len(roles) else None,
+                },
+                f"yaxis{number}": {
+                    "domain": y, "anchor": f"x{number}", "range": [0, top], "tickformat": ".0%",
+                    "showticklabels": i % across == 0, "nticks": 4,
+                },
+            }
+        )  # fmt: skip
+        figure.add_annotation(
+            text=f"<b>{wording.ROLES_EXPLAINED.get(role, role)}</b>", xref="paper", yref="paper",
+            x=x[0], y=y[1], xanchor="left", yanchor="bottom", showarrow=False,
+            font={"size": 12}, yshift=2,
+        )  # fmt: skip
+        figure.add_shape(**_level(run.target, palette.text), xref=f"x{number} domain",
+                         yref=f"y{number}")  # fmt: skip
+    finish(figure, height=(_PANEL + 40) * down, x="", y="")
+    figure.update_layout(bargap=0.25, margin={"t": 30, "b": 44}, showlegend=False)
+    finding = _roles_finding(cells)
+    return Chart(
+        figure=figure, finding=finding, name="sparsity-roles", data=cells,
+        alt=f"Bars of sparsity by block, a panel for each role. {finding}.",
+    )  # fmt: skip
+
+
+def depth_lines(runs: Sequence[Depth], palette: Palette) -> Chart:
+    """Sparsity over depth, a line per run with its name at its end."""
+    figure = go.Figure()
+    targets = sorted({round(run.target, 6) for run in runs})
+    values = np.concatenate([run.blocks["sparsity"].to_numpy(float) for run in runs] + [targets])
+    low, high = float(values.min()), float(values.max())
+    room = max(0.08 * (high - low), 0.01)
+    low, high = max(0.0, low - room), min(1.0, high + room)
+    for run in runs:
+        place = np.arange(len(run.blocks), dtype=np.int32)
+        figure.add_trace(
+            go.Scatter(
+                x=place, y=run.blocks["sparsity"].to_numpy(np.float32), name=run.label,
+                mode="lines+markers", text=_hovers(run.blocks, names(run.blocks), run.label),
+                hovertemplate="%{text}<extra></extra>", line={"color": run.color, "width": 2},
+                marker={"size": 8, "symbol": run.symbol, "color": run.color},
+            )
+        )  # fmt: skip
+    finish(figure, height=320, x="block", y="sparsity")
+    longest = max((names(run.blocks) for run in runs), key=len)
+    _block_axis(figure, longest)
+    figure.update_yaxes(range=[low, high], tickformat=".0%")
+    one = len(targets) == 1
+    figure.update_layout(
+        shapes=[_level(target, palette.muted if one else _of(runs, target)) for target in targets],
+        hovermode="closest", hoverdistance=40,
+    )  # fmt: skip
+    _end_labels(figure, runs, low, high, 320)
+    if one:
+        figure.add_annotation(**_target_note(targets[0], palette))
+    finding = _lines_finding(runs)
+    return Chart(
+        figure=figure, finding=finding, name="sparsity-depth",
+        data=pd.concat([run.blocks.assign(run=run.label) for run in runs], ignore_index=True),
+        alt=f"Lines of sparsity over the blocks, one per run. {finding}.",
+    )  # fmt: skip
+
+
+# --- pieces ----------------------------------------------------------------------------------
+
+
+def _bars(
+    place: Any, table: pd.DataFrame, labels: Sequence[str], color: str, **axes: Any
+) -> go.Bar:
+    return go.Bar(
+        x=place, y=table["sparsity"].to_numpy(np.float32), text=_hovers(table, labels),
+        textposition="none", hovertemplate="%{text}<extra></extra>", name="",
+        marker={"color": color, "line": {"width": 0}}, showlegend=False, **axes,
+    )  # fmt: skip
+
+
+def _hovers(table: pd.DataFrame, labels: Sequence[str], run: str = "") -> list[str]:
+    head = f"{run}<br>" if run else ""
+    return [
+        f"{head}<b>{label[:1].upper()}{label[1:]}</b>: sparsity {wording.percent(line.sparsity, 2)}"
+        f"<br>{wording.exact(line.params - line.kept)} of {wording.exact(line.params)} not kept"
+        + ("" if math.isnan(line.target) else f"<br>asked for {wording.percent(line.target, 2)}")
+        for label, line in zip(labels, lines(table), strict=True)
+    ]
+
+
+def _level(value: float, color: str) -> dict[str, Any]:
+    return {
+        "type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": value, "y1": value,
+        "line": {"color": color, "width": 1.3, "dash": "dash"}, "layer": "above",
+    }  # fmt: skip
+
+
+def _target_note(value: float, palette: Palette) -> dict[str, Any]:
+    return {
+        "text": f"target {wording.short_percent(value)}", "xref": "paper", "yref": "y", "x": 0,
+        "y": value, "xanchor": "left", "yanchor": "bottom", "showarrow": False, "xshift": 4,
+        "font": {"size": 11, "color": palette.text}, "bgcolor": palette.background, "opacity": 0.9,
+    }  # fmt: skip
+
+
+def _block_axis(figure: go.Figure, labels: Sequence[str]) -> None:
+    plain = [label.removeprefix("block ") for label in labels]
+    every = max(1, math.ceil(len(labels) / 24))
+    figure.update_xaxes(
+        tickmode="array", tickvals=list(range(0, len(labels), every)), ticktext=plain[::every],
+        showgrid=False, zeroline=False, range=[-0.6, len(labels) - 0.4],
+    )  # fmt: skip
+
+
+def _axes(i: int, across: int, down: int) -> dict[str, str]:
+    number = "" if i == 0 else str(i + 1)
+    return {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+
+
+def _domains(i: int, across: int, down: int) -> tuple[list[float], list[float]]:
+    """Where panel ``i`` lies, (x from, to) and (y from, to) of the plot."""
+    column, row = i % across, i // across
+    wide, tall = 1 / across, 1 / down
+    gap, head = 0.03, 0.26 / down
+    left, bottom = column * wide, 1 - (row + 1) * tall
+    return [left, left + wide - (gap if column < across - 1 else 0)], [
+        bottom + (0 if row == down - 1 else head * 0.35), bottom + tall - (head if row else 0),
+    ]  # fmt: skip
+
+
+def _of(runs: Sequence[Depth], target: float) -> str:
+    return next(run.color for run in runs if round(run.target, 6) == target)
+
+
+def _end_labels(
+    figure: go.Figure, runs: Sequence[Depth], low: float, high: float, height: int
+) -> None:
+    """The name of each run at the end of its line, pushed apart where two would touch."""
+    texts = [textwrap.wrap(run.label, _LABEL) or [""] for run in runs]
+    last = [float(run.blocks["sparsity"].iloc[-1]) for run in runs]
+    pixel = (high - low) / height
+    order = sorted(range(len(runs)), key=lambda i: last[i])
+    places = dict.fromkeys(order, 0.0)
+    floor = -math.inf
+    for i in order:
+        half = (8 * len(texts[i]) + 1) * pixel
+        places[i] = max(last[i], floor + half)
+        floor = places[i] + half
+    over = max(0.0, floor - high - 4 * pixel)
+    deepest = max(len(run.blocks) for run in runs) - 1
+    for i in order:
+        figure.add_annotation(
+            text="<br>".join(texts[i]), x=deepest, y=places[i] - over, xref="x", yref="y",
+            xanchor="left", yanchor="middle", xshift=14, showarrow=False, align="left",
+            font={"color": runs[i].color, "size": 12},
+        )  # fmt: skip
+    widest = max(len(line) for text in texts for line in text)
+    figure.update_layout(margin={"r": int(min(200, 24 + 7 * widest))})
+    figure.update_xaxes(range=[-0.4, deepest + 0.1])
+
+
+def _bars_finding(run: Depth, labels: Sequence[str]) -> str:
+    shares = run.blocks["sparsity"]
+    low, high = float(shares.min()), float(shares.max())
+    if sparsity.alike(run.blocks):
+        return f"Every block has a sparsity of {wording.short_percent(float(shares.mean()))}"
+    return (
+        f"Sparsity goes from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
+        f"{wording.percent(high)} in {labels[int(shares.argmax())]}"
+    )
+
+
+def _roles_finding(cells: pd.DataFrame) -> str:
+    if sparsity.same_in_a_block(cells):
+        return "Inside a block every role has the same sparsity"
+    sums = cells.groupby("role", sort=False)[["kept", "params"]].sum()
+    shares = 1 - sums["kept"] / sums["params"]
+    high, low = str(shares.idxmax()), str(shares.idxmin())
+    explained = wording.ROLES_EXPLAINED
+    return (
+        f"Most is taken from {explained.get(high, high)} ({wording.percent(shares[high])}), "
+        f"least from {explained.get(low, low)} ({wording.percent(shares[low])})"
+    )
+
+
+def _lines_finding(runs: Sequence[Depth]) -> str:
+    spans = {run.label: float(np.ptp(run.blocks["sparsity"])) for run in runs}
+    even = [run.label for run in runs if sparsity.alike(run.blocks)]
+    widest = max(spans, key=lambda label: spans[label])
+    if len(even) == len(runs):
+        return "Every block of these runs has the same sparsity"
+    text = f"{widest} spreads most: {100 * spans[widest]:.1f} points between its blocks"
+    return text + (f"; {' and '.join(even)} not at all" if even and len(even) < 3 else "")

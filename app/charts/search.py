@@ -1,0 +1,158 @@
+"""What an allocation looked at: costs of a search's candidates, scores of the blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app import wording
+from app.charts.base import Chart, fade, finish
+from app.theme import Palette
+from kencore.store import sparsity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What the candidates of a search are called."""
+
+    sign: str
+    candidates: str
+    axis: str
+    costs: str
+    unit: str
+
+
+LAMBDA: Final = Kind(
+    sign="λ", candidates="lambdas", axis="λ, how far sparsity spreads", costs="costs",
+    unit="cost (misalignment)",
+)  # fmt: skip
+SLOPE: Final = Kind(
+    sign="slope", candidates="slopes", axis="slope: sparsity added from block to block",
+    costs="losses", unit="loss (nats per token)",
+)  # fmt: skip
+
+
+def kind_of(search: Mapping[str, Any]) -> Kind:
+    """Whether the search went over lambda or over slopes."""
+    return SLOPE if "slopes" in search else LAMBDA
+
+
+def search_curve(
+    search: Mapping[str, Any], name: str, what: str, color: str, palette: Palette
+) -> Chart:
+    """Cost of each candidate, the chosen one marked, and a band of those within 1 % of the best.
+
+    Args:
+        search: ``block_search`` or ``row_search`` of a trace.
+        name: of the file of its numbers.
+        what: the step in words.
+        color: of the run.
+    """
+    kind = kind_of(search)
+    x = np.asarray(search[kind.candidates], np.float64)
+    y = np.asarray([np.nan if cost is None else cost for cost in search[kind.costs]], np.float64)
+    order = np.argsort(x, kind="stable")
+    chosen = float(search["chosen"])
+    at = int(np.argmin(np.abs(x - chosen)))
+    found = sparsity.flatness(x.tolist(), y.tolist())
+    best = float(np.nanmin(y)) if found else math.nan
+    figure = go.Figure(
+        go.Scatter(
+            x=x[order], y=y[order], mode="lines+markers", name="candidates",
+            line={"color": color, "width": 2}, marker={"size": 7, "color": color},
+            text=[_hover(kind, x[i], y[i], best) for i in order],
+            hovertemplate="%{text}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[x[at]], y=[y[at]], mode="markers+text", text=[f"chosen: {_number(chosen)}"],
+            textposition="top center", textfont={"color": palette.text, "size": 12},
+            marker={"size": 15, "symbol": "circle-open", "color": palette.text,
+                    "line": {"width": 2, "color": palette.text}},
+            hoverinfo="skip", name="chosen", cliponaxis=False,
+        )
+    )  # fmt: skip
+    finish(figure, height=240, x=kind.axis, y=kind.unit, left=80)
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    figure.update_yaxes(zeroline=False, exponentformat="power", nticks=6)
+    if found and math.isfinite(found.worst):
+        high = best * (1 + max(found.worst, sparsity.NEAR))
+        room = 0.14 * (high - best)
+        figure.update_yaxes(range=[best - room, high + 2 * room])
+        figure.add_hrect(
+            y0=best, y1=best * (1 + sparsity.NEAR), fillcolor=fade(palette.muted, 0.16),
+            line_width=0, layer="below",
+        )  # fmt: skip
+    finding = f"{what}: {flatness_words(kind, found, chosen)}"
+    return Chart(
+        figure=figure, finding=finding, name=name,
+        data=pd.DataFrame({kind.candidates: x, kind.costs: y, "chosen": np.arange(len(x)) == at}),
+        alt=f"Line of {kind.unit} over {kind.sign}, the chosen one marked. {finding}.",
+    )  # fmt: skip
+
+
+def flatness_words(kind: Kind, found: sparsity.Flatness | None, chosen: float) -> str:
+    """How clear the choice was, in half a sentence."""
+    picked = f"{kind.sign} = {_number(chosen)}"
+    if found is None:
+        return f"{picked}, no candidate has a cost"
+    if found.total == 1:
+        return f"{picked} was the only candidate"
+    if math.isnan(found.margin) or found.worst == 0:
+        return f"{picked}, but every candidate costs the same"
+    if found.near == 1:
+        return (
+            f"{picked} is a clear choice, the second best ({_number(found.second)}) costs "
+            f"{wording.percent(found.margin)} more"
+        )
+    return (
+        f"{picked} costs least, the second best {wording.percent(found.margin, 2)} more; "
+        f"{found.near} of {found.total} candidates lie within "
+        f"{wording.percent(sparsity.NEAR, 0)}, so the choice is flat"
+    )
+
+
+def block_scores(
+    blocks: Sequence[Mapping[str, Any]], what: str, axis: str, color: str
+) -> Chart | None:
+    """The score that decided each block's share, over depth; None where no block has one."""
+    table = pd.DataFrame([dict(block) for block in blocks])
+    if table.empty or "score" not in table or table["score"].isna().all():
+        return None
+    values = table["score"].to_numpy(np.float64)
+    figure = go.Figure(
+        go.Scatter(
+            x=table["block"].to_numpy(np.int32), y=values, mode="lines+markers", name=what,
+            line={"color": color, "width": 2}, marker={"size": 8, "color": color},
+            hovertemplate=f"block %{{x}}<br>{what} %{{y:.4g}}<extra></extra>",
+        )
+    )  # fmt: skip
+    finish(figure, height=240, x="block", y=axis, left=80)
+    figure.update_xaxes(showgrid=False, zeroline=False, dtick=max(1, len(table) // 24))
+    low, high = int(table["block"].iloc[values.argmin()]), int(table["block"].iloc[values.argmax()])
+    finding = (
+        f"{what[:1].upper()}{what[1:]} goes from {values.min():.3g} in block {low} to "
+        f"{values.max():.3g} in block {high}"
+    )
+    return Chart(
+        figure=figure, finding=finding, name="sparsity-scores", data=table,
+        alt=f"Line of {what} over the blocks. {finding}.",
+    )  # fmt: skip
+
+
+def _hover(kind: Kind, candidate: float, cost: float, best: float) -> str:
+    text = f"<b>{kind.sign} = {_number(candidate)}</b><br>{kind.unit} {cost:.6g}"
+    if best and math.isfinite(cost):
+        text += f"<br>{wording.percent(cost / best - 1, 2)} above the best"
+    return text
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}"

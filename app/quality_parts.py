@@ -1,0 +1,157 @@
+"""The quality of a run on its overview: cards, chart, and how to measure what is missing."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from app import facts, jobs_view, links, state, submitting, wording
+from app.charts import perplexity, quality
+from app.drawing import draw
+from kencore.errors import KencoreError
+
+if TYPE_CHECKING:
+    from app.theme import Palette
+    from kencore.store.run import Run
+
+QUIET: Final[dict[str, Any]] = {
+    "delta_color": "off",
+    "delta_arrow": "off",
+    "border": True,
+    "height": "stretch",
+}
+
+
+def before_and_after(run: Run) -> None:
+    """A card: accuracy or perplexity of the dense and of the pruned model."""
+    found = run.metrics
+    if not found:
+        st.metric(
+            "Quality", "not measured", "measure it below",
+            help="Measure it on text or on labelled sentences, under “What it cost”.", **QUIET,
+        )  # fmt: skip
+    elif facts.is_language(found):
+        _perplexity(found)
+    else:
+        _accuracy(found)
+
+
+def _perplexity(found: dict[str, Any]) -> None:
+    before, after = found["dense"], found["pruned"]
+    st.metric(
+        "Perplexity, before → after",
+        f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
+        facts.change(after["perplexity"] - before["perplexity"]),
+        delta_description="lower is better",
+        help=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
+        f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
+        f"tokens of {wording.text_source(str(found['data']))}.",
+        **QUIET,
+    )  # fmt: skip
+
+
+def _accuracy(found: dict[str, Any]) -> None:
+    before, after = found["dense"], found["pruned"]
+    st.metric(
+        "Accuracy, before → after",
+        f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
+        facts.points(after["accuracy"] - before["accuracy"]),
+        delta_description=facts.interval(after),
+        help=f"On {wording.plural(int(found['examples']), 'labelled sentence')} "
+        f"({found['data']}). In gray the 95 % interval of the pruned model (Wilson).",
+        **QUIET,
+    )  # fmt: skip
+
+
+def baseline(run: Run) -> None:
+    """A card: the best of the other rules at the same budget."""
+    best = facts.best_baseline(run.metrics)
+    if best is None:
+        st.metric(
+            "Baselines", "not measured", "measure them below",
+            help="Other rules at the same budget show whether this one earns its keep. Measure "
+            "them under “What it cost”.",
+            **QUIET,
+        )  # fmt: skip
+        return
+    rule, found = best
+    own = run.metrics["pruned"]
+    if facts.is_language(run.metrics):
+        value = facts.perplexity(found["perplexity"])
+        change = facts.change(found["perplexity"] - own["perplexity"])
+    else:
+        value = wording.percent(found["accuracy"])
+        change = facts.points(found["accuracy"] - own["accuracy"])
+    name = facts.baseline_name(rule, run.spec.method)
+    st.metric(
+        "Best baseline", value, change, delta_description=name if rule == "uniform" else _low(name),
+        help="The best of the other rules that were measured at the same budget.", **QUIET,
+    )  # fmt: skip
+
+
+def _low(name: str) -> str:
+    """Lower case but for names that are written with capitals inside."""
+    return name if name[1:] != name[1:].lower() or name == "Wanda" else name.lower()
+
+
+def what_it_cost(run: Run, palette: Palette) -> None:
+    """The chart of what was measured, and how to measure what was not."""
+    found = run.metrics
+    if not found:
+        _not_measured(run)
+        return
+    if facts.is_language(found):
+        draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
+    else:
+        draw(quality.quality_dots(found, run.spec.method, palette), key="quality")
+    if not found.get("baselines"):
+        _without_baselines(run)
+
+
+def _not_measured(run: Run) -> None:
+    st.markdown("**Quality was not measured**")
+    st.caption(
+        "This run says which parameters were kept, not yet what that did to the model. Measure it "
+        "now; the baselines are measured at the same budget beside it."
+    )
+    demos = {"demo": "demo", "demo-lm": "pydoc"}
+    _measure(run, demos.get(run.spec.model, "pydoc" if run.spec.streams else ""))
+
+
+def _without_baselines(run: Run) -> None:
+    st.markdown("**Baselines were not measured**")
+    st.caption(
+        "Other rules at the same budget show whether this one earns its keep. Measuring now "
+        "measures this run again, with the baselines beside it."
+    )
+    _measure(run, str(run.metrics.get("data") or ""))
+
+
+def _measure(run: Run, data: str) -> None:
+    language = run.spec.streams or run.spec.model == "demo-lm" or facts.is_language(run.metrics)
+    title = "Text to predict" if language else "Labelled sentences"
+    data = st.text_input(
+        title, data, key="overview_data", persist_state="session",
+        placeholder="pydoc, wikitext2, or path of a text file" if language
+        else "path of a .tsv, .jsonl or .parquet file",
+        help="pydoc stands for Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet "
+        "file on the machine that runs KEN_viz." if language
+        else "A file on the machine that runs KEN_viz, with columns sentence and label; demo "
+        "stands for the sentences that come with the demo. For a language model, a text.",
+    )  # fmt: skip
+    if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
+        params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}
+        try:
+            links.write(job=submitting.submit_once("evaluate", params))
+        except KencoreError as error:
+            state.show_error(error)
+    if (job := links.value("job")) is not None:
+        jobs_view.panel(job)
+    with st.expander("From the command line", icon=":material/terminal:"):
+        named = shlex.quote(data.strip() or ("pydoc" if language else "sentences.tsv"))
+        st.code(
+            f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save",
+            "bash",
+        )
