@@ -56,8 +56,8 @@ def check_inspect(params: Params) -> None:
 
 
 def check_evaluate(params: Params) -> None:
-    """Raise `JobKindError` unless ``params`` name a run or a model, and examples."""
-    allowed = EVALUATE_FIELDS | EVALUATE_SWITCHES
+    """Raise `JobKindError` unless ``params`` name a run or a model, and examples or a text."""
+    allowed = EVALUATE_FIELDS | EVALUATE_SWITCHES | EVALUATE_COUNTS.keys()
     _known("evaluate", params, needed={"model", "examples"}, allowed=allowed)
     _texts("evaluate", params, EVALUATE_FIELDS)
     for name in sorted(EVALUATE_SWITCHES & set(params)):
@@ -65,6 +65,15 @@ def check_evaluate(params: Params) -> None:
             raise JobKindError(
                 f"{name} of the job evaluate", got=repr(params[name]), wanted="true or false",
                 remedy="Leave it out for false.",
+            )  # fmt: skip
+    for name, least in EVALUATE_COUNTS.items():
+        value = params.get(name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= least):
+            raise JobKindError(
+                f"{name} of the job evaluate", got=repr(value),
+                wanted=f"a whole number, {least} or more",
+                remedy="Leave it out for the usual number.",
             )  # fmt: skip
 
 
@@ -78,6 +87,7 @@ def check_selftest(params: Params) -> None:
 INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
 EVALUATE_FIELDS = {"model", "examples", "device"}
 EVALUATE_SWITCHES = {"baselines", "save"}
+EVALUATE_COUNTS = {"window": 2, "windows": 1}  # of a text, and the least they may be
 
 KINDS: dict[str, Kind] = {
     "inspect": Kind(

@@ -30,7 +30,8 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
 
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
-    """Measure quality on labelled examples, of a run or of a model; see `kencore.quality.judge`."""
+    """Measure quality on labelled examples or on a text, of a run or of a model; see
+    `kencore.quality.judge`."""
     from kencore.devices import describe_device, resolve_device
     from kencore.quality import judge
 
