@@ -36,9 +36,9 @@ def dsnot(
     """The refined keep mask: bool (R, C), as many entries per row as before.
 
     While |error| > threshold: of the pruned entries the one regrows that takes most from the
-    error, by W E[x] / Var[x]^power (paper, equation 5); of the kept ones that would add to it
-    with the opposite sign the one of least Wanda score is pruned (equation 6). A row stops for
-    good when no such pair is left, or the pair would not make its error smaller.
+    error, by W E[x] / Var[x]^power (the paper's growing criterion); of the kept ones that would
+    add to it with the opposite sign the one of least Wanda score is pruned (its pruning one). A
+    row stops for good when no such pair is left, or the pair would not make its error smaller.
 
     Args:
         weight: floating (R, C). Not changed.

@@ -26,11 +26,11 @@ TAILS_AT_ONCE = 1 << 22
 def hill_exponent(weight: Tensor) -> float:
     """Exponent of the power law that the tail of a weight's spectrum follows.
 
-    Paper, section 3.1: Hill's estimator over the eigenvalues of W^T W from x_min up. x_min is
-    sought around the peak of their histogram (100 bins of their log10): of the candidates the
-    one whose fitted law is nearest in Kolmogorov-Smirnov distance. The lower end of the
-    candidates is log10(0.95 * peak), a logarithm compared with a value, and the upper 1.5 *
-    peak, as published; in float32 up to the eigenvalues, float64 after.
+    The paper's PL_Alpha_Hill: Hill's estimator over the eigenvalues of W^T W from x_min up.
+    x_min is sought around the peak of their histogram (100 bins of their log10): of the
+    candidates the one whose fitted law is nearest in Kolmogorov-Smirnov distance. They begin at
+    log10(0.95 * peak), a logarithm compared with a value, and end at 1.5 * peak, as published;
+    in float32 up to the eigenvalues, float64 after.
 
     Args:
         weight: floating (R, C).

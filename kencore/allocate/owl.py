@@ -18,7 +18,8 @@ from kencore.allocate.uniform import uniform
 def outlier_share(scores: Iterable[Tensor], *, M: float = 5) -> float:  # noqa: N803 - the paper's
     """How many of a block's Wanda scores exceed M times their mean, in per cent.
 
-    Paper, section 3.2; over all matrices of the block together, on dense inputs.
+    The paper's layerwise outlier distribution, over all matrices of the block together, on
+    dense inputs.
 
     Args:
         scores: one tensor per matrix, any shapes.

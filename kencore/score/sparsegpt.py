@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kencore.errors import FactorizationError, ShapeError, SpecError
+from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
 from kencore.select.scored import keep_lowest_pruned
 
 TRIES = 4
@@ -27,7 +27,7 @@ PruneBlock = Callable[[Tensor, int], Tensor]
 def inverse_factor(hessian: Tensor, *, damping: float = 0.01, name: str = "layer") -> Tensor:
     """Upper Cholesky factor of the inverse of the damped Hessian: float32 (C, C).
 
-    Row i of it holds what pruning column i does to the columns after it (paper, section 3.3).
+    Row i of it holds what pruning column i does to the columns after it.
     It depends on the inputs only: q, k and v share one.
 
     Args:
@@ -94,6 +94,7 @@ def sparsegpt(
 
     Raises:
         FactorizationError: see `inverse_factor`.
+        NonFiniteWeightError: NaN or infinity in the weight.
         ShapeError, SpecError: Hessian or number do not fit the weight.
     """
     rows, columns = weight.shape
@@ -174,6 +175,7 @@ def _sweep(
             wanted=f"({columns}, {columns}), the inputs of this weight",
             remedy="Pass the statistics of this layer.",
         )  # fmt: skip
+    _check_finite(weight, name)
     if factor is None:
         factor = inverse_factor(hessian, name=name)
     dead = torch.diagonal(hessian) == 0  # (C,)
@@ -191,6 +193,17 @@ def _sweep(
         new[:, first:last] = updated
         new[:, last:] -= error.matmul(factor[first:last, last:])
     return new, keep, dead
+
+
+def _check_finite(weight: Tensor, name: str) -> None:
+    finite = weight.isfinite()
+    if not bool(finite.all()):
+        row, column = (int(i) for i in (~finite).nonzero()[0])
+        raise NonFiniteWeightError(
+            name, got=f"{float(weight[row, column])} in row {row}, column {column}",
+            wanted="finite weights",
+            remedy="Check the checkpoint: no rule can rank such a weight.",
+        )  # fmt: skip
 
 
 def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,7 @@ class RunningInputs:
     def total(self) -> Tensor:
         """Mean over sequences of the sum over tokens of x: float32 (C,).
 
-        DSnoT's E[x] (arXiv 2310.08915, equation 4) times the tokens of a sequence.
+        DSnoT's E[x] (arXiv 2310.08915) times the tokens of a sequence.
         """
         self._require("moments")
         return self._total.clone()
@@ -142,7 +142,7 @@ class RunningInputs:
     def hessian(self) -> Tensor:
         """(2 / S) sum over sequences of x^T x: float32 (C, C), not a copy: read it, or clone it.
 
-        SparseGPT (arXiv 2301.00774, section 3.1), before damping.
+        SparseGPT's (arXiv 2301.00774), before damping.
         """
         self._require("hessian")
         return self._hessian

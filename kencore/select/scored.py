@@ -99,26 +99,34 @@ def _boundary(values: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     Where all go, or none, both are the last or the first. NaN comes last of all, so that a row
     with one has a NaN for its next, whatever its count.
     """
-    columns = values.shape[1]
     place = (counts - 1).clamp(min=0)  # (R,)
-    following = (place + 1).clamp(max=columns - 1)
-    if values.device.type != "cpu":
-        ascending = values.sort(dim=1).values
-        greatest = ascending[:, -1]
-        after = ascending.gather(1, following[:, None])[:, 0]
-        last = ascending.gather(1, place[:, None])[:, 0]
-        return last, torch.where(greatest.isnan(), greatest, after)
-    rows = values.numpy()  # numpy sorts many times faster than torch does on a CPU
+    following = (place + 1).clamp(max=values.shape[1] - 1)
+    if values.device.type == "cpu":
+        return _boundary_on_cpu(values, place, following)
+    return _boundary_on_device(values, place, following)
+
+
+def _boundary_on_device(values: Tensor, place: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
+    ascending = values.sort(dim=1).values
+    greatest = ascending[:, -1]
+    after = ascending.gather(1, following[:, None])[:, 0]
+    last = ascending.gather(1, place[:, None])[:, 0]
+    return last, torch.where(greatest.isnan(), greatest, after)
+
+
+def _boundary_on_cpu(values: Tensor, place: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by numpy, which sorts many times faster than torch does on a CPU."""
+    rows = values.numpy()
     first = int(place[0])
     if bool((place == first).all()):
         parted = np.partition(rows, first, axis=1)
         # the least of the others, NaN if one of them is
-        least = parted[:, min(first + 1, columns - 1) :].min(axis=1)
+        least = parted[:, int(following[0]) :].min(axis=1)
         return torch.from_numpy(parted[:, first].copy()), torch.from_numpy(least)
     order = np.sort(rows, axis=1)
     picked = np.take_along_axis(order, np.stack([place, following], axis=1), axis=1)  # (R, 2)
-    next_one = np.where(np.isnan(order[:, -1]), order[:, -1], picked[:, 1])
-    return torch.from_numpy(picked[:, 0].copy()), torch.from_numpy(next_one)
+    after = np.where(np.isnan(order[:, -1]), order[:, -1], picked[:, 1])
+    return torch.from_numpy(picked[:, 0].copy()), torch.from_numpy(after)
 
 
 def _split(values: Tensor, last: Tensor, counts: Tensor, ties: Ties) -> Tensor:

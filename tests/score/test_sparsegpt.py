@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kencore.errors import FactorizationError, ShapeError, SpecError
+from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
 from kencore.score import RunningInputs
 from kencore.score.sparsegpt import inverse_factor, sparsegpt, sparsegpt_published
 
@@ -180,3 +180,6 @@ def test_mistakes() -> None:
         sparsegpt(weight, hessian, 25)
     with pytest.raises(ShapeError, match=r"\(8, 8\)"):
         sparsegpt(weight, hessian[:7, :7], 4)
+    weight[1, 6] = torch.nan
+    with pytest.raises(NonFiniteWeightError, match=r"^fc1: nan in row 1, column 6"):
+        sparsegpt(weight, hessian, 4, name="fc1")

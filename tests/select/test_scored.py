@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from unittest import mock
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kencore.errors import NonFiniteWeightError, ShapeError, SpecError
+from kencore.select import scored
 from kencore.select.scored import keep_lowest_pruned
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -75,6 +77,22 @@ def test_many_columns(ties: Literal["pruned", "kept"], per_row: bool) -> None:
     assert np.array_equal((~keep).sum(1), np.broadcast_to(kept, 40))
 
 
+@quick
+@given(scores=SCORES, data=st.data(), ties=st.sampled_from(["pruned", "kept"]))
+def test_devices_agree(
+    scores: NDArray[np.float32], data: st.DataObject, ties: Literal["pruned", "kept"]
+) -> None:
+    """What another device would run, on the CPU."""
+    number = st.integers(0, scores.shape[1])
+    pruned = np.array(data.draw(st.lists(number, min_size=len(scores), max_size=len(scores))))
+    score = torch.from_numpy(scores)
+    expected = keep_lowest_pruned(score, pruned, ties=ties)
+    with mock.patch.object(scored, "_boundary_on_cpu", scored._boundary_on_device):
+        assert torch.equal(keep_lowest_pruned(score, pruned, ties=ties), expected)
+        with pytest.raises(NonFiniteWeightError):
+            keep_lowest_pruned(torch.full((1, 3), torch.nan), 1)
+
+
 def test_a_slice_and_a_transpose_are_read_as_they_are() -> None:
     score = torch.arange(24.0).reshape(4, 6)
     assert torch.equal(
@@ -89,11 +107,12 @@ def test_nothing_to_rank(shape: tuple[int, int]) -> None:
     assert keep_lowest_pruned(torch.zeros(shape), 0).shape == shape
 
 
-def test_nan_is_refused_by_name_and_row() -> None:
+@pytest.mark.parametrize("pruned", [0, 2, 4, np.array([0, 4, 0]), np.array([1, 2, 3])], ids=str)
+def test_nan_is_refused_by_name_and_row(pruned: Any) -> None:
     score = torch.zeros(3, 4)
     score[2, 1] = torch.nan
     with pytest.raises(NonFiniteWeightError, match=r"^fc1: NaN in row 2, column 1"):
-        keep_lowest_pruned(score, 2, name="fc1")
+        keep_lowest_pruned(score, pruned, name="fc1")
 
 
 @pytest.mark.parametrize(
