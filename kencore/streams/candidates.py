@@ -100,7 +100,8 @@ class Evaluator:
             with self.model.replaced(new):
                 sparse, following = self._sparse(block, hidden)
             terms = self._terms(block, dense, sparse)
-            if len(terms.dead) == len(self.model.by_block[block]) > 0:
+            measured = sum(sparse.get(slot.name) is not None for slot in self.model.by_block[block])
+            if len(terms.dead) == measured > 0:
                 self._check_alive(block, hidden)
             costs |= terms.matrix_costs
             alignment |= terms.alignment

@@ -59,6 +59,11 @@ class Gathered:
                 self.leaders[group[0]] = found = Inputs(columns, wanted, device)
                 self._by_slot |= dict.fromkeys(group, found)
 
+    @property
+    def slots(self) -> int:
+        """How many slots there are statistics of."""
+        return len(self._by_slot)
+
     def __getitem__(self, name: str) -> Inputs:
         return self._by_slot[name]
 

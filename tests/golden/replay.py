@@ -43,6 +43,9 @@ SHARES = 1e-3  # of a row or a matrix
 SPARSEGPT_BITS = 0.998
 WEIGHTS = 0.02  # of a row's norm, for SparseGPT
 FIRST_ROWS = 16
+EAGER = frozenset({"opt", "phi"})
+"""Recorded without fused attention, which the transformers of then had not for these models: its
+rounding differs, and SparseGPT's Hessians multiply that."""
 
 
 @dataclass
@@ -87,8 +90,12 @@ class Models:
             from transformers import AutoModelForCausalLM
 
             path = self.folder / "models" / name
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-            blocks = BlockModel(model, read_layout(path))
+            layout = read_layout(path)
+            attention = "eager" if layout.model_type in EAGER else None
+            model = AutoModelForCausalLM.from_pretrained(
+                path, dtype=torch.float32, attn_implementation=attention
+            )
+            blocks = BlockModel(model.eval(), layout)
             own = {slot.name: blocks.weight(slot.name).clone() for slot in blocks.slots}
             self._loaded = {name: (blocks, own)}  # cases are sorted by model: one is enough
             self._streams = {}
