@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -11,11 +12,22 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from kencore.cli import app
+from kencore.spec import (
+    ALLOCATIONS,
+    METHODS,
+    PROPAGATIONS,
+    REFERENCES,
+    REFINEMENTS,
+    STEPS,
+    PruneSpec,
+)
 from kencore.store.run import open_run
-from tests.tiny_models import save_pair
+from tests.tiny_models import POSITIONS, save_pair
+from tests.tiny_text import add_tokenizer, write_text
 
 runner = CliRunner()
 
@@ -24,6 +36,14 @@ runner = CliRunner()
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     base, tuned = save_pair("bert", tmp_path_factory.mktemp("pair"))
     return str(base), str(tuned)
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """(model, text): a tiny causal language model and words that it knows."""
+    folder = tmp_path_factory.mktemp("language")
+    model = add_tokenizer(save_pair("llama", folder)[1])
+    return str(model), str(write_text(folder / "text.txt", 1200))
 
 
 def call(*arguments: str, code: int = 0) -> Any:
@@ -41,7 +61,7 @@ def test_prune_export_and_runs(pair: tuple[str, str], tmp_path: Path) -> None:
     assert facts["kept"] + facts["reset"] == facts["pruned"]
     assert Path(facts["folder"]) == run.path
     listed = call("runs")["runs"]
-    assert [line["id"] for line in listed if line["id"] != "demo"] == [run.id]
+    assert [line["id"] for line in listed if not line["id"].startswith("demo")] == [run.id]
     call("export", run.id, str(tmp_path / "model"))
     assert load_file(tmp_path / "model" / "model.safetensors").keys() == run.apply().keys()
 
@@ -109,6 +129,85 @@ def test_a_prune_that_is_stopped_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_a_base_entries_become_zero(pair: tuple[str, str], tmp_path: Path) -> None:
+    asked = ("prune", "--model", pair[1], "--method", "magnitude", "--sparsity", "0.7")
+    facts = call(*asked)
+    assert facts["restore"] == "zero"
+    assert facts["reset"] == int(0.7 * facts["pruned"] + 0.5)
+    assert facts["allocation"] is None
+    done = runner.invoke(app, [*asked, "--out", str(tmp_path / "run")])
+    assert f"Set to zero: {facts['reset']:,} of" in done.stdout
+    assert "Allocation" not in done.stdout
+
+
+def test_a_language_model_is_pruned_and_measured(language: tuple[str, str], tmp_path: Path) -> None:
+    model, text = language
+    search = ("--calibration", text, "--sequences", "6", "--search-sequences", "3", "--fast")
+    asked = (
+        "prune", "--model", model, "--method", "wanda", "--allocation", "neuroal", "--step", "both",
+        "--reference", "global", "--sparsity", "0.7", "--window", "12", *search,
+        "--propagate", "dense", "--evaluation", text, "--windows", "5", "--baselines",
+        "--seed", "4", "--device", "cpu",
+    )  # fmt: skip
+    facts = call(*asked, "--out", str(tmp_path / "one"))
+    run = open_run(tmp_path / "one")
+    spec = run.spec
+    assert (spec.method, spec.allocation, spec.step, spec.reference) == (
+        "wanda", "neuroal", "both", "global",
+    )  # fmt: skip
+    assert (spec.sequences, spec.search_sequences, spec.window, spec.windows) == (6, 3, 12, 5)
+    assert (spec.propagate, spec.fast, spec.published, spec.refine) == (
+        "dense", True, False, "none",
+    )  # fmt: skip
+    assert facts["reset"] == int(0.7 * facts["pruned"] + 0.5)
+    assert facts["metrics"] == run.metrics
+    assert facts["allocation"]["name"] == "neuroal"
+    assert set(facts["allocation"]["chosen"]) == {"block lambda", "row lambda"}
+    done = runner.invoke(app, [*asked, "--out", str(tmp_path / "two")])
+    dense, pruned = (run.metrics[side]["perplexity"] for side in ("dense", "pruned"))
+    assert f"dense {dense:,.2f}, pruned {pruned:,.2f}" in done.stdout
+    assert "Perplexity on 5 windows of 12 tokens" in done.stdout
+    assert "Allocation: neuroal, both, block lambda" in done.stdout
+    for name in ("random", "magnitude", "uniform"):
+        assert f"  {name} " in done.stdout
+
+
+def test_a_language_model_is_judged_on_text(language: tuple[str, str]) -> None:
+    model, text = language
+    asked = ("evaluate", model, "--data", text, "--window", "10", "--windows", "7")
+    found = call(*asked)
+    assert (found["window"], found["windows"], found["tokens"]) == (10, 7, 63)
+    done = runner.invoke(app, list(asked))
+    assert f"perplexity {found['perplexity']:,.2f}" in done.stdout
+
+
+def test_inspect_says_what_a_model_is_for(pair: tuple[str, str], language: tuple[str, str]) -> None:
+    assert call("inspect", pair[1])["task"] == "classification"
+    facts = call("inspect", language[0])
+    assert (facts["task"], facts["positions"]) == ("language", POSITIONS)
+    done = runner.invoke(app, ["inspect", language[0]])
+    assert f"a causal language model, reads up to {POSITIONS} tokens" in done.stdout
+    assert f"can prune {facts['streams']['matrices']} matrices" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["prune", "evaluate"])
+def test_help_names_every_choice(command: str) -> None:
+    options = {option for parameter in get_command(app).commands[command].params  # type: ignore[attr-defined]
+               for option in parameter.opts}  # fmt: skip
+    text = " ".join(
+        str(getattr(parameter, "help", "")) for parameter in
+        get_command(app).commands[command].params  # type: ignore[attr-defined]
+    )  # fmt: skip
+    assert {"--window", "--windows", "--baselines"} <= options
+    for source in ("pydoc", "wikitext2", "c4", "ptb", ".jsonl"):
+        assert source in text
+    if command == "prune":
+        fields = {field.name.replace("_", "-") for field in dataclasses.fields(PruneSpec)}
+        assert fields - {option.lstrip("-") for option in options} == set()
+        for word in (*METHODS, *ALLOCATIONS, *STEPS, *REFERENCES, *REFINEMENTS, *PROPAGATIONS):
+            assert word in text
+
+
 def test_inspect_counts_every_parameter(pair: tuple[str, str]) -> None:
     base, tuned = pair
     facts = call("inspect", tuned, "--base", base)
@@ -118,6 +217,21 @@ def test_inspect_counts_every_parameter(pair: tuple[str, str]) -> None:
 
 
 PAIR = ("prune", "--model", "TUNED", "--base", "BASE")
+LM = ("prune", "--model", "TUNED", "--method", "wanda", "--keep", "0.5")
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "words"),
+    [
+        ("0", "keep 1, that is sparsity 0: nothing would be pruned"),
+        ("1", "keep 0, that is sparsity 1: nothing would be left"),
+        ("1.5", "keep -0.5, that is sparsity 1.5: more than everything pruned"),
+        ("-0.5", "keep 1.5, that is sparsity -0.5: more than everything kept"),
+    ],
+)
+def test_each_sparsity_that_cannot_be_has_its_message(sparsity: str, words: str) -> None:
+    asked = ("prune", "--model", "m", "--method", "wanda", f"--sparsity={sparsity}")
+    assert words in call(*asked, code=1)["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +243,14 @@ PAIR = ("prune", "--model", "TUNED", "--base", "BASE")
         ((*PAIR, "--keep", "2"), "SpecError"),
         ((*PAIR, "--sparsity", "1"), "SpecError"),
         ((*PAIR, "--keep", ".5", "--sparsity", ".5"), "SpecError"),
+        ((*PAIR, "--sparsity", "nan"), "SpecError"),
+        ((*PAIR, "--sparsity", "-inf"), "SpecError"),
         ((*PAIR, "--keep", ".5", "--scope", "x*"), "ScopeError"),
         ((*PAIR, "--keep", ".5", "--evaluation", "no.tsv"), "DataFileError"),
+        ((*LM, "--allocation", "best"), "SpecError"),
+        ((*LM, "--method", "sparsegpt", "--step", "row"), "SpecError"),
+        (("prune", "--model", "TUNED", "--method", "wanda", "-k", "3"), "SpecError"),
+        (LM, "NotALanguageModelError"),
         (("inspect", "./nowhere"), "SourceNotFoundError"),
         (("export", "no-such-run", "x"), "RunNotFoundError"),
         (("evaluate", "./nowhere", "--data", "demo"), "SourceNotFoundError"),

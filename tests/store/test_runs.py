@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -10,7 +11,17 @@ import pytest
 
 from kencore.errors import RunNotFoundError
 from kencore.home import runs_folder
-from kencore.store.runs import describe, find_run, find_stored_run, list_runs, sweep_leftovers
+from kencore.store.run import open_run
+from kencore.store.runs import (
+    delete_run,
+    describe,
+    find_run,
+    find_stored_run,
+    is_shipped,
+    list_runs,
+    sweep_leftovers,
+)
+from tests.runs import make_lm_run
 
 
 @pytest.mark.parametrize(
@@ -22,12 +33,51 @@ from kencore.store.runs import describe, find_run, find_stored_run, list_runs, s
             {"model": "/data/bert/tuned", "method": "random", "keep": 0.25, "scope": ["q", "down"]},
             "bert/tuned · random 25 % · q + down",
         ),
+        (
+            {"model": "demo-lm", "method": "wanda", "keep": 0.3, "allocation": "neuroal"},
+            "demo language model · wanda + neuroal 30 %",
+        ),
+        (
+            {
+                "model": "org/lm",
+                "method": "magnitude",
+                "keep": 0.3,
+                "allocation": "uniform",
+                "refine": "dsnot",
+            },
+            "lm · magnitude + dsnot 30 %",
+        ),
         ({"model": "tuned", "method": "ken", "keep": 1}, "tuned · ken 100 %"),
         ({"model": "org/name", "method": "ken", "k": 1, "scope": ["all"]}, "name · ken k = 1"),
     ],
 )
 def test_labels_say_model_method_and_budget(spec: dict[str, object], label: str) -> None:
     assert describe(spec) == label
+
+
+def test_both_shipped_runs_come_first_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENVIZ_ASSETS", str(tmp_path / "assets"))
+    made = make_lm_run(tmp_path / "made")
+    make_lm_run(runs_folder(), seed=1)
+    demo = tmp_path / "assets" / "demo"
+    assert not {"demo", "demo-lm"} & {run.id for run in list_runs()}
+    with pytest.raises(RunNotFoundError):
+        find_run("demo-lm")
+    for name in ("run", "run-lm"):
+        shutil.copytree(made.path, demo / name)
+    listed = [run.id for run in list_runs()]
+    assert listed[:2] == ["demo", "demo-lm"]
+    assert len(listed) > 2
+    for run, folder in (("demo", "run"), ("demo-lm", "run-lm")):
+        assert find_run(run) == find_stored_run(run) == demo / folder
+        assert open_run(run).id == run
+        assert is_shipped(demo / folder)
+        with pytest.raises(RunNotFoundError, match="ships with the project"):
+            delete_run(run)
+    assert not is_shipped(made.path)
+    assert open_run(demo / "run-lm").id == "run-lm"
 
 
 def test_a_name_no_folder_can_have_is_no_run() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
 
-from kencore.store.stream import SafetensorsWriter
+from kencore.store.stream import SafetensorsWriter, VectorsWriter
 
 DTYPES = {"F32": np.float32, "F16": np.float16, "U8": np.uint8, "I64": np.int64, "F64": np.float64}
 shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)
@@ -64,4 +64,48 @@ def test_what_was_announced_must_be_written_in_order_and_whole(tmp_path: Path) -
         writer.write("a", np.zeros(3, np.float32))
     writer.write("a", np.zeros(2, np.float32))
     with pytest.raises(ValueError, match="not written whole: b"):
+        writer.close()
+
+
+vectors = st.lists(
+    st.tuples(st.sampled_from(sorted(DTYPES)), st.integers(0, 40), st.integers(0, 10**9)),
+    min_size=0, max_size=6,
+)  # fmt: skip
+
+
+@given(vectors, st.data())
+def test_vectors_of_lengths_that_nobody_knew(
+    tmp_path_factory: pytest.TempPathFactory,
+    tensors: list[tuple[str, int, int]],
+    data: st.DataObject,
+) -> None:
+    path = tmp_path_factory.mktemp("stream") / "file.safetensors"
+    wanted = {
+        f"tensor.{i}": data.draw(hnp.arrays(DTYPES[dtype], length))
+        for i, (dtype, length, _) in enumerate(tensors)
+    }
+    most = {f"tensor.{i}": (dtype, n + spare) for i, (dtype, n, spare) in enumerate(tensors)}
+    writer = VectorsWriter(path, most)
+    for name, values in wanted.items():
+        writer.write(name, values)
+    writer.close()
+    found = load_file(path)
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        assert found[name].dtype == values.dtype
+        assert found[name].tobytes() == values.tobytes()
+    assert int.from_bytes(path.read_bytes()[:8], "little") % 8 == 0
+
+
+def test_vectors_are_written_in_order_whole_and_as_announced(tmp_path: Path) -> None:
+    writer = VectorsWriter(tmp_path / "file", {"a": ("F32", 9), "b": ("F16", 9)})
+    for name, values in (
+        ("b", np.zeros(3, np.float16)),  # not its turn
+        ("a", np.zeros((3, 3), np.float32)),  # a matrix
+        ("a", np.zeros(3, np.float16)),  # of another width
+    ):
+        with pytest.raises(ValueError, match=name):
+            writer.write(name, values)
+    writer.write("a", np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match="not written: b"):
         writer.close()
