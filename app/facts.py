@@ -63,7 +63,7 @@ def points(change: float) -> str:
 
 def perplexity(value: float) -> str:
     """A perplexity in about three digits: 7.43, 31.2, 1,240."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 20 else f"{value:.2f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def change(value: float) -> str:
@@ -181,7 +181,7 @@ UPDATED: Final = (
 
 def updated(spec: PruneSpec) -> bool:
     """Whether kept weights are other than before: SparseGPT makes up for what it takes."""
-    return spec.method == "sparsegpt"
+    return spec.updates
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:

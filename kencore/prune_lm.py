@@ -153,7 +153,7 @@ class _Job:
 
     def values(self) -> dict[str, tuple[str, int | None]] | None:
         """What `RunWriter` must know beforehand of changed values; only SparseGPT changes any."""
-        if self.spec.method != "sparsegpt":
+        if not self.spec.updates:
             return None
         dtypes = {name: d.parameter.dtype for name, d in self.bench.chosen.items()}
         return {slot.name: (dtypes[slot.name], None) for slot in self.bench.slots}
@@ -223,7 +223,7 @@ class _Job:
         if self.bench.pair.base_tensors is not None:
             base = self.bench.base(name).numpy()
         columns = write_matrix(writer, decision, self.bench.original(name), base, keep)
-        if self.spec.method == "sparsegpt":
+        if self.spec.updates:
             kept = pruned.weight[pruned.keep].to(self.bench.blocks.dtype(name))  # (kept,)
             writer.add_values(name, _bits(kept))
         return columns

@@ -66,7 +66,8 @@ class PruneSpec:
         step: of ``neuroal``: search the ramp over ``block``, over each ``row``, or ``both``.
         reference: of ``neuroal``: activations are compared with those of the dense block on the
             pruned stream (``local``, as published) or of the whole dense model (``global``).
-        refine: ``dsnot`` (2310.08915) swaps entries of the mask afterwards.
+        refine: ``dsnot`` (2310.08915) swaps entries of attention's masks afterwards. With
+            ``sparsegpt`` it starts from that method's scores, and kept weights stay as they are.
         calibration: text for activations: ``pydoc``, ``wikitext2``, ``c4``, ``ptb``, or a file.
         sequences: windows of calibration text.
         search_sequences: at most so many of them are used to search an allocation.
@@ -155,6 +156,11 @@ class PruneSpec:
             or self.refine != "none"
             or self.published
         )
+
+    @property
+    def updates(self) -> bool:
+        """Whether kept weights change too: SparseGPT's do, unless DSnoT swaps entries after it."""
+        return self.method == "sparsegpt" and self.refine == "none"
 
     @property
     def exact(self) -> bool:

@@ -206,13 +206,6 @@ def check_together(spec: PruneSpec) -> None:
             "no base: dsnot weighs what a pruned entry leaves behind if it becomes zero",
             "Leave the base out, or refine with none.",
         )  # fmt: skip
-    if spec.refine == "dsnot" and spec.method == "sparsegpt":
-        raise _clash(
-            "refine", "dsnot after sparsegpt",
-            "a method that leaves kept values alone: those of sparsegpt already make up for "
-            "exactly the entries that it pruned",
-            "Choose wanda, multiflow or magnitude, or refine with none.",
-        )  # fmt: skip
     if spec.step != "block" and spec.method == "sparsegpt":
         raise _clash(
             "step", f"{spec.step} with sparsegpt",

@@ -167,7 +167,6 @@ def test_each_share_that_cannot_be_has_its_own_message(keep: Any, words: str) ->
         ({"method": "sparsegpt", "base": "b"}, "base", "b beside sparsegpt"),
         ({"method": "sparsegpt", "step": "row"}, "step", "row with sparsegpt"),
         ({"method": "sparsegpt", "step": "both"}, "step", "both with sparsegpt"),
-        ({"method": "sparsegpt", "refine": "dsnot"}, "refine", "dsnot after sparsegpt"),
         ({"keep": None, "k": 3}, "k", "3 entries per row, with wanda"),
         (
             {"keep": None, "k": 3, "method": "magnitude", "allocation": "owl"},

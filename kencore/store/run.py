@@ -105,7 +105,7 @@ class Run:
 
     def _open_values(self) -> KeptValues | None:
         if not (self.path / "values.safetensors").is_file():
-            if self.spec.method == "sparsegpt":
+            if self.spec.updates:
                 raise corrupt(self.path, "no values.safetensors, though sparsegpt changes values")
             return None
         kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"],
