@@ -13,6 +13,8 @@ from kencore.errors import ShapeError, TaskMismatchError
 if TYPE_CHECKING:
     import torch
 
+    from kencore.evaluate.names import Piece
+
 
 @dataclass(kw_only=True, eq=False)
 class LoadedModel:
@@ -26,6 +28,7 @@ class LoadedModel:
         threads: processor threads while measuring; ``None`` leaves torch's own number.
         parameters: names on disk to names in ``model.state_dict()``; an empty tuple where none
             holds that tensor alone.
+        pieces: where in a larger parameter the other names on disk are.
         ignored: names on disk that the model does not use.
     """
 
@@ -35,6 +38,7 @@ class LoadedModel:
     device: str
     threads: int | None
     parameters: dict[str, tuple[str, ...]]
+    pieces: dict[str, Piece]
     ignored: frozenset[str]
 
     def replace(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -62,6 +66,10 @@ class LoadedModel:
     def _targets(self, name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
         state = self.model.state_dict()
         targets = [state[known] for known in self.parameters.get(name, ())]
+        piece = self.pieces.get(name)
+        if piece is not None:
+            rows = slice(piece.row, piece.row + piece.rows)
+            targets = [state[piece.parameter][piece.expert, rows]]  # a view
         if not targets and name not in self.ignored:
             raise TaskMismatchError(
                 f"Parameter {name}",

@@ -15,7 +15,7 @@ from kencore.errors import (
     SourceNotFoundError,
     TaskMismatchError,
 )
-from kencore.evaluate.names import match_names
+from kencore.evaluate.names import match_names, match_pieces
 
 HEAD = "ForSequenceClassification"
 TOKENIZER_FILES = (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def load_classifier(folder: Path, device: str) -> dict[str, Any]:
-    """The fields of a `Classifier`: folder, model, tokenizer, device, parameters, ignored.
+    """The fields of a `Classifier`: folder, model, tokenizer, device, parameters, pieces, ignored.
 
     Raises as `Classifier.load`.
     """
@@ -73,7 +73,8 @@ def load_fields(
         )
     _, tokenizer = load_tokenizer(folder)
     model.eval()
-    parameters = match_names(folder, model.state_dict(), model.base_model_prefix)
+    state = model.state_dict()
+    parameters = match_names(folder, state, model.base_model_prefix)
     unused = frozenset(report["unexpected_keys"])
     fields = {
         "folder": folder,
@@ -81,6 +82,7 @@ def load_fields(
         "tokenizer": tokenizer,
         "device": device,
         "parameters": parameters,
+        "pieces": match_pieces(folder, state, parameters),
         "ignored": unused & frozenset(parameters),
     }
     return fields, sorted(report["missing_keys"])

@@ -2,13 +2,17 @@
 
 transformers renames while it loads (prefixes, old names of norms) and ties parameters. Every
 pairing found here by name is checked by value, and what no name rule finds is found by value, so
-a wrong pairing cannot go unnoticed.
+a wrong pairing cannot go unnoticed. Experts are matrices of their own on disk and slices of one
+tensor in memory: those are found by value too.
+
+Shapes: E experts, R rows (outputs) of one, F rows of those that are stacked, C columns (inputs).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +23,16 @@ if TYPE_CHECKING:
     import torch
 
 OLD_NAMES = ((r"\bgamma$", "weight"), (r"\bbeta$", "bias"))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A tensor on disk that is part of a parameter (E, F, C): its expert and its rows there."""
+
+    parameter: str
+    expert: int
+    row: int
+    rows: int
 
 
 def stored_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -66,6 +80,57 @@ def match_names(
         for guess in nearest:
             free.pop(guess)
     return found
+
+
+def match_pieces(
+    folder: Path, state: dict[str, torch.Tensor], names: dict[str, tuple[str, ...]]
+) -> dict[str, Piece]:
+    """Where in a larger parameter the tensors on disk are that have no parameter of their own.
+
+    Args:
+        folder: holds the safetensors files that the model was loaded from.
+        state: the loaded model's parameters and buffers by name.
+        names: what `match_names` found.
+    """
+    taken = {name for found in names.values() for name in found}
+    stacks = {n: value for n, value in state.items() if value.dim() == 3 and n not in taken}
+    if not stacks or all(names.values()):
+        return {}
+    pieces: dict[str, Piece] = {}
+    for name, tensor in stored_tensors(folder):
+        if tensor.dim() == 2 and not names[name]:
+            expert = re.findall(r"experts?\.(\d+)", name)
+            places = [
+                place
+                for stack, value in stacks.items()
+                for place in _places(stack, value, tensor)
+                if place not in pieces.values()
+            ]
+            # equal matrices are told apart by their names, as far as those go
+            near = sorted(
+                places,
+                key=lambda place: (
+                    [str(place.expert)] != expert,
+                    -SequenceMatcher(None, name, place.parameter).ratio(),
+                    place.row,
+                ),
+            )
+            if near:
+                pieces[name] = near[0]
+    return pieces
+
+
+def _places(name: str, stack: torch.Tensor, tensor: torch.Tensor) -> Iterator[Piece]:
+    """Where a matrix (R, C) is in a stack (E, F, C) of matrices that lie one above the other."""
+    rows, columns = tensor.shape
+    if stack.shape[2] != columns or rows == 0 or stack.shape[1] % rows:
+        return
+    first = tensor[0].to(stack.dtype).to(stack.device)  # C
+    for row in range(0, stack.shape[1], rows):
+        alike = (stack[:, row] == first).all(dim=1)  # E
+        for expert in alike.nonzero().flatten().tolist():
+            if _same(stack[expert, row : row + rows], tensor):
+                yield Piece(name, expert, row, rows)
 
 
 def _guesses(name: str, prefix: str) -> list[str]:

@@ -150,9 +150,11 @@ def _whole(file: DataFile) -> list[str]:
 
 def _jsonl(file: DataFile) -> list[str]:
     records = file.records()
+    if not records:
+        return []
     name = next((name for name in COLUMNS if any(name in record for record in records)), None)
     if name is None:
-        raise _no_column(file.path, records[0] if records else ())
+        raise _no_column(file.path, records[0])
     return _texts(file.path, (record.get(name) for record in records), first_row=1)
 
 
@@ -194,7 +196,7 @@ def _texts(path: Path, cells: Iterable[object], *, first_row: int) -> list[str]:
 
 
 def _no_column(path: Path, names: Iterable[str]) -> TextError:
-    got = f"fields {', '.join(map(str, names)) or 'of no name'}"
+    got = f"fields {', '.join(map(str, names)) or 'without a name'}"
     return _wrong(path, got, f"name the one that holds the text: {', '.join(COLUMNS)}")
 
 
