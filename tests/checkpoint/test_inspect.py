@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from kencore import PruneSpec
 from kencore.checkpoint.inspect import inspect
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.scope import choose
 from kencore.checkpoint.tensors import open_tensors
 from kencore.errors import JobCancelled, PairMismatchError, SourceNotFoundError
+from kencore.plan import decide
+from kencore.prune_parts import open_models
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import rewrite
 from tests.tiny_models import ARCHITECTURES, save_pair
@@ -46,6 +49,34 @@ def test_the_sums_of_every_architecture(pairs: Pairs, name: str) -> None:
     assert told["blocks"] == sum(told["stacks"].values())
     assert told["model_type"] == name
     assert told["new_heads"] == []
+
+
+LANGUAGE = {
+    "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
+    "bloom", "falcon", "gemma2",
+}  # fmt: skip
+# their tiny models say no positions: relative or rotary without a limit, or patches of an image
+NO_POSITIONS = {"bloom", "t5", "vit"}
+
+
+@EACH
+def test_what_each_architecture_is_for(pairs: Pairs, name: str) -> None:
+    tuned = pairs(name)[1]
+    told = inspect(str(tuned))
+    classifier = told["architecture"].endswith("ForSequenceClassification")
+    assert told["task"] == (
+        "language" if name in LANGUAGE else "classification" if classifier else "other"
+    )
+    assert (told["positions"] is None) == (name in NO_POSITIONS)
+    if name not in LANGUAGE:
+        assert told["streams"] is None
+        return
+    spec = PruneSpec(model=str(tuned), method="wanda", keep=0.5)
+    pruned = [d for d in decide(open_models(spec), spec) if d.status == "pruned"]
+    assert told["streams"] == {
+        "matrices": len(pruned), "parameters": sum(decision.size for decision in pruned),
+    }  # fmt: skip
+    assert told["streams"]["matrices"] >= 4 * told["blocks"]
 
 
 @EACH

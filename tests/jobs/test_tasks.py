@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from kencore import PruneSpec, jobs, open_run, prune
+from kencore.errors import JobKindError
 from kencore.evaluate.accuracy import Classifier, read_examples
+from kencore.jobs.kinds import check_evaluate
+from tests.tiny_models import save_pair
+from tests.tiny_text import add_tokenizer, write_text
 
 from .conftest import settle_in
 from .helpers import finished, half_written, until
@@ -78,6 +82,49 @@ def test_a_run_is_measured_and_keeps_the_result(loaded: Path, tmp_path: Path) ->
     kept = open_run(run.id).metrics
     assert told == {"run": run.id, **kept}
     assert set(kept["baselines"]) == {"random", "magnitude", "delta"}
+
+
+def test_a_language_model_is_pruned_and_measured_by_the_worker(
+    loaded: Path, tmp_path: Path
+) -> None:
+    model = add_tokenizer(save_pair("llama", tmp_path)[1])
+    text = str(write_text(tmp_path / "text.txt", 900))
+    spec = {
+        "model": str(model), "method": "wanda", "allocation": "neuroal", "keep": 0.3,
+        "calibration": text, "sequences": 4, "search_sequences": 2, "window": 12, "fast": True,
+    }  # fmt: skip
+    job = jobs.submit("prune", spec)
+    assert finished(job).state == "succeeded", jobs.log(job)
+    run = open_run(job)
+    assert run.spec == PruneSpec.from_dict(spec)
+    assert run.totals["reset"] == int(0.7 * run.totals["pruned"] + 0.5)
+    asked = {"model": job, "examples": text, "window": 10, "windows": 3, "save": True}
+    measure = finished(jobs.submit("evaluate", asked))
+    assert measure.state == "succeeded", jobs.log(measure.id)
+    kept = open_run(job).metrics
+    assert json.loads((jobs.result(measure.id) / "result.json").read_text()) == {
+        "run": job, **kept,
+    }  # fmt: skip
+    assert (kept["task"], kept["window"], kept["windows"]) == ("language", 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "subject"),
+    [
+        ({"window": 1}, "window of the job evaluate"),
+        ({"windows": 0}, "windows of the job evaluate"),
+        ({"windows": True}, "windows of the job evaluate"),
+        ({"window": "12"}, "window of the job evaluate"),
+        ({"widow": 12}, "Parameters of the job evaluate"),
+    ],
+)
+def test_wrong_windows_are_told_before_a_worker_starts(
+    params: dict[str, object], subject: str
+) -> None:
+    with pytest.raises(JobKindError) as caught:
+        check_evaluate({"model": "m", "examples": "pydoc"} | params)
+    assert caught.value.subject == subject
+    check_evaluate({"model": "m", "examples": "pydoc", "window": None, "windows": 4})
 
 
 def test_a_mistake_of_the_spec_comes_back_from_the_worker(own: Path) -> None:
