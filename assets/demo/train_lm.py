@@ -17,6 +17,7 @@ import json
 import math
 import random
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -338,6 +339,8 @@ def make_tuned(args: argparse.Namespace) -> None:
 
     train("tuned", model, epochs(), args)
     save(model, tokenizer, args.out / "tuned")
+    for name in ("tokenizer.json", "tokenizer_config.json"):  # without notes on where it was read
+        shutil.copy(args.out / "base" / name, args.out / "tuned" / name)
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
