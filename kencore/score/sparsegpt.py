@@ -43,7 +43,7 @@ def inverse_factor(hessian: Tensor, *, damping: float = 0.01, name: str = "layer
     damped = hessian.to(torch.float32, copy=True)
     diagonal = torch.diagonal(damped)  # a view
     diagonal[diagonal == 0] = 1
-    step = torch.mean(diagonal)
+    step = torch.mean(diagonal.contiguous())  # a strided sum rounds otherwise
     if bool(torch.isfinite(damped).all()):
         plain = diagonal.clone()
         for attempt in range(TRIES):
