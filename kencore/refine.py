@@ -181,7 +181,7 @@ def _cycle(row: _Rows, threshold: float, same_sign: bool) -> None:
     row.active &= row.keep.gather(1, prune) & (torch.sign(pruned) == -sign)
     row.active &= after.abs() < row.error.abs()
     if same_sign:
-        row.active &= torch.sign(after) == row.sign
+        row.active &= torch.sign(after) != -row.sign
     row.keep.scatter_(1, grow, row.keep.gather(1, grow) | row.active)
     row.keep.scatter_(1, prune, row.keep.gather(1, prune) & ~row.active)
     row.add(pruned, grown)

@@ -166,9 +166,8 @@ def _shift(
 
 def _largest_remainders(targets: Floats, total: int, most: NDArray[np.int64]) -> NDArray[np.int64]:
     """Whole numbers next to the targets that add up to the total: int64, each 0 ... most."""
-    snapped = np.round(targets, 9)  # 2.9999999999 is 3
-    whole = np.clip(np.floor(snapped).astype(np.int64), 0, most)
-    rest = np.round(snapped - whole, 6)
+    whole = np.clip(np.floor(targets).astype(np.int64), 0, most)
+    rest = np.round(targets - whole, 6)  # the rest of 2.9999999999 is 1
     while (missing := total - int(whole.sum())) != 0:
         free = whole < most if missing > 0 else whole > 0
         order = np.argsort(np.where(free, -rest if missing > 0 else rest, np.inf), kind="stable")
