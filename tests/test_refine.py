@@ -127,6 +127,17 @@ def test_rows_of_unlike_numbers_and_constant_inputs() -> None:
         assert (last.abs() < first.abs())[side].any()
 
 
+@pytest.mark.parametrize(("smallest", "changes"), [(-1.0, True), (-2.0, False)])
+def test_an_error_may_become_nothing_but_not_change_sign(smallest: float, changes: bool) -> None:
+    weight = torch.tensor([[3.0, 1.0, smallest, 5.0]])
+    keep = torch.tensor([[False, False, True, True]])  # error 4; 3 would go, the smallest come
+    statistics = RunningInputs(4, NEEDS)
+    statistics.add(torch.tensor([[[2.0], [-1.0]]]).expand(1, 2, 4))  # E[x] = 1
+    found = dsnot(weight, keep, statistics)
+    expected = torch.tensor([[True, False, False, True]]) if changes else keep
+    assert torch.equal(found, expected)
+
+
 def test_published_variance_and_signs_lead_elsewhere() -> None:
     weight, keep, _ = layer(20, 40, 5)
     statistics = RunningInputs(40, NEEDS)
