@@ -69,7 +69,8 @@ class Run:
             self.versions: dict[str, str] = dict(asked["versions"])
             self.matrices: pd.DataFrame = pq.read_table(path / "matrices.parquet").to_pandas()
             if "target_keep" not in self.matrices:  # a run from before there were allocations
-                self.matrices["target_keep"] = np.nan
+                place = self.matrices.columns.get_loc("tuned_mean")
+                self.matrices.insert(place, "target_keep", np.nan)
             self._position = {name: i for i, name in enumerate(self.matrices["name"])}
             self._owner = _owners(self.matrices)
             self.pruned: tuple[str, ...] = tuple(
