@@ -22,6 +22,13 @@ _OPTIONS: Final = (
     "allocation", "step", "reference", "refine", "calibration", "sequences", "search_sequences",
     "window", "propagate", "evaluation", "windows",
 )  # fmt: skip
+# what tells runs apart, the most telling first, and the order in which it is said
+_TOLD: Final = (
+    "allocation", "method", "budget", "refine", "model", "scope", "reference", "text", "seed",
+)  # fmt: skip
+_SAID: Final = (
+    "model", "method", "allocation", "refine", "budget", "scope", "reference", "text", "seed",
+)  # fmt: skip
 
 
 def is_language(metrics: Mapping[str, Any]) -> bool:
@@ -185,29 +192,37 @@ def updated(spec: PruneSpec) -> bool:
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
-    """A short name for each run: only what tells the runs apart, at least the allocation."""
-    said = {
-        run: {
-            "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name or spec.model,
-            "method": wording.METHODS.get(spec.method, spec.method),
-            "budget": f"k = {spec.k}" if spec.keep is None
-            else f"{wording.short_percent(1 - spec.keep)} sparsity",
-            "allocation": wording.allocation(spec),
-            "refine": "DSnoT" if spec.refine == "dsnot" else "",
-            "reference": "global reference" if spec.reference == "global" else "",
-            "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
-            "text": wording.text_source(spec.calibration) if spec.streams else "",
-            "seed": f"seed {spec.seed}",
+    """A short name for each run: as few words as tell the runs apart, else with their ids."""
+    said = {run: _words(spec) for run, spec in specs.items()}
+    differ = [part for part in _TOLD if len({words[part] for words in said.values()}) > 1] or [
+        "allocation" if any(spec.streams for spec in specs.values()) else "method"
+    ]
+    labels: dict[str, str] = {}
+    for number in range(1, len(differ) + 1):
+        shown = sorted(differ[:number], key=_SAID.index)
+        labels = {
+            run: ", ".join(filter(None, map(words.get, shown))) for run, words in said.items()
         }
-        for run, spec in specs.items()
-    }  # fmt: skip
-    parts = next(iter(said.values()), {})
-    differ = [part for part in parts if len({words[part] for words in said.values()}) > 1]
-    streams = any(spec.streams for spec in specs.values())
-    shown = [part for part in parts if part in (differ or ["allocation" if streams else "method"])]
-    labels = {
-        run: ", ".join(words[part] for part in shown if words[part]) or words["method"]
-        for run, words in said.items()
-    }
+        if len(set(labels.values())) == len(labels):
+            break
     seen = Counter(labels.values())
-    return {run: label if seen[label] == 1 else f"{label} ({run})" for run, label in labels.items()}
+    return {
+        run: text if text and seen[text] == 1 else f"{text or said[run]['method']} ({run})"
+        for run, text in labels.items()
+    }
+
+
+def _words(spec: PruneSpec) -> dict[str, str]:
+    """The settings of a run in a word or two each; nothing for what is as usual."""
+    sparsity = "" if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
+    return {
+        "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name,
+        "method": wording.METHODS.get(spec.method, spec.method),
+        "allocation": wording.allocation(spec),
+        "refine": "DSnoT" if spec.refine == "dsnot" else "",
+        "budget": sparsity or f"k = {spec.k}",
+        "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
+        "reference": "global reference" if spec.reference == "global" else "",
+        "text": wording.text_source(spec.calibration) if spec.streams else "",
+        "seed": f"seed {spec.seed}",
+    }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kencore.store.run import Run
 
 BESIDE: Final = 3  # runs beside the open one
+_AHEAD: Final = ("Run", "Not kept", "Measure", "Dense", "Pruned", "Note")
 
 
 def choose_beside(run: Run) -> list[Run]:
@@ -124,8 +125,9 @@ def quality_table(runs: list[Run]) -> pd.DataFrame:
     labels = facts.short_labels({run.id: run.spec for run in runs})
     first = runs[0].metrics
     table = [_quality_line(run, labels[run.id], first) for run in runs]
-    shown = pd.DataFrame(table).dropna(axis=1, how="all")
-    return shown.fillna("")
+    shown = pd.DataFrame(table).fillna("")
+    ahead = [name for name in _AHEAD if name in shown]  # baselines of any run come after
+    return shown[[*ahead, *(name for name in shown if name not in _AHEAD)]]
 
 
 def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]:
@@ -133,28 +135,32 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
     found = run.metrics
     line: dict[str, Any] = {
         "Run": label,
-        "Not kept, exactly": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)})"
+        "Not kept": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)})"
         if params else "nothing pruned",
     }  # fmt: skip
     if not found:
         return line | {"Measure": "not measured"}
     language = facts.is_language(found)
     line |= {
-        "Measure": "perplexity, lower is better" if language else "accuracy, higher is better",
+        "Measure": f"{'perplexity ↓' if language else 'accuracy ↑'} on {_where(found)}",
         "Dense": _score(found["dense"], language),
         "Pruned": _score(found["pruned"], language),
     }
-    for rule, quality in (found.get("baselines") or {}).items():
-        line[f"{_baseline(rule)}, same budget"] = _score(quality, language)
-    where = f"{wording.text_source(str(found.get('data', '')))}"
-    line["Measured on"] = f"{where}, window {found['window']}" if language else where
     if first and (why := sparsity.why_not_comparable(first, found)):
         line["Note"] = f"not comparable with the first: {why}"
+    for rule, quality in (found.get("baselines") or {}).items():
+        line[_baseline(rule)] = _score(quality, language)
     return line
 
 
+def _where(found: dict[str, Any]) -> str:
+    """The data, and of a perplexity the window, without which it says nothing."""
+    data = str(found.get("data", ""))
+    return f"{data}, window {found['window']}" if facts.is_language(found) else data
+
+
 def _baseline(rule: str) -> str:
-    return "Same method, uniform" if rule == "uniform" else wording.METHODS.get(rule, rule)
+    return "Uniform" if rule == "uniform" else wording.METHODS.get(rule, rule)
 
 
 def _score(found: dict[str, Any], language: bool) -> str:
@@ -170,5 +176,11 @@ def show_quality(runs: list[Run]) -> None:
     measured = [run for run in runs if run.metrics]
     if not measured:
         st.caption("None of these runs was measured: the Overview of each one can do it.")
-    elif "Note" in table and table["Note"].astype(bool).any():
+        return
+    st.caption(
+        "Perplexity: lower is better (↓). Accuracy: higher is better (↑). Other rules were "
+        "measured at the same budget; uniform is the run's own rule with the same sparsity "
+        "everywhere."
+    )
+    if "Note" in table and table["Note"].astype(bool).any():
         st.caption("Numbers on other data, or in other windows, say nothing against each other.")

@@ -149,7 +149,7 @@ ROLES_EXPLAINED: Final = {
 }  # fmt: skip
 STATUSES: Final = {
     "pruned": "pruned",
-    "untouched": "left as tuned",
+    "untouched": "left as it was",
     "unprunable": "cannot be pruned",
 }
 

@@ -28,7 +28,7 @@ def norm_curves(found: Alignment, color: str, palette: Palette) -> Chart:
     about = found.order.astype(np.float32)[:, None]  # C, 1
     figure = go.Figure()
     for values, name, style in (
-        (found.sparse, "pruned model", {"color": color, "width": 1.2}),
+        (found.sparse, "pruned model", {"color": color, "width": 1.8}),
         (found.dense, "dense model", {"color": palette.text, "width": 2}),
     ):
         figure.add_trace(
@@ -72,7 +72,7 @@ def _differences(
         figure.add_trace(
             go.Scatter(
                 x=place, y=part.astype(np.float32), yaxis="y2", mode="lines", fill="tozeroy",
-                name=name, line={"color": color, "width": 0.8}, customdata=about,
+                name=name, line={"color": color, "width": 0.8, "shape": "hvh"}, customdata=about,
                 hovertemplate="feature %{customdata[0]:,.0f}: %{y:+.3%}<extra></extra>",
             )
         )  # fmt: skip

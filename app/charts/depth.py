@@ -18,8 +18,8 @@ from app.theme import Palette
 from kencore.store import sparsity
 
 _ACROSS: Final = 4  # small panels in a line
-_PANEL: Final = 118  # pixels of a small panel
-_LABEL: Final = 24  # letters in a line of a direct label
+_PANEL: Final = 110  # pixels of a small panel
+_LABEL: Final = 18  # letters in a line of a direct label
 SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
 
 
@@ -46,7 +46,7 @@ def block_bars(run: Depth, palette: Palette) -> Chart:
     place = np.arange(len(table), dtype=np.int32)
     figure = go.Figure(_bars(place, table, labels, run.color))
     figure.update_layout(shapes=[_level(run.target, palette.text)])
-    finish(figure, height=230, x="block", y="sparsity")
+    finish(figure, height=230, x="block", y="sparsity", left=84)
     _block_axis(figure, labels)
     top = max([run.target, *table["sparsity"]])
     figure.update_yaxes(range=[0, min(1.0, top * 1.2)], tickformat=".0%")
@@ -82,23 +82,24 @@ def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
                 f"xaxis{number}": {
                     "domain": x, "anchor": f"y{number}", "showgrid": False, "zeroline": False,
                     "range": [-0.6, deepest - 0.4], "dtick": max(1, math.ceil(deepest / 6)),
-                    "title": {"text": "block", "standoff": 4} if i + across >= len(roles) else None,
+                    "title": {"text": "block", "standoff": 8} if i // across == down - 1 else None,
                 },
                 f"yaxis{number}": {
                     "domain": y, "anchor": f"x{number}", "range": [0, top], "tickformat": ".0%",
                     "showticklabels": i % across == 0, "nticks": 4,
+                    "title": {"text": "sparsity", "standoff": 8} if i % across == 0 else None,
                 },
             }
         )  # fmt: skip
         figure.add_annotation(
-            text=f"<b>{wording.ROLES_EXPLAINED.get(role, role)}</b>", xref="paper", yref="paper",
+            text=f"<b>{wording.ROLES.get(role, role)}</b>", xref="paper", yref="paper",
             x=x[0], y=y[1], xanchor="left", yanchor="bottom", showarrow=False,
             font={"size": 12}, yshift=2,
         )  # fmt: skip
-        figure.add_shape(**_level(run.target, palette.text), xref=f"x{number} domain",
-                         yref=f"y{number}")  # fmt: skip
-    finish(figure, height=(_PANEL + 40) * down, x="", y="")
-    figure.update_layout(bargap=0.25, margin={"t": 30, "b": 44}, showlegend=False)
+        level = _level(run.target, palette.text)
+        figure.add_shape(level | {"xref": f"x{number} domain", "yref": f"y{number}"})
+    finish(figure, height=(_PANEL + 60) * down - 60, x="", y="")
+    figure.update_layout(bargap=0.25, margin={"t": 30, "b": 52, "l": 84}, showlegend=False)
     finding = _roles_finding(cells)
     return Chart(
         figure=figure, finding=finding, name="sparsity-roles", data=cells,
@@ -124,7 +125,7 @@ def depth_lines(runs: Sequence[Depth], palette: Palette) -> Chart:
                 marker={"size": 8, "symbol": run.symbol, "color": run.color},
             )
         )  # fmt: skip
-    finish(figure, height=320, x="block", y="sparsity")
+    finish(figure, height=320, x="block", y="sparsity", left=84)
     longest = max((names(run.blocks) for run in runs), key=len)
     _block_axis(figure, longest)
     figure.update_yaxes(range=[low, high], tickformat=".0%")
@@ -199,12 +200,12 @@ def _axes(i: int, across: int, down: int) -> dict[str, str]:
 def _domains(i: int, across: int, down: int) -> tuple[list[float], list[float]]:
     """Where panel ``i`` lies, (x from, to) and (y from, to) of the plot."""
     column, row = i % across, i // across
-    wide, tall = 1 / across, 1 / down
-    gap, head = 0.03, 0.26 / down
-    left, bottom = column * wide, 1 - (row + 1) * tall
-    return [left, left + wide - (gap if column < across - 1 else 0)], [
-        bottom + (0 if row == down - 1 else head * 0.35), bottom + tall - (head if row else 0),
-    ]  # fmt: skip
+    tall = _PANEL / ((_PANEL + 60) * down - 60)
+    wide, gap = 1 / across, 0.03
+    step = (1 - tall) / max(1, down - 1)
+    left, bottom = column * wide, 1 - tall - row * step
+    right = left + wide - (gap if column < across - 1 else 0)
+    return [left, right], [max(0.0, bottom), min(1.0, bottom + tall)]
 
 
 def _of(runs: Sequence[Depth], target: float) -> str:
@@ -217,19 +218,19 @@ def _end_labels(
     """The name of each run at the end of its line, pushed apart where two would touch."""
     texts = [textwrap.wrap(run.label, _LABEL) or [""] for run in runs]
     last = [float(run.blocks["sparsity"].iloc[-1]) for run in runs]
-    pixel = (high - low) / height
     order = sorted(range(len(runs)), key=lambda i: last[i])
-    places = dict.fromkeys(order, 0.0)
-    floor = -math.inf
-    for i in order:
-        half = (8 * len(texts[i]) + 1) * pixel
-        places[i] = max(last[i], floor + half)
-        floor = places[i] + half
-    over = max(0.0, floor - high - 4 * pixel)
+    half = [(8 * len(text) + 1) * (high - low) / height for text in texts]
+    places, floor, ceiling = list(last), -math.inf, high
+    for i in order:  # up from the lowest
+        places[i] = max(last[i], floor + half[i])
+        floor = places[i] + half[i]
+    for i in reversed(order):  # and down again from the edge
+        places[i] = min(places[i], ceiling - half[i])
+        ceiling = places[i] - half[i]
     deepest = max(len(run.blocks) for run in runs) - 1
     for i in order:
         figure.add_annotation(
-            text="<br>".join(texts[i]), x=deepest, y=places[i] - over, xref="x", yref="y",
+            text="<br>".join(texts[i]), x=deepest, y=places[i], xref="x", yref="y",
             xanchor="left", yanchor="middle", xshift=14, showarrow=False, align="left",
             font={"color": runs[i].color, "size": 12},
         )  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
-from app import facts, wording
+from app import facts
 from app.charts.base import Chart, finish, lines
 from app.theme import METHODS as METHOD_COLORS
 from app.theme import Palette
@@ -60,22 +61,14 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
                 marker={"size": 12, "color": color, "symbol": _SYMBOLS.get(line.what, "square"),
                         "line": {"width": 2, "color": color}},
                 hovertemplate=f"<b>{line.label}</b><br>perplexity {line.perplexity:,.4g}<br>"
-                f"{line.nll:.4f} nats per token<extra></extra>",
+                f"{line.nll:.4f} nats per token<br>"
+                f"{line.tokens:,} tokens in windows of {line.window:,}<extra></extra>",
             )
         )  # fmt: skip
-    far = bool(values.max() > _FAR * values.min())
-    unit = f"windows of {wording.exact(table['window'].iloc[0])} tokens"
     finish(
-        figure, height=44 * len(table) + 10, y="", left=190,
-        x=f"perplexity on {unit}, lower is better{', powers of ten' if far else ''}",
+        figure, height=44 * len(table) + 10, x="perplexity, lower is better", y="", left=190,
     )  # fmt: skip
-    if far:
-        figure.update_xaxes(type="log", range=[
-            float(np.log10(values.min())) - 0.15, float(np.log10(values.max())) + 0.15
-        ], dtick=1 if values.max() > 50 * values.min() else "D2")  # fmt: skip
-    else:
-        room = max(0.08 * float(np.ptp(values)), 0.02 * float(values.min()))
-        figure.update_xaxes(range=[values.min() - room, values.max() + room])
+    figure.update_xaxes(**_axis(values))
     figure.update_yaxes(
         range=[len(table) - 0.5, -0.75], showgrid=False, categoryorder="array",
         categoryarray=list(table["label"]),
@@ -85,6 +78,24 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
         figure=figure, finding=finding, name="perplexity", data=table,
         alt=f"Perplexity of each model, lower is better. {finding}.",
     )  # fmt: skip
+
+
+def _axis(values: NDArray[np.float64]) -> dict[str, Any]:
+    """Room around the values; powers of ten where they lie far apart."""
+    low, high = float(values.min()), float(values.max())
+    if high <= _FAR * low:
+        room = max(0.08 * (high - low), 0.02 * low)
+        return {"range": [low - room, high + room]}
+    ends = [float(np.log10(low)) - 0.15, float(np.log10(high)) + 0.15]
+    powers = range(int(np.floor(ends[0])), int(np.ceil(ends[1])) + 1)
+    few = ends[1] - ends[0] < 2.2  # then also 2 and 5 of each power
+    ticks = [step * 10.0**power for power in powers for step in ((1, 2, 5) if few else (1,))]
+    shown = [tick for tick in ticks if ends[0] <= np.log10(tick) <= ends[1]]
+    return {
+        "type": "log", "range": ends, "tickmode": "array", "tickvals": shown,
+        "ticktext": [f"{tick:,.4g}" for tick in shown],
+        "title": {"text": "perplexity, lower is better (log scale)", "standoff": 8},
+    }  # fmt: skip
 
 
 def perplexity_finding(table: pd.DataFrame, method: str) -> str:

@@ -63,15 +63,15 @@ def row_violins(
             selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
         )
     )  # fmt: skip
-    finish(figure, height=300, x="block", y="sparsity of a row")
+    finish(figure, height=300, x="block", y="sparsity of a row", left=84)
     every = max(1, -(-len(labels) // 24))
     figure.update_xaxes(
         tickmode="array", tickvals=place[::every].tolist(), showgrid=False, zeroline=False,
         ticktext=[label.removeprefix("block ") for label in labels][::every],
         range=[-0.7, len(labels) - 0.3], fixedrange=True,
     )  # fmt: skip
-    low, high = min(s.low for s in spreads), max(s.high for s in spreads)
-    room = max(0.06 * (high - low), 0.01)
+    low, high = float(np.nanmin(ys)), float(np.nanmax(ys))
+    room = max(0.04 * (high - low), 0.01)
     figure.update_yaxes(
         range=[max(0.0, low - room), min(1.0, high + room)], tickformat=".0%", fixedrange=True
     )

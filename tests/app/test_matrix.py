@@ -68,7 +68,7 @@ def test_half_a_window_is_filled_up(open_page: OpenPage) -> None:
         ({"c1": "49"}, "1 to 48"),
         ({"row": "96", "col": "0"}, "0 to 95"),
         ({"row": "0", "col": "x"}, "0 to 47"),
-        ({"layer": "nonsense"}, "kept, tuned, base, difference, neighbours"),
+        ({"layer": "nonsense"}, "kept, neighbours, difference, tuned, base"),
         ({"reset": "blue"}, "hidden, shown"),
     ],
 )
@@ -135,7 +135,11 @@ def test_a_linked_weight_is_explained(open_page: OpenPage, store: Run) -> None:
     for text in (str(tuned), str(base), str(tuned - base), f"{found['rank_value']} of 48"):
         assert f">{text}</dd>" in shown(test)
     assert ("● kept" in shown(test)) == bool(store.keep(UP)[7, 11])
-    assert [link.value for link in test.page_link] == ["Open row 7", "In every block"]
+    assert [link.value for link in test.page_link] == [
+        "Open row 7",
+        "In every block",
+        "Its rows and inputs",
+    ]
 
 
 def test_the_numbers_of_the_matrix(open_page: OpenPage, store: Run) -> None:

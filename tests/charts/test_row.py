@@ -8,7 +8,9 @@ import pytest
 from app.charts.base import with_gaps
 from app.charts.row import distance_bars, row_values
 from app.charts.row_density import row_density
+from app.charts.row_scores import row_scores
 from app.theme import DARK, LIGHT
+from app.wording import TERMS
 from kencore.select.kde import explain_row
 from kencore.store import summaries
 
@@ -94,12 +96,35 @@ def test_the_densest_rule_shows_its_threshold(row: np.ndarray) -> None:
     assert "density" in chart.data.columns
 
 
-def test_other_rules_get_the_curve_as_context_only(row: np.ndarray) -> None:
+def test_scores_fall_and_the_cut_is_the_lowest_kept_one(row: np.ndarray) -> None:
+    score = np.abs(row)
+    keep = score >= np.sort(score)[-20]
+    chart = row_scores(score, keep, "|weight|", LIGHT, TERMS["zero"])
+    curve, cut = chart.figure.data[:2]
+    assert (np.diff(curve.y) <= 0).all()
+    assert list(curve.customdata[:20, 1]) == [1] * 20
+    assert cut.y[0] == score[keep].min()
+    assert list(chart.figure.layout.yaxis2.ticktext) == ["zero", "kept"]
+    assert chart.finding == "The 20 entries of largest |weight| are kept"
+    assert chart.data["entry"].tolist() == np.argsort(-score, kind="stable").tolist()
+
+
+def test_scores_that_do_not_explain_all_say_how_many(row: np.ndarray) -> None:
+    score = np.abs(row)
     keep = np.zeros(len(row), bool)
-    keep[:9] = True
-    chart = row_density(row, keep, explain_row(row, 20), LIGHT, explains=False)
-    assert not [trace for trace in chart.figure.data if trace.mode == "markers"]
-    assert list(chart.figure.layout.yaxis2.ticktext) == ["reset", "kept"]
+    keep[np.argsort(-score)[[0, 1, 2, 9]]] = True
+    chart = row_scores(score, keep, "score", LIGHT, TERMS["base"])
+    assert chart.finding == "3 of the 4 kept entries are among the 4 of largest score"
+    nothing = row_scores(score, np.zeros(len(row), bool), "score", LIGHT, TERMS["zero"])
+    assert "lowest score kept" not in [trace.name for trace in nothing.figure.data]
+
+
+def test_without_a_base_nothing_is_reset(row: np.ndarray) -> None:
+    keep = np.arange(len(row)) % 2 == 0
+    chart = row_values(row, keep, LIGHT, by_value=True, terms=TERMS["zero"])
+    assert {trace.name for trace in chart.figure.data} == {"kept", "set to zero"}
+    assert "base" not in chart.data
+    assert "are kept" in chart.finding
 
 
 def test_a_constant_row_says_so() -> None:
