@@ -230,6 +230,14 @@ def test_judging_again_gives_the_same(reset: Run, files: tuple[Path, Path, Path]
     json.dumps(found, allow_nan=False)
 
 
+def test_the_window_and_the_number_of_windows_are_the_runs_own(
+    zeroed: Run, files: tuple[Path, Path, Path]
+) -> None:
+    found = judge(str(zeroed.path), str(files[2]))
+    assert (found["window"], found["windows"]) == (WINDOW, 9)
+    assert found["pruned"]["nll"] == zeroed.metrics["pruned"]["nll"]
+
+
 def test_another_window(reset: Run, files: tuple[Path, Path, Path]) -> None:
     found = judge(str(reset.path), str(files[2]), window=8, windows=3)
     assert (found["window"], found["windows"], found["tokens"]) == (8, 3, 21)
