@@ -124,13 +124,26 @@ def check_length(tokens: int, window: int, name: str) -> None:
 
 
 def _topics(*, held_out: bool) -> list[str]:
-    """Python's reference topics by name, either a held-out fifth of them or the others.
+    """A fifth of Python's reference topics, or the rest.
 
-    The fifth is chosen by the names alone: a topic falls to the same side in every Python.
+    Topics of the fifth that stand almost line for line inside the rest are left out of both: they
+    are no new text.
     """
     from pydoc_data.topics import topics
 
-    return [topics[name] for name in sorted(topics) if _is_held_out(name) == held_out]
+    names = sorted(topics)
+    rest = [topics[name] for name in names if not _is_held_out(name)]
+    if not held_out:
+        return rest
+    known = {line for text in rest for line in text.splitlines()}
+    fifth = (topics[name] for name in names if _is_held_out(name))
+    return [text for text in fifth if not _repeats(text, known)]
+
+
+def _repeats(text: str, known: set[str]) -> bool:
+    """Whether half of a text's lines are known, or more."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return sum(line in known for line in lines) * 2 >= len(lines)
 
 
 def _is_held_out(name: str) -> bool:

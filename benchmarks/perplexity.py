@@ -1,0 +1,180 @@
+r"""Perplexity of every method with every allocation: who wins, and by how much.
+
+    python benchmarks/perplexity.py --model demo-lm --text ../shared/data/wikitext-2/test.txt
+    python benchmarks/perplexity.py --model demo-lm --base demo-lm-base --methods ken delta random
+
+Each line is measured in this one run, on the same windows, with the target met to the entry. With
+``--table FILE`` results are kept there as they come, and a run that was cut off goes on from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kencore.calibrate import calibration_windows
+from kencore.evaluate.language import usual_window
+from kencore.plan import chosen, decide
+from kencore.prune_parts import open_models
+from kencore.quality import fitting_data
+from kencore.search import AllocationSettings, allocate
+from kencore.spec import PruneSpec
+from kencore.workbench import Workbench
+
+SCORES = ["magnitude", "wanda", "multiflow", "sparsegpt"]
+ALLOCATIONS = {
+    "uniform": ("uniform", "block", "local"),
+    "owl": ("owl", "block", "local"),
+    "alpha": ("alpha", "block", "local"),
+    "dlp": ("dlp", "block", "local"),
+    "atp": ("atp", "block", "local"),
+    "neuroal block": ("neuroal", "block", "local"),
+    "neuroal block, global": ("neuroal", "block", "global"),
+    "neuroal row": ("neuroal", "row", "local"),
+    "neuroal both": ("neuroal", "both", "local"),
+}
+ONE_PASS = ("owl", "dlp")
+Point = dict[str, Any]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--base", help="entries go back to it instead of becoming zero")
+    parser.add_argument("--text", required=True, help="what perplexity is measured on")
+    parser.add_argument("--calibration", default="pydoc")
+    parser.add_argument("--methods", nargs="+", default=SCORES)
+    parser.add_argument("--allocations", nargs="+", default=list(ALLOCATIONS), metavar="NAME")
+    parser.add_argument("--sparsities", nargs="+", type=float, default=[0.5, 0.6, 0.7, 0.8])
+    parser.add_argument("--sequences", type=int, default=16)
+    parser.add_argument("--search-sequences", type=int, default=8)
+    parser.add_argument("--window", type=int)
+    parser.add_argument("--windows", type=int, default=64, help="of the text; 0: all")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--table", type=Path, help="JSON file that keeps the results")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    torch.set_num_threads(args.threads)
+    done: list[Point] = (
+        json.loads(args.table.read_text()) if args.table and args.table.exists() else []
+    )
+    table = Table(args)
+    print(f"dense: {table.dense:.2f}", flush=True)
+    for sparsity in args.sparsities:
+        for method in args.methods:
+            for name in args.allocations:
+                if method == "sparsegpt" and name in ("neuroal row", "neuroal both"):
+                    continue  # its masks are not per row
+                key = {"method": method, "allocation": name, "sparsity": sparsity}
+                if any(key.items() <= point.items() for point in done):
+                    continue
+                done.append(key | table.measure(method, name, sparsity))
+                print(line(done[-1]), flush=True)
+                if args.table:
+                    args.table.write_text(json.dumps(done, indent=1))
+    print("\n".join(report(done, args, table.dense)))
+
+
+class Table:
+    """The model, its calibration text and the windows that all points share."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        method = "wanda" if args.base is None else "magnitude"
+        spec = PruneSpec(
+            model=args.model, base=args.base, method=method, allocation="owl", keep=0.5,
+            device=args.device,
+        )  # fmt: skip
+        pair = open_models(spec)
+        self.bench = Workbench(
+            pair, chosen(decide(pair, spec)), device=args.device, threads=args.threads
+        )
+        language = self.bench.language
+        window = args.window or usual_window(language.positions)
+        self.windows: Any = fitting_data(
+            pair.tuned.folder, args.text, window=window, limit=args.windows or None
+        )
+        self.ids = calibration_windows(
+            language.tokenizer, args.calibration, sequences=args.sequences, window=window,
+            seed=0, positions=language.positions,
+        ).ids  # fmt: skip
+        self.streams = self.bench.capture(self.ids)
+        self.search = self.bench.capture(self.ids[: args.search_sequences])
+        self.dense: float = self.bench.quality(self.windows)["perplexity"]
+
+    def measure(self, method: str, name: str, sparsity: float) -> Point:
+        """Allocate, prune, measure, and put everything back."""
+        started = time.monotonic()
+        allocation, step, reference = ALLOCATIONS[name]
+        rule = self.bench.rule(method)
+        found = allocate(
+            self.bench.blocks,
+            self.streams if allocation in ONE_PASS else self.search,
+            rule,
+            AllocationSettings(
+                allocation=allocation, step=step, reference=reference, sparsity=sparsity
+            ),
+        )
+        self.bench.prune_all(self.streams, found.rule, found.counts)
+        measured = self.bench.quality(self.windows)
+        self.bench.restore()
+        chosen = {
+            part: found.trace[part]["chosen"]
+            for part in ("block_search", "row_search")
+            if found.trace.get(part)
+        }
+        return {
+            "perplexity": measured["perplexity"], "nll": measured["nll"], **chosen,
+            "seconds": round(time.monotonic() - started, 2),
+        }  # fmt: skip
+
+
+def line(point: Point) -> str:
+    chosen = " ".join(f"{part[:-7]} {point[part]:g}" for part in point if part.endswith("_search"))
+    return (
+        f"{point['sparsity']:g} {point['method']:10} {point['allocation']:22} "
+        f"{point['perplexity']:9.2f}  {point['seconds']:6.1f} s  {chosen}"
+    )
+
+
+def report(points: list[Point], args: argparse.Namespace, dense: float) -> Iterator[str]:
+    """One table per sparsity, and every allocation against the uniform one."""
+    cells = {(p["sparsity"], p["method"], p["allocation"]): p for p in points}
+    for sparsity in args.sparsities:
+        yield f"\nsparsity {sparsity:g}, dense {dense:.2f}\n"
+        yield "| allocation | " + " | ".join(args.methods) + " |"
+        yield "|---|" + "---|" * len(args.methods)
+        for name in args.allocations:
+            found = [cells.get((sparsity, method, name)) for method in args.methods]
+            yield (
+                f"| {name} | "
+                + " | ".join(
+                    "" if point is None else f"{point['perplexity']:.1f}" for point in found
+                )
+                + " |"
+            )
+    yield "\n| allocation | better than uniform | geometric mean of perplexity over uniform's |"
+    yield "|---|---|---|"
+    for name in args.allocations:
+        gaps = [
+            point["nll"] - cells[sparsity, method, "uniform"]["nll"]
+            for (sparsity, method, allocation), point in cells.items()
+            if allocation == name and (sparsity, method, "uniform") in cells
+        ]
+        if gaps and name != "uniform":
+            better = sum(gap < 0 for gap in gaps)
+            yield f"| {name} | {better} of {len(gaps)} | {math.exp(sum(gaps) / len(gaps)):.3f} |"
+
+
+if __name__ == "__main__":
+    main()
