@@ -96,7 +96,7 @@ def read_pair(
 
 def base_values(pair: Pair, decision: Decision, rows: slice, tuned: Floats) -> Floats:
     """What the entries of some rows (r, C) become where they are not kept, as float32."""
-    from kencore.store.run import round_to
+    from kencore.store.weights import round_to
 
     if pair.base_tensors is None:
         return np.zeros_like(tuned)

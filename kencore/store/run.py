@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,22 +30,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kencore.errors import (
-    CheckpointChangedError,
-    KencoreError,
-    MatrixNotFoundError,
-    SourceNotFoundError,
-)
+from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.spec import PruneSpec
 from kencore.store import FILES, bits
 from kencore.store.extras import KeptValues, Norms, corrupt, read_norms, read_trace
+from kencore.store.weights import Which, open_checkpoint, read_values
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.tensors import Tensors
 
-Which = Literal["tuned", "base", "difference", "pruned"]
+__all__ = ["Run", "Which", "open_run"]
 
 
 class Run:
@@ -78,7 +74,7 @@ class Run:
             )
         except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
-        self._checked: set[tuple[Tensors, str]] = set()
+        self.checked: set[tuple[Tensors, str]] = set()
         self._first: dict[str, NDArray[np.int64]] = {}
         self._check_masks()
         self.kept_values = self._open_values()
@@ -152,7 +148,7 @@ class Run:
     @cached_property
     def tuned_tensors(self) -> Tensors:
         """The tuned checkpoint, opened lazily (headers only)."""
-        return self._tensors("tuned")
+        return open_checkpoint(self, "tuned")
 
     @cached_property
     def base_tensors(self) -> Tensors:
@@ -166,7 +162,7 @@ class Run:
                 f"run {self.id}", got="no base model: what was not kept became zero",
                 wanted="a run against a base", remedy="Look at the values of the model itself.",
             )  # fmt: skip
-        return self._tensors("base")
+        return open_checkpoint(self, "base")
 
     def release(self) -> None:
         """Give back the memory of what was read from the checkpoints."""
@@ -175,23 +171,6 @@ class Run:
             self.base_tensors.release()
         if self.kept_values is not None:
             self.kept_values.release()
-
-    def _tensors(self, which: str) -> Tensors:
-        from kencore.checkpoint.source import resolve
-        from kencore.checkpoint.tensors import open_tensors
-
-        try:
-            source = dict(self.record["sources"][which])
-        except (KeyError, TypeError, ValueError) as error:
-            raise corrupt(self.path, f"record.json names no {which} model") from error
-        try:
-            return open_tensors(resolve(**source).folder)
-        except SourceNotFoundError as error:
-            raise SourceNotFoundError(
-                f"the {which} model of run {self.id}", got=f"it is gone ({error.subject})",
-                wanted="the checkpoint that the run was made from",
-                remedy="Put it back to see weights or to export; masks and counts need no model.",
-            ) from error  # fmt: skip
 
     def matrix(self, name: str) -> pd.Series[Any]:
         """The line of one parameter in `matrices`.
@@ -267,47 +246,7 @@ class Run:
         ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored;
         without a base that is zero. ``pruned`` is what the run made of it.
         """
-        line = self.matrix(name)
-        if which == "difference":
-            tuned, base = (self.values(name, side, rows, columns) for side in ("tuned", "base"))
-            return tuned - base
-        if which == "pruned":
-            return self._pruned_values(name, rows, columns)
-        if which == "base" and self.restore == "zero":
-            sides = (
-                side.indices(n) for side, n in zip((rows, columns), self.shape(name), strict=True)
-            )
-            return np.zeros([max(0, last - first) for first, last, _ in sides], np.float32)
-        tensors = self.tuned_tensors if which == "tuned" else self.base_tensors
-        stored = name if which == "tuned" else line["base_name"]
-        if stored is None or pd.isna(stored):
-            raise MatrixNotFoundError(
-                f"run {self.id}", got=f"{name} is only in the tuned model",
-                wanted="a matrix that both models have", remedy="Look at its tuned values.",
-            )  # fmt: skip
-        if list(tensors.info(stored).shape) != list(line["shape"]):
-            raise CheckpointChangedError(
-                f"{stored} in {tensors.folder}", got=f"shape {tensors.info(stored).shape}",
-                wanted=f"{tuple(line['shape'])}, as when run {self.id} was made",
-                remedy="Put the checkpoint back as it was, or prune again.",
-            )  # fmt: skip
-        self._check_content(tensors, str(stored), line[f"{which}_sha256"])
-        window = tensors.matrix(
-            stored, transposed=bool(line["transposed"]), rows=rows, cols=columns
-        )
-        return round_to(window, str(line["dtype"])) if which == "base" else window
-
-    def _pruned_values(self, name: str, rows: slice, columns: slice) -> NDArray[np.float32]:
-        if self.matrix(name)["status"] != "pruned":
-            return self.values(name, "tuned", rows, columns)
-        keep = self.keep(name, rows, columns)
-        if self.kept_values is None:
-            kept = self.values(name, "tuned", rows, columns)
-        else:
-            from kencore.checkpoint.tensors import to_float32
-
-            kept = to_float32(self.kept_bits(name, rows)[:, columns], self.kept_values.dtype(name))
-        return np.where(keep, kept, self.values(name, "base", rows, columns))
+        return read_values(self, name, which, rows, columns)
 
     def kept_bits(self, name: str, rows: slice = slice(None)) -> NDArray[np.generic]:
         """Storage bits of the changed values of some rows (r, C), zero where not kept.
@@ -325,18 +264,6 @@ class Run:
         values: NDArray[np.generic] = np.zeros(keep.shape, stored.dtype)
         values[keep] = stored
         return values
-
-    def _check_content(self, tensors: Tensors, stored: str, wanted: str | None) -> None:
-        """Once for every tensor that is looked at: a retrained checkpoint fits no old mask."""
-        if (tensors, stored) in self._checked:
-            return
-        if wanted is not None and tensors.sha256(stored) != wanted:
-            raise CheckpointChangedError(
-                f"{stored} in {tensors.folder}", got="other weights",
-                wanted=f"those that run {self.id} was made from",
-                remedy="Put the checkpoint back as it was, or prune again.",
-            )  # fmt: skip
-        self._checked.add((tensors, stored))
 
     @property
     def totals(self) -> dict[str, int]:
@@ -387,19 +314,6 @@ def _owners(matrices: pd.DataFrame) -> dict[str, str]:
     pruned = matrices[matrices["status"] == "pruned"]
     names = zip(pruned["name"], pruned["tied"], strict=True)
     return {stored: name for name, tied in names for stored in (name, *tied)}
-
-
-def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
-    """float32 values rounded to what a tensor of ``dtype`` can hold (nearest, ties to even)."""
-    if dtype == "F16":
-        with np.errstate(over="ignore"):  # beyond float16 it is infinite, and is found later
-            return values.astype(np.float16).astype(np.float32)
-    if dtype == "BF16":
-        word = np.ascontiguousarray(values).view(np.uint32)
-        even = ((word >> 16) & 1) + np.uint32(0x7FFF)
-        rounded = ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
-        return np.where(np.isnan(values), np.float32(np.nan), rounded)  # rounding can hide a NaN
-    return values
 
 
 def _open_safetensors(path: Path) -> Any:

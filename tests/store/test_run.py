@@ -18,7 +18,7 @@ from kencore.errors import (
     SourceNotFoundError,
     StoreNotWritableError,
 )
-from kencore.store.run import round_to
+from kencore.store.weights import round_to
 from tests.tiny_models import save_pair
 
 
