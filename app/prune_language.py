@@ -25,9 +25,9 @@ def steps_for(method: str) -> tuple[str, ...]:
     return ("block",) if method == "sparsegpt" else STEPS
 
 
-def refines(subject: Subject, method: str) -> bool:
-    """Whether DSnoT may follow."""
-    return subject.rest == "zero" and method != "sparsegpt"
+def refines(subject: Subject) -> bool:
+    """Whether DSnoT may follow: it weighs what an entry leaves behind that becomes zero."""
+    return subject.rest == "zero"
 
 
 def may_be_published(subject: Subject, settings: dict[str, Any]) -> bool:
@@ -54,7 +54,7 @@ def sharing(subject: Subject, method: str) -> dict[str, Any]:
             "Search over", steps, default="block", required=True, key="prune_step",
             format_func=wording.STEPS.__getitem__, **QUIET,
         ) or "block"  # fmt: skip
-    if refines(subject, method) and st.checkbox(
+    if refines(subject) and st.checkbox(
         "Refine with DSnoT", key="prune_dsnot", **KEEP,
         help="Afterwards swaps pruned and kept entries of a row until the row's error is small; "
         "as many stay kept.",

@@ -9,7 +9,7 @@ import streamlit as st
 from app import block_views, choosing, links, matrix_parts, state, theme, wording
 from app.charts import alignment, depth, search, spread
 from app.drawing import draw
-from kencore.errors import KencoreError
+from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.store import sparsity, summaries
 
 if TYPE_CHECKING:
@@ -158,7 +158,11 @@ def how_decided(run: Run, palette: theme.Palette) -> None:
     """The rule in words, and what it looked at."""
     st.subheader("How it was decided")
     st.markdown(decided(run))
-    charts = searches(run, palette)
+    try:
+        charts = searches(run, palette)
+    except KencoreError as error:
+        state.show_error(error)
+        return
     if not charts:
         return
     with st.grid(len(charts), min_column_width=420, gap="medium") as grid:
@@ -195,15 +199,18 @@ ALIGNED: Final = (
 def aligned(run: Run, palette: theme.Palette) -> None:
     """Input norms of one matrix in the dense and in the pruned model."""
     st.subheader("Alignment")
-    if all(run.activation_norms(name) is None for name in run.pruned):
+    if not (run.path / "activations.safetensors").is_file():
         st.caption("No activations were recorded: this run looked at weights alone.")
         return
     try:
         line = state.current_matrix(run)
-    except KencoreError:  # said above, by the rows
+        norms = run.activation_norms(str(line["name"]))
+    except MatrixNotFoundError:  # said above, by the rows
+        return
+    except KencoreError as error:
+        state.show_error(error)
         return
     matrix_parts.choose(run.matrices, line)
-    norms = run.activation_norms(str(line["name"])) if line["status"] == "pruned" else None
     if norms is None:
         st.caption("The inputs of this matrix were not recorded: choose another one.")
         return
