@@ -187,9 +187,19 @@ def judge(
         run, measured_on, baselines=baselines, device=place, threads=threads,
         progress=lambda done, message: report(done, 1, message),
     )  # fmt: skip
+    metrics["baselines"] = _still_true(run.metrics, metrics) | metrics["baselines"]
     if save:
         save_metrics(run.path, metrics)
     return {"run": run.id, **metrics}
+
+
+def _still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Baselines that the run was measured with on the very same data.
+
+    Some take the calibration streams, which only pruning has: measuring again does not lose them.
+    """
+    same = all(old.get(key) == new.get(key) for key in ("data_sha256", "window", "windows"))
+    return dict(old.get("baselines") or {}) if same else {}
 
 
 def _run_or_none(subject: str) -> Run | None:

@@ -217,6 +217,21 @@ def test_the_uniform_baseline_is_the_uniform_run(folder: Path, text: Path, tmp_p
     assert found["magnitude"]["nll"] == pytest.approx(plain.metrics["pruned"]["nll"], rel=1e-6)
 
 
+def test_measuring_again_keeps_the_baselines_that_need_streams(
+    folder: Path, text: Path, tmp_path: Path
+) -> None:
+    model, _ = pair(folder, "llama")
+    asked = spec(model, text, allocation="neuroal", baselines=True, evaluation=str(text), windows=5)
+    run = prune(asked, out=tmp_path / "run")
+    before = run.metrics["baselines"]
+    assert "uniform" in before
+    judge(str(run.path), str(text), save=True, device="cpu")
+    assert open_run(run.path).metrics["baselines"] == before
+    other = write_text(tmp_path / "other.txt", 200, seed=1)
+    judge(str(run.path), str(other), save=True, device="cpu")
+    assert open_run(run.path).metrics["baselines"] == {}
+
+
 def test_equal_specs_give_equal_bytes(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "gpt2")
     asked = spec(model, text, method="sparsegpt", allocation="neuroal")
