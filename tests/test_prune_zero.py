@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune
+from kencore.checkpoint.source import assets_folder
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, ScopeError
 from kencore.plan import LOST, NOT_A_BLOCK_MATRIX, decide
 from kencore.prune_parts import open_models
@@ -204,6 +205,23 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
     save_file(tensors, model / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointChangedError, match=run.pruned[0]):
         open_run(run.path).apply()
+
+
+@pytest.mark.parametrize(("method", "restore"), [("magnitude", "zero"), ("delta", "base")])
+def test_the_demo_language_model(method: str, restore: str) -> None:
+    run = prune(PruneSpec(model="demo-lm", method=method, keep=0.5, scope=("k",)))
+    demo = assets_folder() / "demo" / "lm"
+    assert run.tuned_tensors.folder == demo / "tuned"
+    assert run.restore == restore
+    state, tuned = run.apply(), load_file(demo / "tuned" / "model.safetensors")
+    base = load_file(demo / "base" / "model.safetensors")
+    for name in run.pruned:
+        old = base[name] if restore == "base" else torch.zeros_like(tuned[name])
+        keep = torch.from_numpy(run.keep(name))
+        assert torch.equal(state[name], torch.where(keep, tuned[name], old))
+        assert keep.sum() * 2 == keep.numel()
+    labels = [summary.label for summary in list_runs() if summary.id == run.id]
+    assert labels == [f"demo language model · {method} 50 % · k"]
 
 
 def test_the_same_bytes_on_any_number_of_threads(llama: Path, tmp_path: Path) -> None:
