@@ -72,7 +72,7 @@ def ours(model: BlockModel, ids: Tensor, method: str, settings: AllocationSettin
 
     def search() -> Any:
         streams = capture(model, ids[:SEARCH_SEQUENCES])
-        return allocate(model, streams, rule, settings)
+        return allocate(model, streams, rule, settings, clock=clock)
 
     def prune() -> list[Tensor]:
         streams = capture(model, ids)
@@ -84,12 +84,9 @@ def ours(model: BlockModel, ids: Tensor, method: str, settings: AllocationSettin
     pruned, gone = timed(prune)
     for name, weight in own.items():
         model.set_weight(name, weight)
-    seconds = dict(clock.seconds)
-    for phase in ("forward", "statistics", "prune"):
-        seconds[phase] = seconds.get(phase, 0.0) + found.trace["seconds"][f"search_{phase}"]
     steps = [found.trace[step] for step in ("block_search", "row_search")]
     return Timed(
-        search=searched, prune=pruned, clock=seconds,
+        search=searched, prune=pruned, clock=dict(clock.seconds),
         block_costs=steps[0]["costs"] if steps[0] else [],
         row_costs=steps[1]["costs"] if steps[1] else [],
         lambdas=[step["chosen"] for step in steps if step], gone=gone,

@@ -1,9 +1,10 @@
 """NeuroAL's search the straightforward way: what `benchmarks/neuroal.py` measures ours against.
 
 One sequence at a time, every weight cloned, every row sorted in full, the dense pass anew for
-every candidate, statistics for every layer of its own. It follows the published description by
-the positions of layers in their block, for the model types of the paper, and shares no code with
-the library's search: tests use it as an oracle too.
+every candidate, statistics for every layer of its own: norm, sum, mean and variance, as the
+published wrapper gathers them (SparseGPT's: norm and Hessian). It goes by the positions of layers
+in their block, for the model types of the paper, and shares no code with the library's search:
+tests use it as an oracle too.
 
 Shapes: T tokens, H hidden size, R rows (outputs), C columns (inputs) of a layer, B blocks.
 """
@@ -46,11 +47,12 @@ class Search:
 
 
 class Seen:
-    """Norm of a layer's inputs, and SparseGPT's Hessian, updated sequence by sequence."""
+    """What is known of a layer's inputs, updated sequence by sequence."""
 
     def __init__(self, layer: nn.Linear, hessian: bool) -> None:
         columns = layer.weight.shape[1]
-        self.squares, self.count = torch.zeros(columns), 0
+        self.squares, self.count, self.tokens = torch.zeros(columns), 0, 0
+        self.sums, self.mean, self.variance = (torch.zeros(columns) for _ in range(3))
         self.hessian = torch.zeros(columns, columns) if hessian else None
 
     def hook(self, layer: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
@@ -62,8 +64,18 @@ class Seen:
             scaled = math.sqrt(weight) * x
             self.hessian *= old / self.count
             self.hessian += scaled.t().matmul(scaled)
+        else:
+            self.moments(x, old)
         self.squares *= old / self.count
         self.squares += torch.norm(x, p=2, dim=0) ** 2 * weight / self.count
+
+    def moments(self, x: Tensor, old: int) -> None:
+        seen, self.tokens = self.tokens, self.tokens + len(x)
+        for name, value in (("mean", x.mean(0)), ("variance", x.var(0, correction=0))):
+            joined = (getattr(self, name) * seen + value * len(x)) / self.tokens
+            setattr(self, name, joined)
+        self.sums *= old / self.count
+        self.sums += x.sum(0) / self.count
 
     def norm(self) -> Tensor:
         return torch.sqrt(self.squares)

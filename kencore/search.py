@@ -18,6 +18,7 @@ import numpy as np
 from kencore.activations import BlockModel, Streams
 from kencore.allocate import neuroal
 from kencore.allocate.slot import Sparsities
+from kencore.streams.clock import Clock
 from kencore.streams.measured import METHODS as MEASURED
 from kencore.streams.neuroal import search
 from kencore.streams.rules import Count, Rule
@@ -53,6 +54,7 @@ def allocate(
     settings: AllocationSettings,
     *,
     progress: Progress | None = None,
+    clock: Clock | None = None,
 ) -> Allocated:
     """Choose every slot's sparsity. The model is left as it was.
 
@@ -62,6 +64,7 @@ def allocate(
         rule: how weights are pruned; its refinement is left out of the search.
         progress: called with (done, total, message), several times a candidate; may raise to
             cancel.
+        clock: gets the seconds under ``forward``, ``statistics`` and ``prune``.
 
     Raises:
         DeadLayerError: nothing in a block is given anything but zeros.
@@ -70,8 +73,9 @@ def allocate(
     """
     started = time.perf_counter()
     session = Session(
-        model, streams, rule, settings, progress=progress, candidates=_candidates(settings)
-    )
+        model, streams, rule, settings,
+        progress=progress, candidates=_candidates(settings), clock=clock,
+    )  # fmt: skip
     found = METHODS[settings.allocation](session)
     counts = session.counts(
         found.sparsities, row_adaptive=found.row_adaptive, clipped=found.clipped

@@ -9,22 +9,54 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
 
 from kencore.activations import BlockModel
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.parameter import Layout
-from tests.tiny_models import VOCABULARY, build
+from tests.tiny_models import GPT, INNER, SIZES, VOCABULARY, build
 
 LANGUAGE_MODELS = (
     "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
     "bloom", "falcon", "gemma2",
 )  # fmt: skip
 
+FUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "phi3": ("Phi3Config", "Phi3ForCausalLM", SIZES | {"num_key_value_heads": 2}),
+    "falcon by group": (
+        "FalconConfig",
+        "FalconForCausalLM",
+        SIZES | {"ffn_hidden_size": INNER, "new_decoder_architecture": True, "num_kv_heads": 2},
+    ),
+    "falcon by head": (
+        "FalconConfig",
+        "FalconForCausalLM",
+        SIZES | {"ffn_hidden_size": INNER, "multi_query": False, "parallel_attn": False},
+    ),
+    "gpt_bigcode": ("GPTBigCodeConfig", "GPTBigCodeForCausalLM", GPT | {"n_inner": INNER}),
+    "gpt_bigcode by head": (
+        "GPTBigCodeConfig",
+        "GPTBigCodeForCausalLM",
+        GPT | {"n_inner": INNER, "multi_query": False},
+    ),
+}
+"""More models that hold q, k and v in one matrix, each in an order of its own."""
+
+
+def _fused(name: str) -> Any:
+    config, model, settings = FUSED[name]
+    torch.manual_seed(0)
+    made = getattr(transformers, model)(getattr(transformers, config)(**settings)).eval()
+    for parameter in made.parameters():
+        if parameter.dim() == 1:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return made
+
 
 @cache
 def _built(name: str, dtype: torch.dtype) -> tuple[Any, Layout]:
-    model = build(name).to(dtype)
+    model = (_fused(name) if name in FUSED else build(name)).to(dtype)
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         layout = read_layout(Path(folder))

@@ -14,12 +14,9 @@ from kencore.activations import BlockModel, Streams, capture, run_block
 from kencore.checkpoint.layout import read_layout
 from kencore.errors import NonFiniteActivationError, NotALanguageModelError, ScopeError, ShapeError
 from kencore.score.statistics import RunningInputs
-from tests.tiny_models import VOCABULARY, build
+from tests.language_models import LANGUAGE_MODELS, token_ids
+from tests.tiny_models import build
 
-LANGUAGE_MODELS = (
-    "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
-    "bloom", "falcon", "gemma2",
-)  # fmt: skip
 PARALLEL = {"phi", "gptj", "gpt_neox", "falcon"}
 GROUPS = {  # slots of one block by the tensor they read, as roles
     "llama": ["q k v", "o", "gate up", "down"],
@@ -49,11 +46,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         return BlockModel(*cache[name], **options)
 
     return make
-
-
-def token_ids(sequences: int, tokens: int = 9) -> Tensor:
-    generator = torch.Generator().manual_seed(sequences)
-    return torch.randint(3, VOCABULARY, (sequences, tokens), generator=generator)
 
 
 def through(model: BlockModel, streams: Streams) -> list[Tensor]:

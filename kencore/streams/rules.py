@@ -106,8 +106,9 @@ class Rule:
 
         def prune(pruned: Count) -> tuple[Tensor, Tensor]:
             keep = self._refined(slot, weight, choose(pruned), statistics)
-            rest = torch.zeros((), device=weight.device) if base is None else base.float()
-            return torch.where(keep, weight.float(), rest), keep
+            if base is None:  # several times faster than `where` with a number
+                return weight.to(torch.float32, copy=True).masked_fill_(~keep, 0.0), keep
+            return torch.where(keep, weight.float(), base.float()), keep
 
         return prune
 

@@ -59,7 +59,7 @@ def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
 def on_device(value: Any, device: torch.device) -> Any:
     """A tree of tuples, lists and dicts with its tensors on ``device``."""
     if isinstance(value, Tensor):
-        return value.to(device)
+        return value if value.device == device else value.to(device)
     if isinstance(value, tuple | list):
         return type(value)(on_device(item, device) for item in value)
     if isinstance(value, dict):

@@ -107,9 +107,10 @@ class Session:
         *,
         progress: Progress | None = None,
         candidates: int = 1,
+        clock: Clock | None = None,
     ) -> None:
         self.model, self.streams, self.rule, self.settings = model, streams, rule, settings
-        self.clock = Clock()
+        self.clock = clock or Clock()
         self.slots: tuple[Slot, ...] = model.slots
         self.measured, self.candidates = 0, max(1, candidates)
         self.message = "Searching"
