@@ -1,0 +1,176 @@
+"""Four runs side by side in a browser, and the pages of runs that set weights to zero."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from kencore.store import sparsity
+from kencore.store.run import Run
+from tests.browser.conftest import App, Server, running, visit
+from tests.browser.test_matrix import point, settled, tip, zoom_in
+from tests.browser.test_pages import click_point, plot
+from tests.browser.test_prune import SLOW, press
+from tests.runs import make_lm_run
+
+MADE: dict[str, dict[str, Any]] = {
+    "uniform": {"allocation": "uniform"},
+    "owl": {"allocation": "owl"},
+    "blocks": {"allocation": "neuroal", "step": "block"},
+    "both": {"allocation": "neuroal", "step": "both"},
+    "updated": {"method": "sparsegpt"},
+}
+GATE = "model.layers.1.mlp.gate_proj.weight"
+FOUR = "sparsity?run=both&compare=uniform%2Cowl%2Cblocks"
+
+
+@pytest.fixture(scope="module")
+def lm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app with a store of language models' runs."""
+    home = tmp_path_factory.mktemp("lm-home")
+    for name, settings in MADE.items():
+        made = make_lm_run(tmp_path_factory.mktemp(name), **settings)
+        shutil.copytree(made.path, home / "runs" / name)
+    with running(home, home / "no assets") as url:
+        found = {name: Run(home / "runs" / name) for name in MADE}
+        yield Server(url, home, found["both"], found["updated"])
+
+
+@pytest.fixture
+def lm_page(lm: Server, browser: Browser) -> Iterator[Page]:
+    """A tab on it, tall enough for every chart; errors of scripts and of the console fail."""
+    context = browser.new_context(base_url=lm.url, viewport={"width": 1280, "height": 3200})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    yield page
+    context.close()
+    # Streamlit looks for its own address below the page's first: two 404 that are none of ours
+    assert not [text for text in errors if "404" not in text]
+
+
+def heights(chart: Locator) -> list[list[float]]:
+    """The y values of every trace."""
+    found: list[list[float]] = chart.evaluate(
+        "plot => plot._fullData.map(trace => Array.from(trace.y))"
+    )
+    return found
+
+
+def test_four_runs_are_four_lines_and_the_open_one_has_bars(lm_page: Page, lm: Server) -> None:
+    visit(lm_page, FOUR)
+    lines = heights(plot(lm_page, "sparsity-depth"))
+    for name, line in zip(("both", "uniform", "owl", "blocks"), lines, strict=True):
+        wanted = sparsity.by_block(Run(lm.home / "runs" / name).matrices)["sparsity"]
+        np.testing.assert_allclose(line, wanted, rtol=1e-6)
+    (bars,) = heights(plot(lm_page, "sparsity-bars"))
+    np.testing.assert_allclose(bars, lines[0], rtol=1e-6)
+    assert lm_page.locator(".st-key-sparsity-bars .bars path").count() == 4
+    written = lm_page.locator(".st-key-sparsity-depth .annotation-text").all_inner_texts()
+    said = " ".join(" ".join(written).split())
+    for name in ("Uniform", "OWL", "NeuroAL (blocks)", "target 70"):
+        assert name in said
+    plot(lm_page, "sparsity-search-0")
+    plot(lm_page, "sparsity-search-1")
+    plot(lm_page, "alignment")
+
+
+def test_a_violin_opens_its_matrix_and_back_leads_back(lm_page: Page) -> None:
+    visit(lm_page, f"{FOUR}&matrix={GATE}")
+    points = 2
+    click_point(lm_page, "sparsity-rows", points, 2)
+    lm_page.wait_for_url(re.compile("/matrix"))
+    assert f"matrix={GATE.replace('.1.', '.2.')}" in lm_page.url
+    expect(lm_page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward gate")
+    lm_page.go_back()
+    plot(lm_page, "sparsity-rows")
+    lm_page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    assert "/matrix" not in lm_page.url
+
+
+def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
+    visit(lm_page, "sparsity?run=both")
+    expect(lm_page.locator(".st-key-sparsity-depth")).to_have_count(0)
+    choice = lm_page.get_by_role("combobox", name="Beside it")
+    for text in ("wanda + owl", "wanda + neuroal"):
+        choice.click()
+        lm_page.get_by_role("option", name=re.compile(re.escape(text))).first.click()
+    lm_page.keyboard.press("Escape")
+    lm_page.get_by_role("radio", name="Roles in each block").click()
+    lm_page.wait_for_url(re.compile("compare=owl%2Cblocks.*bars=role|bars=role.*compare=owl"))
+    mine = heights(plot(lm_page, "sparsity-depth"))
+    assert len(mine) == 3
+    other = lm_page.context.new_page()
+    visit(other, lm_page.url.split("/", 3)[3])
+    assert heights(plot(other, "sparsity-depth")) == mine
+    assert heights(plot(other, "sparsity-bars")) == heights(plot(lm_page, "sparsity-bars"))
+    assert len(heights(plot(other, "sparsity-bars"))) == 7
+
+
+def test_a_map_without_a_base_offers_no_difference(lm_page: Page) -> None:
+    visit(lm_page, f"matrix?run=both&matrix={GATE}")
+    settled(lm_page)
+    layers = lm_page.get_by_role("radiogroup", name="Layer")
+    expect(layers.get_by_role("radio", name="Dense")).to_be_visible()
+    expect(layers.get_by_role("radio", name="Difference")).to_be_hidden()
+    expect(layers.get_by_role("radio", name="Base")).to_be_hidden()
+    expect(lm_page.get_by_test_id("kv-legend")).to_contain_text("set to zero")
+
+
+def test_an_updated_weight_is_read_as_it_is_in_the_pruned_model(lm_page: Page, lm: Server) -> None:
+    visit(lm_page, f"matrix?run=updated&matrix={GATE}")
+    settled(lm_page)
+    zoom_in(lm_page)
+    found: dict[bool, dict[str, str]] = {}
+    pruned, dense = (lm.long.values(GATE, side) for side in ("pruned", "tuned"))
+    for right in np.linspace(0.1, 0.9, 9):
+        lm_page.mouse.move(*point(lm_page, float(right), 0.52))
+        (row, col), said = tip(lm_page)
+        kept = bool(lm.long.keep(GATE)[row, col])
+        found[kept] = said
+        assert np.float32(said["Dense"]) == dense[row, col]
+        if kept:
+            assert np.float32(said["Pruned value"]) == pruned[row, col]
+            assert "updated" in said["In the pruned model"]
+        else:
+            assert "set to zero" in said["In the pruned model"]
+    assert set(found) == {True, False}
+
+
+@pytest.mark.parametrize("width", [900, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_stay_inside_the_page(lm: Server, browser: Browser, width: int, scheme: str) -> None:
+    context = browser.new_context(
+        base_url=lm.url, viewport={"width": width, "height": 1200}, color_scheme=scheme
+    )  # type: ignore[call-overload]
+    page = context.new_page()
+    visit(page, f"{FOUR}&bars=role")
+    for key in ("sparsity-bars", "sparsity-depth", "sparsity-rows", "alignment"):
+        plot(page, key)
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for chart in page.locator(".js-plotly-plot").all():
+        box = chart.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+    context.close()
+
+
+def test_a_text_that_is_not_there_is_a_message(tab: Page, app: App) -> None:
+    visit(tab, "prune")
+    tab.get_by_role("radio", name="Demo language model").click()
+    text = tab.get_by_role("combobox", name="Text", exact=True)
+    text.fill("/no/such/text.txt")
+    text.press("Enter")
+    press(tab, "Start pruning")
+    expect(tab.get_by_test_id("stAlert")).to_contain_text("/no/such/text.txt", timeout=SLOW)
+    expect(tab.get_by_role("slider", name="Sparsity")).to_have_value("50")
