@@ -45,15 +45,24 @@ class Stop(BaseException):
 def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A module's weights on ``device``; the originals come back afterwards, so that a model in
     main memory is run on a GPU block by block."""
-    tensors = [*module.parameters(), *module.buffers()]
-    own = [(tensor, tensor.data) for tensor in tensors if tensor.device != device]
+    tables: list[dict[str, Any]] = [
+        table for part in module.modules() for table in (part._parameters, part._buffers)
+    ]
+    moved = [
+        (table, name, tensor)
+        for table in tables
+        for name, tensor in table.items()
+        if tensor is not None and tensor.device != device
+    ]
     try:
-        for tensor, data in own:
-            tensor.data = data.to(device)
+        for table, name, tensor in moved:
+            there = tensor.data.to(device)
+            own = isinstance(tensor, nn.Parameter)
+            table[name] = nn.Parameter(there, requires_grad=False) if own else there
         yield
     finally:
-        for tensor, data in own:
-            tensor.data = data
+        for table, name, tensor in moved:
+            table[name] = tensor
 
 
 def on_device(value: Any, device: torch.device) -> Any:
