@@ -194,7 +194,7 @@ def facts(line: Line, restore: str) -> None:
         (
             ("Kept", f"{kept:,}"),
             (terms.gone_long.capitalize(), f"{params - kept:,}"),
-            ("Kept per row", per_row(line)),
+            per_row(line),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),
             ("Sq. difference kept" if paired else "Sq. weights kept", wording.percent(share)),
@@ -209,12 +209,12 @@ def facts(line: Line, restore: str) -> None:
     )  # fmt: skip
 
 
-def per_row(line: Line) -> str:
-    """Entries kept per row; on average where rows differ."""
+def per_row(line: Line) -> tuple[str, str]:
+    """Entries kept per row; their mean where rows differ."""
     cols = f"of {int(line['cols']):,}"
     if not pd.isna(line["k"]):
-        return f"{int(line['k']):,} {cols}"
-    return f"{int(line['kept']) / int(line['rows']):,.1f} {cols} on average"
+        return "Kept per row", f"{int(line['k']):,} {cols}"
+    return "Kept per row, mean", f"{int(line['kept']) / int(line['rows']):,.1f} {cols}"
 
 
 def onward(run_id: str, line: Line) -> None:

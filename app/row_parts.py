@@ -140,6 +140,11 @@ def show_scores(
     draw(row_scores(score, keep, what, palette, terms), key="row-scores")
     if run.spec.refine == "dsnot":
         st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
+    elif run.spec.method == "wanda":
+        st.caption(
+            "The norms are those of the finished model. The run ranked before this block itself "
+            "was pruned, so the cut need not be sharp."
+        )
 
 
 def numbers(

@@ -51,9 +51,8 @@ def by_row(run: Run, palette: theme.Palette) -> None:
         family = chosen_family(run, options)
         table = summaries.family_blocks(run.matrices, family)
         table = table[table["status"] == "pruned"]
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            block_views.choose(run.matrices, options, family)
-            first, last = block_range(len(table))
+        block_views.choose(run.matrices, options, family)
+        first, last = block_range(len(table))
     except KencoreError as error:
         state.show_error(error)
         return

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from kencore.store.run import Run
 
 BESIDE: Final = 3  # runs beside the open one
-_AHEAD: Final = ("Run", "Not kept", "Measure", "Dense", "Pruned", "Note")
+_BASELINES: Final = {
+    "uniform": "Uniform",
+    "wanda": "Wanda",
+    "delta": "Difference",
+    "magnitude": "Magnitude",
+    "random": "Random",
+}
+_ORDER: Final = ("Run", "Not kept", "Measure", "Dense", "Pruned", "Note", *_BASELINES.values())
 
 
 def choose_beside(run: Run) -> list[Run]:
@@ -126,8 +133,8 @@ def quality_table(runs: list[Run]) -> pd.DataFrame:
     first = runs[0].metrics
     table = [_quality_line(run, labels[run.id], first) for run in runs]
     shown = pd.DataFrame(table).fillna("")
-    ahead = [name for name in _AHEAD if name in shown]  # baselines of any run come after
-    return shown[[*ahead, *(name for name in shown if name not in _AHEAD)]]
+    known = [name for name in _ORDER if name in shown]
+    return shown[[*known, *(name for name in shown if name not in _ORDER)]]
 
 
 def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
     if first and (why := sparsity.why_not_comparable(first, found)):
         line["Note"] = f"not comparable with the first: {why}"
     for rule, quality in (found.get("baselines") or {}).items():
-        line[_baseline(rule)] = _score(quality, language)
+        line[_BASELINES.get(rule, rule)] = _score(quality, language)
     return line
 
 
@@ -157,10 +164,6 @@ def _where(found: dict[str, Any]) -> str:
     """The data, and of a perplexity the window, without which it says nothing."""
     data = str(found.get("data", ""))
     return f"{data}, window {found['window']}" if facts.is_language(found) else data
-
-
-def _baseline(rule: str) -> str:
-    return "Uniform" if rule == "uniform" else wording.METHODS.get(rule, rule)
 
 
 def _score(found: dict[str, Any], language: bool) -> str:

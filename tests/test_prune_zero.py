@@ -182,7 +182,7 @@ def test_the_record_names_no_base_and_the_run_opens_again(llama: Path) -> None:
     assert again.spec == run.spec
     assert (again.trace, again.activation_norms(run.pruned[0])) == (None, None)
     labels = [summary.label for summary in list_runs() if summary.id == run.id]
-    assert labels == [f"{llama.parent.name}/tuned · random 30 %"]
+    assert labels == [f"{llama.parent.name}/tuned · random 70 % sparse"]
 
 
 def test_the_saved_folder_is_a_model_of_zeros(llama: Path, tmp_path: Path) -> None:
@@ -221,7 +221,8 @@ def test_the_demo_language_model(method: str, restore: str) -> None:
         assert torch.equal(state[name], torch.where(keep, tuned[name], old))
         assert keep.sum() * 2 == keep.numel()
     labels = [summary.label for summary in list_runs() if summary.id == run.id]
-    assert labels == [f"demo language model · {method} 50 % · k"]
+    budget = "50 % sparse" if restore == "zero" else "50 %"
+    assert labels == [f"demo LM · {method} {budget} · k"]
 
 
 def test_the_same_bytes_on_any_number_of_threads(llama: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def finish(
     if x:
         figure.update_xaxes(title={"text": x, "standoff": 8})
     if y:
-        figure.update_yaxes(title={"text": y, "standoff": 8})
+        figure.update_yaxes(title={"text": y, "standoff": 14})
     return figure
 
 

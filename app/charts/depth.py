@@ -87,7 +87,7 @@ def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
                 f"yaxis{number}": {
                     "domain": y, "anchor": f"x{number}", "range": [0, top], "tickformat": ".0%",
                     "showticklabels": i % across == 0, "nticks": 4,
-                    "title": {"text": "sparsity", "standoff": 8} if i % across == 0 else None,
+                    "title": {"text": "sparsity", "standoff": 14} if i % across == 0 else None,
                 },
             }
         )  # fmt: skip

@@ -20,7 +20,7 @@ _SYMBOLS: Final = {
     "pruned": "circle",
     "uniform": "circle-open",
 }
-_FAR: Final = 6.0  # times the smallest perplexity: from here the axis counts powers
+_FAR: Final = 4.0  # times the dense perplexity: what lies beyond is drawn at the edge
 
 
 def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
@@ -49,16 +49,20 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
     """Perplexity of each model, lower being better."""
     table = perplexity_table(metrics, method)
     values = table["perplexity"].to_numpy(np.float64)
+    axis, edge = _axis(values)
     figure = go.Figure()
     figure.add_vline(x=float(values[0]), line={"color": palette.muted, "width": 1, "dash": "dot"})
     for line in lines(table):
-        color = _color(line.what, method, palette)
+        color, far = _color(line.what, method, palette), line.perplexity > edge
+        symbol = "triangle-right" if far else _SYMBOLS.get(line.what, "square")
+        said = facts.perplexity(line.perplexity)
         figure.add_trace(
             go.Scatter(
-                x=[line.perplexity], y=[line.label], mode="markers+text",
-                text=[facts.perplexity(line.perplexity)], textposition="top center",
-                textfont={"color": palette.text, "size": 12}, cliponaxis=False,
-                marker={"size": 12, "color": color, "symbol": _SYMBOLS.get(line.what, "square"),
+                x=[min(line.perplexity, edge)], y=[line.label], mode="markers+text",
+                text=[f"{said} →" if far else said], cliponaxis=False,
+                textposition="top left" if far else "top center",
+                textfont={"color": palette.text, "size": 12},
+                marker={"size": 12, "color": color, "symbol": symbol,
                         "line": {"width": 2, "color": color}},
                 hovertemplate=f"<b>{line.label}</b><br>perplexity {line.perplexity:,.4g}<br>"
                 f"{line.nll:.4f} nats per token<br>"
@@ -68,7 +72,7 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
     finish(
         figure, height=44 * len(table) + 10, x="perplexity, lower is better", y="", left=190,
     )  # fmt: skip
-    figure.update_xaxes(**_axis(values))
+    figure.update_xaxes(**axis)
     figure.update_yaxes(
         range=[len(table) - 0.5, -0.75], showgrid=False, categoryorder="array",
         categoryarray=list(table["label"]),
@@ -80,22 +84,21 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
     )  # fmt: skip
 
 
-def _axis(values: NDArray[np.float64]) -> dict[str, Any]:
-    """Room around the values; powers of ten where they lie far apart."""
-    low, high = float(values.min()), float(values.max())
-    if high <= _FAR * low:
-        room = max(0.08 * (high - low), 0.02 * low)
-        return {"range": [low - room, high + room]}
-    ends = [float(np.log10(low)) - 0.15, float(np.log10(high)) + 0.15]
-    powers = range(int(np.floor(ends[0])), int(np.ceil(ends[1])) + 1)
-    few = ends[1] - ends[0] < 2.2  # then also 2 and 5 of each power
-    ticks = [step * 10.0**power for power in powers for step in ((1, 2, 5) if few else (1,))]
-    shown = [tick for tick in ticks if ends[0] <= np.log10(tick) <= ends[1]]
-    return {
-        "type": "log", "range": ends, "tickmode": "array", "tickvals": shown,
-        "ticktext": [f"{tick:,.4g}" for tick in shown],
-        "title": {"text": "perplexity, lower is better (log scale)", "standoff": 8},
-    }  # fmt: skip
+def _axis(values: NDArray[np.float64]) -> tuple[dict[str, Any], float]:
+    """The axis, and the perplexity from which a point is drawn at its right edge.
+
+    What lies far from the dense model (a random choice does) would leave no room for the rest.
+    """
+    near = values[values <= _FAR * values[0]]
+    if len(near) < 2:  # all are far: powers of ten
+        ends = [float(np.log10(values.min())) - 0.15, float(np.log10(values.max())) + 0.15]
+        axis = {"type": "log", "range": ends, "exponentformat": "power",
+                "title": {"text": "perplexity, lower is better (log scale)"}}  # fmt: skip
+        return axis, float("inf")
+    low, high = float(near.min()), float(near.max())
+    room = max(0.1 * (high - low), 0.02 * low)
+    edge = high + 2 * room if len(near) < len(values) else float("inf")
+    return {"range": [low - room, high + (2.6 if len(near) < len(values) else 1) * room]}, edge
 
 
 def perplexity_finding(table: pd.DataFrame, method: str) -> str:

@@ -73,7 +73,7 @@ def search_curve(
     figure.add_trace(
         go.Scatter(
             x=[x[at]], y=[y[at]], mode="markers+text", text=[f"chosen: {_number(chosen)}"],
-            textposition="top center", textfont={"color": palette.text, "size": 12},
+            textposition="bottom center", textfont={"color": palette.text, "size": 12},
             marker={"size": 15, "symbol": "circle-open", "color": palette.text,
                     "line": {"width": 2, "color": palette.text}},
             hoverinfo="skip", name="chosen", cliponaxis=False,
@@ -84,8 +84,8 @@ def search_curve(
     figure.update_yaxes(zeroline=False, exponentformat="power", nticks=6)
     if found and math.isfinite(found.worst):
         high = best * (1 + max(found.worst, sparsity.NEAR))
-        room = 0.14 * (high - best)
-        figure.update_yaxes(range=[best - room, high + 2 * room])
+        room = 0.08 * (high - best)
+        figure.update_yaxes(range=[best - 3 * room, high + room])  # the label stands below
         figure.add_hrect(
             y0=best, y1=best * (1 + sparsity.NEAR), fillcolor=fade(palette.muted, 0.16),
             line_width=0, layer="below",

@@ -17,7 +17,7 @@ from kencore.store import FILES
 DEMO, DEMO_LM = "demo", "demo-lm"
 SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
 """Runs that ship with the project: id -> folder below the demo's assets."""
-MODELS = {"demo": "demo encoder", "demo-lm": "demo language model"}
+MODELS = {"demo": "demo encoder", "demo-lm": "demo LM"}
 PLAIN_NAMES = frozenset(
     {"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"}
 )
@@ -115,6 +115,8 @@ def describe(spec: dict[str, object]) -> str:
         short = f"{place.parent.name}/{short}"
     keep = spec.get("keep")
     budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
+    if keep is not None and "base" in spec and spec["base"] is None:  # the rest becomes zero
+        budget = f"{100 - float(str(keep)) * 100:.4g} % sparse"
     scope = spec.get("scope") or ["all"]
     where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
     words = [spec["method"], spec.get("allocation", "uniform"), spec.get("refine", "none")]

@@ -74,7 +74,7 @@ def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(ROW)
 
 
-@pytest.mark.parametrize("address", ["", "layers", f"row?matrix={UP}"])
+@pytest.mark.parametrize("address", ["", "layers", "sparsity", f"row?matrix={UP}"])
 @pytest.mark.parametrize("width", [900, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_charts_stay_inside_the_page(

@@ -35,7 +35,11 @@ from tests.runs import make_lm_run
         ),
         (
             {"model": "demo-lm", "method": "wanda", "keep": 0.3, "allocation": "neuroal"},
-            "demo language model · wanda + neuroal 30 %",
+            "demo LM · wanda + neuroal 30 %",
+        ),
+        (
+            {"model": "demo-lm", "base": None, "method": "wanda", "keep": 0.3},
+            "demo LM · wanda 70 % sparse",
         ),
         (
             {
