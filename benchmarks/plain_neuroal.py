@@ -125,15 +125,40 @@ def forward(
     return outputs, seen
 
 
+def obs(layer: nn.Linear, hessian: Tensor, share: float, width: int = 128) -> Tensor:
+    """SparseGPT column by column, in place; which entries went, bool (R, C)."""
+    weight = layer.weight.data.clone()
+    dead = torch.diag(hessian) == 0
+    hessian[dead, dead] = 1
+    weight[:, dead] = 0
+    each = torch.arange(len(hessian))
+    hessian[each, each] += 0.01 * torch.mean(torch.diag(hessian))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
+    factor = torch.linalg.cholesky(inverse, upper=True)
+    gone = torch.zeros_like(weight, dtype=torch.bool)
+    for first in range(0, weight.shape[1], width):
+        part = slice(first, first + width)
+        own, block = factor[part, part], weight[:, part].clone()
+        score = block**2 / torch.diag(own)[None] ** 2
+        threshold = torch.sort(score.flatten()).values[int(score.numel() * share)]
+        gone[:, part] = score <= threshold
+        errors, new = torch.zeros_like(block), torch.zeros_like(block)
+        for column in range(block.shape[1]):
+            stays = torch.where(gone[:, first + column], 0.0, block[:, column])
+            error = (block[:, column] - stays) / own[column, column]
+            block[:, column:] -= error[:, None].matmul(own[column, column:][None])
+            errors[:, column], new[:, column] = error, stays
+        weight[:, part] = new
+        weight[:, first + width :] -= errors.matmul(factor[part, first + width :])
+    layer.weight.data = weight
+    return gone
+
+
 def prune_layer(layer: nn.Linear, method: str, seen: Seen, share: Any, rows: bool) -> Tensor:
     """Prune one layer in place; which entries went, bool (R, C)."""
     weight = layer.weight.data
     if method == "sparsegpt":
-        from kencore.score.sparsegpt import sparsegpt_published
-
-        new, keep = sparsegpt_published(weight, seen.hessian.clone(), float(share))
-        layer.weight.data = new
-        return ~keep
+        return obs(layer, seen.hessian.clone(), float(share))
     score = weight.abs()
     if method == "wanda":
         score = weight.abs() * seen.norm()[None]

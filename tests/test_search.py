@@ -31,15 +31,17 @@ def search(
     return allocate(model, capture(model, token_ids(4)), rule, asked, progress=progress)
 
 
-@pytest.mark.parametrize("name", ["llama", "mistral", "opt", "phi"])
 @pytest.mark.parametrize(
-    ("method", "step", "sparsity"),
+    ("name", "method", "step", "sparsity"),
     [
-        ("magnitude", "both", 0.5),
-        ("wanda", "both", 0.6),
-        ("wanda", "row", 0.8),
-        ("multiflow", "block", 0.8),
-        ("sparsegpt", "block", 0.7),
+        ("llama", "magnitude", "both", 0.5),
+        ("llama", "wanda", "row", 0.8),
+        ("llama", "sparsegpt", "block", 0.7),
+        ("mistral", "wanda", "both", 0.6),
+        ("opt", "multiflow", "both", 0.7),
+        ("opt", "sparsegpt", "block", 0.8),
+        ("phi", "wanda", "both", 0.6),
+        ("phi", "magnitude", "row", 0.8),
     ],
 )
 def test_published_search(name: str, method: str, step: str, sparsity: float) -> None:
