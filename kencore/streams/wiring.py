@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from kencore.streams.capture import capture
 from kencore.streams.linears import first_tensor
 from kencore.streams.run import Call, call_block
 
@@ -47,8 +48,6 @@ class Wiring:
 def probe(model: BlockModel) -> tuple[Wiring, ...]:
     """The wiring of every block, by running each on `TOKENS` tokens, as it is and with noise on
     the outputs of its layers. Runs where the model lies."""
-    from kencore.streams.capture import capture
-
     first = next(model.model.parameters())
     size = int(getattr(model.model.config, "vocab_size", TOKENS + 1))
     ids = (torch.arange(1, TOKENS + 1) % size).reshape(1, -1)  # (1, T)
