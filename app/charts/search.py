@@ -112,10 +112,11 @@ def flatness_words(kind: Kind, found: sparsity.Flatness | None, chosen: float) -
             f"{picked} is a clear choice, the second best ({_number(found.second)}) costs "
             f"{wording.percent(found.margin)} more"
         )
+    flat = ", so the choice is flat" if found.near >= found.total / 3 else ""
     return (
         f"{picked} costs least, the second best {wording.percent(found.margin, 2)} more; "
         f"{found.near} of {found.total} candidates lie within "
-        f"{wording.percent(sparsity.NEAR, 0)}, so the choice is flat"
+        f"{wording.percent(sparsity.NEAR, 0)}{flat}"
     )
 
 

@@ -43,6 +43,13 @@ def test_a_flat_search_says_so_and_shows_the_band() -> None:
     assert (band.y0, band.y1) == (1.0, 1.01)
 
 
+def test_a_few_near_the_best_are_not_a_flat_search() -> None:
+    chart = draw(
+        [0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35], [1.3, 1.2, 1.0, 1.006, 1.1, 1.2, 1.3], 0.15
+    )
+    assert said(chart).endswith("2 of 7 candidates lie within 1 %")
+
+
 @pytest.mark.parametrize("costs", [[0.0, 0.0], [2.0, 2.0]])
 def test_equal_costs_are_no_choice(costs: list[float]) -> None:
     assert said(draw([0.1, 0.2], costs, 0.1)).endswith("but every candidate costs the same")
