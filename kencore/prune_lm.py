@@ -9,13 +9,14 @@ Shapes: R rows (outputs), C columns (inputs) of a slot.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.phases import Bar, Seconds
 from kencore.plan import Decision, chosen, decide
 from kencore.prune_parts import (
     Progress,
@@ -29,7 +30,7 @@ from kencore.prune_parts import (
 )
 from kencore.spec import PruneSpec
 from kencore.store.extras import TRACE_VERSION
-from kencore.workbench import Workbench, scaled, uniform_counts
+from kencore.workbench import Workbench, uniform_counts
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,7 @@ def prune_lm(
     """
     from kencore.devices import resolve_device
     from kencore.evaluate.language import check_language_task
+    from kencore.evaluate.loaded import torch_threads
     from kencore.quality import read_data
     from kencore.store.run import Run
     from kencore.store.writer import RunWriter
@@ -87,10 +89,9 @@ def prune_lm(
     calibration = _calibration(bench, spec)
     job = _Job(bench, spec, calibration, windows, report)
     shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
-    with RunWriter(folder, shapes, values=job.values()) as writer:
+    with torch_threads(threads), RunWriter(folder, shapes, values=job.values()) as writer:
         metrics = job.measure_dense()
-        streams = bench.capture(calibration.ids)
-        found = job.allocate()
+        found, streams = job.allocate()
         lines = job.write(writer, plan, streams, found)
         writer.add_matrices(lines)
         writer.add_json("spec.json", asked(spec, pair.layout))
@@ -106,16 +107,6 @@ def prune_lm(
     return Run(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """Share of the progress bar that each phase gets, by the forward passes it will take."""
-
-    dense: float
-    search: float
-    prune: float
-    judge: float
-
-
 class _Job:
     """One pruning of one model, with its progress and its clock."""
 
@@ -128,23 +119,25 @@ class _Job:
         report: Progress,
     ) -> None:
         self.bench, self.spec, self.calibration = bench, spec, calibration
-        self.windows, self.report = windows, report
+        self.windows = windows
         self.rule = bench.rule(
             spec.method, refine=spec.refine, seed=spec.seed, published=spec.published
         )
-        self.seconds: dict[str, float] = {}
         self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
-        self.shares = self._shares()
+        self.seconds = Seconds()
+        self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
+        # work is measured in tokens that go through the model
+        self.judging = 0 if windows is None else windows.ids.numel()
+        self.pruning = PASSES_TO_PRUNE * calibration.ids.numel()
+        self.searching = self._candidates() * PASSES_PER_CANDIDATE * self._search_ids().numel()
+        models = 2 + len(self.baselines) + (bench.pair.base_tensors is not None)
+        prunings = 1 + len(self.baselines)
+        self.bar = Bar(report, models * self.judging + self.searching + prunings * self.pruning)
 
-    def _shares(self) -> _Shares:
-        spec = self.spec
-        candidates = CANDIDATES.get(spec.allocation, 0) * (2 if spec.step == "both" else 1)
-        judged = 0 if self.windows is None else self.windows.ids.numel()
-        once = PASSES_TO_PRUNE * self.calibration.ids.numel()
-        search = candidates * PASSES_PER_CANDIDATE * self._search_ids().numel()
-        judge = judged * (1 + len(self.baselines)) + once * len(self.baselines)
-        total = max(1.0, judged + search + once + judge)
-        return _Shares(judged / total, search / total, once / total, judge / total)
+    def _candidates(self) -> int:
+        """How many allocations will be measured, about."""
+        both = self.spec.allocation == "neuroal" and self.spec.step == "both"
+        return CANDIDATES.get(self.spec.allocation, 0) * (2 if both else 1)
 
     def _search_ids(self) -> torch.Tensor:
         """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
@@ -162,14 +155,12 @@ class _Job:
         """The head of ``metrics.json`` with the dense model, and the base where there is one."""
         if self.windows is None:
             return {}
-        at = self._phase("Measuring dense", 0, self.shares.dense)
-        with self._timed("evaluate"):
-            found = {"dense": self.bench.quality(self.windows, progress=at)}
-            if self.bench.pair.base_tensors is not None:
-                for slot in self.bench.slots:
-                    self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
-                found["base"] = self.bench.quality(self.windows, progress=at)
-                self.bench.restore()
+        found = {"dense": self._quality("Measuring dense")}
+        if self.bench.pair.base_tensors is not None:
+            for slot in self.bench.slots:
+                self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
+            found["base"] = self._quality("Measuring base")
+            self.bench.restore()
         return {
             "task": "language",
             "data": self.windows.source, "data_sha256": self.windows.sha256,
@@ -178,22 +169,25 @@ class _Job:
             **found,
         }  # fmt: skip
 
-    def allocate(self) -> Allocated:
-        """Share the sparsity out."""
+    def allocate(self) -> tuple[Allocated, Streams]:
+        """Share the sparsity out; and the streams of all calibration text, to prune on."""
         from kencore.search import AllocationSettings, allocate
 
         spec = self.spec
-        assert spec.sparsity is not None
         settings = AllocationSettings(
-            allocation=spec.allocation, sparsity=spec.sparsity, step=spec.step,
+            allocation=spec.allocation, sparsity=self.sparsity, step=spec.step,
             reference=cast(Any, spec.reference),
             published=spec.published, fast=spec.fast,
         )  # fmt: skip
-        with self._timed("capture"):
+        with self.seconds("capture"):
             streams = self.bench.capture(self._search_ids())
-        at = self._phase("", self.shares.dense, self.shares.search)
-        with self._timed("search"):
-            return allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+        at = self.bar.phase("", self.searching)
+        with self.seconds("search"):
+            found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+        if streams.sequences < self.calibration.sequences:  # or it would be held twice
+            with self.seconds("capture"):
+                streams = self.bench.capture(self.calibration.ids)
+        return found, streams
 
     def write(
         self, writer: RunWriter, plan: list[Decision], streams: Streams, found: Allocated
@@ -202,18 +196,24 @@ class _Job:
         pair = self.bench.pair
         lines = {d.parameter.name: matrix_line(pair, d) for d in plan}
         norms: dict[str, NDArray[np.float32]] = {}
-        at = self._phase("", self.shares.dense + self.shares.search, self.shares.prune)
-        with self._timed("prune"):
+        at = self.bar.phase("", self.pruning)
+        with self.seconds("prune"):
             for pruned in self.bench.prune(
                 streams, found.rule, found.counts,
                 propagate=self.spec.propagate, progress=at,
             ):  # fmt: skip
                 name = pruned.slot.name
                 lines[name] |= self._write_one(writer, pruned)
-                lines[name]["target_keep"] = 1 - float(np.mean(found.sparsities[name]))
+                # a share may lie outside of 0 ... 1 before rounding (AlphaPruning's do)
+                lines[name]["target_keep"] = 1 - float(np.clip(found.sparsities[name], 0, 1).mean())
                 norms |= _norms(pruned)
                 pair.release()
         writer.add_activations(norms)
+        if self.spec.published:  # its rounding misses the target: baselines prune as much
+            own = [lines[slot.name] for slot in self.bench.slots]
+            self.sparsity = 1 - sum(line["kept"] for line in own) / sum(
+                line["params"] for line in own
+            )
         return list(lines.values())
 
     def _write_one(self, writer: RunWriter, pruned: Pruned) -> dict[str, Any]:
@@ -232,23 +232,22 @@ class _Job:
         """The rest of ``metrics.json``: the pruned model, and the baselines in the same run."""
         if self.windows is None:
             return {}
-        first, steps = 1 - self.shares.judge, 1 + len(self.baselines)
-        span = self.shares.judge / steps
-        with self._timed("evaluate"):
-            pruned = self.bench.quality(
-                self.windows, progress=self._phase("Measuring pruned", first, span)
-            )
-        found = {}
-        for i, name in enumerate(self.baselines, start=1):
-            at = self._phase(f"Baseline {name}", first + i * span, span)
-            with self._timed("baselines"):
-                found[name] = self._baseline(name, streams, at)
+        pruned, found = self._quality("Measuring pruned"), {}
+        for name in self.baselines:
+            with self.seconds("baselines"):
+                self._prune_as(name, streams)
+            found[name] = self._quality(f"Baseline {name}", phase="baselines")
         return {"pruned": pruned, "baselines": found}
 
-    def _baseline(self, name: str, streams: Streams, at: Progress) -> dict[str, Any]:
-        """Perplexity of another method, or of this one, with the same share everywhere."""
+    def _quality(self, what: str, *, phase: str = "evaluate") -> dict[str, Any]:
+        """Perplexity of the model as it is now."""
         assert self.windows is not None
-        assert self.spec.sparsity is not None
+        at = self.bar.phase(what, self.judging)
+        with self.seconds(phase):
+            return self.bench.quality(self.windows, progress=at)
+
+    def _prune_as(self, name: str, streams: Streams) -> None:
+        """Prune by another method, or by this one, with the same share everywhere."""
         same = name == "uniform"
         rule: Rule = (
             self.bench.rule(self.spec.method, refine=self.spec.refine, seed=self.spec.seed)
@@ -256,9 +255,9 @@ class _Job:
             else self.bench.rule(name, seed=self.spec.seed)
         )
         self.bench.restore()
-        counts = uniform_counts(self.bench.slots, self.spec.sparsity)
+        counts = uniform_counts(self.bench.slots, self.sparsity)
+        at = self.bar.phase(f"Baseline {name}", self.pruning)
         self.bench.prune_all(streams, rule, counts, progress=at)
-        return self.bench.quality(self.windows, progress=at)
 
     def trace(self, found: Allocated) -> dict[str, Any]:
         """The content of ``trace.json``: what the search saw, on what text, and the seconds."""
@@ -274,27 +273,6 @@ class _Job:
             },
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }  # fmt: skip
-
-    def _phase(self, what: str, first: float, span: float) -> Progress:
-        inner = scaled(self.report, first, span)
-        return inner if not what else lambda d, t, message: inner(d, t, f"{what}: {message}")
-
-    def _timed(self, phase: str) -> _Timed:
-        return _Timed(self.seconds, phase)
-
-
-class _Timed:
-    """Adds the seconds that a ``with`` block takes to its phase."""
-
-    def __init__(self, seconds: dict[str, float], phase: str) -> None:
-        self.seconds, self.phase = seconds, phase
-
-    def __enter__(self) -> None:
-        self.start = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        passed = time.monotonic() - self.start
-        self.seconds[self.phase] = self.seconds.get(self.phase, 0.0) + passed
 
 
 def _really(decision: Decision, bench: Workbench) -> Decision:

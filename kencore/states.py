@@ -37,17 +37,22 @@ def base_state(run: Run) -> State:
 
 
 def baseline_state(run: Run, rule: str, threads: int | None) -> State:
-    """The run's parameters pruned by another rule that keeps as many entries of each row.
+    """The run's parameters pruned by another rule, to the same number of entries in all.
 
-    The tuned model's own values are kept, also where the run changed those that it kept.
+    The rule keeps as many entries of each row as the run did. Where the run shared sparsity out
+    it keeps the same share everywhere, as when the run was made: else the rule would profit from
+    the run's own search. The tuned model's own values are kept, also where the run changed those
+    that it kept.
     """
     from kencore.devices import usable_cores
     from kencore.plan import row_generator
     from kencore.select import select_rows
 
+    even = _even_budgets(run) if run.spec.streams else None
     for name in run.pruned:
         line, info = run.matrix(name), run.tuned_tensors.info(name)
-        kept = run.rows(name)["kept"].to_numpy(np.int64)  # R
+        own = run.rows(name)["kept"].to_numpy(np.int64)  # R
+        kept = own if even is None else even[name]
         keep = select_rows(
             run.values(name, "tuned"), _base(run, name, rule), np.maximum(kept, 1), rule,
             rng=row_generator(run.spec.seed, name), threads=threads or usable_cores(),
@@ -62,3 +67,21 @@ def baseline_state(run: Run, rule: str, threads: int | None) -> State:
 
 def _base(run: Run, name: str, rule: str) -> NDArray[np.float32] | None:
     return run.values(name, "base") if rule == "delta" else None
+
+
+def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:
+    """Entries that each row keeps, (R,) by name, with the run's total and one share for all."""
+    from kencore.allocate.budget import exact_counts
+    from kencore.allocate.slot import Slot
+    from kencore.allocate.uniform import uniform
+
+    slots = []
+    for name in run.pruned:
+        line, (rows, columns) = run.matrix(name), run.shape(name)
+        block, role = int(line["block"]), str(line["role"])
+        slots.append(Slot(name=name, block=block, role=role, rows=rows, cols=columns))
+    totals, sparsity = run.totals, run.spec.sparsity
+    if run.spec.published or sparsity is None:  # the share is met only about
+        sparsity = totals["reset"] / totals["pruned"]
+    counts = exact_counts(slots, uniform(slots, sparsity), sparsity)
+    return {slot.name: slot.cols - counts[slot.name] for slot in slots}

@@ -146,12 +146,3 @@ def uniform_counts(slots: tuple[Slot, ...], sparsity: float) -> dict[str, NDArra
     from kencore.allocate.uniform import uniform
 
     return exact_counts(slots, uniform(slots, sparsity), sparsity)
-
-
-def scaled(progress: Progress, first: float, span: float) -> Progress:
-    """Progress of one phase as a part of the whole: ``first`` to ``first + span``."""
-
-    def report(done: float, total: float, message: str) -> None:
-        progress(first + span * done / max(total, 1e-9), 1.0, message)
-
-    return report

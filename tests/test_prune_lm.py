@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from kencore.calibrate import calibration_windows
 from kencore.errors import (
     DeadLayerError,
     KencoreError,
@@ -24,6 +25,7 @@ from kencore.errors import (
     TextTooShortError,
     WindowError,
 )
+from kencore.evaluate.language import LanguageModel
 from kencore.plan import chosen, decide
 from kencore.prune import prune
 from kencore.prune_parts import open_models
@@ -193,6 +195,38 @@ def check_bits(run: Run, model: Path, base: Path | None) -> None:
         assert int(keep.sum()) == int(line["kept"]) == int(run.rows(name)["kept"].sum())
 
 
+def input_norms(model: Path, text: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Norms of what linear layers are given on the calibration text, by hooks on a whole model."""
+    loaded = LanguageModel.load(model)
+    ids = calibration_windows(
+        loaded.tokenizer, text, sequences=4, window=WINDOW, seed=0, positions=POSITIONS
+    ).ids
+    modules, found = dict(loaded.model.named_modules()), {}
+    for name in names:
+        modules[name.removesuffix(".weight")].register_forward_pre_hook(
+            lambda _, args, name=name: found.__setitem__(name, args[0].double())
+        )
+    with torch.no_grad():
+        loaded.model(ids)
+    return {name: (x**2).sum((0, 1)).div(len(ids)).sqrt().numpy() for name, x in found.items()}
+
+
+def test_norms_are_of_the_dense_and_of_the_pruned_model(
+    folder: Path, text: Path, tmp_path: Path
+) -> None:
+    model, _ = pair(folder, "llama")
+    run = prune(spec(model, text), out=tmp_path / "run")
+    dense = input_norms(model, text, run.pruned)
+    sparse = input_norms(run.save_pretrained(tmp_path / "exported"), text, run.pruned)
+    for name in run.pruned:
+        norms = run.activation_norms(name)
+        assert norms is not None
+        np.testing.assert_allclose(norms[0], dense[name], rtol=1e-4)
+        np.testing.assert_allclose(norms[1], sparse[name], rtol=1e-4)
+    last = run.pruned[-1]
+    assert not np.allclose(dense[last], sparse[last], rtol=1e-2)
+
+
 def test_sparsegpt_changes_what_it_keeps(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     run = prune(spec(model, text, method="sparsegpt"), out=tmp_path / "run", threads=1)
@@ -230,6 +264,32 @@ def test_measuring_again_keeps_the_baselines_that_need_streams(
     other = write_text(tmp_path / "other.txt", 200, seed=1)
     judge(str(run.path), str(other), save=True, device="cpu")
     assert open_run(run.path).metrics["baselines"] == {}
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_baselines_prune_as_much_whenever_they_are_measured(
+    folder: Path, text: Path, tmp_path: Path, published: bool
+) -> None:
+    model, _ = pair(folder, "opt")
+    counted: list[int] = []
+    own = Workbench.prune_all
+
+    def prune_all(bench: Workbench, streams: Any, rule: Any, counts: Any, **rest: Any) -> None:
+        counted.append(sum(int(rows.sum()) for rows in counts.values()))
+        own(bench, streams, rule, counts, **rest)
+
+    asked = spec(
+        model, text, allocation="neuroal", step="both", keep=0.37, published=published,
+        evaluation=str(text), windows=5, baselines=True,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Workbench, "prune_all", prune_all)
+        run = prune(asked, out=tmp_path / "run")
+    assert counted == [run.totals["reset"]] * len(run.metrics["baselines"])
+    again = judge(str(run.path), str(text), baselines=True, device="cpu")
+    for name in ("random", "magnitude"):
+        wanted = run.metrics["baselines"][name]["nll"]
+        assert again["baselines"][name]["nll"] == pytest.approx(wanted, rel=1e-6), name
 
 
 def test_equal_specs_give_equal_bytes(folder: Path, text: Path, tmp_path: Path) -> None:
@@ -273,9 +333,52 @@ def test_progress_only_goes_up(folder: Path, text: Path, tmp_path: Path) -> None
         evaluation=str(text), windows=3, baselines=True,
     )  # fmt: skip
     prune(asked, out=tmp_path / "run", progress=lambda done, total, _: seen.append(done / total))
-    steps = np.diff(seen)
-    assert (steps >= -1e-9).sum() >= len(steps) - 2  # the base is measured within one phase
+    assert (np.diff(seen) >= -1e-9).all()
     assert seen[-1] == 1
+
+
+def test_threads_are_those_asked_for_everywhere_and_given_back(
+    folder: Path, text: Path, tmp_path: Path
+) -> None:
+    model, _ = pair(folder, "llama")
+    before = torch.get_num_threads()
+    wanted, seen = before + 1, set()
+    asked = spec(model, text, allocation="neuroal", evaluation=str(text), windows=3)
+
+    def progress(done: float, total: float, message: str) -> None:
+        if message.startswith(("Block step", "Pruning", "Measuring")):
+            seen.add(torch.get_num_threads())
+
+    prune(asked, out=tmp_path / "run", threads=wanted, progress=progress)
+    assert seen == {wanted}
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "owl", "neuroal"])
+def test_each_calibration_text_is_captured_once(
+    folder: Path, text: Path, tmp_path: Path, allocation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captured = []
+    own = Workbench.capture
+
+    def capture(bench: Workbench, ids: torch.Tensor) -> Any:
+        captured.append(len(ids))
+        return own(bench, ids)
+
+    monkeypatch.setattr(Workbench, "capture", capture)
+    model, _ = pair(folder, "llama")
+    prune(spec(model, text, allocation=allocation), out=tmp_path / "run")
+    assert captured == ([4] if allocation == "owl" else [2, 4])  # search, then all
+
+
+def test_shares_before_rounding_stay_between_none_and_all(
+    folder: Path, text: Path, tmp_path: Path
+) -> None:
+    model, _ = pair(folder, "llama")
+    run = prune(spec(model, text, allocation="alpha", keep=0.1), out=tmp_path / "run")
+    targets = run.matrices.loc[run.matrices["status"] == "pruned", "target_keep"]
+    assert targets.between(0, 1).all()
+    assert targets.min() == 0  # AlphaPruning asks for more than everything here
 
 
 # --- mistakes ---------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -156,8 +157,13 @@ class RunWriter:
         )
 
     def add_matrices(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Write the table of all parameters, one line each, and end the files of what is pruned."""
+        """Write the table of all parameters, one line each, and end the files of what is pruned.
+
+        The pruned ones in the order of ``shapes``: `Run.rows` finds a matrix's rows by its place.
+        """
         assert self.folder is not None
+        if [line["name"] for line in lines if line["status"] == "pruned"] != list(self.shapes):
+            raise ValueError("lines in another order than the matrices were written in")
         for file in self._files:
             file.close()
         self._files = []
@@ -165,9 +171,12 @@ class RunWriter:
         pq.write_table(table, self.folder / "matrices.parquet")
 
     def add_json(self, name: str, data: Mapping[str, Any]) -> None:
-        """Write one of the JSON files, sorted, so that equal content is equal bytes."""
+        """Write one of the JSON files, sorted, so that equal content is equal bytes.
+
+        JSON has neither NaN nor infinity: they become null.
+        """
         assert self.folder is not None
-        text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(_finite(data), indent=1, sort_keys=True, allow_nan=False) + "\n"
         (self.folder / name).write_text(text, "utf-8")
 
     def finish(self) -> Path:
@@ -182,6 +191,15 @@ class RunWriter:
             raise
         self.folder = None
         return self.out
+
+
+def _finite(data: Any) -> Any:
+    """The same tree with ``None`` for what is no finite number."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def overview_cell(rows: int, columns: int) -> tuple[int, int]:
