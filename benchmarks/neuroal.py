@@ -159,6 +159,8 @@ def fast_cases(folder: Path, models: dict[str, BlockModel]) -> None:
     for path in sorted(folder.glob("*__neuroal-*.npz")):
         with np.load(path) as case:
             meta = json.loads(bytes(case["meta"]))
+            scores = {step: case[f"{step}_scores"] for step in ("block", "row")
+                      if f"{step}_scores" in case.files}  # fmt: skip
             ids, sparsity = torch.from_numpy(case["calib_ids"]).long(), float(case["sparsity"])
         model = models.setdefault(meta["model"], load(folder / "models" / meta["model"]))
         settings = AllocationSettings(
@@ -171,9 +173,13 @@ def fast_cases(folder: Path, models: dict[str, BlockModel]) -> None:
         for step in ("block", "row"):
             record = found.trace[f"{step}_search"]
             if record:
-                rows.append((step, record["chosen"] == meta[f"lambda_{step}"]))
-                mark = "" if rows[-1][1] else "  other lambda"
-                print(f"  {path.stem:44} {step:5} {record['chosen']:g}{mark}", flush=True)
+                wanted, chosen = meta[f"lambda_{step}"], record["chosen"]
+                more = scores[step][meta[f"{step}_lambdas"].index(chosen)] / scores[step].min() - 1
+                rows.append((step, chosen == wanted))
+                mark = (
+                    "" if rows[-1][1] else f"  recorded {wanted:g}, costs {100 * more:.2f} % less"
+                )
+                print(f"  {path.stem:44} {step:5} {chosen:g}{mark}", flush=True)
     for step in ("block", "row"):
         own = [same for kind, same in rows if kind == step]
         print(f"fast, {step} step: another lambda in {own.count(False)} of {len(own)}")

@@ -93,7 +93,8 @@ def _candidates(settings: AllocationSettings) -> int:
     """About how many candidates NeuroAL will measure."""
     if settings.allocation != "neuroal":
         return 1
-    each = len(settings.lambdas or neuroal.ROW_LAMBDAS) / (2 if settings.fast else 1)
+    each = len(settings.lambdas or neuroal.ROW_LAMBDAS)
+    each = each // 2 + 6 if settings.fast else each
     return round(each * (2 if settings.step == "both" else 1))
 
 

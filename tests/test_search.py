@@ -152,18 +152,26 @@ def test_rows_differ_where_somebody_reads_them() -> None:
         assert spread[1, "down"] == 0
 
 
-def test_fast_tries_every_other_and_the_neighbours_of_the_best() -> None:
-    found = search(block_model("llama"), step="both", fast=True)
-    for step in ("block_search", "row_search"):
-        record = found.trace[step]
-        costs = record["costs"]
-        known = [place for place, cost in enumerate(costs) if cost is not None]
-        assert set(range(0, len(costs), 2)) < set(known)
-        odd = [place for place in known if place % 2]
-        coarse = min(range(0, len(costs), 2), key=lambda place: costs[place])
-        assert odd == [p for p in (coarse - 1, coarse + 1) if 0 <= p < len(costs)]
-        best = min(known, key=lambda place: costs[place])
-        assert record["chosen"] == record["lambdas"][best]
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_fast_chooses_among_what_it_measured_exactly(method: str) -> None:
+    model = block_model("llama")
+    settings: dict[str, Any] = {"step": "block", "reference": "global", "method": method}
+    whole = search(model, **settings).trace["block_search"]
+    found = search(model, fast=True, **settings).trace["block_search"]
+    costs = found["costs"]
+    known = [place for place, cost in enumerate(costs) if cost is not None]
+    even = set(range(0, len(costs), 2))
+    assert even < set(known)
+    odd = sorted(set(known) - even)
+    assert len(odd) <= 2
+    assert max(odd) - min(odd) in (0, 2)  # neighbours of one place
+    exact = [place for place in known if found["lambdas"][place] not in found["rough"]]
+    assert len(exact) == (3 if method == "wanda" else len(known))
+    assert all(costs[place] == whole["costs"][place] for place in exact)
+    best = min(exact, key=lambda place: costs[place])
+    assert found["chosen"] == found["lambdas"][best]
+    if method == "wanda":
+        assert any(costs[p] != whole["costs"][p] for p in set(known) - set(exact))
 
 
 @pytest.mark.parametrize("reference", ["local", "global"])

@@ -128,6 +128,8 @@ def _scores(session: Session, found: Gathered, names: list[str]) -> list[Tensor]
 @torch.no_grad()
 def _loss(session: Session, sparsities: Sparsities) -> float:
     """Mean loss of the pruned model on the streams' own text; the model stays as it was."""
-    hidden = session.evaluator().pruned_stream(session.counts(sparsities))
+    hidden = session.evaluator(rough=session.settings.fast).pruned_stream(
+        session.counts(sparsities)
+    )
     with session.clock("forward"):
         return language_loss(session.model, session.streams, hidden)

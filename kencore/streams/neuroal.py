@@ -5,8 +5,6 @@ Shapes: R rows (outputs), C columns (inputs) of a slot; B blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,15 +15,8 @@ from kencore.allocate.slot import Sparsities, per_block
 from kencore.streams.candidates import Outcome
 from kencore.streams.readers import reader, row_alignment
 from kencore.streams.rules import ATTENTION
-from kencore.streams.session import Found, Session, first_minimum
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One way to share sparsity out."""
-
-    sparsities: Sparsities
-    clipped: frozenset[str] = frozenset()
+from kencore.streams.scan import Candidate, scan
+from kencore.streams.session import Found, Session
 
 
 def search(session: Session) -> Found:
@@ -62,7 +53,7 @@ def search_blocks(session: Session) -> tuple[Candidate, Outcome, dict[str, Any]]
     settings = session.settings
     own = neuroal.BLOCK_LAMBDAS(settings.sparsity)
     lambdas = settings.lambdas or (own if settings.published else (0.0, *own))
-    return _try_all(session, lambdas, lambda lam: block_candidate(session, lam), "Block step")
+    return scan(session, lambdas, lambda lam: block_candidate(session, lam), "Block step")
 
 
 def search_rows(
@@ -72,7 +63,7 @@ def search_rows(
     lambdas = session.settings.lambdas or neuroal.ROW_LAMBDAS
     published = session.settings.published
     make = published_row_candidate if published else row_candidate
-    return _try_all(
+    return scan(
         session, lambdas, lambda lam: make(session, start, outcome.alignment, lam), "Row step",
         row_adaptive=True,
     )  # fmt: skip
@@ -120,47 +111,3 @@ def published_row_candidate(
             rows = neuroal.published_rows(alignment[other.name], float(share), lam)  # type: ignore[arg-type]
         sparsities[slot.name] = rows if np.ndim(rows) == 0 else np.asarray(rows)[: slot.rows]
     return Candidate(sparsities=sparsities, clipped=start.clipped)
-
-
-def _try_all(
-    session: Session,
-    lambdas: Sequence[float],
-    make: Callable[[float], Candidate],
-    title: str,
-    *,
-    row_adaptive: bool = False,
-) -> tuple[Candidate, Outcome, dict[str, Any]]:
-    """Measure candidates; the first of least cost, what it did, and the record of all."""
-    costs: list[float | None] = [None] * len(lambdas)
-    matrix_costs: dict[str, list[float | None]] = {
-        slot.name: [None] * len(lambdas) for slot in session.slots
-    }
-    kept: tuple[Candidate, Outcome] | None = None
-    for place in _order(costs, fast=session.settings.fast):
-        candidate = make(lambdas[place])
-        session.message = f"{title}, lambda {lambdas[place]:g}"
-        outcome = session.measure(
-            candidate.sparsities, row_adaptive=row_adaptive, clipped=candidate.clipped
-        )
-        costs[place] = outcome.cost
-        for name, cost in outcome.matrix_costs.items():
-            matrix_costs[name][place] = cost
-        if kept is None or first_minimum(costs) == place:
-            kept = candidate, outcome
-    best = first_minimum(costs)
-    record = {
-        "lambdas": list(lambdas),
-        "costs": costs,
-        "chosen": lambdas[best],
-        "matrix_costs": matrix_costs,
-    }
-    assert kept is not None
-    return *kept, record
-
-
-def _order(costs: list[float | None], *, fast: bool) -> Iterator[int]:
-    """Places to try: all in turn, or every other one and then the neighbours of the best."""
-    yield from range(0, len(costs), 2 if fast else 1)
-    if fast:
-        best = first_minimum(costs)
-        yield from (place for place in (best - 1, best + 1) if 0 <= place < len(costs))

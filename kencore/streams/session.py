@@ -37,8 +37,8 @@ class AllocationSettings:
         step: of NeuroAL: ``block``, ``row`` (from equal blocks) or ``both``.
         reference: what NeuroAL compares a pruned block with; see `Evaluator`.
         published: the authors' lists, order of sums, rounding and faults.
-        fast: matrix products in bfloat16, and only every other lambda with the neighbours of the
-            best.
+        fast: only every other lambda and the neighbours of the best, with products in bfloat16;
+            the best few again in float32. See `kencore.streams.scan`.
         lambdas: other ones than the published list, for both steps.
 
     Raises:
@@ -115,7 +115,7 @@ class Session:
         self.measured, self.candidates = 0, max(1, candidates)
         self.message = "Searching"
         self._progress = progress
-        self._evaluators: dict[Ties, Evaluator] = {}
+        self._evaluators: dict[tuple[Ties, bool], Evaluator] = {}
 
     def tick(self, block: int) -> None:
         """Tell where the search stands; raises what the progress raises."""
@@ -129,22 +129,24 @@ class Session:
         *,
         row_adaptive: bool = False,
         clipped: Collection[str] = (),
+        rough: bool = False,
     ) -> Outcome:
-        """What pruning so does, in NeuroAL's objective; arguments as `counts`."""
+        """What pruning so does, in NeuroAL's objective; arguments as `counts` and `evaluator`."""
         counts = self.counts(sparsities, row_adaptive=row_adaptive, clipped=clipped)
-        outcome = self.evaluator(row_adaptive=row_adaptive)(counts)
+        outcome = self.evaluator(row_adaptive=row_adaptive, rough=rough)(counts)
         self.measured += 1
         return outcome
 
-    def evaluator(self, *, row_adaptive: bool = False) -> Evaluator:
-        """What measures candidates; made once, so that it remembers the first block."""
+    def evaluator(self, *, row_adaptive: bool = False, rough: bool = False) -> Evaluator:
+        """What measures candidates, ``rough`` with products in bfloat16; each kind is made once,
+        so that it remembers the first block."""
         rule = self.tied(row_adaptive=row_adaptive)
-        if rule.ties not in self._evaluators:
-            self._evaluators[rule.ties] = Evaluator(
+        if (rule.ties, rough) not in self._evaluators:
+            self._evaluators[rule.ties, rough] = Evaluator(
                 self.model, self.streams, rule, reference=self.settings.reference,
-                autocast=self.settings.fast, clock=self.clock, tick=self.tick,
+                autocast=rough, clock=self.clock, tick=self.tick,
             )  # fmt: skip
-        return self._evaluators[rule.ties]
+        return self._evaluators[rule.ties, rough]
 
     def tied(self, *, row_adaptive: bool) -> Rule:
         """The rule, with the ties of the published masks per row where those are asked for."""
