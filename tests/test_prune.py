@@ -24,7 +24,7 @@ from kencore.errors import (
     StoreNotWritableError,
 )
 from kencore.spec import SLICE_METHODS
-from kencore.store.runs import delete_run, list_runs
+from kencore.store.runs import SHIPPED, delete_run, list_runs
 from tests.tiny_models import ARCHITECTURES, save_pair
 
 SAME_BYTES = (
