@@ -478,3 +478,38 @@ def test_settings_survive_in_the_run(folder: Path, text: Path, tmp_path: Path) -
     asked = spec(model, text, allocation="neuroal", step="row", reference="global", fast=True)
     run = prune(asked, out=tmp_path / "run")
     assert dataclasses.asdict(open_run(run.path).spec) == dataclasses.asdict(asked)
+    trace = run.trace
+    assert trace is not None
+    assert (trace["step"], trace["reference"]) == ("row", "global")
+    assert trace["block_search"] is None
+    costs = trace["row_search"]["costs"]
+    assert 0 < costs.count(None) < len(costs)  # fast: not every lambda is tried
+
+
+def test_settings_of_the_pruning_are_used(folder: Path, text: Path, tmp_path: Path) -> None:
+    model, _ = pair(folder, "llama")
+    common: dict[str, Any] = {"evaluation": str(text), "windows": 5, "seed": 3}
+    runs = {
+        name: prune(spec(model, text, **common, **settings), out=tmp_path / name)
+        for name, settings in {
+            "pruned": {},
+            "dense": {"propagate": "dense"},
+            "dsnot": {"refine": "dsnot"},
+            "spread": {"refine": "dsnot", "allocation": "owl", "baselines": True},
+        }.items()
+    }
+    first, last = runs["pruned"].pruned[0], runs["pruned"].pruned[-1]
+    masks = {name: (run.keep(first), run.keep(last)) for name, run in runs.items()}
+    assert np.array_equal(masks["pruned"][0], masks["dense"][0])  # both read the embeddings
+    assert not np.array_equal(masks["pruned"][1], masks["dense"][1])
+    assert not np.array_equal(masks["pruned"][0], masks["dsnot"][0])
+    # the same method with the same share everywhere, its refinement included
+    found = runs["spread"].metrics["baselines"]["uniform"]["nll"]
+    assert found == pytest.approx(runs["dsnot"].metrics["pruned"]["nll"], rel=1e-6)
+    assert found != pytest.approx(runs["pruned"].metrics["pruned"]["nll"], rel=1e-6)
+    # random baselines take the run's seed: as a pruning by zero without calibration text does
+    plain = prune(
+        spec(model, text, method="random", scope=("blocks",), **common), out=tmp_path / "plain"
+    )
+    again = runs["spread"].metrics["baselines"]["random"]["nll"]
+    assert again == pytest.approx(plain.metrics["pruned"]["nll"], rel=1e-6)
