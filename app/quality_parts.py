@@ -46,10 +46,18 @@ def _perplexity(found: dict[str, Any]) -> None:
         facts.change(after["perplexity"] - before["perplexity"]),
         delta_description="lower is better",
         help=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
-        f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
-        f"tokens of {wording.text_source(str(found['data']))}.",
+        f"{_windows(found)}.",
         **QUIET,
     )  # fmt: skip
+
+
+def _windows(found: dict[str, Any]) -> str:
+    """The text of a perplexity and how it was cut, without which it says nothing."""
+    after = found["pruned"]
+    return (
+        f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
+        f"tokens of {wording.text_source(str(found['data']))}"
+    )
 
 
 def _accuracy(found: dict[str, Any]) -> None:
@@ -104,6 +112,7 @@ def what_it_cost(run: Run, palette: Palette) -> None:
         return
     if facts.is_language(found):
         draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
+        st.caption(f"Measured on {state.plain(_windows(found))}.")
     else:
         draw(quality.quality_dots(found, run.spec.method, palette), key="quality")
     if not found.get("baselines"):

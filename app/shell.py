@@ -12,6 +12,7 @@ from kencore.errors import KencoreError
 
 ART: Final = Path(__file__).resolve().parent / "art"
 
+FITS: Final = 22  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "row", "layers", "sparsity")
 
 if TYPE_CHECKING:
@@ -97,3 +98,6 @@ def _picker(usable: dict[str, RunSummary]) -> None:
         on_change=chosen, placeholder="Choose a run",
         help="Every page shows this run. The address of the page names it.",
     )  # fmt: skip
+    name = st.session_state["run_choice"]
+    if name is not None and len(labels[name]) > FITS:
+        st.caption(state.plain(labels[name]))

@@ -161,9 +161,11 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
 
 
 def _where(found: dict[str, Any]) -> str:
-    """The data, and of a perplexity the window, without which it says nothing."""
+    """The data, and of a perplexity the windows, without which it says nothing."""
     data = str(found.get("data", ""))
-    return f"{data}, window {found['window']}" if facts.is_language(found) else data
+    if not facts.is_language(found):
+        return data
+    return f"{data}, {wording.plural(found['windows'], 'window')} of {found['window']:,} tokens"
 
 
 def _score(found: dict[str, Any], language: bool) -> str:
@@ -173,9 +175,11 @@ def _score(found: dict[str, Any], language: bool) -> str:
 
 
 def show_quality(runs: list[Run]) -> None:
-    """The table, with the sentence that says what can be read off it."""
+    """The table, a column for each run, with the sentence that says what can be read off it."""
     table = quality_table(runs)
-    st.dataframe(table, hide_index=True, alt="Quality and exact sparsity of the chosen runs")
+    # columns of runs: four at most, however many rules were measured beside them
+    shown = table.map(state.plain).set_index("Run").T
+    st.table(shown, border="horizontal", alt="Quality and exact sparsity of the chosen runs")
     measured = [run for run in runs if run.metrics]
     if not measured:
         st.caption("None of these runs was measured: the Overview of each one can do it.")

@@ -90,6 +90,8 @@ def _table(found: Alignment) -> pd.DataFrame:
 
 
 def _finding(found: Alignment) -> str:
+    if found.moved == 0:
+        return "These inputs are exactly as they were: nothing pruned comes before this matrix"
     if found.moved < 5e-5:
         return "Pruning leaves the pattern of these inputs as it was"
     return (

@@ -66,6 +66,9 @@ def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, R
     quality = cards["Perplexity, before → after"]
     assert (quality.value, quality.delta) == ("24.0 → 42.0", "+18.0")
     assert "nats per token" in quality.proto.help
+    assert "Measured on 50 windows of 64 tokens of Python's help texts (pydoc)." in [
+        caption.value for caption in test.caption
+    ]
     assert (cards["Best baseline"].value, cards["Best baseline"].delta) == ("45.5", "+3.50")
     assert "base model is needed" not in cards["Size of the kept part"].proto.help
     alts = [element.proto.alt for element in test.get("plotly_chart")]

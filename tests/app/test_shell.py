@@ -46,6 +46,18 @@ def test_choosing_a_run_goes_into_the_address(store: Run, open_page: OpenPage) -
     assert dict(test.query_params) == {"run": "second", "layer": "tuned"}
 
 
+def test_a_name_too_long_for_the_box_is_said_below_it(store: Run, open_page: OpenPage) -> None:
+    test = open_page("matrix")
+    (label,) = test.selectbox(key="run_choice").options
+    assert (label in [caption.value for caption in test.sidebar.caption]) == (len(label) > 22)
+    another_run(store, "second")
+    state.forget_runs()
+    test = open_page("matrix", run="second")
+    label = next(name for name in test.selectbox(key="run_choice").options if "second" in name)
+    assert len(label) > 22
+    assert label in [caption.value for caption in test.sidebar.caption]
+
+
 def test_the_run_is_kept_from_page_to_page(store: Run, open_page: OpenPage) -> None:
     another_run(store, "second")
     test = open_page("matrix", run="second", matrix=store.pruned[3])

@@ -101,8 +101,9 @@ def test_four_runs_have_a_line_and_a_color_each(open_page: OpenPage, runs: dict[
         np.testing.assert_allclose(
             numbers(line["y"]), sparsity.by_block(runs[name].matrices)["sparsity"], rtol=1e-6
         )
-    table = test.dataframe[0].value
+    table = test.table[0].value.T
     assert len(table) == 4
+    assert set(table["Measure"]) == {"perplexity ↓ on pydoc, 50 windows of 64 tokens"}
     assert (table["Not kept"].str.replace("\xa0", " ") == "21,504 of 30,720 (70.000 %)").all()
     assert "Note" not in table or not table["Note"].astype(bool).any()
 
@@ -157,7 +158,7 @@ def test_a_run_of_an_encoder_has_bars_and_no_search(open_page: OpenPage, store: 
     assert "all rows have the same sparsity" in words(test)
     assert "No activations were recorded" in words(test)
     assert len(test.get("plotly_chart")) == 1
-    assert test.dataframe[0].value["Measure"].tolist() == ["not measured"]
+    assert test.table[0].value.T["Measure"].tolist() == ["not measured"]
 
 
 def test_an_encoder_beside_a_language_model_is_not_compared(
@@ -168,7 +169,7 @@ def test_an_encoder_beside_a_language_model_is_not_compared(
     (store.path / "metrics.json").write_text(json.dumps(metrics))
     test = open_page("sparsity", run="both", compare="sample")
     assert not test.exception
-    table = test.dataframe[0].value
+    table = test.table[0].value.T
     assert table["Note"].tolist() == ["", "not comparable with the first: another task"]
     assert table["Pruned"].tolist() == ["42.0", "80.0\xa0%"]
     assert "say nothing against each other" in words(test)
@@ -177,7 +178,7 @@ def test_an_encoder_beside_a_language_model_is_not_compared(
 def test_other_data_are_not_compared(open_page: OpenPage, runs: dict[str, Run]) -> None:
     path = runs["owl"].path / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_sha256": "2" * 64}))
-    table = open_page("sparsity", run="both", compare="owl").dataframe[0].value
+    table = open_page("sparsity", run="both", compare="owl").table[0].value.T
     assert table["Note"].tolist() == ["", "not comparable with the first: other data"]
 
 
