@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
+from kencore.score.kernels import prune_rows
 from kencore.select.scored import keep_lowest_pruned
 
 TRIES = 4
@@ -210,8 +211,18 @@ def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor,
     """Column by column: what is pruned goes as an error into the columns after it.
 
     Returns:
-        The new columns and the errors, (R, K) each.
+        The new columns and the errors, (R, K) each; the same bits on every device.
     """
+    if block.device.type == "cpu":
+        values, errors = prune_rows(
+            block.numpy(), gone.numpy(), factor.numpy(), threads=torch.get_num_threads()
+        )
+        return torch.from_numpy(values), torch.from_numpy(errors)
+    return _by_columns(block, gone, factor)
+
+
+def _by_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """`_prune_columns` with tensors alone: all rows at once, one column after the other."""
     values = block.t().contiguous()  # (K, R): a column lies in one piece
     pruned = gone.t()
     errors = torch.empty_like(values)

@@ -183,3 +183,24 @@ def test_mistakes() -> None:
     weight[1, 6] = torch.nan
     with pytest.raises(NonFiniteWeightError, match=r"^fc1: nan in row 1, column 6"):
         sparsegpt(weight, hessian, 4, name="fc1")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5, 7), (64, 128), (9000, 128)])
+def test_both_ways_to_prune_columns_give_the_same_bits(
+    rows: int, columns: int, threads: int
+) -> None:
+    from kencore.score.kernels import prune_rows
+    from kencore.score.sparsegpt import _by_columns
+
+    chance = torch.Generator().manual_seed(rows + columns)
+    block = torch.randn(rows, columns, generator=chance)
+    inputs = torch.randn(3 * columns, columns, generator=chance)
+    factor = torch.linalg.cholesky(inputs.T @ inputs / columns + torch.eye(columns), upper=True)
+    gone = torch.rand(rows, columns, generator=chance) < 0.6
+    before = block.clone()
+    values, errors = prune_rows(block.numpy(), gone.numpy(), factor.numpy(), threads=threads)
+    wanted_values, wanted_errors = _by_columns(block, gone, factor)
+    assert torch.equal(torch.from_numpy(values), wanted_values)
+    assert torch.equal(torch.from_numpy(errors), wanted_errors)
+    assert torch.equal(block, before)
