@@ -104,6 +104,13 @@ def baseline_name(rule: str, method: str) -> str:
     return wording.METHODS.get(rule, rule)
 
 
+def baseline_inline(rule: str, method: str) -> str:
+    """The same inside a sentence: lower case but for names that are capitals or names of papers."""
+    name = baseline_name(rule, method)
+    proper = rule == "uniform" or name == "Wanda" or name[1:] != name[1:].lower()
+    return name if proper else name.lower()
+
+
 def command(spec: PruneSpec) -> str:
     """The command line that makes this run again, over several lines."""
     parts = ["python -m kencore prune", f"--model {shlex.quote(spec.model)}"]
@@ -192,13 +199,18 @@ def updated(spec: PruneSpec) -> bool:
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
-    """A short name for each run: as few words as tell the runs apart, else with their ids."""
+    """A short name for each run: as few words as tell the runs apart, else with their ids.
+
+    Where methods or allocations differ both are said, since each could be what made the others
+    better or worse.
+    """
     said = {run: _words(spec) for run, spec in specs.items()}
     differ = [part for part in _TOLD if len({words[part] for words in said.values()}) > 1] or [
         "allocation" if any(spec.streams for spec in specs.values()) else "method"
     ]
     labels: dict[str, str] = {}
-    for number in range(1, len(differ) + 1):
+    always = len({"allocation", "method"}.intersection(differ))  # they lead the list
+    for number in range(always or 1, len(differ) + 1):
         shown = sorted(differ[:number], key=_SAID.index)
         labels = {
             run: ", ".join(filter(None, map(words.get, shown))) for run, words in said.items()

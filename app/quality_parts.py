@@ -92,16 +92,11 @@ def baseline(run: Run) -> None:
     else:
         value = wording.percent(found["accuracy"])
         change = facts.points(found["accuracy"] - own["accuracy"])
-    name = facts.baseline_name(rule, run.spec.method)
     st.metric(
-        "Best baseline", value, change, delta_description=name if rule == "uniform" else _low(name),
+        "Best baseline", value, change,
+        delta_description=facts.baseline_inline(rule, run.spec.method),
         help="The best of the other rules that were measured at the same budget.", **QUIET,
     )  # fmt: skip
-
-
-def _low(name: str) -> str:
-    """Lower case but for names that are written with capitals inside."""
-    return name if name[1:] != name[1:].lower() or name == "Wanda" else name.lower()
 
 
 def what_it_cost(run: Run, palette: Palette) -> None:

@@ -20,6 +20,7 @@ from kencore.store import sparsity
 _ACROSS: Final = 4  # small panels in a line
 _PANEL: Final = 110  # pixels of a small panel
 _LABEL: Final = 18  # letters in a line of a direct label
+_SAME_SPAN: Final = 5e-4  # spans that differ by less are said to be the same
 SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
 
 
@@ -269,5 +270,8 @@ def _lines_finding(runs: Sequence[Depth]) -> str:
     widest = max(spans, key=lambda label: spans[label])
     if len(even) == len(runs):
         return "Every block of these runs has the same sparsity"
-    text = f"{widest} spreads most: {100 * spans[widest]:.1f} points between its blocks"
+    as_wide = [label for label in spans if spans[widest] - spans[label] < _SAME_SPAN]
+    verb, whose = ("spread", "their") if len(as_wide) > 1 else ("spreads", "its")
+    who = " and ".join(as_wide)
+    text = f"{who} {verb} most: {100 * spans[widest]:.1f} points between {whose} blocks"
     return text + (f"; {' and '.join(even)} not at all" if even and len(even) < 3 else "")

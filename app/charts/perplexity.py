@@ -111,7 +111,7 @@ def perplexity_finding(table: pd.DataFrame, method: str) -> str:
         return text
     best = str(rest.idxmin())
     if float(rest.min()) < pruned:
-        name = facts.baseline_name(best, method)
+        name = facts.baseline_inline(best, method)
         return f"{text}; {name} does better at the same budget ({facts.perplexity(rest.min())})"
     return f"{text}; no baseline does better at the same budget"
 

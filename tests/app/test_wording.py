@@ -107,6 +107,9 @@ def test_a_run_is_named_by_what_tells_it_apart() -> None:
     assert facts.short_labels(three) == {
         "a": "Wanda, OWL", "b": "Wanda, NeuroAL (rows)", "c": "Random, OWL",
     }  # fmt: skip
+    paired = {"a": PruneSpec(**lm, allocation="owl"), "b": PruneSpec(
+        **lm | {"method": "sparsegpt"}, allocation="atp")}  # fmt: skip
+    assert facts.short_labels(paired) == {"a": "Wanda, OWL", "b": "SparseGPT, ATP"}
     twins = {"x": PruneSpec(**lm), "y": PruneSpec(**lm)}
     assert facts.short_labels(twins) == {"x": "Uniform (x)", "y": "Uniform (y)"}
     assert facts.short_labels({"k": PruneSpec(model="demo", keep=0.5)}) == {"k": "KEN"}

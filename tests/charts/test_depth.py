@@ -122,6 +122,12 @@ def test_each_run_has_its_line_color_mark_and_name() -> None:
     assert len(chart.figure.layout.shapes) == 1  # one target for all
 
 
+def test_runs_that_spread_as_far_are_both_named() -> None:
+    runs = [run("x", [0.4, 0.6]), run("even", [0.5, 0.5], 1), run("y", [0.6001, 0.4], 2)]
+    finding = depth.depth_lines(runs, LIGHT).finding
+    assert finding == "x and y spread most: 20.0 points between their blocks; even not at all"
+
+
 def test_other_targets_have_a_line_each_in_the_color_of_the_run() -> None:
     runs = [run("a", [0.5] * 3), run("b", [0.7] * 3, 1, target=0.7)]
     chart = depth.depth_lines(runs, LIGHT)
