@@ -5,7 +5,6 @@ Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,9 +143,3 @@ def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> dict[str, NDArray
 def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
     """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
     return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))
-
-
-def row_generator(seed: int, name: str) -> np.random.Generator:
-    """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
-    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
-    return np.random.default_rng([seed, *words.tolist()])

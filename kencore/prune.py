@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.plan import Decision, chosen, decide, kept_per_row, row_generator
+from kencore.plan import Decision, chosen, decide, kept_per_row
 from kencore.prune_parts import (
     Floats,
     Mask,
@@ -31,6 +31,7 @@ from kencore.prune_parts import (
     sources,
     write_piece,
 )
+from kencore.select.random import row_generator
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:

@@ -45,8 +45,8 @@ def baseline_state(run: Run, rule: str, threads: int | None) -> State:
     that it kept.
     """
     from kencore.devices import usable_cores
-    from kencore.plan import row_generator
     from kencore.select import select_rows
+    from kencore.select.random import row_generator
 
     even = _even_budgets(run) if run.spec.streams else None
     for name in run.pruned:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from kencore.plan import row_generator
 from kencore.select import select_rows
+from kencore.select.random import row_generator
 from kencore.store.measures import MatrixMeasures, row_measures
 from kencore.store.run import Run
 from kencore.store.writer import RunWriter

@@ -15,9 +15,9 @@ from kencore.activations import BlockModel, capture
 from kencore.allocate.budget import exact_counts, published_counts
 from kencore.allocate.uniform import uniform
 from kencore.errors import SpecError
-from kencore.plan import row_generator
 from kencore.pruning import METHODS, Pruned, make_rule, prune_blocks
 from kencore.select import select_rows
+from kencore.select.random import row_generator
 from kencore.streams import inputs
 from kencore.streams.rules import ATTENTION
 from tests.language_models import LANGUAGE_MODELS, block_model, token_ids

@@ -120,11 +120,7 @@ def alpha(
             "exponents", got=f"none for {missing[0]}", wanted="one per matrix to prune",
             remedy="Measure every matrix with hill_exponent.",
         )  # fmt: skip
-    by_block: dict[int, list[float]] = {}
-    for slot in slots:
-        if not np.isnan(exponents[slot.name]):
-            by_block.setdefault(slot.block, []).append(exponents[slot.name])
-    means = {block: float(np.mean(own)) for block, own in by_block.items()}
+    means = block_exponents(slots, exponents)
     if len(means) < len({slot.block for slot in slots}) or len(set(means.values())) < 2:
         return uniform(slots, sparsity)
     scores = np.array([means[slot.block] for slot in slots])
@@ -133,3 +129,12 @@ def alpha(
     ratios = ((scores - scores.min()) / (scores.max() - scores.min())) * (high - low) + low
     ratios = ratios * (sizes.sum() * sparsity / (sizes * ratios).sum())
     return {slot.name: ratio for slot, ratio in zip(slots, ratios, strict=True)}
+
+
+def block_exponents(slots: Sequence[Slot], exponents: Mapping[str, float]) -> dict[int, float]:
+    """Mean exponent of each block that has one: matrices count alike, NaN is left out."""
+    by_block: dict[int, list[float]] = {}
+    for slot in slots:
+        if not np.isnan(exponents[slot.name]):
+            by_block.setdefault(slot.block, []).append(exponents[slot.name])
+    return {block: float(np.mean(own)) for block, own in by_block.items()}

@@ -6,6 +6,8 @@ generator over a matrix gives one mask, however the matrix is cut into runs of r
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,3 +24,9 @@ def random(rows: Rows) -> Ordered:
     """Keep the entries that drew the smallest numbers. The weights are not looked at."""
     assert rows.draws is not None
     return Ordered(with_columns(rows.draws))
+
+
+def row_generator(seed: int, name: str) -> np.random.Generator:
+    """The random stream of one tensor: of the seed and its name, not of the order of tensors."""
+    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
+    return np.random.default_rng([seed, *words.tolist()])

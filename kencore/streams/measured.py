@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from kencore.allocate.alpha import alpha, hill_exponent
+from kencore.allocate.alpha import alpha, block_exponents, hill_exponent
 from kencore.allocate.atp import atp, slopes
 from kencore.allocate.dlp import block_median, dlp
 from kencore.allocate.owl import outlier_share, owl
@@ -19,7 +19,7 @@ from kencore.allocate.uniform import uniform
 from kencore.errors import DeadLayerError
 from kencore.score import SCORES
 from kencore.streams.inputs import NORM, Gathered, all_need, gather
-from kencore.streams.session import Found, Session, block_means, first_minimum
+from kencore.streams.session import Found, Session, first_minimum
 from kencore.streams.tail import language_loss
 
 
@@ -57,9 +57,10 @@ def by_alpha(session: Session) -> Found:
             session.model.weight(slot.name).to(session.streams.device)
         )
         session.measured += 1
+    means = block_exponents(session.slots, exponents)
     return Found(
         sparsities=alpha(session.slots, session.settings.sparsity, exponents),
-        scores=block_means(session.slots, exponents, len(session.model.blocks)),
+        scores=[means.get(block, float("nan")) for block in range(len(session.model.blocks))],
     )
 
 

@@ -5,7 +5,6 @@ Shapes: R rows (outputs), C columns (inputs).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from kencore.errors import SpecError
 from kencore.score import NEEDS, SCORES
 from kencore.score.sparsegpt import sparsegpt, sparsegpt_published
 from kencore.score.statistics import RunningInputs
+from kencore.select.random import row_generator
 from kencore.select.scored import Ties, keep_lowest_pruned
 from kencore.streams.inputs import Inputs
 
@@ -151,7 +151,7 @@ class Rule:
             if self.method == "random":
                 mask = select_rows(
                     weight.cpu().float().numpy(), None, some, "random",
-                    rng=generator(self.seed, slot.name), name=slot.name,
+                    rng=row_generator(self.seed, slot.name), name=slot.name,
                 )  # fmt: skip
                 keep = torch.from_numpy(mask).to(weight.device)
             else:
@@ -207,15 +207,6 @@ def make_rule(
             remedy="Leave the base out, or take another method.",
         )  # fmt: skip
     return Rule(method=method, bases=bases, refine=refine, seed=seed, published=published)
-
-
-def generator(seed: int, name: str) -> np.random.Generator:
-    """The random stream of one matrix: of the seed and its name, not of the order of matrices.
-
-    The same as that of a pruning without calibration text, so that both keep the same entries.
-    """
-    words = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint32)
-    return np.random.default_rng([seed, *words.tolist()])
 
 
 def _factor(slot: Slot, statistics: RunningInputs | None) -> Tensor:
