@@ -12,6 +12,11 @@ from app import jobs_view, state, wording
 from kencore import jobs
 from kencore.errors import KencoreError
 
+_LONGER = (
+    "Methods and allocations that run the model on text take longer: the job says how long while "
+    "it runs. They prune the matrices inside the blocks only."
+)
+
 
 def findings(job_id: str) -> None:
     """The result of an inspect job, its progress, or why it failed."""
@@ -40,7 +45,11 @@ def _show(found: dict[str, Any]) -> None:
     with st.grid(2, min_column_width=150):
         _number("Can be pruned", wording.count(counts["prunable"]), f"of {counts['total']:,}")
         _number("On disk", wording.size(found["bytes"]), _dtypes(found))
-        _number("Time", _about(cost["seconds"]), "without measuring quality")
+        language = bool(found.get("streams"))
+        _number(
+            "Time", _about(cost["seconds"]),
+            "by weights alone" if language else "without measuring quality",
+        )  # fmt: skip
         _number("Memory", f"about {wording.size(cost['memory_bytes'])}", "at the peak")
     for note in found["notes"]:
         st.caption(f":material/info: {note}")
@@ -57,7 +66,7 @@ def _show(found: dict[str, Any]) -> None:
             pd.DataFrame(found["patterns"])[["pattern", "role", "tensors", "parameters"]],
             hide_index=True, alt="Name patterns of the model's parameters",
         )  # fmt: skip
-    st.caption(cost["how"])
+    st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
 
 
 def _number(title: str, value: str, below: str) -> None:

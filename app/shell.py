@@ -12,7 +12,7 @@ from kencore.errors import KencoreError
 
 ART: Final = Path(__file__).resolve().parent / "art"
 
-FITS: Final = 22  # letters that the box of runs has room for; longer names are said below it
+FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "row", "layers", "sparsity")
 
 if TYPE_CHECKING:

@@ -252,6 +252,12 @@ def test_inspection_shows_what_was_found(
     assert "Counts whole numbers: `position_ids`" in text
     assert "New head: classifier.weight" in text
     assert test.dataframe[0].value["Can be pruned"].tolist() == [98_304, 0]
+    assert "run the model on text" not in text
+    streams = {"streams": {"matrices": 2, "parameters": 98_304}}
+    (tmp_path / "job0" / "result.json").write_text(json.dumps(FOUND | streams))
+    test = open_page("prune", inspect="job0")
+    assert {metric.label: metric.delta for metric in test.metric}["Time"] == "by weights alone"
+    assert any("run the model on text take longer" in part.value for part in test.caption)
 
 
 FOUND: dict[str, Any] = {

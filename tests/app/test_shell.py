@@ -49,12 +49,12 @@ def test_choosing_a_run_goes_into_the_address(store: Run, open_page: OpenPage) -
 def test_a_name_too_long_for_the_box_is_said_below_it(store: Run, open_page: OpenPage) -> None:
     test = open_page("matrix")
     (label,) = test.selectbox(key="run_choice").options
-    assert (label in [caption.value for caption in test.sidebar.caption]) == (len(label) > 22)
+    assert (label in [caption.value for caption in test.sidebar.caption]) == (len(label) > 24)
     another_run(store, "second")
     state.forget_runs()
     test = open_page("matrix", run="second")
     label = next(name for name in test.selectbox(key="run_choice").options if "second" in name)
-    assert len(label) > 22
+    assert len(label) > 24
     assert label in [caption.value for caption in test.sidebar.caption]
 
 

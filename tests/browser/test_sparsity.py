@@ -74,7 +74,7 @@ def test_four_runs_are_four_lines_and_the_open_one_has_bars(lm_page: Page, lm: S
     (bars,) = heights(plot(lm_page, "sparsity-bars"))
     np.testing.assert_allclose(bars, lines[0], rtol=1e-6)
     assert lm_page.locator(".st-key-sparsity-bars .bars path").count() == 4
-    written = lm_page.locator(".st-key-sparsity-depth .annotation-text").all_inner_texts()
+    written = lm_page.locator(".st-key-sparsity-depth .annotation-text").all_text_contents()
     said = " ".join(" ".join(written).split())
     for name in ("Uniform", "OWL", "NeuroAL (blocks)", "target 70"):
         assert name in said
