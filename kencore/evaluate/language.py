@@ -189,5 +189,6 @@ def _not_a_language_model(folder: Path, got: str) -> NotALanguageModelError:
         f"Model {folder}",
         got=got,
         wanted="a causal language model (...ForCausalLM in config.json)",
-        remedy="Choose one that continues a text, or measure a classifier on labelled sentences.",
+        remedy="Choose a model that continues a text. Others are pruned by magnitude, random or "
+        "against their base, and measured on labelled sentences.",
     )
