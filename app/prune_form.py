@@ -223,7 +223,14 @@ def measuring(subject: Subject, *, streams: bool) -> dict[str, Any]:
         help="Also measure other rules at the same budget: random, largest magnitude and, where "
         "they apply, largest difference, Wanda and the same rule with uniform sparsity.",
     )  # fmt: skip
-    return {"evaluation": evaluation, "baselines": bool(baselines and evaluation)}
+    found = {"evaluation": evaluation, "baselines": bool(baselines and evaluation)}
+    if subject.kind != "demo":
+        found["windows"] = st.number_input(
+            "Measure on at most so many windows", 1, 1_000_000, None, key="prune_windows",
+            placeholder="all", **QUIET,
+            help="Of a text. Perplexities are compared on the same windows only.",
+        )  # fmt: skip
+    return found
 
 
 _LABELLED: Final = "a .tsv, .jsonl or .parquet file with sentences and labels"

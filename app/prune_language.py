@@ -113,10 +113,6 @@ def _advanced(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
                 "A block is pruned on", PROPAGATIONS, key="prune_propagate",
                 format_func=wording.PROPAGATIONS.__getitem__, **QUIET,
             )  # fmt: skip
-        found["windows"] = st.number_input(
-            "Measure on at most so many windows", 1, 1_000_000, None, key="prune_windows",
-            placeholder="all", **QUIET,
-        )  # fmt: skip
     return found
 
 
@@ -136,5 +132,8 @@ def _search(allocation: str, *, published: bool) -> dict[str, Any]:
             "Compare activations with", REFERENCES, key="prune_reference",
             format_func=wording.REFERENCES.__getitem__, **QUIET,
         )  # fmt: skip
-    found["fast"] = st.checkbox("Try fewer candidates", key="prune_fast", **QUIET)
+    found["fast"] = st.checkbox(
+        "Fast search", key="prune_fast", **QUIET,
+        help="In bfloat16 and on every other candidate; the best few once more in float32.",
+    )  # fmt: skip
     return found
