@@ -154,9 +154,12 @@ def inspected(facts: dict[str, Any]) -> str:
     lines += [f"tied, counted once: {' = '.join(_names(tied))}" for tied in facts["tied"]]
     lines += [f"note: {note}" for note in facts["notes"]]
     lines.append(
-        f"estimate for ken: {guess['seconds']:.3g} s on {_count(guess['threads'], 'thread')}, "
-        f"{guess['memory_bytes'] / 2**20:.0f} MiB of memory. {guess['how']}"
+        f"estimate for rules on weights alone: {guess['seconds']:.3g} s on "
+        f"{_count(guess['threads'], 'thread')}, {guess['memory_bytes'] / 2**20:.0f} MiB of memory. "
+        f"{guess['how']}"
     )
+    if facts["task"] == "language":
+        lines.append("Methods and allocations that run the model on text take longer.")
     return "\n".join(lines)
 
 
