@@ -7,8 +7,9 @@ import platform
 import re
 from pathlib import Path
 
-from kencore.errors import DeviceNotFoundError
-from kencore.spec import check_device
+from kencore.errors import DeviceNotFoundError, SpecError
+
+DEVICES = ("auto", "cpu", "mps", "cuda")
 
 
 def resolve_device(device: str) -> str:
@@ -101,3 +102,15 @@ def _processor() -> str:
 def _gigabytes(count: int) -> str:
     size = count / 1e9
     return f"{size:.0f} GB" if size >= 10 else f"{size:.1f} GB"
+
+
+def check_device(device: object) -> None:
+    """Raise `SpecError` unless ``device`` is one of the accepted forms."""
+    good = isinstance(device, str) and (
+        device in DEVICES or (device.startswith("cuda:") and device[5:].isdigit())
+    )
+    if not good:
+        raise SpecError(
+            "device", got=repr(device), wanted="auto, cpu, mps, cuda or cuda:N",
+            remedy="auto takes CUDA where there is one, else MPS, else the CPU.",
+        )  # fmt: skip

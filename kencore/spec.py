@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from kencore import spec_checks as checks
+from kencore.devices import DEVICES, check_device
 from kencore.errors import SpecError
 from kencore.spec_checks import (
     ALLOCATIONS,
-    DEVICES,
     METHODS,
     NEEDS_ACTIVATIONS,
     NEEDS_BASE,
@@ -28,7 +28,6 @@ from kencore.spec_checks import (
     STEPS,
     Allocation,
     Method,
-    check_device,
 )
 
 __all__ = [

@@ -24,7 +24,6 @@ STEPS = ("block", "row", "both")
 REFERENCES = ("local", "global")
 REFINEMENTS = ("none", "dsnot")
 PROPAGATIONS = ("pruned", "dense")
-DEVICES = ("auto", "cpu", "mps", "cuda")
 SCOPES = ("all", "blocks", "attention", "feed-forward")
 
 NEEDS_BASE = frozenset({"ken", "ken-density", "delta"})  # rules that are about a base
@@ -102,18 +101,6 @@ def check_seed(seed: object) -> None:
         raise SpecError(
             "seed", got=repr(seed), wanted="a whole number from 0 to 2**63 - 1",
             remedy="Pass such a number.",
-        )  # fmt: skip
-
-
-def check_device(device: object) -> None:
-    """Raise `SpecError` unless ``device`` is one of the accepted forms."""
-    good = isinstance(device, str) and (
-        device in DEVICES or (device.startswith("cuda:") and device[5:].isdigit())
-    )
-    if not good:
-        raise SpecError(
-            "device", got=repr(device), wanted="auto, cpu, mps, cuda or cuda:N",
-            remedy="auto takes CUDA where there is one, else MPS, else the CPU.",
         )  # fmt: skip
 
 

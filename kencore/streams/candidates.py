@@ -16,11 +16,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from kencore.activations import BlockModel, Streams
 from kencore.allocate import neuroal
 from kencore.errors import DeadLayerError
+from kencore.streams.capture import Streams
 from kencore.streams.clock import Clock
 from kencore.streams.inputs import NORM, Gathered, all_need, gather
+from kencore.streams.model import BlockModel
 from kencore.streams.rules import Count, Prepared, Rule
 from kencore.streams.run import Hidden
 

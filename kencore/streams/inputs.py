@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from kencore.activations import run_block
 from kencore.score.sparsegpt import inverse_factor
 from kencore.score.statistics import RunningInputs
+from kencore.streams.block import run_block
 
 if TYPE_CHECKING:
-    from kencore.activations import Streams
+    from kencore.streams.capture import Streams
     from kencore.streams.clock import Clock
     from kencore.streams.model import BlockModel
     from kencore.streams.run import Hidden

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.activations import BlockModel, Streams
 from kencore.allocate.budget import exact_counts, published_counts
 from kencore.allocate.slot import Slot, Sparsities, check_sparsity
 from kencore.errors import SpecError
 from kencore.select.scored import Ties
 from kencore.streams.candidates import Evaluator, Outcome, Reference
+from kencore.streams.capture import Streams
 from kencore.streams.clock import Clock
+from kencore.streams.model import BlockModel
 from kencore.streams.rules import Count, Rule
 
 Progress = Callable[[float, float, str], None]

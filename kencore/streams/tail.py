@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from kencore.streams.capture import split
 
 if TYPE_CHECKING:
-    from kencore.activations import BlockModel, Streams
+    from kencore.streams.capture import Streams
+    from kencore.streams.model import BlockModel
     from kencore.streams.run import Hidden
 
 
