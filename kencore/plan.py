@@ -131,12 +131,11 @@ def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> dict[str, NDArray
     """
     if not spec.exact:
         return {name: np.full(d.parameter.rows, d.k, np.int64) for name, d in chosen(plan).items()}
-    from kencore.allocate.budget import exact_counts
-    from kencore.allocate.uniform import uniform
+    from kencore.allocate.budget import uniform_counts
 
     assert spec.sparsity is not None
     shared = slots(plan)
-    counts = exact_counts(shared, uniform(shared, spec.sparsity), spec.sparsity)
+    counts = uniform_counts(shared, spec.sparsity)
     return {slot.name: slot.cols - counts[slot.name] for slot in shared}
 
 

@@ -30,7 +30,7 @@ from kencore.prune_parts import (
 )
 from kencore.spec import PruneSpec
 from kencore.store.extras import TRACE_VERSION
-from kencore.workbench import Workbench, uniform_counts
+from kencore.workbench import Workbench
 
 if TYPE_CHECKING:
     import torch
@@ -248,6 +248,8 @@ class _Job:
 
     def _prune_as(self, name: str, streams: Streams) -> None:
         """Prune by another method, or by this one, with the same share everywhere."""
+        from kencore.allocate.budget import uniform_counts
+
         same = name == "uniform"
         rule: Rule = (
             self.bench.rule(self.spec.method, refine=self.spec.refine, seed=self.spec.seed)

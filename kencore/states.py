@@ -71,9 +71,8 @@ def _base(run: Run, name: str, rule: str) -> NDArray[np.float32] | None:
 
 def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:
     """Entries that each row keeps, (R,) by name, with the run's total and one share for all."""
-    from kencore.allocate.budget import exact_counts
+    from kencore.allocate.budget import uniform_counts
     from kencore.allocate.slot import Slot
-    from kencore.allocate.uniform import uniform
 
     slots = []
     for name in run.pruned:
@@ -83,5 +82,5 @@ def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:
     totals, sparsity = run.totals, run.spec.sparsity
     if run.spec.published or sparsity is None:  # the share is met only about
         sparsity = totals["reset"] / totals["pruned"]
-    counts = exact_counts(slots, uniform(slots, sparsity), sparsity)
+    counts = uniform_counts(slots, sparsity)
     return {slot.name: slot.cols - counts[slot.name] for slot in slots}

@@ -138,11 +138,3 @@ class Workbench:
             return self.language.quality(windows, progress=progress)
         finally:
             model.to("cpu")
-
-
-def uniform_counts(slots: tuple[Slot, ...], sparsity: float) -> dict[str, NDArray[np.int64]]:
-    """Entries to prune per row where every matrix is pruned alike, exact over all of them."""
-    from kencore.allocate.budget import exact_counts
-    from kencore.allocate.uniform import uniform
-
-    return exact_counts(slots, uniform(slots, sparsity), sparsity)

@@ -73,3 +73,19 @@ def token_ids(sequences: int, tokens: int = 9) -> Tensor:
     """Some token ids (S, T), the same for the same sizes."""
     generator = torch.Generator().manual_seed(sequences * 100 + tokens)
     return torch.randint(3, VOCABULARY, (sequences, tokens), generator=generator)
+
+
+def inputs_by_hooks(model: BlockModel, ids: Tensor) -> dict[str, list[Tensor]]:
+    """What every slot is given, (S * T, C) each time, in the model's own forward pass."""
+    seen: dict[str, list[Tensor]] = {slot.name: [] for slot in model.slots}
+    handles = [
+        model.linear(key).module.register_forward_pre_hook(
+            lambda module, args, key=key: seen[key].append(args[0].reshape(-1, args[0].shape[-1]))
+        )
+        for key in seen
+    ]
+    with torch.no_grad():
+        model.model(ids, use_cache=False)
+    for handle in handles:
+        handle.remove()
+    return seen

@@ -14,7 +14,7 @@ from kencore.activations import BlockModel, Streams, capture, run_block
 from kencore.checkpoint.layout import read_layout
 from kencore.errors import NonFiniteActivationError, NotALanguageModelError, ScopeError, ShapeError
 from kencore.score.statistics import RunningInputs
-from tests.language_models import LANGUAGE_MODELS, token_ids
+from tests.language_models import LANGUAGE_MODELS, inputs_by_hooks, token_ids
 from tests.tiny_models import build
 
 PARALLEL = {"phi", "gptj", "gpt_neox", "falcon"}
@@ -109,17 +109,7 @@ def test_who_depends_on_whom(made: Made, name: str) -> None:
 def test_statistics_are_of_each_layers_inputs(made: Made, name: str) -> None:
     """Against the norms of all inputs that plain hooks see in the model's own forward pass."""
     model, ids = made(name), token_ids(4)
-    seen: dict[str, list[Tensor]] = {slot.name: [] for slot in model.slots}
-    handles = [
-        model.linear(key).module.register_forward_pre_hook(
-            lambda module, args, key=key: seen[key].append(args[0].reshape(-1, args[0].shape[-1]))
-        )
-        for key in seen
-    ]
-    with torch.no_grad():
-        model.model(ids, use_cache=False)
-    for handle in handles:
-        handle.remove()
+    seen = inputs_by_hooks(model, ids)
     streams = capture(model, ids, batch=2)
     hidden = streams.hidden
     for block, slots in enumerate(model.by_block):

@@ -20,7 +20,7 @@ from kencore.select import select_rows
 from kencore.select.random import row_generator
 from kencore.streams import inputs
 from kencore.streams.rules import ATTENTION
-from tests.language_models import LANGUAGE_MODELS, block_model, token_ids
+from tests.language_models import LANGUAGE_MODELS, block_model, inputs_by_hooks, token_ids
 
 
 def half(model: BlockModel, share: float = 0.5) -> dict[str, Any]:
@@ -38,17 +38,7 @@ def pruned_all(
 
 def norms_by_hooks(model: BlockModel, ids: Tensor) -> dict[str, Tensor]:
     """Every slot's input norms in the model's own forward pass."""
-    seen: dict[str, list[Tensor]] = {slot.name: [] for slot in model.slots}
-    handles = [
-        model.linear(key).module.register_forward_pre_hook(
-            lambda module, args, key=key: seen[key].append(args[0].reshape(-1, args[0].shape[-1]))
-        )
-        for key in seen
-    ]
-    with torch.no_grad():
-        model.model(ids, use_cache=False)
-    for handle in handles:
-        handle.remove()
+    seen = inputs_by_hooks(model, ids)
     return {
         key: torch.cat(parts).square().sum(0).div(len(ids)).sqrt() for key, parts in seen.items()
     }

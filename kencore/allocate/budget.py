@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from kencore.allocate.slot import Slot, Sparsities, check_sparsity
+from kencore.allocate.uniform import uniform
 from kencore.errors import ShapeError, SpecError
 
 Counts = dict[str, NDArray[np.int64]]
@@ -62,6 +63,11 @@ def exact_counts(
         rows = np.broadcast_to(moved[slot.name] * slot.cols, (slot.rows,))  # (R,)
         counts[slot.name] = _largest_remainders(rows, int(own), np.full(slot.rows, slot.cols))
     return counts
+
+
+def uniform_counts(slots: Sequence[Slot], sparsity: float) -> Counts:
+    """`exact_counts` of the same share everywhere."""
+    return exact_counts(slots, uniform(slots, sparsity), sparsity)
 
 
 def published_counts(
