@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
 from kencore.store.run import Run
-from tests.runs import make_run
+from tests.runs import make_lm_run, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenPage = Callable[..., AppTest]
@@ -31,6 +32,21 @@ def store(home: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     shutil.copytree(sample, folder)
     state.forget_runs()
     return Run(folder)
+
+
+def make_all(
+    factory: pytest.TempPathFactory, settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Path]:
+    """Made-up runs of a language model, each in a folder of its own."""
+    return {name: make_lm_run(factory.mktemp(name), **own).path for name, own in settings.items()}
+
+
+def put_beside(store: Run, made: Mapping[str, Path]) -> dict[str, Run]:
+    """Copies of runs in the test's store, beside the run ``sample`` of an encoder."""
+    for name, path in made.items():
+        shutil.copytree(path, store.path.parent / name)
+    state.forget_runs()
+    return {name: Run(store.path.parent / name) for name in made}
 
 
 @pytest.fixture

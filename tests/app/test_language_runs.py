@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import payload, state
+from app import payload
 from app.charts import row_scores
 from kencore.store.run import Run
-from tests.app.conftest import OpenPage
+from tests.app.conftest import OpenPage, make_all, put_beside
 from tests.app.fake_jobs import FakeJobs
-from tests.runs import make_lm_run
 
 MADE: dict[str, dict[str, Any]] = {
     "both": {},
@@ -30,18 +28,12 @@ GATE = "model.layers.1.mlp.gate_proj.weight"  # 48 x 32
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {
-        name: make_lm_run(tmp_path_factory.mktemp(name), **settings).path
-        for name, settings in MADE.items()
-    }
+    return make_all(tmp_path_factory, MADE)
 
 
 @pytest.fixture
 def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
-    for name, path in made.items():
-        shutil.copytree(path, store.path.parent / name)
-    state.forget_runs()
-    return {name: Run(store.path.parent / name) for name in made}
+    return put_beside(store, made)
 
 
 def words(test: AppTest) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import sparsity_parts, state
+from app import sparsity_parts
 from app.theme import RUNS
 from kencore.store import sparsity
 from kencore.store.run import Run
-from tests.app.conftest import OpenPage
-from tests.runs import make_lm_run
+from tests.app.conftest import OpenPage, make_all, put_beside
 
 MADE: dict[str, dict[str, Any]] = {
     "uniform": {"allocation": "uniform"},
@@ -34,19 +32,13 @@ DOWN = "model.layers.1.mlp.down_proj.weight"
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Runs of language models, made once."""
-    return {
-        name: make_lm_run(tmp_path_factory.mktemp(name), **settings).path
-        for name, settings in MADE.items()
-    }
+    return make_all(tmp_path_factory, MADE)
 
 
 @pytest.fixture
 def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
     """All of them in the test's store, beside the run ``sample`` of an encoder."""
-    for name, path in made.items():
-        shutil.copytree(path, store.path.parent / name)
-    state.forget_runs()
-    return {name: Run(store.path.parent / name) for name in made}
+    return put_beside(store, made)
 
 
 def figure(test: AppTest, starts: str) -> dict[str, Any]:
