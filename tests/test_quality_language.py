@@ -102,7 +102,8 @@ def test_a_run_that_goes_back_to_its_base(
         assert figures["tokens"] == count * (WINDOW - 1)
     assert metrics["device"] == "cpu"
     assert set(metrics["dense"]) == {
-        "perplexity", "nll", "seconds", "tokens", "windows", "window",
+        "perplexity", "perplexity_low", "perplexity_high", "nll", "seconds", "tokens", "windows",
+        "window",
     }  # fmt: skip
     assert metrics["dense"]["nll"] == pytest.approx(nll(tuned, text), rel=1e-5)
     pruned = reset.save_pretrained(tmp_path / "pruned")

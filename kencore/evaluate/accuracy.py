@@ -22,6 +22,7 @@ from kencore.evaluate.loaded import (
     torch_threads,
     usable_positions,
 )
+from kencore.evaluate.paired import Figures
 
 if TYPE_CHECKING:
     import torch
@@ -99,14 +100,15 @@ class Classifier(LoadedModel):
 
     def quality(
         self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
-    ) -> dict[str, Any]:
+    ) -> Figures:
         """What `quality_of` says of the model's predictions, and the ``seconds`` they took.
 
         Raises as `predict`.
         """
         start = time.monotonic()
-        figures = quality_of(self.predict(examples, batch=batch, progress=progress))
-        return {**figures, "seconds": round(time.monotonic() - start, 3)}
+        predictions = self.predict(examples, batch=batch, progress=progress)
+        figures = quality_of(predictions) | {"seconds": round(time.monotonic() - start, 3)}
+        return Figures(figures, predictions.correct)
 
     def label_numbers(self, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
         """(N,) the examples' labels as the model numbers them, see `label_numbers`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.errors import NotALanguageModelError
 from kencore.evaluate.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.evaluate.loading import check_files, load_fields, load_tokenizer, read_config
+from kencore.evaluate.paired import Figures
 from kencore.evaluate.perplexity import Progress, perplexity, windows
 from kencore.evaluate.text import read_text, token_numbers
 
@@ -104,7 +105,7 @@ class LanguageModel(LoadedModel):
 
     def quality(
         self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None
-    ) -> dict[str, Any]:
+    ) -> Figures:
         """What `perplexity` says of the model on these windows. Raises as it does."""
         self.model.eval()
         with torch_threads(self.threads):

@@ -11,7 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kencore.errors import NonFiniteActivationError, WindowError
+from kencore.evaluate.paired import Figures, mean_interval
 from kencore.evaluate.text import check_length, check_window
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def perplexity(
     batch: int | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> Figures:
     """Perplexity: exp of the mean negative log-likelihood of every token but a window's first.
 
     Args:
@@ -76,7 +79,9 @@ def perplexity(
 
     Returns:
         ``perplexity`` (the largest float where it is larger), ``nll`` (mean, in nats), ``tokens``
-        (predicted: W * (T - 1)), ``windows``, ``window``, ``seconds``. Log-likelihoods are
+        (predicted: W * (T - 1)), ``windows``, ``window``, ``seconds``; with two windows or more
+        also a 95 % interval, ``perplexity_low`` to ``perplexity_high``: exp of that of the mean
+        over windows, see `kencore.evaluate.paired.mean_interval`. Log-likelihoods are
         computed in float32 from log-softmax, so that no logit overflows, and summed in float64.
         Published code (SparseGPT, Wanda) weighs the same mean by T instead of T - 1: the same
         number.
@@ -90,26 +95,37 @@ def perplexity(
     count, window = ids.shape
     vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
     size = batch or max(1, LOGITS_AT_ONCE // (window * vocabulary))
-    total = 0.0
+    sums: list[float] = []
     with torch.inference_mode():
         for start in range(0, count, size):
             part = ids[start : start + size].to(device)  # B, T
             for i, nll in enumerate(window_nll(model, part).tolist()):
                 _check_finite(nll, start + i, count)
-                total += nll
+                sums.append(nll)
             if progress is not None:
                 done = min(start + size, count)
                 progress(done, count, f"{done:,} of {count:,} windows")
     tokens = count * (window - 1)
-    mean = total / tokens
-    return {
-        "perplexity": math.exp(mean) if mean < math.log(sys.float_info.max) else sys.float_info.max,
+    means = np.array(sums) / (window - 1)  # W
+    mean = math.fsum(sums) / tokens
+    figures = {
+        "perplexity": _exp(mean),
         "nll": mean,
         "tokens": tokens,
         "windows": count,
         "window": window,
         "seconds": round(time.monotonic() - started, 3),
     }
+    interval = mean_interval(means)
+    if interval is not None:
+        low, high = interval
+        figures |= {"perplexity_low": _exp(max(0.0, low)), "perplexity_high": _exp(high)}
+    return Figures(figures, means)
+
+
+def _exp(nll: float) -> float:
+    """exp, the largest float where it is larger."""
+    return math.exp(nll) if nll < math.log(sys.float_info.max) else sys.float_info.max
 
 
 def window_nll(model: Any, ids: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss
 
-from kencore.evaluate.figures import Predictions, quality_of
+from kencore.evaluate.figures import Predictions, f1_intervals, quality_of
 
 
 def predictions(truth: list[int], labels: list[int], classes: int = 2) -> Predictions:
@@ -78,3 +78,49 @@ def test_as_scikit_learn(rows: list[tuple[int, float, float, float]]) -> None:
     assert found["loss"] == pytest.approx(log_loss(truth, shares, labels=[0, 1, 2]), abs=1e-9)
     assert found["accuracy"] == pytest.approx(made.correct.mean())
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
+
+
+# --- intervals of F1 --------------------------------------------------------------------------
+
+
+def resampled(truth: np.ndarray, labels: np.ndarray, average: str, times: int) -> np.ndarray:
+    """The reference: examples drawn one by one, F1 of each draw by scikit-learn."""
+    rng = np.random.default_rng(17)
+    draws = rng.integers(len(truth), size=(times, len(truth)))
+    return np.array(
+        [f1_score(truth[d], labels[d], average=average, zero_division=0) for d in draws]
+    )
+
+
+@pytest.mark.parametrize(("classes", "average"), [(2, "binary"), (4, "macro"), (4, "weighted")])
+def test_f1_intervals_are_those_of_a_plain_bootstrap(classes: int, average: str) -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.choice(classes, size=60, p=[0.7, 0.3] if classes == 2 else [0.6, 0.3, 0.07, 0.03])
+    labels = np.where(rng.random(60) < 0.75, truth, rng.integers(classes, size=60))
+    found = f1_intervals(truth, labels, classes)
+    wanted = resampled(truth, labels, average, 600)
+    low, high = np.quantile(wanted, (0.025, 0.975))
+    assert found[f"f1_{average}_low"] == pytest.approx(low, abs=0.02)
+    assert found[f"f1_{average}_high"] == pytest.approx(high, abs=0.02)
+
+
+def test_f1_intervals_narrow_with_examples_and_are_the_same_each_time() -> None:
+    truth, labels = np.array([0, 0, 0, 1, 1, 1] * 5), np.array([0, 0, 1, 1, 1, 0] * 5)
+    few = f1_intervals(truth, labels, 2)
+    assert few == f1_intervals(truth, labels, 2)
+    many = f1_intervals(np.tile(truth, 100), np.tile(labels, 100), 2)
+    for name in ("f1_binary", "f1_macro", "f1_weighted"):
+        width = few[f"{name}_high"] - few[f"{name}_low"]
+        narrow = many[f"{name}_high"] - many[f"{name}_low"]
+        assert narrow == pytest.approx(width / 10, rel=0.15)  # root of 100
+        assert many[f"{name}_low"] < 2 / 3 < many[f"{name}_high"]
+
+
+def test_quality_holds_the_intervals_of_its_f1() -> None:
+    two = quality_of(predictions([0, 1, 1, 0, 1], [0, 1, 0, 0, 1]))
+    assert two["f1_binary_low"] <= two["f1_binary"] <= two["f1_binary_high"]
+    three = quality_of(predictions([0, 1, 2, 2], [0, 2, 2, 1], classes=3))
+    assert three["f1_macro_low"] <= three["f1_macro"] <= three["f1_macro_high"]
+    assert "f1_binary_low" not in three
+    right = quality_of(predictions([0, 1, 1], [0, 1, 1]))
+    assert (right["f1_weighted_low"], right["f1_weighted_high"]) == (1, 1)

@@ -115,6 +115,34 @@ def test_every_token_alike_is_the_vocabulary() -> None:
     assert found["perplexity"] == pytest.approx(50, rel=1e-6)
 
 
+# --- intervals --------------------------------------------------------------------------------
+
+
+def test_the_interval_is_students_of_the_windows() -> None:
+    # every token of the three windows is one of 16, 24 and 36 that are as likely
+    model = Table(np.full((64, 64), -1e4))
+    for token, likely in ((0, 16), (1, 24), (2, 36)):
+        model.table[token, :likely] = 0.0
+    found = perplexity(model, torch.tensor([[0, 0, 0], [1, 1, 1], [2, 2, 2]]))
+    assert found["perplexity"] == pytest.approx(24)
+    half = 4.302652729911275 * math.log(1.5) / math.sqrt(3)  # t of 2 degrees, 97.5 %
+    assert found["perplexity_low"] == pytest.approx(24 * math.exp(-half))
+    assert found["perplexity_high"] == pytest.approx(24 * math.exp(half))
+    assert found.outcomes == pytest.approx(np.log([16, 24, 36]))
+
+
+def test_one_window_has_no_interval() -> None:
+    found = perplexity(Table(np.zeros((4, 4))), torch.tensor([[0, 1, 2]]))
+    assert not {"perplexity_low", "perplexity_high"} & set(found)
+
+
+def test_an_interval_stays_within_what_can_be() -> None:
+    certain = Table([[0, 1e4], [1e4, 0]])
+    found = perplexity(certain, torch.tensor([[0, 1, 0], [0, 0, 0]]))
+    assert found["perplexity_low"] == 1
+    assert found["perplexity_high"] == sys.float_info.max
+
+
 # --- extremes ---------------------------------------------------------------------------------
 
 
