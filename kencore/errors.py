@@ -125,6 +125,22 @@ class StoreNotWritableError(KencoreError):
     """The store cannot be written: no permission, or the disk is full."""
 
 
+class CorruptSubnetworkError(KencoreError):
+    """A subnetwork file is damaged, of another version, or no subnetwork file."""
+
+
+class WrongBaseError(KencoreError):
+    """A base model is not the one that a subnetwork file was made from."""
+
+
+class MissingExtraError(KencoreError):
+    """What was asked needs a library that is not installed."""
+
+
+class UploadError(KencoreError):
+    """The hub did not take an upload: no login, no permission, no network."""
+
+
 class DeviceNotFoundError(KencoreError):
     """The device asked for is not on this machine."""
 

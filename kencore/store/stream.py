@@ -35,7 +35,7 @@ class SafetensorsWriter:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         self._left = {name: _size(*entry) for name, entry in tensors.items()}
-        text = _header(tensors, metadata)
+        text = header_bytes(tensors, metadata)
         self._file = path.open("wb")
         self._file.write(len(text).to_bytes(8, "little") + text)
 
@@ -85,7 +85,7 @@ class VectorsWriter:
         self._dtypes = {name: dtype for name, (dtype, _) in tensors.items()}
         self._counts: dict[str, int] = {}
         self._room = len(
-            _header({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()})
+            header_bytes({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()})
         )
         self._file = path.open("wb")
         self._file.write(b" " * (8 + self._room))
@@ -107,7 +107,7 @@ class VectorsWriter:
         missing = [name for name in self._dtypes if name not in self._counts]
         if not missing:
             entries = {name: (self._dtypes[name], (n,)) for name, n in self._counts.items()}
-            text = _header(entries).ljust(self._room)
+            text = header_bytes(entries).ljust(self._room)
             self._file.seek(0)
             self._file.write(len(text).to_bytes(8, "little") + text)
         self._file.close()
@@ -115,7 +115,7 @@ class VectorsWriter:
             raise ValueError(f"not written: {', '.join(missing[:3])}")
 
 
-def _header(
+def header_bytes(
     tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
     """The header's text, spaces at its end so that the values start at a multiple of 8."""
