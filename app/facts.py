@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 # settings of language models in the order of the command line, left out where they are as usual
 _OPTIONS: Final = (
-    "allocation", "step", "reference", "refine", "calibration", "sequences", "search_sequences",
-    "window", "propagate", "evaluation", "windows",
+    "allocation", "step", "reference", "refine", "rescale", "calibration", "sequences",
+    "search_sequences", "window", "propagate", "evaluation", "windows",
 )  # fmt: skip
 # what tells runs apart, the most telling first, and the order in which it is said
 _TOLD: Final = (
-    "allocation", "method", "budget", "refine", "model", "scope", "reference", "text", "seed",
+    "allocation", "method", "budget", "refine", "rescale", "model", "scope", "reference", "text",
+    "seed",
 )  # fmt: skip
 _SAID: Final = (
-    "model", "method", "allocation", "refine", "budget", "scope", "reference", "text", "seed",
+    "model", "method", "allocation", "refine", "rescale", "budget", "scope", "reference", "text",
+    "seed",
 )  # fmt: skip
 
 
@@ -98,16 +100,19 @@ def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def baseline_name(rule: str, method: str) -> str:
-    """A baseline in words; ``uniform`` is the run's own method, every block alike."""
+    """A baseline in words; ``uniform`` is the run's own method, every block alike, and the own
+    method by its name is the one without rescaling."""
     if rule == "uniform":
         return f"{wording.METHODS.get(method, method)}, uniform"
-    return wording.METHODS.get(rule, rule)
+    if rule == method:
+        return f"{wording.METHODS.get(method, method)}, not rescaled"
+    return wording.BASELINES.get(rule, rule)
 
 
 def baseline_inline(rule: str, method: str) -> str:
     """The same inside a sentence: lower case but for names that are capitals or names of papers."""
     name = baseline_name(rule, method)
-    proper = rule == "uniform" or name == "Wanda" or name[1:] != name[1:].lower()
+    proper = rule in ("uniform", "dare") or name == "Wanda" or name[1:] != name[1:].lower()
     return name if proper else name.lower()
 
 
@@ -134,7 +139,8 @@ def command(spec: PruneSpec) -> str:
         value = getattr(spec, name)
         if value != usual[name]:
             parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
-    parts += [f"--{name}" for name in ("fast", "published", "baselines") if getattr(spec, name)]
+    parts += [f"--{name}" for name in ("fast", "published") if getattr(spec, name)]
+    parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
     if spec.seed:
         parts.append(f"--seed {spec.seed}")
     if spec.device != "auto":
@@ -147,7 +153,8 @@ def _implied(spec: PruneSpec) -> bool:
     from kencore.spec import NEEDS_BASE
 
     if spec.model == "demo-lm":  # its other methods set to zero unless a base is named
-        return spec.base == "demo-lm-base" and spec.method in NEEDS_BASE
+        needed = spec.method in NEEDS_BASE or spec.rescale != "none"
+        return spec.base == "demo-lm-base" and needed
     return spec.model == "demo" and spec.base == "demo-base"
 
 
@@ -191,11 +198,17 @@ UPDATED: Final = (
     "SparseGPT updates the weights that it keeps, to make up for those set to zero: kept weights "
     "are no longer those of the dense model."
 )
+RESCALED: Final = (
+    "Rescaled: each row's kept differences to the base are divided by the share of the row that "
+    "was kept, so kept values are no longer those of the tuned model."
+)
 
 
-def updated(spec: PruneSpec) -> bool:
-    """Whether kept weights are other than before: SparseGPT makes up for what it takes."""
-    return spec.updates
+def updated(spec: PruneSpec) -> str | None:
+    """Why kept weights are other than before, in a sentence; ``None`` where they are not."""
+    if not spec.updates:
+        return None
+    return UPDATED if spec.rescale == "none" else RESCALED
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
@@ -232,6 +245,7 @@ def _words(spec: PruneSpec) -> dict[str, str]:
         "method": wording.METHODS.get(spec.method, spec.method),
         "allocation": wording.allocation(spec),
         "refine": "DSnoT" if spec.refine == "dsnot" else "",
+        "rescale": "rescaled" if spec.rescale != "none" else "",
         "budget": sparsity or f"k = {spec.k}",
         "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
         "reference": "global reference" if spec.reference == "global" else "",

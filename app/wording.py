@@ -19,6 +19,7 @@ METHODS: Final = {
     "multiflow": "MultiFlow",
     "sparsegpt": "SparseGPT",
 }
+BASELINES: Final = METHODS | {"dare": "Random, rescaled (DARE)"}
 METHODS_EXPLAINED: Final = {
     "ken": (
         "As published: each row's values are thinned to an evenly spaced grid over its range. "
@@ -229,7 +230,8 @@ def method(spec: PruneSpec) -> str:
     text = METHODS.get(spec.method, spec.method)
     if spec.allocation != "uniform":
         text += f" + {allocation(spec)}"
-    return text + (" + DSnoT" if spec.refine == "dsnot" else "")
+    text += " + DSnoT" if spec.refine == "dsnot" else ""
+    return text + (" + rescaling" if spec.rescale != "none" else "")
 
 
 def allocation(spec: PruneSpec) -> str:

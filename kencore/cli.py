@@ -24,6 +24,7 @@ from kencore.spec import (
     PROPAGATIONS,
     REFERENCES,
     REFINEMENTS,
+    RESCALES,
     STEPS,
     PruneSpec,
 )
@@ -109,6 +110,13 @@ def prune(
     refine: Annotated[
         str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")
     ] = "none",
+    rescale: Annotated[
+        str,
+        typer.Option(
+            help="Of a model with a base: share divides kept differences by the kept share. "
+            f"{_one_of(RESCALES)}"
+        ),
+    ] = "none",
     calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
     sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
     search_sequences: Annotated[
@@ -131,8 +139,8 @@ def prune(
     ] = None,
     windows: Windows = None,
     baselines: Annotated[
-        bool, typer.Option(help="Also measure other methods at the same budget.")
-    ] = False,
+        bool, typer.Option(help="Where quality is measured: also other methods at that budget.")
+    ] = True,
     seed: Annotated[
         int, typer.Option(help="For the random rule and the choice of calibration windows.")
     ] = 0,
@@ -155,7 +163,8 @@ def prune(
             model=model, base=base, method=method, k=k, keep=_share(keep, sparsity),
             scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
             allocation=allocation, step=step, reference=reference, refine=refine,
-            calibration=calibration, sequences=sequences, search_sequences=search_sequences,
+            rescale=rescale, calibration=calibration, sequences=sequences,
+            search_sequences=search_sequences,
             window=window, propagate=propagate, fast=fast, published=published,
             evaluation=evaluation, windows=windows, baselines=baselines, seed=seed, device=device,
             model_revision=model_revision, base_revision=base_revision,

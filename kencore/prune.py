@@ -19,13 +19,16 @@ from kencore.prune_parts import (
     Floats,
     Mask,
     Progress,
+    as_matrix,
     asked,
+    changed_dtypes,
     dtype_bytes,
     matrix_line,
     open_models,
     pruned_columns,
     read_pair,
     record,
+    rescaled_bits,
     run_folder,
     silent,
     sources,
@@ -85,7 +88,8 @@ def prune(
     folder = run_folder(spec, out)
     judging = _seconds_to_judge(plan, data, spec)
     shapes = {name: decision.shape for name, decision in chosen(plan).items()}
-    with RunWriter(folder, shapes) as writer:
+    values = changed_dtypes(chosen(plan), spec)
+    with RunWriter(folder, shapes, values=values) as writer:
         pruner = _Pruner(pair, spec, device, threads, writer, report, judging, budgets)
         lines = [pruner.line(decision) for decision in plan]
         writer.add_matrices(lines)
@@ -150,17 +154,33 @@ class _Pruner:
 
         name = decision.parameter.name
         budget = self.budgets[name]
-        whole, table = MatrixMeasures(), []
+        whole, table, changed = MatrixMeasures(), [], []
         step = self.writer.rows_at_once(name, WEIGHTS_AT_ONCE)
         generator = row_generator(self.spec.seed, name)
         for rows, tuned, base in read_pair(self.pair, decision, step):
             self.report(self.done, self.total, f"Pruning {name}")
             keep = self._select(name, tuned, base, budget[rows], generator)
             table.append(write_piece(self.writer, name, whole, tuned, base, keep))
+            if self.spec.updates:
+                changed.append(self._rescaled(decision, rows, tuned, base, keep))
             self.done += (rows.stop - rows.start) * tuned.shape[1] * SECONDS_PER_WEIGHT
         self.writer.add_table(name, table)
+        if self.spec.updates:
+            self.writer.add_values(name, np.concatenate(changed))
         target = {"target_keep": self.spec.keep} if self.spec.exact else {}
         return pruned_columns(decision, whole, budget, dtype_bytes(decision)) | target
+
+    def _rescaled(
+        self, decision: Decision, rows: slice, tuned: Floats, base: Floats, keep: Mask
+    ) -> NDArray[np.generic]:
+        """Bits of the kept values of some rows after rescaling, (kept,) row by row."""
+        parameter = decision.parameter
+        stored = self.pair.tuned_tensors.raw(parameter.name)
+        bits = rescaled_bits(
+            as_matrix(stored, transposed=parameter.transposed)[rows], (tuned, base), keep,
+            self.spec.rescale, parameter.dtype, name=parameter.name, first=rows.start,
+        )  # fmt: skip
+        return bits[keep]
 
     def _select(
         self,

@@ -21,6 +21,7 @@ from kencore.plan import Decision, chosen, decide
 from kencore.prune_parts import (
     Progress,
     asked,
+    changed_dtypes,
     matrix_line,
     open_models,
     record,
@@ -29,6 +30,7 @@ from kencore.prune_parts import (
     write_matrix,
 )
 from kencore.spec import PruneSpec
+from kencore.states import UNIFORM, baseline_names, baseline_rule
 from kencore.store.extras import TRACE_VERSION
 from kencore.workbench import Workbench
 
@@ -89,7 +91,8 @@ def prune_lm(
     calibration = _calibration(bench, spec)
     job = _Job(bench, spec, calibration, windows, report)
     shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
-    with torch_threads(threads), RunWriter(folder, shapes, values=job.values()) as writer:
+    values = changed_dtypes({name: bench.chosen[name] for name in shapes}, spec)
+    with torch_threads(threads), RunWriter(folder, shapes, values=values) as writer:
         metrics = job.measure_dense()
         found, streams = job.allocate()
         lines = job.write(writer, plan, streams, found)
@@ -121,8 +124,9 @@ class _Job:
         self.bench, self.spec, self.calibration = bench, spec, calibration
         self.windows = windows
         self.rule = bench.rule(
-            spec.method, refine=spec.refine, seed=spec.seed, published=spec.published
-        )
+            spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed,
+            published=spec.published,
+        )  # fmt: skip
         self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
         self.seconds = Seconds()
         self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
@@ -143,13 +147,6 @@ class _Job:
         """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
         ids = self.calibration.ids
         return ids if self.spec.allocation in ONE_PASS else ids[: self.spec.search_sequences]
-
-    def values(self) -> dict[str, tuple[str, int | None]] | None:
-        """What `RunWriter` must know beforehand of changed values; only SparseGPT changes any."""
-        if not self.spec.updates:
-            return None
-        dtypes = {name: d.parameter.dtype for name, d in self.bench.chosen.items()}
-        return {slot.name: (dtypes[slot.name], None) for slot in self.bench.slots}
 
     def measure_dense(self) -> dict[str, Any]:
         """The head of ``metrics.json`` with the dense model, and the base where there is one."""
@@ -250,12 +247,13 @@ class _Job:
         """Prune by another method, or by this one, with the same share everywhere."""
         from kencore.allocate.budget import uniform_counts
 
-        same = name == "uniform"
-        rule: Rule = (
-            self.bench.rule(self.spec.method, refine=self.spec.refine, seed=self.spec.seed)
-            if same
-            else self.bench.rule(name, seed=self.spec.seed)
-        )
+        spec = self.spec
+        if name == UNIFORM:
+            settings = {"refine": spec.refine, "rescale": spec.rescale}
+            rule: Rule = self.bench.rule(spec.method, seed=spec.seed, **settings)
+        else:
+            method, rescale = baseline_rule(name)
+            rule = self.bench.rule(method, rescale=rescale, seed=spec.seed)
         self.bench.restore()
         counts = uniform_counts(self.bench.slots, self.sparsity)
         at = self.bar.phase(f"Baseline {name}", self.pruning)
@@ -299,9 +297,11 @@ def _calibration(bench: Workbench, spec: PruneSpec) -> Calibration:
 
 def _baselines(spec: PruneSpec) -> tuple[str, ...]:
     """What is measured beside the run: other methods, and the same method spread evenly."""
-    names = ("random", "magnitude", "delta" if spec.restore == "base" else "wanda")
+    names = baseline_names(spec)
+    if spec.restore == "zero" and spec.method != "wanda":
+        names = (*names, "wanda")
     plain = spec.allocation == "uniform" and not spec.published
-    return tuple(name for name in names if name != spec.method) + (() if plain else ("uniform",))
+    return names if plain else (*names, UNIFORM)
 
 
 def _notes(found: Allocated) -> tuple[str, ...]:

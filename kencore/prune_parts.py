@@ -108,6 +108,44 @@ def base_values(pair: Pair, decision: Decision, rows: slice, tuned: Floats) -> F
     return values
 
 
+def as_matrix(raw: NDArray[np.generic], *, transposed: bool) -> NDArray[np.generic]:
+    """A tensor as stored as a matrix (R, C), rows being outputs; a vector is one row."""
+    if transposed:  # stored inputs x outputs
+        return raw.T
+    return raw.reshape(1, -1) if raw.ndim == 1 else raw
+
+
+def rescaled_bits(
+    raw: NDArray[np.generic],
+    sides: tuple[Floats, Floats],
+    keep: Mask,
+    kind: str,
+    dtype: str,
+    *,
+    name: str,
+    first: int = 0,
+) -> NDArray[np.generic]:
+    """Storage bits (r, C) of what rescaling makes of some rows; they hold where ``keep`` does.
+
+    Args:
+        raw: bits of the tuned rows (r, C), which rows that are kept whole keep.
+        sides: tuned and base values, float32 (r, C).
+        kind: see `kencore.rescale.rescaled`.
+        dtype: safetensors dtype of the tensor.
+        name, first: of the tensor, and its row that these start at, for messages.
+
+    Raises:
+        NonFiniteWeightError: a rescaled value is too large for the dtype.
+    """
+    from kencore.rescale import check_rescaled, rescaled
+    from kencore.store.export import base_bits
+    from kencore.store.weights import round_to
+
+    values = round_to(rescaled(*sides, keep, kind, name=name), dtype)
+    check_rescaled(values, name, first)
+    return np.where(keep.all(axis=1, keepdims=True), raw, base_bits("F32", dtype, values))
+
+
 def check_finite(values: Floats, first: int, name: str, which: str) -> None:
     """Raise `NonFiniteWeightError` for a row (of r, counted from ``first``) that no rule can
     rank."""
@@ -138,6 +176,15 @@ def matrix_line(pair: Pair, decision: Decision) -> dict[str, Any]:
         "base_sha256": None if base is None or pair.base_tensors is None
         else pair.base_tensors.sha256(base),
     }  # fmt: skip
+
+
+def changed_dtypes(
+    decisions: Mapping[str, Decision], spec: PruneSpec
+) -> dict[str, tuple[str, int | None]] | None:
+    """What `RunWriter` must know beforehand of changed values; ``None`` where none change."""
+    if not spec.updates:
+        return None
+    return {name: (d.parameter.dtype, None) for name, d in decisions.items()}
 
 
 def write_piece(

@@ -22,7 +22,15 @@ from kencore.errors import (
     TaskMismatchError,
 )
 from kencore.evaluate.language import LanguageModel, Windows, is_language_model
-from kencore.states import State, base_state, baseline_state, pruned_state
+from kencore.spec import SLICE_METHODS
+from kencore.states import (
+    State,
+    base_state,
+    baseline_names,
+    baseline_rule,
+    baseline_state,
+    pruned_state,
+)
 from kencore.store.export import verify
 from kencore.store.run import open_run
 from kencore.store.runs import find_run, is_shipped
@@ -40,7 +48,6 @@ __all__ = [
 ]  # fmt: skip
 
 Report = Callable[[float, str], None]
-BASELINES = {"base": ("random", "magnitude", "delta"), "zero": ("random", "magnitude")}
 LABELLED = "demo"  # the labelled sentences that ship with the project
 
 
@@ -271,7 +278,8 @@ def _quality(
 
 
 def _rules(run: Run) -> list[str]:
-    return [rule for rule in BASELINES[run.spec.restore] if rule != run.spec.method]
+    """The baselines that need no activations: the others are measured while pruning alone."""
+    return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in SLICE_METHODS]
 
 
 def _baseline(run: Run, rule: str, threads: int | None) -> Callable[[], State]:

@@ -23,6 +23,7 @@ from kencore.spec_checks import (
     PROPAGATIONS,
     REFERENCES,
     REFINEMENTS,
+    RESCALES,
     SCOPES,
     SLICE_METHODS,
     STEPS,
@@ -32,8 +33,8 @@ from kencore.spec_checks import (
 
 __all__ = [
     "ALLOCATIONS", "DEVICES", "METHODS", "NEEDS_ACTIVATIONS", "NEEDS_BASE", "PROPAGATIONS",
-    "REFERENCES", "REFINEMENTS", "SCOPES", "SLICE_METHODS", "STEPS", "Allocation", "Method",
-    "PruneSpec", "check_device",
+    "REFERENCES", "REFINEMENTS", "RESCALES", "SCOPES", "SLICE_METHODS", "STEPS", "Allocation",
+    "Method", "PruneSpec", "check_device",
 ]  # fmt: skip
 
 
@@ -67,6 +68,9 @@ class PruneSpec:
             pruned stream (``local``, as published) or of the whole dense model (``global``).
         refine: ``dsnot`` (2310.08915) swaps entries of attention's masks afterwards. With
             ``sparsegpt`` it starts from that method's scores, and kept weights stay as they are.
+        rescale: ``share`` divides each row's kept differences to the base by the share of the row
+            that was kept (DARE, 2311.03099): kept values are then no longer the tuned ones. Needs
+            a base.
         calibration: text for activations: ``pydoc``, ``wikitext2``, ``c4``, ``ptb``, or a file.
         sequences: windows of calibration text.
         search_sequences: at most so many of them are used to search an allocation.
@@ -80,7 +84,7 @@ class PruneSpec:
             ``.parquet`` file or ``"demo"``; for a language model text, named as ``calibration``.
             ``None``: no measurement.
         windows: at most so many windows of evaluation text; ``None``: all.
-        baselines: also measure other methods at the same budget.
+        baselines: where quality is measured, also measure other methods at the same budget.
         seed: for the ``random`` rule and for the choice of calibration windows.
         device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
@@ -103,6 +107,7 @@ class PruneSpec:
     step: str = "block"
     reference: str = "local"
     refine: str = "none"
+    rescale: str = "none"
     calibration: str = "pydoc"
     sequences: int = 128
     search_sequences: int = 8
@@ -112,7 +117,7 @@ class PruneSpec:
     published: bool = False
     evaluation: str | None = None
     windows: int | None = None
-    baselines: bool = False
+    baselines: bool = True
     seed: int = 0
     device: str = "auto"
 
@@ -128,7 +133,7 @@ class PruneSpec:
         for name in checks.COUNTS:
             checks.check_count(name, getattr(self, name))
         if self.base is None:
-            object.__setattr__(self, "base", _demo_base(self.model, self.method))
+            object.__setattr__(self, "base", _demo_base(self))
         checks.check_base(self)
         checks.check_budget(self)
         checks.check_together(self)
@@ -158,8 +163,10 @@ class PruneSpec:
 
     @property
     def updates(self) -> bool:
-        """Whether kept weights change too: SparseGPT's do, unless DSnoT swaps entries after it."""
-        return self.method == "sparsegpt" and self.refine == "none"
+        """Whether kept weights change too: by rescaling, and by SparseGPT unless DSnoT swaps
+        entries after it."""
+        by_method = self.method == "sparsegpt" and self.refine == "none"
+        return by_method or self.rescale != "none"
 
     @property
     def exact(self) -> bool:
@@ -217,10 +224,10 @@ class PruneSpec:
         return cls(**data)
 
 
-def _demo_base(model: str, method: str) -> str | None:
-    """The base that belongs to a demo, where the method can use one."""
-    if model == "demo" and method != "sparsegpt":
+def _demo_base(spec: PruneSpec) -> str | None:
+    """The base that belongs to a demo, where the settings can use one."""
+    if spec.model == "demo" and spec.method != "sparsegpt":
         return "demo-base"
-    if model == "demo-lm" and method in NEEDS_BASE:
+    if spec.model == "demo-lm" and (spec.method in NEEDS_BASE or spec.rescale != "none"):
         return "demo-lm-base"
     return None

@@ -24,6 +24,7 @@ STEPS = ("block", "row", "both")
 REFERENCES = ("local", "global")
 REFINEMENTS = ("none", "dsnot")
 PROPAGATIONS = ("pruned", "dense")
+RESCALES = ("none", "share")
 SCOPES = ("all", "blocks", "attention", "feed-forward")
 
 NEEDS_BASE = frozenset({"ken", "ken-density", "delta"})  # rules that are about a base
@@ -39,6 +40,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "reference": REFERENCES,
     "refine": REFINEMENTS,
     "propagate": PROPAGATIONS,
+    "rescale": RESCALES,
 }
 SWITCHES = ("embeddings", "vectors", "head", "baselines", "fast", "published")
 # least value, whether it may be left out, what it counts
@@ -192,6 +194,12 @@ def check_together(spec: PruneSpec) -> None:
             "refine", "dsnot beside a base",
             "no base: dsnot weighs what a pruned entry leaves behind if it becomes zero",
             "Leave the base out, or refine with none.",
+        )  # fmt: skip
+    if spec.rescale != "none" and spec.base is None:
+        raise _clash(
+            "rescale", f"{spec.rescale} without a base",
+            "a base: kept differences to it are rescaled, and without one there is no difference",
+            "Name the base, or leave rescale out.",
         )  # fmt: skip
     if spec.step != "block" and spec.method == "sparsegpt":
         raise _clash(

@@ -12,20 +12,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.store.export import pruned_chunks, reset_bits, to_torch
+from kencore.prune_parts import Floats, Mask, as_matrix, rescaled_bits
+from kencore.store.export import as_stored, pruned_chunks, reset_bits, to_torch
 
 if TYPE_CHECKING:
     import torch
 
+    from kencore.spec import PruneSpec
     from kencore.store.run import Run
 
 State = Iterator[tuple[str, "torch.Tensor"]]
+BASELINES = {"base": ("random", "magnitude", "delta"), "zero": ("random", "magnitude")}
+DARE, UNIFORM = "dare", "uniform"  # random and rescaled (2311.03099); the method spread evenly
+
+
+def baseline_names(spec: PruneSpec) -> tuple[str, ...]:
+    """Rules to measure beside a run, at its own budget.
+
+    A run that rescales has its own rule without rescaling beside it, and DARE.
+    """
+    plain = spec.rescale == "none"
+    names = [name for name in BASELINES[spec.restore] if not (plain and name == spec.method)]
+    if not plain and spec.method not in names:
+        names.append(spec.method)
+    if not plain and spec.method != "random":
+        names.append(DARE)
+    return tuple(names)
+
+
+def baseline_rule(name: str) -> tuple[str, str]:
+    """Method and rescaling of a baseline."""
+    return ("random", "share") if name == DARE else (name, "none")
 
 
 def pruned_state(run: Run) -> State:
-    """The pruned parameters of a run."""
-    for name in run.pruned:
-        whole = np.concatenate(list(pruned_chunks(run, name)))
+    """The pruned parameters of a run, and those that tuning afterwards changed."""
+    for name in (*run.pruned, *run.changed_names):
+        chunks = list(pruned_chunks(run, name))
+        whole = np.concatenate(chunks) if chunks[0].ndim else chunks[0]
         yield name, to_torch(whole, run.tuned_tensors.info(name))
 
 
@@ -34,39 +58,60 @@ def base_state(run: Run) -> State:
     for name in run.pruned:
         bits = reset_bits(run, run.matrix(name), run.tuned_tensors.raw(name))
         yield name, to_torch(bits, run.tuned_tensors.info(name))
+    yield from _as_before(run)
 
 
-def baseline_state(run: Run, rule: str, threads: int | None) -> State:
+def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
     """The run's parameters pruned by another rule, to the same number of entries in all.
 
     The rule keeps as many entries of each row as the run did. Where the run shared sparsity out
     it keeps the same share everywhere, as when the run was made: else the rule would profit from
     the run's own search. The tuned model's own values are kept, also where the run changed those
-    that it kept.
+    that it kept; only ``dare`` rescales them.
     """
     from kencore.devices import usable_cores
     from kencore.select import select_rows
     from kencore.select.random import row_generator
 
     even = _even_budgets(run) if run.spec.streams else None
+    rule, rescale = baseline_rule(baseline)
     for name in run.pruned:
-        line, info = run.matrix(name), run.tuned_tensors.info(name)
         own = run.rows(name)["kept"].to_numpy(np.int64)  # R
         kept = own if even is None else even[name]
+        tuned = run.values(name, "tuned")
+        base = run.values(name, "base") if rule == "delta" or rescale != "none" else None
         keep = select_rows(
-            run.values(name, "tuned"), _base(run, name, rule), np.maximum(kept, 1), rule,
+            tuned, base, np.maximum(kept, 1), rule,
             rng=row_generator(run.spec.seed, name), threads=threads or usable_cores(),
             name=name,
         )  # fmt: skip
         keep[kept == 0] = False  # a rule keeps at least one entry of a row
-        mask = keep.T if line["transposed"] else keep
-        raw = run.tuned_tensors.raw(name)
-        values = np.where(mask.reshape(info.shape), raw, reset_bits(run, line, raw))
-        yield name, to_torch(values, info)
+        yield name, _restored(run, name, keep, (tuned, base), rescale)
+    yield from _as_before(run)
 
 
-def _base(run: Run, name: str, rule: str) -> NDArray[np.float32] | None:
-    return run.values(name, "base") if rule == "delta" else None
+def _restored(
+    run: Run, name: str, keep: Mask, sides: tuple[Floats, Floats | None], rescale: str
+) -> torch.Tensor:
+    """A parameter pruned by a mask (R, C), from tuned and, to rescale, base values (R, C)."""
+    line, info = run.matrix(name), run.tuned_tensors.info(name)
+    raw = run.tuned_tensors.raw(name)
+    kept = raw
+    if rescale != "none":
+        tuned, base = sides
+        assert base is not None
+        turned = as_matrix(raw, transposed=bool(line["transposed"]))
+        bits = rescaled_bits(turned, (tuned, base), keep, rescale, info.dtype, name=name)
+        kept = as_stored(bits, line["transposed"], info.shape)
+    mask = as_stored(keep, line["transposed"], info.shape)
+    return to_torch(np.where(mask, kept, reset_bits(run, line, raw)), info)
+
+
+def _as_before(run: Run) -> State:
+    """What tuning after pruning changed of parameters that were not pruned, as it was before."""
+    for name in run.changed_names:
+        info = run.tuned_tensors.info(name)
+        yield name, to_torch(run.tuned_tensors.raw(name), info)
 
 
 def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:

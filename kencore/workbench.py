@@ -61,13 +61,12 @@ class Workbench:
         """What is pruned, block by block in module order."""
         return self.blocks.slots
 
-    def rule(self, method: str, *, refine: str = "none", seed: int = 0, published: bool = False
-             ) -> Rule:  # fmt: skip
-        """The rule of that name; entries go back to the base where there is one."""
+    def rule(self, method: str, **settings: Any) -> Rule:
+        """`make_rule` of that name and settings; entries go back to the base where there is one."""
         from kencore.pruning import make_rule
 
         bases = self.base if self.pair.base_tensors is not None else None
-        return make_rule(method, bases=bases, refine=refine, seed=seed, published=published)
+        return make_rule(method, bases=bases, **settings)
 
     def base(self, name: str) -> torch.Tensor:
         """What a slot's entries become where they are not kept: float32 (R, C), read anew."""

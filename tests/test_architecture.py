@@ -15,7 +15,7 @@ import kencore
 ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
-    ("home", "score", "allocate", "select", "refine", "evaluate"),
+    ("home", "score", "allocate", "select", "refine", "rescale", "evaluate"),
     ("spec", "spec_checks", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
     ("plan", "prune_parts", "prune", "prune_lm", "workbench", "phases", "states", "quality"),
@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "cli_text", "cli_frame", "__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
-PURE = ("score", "allocate", "select", "refine")
+PURE = ("score", "allocate", "select", "refine", "rescale")
 HEAVY = ("torch", "transformers", "scipy.stats", "numba", "sklearn")
 
 

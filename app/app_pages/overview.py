@@ -23,8 +23,8 @@ with state.messages():
 palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
 cells = summaries.model_cells(run.matrices)
 overview_parts.metric_row(run, total)
-if facts.updated(run.spec):
-    st.caption(facts.UPDATED)
+if why := facts.updated(run.spec):
+    st.caption(why)
 
 
 def open_cell(index: int) -> None:

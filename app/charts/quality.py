@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
+from app import facts, wording
 from app.charts.base import Chart, finish, lines
 from app.theme import METHODS as METHOD_COLORS
 from app.theme import Palette
@@ -27,7 +27,7 @@ def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
     lines = [("dense", "Tuned, all parameters", metrics.get("dense"))]
     lines += [("pruned", f"{label} (this run)", metrics.get("pruned"))]
     lines += [
-        (rule, f"{wording.METHODS.get(rule, rule)}, same budget", found)
+        (rule, f"{facts.baseline_name(rule, method)}, same budget", found)
         for rule, found in (metrics.get("baselines") or {}).items()
     ]
     lines += [("base", "Base, everything reset", metrics.get("base"))]
@@ -103,7 +103,7 @@ def quality_finding(table: pd.DataFrame) -> str:
     if rest.empty:
         return change
     best = rest["accuracy"].idxmax()
-    name = wording.METHODS.get(str(best), str(best)).lower()
+    name = wording.BASELINES.get(str(best), str(best)).lower()
     better = rest["accuracy"].max() - pruned.accuracy
     if better > 0:
         reached = wording.percent(float(rest["accuracy"].max()))

@@ -86,7 +86,8 @@ def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
     shape = run.tuned_tensors.info(name).shape
     owner = run.owner(name)
     if owner is None:
-        yield run.tuned_tensors.raw(name)
+        yield (run.tuned_tensors if run.changed is None or name not in run.changed else
+               run.changed).raw(name)  # fmt: skip
         return
     step = max(1, ROWS_AT_ONCE // max(1, int(np.prod(shape[1:]))))
     for first in range(0, shape[0], step):
@@ -104,10 +105,10 @@ def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic
         rows, columns = slice(None), part
     else:
         rows, columns = part, slice(None)
-    keep = _as_stored(run.keep(owner, rows, columns), line["transposed"], tuned.shape)
+    keep = as_stored(run.keep(owner, rows, columns), line["transposed"], tuned.shape)
     kept = tuned
     if run.kept_values is not None:
-        kept = _as_stored(run.kept_bits(owner, rows)[:, columns], line["transposed"], tuned.shape)
+        kept = as_stored(run.kept_bits(owner, rows)[:, columns], line["transposed"], tuned.shape)
     return np.where(keep, kept, reset_bits(run, line, tuned, part))
 
 
@@ -123,7 +124,7 @@ def reset_bits(
     return base_bits(info.dtype, str(line["dtype"]), run.base_tensors.raw(base_name, part))
 
 
-def _as_stored(matrix: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> NDArray[Any]:
+def as_stored(matrix: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> NDArray[Any]:
     """A window (outputs x inputs) as the checkpoint has it."""
     return (matrix.T if transposed else matrix).reshape(shape)
 

@@ -1,4 +1,5 @@
-"""The files that only some runs have: changed values, activations, and what a search saw.
+"""The files that only some runs have: changed values, activations, what a search saw, how the
+model was tuned after pruning.
 
 Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
 """
@@ -6,16 +7,20 @@ Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError, CorruptShardError
 
+if TYPE_CHECKING:
+    from kencore.checkpoint.tensors import Tensors
+
 TRACE_VERSION = 1
+TUNING_VERSION = 1
 Norms = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -39,20 +44,11 @@ class KeptValues:
     """
 
     def __init__(self, folder: Path, kept: Mapping[str, int]) -> None:
-        from kencore.checkpoint.header import read_header
-        from kencore.checkpoint.shards import Shards
-        from kencore.checkpoint.tensors import Tensors
-
-        path = folder / "values.safetensors"
-        try:
-            infos = {info.name: info for info in read_header(path)}
-        except CorruptShardError as error:
-            raise corrupt(folder, f"{path.name} cannot be read ({error.got})") from error
-        if {name: info.shape for name, info in infos.items()} != {
+        self._tensors = open_file(folder, "values.safetensors")
+        if {name: self._tensors.info(name).shape for name in self._tensors.names} != {
             name: (count,) for name, count in kept.items()
         }:
             raise corrupt(folder, "values and the table of matrices disagree")
-        self._tensors = Tensors(folder, Shards({path.name: path}, None), infos)
 
     def dtype(self, name: str) -> str:
         """safetensors dtype of a matrix's values."""
@@ -65,6 +61,46 @@ class KeptValues:
     def release(self) -> None:
         """Give back the memory of what was read."""
         self._tensors.release()
+
+
+def open_file(folder: Path, name: str) -> Tensors:
+    """One safetensors file of a run, opened lazily (its header only).
+
+    Raises:
+        CorruptRunError: it cannot be read.
+    """
+    from kencore.checkpoint.header import read_header
+    from kencore.checkpoint.shards import Shards
+    from kencore.checkpoint.tensors import Tensors
+
+    path = folder / name
+    try:
+        infos = {info.name: info for info in read_header(path)}
+    except CorruptShardError as error:
+        raise corrupt(folder, f"{name} cannot be read ({error.got})") from error
+    return Tensors(folder, Shards({name: path}, None), infos)
+
+
+def open_changed(folder: Path, pruned: Collection[str]) -> Tensors | None:
+    """``dense.safetensors``: parameters that were not pruned, as tuning after pruning left them.
+
+    Args:
+        folder: of the run.
+        pruned: stored names of what the run pruned, tied ones included: none may be among them.
+
+    Returns:
+        The tensors under their stored names, shapes and dtypes; ``None`` where none changed.
+
+    Raises:
+        CorruptRunError: the file cannot be read, or holds a pruned parameter.
+    """
+    if not (folder / "dense.safetensors").is_file():
+        return None
+    tensors = open_file(folder, "dense.safetensors")
+    both = next((name for name in tensors.names if name in pruned), None)
+    if both is not None:
+        raise corrupt(folder, f"dense.safetensors holds {both}, which was pruned")
+    return tensors
 
 
 def read_norms(folder: Path, name: str, columns: int) -> Norms | None:
@@ -91,18 +127,28 @@ def read_norms(folder: Path, name: str, columns: int) -> Norms | None:
 
 
 def read_trace(folder: Path) -> dict[str, Any] | None:
-    """What a search saw, as the worker wrote it; ``None`` where there was none.
+    """What a search saw, as the worker wrote it; ``None`` where there was none. Raises as
+    `read_tuning`."""
+    return _read_json(folder, "trace.json", TRACE_VERSION)
+
+
+def read_tuning(folder: Path) -> dict[str, Any] | None:
+    """How the run was tuned after pruning; ``None`` where it was not.
 
     Raises:
         CorruptRunError: the file cannot be read, or is of a version that is not known.
     """
-    path = folder / "trace.json"
+    return _read_json(folder, "tuning.json", TUNING_VERSION)
+
+
+def _read_json(folder: Path, name: str, version: int) -> dict[str, Any] | None:
+    path = folder / name
     if not path.is_file():
         return None
     try:
-        trace = json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise corrupt(folder, f"{path.name} cannot be read ({error})") from error
-    if not isinstance(trace, dict) or trace.get("version") != TRACE_VERSION:
-        raise corrupt(folder, f"{path.name} is not of version {TRACE_VERSION}")
-    return trace
+        raise corrupt(folder, f"{name} cannot be read ({error})") from error
+    if not isinstance(found, dict) or found.get("version") != version:
+        raise corrupt(folder, f"{name} is not of version {version}")
+    return found

@@ -12,9 +12,11 @@ Nothing here imports torch at module level: the web process reads runs with this
 
 Only some runs have (see `kencore.store.extras`):
 
-    values.safetensors       kept values, where the method changed them
+    values.safetensors       kept values, where the method, rescaling or tuning changed them
+    dense.safetensors        parameters that were not pruned, where tuning changed them
     activations.safetensors  input norms of each matrix in the dense and in the pruned model
     trace.json               what the search for an allocation saw
+    tuning.json              how the run was tuned after pruning
 """
 
 from __future__ import annotations
@@ -33,7 +35,15 @@ from numpy.typing import NDArray
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.spec import PruneSpec
 from kencore.store import FILES, bits
-from kencore.store.extras import KeptValues, Norms, corrupt, read_norms, read_trace
+from kencore.store.extras import (
+    KeptValues,
+    Norms,
+    corrupt,
+    open_changed,
+    read_norms,
+    read_trace,
+    read_tuning,
+)
 from kencore.store.weights import Which, open_checkpoint, read_values
 
 if TYPE_CHECKING:
@@ -78,6 +88,7 @@ class Run:
         self._first: dict[str, NDArray[np.int64]] = {}
         self._check_masks()
         self.kept_values = self._open_values()
+        self.changed = open_changed(path, self._owner)
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -103,7 +114,7 @@ class Run:
     def _open_values(self) -> KeptValues | None:
         if not (self.path / "values.safetensors").is_file():
             if self.spec.updates:
-                raise corrupt(self.path, "no values.safetensors, though sparsegpt changes values")
+                raise corrupt(self.path, "no values.safetensors, though kept values were changed")
             return None
         kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"],
                    strict=True)  # fmt: skip
@@ -122,6 +133,20 @@ class Run:
             CorruptRunError: the file is there and cannot be read.
         """
         return read_trace(self.path)
+
+    @cached_property
+    def tuning(self) -> dict[str, Any] | None:
+        """How the run was tuned after pruning; ``None`` where it was not.
+
+        Raises:
+            CorruptRunError: the file is there and cannot be read.
+        """
+        return read_tuning(self.path)
+
+    @property
+    def changed_names(self) -> tuple[str, ...]:
+        """Stored names of the parameters that were not pruned and that tuning changed."""
+        return () if self.changed is None else self.changed.names
 
     def activation_norms(self, name: str) -> Norms | None:
         """Input norms (C,) of a matrix in the dense and in the pruned model, float32; ``None``
@@ -169,8 +194,9 @@ class Run:
         self.tuned_tensors.release()
         if self.restore == "base":
             self.base_tensors.release()
-        if self.kept_values is not None:
-            self.kept_values.release()
+        for extra in (self.kept_values, self.changed):
+            if extra is not None:
+                extra.release()
 
     def matrix(self, name: str) -> pd.Series[Any]:
         """The line of one parameter in `matrices`.

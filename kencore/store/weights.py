@@ -61,6 +61,9 @@ def read_values(run: Run, name: str, which: Which, rows: slice, columns: slice) 
 
 
 def _pruned(run: Run, name: str, rows: slice, columns: slice) -> Floats:
+    if run.changed is not None and name in run.changed:
+        transposed = bool(run.matrix(name)["transposed"])
+        return run.changed.matrix(name, transposed=transposed, rows=rows, cols=columns)
     if run.matrix(name)["status"] != "pruned":
         return read_values(run, name, "tuned", rows, columns)
     keep = run.keep(name, rows, columns)

@@ -146,6 +146,15 @@ class RunWriter:
             for name in entries:
                 writer.write(name, np.asarray(norms[name], np.float32))
 
+    def add_changed(self, tensors: Mapping[str, tuple[str, NDArray[np.generic]]]) -> None:
+        """Write parameters that were not pruned and changed all the same: stored name ->
+        (safetensors dtype, storage bits in the stored shape)."""
+        assert self.folder is not None
+        entries = {name: (kind, bits.shape) for name, (kind, bits) in sorted(tensors.items())}
+        with SafetensorsWriter(self.folder / "dense.safetensors", entries) as writer:
+            for name in entries:
+                writer.write(name, tensors[name][1])
+
     def add_table(self, name: str, parts: Sequence[Columns]) -> None:
         """Write the row table of a finished matrix as one row group."""
         columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
+from kencore.rescale import FACTORS, rescaled
 from kencore.score import NEEDS, SCORES
 from kencore.score.sparsegpt import sparsegpt, sparsegpt_published
 from kencore.score.statistics import RunningInputs
@@ -32,6 +33,7 @@ Prepared = Callable[[Count], tuple[Tensor, Tensor]]
 SELECTED = frozenset({"ken", "ken-density", "delta", "random"})
 METHODS: tuple[str, ...] = (*SCORES, "sparsegpt", *sorted(SELECTED))
 ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
+RESCALES = ("none", *FACTORS)
 REFINE_NEEDS = frozenset({"norm", "moments"})
 
 
@@ -44,6 +46,7 @@ class Rule:
         bases: gives a slot's base weight (R, C): what entries that are not kept become; zero
             without it.
         refine: ``none`` or ``dsnot``, for attention slots only, as published.
+        rescale: ``none``, or how kept differences to the base grow, see `kencore.rescale`.
         seed: for ``random``.
         published: as the authors' code computes it, its faults included.
         ties: see `keep_lowest_pruned`.
@@ -52,6 +55,7 @@ class Rule:
     method: str
     bases: Callable[[str], Tensor] | None = None
     refine: str = "none"
+    rescale: str = "none"
     seed: int = 0
     published: bool = False
     ties: Ties = "pruned"
@@ -108,6 +112,8 @@ class Rule:
             keep = self._refined(slot, weight, choose(pruned), statistics)
             if base is None:  # several times faster than `where` with a number
                 return weight.to(torch.float32, copy=True).masked_fill_(~keep, 0.0), keep
+            if self.rescale != "none":
+                return _rescaled(slot, weight, base, keep, self.rescale), keep
             return torch.where(keep, weight.float(), base.float()), keep
 
         return prune
@@ -177,6 +183,7 @@ def make_rule(
     *,
     bases: Callable[[str], Tensor] | None = None,
     refine: str = "none",
+    rescale: str = "none",
     seed: int = 0,
     published: bool = False,
 ) -> Rule:
@@ -200,13 +207,27 @@ def make_rule(
             "base", got="no base model", wanted="one: delta ranks what tuning changed",
             remedy="Name the base, or take another method.",
         )  # fmt: skip
+    if rescale not in RESCALES or (rescale != "none" and bases is None):
+        raise SpecError(
+            "rescale", got=repr(rescale) + ("" if bases is not None else " without a base model"),
+            wanted=f"one of {', '.join(RESCALES)}, and a base for all but none",
+            remedy="Choose one of these, or name the base.",
+        )  # fmt: skip
     if bases is not None and (method == "sparsegpt" or refine == "dsnot"):
         raise SpecError(
             "base", got=f"a base model with {method if refine == 'none' else refine}",
             wanted="none: it makes up for entries that become zero",
             remedy="Leave the base out, or take another method.",
         )  # fmt: skip
-    return Rule(method=method, bases=bases, refine=refine, seed=seed, published=published)
+    return Rule(
+        method=method, bases=bases, refine=refine, rescale=rescale, seed=seed, published=published
+    )  # fmt: skip
+
+
+def _rescaled(slot: Slot, weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:
+    tuned, old = (side.float().cpu().numpy() for side in (weight, base))
+    values = rescaled(tuned, old, keep.cpu().numpy(), kind, name=slot.name)
+    return torch.from_numpy(values).to(weight.device)
 
 
 def _factor(slot: Slot, statistics: RunningInputs | None) -> Tensor:

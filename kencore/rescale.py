@@ -1,0 +1,68 @@
+"""Larger kept differences in place of those that went back to the base.
+
+A reset that does not look at the difference acts as if tuned - base were shrunk by the kept share.
+Dividing the kept differences by that share undoes it: drop and rescale, known as DARE (2311.03099,
+section 3), here for any rule that has a base.
+Published code differs: DARE drops each entry with one probability and divides by 1 - that
+probability over the whole model; here each row is divided by the share of it that was kept, which
+is exact where rows keep unlike shares.
+
+Shapes: R rows (outputs), C columns (inputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.errors import NonFiniteWeightError
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+def share(tuned: Floats, base: Floats, keep: Mask) -> Floats:
+    """Factor of each row's kept differences, float32 (R, 1): columns over kept entries."""
+    del tuned, base
+    kept = keep.sum(axis=1, keepdims=True)  # R, 1
+    return np.asarray(keep.shape[1] / np.maximum(kept, 1), np.float32)
+
+
+FACTORS: dict[str, Callable[[Floats, Floats, Mask], Floats]] = {"share": share}
+"""Every way to rescale by its name: float32 (R, 1) or (R, C) from tuned, base and mask."""
+
+
+def rescaled(tuned: Floats, base: Floats, keep: Mask, kind: str, *, name: str = "weight") -> Floats:
+    """The pruned weight with its kept differences rescaled: float32 (R, C).
+
+    base + factor * (tuned - base) where kept, the base elsewhere. A row that is kept whole stays
+    as it is, to the bit.
+
+    Args:
+        tuned, base: float32 (R, C). Not changed.
+        keep: bool (R, C).
+        kind: a name in `FACTORS`.
+        name: of the tensor, for messages.
+
+    Raises:
+        NonFiniteWeightError: a rescaled value is too large for float32, naming the row.
+    """
+    factor = FACTORS[kind](tuned, base, keep)
+    with np.errstate(over="ignore", invalid="ignore"):
+        larger = base + (tuned - base) * factor  # R, C
+    values = np.where(keep, np.where(keep.all(axis=1, keepdims=True), tuned, larger), base)
+    check_rescaled(values, name)
+    return values
+
+
+def check_rescaled(values: Floats, name: str, first: int = 0) -> None:
+    """Raise `NonFiniteWeightError` for a row (of R, counted from ``first``) that grew too large."""
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        raise NonFiniteWeightError(
+            f"{name}, rescaled", got=f"infinity in row {first + int(np.argmin(finite))}",
+            wanted="differences that stay finite when divided by the kept share",
+            remedy="Keep more of each row, or leave rescale out.",
+        )  # fmt: skip
