@@ -1,14 +1,20 @@
-"""One zstd frame around a whole file, and opening it without trusting what it says of its size."""
+"""One zstd frame around a whole file, and opening it without trusting what it says of its size.
+
+The frame is followed by a short one that decoders skip: its sha256. ``zstd -d`` unpacks such files.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from kencore.errors import CorruptSubnetworkError, MissingExtraError, StoreNotWritableError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
+SKIPPED = b"\x50\x2a\x4d\x18" + (32).to_bytes(4, "little")
+SEAL = len(SKIPPED) + 32  # bytes
 LEVEL = 9
 SMALL = 1 << 26  # bytes that any frame may grow to
 MOST_GROWTH = 100  # times that a larger one may grow: weights hardly shrink, masks by less than 8
@@ -46,6 +52,9 @@ def compress_file(path: Path) -> None:
         packer = zstd.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
         with path.open("rb") as source, frame.open("wb") as target:
             packer.copy_stream(source, target, size=size)
+        seal = _seal(frame, frame.stat().st_size)
+        with frame.open("ab") as target:
+            target.write(seal)
         if size <= _limit(frame):
             frame.replace(path)
     finally:
@@ -83,37 +92,34 @@ def decompress_file(path: Path, target: Path) -> None:
 
 
 def _declared(path: Path, zstd: Any) -> int:
-    """Bytes that the frame says it holds, if that is plausible and the frame is the whole file."""
+    """Bytes that the frame says it holds, if it is whole and that is plausible."""
     size = path.stat().st_size
     with path.open("rb") as source:
         start = source.read(18)
-        facts = zstd.get_frame_parameters(start)
-        declared = int(facts.content_size)
-        if declared in (zstd.CONTENTSIZE_UNKNOWN, zstd.CONTENTSIZE_ERROR):
-            raise _bad(path, "a zstd frame that does not say how large its content is")
-        if declared > _limit(path):
-            raise _bad(path, f"a zstd frame of {declared:,} bytes in {size:,}")
-        if facts.window_size > WINDOW:
-            raise _bad(path, f"a zstd frame that asks for {facts.window_size:,} bytes of memory")
-        end = _frame_end(source, zstd.frame_header_size(start), checksum=facts.has_checksum)
-    if end != size:
-        raise _bad(path, f"{size:,} bytes, where its zstd frame has {end:,}")
+        source.seek(max(0, size - SEAL))
+        seal = source.read()
+    if size < SEAL or seal != _seal(path, size - SEAL):
+        raise _bad(path, "a zstd frame that was changed, or that another program wrote")
+    facts = zstd.get_frame_parameters(start)
+    declared = int(facts.content_size)
+    if declared in (zstd.CONTENTSIZE_UNKNOWN, zstd.CONTENTSIZE_ERROR):
+        raise _bad(path, "a zstd frame that does not say how large its content is")
+    if declared > _limit(path):
+        raise _bad(path, f"a zstd frame of {declared:,} bytes in {size:,}")
+    if facts.window_size > WINDOW:
+        raise _bad(path, f"a zstd frame that asks for {facts.window_size:,} bytes of memory")
     return declared
 
 
-def _frame_end(source: BinaryIO, at: int, *, checksum: bool) -> int:
-    """Where a frame ends whose blocks begin ``at``: each has 3 bytes of header (RFC 8878, 3.1.1.2):
-    1 bit for the last one, 2 for its type (1: a single byte, repeated), 21 for its size."""
-    last = False
-    while not last:
-        source.seek(at)
-        header = source.read(3)
-        if len(header) < 3:
-            return at + 3
-        bits = int.from_bytes(header, "little")
-        last = bool(bits & 1)
-        at += 3 + (1 if (bits >> 1) & 3 == 1 else bits >> 3)
-    return at + (4 if checksum else 0)
+def _seal(path: Path, size: int) -> bytes:
+    """What follows a frame of ``size`` bytes: a frame that decoders skip (RFC 8878, 3.1.2) with the
+    sha256 of it. A frame has bits that no decoder looks at."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size and (piece := file.read(min(PIECE, size))):
+            digest.update(piece)
+            size -= len(piece)
+    return SKIPPED + digest.digest()
 
 
 def _check_room(folder: Path, wanted: int) -> None:
