@@ -156,7 +156,7 @@ def prune(
 ) -> None:
     """Prune a model, against its base or to zero, and write a run."""
     from kencore.prune import prune as run_prune
-    from kencore.store.export import check_free
+    from kencore.store.whole import check_free
 
     with command(as_json) as (report, show):
         spec = PruneSpec(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import CheckpointChangedError, RunExistsError, StoreNotWritableError
-from kencore.store.stream import SafetensorsWriter
-from kencore.store.writer import is_taken
+from kencore.errors import CheckpointChangedError
+from kencore.store.folder import write_weights
+from kencore.store.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,33 +153,10 @@ def save_pretrained(run: Run, folder: Path) -> Path:
         StoreNotWritableError: it cannot be written.
     """
     check_free(folder)
-    folder = Path(os.path.realpath(folder))  # a link to an empty folder cannot be replaced
     verify(run)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            _write_folder(run, temporary)
-            temporary.chmod(0o755)
-            temporary.replace(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        check_free(folder)  # somebody may have filled it meanwhile
-        raise StoreNotWritableError(
-            str(folder), got=str(error), wanted="a folder that can be written, with room for it",
-            remedy="Free some space or choose another folder.",
-        ) from error  # fmt: skip
-    return folder
-
-
-def check_free(folder: Path) -> None:
-    """Raise `RunExistsError` unless the folder is new or empty."""
-    if is_taken(folder):
-        raise RunExistsError(
-            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
-            remedy="Choose another folder: nothing is overwritten.",
-        )  # fmt: skip
+    with whole_folder(folder) as temporary:
+        _write_folder(run, temporary)
+    return Path(os.path.realpath(folder))
 
 
 def _write_folder(run: Run, folder: Path) -> None:
@@ -189,20 +164,14 @@ def _write_folder(run: Run, folder: Path) -> None:
     shards: dict[str, list[str]] = {}
     for name in tensors.names:
         shards.setdefault(Path(tensors.info(name).shard).name, []).append(name)
-    for shard, names in shards.items():
-        infos = {name: tensors.info(name) for name in names}
-        entries = {name: (info.dtype, tuple(info.shape)) for name, info in infos.items()}
-        with SafetensorsWriter(folder / shard, entries, {"format": "pt"}) as writer:
-            for name in names:
-                for values in pruned_chunks(run, name):
-                    writer.write(name, values)
-                run.release()
-    if len(shards) > 1 or "model.safetensors" not in shards:
-        total = sum(tensors.info(name).nbytes for name in tensors.names)
-        where = {name: shard for shard, names in shards.items() for name in names}
-        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(where.items()))}
-        text = json.dumps(index, indent=2, sort_keys=True)
-        (folder / "model.safetensors.index.json").write_text(text, "utf-8")
+    infos = {name: tensors.info(name) for name in tensors.names}
+    entries = {name: (info.dtype, tuple(info.shape)) for name, info in infos.items()}
+
+    def pieces(name: str) -> Iterator[NDArray[np.generic]]:
+        yield from pruned_chunks(run, name)
+        run.release()
+
+    write_weights(folder, shards, entries, pieces)
     source = Path(tensors.folder)
     for file in COPIED:
         if (source / file).is_file():

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kencore.checkpoint.header import BITS, read_header
+from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import to_float32
 from kencore.store.export import COPIED
 from kencore.store.stream import header_bytes
@@ -52,7 +52,7 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
     shards = list(dict.fromkeys(Path(tuned.info(name).shard).name for name in tuned.names))
     lines = {line["name"]: line for line in run.matrices.to_dict("records")}
     owners = {twin: name for name, line in lines.items() for twin in (*line["tied"], name)}
-    changed = _changed(run)
+    changed = set(run.changed_names)
     tensors = {}
     for name in tuned.names:
         info = tuned.info(name)
@@ -60,10 +60,11 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
         twins = sorted(twin for twin, of in owners.items() if of == owner and twin in tuned)
         facts: dict[str, Any] = {"dtype": info.dtype, "shape": tuple(info.shape),
                  "shard": shards.index(Path(info.shard).name)}  # fmt: skip
-        if twins and name != twins[0]:
+        moved = not changed.isdisjoint({name, *twins})  # by tuning, which may have untied them
+        if twins and name != twins[0] and not moved:
             tensors[name] = Stored(how="same", same_as=twins[0], **facts)
         else:
-            tensors[name] = _stored(run, lines.get(owner), facts, owner in changed)
+            tensors[name] = _stored(run, lines.get(owner), facts, moved)
     files, packed = _texts(run)
     base = None
     if run.restore == "base":
@@ -142,12 +143,6 @@ def _equal(left: NDArray[np.generic], right: NDArray[np.generic] | None) -> bool
     return right is not None and np.array_equal(
         np.ascontiguousarray(left).view("u1"), np.ascontiguousarray(right).view("u1")
     )
-
-
-def _changed(run: Run) -> set[str]:
-    """Parameters that were not pruned but changed by tuning afterwards."""
-    path = run.path / "dense.safetensors"
-    return {info.name for info in read_header(path)} if path.is_file() else set()
 
 
 def _texts(run: Run) -> tuple[dict[str, TextFile], dict[str, bytes]]:

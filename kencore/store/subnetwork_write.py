@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError
-from kencore.store.export import base_bits, pruned_chunks, verify
+from kencore.store.export import as_stored, base_bits, pruned_chunks, verify
 from kencore.store.extras import corrupt
 from kencore.store.stream import SafetensorsWriter, header_bytes
 from kencore.store.subnetwork_format import KEY, Content, buffer
@@ -169,13 +169,12 @@ def stored_keep(run: Run, name: str, part: slice, shape: tuple[int, ...]) -> NDA
     owner = run.owner(name)
     assert owner is not None
     transposed = bool(run.matrix(owner)["transposed"])
+    rows, columns = part, slice(None)
     if len(shape) == 1:
-        keep = run.keep(owner, slice(0, 1), part)
+        rows, columns = slice(0, 1), part
     elif transposed:  # stored inputs x outputs, the mask is outputs x inputs
-        keep = run.keep(owner, slice(None), part).T
-    else:
-        keep = run.keep(owner, part)
-    return keep.reshape(shape)
+        rows, columns = slice(None), part
+    return as_stored(run.keep(owner, rows, columns), transposed, shape)
 
 
 def packed(pieces: Iterator[NDArray[np.bool_]]) -> Iterator[NDArray[np.uint8]]:

@@ -161,6 +161,17 @@ def test_changed_values_of_a_run_without_a_base(tmp_path: Path) -> None:
     assert open_subnetwork(file).keys() == load_file(tmp_path / "restored/model.safetensors").keys()
 
 
+def test_values_and_parameters_that_tuning_changed(tmp_path: Path) -> None:
+    run = pruned_pair("bert", tmp_path, vectors=False, rescale="share")
+    assert run.kept_values is not None
+    norm = "bert.embeddings.LayerNorm.weight"
+    save_file({norm: torch.arange(32.0)}, run.path / "dense.safetensors")
+    run = open_run(run.path)
+    file = round_trip(run, tmp_path)
+    assert torch.equal(open_subnetwork(file)[norm], torch.arange(32.0))
+    assert inspect_subnetwork(file)["tensors"]["base"] == 0
+
+
 def test_several_weight_files_and_files_of_the_base(tmp_path: Path) -> None:
     base, tuned = save_pair("bert", tmp_path, max_shard_size="20KB")
     for name, texts in {"tokenizer.json": ("{}", "{}"), "vocab.txt": ("a", "b")}.items():
