@@ -55,6 +55,21 @@ class NonFiniteWeightError(KencoreError):
     """A weight is NaN or infinite, so that no rule can rank it."""
 
 
+# --- tuning after pruning ---------------------------------------------------------------------
+
+
+class AdapterError(SpecError):
+    """A low-rank adapter is asked for: merged, it would undo the mask."""
+
+
+class OverlapError(KencoreError):
+    """Held-out or evaluation data are what the model learns from."""
+
+
+class DivergedError(KencoreError):
+    """The loss of a training step is NaN or infinite."""
+
+
 # --- checkpoints ----------------------------------------------------------------------------
 
 
@@ -115,6 +130,14 @@ class CorruptRunError(KencoreError):
 
 class RunExistsError(KencoreError):
     """The run folder to be written is there already."""
+
+
+class SweepNotFoundError(KencoreError):
+    """No sweep of that name in the store."""
+
+
+class SweepBusyError(KencoreError):
+    """Another process works on the sweep at this moment."""
 
 
 class MatrixNotFoundError(KencoreError):

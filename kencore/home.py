@@ -45,6 +45,11 @@ def results_folder() -> Path:
     return private_folder(home() / "results")
 
 
+def sweeps_folder() -> Path:
+    """Sweeps, one folder each, made on demand; their points are runs. Raises as `runs_folder`."""
+    return private_folder(home() / "sweeps")
+
+
 def jobs_folder() -> Path:
     """The job store: database, logs and locks; made on demand. Raises as `runs_folder`."""
     return private_folder(home() / "jobs")

@@ -15,12 +15,22 @@ import kencore
 ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
-    ("home", "score", "allocate", "select", "refine", "rescale", "evaluate"),
-    ("spec", "spec_checks", "checkpoint", "calibrate"),
+    ("home", "locks", "tradeoff", "score", "allocate", "select", "refine", "rescale", "evaluate"),
+    ("spec", "spec_checks", "sweep_spec", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
-    ("plan", "prune_parts", "prune", "prune_lm", "workbench", "phases", "states", "quality"),
+    (
+        "plan",
+        "prune_parts",
+        "prune",
+        "prune_lm",
+        "workbench",
+        "phases",
+        "states",
+        "costs",
+        "quality",
+    ),
     ("jobs",),
-    ("cli", "cli_text", "cli_frame", "__main__", "__init__"),
+    ("cli", "cli_files", "cli_text", "cli_frame", "__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 PURE = ("score", "allocate", "select", "refine", "rescale")

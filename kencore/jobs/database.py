@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
 from kencore.home import home, jobs_folder, not_writable
-from kencore.jobs.locks import locked
+from kencore.locks import locked
 
 VERSION = 1
 BUSY_SECONDS = 20.0

@@ -20,10 +20,10 @@ from kencore.jobs.diary import tell_traceback
 from kencore.jobs.interpreter import changed_since
 from kencore.jobs.launch import Launcher
 from kencore.jobs.local import LocalLauncher
-from kencore.jobs.locks import FileLock
 from kencore.jobs.processes import is_alive, own_handle
 from kencore.jobs.scheduler import Scheduler
 from kencore.jobs.settings import WorkerSettings
+from kencore.locks import FileLock
 
 BUSY_SLEEP, IDLE_SLEEP, TROUBLE_SLEEP = 0.05, 0.1, 1.0
 LOCK_SECONDS = 10.0

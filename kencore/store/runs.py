@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import time
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from kencore.store import FILES
 DEMO, DEMO_LM = "demo", "demo-lm"
 SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
 """Runs that ship with the project: id -> folder below the demo's assets."""
+POINT = re.compile(r"sweep-[0-9a-f]{12}-")
+"""How the id of a point of a sweep begins."""
 MODELS = {"demo": "demo encoder", "demo-lm": "demo LM"}
 PLAIN_NAMES = frozenset(
     {"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"}
@@ -25,13 +28,15 @@ PLAIN_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs; ``problem`` says why a folder cannot be opened."""
+    """One line of the list of runs; ``problem`` says why a folder cannot be opened, ``sweep`` is
+    the id of the sweep that the run is a point of."""
 
     id: str
     path: Path
     label: str
     created: str
     problem: str | None = None
+    sweep: str | None = None
 
 
 def demo_run_folder(run: str = DEMO) -> Path:
@@ -82,10 +87,17 @@ def find_stored_run(run: str) -> Path:
     return folder
 
 
-def list_runs() -> list[RunSummary]:
-    """All runs, the demos first, then newest first; broken ones are listed with their problem."""
+def list_runs(*, points: bool = False) -> list[RunSummary]:
+    """All runs, the demos first, then newest first; broken ones are listed with their problem.
+
+    Args:
+        points: list the points of sweeps too, see `kencore.store.sweeps`.
+    """
     found = [path for path in _folders(runs_folder()) if not path.name.startswith(".")]
-    summaries = sorted((summarise(path) for path in found), key=lambda run: run.created)
+    if not points:  # by name, since there may be a thousand; then those that were renamed
+        found = [path for path in found if not POINT.match(path.name)]
+    summaries = [run for run in map(summarise, found) if points or run.sweep is None]
+    summaries.sort(key=lambda run: run.created)
     shipped = {run: demo_run_folder(run) for run in SHIPPED}
     demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
     return demos + summaries[::-1]
@@ -94,25 +106,24 @@ def list_runs() -> list[RunSummary]:
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
     """Read two small files of a run: quick enough for a list."""
     name = name or folder.name
-    problem, label, created = None, name, ""
+    problem, label, created, sweep = None, name, "", None
     try:
         missing = [file for file in FILES if not (folder / file).is_file()]
         problem = f"no {', '.join(missing)}" if missing else None
         spec = json.loads((folder / "spec.json").read_text("utf-8"))["spec"]
-        created = str(json.loads((folder / "record.json").read_text("utf-8"))["created"])
+        record = json.loads((folder / "record.json").read_text("utf-8"))
+        created, sweep = str(record["created"]), record.get("sweep")
         label = describe(spec)
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
-    return RunSummary(id=name, path=folder, label=label, created=created, problem=problem)
+    return RunSummary(
+        id=name, path=folder, label=label, created=created, problem=problem, sweep=sweep
+    )
 
 
 def describe(spec: dict[str, object]) -> str:
     """One line for a person: model, method, allocation if not uniform, and budget."""
-    model = str(spec["model"])
-    place = Path(model)
-    short = MODELS.get(model, place.name)
-    if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
-        short = f"{place.parent.name}/{short}"
+    short = short_name(str(spec["model"]))
     keep = spec.get("keep")
     budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
     if keep is not None and "base" in spec and spec["base"] is None:  # the rest becomes zero
@@ -123,6 +134,15 @@ def describe(spec: dict[str, object]) -> str:
     words += ["rescaled"] if spec.get("rescale", "none") != "none" else []
     method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
     return f"{short} · {method} {budget}{where}"
+
+
+def short_name(model: str) -> str:
+    """A model in a few letters, by what the person wrote."""
+    place = Path(model)
+    short = MODELS.get(model, place.name)
+    if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
+        return f"{place.parent.name}/{short}"
+    return short
 
 
 def delete_run(run: str) -> None:

@@ -1,0 +1,278 @@
+"""A grid of prunings: method x allocation x budget x rescale x seed, checked before a model loads.
+
+The point of a grid is a `PruneSpec`, and its run is the run that `prune` would make of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from kencore import spec_checks as checks
+from kencore.devices import check_device
+from kencore.errors import SpecError
+from kencore.spec import PruneSpec
+
+MOST_POINTS = 1_000
+MOST_COMBINATIONS = 1_000_000
+ID_LETTERS = 12
+AXES = {
+    "methods": "method", "allocations": "allocation", "keeps": "keep", "ks": "k",
+    "rescales": "rescale", "seeds": "seed",
+}  # fmt: skip
+"""Axes of the grid, and the field of a `PruneSpec` that each one sets."""
+# allocations that look at weights alone
+WITHOUT_TEXT = ("uniform", "alpha")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A combination that cannot be, whatever the seed: ``reason`` is the error's message."""
+
+    method: str
+    allocation: str
+    rescale: str
+    keep: float | None
+    k: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSpec:
+    """A grid of prunings of one model.
+
+    Args:
+        model, base, model_revision, base_revision, scope, embeddings, vectors, head, step,
+            reference, refine, calibration, sequences, search_sequences, window, propagate, fast,
+            published, evaluation, windows, baselines, device: of every point, see `PruneSpec`.
+            ``base=None`` means the demo's own base where a point's method needs one.
+        methods, allocations, rescales, seeds: each with each; see the fields of `PruneSpec` that
+            are named in the singular.
+        keeps: shares kept; exactly one of ``keeps`` and ``ks``. ks: entries kept per row.
+
+    Repeated values count once. Points that differ by a seed that nothing depends on are one point,
+    see `takes_seed`.
+
+    Raises:
+        SpecError: a value that no point could have, no point at all, or more than 1,000.
+    """
+
+    model: str
+    methods: tuple[str, ...] = ("ken",)
+    allocations: tuple[str, ...] = ("uniform",)
+    keeps: tuple[float, ...] = ()
+    ks: tuple[int, ...] = ()
+    rescales: tuple[str, ...] = ("none",)
+    seeds: tuple[int, ...] = (0,)
+    base: str | None = None
+    model_revision: str | None = None
+    base_revision: str | None = None
+    scope: tuple[str, ...] = ("all",)
+    embeddings: bool = True
+    vectors: bool = True
+    head: bool = True
+    step: str = "block"
+    reference: str = "local"
+    refine: str = "none"
+    calibration: str = "pydoc"
+    sequences: int = 128
+    search_sequences: int = 8
+    window: int | None = None
+    propagate: str = "pruned"
+    fast: bool = False
+    published: bool = False
+    evaluation: str | None = None
+    windows: int | None = None
+    baselines: bool = True
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in AXES:
+            object.__setattr__(self, name, _axis(name, getattr(self, name)))
+        _check_common(self)
+        _check_axes(self)
+        object.__setattr__(self, "keeps", tuple(dict.fromkeys(float(k) for k in self.keeps)))
+        object.__setattr__(self, "scope", checks.checked_scope(self.scope))
+        _check_size(self)
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the settings: the same grid, in any order, is one sweep."""
+        data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
+        text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]
+
+    def points(self) -> tuple[PruneSpec, ...]:
+        """The prunings, method by method, in the order of the axes; none twice."""
+        return tuple(dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec)))
+
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Combinations of the grid that cannot be, each with the reason."""
+        return tuple(point for point in _tried(self) if isinstance(point, Skipped))
+
+    def point_id(self, point: PruneSpec) -> str:
+        """The id of a point's run: ``sweep-<id of the sweep>-delta-0.5-s0``."""
+        words = [point.method]
+        words += [word for word in (point.allocation,) if word != "uniform"]
+        words += [word for word in (point.rescale,) if word != "none"]
+        words += [f"k{point.k}" if point.k is not None else repr(point.keep), f"s{point.seed}"]
+        return f"sweep-{self.id}-{'-'.join(words)}"
+
+    def to_json(self) -> str:
+        """Sorted, so that equal settings are equal text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SweepSpec:
+        """The inverse of `to_json`.
+
+        Raises:
+            SpecError: not JSON, not an object, or a field that is not a setting.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SpecError(
+                "settings", got=f"text that is not JSON ({error})", wanted="a JSON object",
+                remedy="Pass what to_json() returned.",
+            ) from None  # fmt: skip
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> SweepSpec:
+        """Settings from plain values, as a form or a JSON file gives them."""
+        if not isinstance(data, dict):
+            raise SpecError(
+                "settings", got=type(data).__name__, wanted="a JSON object",
+                remedy="Pass what to_json() returned.",
+            )  # fmt: skip
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(data) - known)
+        if unknown or "model" not in data:
+            raise SpecError(
+                "settings", got=f"unknown {', '.join(unknown)}" if unknown else "no model",
+                wanted=f"fields among {', '.join(sorted(known))}",
+                remedy="Check the spelling." if unknown else "Say which model to prune.",
+            )  # fmt: skip
+        return cls(**data)
+
+
+def takes_seed(point: PruneSpec) -> bool:
+    """Whether another seed gives another mask.
+
+    It does where entries are drawn, and where text is read, whose windows are drawn; ``ken``,
+    ``ken-density``, ``delta`` and ``magnitude`` with an allocation that looks at weights alone
+    are the same for every seed.
+    """
+    if point.method == "random" or point.method in checks.NEEDS_ACTIVATIONS:
+        return True
+    return point.allocation not in WITHOUT_TEXT or point.refine != "none"
+
+
+def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
+    """Every combination: its point, once for each seed that matters, or why there is none."""
+    common = {
+        field.name: getattr(spec, field.name)
+        for field in fields(spec) if field.name not in AXES
+    }  # fmt: skip
+    budgets: list[dict[str, Any]] = [{"keep": keep} for keep in spec.keeps]
+    budgets += [{"k": k} for k in spec.ks]
+    axes = itertools.product(spec.methods, spec.allocations, spec.rescales, budgets)
+    for method, allocation, rescale, budget in axes:
+        own = {"method": method, "allocation": allocation, "rescale": rescale, **budget}
+        try:
+            first = PruneSpec(**common, **own, seed=spec.seeds[0])
+        except SpecError as error:
+            yield Skipped(**{"keep": None, "k": None} | own, reason=str(error))
+            continue
+        yield first
+        for seed in spec.seeds[1:] if takes_seed(first) else ():
+            yield PruneSpec(**common, **own, seed=seed)
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def _axis(name: str, values: Any) -> tuple[Any, ...]:
+    """The values of an axis, each once."""
+    if not isinstance(values, (list, tuple)):
+        raise SpecError(
+            name, got=repr(values), wanted="a list of values", remedy="Pass a list, also for one."
+        )
+    try:
+        return tuple(dict.fromkeys(values))
+    except TypeError:
+        raise SpecError(
+            name, got=repr(values), wanted="plain values", remedy="Pass words or numbers."
+        ) from None
+
+
+def _check_common(spec: SweepSpec) -> None:
+    for name in ("model", "calibration"):
+        checks.check_text(name, getattr(spec, name), optional=False)
+    for name in ("base", "model_revision", "base_revision", "evaluation"):
+        checks.check_text(name, getattr(spec, name), optional=True)
+    for name in set(checks.CHOICES) - set(AXES.values()):
+        checks.check_choice(name, getattr(spec, name))
+    for name in checks.SWITCHES:
+        checks.check_switch(name, getattr(spec, name))
+    for name in checks.COUNTS:
+        checks.check_count(name, getattr(spec, name))
+    check_device(spec.device)
+
+
+def _check_axes(spec: SweepSpec) -> None:
+    for name in ("methods", "allocations", "rescales", "seeds"):
+        if not getattr(spec, name):
+            raise SpecError(name, got="nothing", wanted="one or more", remedy="Name one.")
+    for name in ("methods", "allocations", "rescales"):
+        for value in getattr(spec, name):
+            checks.check_choice(AXES[name], value)
+    for seed in spec.seeds:
+        checks.check_seed(seed)
+    if bool(spec.keeps) == bool(spec.ks):
+        raise SpecError(
+            "keeps and ks", got="both" if spec.keeps else "neither", wanted="one of them",
+            remedy="Say which shares to keep, such as 0.9, 0.5 and 0.25.",
+        )  # fmt: skip
+    for keep in spec.keeps:
+        number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
+        if not (number and math.isfinite(keep) and 0 < keep <= 1):
+            raise SpecError(
+                "keeps", got=repr(keep), wanted="shares above 0 and up to 1",
+                remedy="To keep half, pass 0.5.",
+            )  # fmt: skip
+    for k in spec.ks:
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+            raise SpecError(
+                "ks", got=repr(k), wanted="whole numbers of entries per row, 1 or more",
+                remedy="For shares pass keeps.",
+            )  # fmt: skip
+
+
+def _check_size(spec: SweepSpec) -> None:
+    combinations = math.prod(len(getattr(spec, name)) or 1 for name in AXES)
+    points: set[PruneSpec] = set()
+    reason = ""
+    for point in _tried(spec) if combinations <= MOST_COMBINATIONS else ():
+        if isinstance(point, Skipped):
+            reason = reason or point.reason
+            continue
+        points.add(point)
+        if len(points) > MOST_POINTS:
+            break
+    if combinations > MOST_COMBINATIONS or len(points) > MOST_POINTS:
+        raise SpecError(
+            "sweep", got=f"a grid of {combinations:,} combinations",
+            wanted=f"at most {MOST_POINTS:,} prunings", remedy="Make it two sweeps, or thin it.",
+        )  # fmt: skip
+    if not points:
+        raise SpecError(
+            "sweep", got=f"no combination that can be ({reason})", wanted="at least one pruning",
+            remedy="Change the setting that it names.",
+        )  # fmt: skip
