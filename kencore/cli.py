@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_text
-from kencore.cli_frame import command
+from kencore import cli_files, cli_text
+from kencore.cli_frame import Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
     ALLOCATIONS,
@@ -37,7 +37,6 @@ app = typer.Typer(
     help="Prune a transformer and show which parameters were kept, why, and what that cost.",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
 Revision = Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")]
@@ -52,7 +51,9 @@ TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parque
 
 @app.command()
 def inspect(
-    model: Annotated[str, typer.Argument(help="demo, demo-lm, a folder or a hub id.")],
+    model: Annotated[
+        str, typer.Argument(help="demo, demo-lm, a folder, a hub id, or a subnetwork file.")
+    ],
     base: Annotated[
         str | None, typer.Option(help="Its pretrained base, to check the pair.")
     ] = None,
@@ -60,10 +61,17 @@ def inspect(
     base_revision: Revision = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a model, or a pair, is made of and what can be pruned, without loading weights."""
+    """Say what a model, or a pair, is made of and what can be pruned, without loading weights.
+
+    Of a subnetwork file: what it holds and which base it needs, after checking all of it.
+    """
     from kencore.checkpoint.inspect import inspect as look
+    from kencore.store.subnetwork import inspect_subnetwork, is_subnetwork
 
     with command(as_json) as (report, show):
+        if base is None and is_subnetwork(model):
+            show(inspect_subnetwork(model), cli_text.subnetwork)
+            return
         found = look(
             model, "demo-base" if (model, base) == ("demo", None) else base,
             model_revision=model_revision, base_revision=base_revision, progress=report,
@@ -210,19 +218,8 @@ def evaluate(
         show(found, cli_text.judged)
 
 
-@app.command()
-def export(
-    run: Annotated[str, typer.Argument(help="A run: its id or folder.")],
-    folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write.")],
-    as_json: Json = False,
-) -> None:
-    """Write the pruned model of a run as a Hugging Face folder."""
-    from kencore import open_run
-
-    with command(as_json) as (report, show):
-        report(0, 1, "Writing the pruned model")
-        written = open_run(run).save_pretrained(folder)
-        show({"folder": str(written)}, lambda facts: f"Wrote {facts['folder']}")
+app.command("export")(cli_files.export)
+app.command("open")(cli_files.open_file)
 
 
 @app.command()

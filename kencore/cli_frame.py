@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.progress import (
 
 from kencore.errors import KencoreError
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Report = Callable[[float, float, str], None]
 
 

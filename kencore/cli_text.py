@@ -163,6 +163,34 @@ def inspected(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def exported(facts: dict[str, Any]) -> str:
+    """What `export` wrote."""
+    line = f"Wrote {facts.get('folder') or facts['file']} ({facts['bytes']:,} bytes)"
+    return line + (f"\nUploaded to {facts['repository']}" if "repository" in facts else "")
+
+
+def subnetwork(facts: dict[str, Any]) -> str:
+    """What a subnetwork file is."""
+    spec, ways, base = facts["spec"], facts["tensors"], facts["base"]
+    share = f" ({facts['kept'] / facts['masked']:.2%})" if facts["masked"] else ""
+    lines = [
+        f"Subnetwork file, version {facts['version']}, {facts['bytes']:,} bytes"
+        + (" (one zstd frame)" if facts["compressed"] else "")
+        + f"; the model dense: {facts['bytes_dense']:,}.",
+        f"{facts['architecture'] or 'A model'} of {facts['parameters']:,} parameters, pruned by "
+        f"{spec.get('method')}; its masks keep {facts['kept']:,} of {facts['masked']:,}{share}.",
+        f"Tensors: {ways['values']} as mask and values, {ways['dense']} dense, {ways['base']} as "
+        f"in the base, {ways['same']} tied.",
+    ]
+    if facts["needs_base"]:
+        at = f" at {base['revision']}" if base["revision"] else ""
+        lines.append(f"Needs its base: {base['text']}{at}.")
+    else:
+        lines.append("Needs no base.")
+    lines.append("Every hash fits: this is what was written.")
+    return "\n".join(lines)
+
+
 def _task(facts: dict[str, Any]) -> str:
     what = {
         "language": "a causal language model",

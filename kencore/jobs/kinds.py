@@ -77,6 +77,21 @@ def check_evaluate(params: Params) -> None:
             )  # fmt: skip
 
 
+def check_export(params: Params) -> None:
+    """Raise `JobKindError` unless ``params`` name a run, and a form if any; `SpecError` for a form
+    that there is not."""
+    from kencore.store.exporting import check
+
+    _known("export", params, needed={"run"}, allowed=EXPORT_FIELDS | {"zstd"})
+    _texts("export", params, EXPORT_FIELDS)
+    if not isinstance(params.get("zstd", False), bool):
+        raise JobKindError(
+            "zstd of the job export", got=repr(params["zstd"]), wanted="true or false",
+            remedy="Leave it out for false.",
+        )  # fmt: skip
+    check(params.get("form") or "folder", zstd=params.get("zstd", False))
+
+
 def check_selftest(params: Params) -> None:
     """Raise `JobKindError` for a step that the self-test does not know."""
     from kencore.jobs.selftest import FIELDS
@@ -84,6 +99,7 @@ def check_selftest(params: Params) -> None:
     _known("selftest", params, needed=set(), allowed=FIELDS)
 
 
+EXPORT_FIELDS = {"run", "form"}
 INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
 EVALUATE_FIELDS = {"model", "examples", "device"}
 EVALUATE_SWITCHES = {"baselines", "save"}
@@ -97,6 +113,7 @@ KINDS: dict[str, Kind] = {
     "evaluate": Kind(
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
     ),
+    "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
     "selftest": Kind(
         function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False
     ),

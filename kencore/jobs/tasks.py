@@ -45,6 +45,18 @@ def evaluate_model(params: dict[str, Any], context: Context) -> None:
     _write_result(context, found)
 
 
+def export_run(params: dict[str, Any], context: Context) -> None:
+    """Leave an export in the job's folder: a folder of the run's name, or a file of it; and what
+    `kencore.store.exporting.export` says of it, the place as a name in that folder."""
+    from kencore.store.exporting import export, file_name
+
+    form, zstd = params.get("form") or "folder", params.get("zstd", False)
+    path = context.out / file_name(params["run"], form, zstd=zstd)
+    facts = export(params["run"], path, form, zstd=zstd, progress=context.progress)
+    place = "folder" if form == "folder" else "file"
+    _write_result(context, facts | {place: path.name})
+
+
 def _write_result(context: Context, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1, allow_nan=False)
     (context.out / "result.json").write_text(text, encoding="utf-8")

@@ -107,8 +107,6 @@ def inspect_subnetwork(path: str | Path) -> dict[str, Any]:
         content = file.content
         kept = {name: s.kept for name, s in content.tensors.items() if s.kept is not None}
         masked = sum(content.tensors[name].size for name in kept)
-        config = json.loads(file.text("config.json") or b"{}") if "config.json" in content.files \
-            else {}  # fmt: skip
         ways = [stored.how for stored in content.tensors.values()]
         dense = sum(s.nbytes for s in content.tensors.values() if s.how != "same")
         size = Path(path).stat().st_size
@@ -116,7 +114,7 @@ def inspect_subnetwork(path: str | Path) -> dict[str, Any]:
             "kind": "subnetwork", "file": str(path), "version": content.version,
             "bytes": size, "compressed": is_zstd(Path(path)),
             "bytes_dense": dense, "ratio": size / dense if dense else None,
-            "architecture": (config.get("architectures") or [None])[0],
+            "architecture": _architecture(file),
             "restore": content.restore,
             "base": None if content.base is None else dict(content.base),
             "needs_base": content.needs_base,
@@ -127,6 +125,16 @@ def inspect_subnetwork(path: str | Path) -> dict[str, Any]:
             "files": {name: f.size for name, f in sorted(content.files.items())},
             "weight_files": list(content.shards),
         }  # fmt: skip
+
+
+def _architecture(file: Subnetwork) -> str | None:
+    """The class of model that config.json names, if it is there and does."""
+    if "config.json" not in file.content.files:
+        return None
+    try:
+        return str(json.loads(file.text("config.json") or b"")["architectures"][0])
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
 
 
 def bad(path: Path, got: str) -> CorruptSubnetworkError:

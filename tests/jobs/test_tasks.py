@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kencore import PruneSpec, jobs, open_run, prune
-from kencore.errors import JobKindError
+from kencore.errors import JobKindError, SpecError
 from kencore.evaluate.accuracy import Classifier, read_examples
-from kencore.jobs.kinds import check_evaluate
+from kencore.jobs.kinds import check_evaluate, check_export
 from tests.tiny_models import save_pair
 from tests.tiny_text import add_tokenizer, write_text
 
@@ -106,6 +106,39 @@ def test_a_language_model_is_pruned_and_measured_by_the_worker(
         "run": job, **kept,
     }  # fmt: skip
     assert (kept["task"], kept["window"], kept["windows"]) == ("language", 10, 3)
+
+
+def test_a_run_is_exported_in_every_form(loaded: Path) -> None:
+    run = prune(PruneSpec(model="demo", keep=0.5, scope=("attention",)))
+    for form, zstd, name in (
+        ("folder", False, f"{run.id}-pruned"),
+        ("subnetwork", True, f"{run.id}.subnetwork.safetensors.zst"),
+        ("masks", False, f"{run.id}.masks.safetensors"),
+    ):
+        done = finished(jobs.submit("export", {"run": run.id, "form": form, "zstd": zstd}))
+        assert done.state == "succeeded", jobs.log(done.id)
+        told = json.loads((jobs.result(done.id) / "result.json").read_text())
+        place = jobs.result(done.id) / told["folder" if form == "folder" else "file"]
+        assert place.name == name
+        files = list(place.iterdir()) if form == "folder" else [place]
+        assert told["bytes"] == sum(file.stat().st_size for file in files) > 0
+    assert half_written(loaded) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "kind"),
+    [
+        ({}, JobKindError), ({"run": "r", "path": "/"}, JobKindError), ({"run": " "}, JobKindError),
+        ({"run": "r", "zstd": 1}, JobKindError), ({"run": "r", "form": "pickle"}, SpecError),
+        ({"run": "r", "zstd": True}, SpecError),
+    ],
+)  # fmt: skip
+def test_wrong_exports_are_told_before_a_worker_starts(
+    params: dict[str, object], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        check_export(params)
+    check_export({"run": "r", "form": "subnetwork", "zstd": True})
 
 
 @pytest.mark.parametrize(

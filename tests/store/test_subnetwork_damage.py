@@ -243,6 +243,17 @@ def test_resealing_itself_is_no_damage(folder: Path, tmp_path: Path) -> None:
     assert NAME in open_subnetwork(tmp_path / "file")
 
 
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b'{"architectures": 3}', b"[" * 10**5])
+def test_a_config_that_is_none(text: bytes, tmp_path: Path) -> None:
+    from kencore import open_run
+    from tests.runs import make_run
+
+    run = make_run(tmp_path)
+    (tmp_path / "pair" / "tuned" / "config.json").write_bytes(text)
+    file = write_subnetwork(open_run(run.path), tmp_path / "file")
+    assert inspect_subnetwork(file)["architecture"] is None
+
+
 def test_masks_that_do_not_fit_their_values(
     folder: Path, tmp_path: Path, nothing_left: Path
 ) -> None:
