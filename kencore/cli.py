@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_files, cli_text
-from kencore.cli_frame import Json, command
+from kencore import cli_files, cli_text, cli_tune
+from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
     ALLOCATIONS,
@@ -46,7 +46,6 @@ Window = Annotated[
 Windows = Annotated[
     int | None, typer.Option(help="Measure on at most so many windows of text; by default all.")
 ]
-TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
 
 
 @app.command()
@@ -220,6 +219,7 @@ def evaluate(
 
 app.command("export")(cli_files.export)
 app.command("open")(cli_files.open_file)
+app.command("tune")(cli_tune.tune)
 
 
 @app.command()

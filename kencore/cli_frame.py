@@ -22,6 +22,7 @@ from rich.progress import (
 from kencore.errors import KencoreError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
 Report = Callable[[float, float, str], None]
 
 

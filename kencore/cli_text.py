@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kencore.store.run import Run
 
+SHOWN = ("dense", "pruned", "untuned", "base")  # steps of a run itself
+
 
 def run_facts(run: Run) -> dict[str, Any]:
     """The facts of a run as plain values."""
@@ -87,7 +89,7 @@ def judged(facts: dict[str, Any]) -> str:
 
 
 def _quality(metrics: dict[str, Any]) -> str:
-    rows = [(name, metrics[name]) for name in ("dense", "pruned", "base") if name in metrics]
+    rows = [(name, metrics[name]) for name in SHOWN if name in metrics]
     rows += list(metrics.get("baselines", {}).items())
     if metrics.get("task") == "language":
         head = (

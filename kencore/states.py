@@ -53,6 +53,14 @@ def pruned_state(run: Run) -> State:
         yield name, to_torch(whole, run.tuned_tensors.info(name))
 
 
+def untuned_state(run: Run, before: Run) -> State:
+    """The parameters of a tuned run as they were in the run that it was tuned from."""
+    yield from pruned_state(before)
+    for name in run.changed_names:
+        if name not in before.changed_names:
+            yield name, to_torch(run.tuned_tensors.raw(name), run.tuned_tensors.info(name))
+
+
 def base_state(run: Run) -> State:
     """The parameters that the run pruned, with nothing of them kept."""
     for name in run.pruned:

@@ -13,6 +13,10 @@ import pytest
 import kencore
 
 ROOT = Path(kencore.__file__).parent
+FINETUNE = (
+    "finetune", "finetune_data", "finetune_gap", "finetune_hold", "finetune_loop",
+    "finetune_record", "finetune_saved", "finetune_spec", "finetune_tasks",
+)  # fmt: skip
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
     ("home", "locks", "tradeoff", "score", "allocate", "select", "refine", "rescale", "evaluate"),
@@ -23,14 +27,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "prune_parts",
         "prune",
         "prune_lm",
+        "prune_slices",
         "workbench",
         "phases",
         "states",
         "costs",
         "quality",
+        *FINETUNE,
     ),
     ("jobs",),
-    ("cli", "cli_files", "cli_text", "cli_frame", "__main__", "__init__"),
+    ("cli", "cli_files", "cli_tune", "cli_text", "cli_frame", "__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 PURE = ("score", "allocate", "select", "refine", "rescale")

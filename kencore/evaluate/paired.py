@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 # N examples, W windows, b examples that only the first model tells right, c only the second
 
+OWN = ("base", "pruned", "untuned")  # steps of a run itself
+
 
 class Figures(dict[str, Any]):
     """What was measured of one model, and what it was computed from.
@@ -30,8 +32,9 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
     """The content of a ``metrics.json`` with ``versus_dense`` in every step that was measured.
 
     Args:
-        metrics: its steps (``dense``, ``pruned``, ``base`` and those under ``baselines``) are
-            `Figures` of the same data; a step that is a plain dictionary is left as it is.
+        metrics: its steps (``dense``, ``pruned``, ``base``, ``untuned`` and those under
+            ``baselines``) are `Figures` of the same data; a step that is a plain dictionary is
+            left as it is.
 
     Returns:
         A new dictionary; the argument is not changed.
@@ -44,7 +47,7 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
         return {**step, "versus_dense": versus(dense, step)}
 
     found = dict(metrics)
-    found |= {name: told(metrics[name]) for name in ("base", "pruned") if name in metrics}
+    found |= {name: told(metrics[name]) for name in OWN if name in metrics}
     if "baselines" in metrics:
         found["baselines"] = {name: told(step) for name, step in metrics["baselines"].items()}
     return found

@@ -49,6 +49,13 @@ def check_prune(params: Params) -> None:
     PruneSpec.from_dict(params)
 
 
+def check_tune(params: Params) -> None:
+    """Raise `SpecError` unless ``params`` are the fields of a `TuneSpec`."""
+    from kencore.finetune_spec import TuneSpec
+
+    TuneSpec.from_dict(params)
+
+
 def check_inspect(params: Params) -> None:
     """Raise `JobKindError` unless ``params`` name a model, and a base and revisions if any."""
     _known("inspect", params, needed={"model"}, allowed=INSPECT_FIELDS)
@@ -110,6 +117,7 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:inspect_pair", shelf="results", check=check_inspect
     ),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=check_prune),
+    "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=check_tune),
     "evaluate": Kind(
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
     ),

@@ -29,6 +29,23 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
     prune(spec, out=context.out, progress=context.progress, threads=context.threads)
 
 
+def tune_run(params: dict[str, Any], context: Context) -> None:
+    """Tune a run with its mask held, and leave the complete new run in the job's folder.
+
+    Each point of the curve is an event ``point``; see `kencore.finetune.tune`.
+    """
+    from kencore.devices import describe_device
+    from kencore.finetune import tune
+    from kencore.finetune_spec import TuneSpec
+
+    spec = TuneSpec.from_dict(params)
+    context.set_device(describe_device(spec.device))
+    tune(
+        spec, out=context.out, progress=context.progress, threads=context.threads,
+        on_point=lambda point: context.event("point", point),
+    )  # fmt: skip
+
+
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure quality on labelled examples or on a text, of a run or of a model; see
     `kencore.quality.judge`."""

@@ -113,7 +113,7 @@ def summarise(folder: Path, name: str | None = None) -> RunSummary:
         spec = json.loads((folder / "spec.json").read_text("utf-8"))["spec"]
         record = json.loads((folder / "record.json").read_text("utf-8"))
         created, sweep = str(record["created"]), record.get("sweep")
-        label = describe(spec)
+        label = describe(spec) + _tuned(record.get("tuned"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
     return RunSummary(
@@ -134,6 +134,11 @@ def describe(spec: dict[str, object]) -> str:
     words += ["rescaled"] if spec.get("rescale", "none") != "none" else []
     method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
     return f"{short} · {method} {budget}{where}"
+
+
+def _tuned(tuned: dict[str, int] | None) -> str:
+    """What a run's label says of tuning after pruning."""
+    return "" if tuned is None else f" · tuned {tuned['steps']:,} steps"
 
 
 def short_name(model: str) -> str:

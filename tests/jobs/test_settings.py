@@ -48,8 +48,8 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_every_kind_can_be_loaded() -> None:
-    assert set(KINDS) == {"inspect", "prune", "evaluate", "export", "selftest"}
-    assert KINDS["prune"].shelf == "runs"
+    assert set(KINDS) == {"inspect", "prune", "tune", "evaluate", "export", "selftest"}
+    assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())
     with pytest.raises(JobKindError, match="selftest"):
