@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.costs import cost_of, cost_of_model
 from kencore.errors import (
     NotALanguageModelError,
     RunExistsError,
@@ -22,6 +23,7 @@ from kencore.errors import (
     TaskMismatchError,
 )
 from kencore.evaluate.language import LanguageModel, Windows, is_language_model
+from kencore.evaluate.paired import compared
 from kencore.spec import SLICE_METHODS
 from kencore.states import (
     State,
@@ -62,6 +64,9 @@ def measure(
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
+    Every other step has ``versus_dense`` (see `kencore.evaluate.paired`), and ``cost`` says what
+    `kencore.costs.cost_of` does.
+
     Args:
         data: what `fitting_data` read for the run's tuned model.
         baselines: measure every baseline rule too, at the run's own budget and scope: as many
@@ -77,15 +82,21 @@ def measure(
     if run.spec.restore == "zero":
         del states["base"]
     steps = ["dense", *states]
+    parts = len(steps) + 1  # the last one is the cost
     found: dict[str, dict[str, Any]] = {}
     for i, step in enumerate(steps):
-        progress(i / len(steps), f"Measuring {step}")
+        progress(i / parts, f"Measuring {step}")
         if step in states:
             for name, tensor in states[step]():
                 model.replace({name: tensor})
-        found[step] = _quality(model, data, i, len(steps), progress, step)
+        found[step] = _quality(model, data, i, parts, progress, step)
     own = {step: found.pop(step) for step in steps if step not in extra}
-    return {**_measured_on(data), "device": device, **own, "baselines": found}
+    metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
+    cost = cost_of(
+        run, model, data,
+        progress=lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}"),
+    )  # fmt: skip
+    return compared(metrics) | {"cost": cost}
 
 
 def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
@@ -242,7 +253,9 @@ def _judge_model(
 ) -> dict[str, Any]:
     found = fitting_data(folder, data, window=window, limit=limit)
     model = _load_judge(folder, found, device, threads)
-    return {**_measured_on(found), **model.quality(found, progress=report)}
+    quality = model.quality(found, progress=report)
+    report(1, 1, "Measuring cost")
+    return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
 
 
 def _load_judge(folder: Path, data: Examples | Windows, device: str, threads: int | None) -> Any:

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 Progress = Callable[[float, float, str], None]
+BATCH = 32
 LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 
 
@@ -67,7 +68,7 @@ class Classifier(LoadedModel):
         return cls(threads=threads, **load_classifier(Path(folder), resolve_device(device)))
 
     def predict(
-        self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
+        self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None
     ) -> Predictions:
         """The model's answer to every example, in the examples' order.
 
@@ -81,15 +82,14 @@ class Classifier(LoadedModel):
         import torch
 
         truth = self.label_numbers(examples)
-        rows, order = self._tokens(examples)
+        rows, order = self.tokens(examples)
         logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
-        pads = (self.tokenizer.pad_token_id, getattr(self.model.config, "pad_token_id", None))
-        size = 1 if None in pads else batch
+        size = self.batch_size(batch)
         self.model.eval()
         with torch.inference_mode(), torch_threads(self.threads):
             for start in range(0, len(order), size):
                 part = order[start : start + size]
-                inputs = self._padded([rows[i] for i in part])
+                inputs = self.padded([rows[i] for i in part])
                 # batch, L labels
                 logits[part] = self.model(**inputs).logits.float().cpu().numpy()
                 if progress is not None:
@@ -99,7 +99,7 @@ class Classifier(LoadedModel):
         return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
 
     def quality(
-        self, examples: Examples, *, batch: int = 32, progress: Progress | None = None
+        self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None
     ) -> Figures:
         """What `quality_of` says of the model's predictions, and the ``seconds`` they took.
 
@@ -110,11 +110,16 @@ class Classifier(LoadedModel):
         figures = quality_of(predictions) | {"seconds": round(time.monotonic() - start, 3)}
         return Figures(figures, predictions.correct)
 
+    def batch_size(self, batch: int) -> int:
+        """So many sentences at once, or one where nothing can pad them."""
+        pads = (self.tokenizer.pad_token_id, getattr(self.model.config, "pad_token_id", None))
+        return 1 if None in pads else batch
+
     def label_numbers(self, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
         """(N,) the examples' labels as the model numbers them, see `label_numbers`."""
         return label_numbers(self.model.config, examples)
 
-    def _tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
+    def tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
         """Tokenised examples, and their indices from shortest to longest."""
         pairs = None if examples.pairs is None else list(examples.pairs)
         table = self.tokenizer(
@@ -125,7 +130,7 @@ class Classifier(LoadedModel):
         ]
         return rows, sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
 
-    def _padded(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+    def padded(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
         """Tensors of (batch, longest of the batch)."""
         if len(rows) == 1:
             import torch

@@ -35,16 +35,21 @@ class Piece:
     rows: int
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that transformers loads from a folder."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return [folder / "model.safetensors"]
+    files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return [folder / file for file in sorted(set(files))]
+
+
 def stored_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a folder of safetensors files, one at a time."""
     from safetensors import safe_open
 
-    index = folder / "model.safetensors.index.json"
-    files = ["model.safetensors"]
-    if index.is_file():
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    for file in files:
-        with safe_open(folder / file, framework="pt") as shard:
+    for file in weight_files(folder):
+        with safe_open(file, framework="pt") as shard:
             for name in shard.keys():  # noqa: SIM118 - not a dict
                 yield name, shard.get_tensor(name)
 

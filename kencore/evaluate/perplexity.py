@@ -93,8 +93,7 @@ def perplexity(
 
     started = time.monotonic()
     count, window = ids.shape
-    vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
-    size = batch or max(1, LOGITS_AT_ONCE // (window * vocabulary))
+    size = batch or windows_at_once(model, window)
     sums: list[float] = []
     with torch.inference_mode():
         for start in range(0, count, size):
@@ -121,6 +120,12 @@ def perplexity(
         low, high = interval
         figures |= {"perplexity_low": _exp(max(0.0, low)), "perplexity_high": _exp(high)}
     return Figures(figures, means)
+
+
+def windows_at_once(model: Any, window: int) -> int:
+    """Windows whose logits stay within 256 MB, at least one."""
+    vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
+    return max(1, LOGITS_AT_ONCE // (window * vocabulary))
 
 
 def _exp(nll: float) -> float:

@@ -1,0 +1,95 @@
+"""How long a forward pass takes and how much memory it needs, measured on this device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+REPEATS = 10
+WARM_UP = 2
+LEAST = 2  # a turn
+SECONDS = 1.0  # of one state at one batch: a slow model is run less often
+SLOW = 0.1  # seconds of a pass after which one is enough to warm up
+
+
+def interleaved(
+    run: Callable[[], None], turns: Mapping[str, Callable[[], None]], *, repeats: int = REPEATS
+) -> dict[str, list[float]]:
+    """Seconds of each pass of several states of one model, in turns there and back.
+
+    States A and B take turns A B B A, so that a machine that slows down steadily slows both
+    alike. Each turn starts with passes that are not counted.
+
+    Args:
+        run: one pass, ended when it returns.
+        turns: what brings the model into each state.
+        repeats: counted passes of each state; fewer where they take too long.
+    """
+    found: dict[str, list[float]] = {name: [] for name in turns}
+    there = list(turns)
+    for name in (*there, *reversed(there)):
+        turns[name]()
+        found[name] += passes(run, -(-repeats // 2), SECONDS / 2)
+    return found
+
+
+def passes(
+    run: Callable[[], None], repeats: int = REPEATS, seconds: float = SECONDS
+) -> list[float]:
+    """Seconds of each pass, after one or two that are not counted; at least 2 of them."""
+    for _ in range(WARM_UP):
+        if _timed(run) > SLOW:
+            break
+    taken: list[float] = []
+    while len(taken) < LEAST or (len(taken) < repeats and sum(taken) < seconds):
+        taken.append(_timed(run))
+    return taken
+
+
+def _timed(run: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def quartiles(seconds: list[float]) -> dict[str, Any]:
+    """Median and quartiles of some timings, in seconds, and how many there were."""
+    low, median, high = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
+    return {"median": median, "low": low, "high": high, "repeats": len(seconds)}
+
+
+def forward(model: Any, inputs: Mapping[str, Any], device: str) -> Callable[[], None]:
+    """One forward pass that is over when it returns."""
+    import torch
+
+    def run() -> None:
+        with torch.inference_mode():
+            model(**inputs)
+        _wait(device)
+
+    return run
+
+
+def peak_memory(run: Callable[[], None], device: str) -> int | None:
+    """Bytes that tensors take at most during a pass, weights included; ``None`` but on CUDA."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    run()
+    return int(torch.cuda.max_memory_allocated(device))
+
+
+def _wait(device: str) -> None:
+    """Until everything that was started on the device is done."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    elif device == "mps":
+        torch.mps.synchronize()
