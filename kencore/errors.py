@@ -195,6 +195,10 @@ class DataFileError(KencoreError):
     """An evaluation file is missing, of an unknown kind, or its columns do not fit."""
 
 
+class ZeroShotTaskError(DataFileError):
+    """A zero-shot task is not known, its file cannot be read, or it would run code."""
+
+
 class TaskMismatchError(KencoreError):
     """The model cannot be judged on this data: no classifier head, or labels it does not know."""
 
