@@ -101,14 +101,14 @@ STOPPED = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell's "&" started us
 from kencore import cli
-import kencore.prune
+import kencore.prune_slices
 folder, number = sys.argv[1], int(sys.argv[2])
 def stop(*_):
     assert os.listdir(folder)
     os.kill(os.getpid(), number)
     for _ in range(1000):  # another thread may receive the signal first
         time.sleep(0.01)
-sys.modules["kencore.prune"]._Pruner._prune = stop
+kencore.prune_slices.Pruner._prune = stop
 sys.argv = ["kencore", "prune", *sys.argv[3:], "--out", f"{folder}/run"]
 cli.main()
 """
