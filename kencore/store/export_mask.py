@@ -6,11 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from kencore.store.export import ROWS_AT_ONCE
 from kencore.store.stream import SafetensorsWriter
-from kencore.store.subnetwork_write import stored_keep
+from kencore.store.subnetwork_write import keep_pieces
 from kencore.store.whole import check_new, whole_file
 
 if TYPE_CHECKING:
@@ -49,10 +46,6 @@ def export_mask(
     ):
         for i, name in enumerate(names):
             report(i, len(names), f"Writing the mask of {name}")
-            shape = shapes[name]
-            step = max(1, ROWS_AT_ONCE // max(1, int(np.prod(shape[1:]))))
-            for first in range(0, shape[0], step):
-                last = min(first + step, shape[0])
-                part = slice(first, last)
-                writer.write(name, stored_keep(run, name, part, (last - first, *shape[1:])))
+            for keep in keep_pieces(run, name, shapes[name]):
+                writer.write(name, keep)
     return path

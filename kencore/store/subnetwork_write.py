@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError
-from kencore.store.export import as_stored, base_bits, pruned_chunks, verify
+from kencore.store.export import ROWS_AT_ONCE, as_stored, base_bits, pruned_chunks, verify
 from kencore.store.extras import corrupt
 from kencore.store.stream import SafetensorsWriter, header_bytes
 from kencore.store.subnetwork_format import KEY, Content, buffer
@@ -96,7 +97,7 @@ class _Writer:
         if kind == "file":
             self._write(entry, np.frombuffer(self.texts[name], np.uint8))
         elif kind == "bitmask":
-            for piece in packed(keep for _, keep in self._pieces(name)):
+            for piece in packed(keep_pieces(self.run, name, self.content.tensors[name].shape)):
                 self._write(entry, piece)
             self.run.release()
         else:
@@ -175,6 +176,14 @@ def stored_keep(run: Run, name: str, part: slice, shape: tuple[int, ...]) -> NDA
     elif transposed:  # stored inputs x outputs, the mask is outputs x inputs
         rows, columns = slice(None), part
     return as_stored(run.keep(owner, rows, columns), transposed, shape)
+
+
+def keep_pieces(run: Run, name: str, shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
+    """The whole keep mask of a pruned tensor, as the checkpoint has it, some rows at a time."""
+    step = max(1, ROWS_AT_ONCE // max(1, math.prod(shape[1:])))
+    for first in range(0, shape[0], step):
+        last = min(first + step, shape[0])
+        yield stored_keep(run, name, slice(first, last), (last - first, *shape[1:]))
 
 
 def packed(pieces: Iterator[NDArray[np.bool_]]) -> Iterator[NDArray[np.uint8]]:

@@ -35,7 +35,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_masks_choose_between_the_two_checkpoints(
     gpt2: Run, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kencore.store import export_mask as module
+    from kencore.store import subnetwork_write as module
 
     monkeypatch.setattr(module, "ROWS_AT_ONCE", at_once)
     masks = load_file(export_mask(gpt2, tmp_path / "masks.safetensors"))

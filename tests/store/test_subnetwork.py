@@ -323,11 +323,12 @@ def test_bits_of_masks_laid_end_to_end() -> None:
 
 
 def test_tensors_larger_than_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kencore.store import export, subnetwork
+    from kencore.store import export, subnetwork, subnetwork_write
 
     run = pruned_pair("gpt2", tmp_path)
     whole = write_subnetwork(run, tmp_path / "whole.safetensors").read_bytes()
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 70)
+    monkeypatch.setattr(subnetwork_write, "ROWS_AT_ONCE", 45)
     monkeypatch.setattr(subnetwork, "AT_ONCE", 104)
     assert round_trip(run, tmp_path).read_bytes() == whole
 
