@@ -7,6 +7,7 @@ the same names, so that the functions keep the names.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kencore.prune import prune
@@ -14,15 +15,30 @@ from kencore.select import select
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
+    from kencore.store.export_mask import export_mask
     from kencore.store.run import Run, open_run
+    from kencore.store.subnetwork import (
+        inspect_subnetwork,
+        open_subnetwork,
+        restore_subnetwork,
+        subnetwork_bytes,
+        write_subnetwork,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["PruneSpec", "Run", "__version__", "open_run", "prune", "select"]
+__all__ = [
+    "PruneSpec", "Run", "__version__", "export_mask", "inspect_subnetwork", "open_run",
+    "open_subnetwork", "prune", "restore_subnetwork", "select", "subnetwork_bytes",
+    "write_subnetwork",
+]  # fmt: skip
+LAZY = {"Run": "run", "open_run": "run", "export_mask": "export_mask"} | dict.fromkeys(
+    ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes",
+     "write_subnetwork"), "subnetwork",
+)  # fmt: skip
+"""Names of `kencore.store`, and the module of each: reading runs needs pandas and pyarrow."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Run", "open_run"):  # reading runs needs pandas and pyarrow
-        from kencore.store import run
-
-        return getattr(run, name)
+    if name in LAZY:
+        return getattr(import_module(f"kencore.store.{LAZY[name]}"), name)
     raise AttributeError(f"module 'kencore' has no attribute {name!r}")
