@@ -7,7 +7,7 @@ both; it is measured for both, because nobody should have to take that on trust.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,14 +54,19 @@ def cost_of(
     data: Examples | Windows,
     *,
     repeats: int = REPEATS,
+    like: Mapping[str, Any] | None = None,
     progress: Report | None = None,
 ) -> dict[str, Any]:
     """What a run costs: the content of ``cost`` in its ``metrics.json``.
 
     Args:
-        model: the run's tuned model, in any state; afterwards it is in the pruned one.
+        model: the run's tuned model, in any state; afterwards it is in the pruned one, but for
+            ``like``.
         data: what it is evaluated on; says how long an input is and how many go in at once.
         repeats: timed passes of each state and batch, fewer where the model is slow.
+        like: the cost of another run of the same model on the same data and device: its times and
+            its memory, which do not hang on the mask, are taken over where no kernel for sparse
+            weights could be used.
         progress: called with the share done (0 to 1) and what is being done; may raise to cancel.
 
     Returns:
@@ -77,21 +82,13 @@ def cost_of(
     swap = _Swap(run, model)
     report = progress or (lambda done, message: None)
     report(0, "Counting operations")
-    with torch_threads(model.threads):
-        flops = count_flops(model.model, probe.of(1))
-        latency = []
-        for size in sorted({1, probe.batch}):
-            report(0.1 if size == 1 else 0.3, f"Timing passes of batch {size}")
-            latency.append({"batch": size, **_taken(model, probe, size, swap, repeats)})
-        report(0.8, "Measuring memory")
-        swap.dense()
-        memory = {"dense": _memory(model, probe)}
-        swap.pruned()
-        memory["pruned"] = _memory(model, probe)
-        semi = semi_structured(
-            model.model, probe, model.device, _two_of_four(run, model), repeats=repeats
-        )
     to_zero = run.restore == "zero"
+    with torch_threads(model.threads):
+        if like is not None and not model.device.startswith("cuda"):
+            measured = {name: like[name] for name in ("latency", "memory", "semi_structured")}
+        else:
+            measured = _measured(run, model, probe, swap, repeats, report)
+        flops = count_flops(model.model, probe.of(1))
     kept = kept_shares(model, _kept(run)) if to_zero else {}
     return {
         "parameters": _parameters(run),
@@ -100,13 +97,39 @@ def cost_of(
             "tokens": probe.tokens, "tokens_from": probe.what, "dense": flops.total,
             "effective": flops.with_kept(kept), "note": TO_ZERO if to_zero else TO_BASE,
         },
-        "latency": latency,
-        "memory": memory if memory["dense"] is not None else {"reason": NO_MEMORY},
-        "semi_structured": semi,
+        **measured,
         "device": describe_device(model.device),
         "note": NO_FASTER,
         "seconds": round(time.monotonic() - started, 3),
     }  # fmt: skip
+
+
+def _measured(
+    run: Run,
+    model: Classifier | LanguageModel,
+    probe: Probe,
+    swap: _Swap,
+    repeats: int,
+    report: Report,
+) -> dict[str, Any]:
+    """What takes many passes: times, memory, and kernels for sparse weights."""
+    latency = []
+    for size in sorted({1, probe.batch}):
+        report(0.1 if size == 1 else 0.3, f"Timing passes of batch {size}")
+        latency.append({"batch": size, **_taken(model, probe, size, swap, repeats)})
+    report(0.8, "Measuring memory")
+    swap.dense()
+    memory = {"dense": _memory(model, probe)}
+    swap.pruned()
+    memory["pruned"] = _memory(model, probe)
+    semi = semi_structured(
+        model.model, probe, model.device, _two_of_four(run, model), repeats=repeats
+    )
+    return {
+        "latency": latency,
+        "memory": memory if memory["dense"] is not None else {"reason": NO_MEMORY},
+        "semi_structured": semi,
+    }
 
 
 def cost_of_model(

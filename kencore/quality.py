@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.costs import cost_of, cost_of_model
+from kencore.costs import cost_of_model
 from kencore.errors import (
     NotALanguageModelError,
     RunExistsError,
@@ -24,6 +24,7 @@ from kencore.errors import (
 )
 from kencore.evaluate.language import LanguageModel, Windows, is_language_model
 from kencore.evaluate.paired import compared
+from kencore.judging import Judge
 from kencore.spec import SLICE_METHODS
 from kencore.states import (
     State,
@@ -32,6 +33,7 @@ from kencore.states import (
     baseline_rule,
     baseline_state,
     pruned_state,
+    untuned_state,
 )
 from kencore.store.export import verify
 from kencore.store.run import open_run
@@ -39,7 +41,6 @@ from kencore.store.runs import find_run, is_shipped
 from kencore.store.writer import not_writable
 
 if TYPE_CHECKING:
-    from kencore.evaluate.accuracy import Classifier
     from kencore.evaluate.examples import Examples
     from kencore.spec import PruneSpec
     from kencore.store.run import Run
@@ -61,6 +62,8 @@ def measure(
     device: str,
     threads: int | None,
     progress: Report,
+    before: Run | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -72,13 +75,20 @@ def measure(
         baselines: measure every baseline rule too, at the run's own budget and scope: as many
             entries of each row.
         progress: called with the share done (0 to 1) and what is being done.
+        before: of a run that was tuned after pruning: the run that it was tuned from, measured as
+            ``untuned``.
+        judge: of other runs of the same model, measured on the same data; loaded where it is left
+            out.
     """
-    model = _load_judge(run.tuned_tensors.folder, data, device, threads)
+    judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
     extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
     states: dict[str, Callable[[], State]] = {
         "base": lambda: base_state(run),
         "pruned": lambda: pruned_state(run),
-    } | extra
+    }
+    if before is not None:
+        states["untuned"] = lambda: untuned_state(run, before)
+    states |= extra
     if run.spec.restore == "zero":
         del states["base"]
     steps = ["dense", *states]
@@ -86,16 +96,14 @@ def measure(
     found: dict[str, dict[str, Any]] = {}
     for i, step in enumerate(steps):
         progress(i / parts, f"Measuring {step}")
-        if step in states:
-            for name, tensor in states[step]():
-                model.replace({name: tensor})
-        found[step] = _quality(model, data, i, parts, progress, step)
+        found[step] = judge.figures(
+            run, step, states.get(step), _at(i, parts, progress, f"Measuring {step}: ")
+        )
     own = {step: found.pop(step) for step in steps if step not in extra}
     metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
-    cost = cost_of(
-        run, model, data,
-        progress=lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}"),
-    )  # fmt: skip
+    cost = judge.cost_of(
+        run, lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}")
+    )
     return compared(metrics) | {"cost": cost}
 
 
@@ -180,7 +188,7 @@ def judge(
 
     report = progress or (lambda done, total, message: None)
     place = resolve_device(device)
-    run = _run_or_none(subject)
+    run = run_or_none(subject)
     if save and run is not None and is_shipped(run.path):
         raise RunExistsError(
             "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
@@ -205,22 +213,25 @@ def judge(
         run, measured_on, baselines=baselines, device=place, threads=threads,
         progress=lambda done, message: report(done, 1, message),
     )  # fmt: skip
-    metrics["baselines"] = _still_true(run.metrics, metrics) | metrics["baselines"]
+    still = still_true(run.metrics, metrics)
+    metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
     if save:
         save_metrics(run.path, metrics)
     return {"run": run.id, **metrics}
 
 
-def _still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Baselines that the run was measured with on the very same data.
+def still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What the run was measured with on the very same data, and is not measured again: baselines,
+    and the model before it was tuned.
 
-    Some take the calibration streams, which only pruning has: measuring again does not lose them.
+    Some baselines take the calibration streams, which only pruning has, and the run that a run was
+    tuned from may be gone: measuring again does not lose them.
     """
     same = all(old.get(key) == new.get(key) for key in ("data_sha256", "window", "windows"))
-    return dict(old.get("baselines") or {}) if same else {}
+    return {name: old[name] for name in ("untuned", "baselines") if same and old.get(name)}
 
 
-def _run_or_none(subject: str) -> Run | None:
+def run_or_none(subject: str) -> Run | None:
     """The run, or None where the text names a folder without one, or nothing that is there."""
     try:
         folder = find_run(subject)
@@ -252,19 +263,24 @@ def _judge_model(
     report: Callable[[float, float, str], None],
 ) -> dict[str, Any]:
     found = fitting_data(folder, data, window=window, limit=limit)
-    model = _load_judge(folder, found, device, threads)
+    model = load_judge(folder, found, device=device, threads=threads).model
     quality = model.quality(found, progress=report)
     report(1, 1, "Measuring cost")
     return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
 
 
-def _load_judge(folder: Path, data: Examples | Windows, device: str, threads: int | None) -> Any:
-    """A `LanguageModel` or a `Classifier`, by what its quality is measured on."""
+def load_judge(
+    folder: Path, data: Examples | Windows, *, device: str, threads: int | None
+) -> Judge:
+    """Load a model to be judged on data that `fitting_data` read for it.
+
+    It is a `LanguageModel` or a `Classifier`, by what its quality is measured on.
+    """
     if isinstance(data, Windows):
-        return LanguageModel.load(folder, device=device, threads=threads)
+        return Judge(LanguageModel.load(folder, device=device, threads=threads), data)
     from kencore.evaluate.accuracy import Classifier
 
-    return Classifier.load(folder, device=device, threads=threads)
+    return Judge(Classifier.load(folder, device=device, threads=threads), data)
 
 
 def _measured_on(data: Examples | Windows) -> dict[str, Any]:
@@ -276,18 +292,13 @@ def _measured_on(data: Examples | Windows) -> dict[str, Any]:
     return {"task": "language"} | facts | sizes
 
 
-def _quality(
-    model: Classifier | LanguageModel,
-    data: Any,
-    i: int,
-    steps: int,
-    progress: Report,
-    step: str,
-) -> dict[str, Any]:
-    def report(done: float, total: float, message: str) -> None:
-        progress((i + done / max(total, 1)) / steps, f"Measuring {step}: {message}")
+def _at(i: int, parts: int, progress: Report, what: str) -> Callable[[float, float, str], None]:
+    """Progress of part i of so many."""
 
-    return model.quality(data, progress=report)
+    def report(done: float, total: float, message: str) -> None:
+        progress((i + done / max(total, 1)) / parts, f"{what}{message}")
+
+    return report
 
 
 def _rules(run: Run) -> list[str]:

@@ -33,11 +33,12 @@ CURVE_COLUMNS = (
 
 
 def way(method: str, allocation: str = "uniform", rescale: str = "none") -> str:
-    """A way to prune in words: ``wanda + owl``, ``ken, rescaled``; random rescaled is ``dare``."""
+    """A way to prune in words: ``wanda + owl``, ``ken, rescaled by share``; random rescaled by
+    share is ``dare``."""
     if (method, allocation, rescale) == ("random", "uniform", "share"):
         return "dare"
     words = method if allocation == "uniform" else f"{method} + {allocation}"
-    return words if rescale == "none" else f"{words}, rescaled"
+    return words if rescale == "none" else f"{words}, rescaled by {rescale}"
 
 
 def curve(points: pd.DataFrame, baselines: pd.DataFrame | None = None) -> pd.DataFrame:

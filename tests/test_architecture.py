@@ -32,6 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "phases",
         "states",
         "costs",
+        "judging",
         "quality",
         *FINETUNE,
     ),

@@ -1,0 +1,109 @@
+"""A model that is loaded once, judged in many states, and never twice in the same one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kencore.costs import cost_of
+from kencore.states import State, baseline_rule
+from kencore.store.export import to_torch
+
+if TYPE_CHECKING:
+    from kencore.evaluate.accuracy import Classifier
+    from kencore.evaluate.examples import Examples
+    from kencore.evaluate.language import LanguageModel, Windows
+    from kencore.store.run import Run
+
+Key = tuple[Any, ...]
+DENSE = ("dense",)
+
+
+class Judge:
+    """The tuned model of some runs, what it is measured on, and what is known already.
+
+    A state is known again by what it hangs on: rule, rescaling, seed where entries are drawn, base,
+    and how many entries of each row are kept. So a baseline of one run is not measured for the
+    next one that keeps as much, nor where a run itself was pruned by that rule.
+
+    Args:
+        model: a `Classifier` or a `LanguageModel`, as loaded.
+        data: what it is measured on.
+    """
+
+    def __init__(self, model: Classifier | LanguageModel, data: Examples | Windows) -> None:
+        self.model: Any = model
+        self.data = data
+        self.known: dict[Key, dict[str, Any]] = {}
+        self.cost: dict[str, Any] | None = None
+        self._moved: dict[str, None] = {}  # parameters that are not as in the checkpoint
+        self._budgets: tuple[Run, str] | None = None
+
+    def figures(
+        self,
+        run: Run,
+        step: str,
+        state: Callable[[], State] | None,
+        progress: Callable[[float, float, str], None],
+    ) -> dict[str, Any]:
+        """Quality of the model in one state.
+
+        Args:
+            run: that the state belongs to.
+            step: ``dense``, ``base``, ``pruned``, ``untuned`` or the name of a baseline.
+            state: gives the parameters that differ from the checkpoint; ``None``: none do.
+        """
+        key = self._key(run, step)
+        if key is not None and key in self.known:
+            return self.known[key]
+        self._bring(run, state)
+        found: dict[str, Any] = self.model.quality(self.data, progress=progress)
+        if key is not None:
+            self.known[key] = found
+        return found
+
+    def cost_of(self, run: Run, progress: Callable[[float, str], None]) -> dict[str, Any]:
+        """`kencore.costs.cost_of`; what no mask changes is measured of the first run alone."""
+        found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)
+        self._moved |= dict.fromkeys((*run.pruned, *run.changed_names))
+        self.cost = self.cost or found
+        return found
+
+    def _bring(self, run: Run, state: Callable[[], State] | None) -> None:
+        """Put the model into a state, whatever it was in."""
+        own: dict[str, None] = {}
+        for name, tensor in () if state is None else state():
+            self._moved[name] = None
+            self.model.replace({name: tensor})
+            own[name] = None
+        for name in self._moved.keys() - own.keys():
+            tensors = run.tuned_tensors
+            self.model.replace({name: to_torch(tensors.raw(name), tensors.info(name))})
+        self._moved = own
+
+    def _key(self, run: Run, step: str) -> Key | None:
+        """What the figures of a state hang on; ``None`` where that is not only what is listed."""
+        if step == "dense":
+            return DENSE
+        if step == "untuned" or run.tuning is not None or run.spec.streams:
+            return None
+        base = str((run.record.get("sources") or {}).get("base"))
+        if step == "base":
+            return (step, base, run.pruned)
+        spec = run.spec
+        method, rescale = (spec.method, spec.rescale) if step == "pruned" else baseline_rule(step)
+        seed = spec.seed if method == "random" else None
+        return (method, rescale, seed, base, self._budget(run))
+
+    def _budget(self, run: Run) -> str:
+        """Hash of how many entries each row of each matrix keeps."""
+        if self._budgets is None or self._budgets[0] is not run:
+            found = hashlib.sha256()
+            for name in run.pruned:
+                found.update(name.encode())
+                found.update(run.rows(name)["kept"].to_numpy(np.int64).tobytes())
+            self._budgets = (run, found.hexdigest())
+        return self._budgets[1]
