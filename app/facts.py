@@ -198,17 +198,18 @@ UPDATED: Final = (
     "SparseGPT updates the weights that it keeps, to make up for those set to zero: kept weights "
     "are no longer those of the dense model."
 )
-RESCALED: Final = (
-    "Rescaled: each row's kept differences to the base are divided by the share of the row that "
-    "was kept, so kept values are no longer those of the tuned model."
-)
+RESCALED: Final = {
+    kind: f"Rescaled: each row's kept differences to the base are divided by the share of {what} "
+    "that was kept, so kept values are no longer those of the tuned model."
+    for kind, what in (("share", "the row"), ("energy", "the row's squared difference"))
+}
 
 
 def updated(spec: PruneSpec) -> str | None:
     """Why kept weights are other than before, in a sentence; ``None`` where they are not."""
     if not spec.updates:
         return None
-    return UPDATED if spec.rescale == "none" else RESCALED
+    return RESCALED.get(spec.rescale, UPDATED)
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
@@ -245,7 +246,7 @@ def _words(spec: PruneSpec) -> dict[str, str]:
         "method": wording.METHODS.get(spec.method, spec.method),
         "allocation": wording.allocation(spec),
         "refine": "DSnoT" if spec.refine == "dsnot" else "",
-        "rescale": "rescaled" if spec.rescale != "none" else "",
+        "rescale": wording.RESCALED.get(spec.rescale, ""),
         "budget": sparsity or f"k = {spec.k}",
         "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
         "reference": "global reference" if spec.reference == "global" else "",

@@ -79,6 +79,12 @@ REFERENCES: Final = {
     "global": "The whole dense model",
 }
 REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap entries of the mask afterwards"}
+RESCALES: Final = {
+    "none": "None, kept values are the tuned ones",
+    "share": "By the share of the row that is kept (DARE)",
+    "energy": "By the share of the row's squared change that is kept",
+}
+RESCALED: Final = {"share": "rescaling", "energy": "energy rescaling"}
 PROPAGATIONS: Final = {
     "pruned": "What the pruned blocks before give (as published)",
     "dense": "What the dense blocks before give",
@@ -231,7 +237,7 @@ def method(spec: PruneSpec) -> str:
     if spec.allocation != "uniform":
         text += f" + {allocation(spec)}"
     text += " + DSnoT" if spec.refine == "dsnot" else ""
-    return text + (" + rescaling" if spec.rescale != "none" else "")
+    return text + (f" + {RESCALED[spec.rescale]}" if spec.rescale != "none" else "")
 
 
 def allocation(spec: PruneSpec) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_files, cli_text, cli_tune
+from kencore import cli_files, cli_measured, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -120,7 +120,8 @@ def prune(
     rescale: Annotated[
         str,
         typer.Option(
-            help="Of a model with a base: share divides kept differences by the kept share. "
+            help="Of a model with a base: share divides kept differences by the kept share, energy "
+            "by the kept share of the squared difference. "
             f"{_one_of(RESCALES)}"
         ),
     ] = "none",
@@ -190,12 +191,22 @@ def evaluate(
         str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")
     ],
     data: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="For a classifier demo or a .tsv, .jsonl or .parquet file of labelled sentences; "
             f"for a language model {TEXTS}."
         ),
-    ],
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a language model: zero-shot tasks, joined by commas: names that "
+            "lm-evaluation-harness knows (boolq, rte, arc_easy, ...) or .yaml files of your own."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Of tasks: the first so many examples of each.")
+    ] = None,
     baselines: Annotated[
         bool, typer.Option(help="Of a run: also other methods at its budget.")
     ] = False,
@@ -206,15 +217,17 @@ def evaluate(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure accuracy and F1, or perplexity, of a run (dense and pruned) or of a model."""
-    from kencore.quality import judge
+    """Measure a run (dense and pruned) or a model: accuracy and F1, perplexity, zero-shot tasks;
+    and what it costs."""
+    from kencore.zero_shots import judge_all
 
     with command(as_json) as (report, show):
-        found = judge(
-            subject, data, baselines=baselines, save=save, window=window, windows=windows,
-            device=device, threads=threads, progress=report,
+        found = judge_all(
+            subject, data, tasks.split(",") if tasks else [], limit=limit, save=save,
+            progress=report, device=device, threads=threads,
+            baselines=baselines, window=window, windows=windows,
         )  # fmt: skip
-        show(found, cli_text.judged)
+        show(found, cli_measured.judged)
 
 
 app.command("export")(cli_files.export)

@@ -1,11 +1,20 @@
-"""Larger kept differences in place of those that went back to the base.
+"""Larger kept differences, to make up for those that went back to the base.
 
-A reset that does not look at the difference acts as if tuned - base were shrunk by the kept share.
-Dividing the kept differences by that share undoes it: drop and rescale, known as DARE (2311.03099,
-section 3), here for any rule that has a base.
+A reset acts as if tuned - base were shrunk, by the kept share where the rule does not look at the
+difference, and by the kept share of the squared difference otherwise: that is how far the kept
+difference reaches along the whole one. Dividing by it undoes the shrinking.
+
+``share`` divides by the kept share: drop and rescale, known as DARE (2311.03099, section 3), made
+for a random choice.
 Published code differs: DARE drops each entry with one probability and divides by 1 - that
 probability over the whole model; here each row is divided by the share of it that was kept, which
 is exact where rows keep unlike shares.
+
+``energy`` divides by the kept share of the row's squared difference, so that the projection of the
+kept difference onto the whole one is the whole one: <f d_kept, d> = <d, d>. For a random choice
+that is ``share`` on average; for ``delta``, which keeps the large differences, it is much less, and
+``share`` would overshoot. Not published anywhere that we know of; the evidence is in
+docs/rescaling.md.
 
 Shapes: R rows (outputs), C columns (inputs).
 """
@@ -30,8 +39,17 @@ def share(tuned: Floats, base: Floats, keep: Mask) -> Floats:
     return np.asarray(keep.shape[1] / np.maximum(kept, 1), np.float32)
 
 
-FACTORS: dict[str, Callable[[Floats, Floats, Mask], Floats]] = {"share": share}
-"""Every way to rescale by its name: float32 (R, 1) or (R, C) from tuned, base and mask."""
+def energy(tuned: Floats, base: Floats, keep: Mask) -> Floats:
+    """Factor of each row's kept differences, float32 (R, 1): squared differences over the kept
+    ones; 1 where nothing that was kept differs. Sums are taken in float64."""
+    squared = np.square(tuned - base, dtype=np.float64)  # R, C
+    whole = squared.sum(axis=1, keepdims=True)  # R, 1
+    kept = np.where(keep, squared, 0).sum(axis=1, keepdims=True)
+    return np.divide(whole, kept, out=np.ones_like(whole), where=kept > 0).astype(np.float32)
+
+
+FACTORS: dict[str, Callable[[Floats, Floats, Mask], Floats]] = {"share": share, "energy": energy}
+"""Every way to rescale by its name: float32 (R, 1) from tuned, base and mask."""
 
 
 def rescaled(tuned: Floats, base: Floats, keep: Mask, kind: str, *, name: str = "weight") -> Floats:

@@ -69,8 +69,8 @@ class PruneSpec:
         refine: ``dsnot`` (2310.08915) swaps entries of attention's masks afterwards. With
             ``sparsegpt`` it starts from that method's scores, and kept weights stay as they are.
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
-            that was kept (DARE, 2311.03099): kept values are then no longer the tuned ones. Needs
-            a base.
+            that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
+            difference that was kept: kept values are then no longer the tuned ones. Needs a base.
         calibration: text for activations: ``pydoc``, ``wikitext2``, ``c4``, ``ptb``, or a file.
         sequences: windows of calibration text.
         search_sequences: at most so many of them are used to search an allocation.

@@ -24,7 +24,7 @@ STEPS = ("block", "row", "both")
 REFERENCES = ("local", "global")
 REFINEMENTS = ("none", "dsnot")
 PROPAGATIONS = ("pruned", "dense")
-RESCALES = ("none", "share")
+RESCALES = ("none", "share", "energy")
 SCOPES = ("all", "blocks", "attention", "feed-forward")
 
 NEEDS_BASE = frozenset({"ken", "ken-density", "delta"})  # rules that are about a base

@@ -46,6 +46,33 @@ def test_kept_differences_grow_by_what_their_row_lost(
                 assert found[i, j] == pytest.approx(wanted, rel=1e-5, abs=1e-5)
 
 
+@given(
+    rows=st.integers(1, 4), columns=st.integers(1, 12), seed=st.integers(0, 2**31),
+    density=st.floats(0, 1), dead=st.booleans(),
+)  # fmt: skip
+def test_energy_reaches_as_far_along_the_difference_as_the_whole_of_it(
+    rows: int, columns: int, seed: int, density: float, dead: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    base, tuned = rng.normal(size=(2, rows, columns)).astype(np.float32)
+    if dead:
+        tuned[0] = base[0]
+    keep = rng.random((rows, columns)) < density
+    found = rescaled(tuned, base, keep, "energy")
+    assert (found[~keep] == base[~keep]).all()
+    for new, old, own, kept in zip(found, base, tuned, keep, strict=True):
+        moved, whole = new.astype(float) - old, own.astype(float) - old
+        if kept.all():
+            np.testing.assert_array_equal(new, own)
+        elif (whole[kept] ** 2).sum() == 0:
+            np.testing.assert_array_equal(new, old)
+        else:
+            room = 1e-6 * columns * np.abs(new).max() * np.abs(whole).max()  # of float32 values
+            assert abs(moved @ whole - whole @ whole) <= room
+            factors = moved[kept] * whole[kept]
+            assert (factors >= -room).all()  # no difference changes its sign
+
+
 def test_it_undoes_what_a_random_choice_takes_on_average() -> None:
     """The mean over many masks is the tuned weight itself: what DARE is made for."""
     rng = np.random.default_rng(0)
@@ -57,13 +84,14 @@ def test_it_undoes_what_a_random_choice_takes_on_average() -> None:
     assert (np.abs(found.mean(axis=0) - tuned[0]) < 5 * spread).all()
 
 
+@pytest.mark.parametrize("kind", ["share", "energy"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("architecture", ["bert", "gpt2"])
 def test_a_run_holds_the_rescaled_values(
-    architecture: str, dtype: torch.dtype, tmp_path: Path
+    architecture: str, dtype: torch.dtype, kind: str, tmp_path: Path
 ) -> None:
     pair = save_pair(architecture, tmp_path, dtype=dtype)
-    run = prune(spec_of(pair, method="delta", keep=0.3, rescale="share"))
+    run = prune(spec_of(pair, method="delta", keep=0.3, rescale=kind))
     base, tuned = stored(pair[0]), stored(pair[1])
     for name, found in run.apply().items():
         if (owner := run.owner(name)) is None:
@@ -77,6 +105,10 @@ def test_a_run_holds_the_rescaled_values(
         turned = [side.T if line["transposed"] else side for side in sides]
         sides = [side.reshape(run.shape(owner)) for side in turned]  # R, C
         factor = torch.tensor(keep.shape[1]) / kept.clamp(min=1)
+        if kind == "energy":
+            squared = (sides[0] - sides[1]).double() ** 2
+            gone = squared.sum(1, keepdim=True) / (squared * keep).sum(1, keepdim=True)
+            factor = gone.nan_to_num(1.0).float()
         wanted = torch.where(keep, sides[1] + (sides[0] - sides[1]) * factor, sides[1])
         wanted = torch.where(keep & (kept == keep.shape[1]), sides[0], wanted).to(dtype)
         wanted = (wanted.T if line["transposed"] else wanted).reshape(found.shape)

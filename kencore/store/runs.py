@@ -131,7 +131,8 @@ def describe(spec: dict[str, object]) -> str:
     scope = spec.get("scope") or ["all"]
     where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
     words = [spec["method"], spec.get("allocation", "uniform"), spec.get("refine", "none")]
-    words += ["rescaled"] if spec.get("rescale", "none") != "none" else []
+    rescale = spec.get("rescale", "none")
+    words += ["none" if rescale == "none" else f"rescaled by {rescale}"]
     method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
     return f"{short} · {method} {budget}{where}"
 
