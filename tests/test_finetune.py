@@ -40,8 +40,9 @@ def test_after_200_steps_every_pruned_entry_is_where_it_was(
     last: list[dict[str, torch.Tensor]] = []
     monkeypatch.setattr(Hold, "load", after(Hold.load, last))
     tuned = tuned_run(
-        run, data, tmp_path / "out", steps=200, weight_decay=0.1, batch=4, schedule="constant"
-    )
+        run, data, tmp_path / "out", steps=200, weight_decay=0.1, batch=4, schedule="constant",
+        every=50,
+    )  # fmt: skip
     assert tuned.tuning is not None
     assert tuned.tuning["best_step"] > 0
     start = in_memory(loaded(run, architecture), run)
@@ -141,7 +142,7 @@ def test_masking_gradients_alone_lets_pruned_entries_drift(restore: str, tmp_pat
     hold = Hold(model, run, "all")
     before, chance = in_memory(model, run), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(list(hold.trained.values()), lr=3e-3, weight_decay=0.1)
-    for step in range(50):
+    for step in range(20):
         jolt(model.model, optimizer, chance)
         if step or restore == "base":
             hold.mask_gradients()

@@ -256,11 +256,12 @@ def test_the_command_line(run: Run, data: Path, judged: Path, home: Path) -> Non
     assert facts["metrics"] == tuned.metrics
     assert facts["run"] in [line.id for line in list_runs()]
     assert not list((home / "tuning").glob("*"))
-    plain = runner.invoke(app, [*asked, "--evaluation", "none", "--train", "kept"])
+    plain = runner.invoke(app, asked)
     assert "for 6 steps of 6; kept step" in plain.stdout
     assert "as they were, bit for bit" in plain.stdout
     assert "  tuned " in plain.stdout
-    assert "Tuning won back" in runner.invoke(app, asked).stdout
+    assert "Tuning won back" in plain.stdout
+    assert "  untuned " in plain.stdout
 
 
 def test_the_worker_tells_points_as_they_come(run: Run, data: Path) -> None:
