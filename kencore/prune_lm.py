@@ -9,20 +9,21 @@ Shapes: R rows (outputs), C columns (inputs) of a slot.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.judging import DENSE, Key
 from kencore.phases import Bar, Seconds
-from kencore.plan import Decision, chosen, decide
+from kencore.plan import decide
+from kencore.prune_lm_shared import Shared
 from kencore.prune_parts import (
     Progress,
     asked,
     changed_dtypes,
-    matrix_line,
     open_models,
     record,
     run_folder,
@@ -32,13 +33,11 @@ from kencore.prune_parts import (
 from kencore.spec import PruneSpec
 from kencore.states import UNIFORM, baseline_names, baseline_rule
 from kencore.store.extras import TRACE_VERSION
-from kencore.workbench import Workbench
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.activations import Streams
-    from kencore.calibrate import Calibration
     from kencore.evaluate.language import Windows
     from kencore.pruning import Pruned, Rule
     from kencore.search import Allocated
@@ -70,10 +69,7 @@ def prune_lm(
     """
     from kencore.devices import resolve_device
     from kencore.evaluate.language import check_language_task
-    from kencore.evaluate.loaded import torch_threads
     from kencore.quality import read_data
-    from kencore.store.run import Run
-    from kencore.store.writer import RunWriter
 
     report = progress or silent
     started = time.monotonic()
@@ -86,26 +82,49 @@ def prune_lm(
     plan = decide(pair, spec)
     folder = run_folder(spec, out)
     report(0, 1, "Loading the model")
-    bench = Workbench(pair, chosen(plan), device=device, threads=threads)
-    plan = [_really(decision, bench) for decision in plan]
-    calibration = _calibration(bench, spec)
-    job = _Job(bench, spec, calibration, windows, report)
+    shared = Shared(pair, plan, windows, device=device, threads=threads)
+    return prune_on(shared, spec, folder, threads=threads, started=started, progress=report)
+
+
+def prune_on(
+    shared: Shared,
+    spec: PruneSpec,
+    folder: Path,
+    *,
+    threads: int | None,
+    started: float,
+    progress: Progress,
+    marks: Mapping[str, Any] | None = None,
+) -> Run:
+    """Prune a model that is loaded already, write the run, and leave it in some pruned state.
+
+    Args:
+        folder: of the run.
+        started: what `time.monotonic` said when the work on it began.
+        marks: further entries of ``record.json``.
+    """
+    from kencore.evaluate.loaded import torch_threads
+    from kencore.store.run import Run
+    from kencore.store.writer import RunWriter
+
+    bench = shared.bench
+    job = _Job(shared, spec, progress)
     shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
     values = changed_dtypes({name: bench.chosen[name] for name in shapes}, spec)
     with torch_threads(threads), RunWriter(folder, shapes, values=values) as writer:
         metrics = job.measure_dense()
         found, streams = job.allocate()
-        lines = job.write(writer, plan, streams, found)
+        lines = job.write(writer, streams, found)
         writer.add_matrices(lines)
-        writer.add_json("spec.json", asked(spec, pair.layout))
-        writer.add_json("metrics.json", metrics | job.measure_pruned(streams))
+        writer.add_json("spec.json", asked(spec, bench.pair.layout))
+        writer.add_json("metrics.json", metrics | job.measure_pruned(streams, found))
         writer.add_json("trace.json", job.trace(found))
-        notes = _notes(found)
-        writer.add_json(
-            "record.json",
-            record(pair, started=started, device=device, seconds_by_matrix={}, notes=notes),
-        )
-        report(1, 1, "Done")
+        said = record(
+            bench.pair, started=started, device=bench.device, seconds_by_matrix={},
+            notes=_notes(found),
+        )  # fmt: skip
+        writer.add_json("record.json", said | dict(marks or {}))
+        progress(1, 1, "Done")
         writer.finish()
     return Run(folder)
 
@@ -113,16 +132,10 @@ def prune_lm(
 class _Job:
     """One pruning of one model, with its progress and its clock."""
 
-    def __init__(
-        self,
-        bench: Workbench,
-        spec: PruneSpec,
-        calibration: Calibration,
-        windows: Windows | None,
-        report: Progress,
-    ) -> None:
-        self.bench, self.spec, self.calibration = bench, spec, calibration
-        self.windows = windows
+    def __init__(self, shared: Shared, spec: PruneSpec, report: Progress) -> None:
+        self.shared, self.bench, self.spec = shared, shared.bench, spec
+        self.calibration, self.windows = shared.calibration(spec), shared.windows
+        bench, calibration, windows = self.bench, self.calibration, self.windows
         self.rule = bench.rule(
             spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed,
             published=spec.published,
@@ -152,12 +165,10 @@ class _Job:
         """The head of ``metrics.json`` with the dense model, and the base where there is one."""
         if self.windows is None:
             return {}
-        found = {"dense": self._quality("Measuring dense")}
+        found = {"dense": self._quality("Measuring dense", DENSE, self.shared.restore)}
         if self.bench.pair.base_tensors is not None:
-            for slot in self.bench.slots:
-                self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
-            found["base"] = self._quality("Measuring base")
-            self.bench.restore()
+            key = self.shared.base_key()
+            found["base"] = self._quality("Measuring base", key, self._bring_base)
         return {
             "task": "language",
             "data": self.windows.source, "data_sha256": self.windows.sha256,
@@ -165,6 +176,11 @@ class _Job:
             "tokens": found["dense"]["tokens"], "device": self.bench.device,
             **found,
         }  # fmt: skip
+
+    def _bring_base(self) -> None:
+        self.shared.dense = False
+        for slot in self.bench.slots:
+            self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
 
     def allocate(self) -> tuple[Allocated, Streams]:
         """Share the sparsity out; and the streams of all calibration text, to prune on."""
@@ -177,21 +193,18 @@ class _Job:
             published=spec.published, fast=spec.fast,
         )  # fmt: skip
         with self.seconds("capture"):
-            streams = self.bench.capture(self._search_ids())
+            streams = self.shared.streams(len(self._search_ids()))
+        self.shared.restore()
         at = self.bar.phase("", self.searching)
         with self.seconds("search"):
             found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
-        if streams.sequences < self.calibration.sequences:  # or it would be held twice
-            with self.seconds("capture"):
-                streams = self.bench.capture(self.calibration.ids)
-        return found, streams
+        with self.seconds("capture"):
+            return found, self.shared.streams(self.calibration.sequences)
 
-    def write(
-        self, writer: RunWriter, plan: list[Decision], streams: Streams, found: Allocated
-    ) -> list[dict[str, Any]]:
+    def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:
         """Prune, write each matrix as it is done, and return the lines of all parameters."""
-        pair = self.bench.pair
-        lines = {d.parameter.name: matrix_line(pair, d) for d in plan}
+        pair, lines = self.bench.pair, self.shared.lines()
+        self.shared.dense = False
         norms: dict[str, NDArray[np.float32]] = {}
         at = self.bar.phase("", self.pruning)
         with self.seconds("prune"):
@@ -225,26 +238,39 @@ class _Job:
             writer.add_values(name, _bits(kept))
         return columns
 
-    def measure_pruned(self, streams: Streams) -> dict[str, Any]:
+    def measure_pruned(self, streams: Streams, allocated: Allocated) -> dict[str, Any]:
         """The rest of ``metrics.json``: the pruned model, and the baselines in the same run."""
         if self.windows is None:
             return {}
-        pruned, found = self._quality("Measuring pruned"), {}
+        key = self.shared.key(allocated.rule, allocated.counts, self.spec.propagate)
+        pruned, found = self._quality("Measuring pruned", key), {}
         for name in self.baselines:
-            with self.seconds("baselines"):
-                self._prune_as(name, streams)
-            found[name] = self._quality(f"Baseline {name}", phase="baselines")
+            found[name] = self._baseline(name, streams)
         return {"pruned": pruned, "baselines": found}
 
-    def _quality(self, what: str, *, phase: str = "evaluate") -> dict[str, Any]:
-        """Perplexity of the model as it is now."""
+    def _quality(
+        self,
+        what: str,
+        key: Key | None,
+        bring: Callable[[], None] = lambda: None,
+        *,
+        phase: str = "evaluate",
+    ) -> dict[str, Any]:
+        """Perplexity of a state of the model, which ``bring`` puts it into; or what is known."""
         assert self.windows is not None
         at = self.bar.phase(what, self.judging)
+        known = self.shared.known
+        if key is not None and key in known:
+            return known[key]
         with self.seconds(phase):
-            return self.bench.quality(self.windows, progress=at)
+            bring()
+            found = self.bench.quality(self.windows, progress=at)
+        if key is not None:
+            known[key] = found
+        return found
 
-    def _prune_as(self, name: str, streams: Streams) -> None:
-        """Prune by another method, or by this one, with the same share everywhere."""
+    def _baseline(self, name: str, streams: Streams) -> dict[str, Any]:
+        """Perplexity of another method, or of this one, with the same share everywhere."""
         from kencore.allocate.budget import uniform_counts
 
         spec = self.spec
@@ -254,10 +280,16 @@ class _Job:
         else:
             method, rescale = baseline_rule(name)
             rule = self.bench.rule(method, rescale=rescale, seed=spec.seed)
-        self.bench.restore()
         counts = uniform_counts(self.bench.slots, self.sparsity)
         at = self.bar.phase(f"Baseline {name}", self.pruning)
-        self.bench.prune_all(streams, rule, counts, progress=at)
+
+        def bring() -> None:
+            self.shared.restore()
+            self.shared.dense = False
+            self.bench.prune_all(streams, rule, counts, progress=at)
+
+        key = self.shared.key(rule, counts, "pruned")
+        return self._quality(f"Baseline {name}", key, bring, phase="baselines")
 
     def trace(self, found: Allocated) -> dict[str, Any]:
         """The content of ``trace.json``: what the search saw, on what text, and the seconds."""
@@ -273,26 +305,6 @@ class _Job:
             },
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }  # fmt: skip
-
-
-def _really(decision: Decision, bench: Workbench) -> Decision:
-    """The decision, unless the loaded model has no linear layer of that weight."""
-    name = decision.parameter.name
-    if decision.status != "pruned" or name in bench.blocks.linears:
-        return decision
-    reason = bench.blocks.refused.get(name, "not a linear layer of a block")
-    return replace(decision, status="unprunable", reason=reason, k=None)
-
-
-def _calibration(bench: Workbench, spec: PruneSpec) -> Calibration:
-    from kencore.calibrate import calibration_windows
-    from kencore.evaluate.language import usual_window
-
-    positions = bench.language.positions
-    return calibration_windows(
-        bench.language.tokenizer, spec.calibration, sequences=spec.sequences,
-        window=spec.window or usual_window(positions), seed=spec.seed, positions=positions,
-    )  # fmt: skip
 
 
 def _baselines(spec: PruneSpec) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "prune_parts",
         "prune",
         "prune_lm",
+        "prune_lm_shared",
         "prune_slices",
         "workbench",
         "phases",
@@ -34,10 +35,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "costs",
         "judging",
         "quality",
+        "zero_shots",
         *FINETUNE,
     ),
     ("jobs",),
-    ("cli", "cli_files", "cli_tune", "cli_text", "cli_frame", "__main__", "__init__"),
+    ("cli", "cli_files", "cli_tune", "cli_text", "cli_measured", "cli_frame", "__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 PURE = ("score", "allocate", "select", "refine", "rescale")
