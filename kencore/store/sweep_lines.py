@@ -10,7 +10,7 @@ from kencore.sweep_spec import takes_seed
 
 QUALITY_COLUMNS = {
     "metric": "object", "quality": "float64", "low": "float64", "high": "float64",
-    "f1_macro": "float64", "loss": "float64",
+    "f1_macro": "float64", "f1_low": "float64", "f1_high": "float64", "loss": "float64",
 }  # fmt: skip
 POINT_COLUMNS = {
     "run": "object", "method": "object", "allocation": "object", "rescale": "object",
@@ -89,5 +89,6 @@ def _quality(quality: Mapping[str, Any] | None) -> Line:
     return {
         "metric": metric, "quality": quality[metric], "low": quality.get(f"{metric}_low"),
         "high": quality.get(f"{metric}_high"), "f1_macro": quality.get("f1_macro"),
+        "f1_low": quality.get("f1_macro_low"), "f1_high": quality.get("f1_macro_high"),
         "loss": quality.get("nll" if metric == "perplexity" else "loss"),
     }  # fmt: skip

@@ -149,9 +149,9 @@ class Sweep:
         (``base`` or ``zero``), ``state`` (``done``, ``missing`` or ``failed``), ``reason`` (of a
         failure, else empty), ``kept`` and ``kept_share`` (entries of the pruned matrices),
         ``bytes_dense``, ``bytes_stored``, ``metric`` (``accuracy`` or ``perplexity``), ``quality``
-        with its 95 % interval ``low`` to ``high``, ``f1_macro``, ``loss`` (mean cross-entropy in
-        nats: of an example or of a token) and ``seconds`` (of the point alone, what it shares not
-        counted).
+        with its 95 % interval ``low`` to ``high``, ``f1_macro`` with its own ``f1_low`` to
+        ``f1_high``, ``loss`` (mean cross-entropy in nats: of an example or of a token) and
+        ``seconds`` (of the point alone, what it shares not counted).
         What was not measured, or not yet, is NaN or ``<NA>``.
         """
         lines = [
@@ -175,7 +175,7 @@ class Sweep:
         the method spread evenly), ``method`` (of the points it stands beside; the rule itself but
         for ``uniform``), ``rescale``, ``keep``, ``k``, ``seed``, ``restore``, ``kept_share``,
         ``bytes_stored`` (of a point beside it, which keeps as many), ``metric``, ``quality``,
-        ``low``, ``high``, ``f1_macro``, ``loss``.
+        ``low``, ``high``, ``f1_macro``, ``f1_low``, ``f1_high``, ``loss``.
         """
         lines: dict[tuple[Any, ...], dict[str, Any]] = {}
         for name, (record, metrics) in self._records.items():
