@@ -101,10 +101,12 @@ def prune_on(
     Args:
         folder: of the run.
         started: what `time.monotonic` said when the work on it began.
-        marks: further entries of ``record.json``.
+        marks: further entries of ``record.json``, which then has ``totals`` too.
     """
+    import pandas as pd
+
     from kencore.evaluate.loaded import torch_threads
-    from kencore.store.run import Run
+    from kencore.store.run import Run, totals_of
     from kencore.store.writer import RunWriter
 
     bench = shared.bench
@@ -123,7 +125,9 @@ def prune_on(
             bench.pair, started=started, device=bench.device, seconds_by_matrix={},
             notes=_notes(found),
         )  # fmt: skip
-        writer.add_json("record.json", said | dict(marks or {}))
+        if marks:
+            said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
+        writer.add_json("record.json", said)
         progress(1, 1, "Done")
         writer.finish()
     return Run(folder)

@@ -8,6 +8,7 @@ Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,6 +92,11 @@ class SliceRun:
         trace: TracebackType | None,
     ) -> None:
         self.writer.__exit__(kind, error, trace)
+
+    def touch(self) -> None:
+        """Say that the half-written folder is still in use, to whoever sweeps the store."""
+        if self.writer.folder is not None and self.writer.folder.is_dir():
+            os.utime(self.writer.folder)
 
     @property
     def weights(self) -> int:

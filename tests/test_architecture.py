@@ -28,6 +28,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "prune",
         "prune_lm",
         "prune_lm_shared",
+        "sweep",
+        "sweep_folder",
         "prune_slices",
         "workbench",
         "phases",
@@ -39,7 +41,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         *FINETUNE,
     ),
     ("jobs",),
-    ("cli", "cli_files", "cli_tune", "cli_text", "cli_measured", "cli_frame", "__main__", "__init__"),
+    ("cli", "cli_files", "cli_tune", "cli_text", "cli_measured", "cli_frame", "cli_sweep", "__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 PURE = ("score", "allocate", "select", "refine", "rescale")

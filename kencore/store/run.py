@@ -294,18 +294,7 @@ class Run:
     @property
     def totals(self) -> dict[str, int]:
         """Counts over the model: params, pruned (in pruned matrices), kept, reset, and bytes."""
-        table = self.matrices
-        pruned = table["status"] == "pruned"
-        params, inside = int(table["params"].sum()), int(table.loc[pruned, "params"].sum())
-        kept = int(table.loc[pruned, "kept"].sum())
-        return {
-            "params": params,
-            "pruned": inside,
-            "kept": kept,
-            "reset": inside - kept,
-            "bytes_dense": int(table["bytes_dense"].sum()),
-            "bytes_stored": int(table["bytes_stored"].sum()),
-        }
+        return totals_of(self.matrices)
 
     def apply(self) -> dict[str, torch.Tensor]:
         """The pruned state dict, bit for bit: kept entries as tuned (or as the method changed
@@ -333,6 +322,21 @@ def open_run(run: str | Path) -> Run:
     from kencore.store.runs import SHIPPED, find_run
 
     return Run(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
+
+
+def totals_of(matrices: pd.DataFrame) -> dict[str, int]:
+    """`Run.totals` from the lines of all parameters."""
+    pruned = matrices["status"] == "pruned"
+    params, inside = int(matrices["params"].sum()), int(matrices.loc[pruned, "params"].sum())
+    kept = int(matrices.loc[pruned, "kept"].sum())
+    return {
+        "params": params,
+        "pruned": inside,
+        "kept": kept,
+        "reset": inside - kept,
+        "bytes_dense": int(matrices["bytes_dense"].sum()),
+        "bytes_stored": int(matrices["bytes_stored"].sum()),
+    }
 
 
 def _owners(matrices: pd.DataFrame) -> dict[str, str]:
