@@ -15,6 +15,7 @@ from kencore.select import select
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
+    from kencore.finetune import TuneSpec, tune
     from kencore.store.export_mask import export_mask
     from kencore.store.run import Run, open_run
     from kencore.store.subnetwork import (
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "PruneSpec", "Run", "__version__", "export_mask", "inspect_subnetwork", "open_run",
-    "open_subnetwork", "prune", "restore_subnetwork", "select", "subnetwork_bytes",
-    "write_subnetwork",
+    "open_subnetwork", "prune", "restore_subnetwork", "select", "subnetwork_bytes", "tune",
+    "TuneSpec", "write_subnetwork",
 ]  # fmt: skip
 LAZY = {"Run": "run", "open_run": "run", "export_mask": "export_mask"} | dict.fromkeys(
     ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes",
@@ -39,6 +40,8 @@ LAZY = {"Run": "run", "open_run": "run", "export_mask": "export_mask"} | dict.fr
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("TuneSpec", "tune"):
+        return getattr(import_module("kencore.finetune"), name)
     if name in LAZY:
         return getattr(import_module(f"kencore.store.{LAZY[name]}"), name)
     raise AttributeError(f"module 'kencore' has no attribute {name!r}")

@@ -70,6 +70,10 @@ class DivergedError(KencoreError):
     """The loss of a training step is NaN or infinite."""
 
 
+class TuningBusyError(KencoreError):
+    """Another process does the very same tuning at this moment."""
+
+
 # --- checkpoints ----------------------------------------------------------------------------
 
 

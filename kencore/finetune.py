@@ -3,7 +3,8 @@
 A tuned run has the masks of the run it started from, other values in them, and a record of how it
 learned (``tuning.json``): the curve, and the gap between training and held-out data before pruning,
 before tuning and after. Parameters are trained as float32 whatever the dtype on disk, and rounded
-to it at the end.
+to it at the end: about 21 bytes per parameter (weights, gradients, AdamW's two moments, the best
+weights so far, what is held), 4 more where entries go back to a base, and the activations.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def tune(
         AdapterError: the run's model is an adapter.
         OverlapError: held-out or evaluation data that are trained on.
         DivergedError: a loss that is NaN or infinite.
+        TuningBusyError: another process does the very same.
         KencoreError: others, as `kencore.quality.judge` and `kencore.prune.prune`; nothing is
             written then.
     """
@@ -89,14 +91,14 @@ def tune(
     verify(parent)
     job = _Tuning(parent, full, material, device, threads, report, on_point)
     saved = Saved(spec, {"run": content_sha256(parent), **material.facts()})
-    with torch_threads(threads):
+    with torch_threads(threads), saved.alone():
         try:
             state = job.train(saved)
         except DivergedError:
             saved.remove()  # it would diverge again
             raise
         run = job.write(folder, state, spec, started)
-    saved.remove()
+        saved.remove()
     return run
 
 

@@ -14,19 +14,22 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.errors import TuningBusyError
 from kencore.finetune_spec import TuneSpec
 from kencore.home import home, not_writable, private_folder
+from kencore.locks import FileLock
 
 if TYPE_CHECKING:
     import torch
 
 VERSION = 1
 FILE = "checkpoint.safetensors"
+LOCK = ".lock"
 WEEK = 7 * 86_400.0
 
 
@@ -42,7 +45,36 @@ class Saved:
     def __init__(self, spec: TuneSpec, facts: Mapping[str, Any]) -> None:
         asked = {"version": VERSION, "spec": asdict(spec), "facts": facts}
         text = json.dumps(asked, sort_keys=True)
+        self.run = spec.run
         self.folder = home() / "tuning" / hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only process that works on this tuning; the system frees it of a dead one.
+
+        Raises:
+            TuningBusyError: another process works on it.
+            StoreNotWritableError: the store cannot be written.
+        """
+        private_folder(self.folder.parent)
+        lock = FileLock(self.folder.with_suffix(LOCK))
+        while not lock.is_in_place():  # who held it before removes the file
+            lock.release()
+            try:
+                free = lock.acquire()
+            except OSError as error:
+                raise not_writable(lock.path, str(error)) from error
+            if not free:
+                raise TuningBusyError(
+                    f"Tuning of {self.run}", got="another process that does the same",
+                    wanted="one at a time", remedy="Wait for its result, or cancel it first.",
+                )  # fmt: skip
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # Windows keeps what is open
+                lock.path.unlink()
+            lock.release()
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
         """Tensors and state of the last checkpoint; ``None`` where there is none that is whole."""
@@ -87,7 +119,18 @@ def sweep(older: float = WEEK) -> None:
     """Remove the checkpoints of tunings that nobody went on with for a week."""
     with contextlib.suppress(OSError):
         for folder in (home() / "tuning").iterdir():
+            if folder.suffix == LOCK:
+                _remove_free(FileLock(folder))
+                continue
             with contextlib.suppress(OSError):  # somebody else sweeps, or it is in use
                 newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
                 if time.time() - newest > older:
                     shutil.rmtree(folder)
+
+
+def _remove_free(lock: FileLock) -> None:
+    """Remove the lock of a process that was killed."""
+    with contextlib.suppress(OSError):
+        if lock.acquire():
+            lock.path.unlink()
+    lock.release()

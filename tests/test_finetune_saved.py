@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from kencore import Run, open_run
-from kencore.errors import JobCancelled, StoreNotWritableError
+from kencore.errors import JobCancelled, StoreNotWritableError, TuningBusyError
 from kencore.finetune_saved import FILE, Saved, sweep
 from kencore.finetune_spec import TuneSpec
 from tests.finetune_cases import make_run, tuned_run, write_data
@@ -179,6 +179,22 @@ def test_a_checkpoint_is_the_old_one_or_the_new_one(
     assert place.load() is None  # then it starts anew
     place.remove()
     assert not place.folder.exists()
+
+
+def test_two_processes_do_not_do_the_same_at_once(home: Path) -> None:
+    with saved().alone():
+        with pytest.raises(TuningBusyError, match="Tuning of r"):
+            saved().alone().__enter__()
+        sweep()  # and a lock that is held is no leftover
+        assert len(list((home / "tuning").iterdir())) == 1
+        with saved(run="another").alone():
+            pass
+    with saved().alone():
+        pass
+    assert list((home / "tuning").iterdir()) == []
+    (home / "tuning" / "killed.lock").touch()
+    sweep()
+    assert list((home / "tuning").iterdir()) == []
 
 
 def test_leftovers_of_a_week_are_swept(home: Path) -> None:
