@@ -10,17 +10,24 @@ import streamlit as st
 from app.charts.base import CONFIG, Chart
 
 
-def draw(chart: Chart, *, key: str, point: Callable[[int], None] | None = None) -> None:
+def draw(
+    chart: Chart,
+    *,
+    key: str,
+    point: Callable[[int], None] | None = None,
+    custom: Callable[[Any], None] | None = None,
+) -> None:
     """Draw a chart with a CSV of its numbers.
 
     Args:
         key: unique on the page.
         point: called with the index of the point that was clicked, before anything below runs.
+        custom: the same with its ``customdata``, for charts of several traces.
     """
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.markdown(f"**{chart.finding}**", width="stretch")
         csv_button(chart.csv, chart.name, key=f"{key}-csv")
-    if point is None:
+    if point is None and custom is None:
         st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
         return
     event = st.plotly_chart(
@@ -28,8 +35,10 @@ def draw(chart: Chart, *, key: str, point: Callable[[int], None] | None = None) 
         on_select="rerun", selection_mode="points",
     )  # fmt: skip
     picked = event["selection"]["points"]
-    if picked:
+    if picked and point is not None:
         point(int(picked[0]["point_index"]))
+    if picked and custom is not None:
+        custom(picked[0].get("customdata"))
 
 
 def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "CSV") -> None:
