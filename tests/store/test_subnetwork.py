@@ -162,12 +162,20 @@ def test_changed_values_of_a_run_without_a_base(tmp_path: Path) -> None:
 
 
 def test_values_and_parameters_that_tuning_changed(tmp_path: Path) -> None:
-    run = pruned_pair("bert", tmp_path, vectors=False, rescale="share")
-    assert run.kept_values is not None
+    base, tuned = save_pair("bert", tmp_path)
     norm = "bert.embeddings.LayerNorm.weight"
+    tensors = load_file(tuned / "model.safetensors")
+    tensors[norm] = load_file(base / "model.safetensors")[norm]  # the base's, until it was tuned
+    save_file(tensors, tuned / "model.safetensors", {"format": "pt"})
+    spec = PruneSpec(
+        model=str(tuned), base=str(base), method="delta", keep=0.3, vectors=False, rescale="share"
+    )
+    run = prune(spec, out=tmp_path / "run")
+    assert run.kept_values is not None
+    before = write_subnetwork(run, tmp_path / "before")
+    assert inspect_subnetwork(before)["tensors"]["base"] == 1
     save_file({norm: torch.arange(32.0)}, run.path / "dense.safetensors")
-    run = open_run(run.path)
-    file = round_trip(run, tmp_path)
+    file = round_trip(open_run(run.path), tmp_path)
     assert torch.equal(open_subnetwork(file)[norm], torch.arange(32.0))
     assert inspect_subnetwork(file)["tensors"]["base"] == 0
 

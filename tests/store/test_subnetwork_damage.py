@@ -316,6 +316,17 @@ def test_a_second_key_of_metadata(folder: Path, tmp_path: Path, nothing_left: Pa
     refused(tmp_path / "file", join(text + b" " * (-len(text) % 8), payload), nothing_left)
 
 
+def test_the_same_content_written_otherwise(
+    folder: Path, tmp_path: Path, nothing_left: Path
+) -> None:
+    """One content has one form: what is between its words is noticed too."""
+    header, payload = split((folder / "plain-0.3").read_bytes())
+    entries = json.loads(header)
+    text = json.dumps(json.loads(entries.pop("__metadata__")[KEY]), sort_keys=True, indent=1)
+    shapes = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in entries.items()}
+    refused(tmp_path / "file", join(header_bytes(shapes, {KEY: text}), payload), nothing_left)
+
+
 def test_no_file_and_no_subnetwork_file(tmp_path: Path, nothing_left: Path) -> None:
     for data in (b"", b"PK", b"\x80\x04K\x01.", bytes(100)):
         refused(tmp_path / "file", data, nothing_left)
