@@ -65,7 +65,7 @@ class Hold:
     Attributes:
         trained: name -> parameter of which at least one entry may move; tied parameters once.
         places: stored name -> its place, of every tensor on disk that the model holds.
-        fixed: stored names that the model holds in no parameter of their own: they stay.
+        fixed: stored names of weights that the model holds in no parameter of their own: they stay.
     """
 
     def __init__(self, model: LoadedModel, run: Run, train: str) -> None:
@@ -75,7 +75,10 @@ class Hold:
         owned = dict(model.model.named_parameters(remove_duplicate=False))
         first = {id(value): name for name, value in model.model.named_parameters()}
         self.places = _places(model, run, owned, first)
-        self.fixed = tuple(name for name in run.tuned_tensors.names if name not in self.places)
+        self.fixed = tuple(
+            name for name in run.tuned_tensors.names
+            if name not in self.places and "F" in run.tuned_tensors.info(name).dtype
+        )  # fmt: skip
         moves = _moves(self.places, run, owned, train)
         for name in first.values():
             owned[name].requires_grad_(name in moves)
