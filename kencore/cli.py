@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_files, cli_measured, cli_text, cli_tune
+from kencore import cli_files, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -227,7 +227,7 @@ def evaluate(
             progress=report, device=device, threads=threads,
             baselines=baselines, window=window, windows=windows,
         )  # fmt: skip
-        show(found, cli_measured.judged)
+        show(found, cli_text.judged)
 
 
 app.command("export")(cli_files.export)

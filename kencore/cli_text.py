@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kencore.cli_measured import judged as judged
+from kencore.cli_measured import quality
+
 if TYPE_CHECKING:
     from kencore.store.run import Run
 
@@ -66,7 +69,7 @@ def pruned(facts: dict[str, Any]) -> str:
     lines += [f"Note: {note}" for note in facts["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
-        lines.append(_quality(facts["metrics"]))
+        lines.append(quality(facts["metrics"]))
     return "\n".join(lines)
 
 
@@ -81,38 +84,6 @@ def _shared_out(allocation: dict[str, Any]) -> str:
         spread = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
         line += f" Sparsity of the {_count(len(shares), 'block')}: {spread}."
     return line
-
-
-def judged(facts: dict[str, Any]) -> str:
-    """Quality of a run or of a model."""
-    return _quality(facts) if "dense" in facts else _line(facts.get("model", "model"), facts)
-
-
-def _quality(metrics: dict[str, Any]) -> str:
-    rows = [(name, metrics[name]) for name in SHOWN if name in metrics]
-    rows += list(metrics.get("baselines", {}).items())
-    if metrics.get("task") == "language":
-        head = (
-            f"Perplexity on {_count(metrics['windows'], 'window')} of {metrics['window']:,} tokens "
-            f"of {metrics['data']}: dense {metrics['dense']['perplexity']:,.2f}, "
-            f"pruned {metrics['pruned']['perplexity']:,.2f}:"
-        )
-    else:
-        head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
-    return "\n".join([head, *(_line(name, quality) for name, quality in rows)])
-
-
-def _line(name: str, quality: dict[str, Any]) -> str:
-    if "perplexity" in quality:
-        return (
-            f"  {name:<10} perplexity {quality['perplexity']:,.2f}  "
-            f"({quality['nll']:.4f} nats per token, {quality['tokens']:,} tokens)"
-        )
-    return (
-        f"  {name:<10} accuracy {quality['accuracy']:.2%} "
-        f"({quality['accuracy_low']:.2%} to {quality['accuracy_high']:.2%})  "
-        f"macro F1 {quality['f1_macro']:.2%}"
-    )
 
 
 def runs(facts: dict[str, Any]) -> str:

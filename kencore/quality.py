@@ -215,6 +215,8 @@ def judge(
     )  # fmt: skip
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
+    if "zero_shot" in run.metrics:  # on data of its own
+        metrics["zero_shot"] = run.metrics["zero_shot"]
     if save:
         save_metrics(run.path, metrics)
     return {"run": run.id, **metrics}

@@ -41,7 +41,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         *FINETUNE,
     ),
     ("jobs",),
-    ("cli", "cli_files", "cli_tune", "cli_text", "cli_measured", "cli_frame", "cli_sweep", "__main__", "__init__"),
+    (
+        "cli",
+        "cli_files",
+        "cli_tune",
+        "cli_text",
+        "cli_measured",
+        "cli_frame",
+        "cli_sweep",
+        "__main__",
+        "__init__",
+    ),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
 PURE = ("score", "allocate", "select", "refine", "rescale")

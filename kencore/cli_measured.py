@@ -1,0 +1,149 @@
+"""What the command line prints of measurements: quality, zero-shot tasks and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def judged(facts: dict[str, Any]) -> str:
+    """Quality of a run or of a model, and zero-shot tasks, whichever was measured."""
+    lines = []
+    if "dense" in facts:
+        lines.append(quality(facts))
+    elif {"perplexity", "accuracy"} & set(facts):
+        lines += [_line(facts.get("model", "model"), facts), *cost(facts.get("cost"))]
+    if "zero_shot" in facts:
+        lines += zero_shot(facts["zero_shot"])
+    return "\n".join(lines)
+
+
+def quality(metrics: dict[str, Any]) -> str:
+    """Quality of a run's models, one line each, and its cost."""
+    names = ("dense", "pruned", "untuned", "base")
+    rows = [(name, metrics[name]) for name in names if name in metrics]
+    rows += list(metrics.get("baselines", {}).items())
+    if metrics.get("task") == "language":
+        count = metrics["windows"]
+        head = (
+            f"Perplexity on {count:,} window{'' if count == 1 else 's'} of {metrics['window']:,} "
+            f"tokens of {metrics['data']}: dense {metrics['dense']['perplexity']:,.2f}, "
+            f"pruned {metrics['pruned']['perplexity']:,.2f} (95 % interval):"
+        )
+    else:
+        head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
+    lines = [_line(name, measured) for name, measured in rows]
+    return "\n".join([head, *lines, *cost(metrics.get("cost"))])
+
+
+def _line(name: str, measured: dict[str, Any]) -> str:
+    """One model; older runs lack some intervals."""
+    if "perplexity" in measured:
+        found = f"perplexity {measured['perplexity']:,.2f}"
+        if "perplexity_low" in measured:
+            found += f" ({measured['perplexity_low']:,.2f} to {measured['perplexity_high']:,.2f})"
+        found += f"  {measured['nll']:.4f} nats per token, {measured['tokens']:,} tokens"
+    else:
+        found = f"{_share('accuracy', measured)}  macro {_share('F1', measured, 'f1_macro')}"
+    return f"  {name:<10} {found}{_versus(measured.get('versus_dense'))}"
+
+
+def _share(label: str, measured: dict[str, Any], key: str | None = None) -> str:
+    """A share with its interval, where there is one."""
+    key = key or label
+    found = f"{label} {measured[key]:.2%}"
+    if f"{key}_low" in measured:
+        found += f" ({measured[f'{key}_low']:.2%} to {measured[f'{key}_high']:.2%})"
+    return found
+
+
+def _versus(change: dict[str, Any] | None) -> str:
+    """The change against the dense model on the same data."""
+    if change is None:
+        return ""
+    if "nll_change" in change:
+        found = f"; {change['nll_change']:+.4f} nats against dense"
+        if "nll_change_low" in change:
+            found += f" ({change['nll_change_low']:+.4f} to {change['nll_change_high']:+.4f})"
+        return found
+    low, high = change["accuracy_change_low"], change["accuracy_change_high"]
+    return (
+        f"; {100 * change['accuracy_change']:+.1f} points against dense ({100 * low:+.1f} to "
+        f"{100 * high:+.1f}), McNemar p {change['mcnemar_p']:.3g}"
+    )
+
+
+def zero_shot(facts: dict[str, Any]) -> list[str]:
+    """Each task before and after."""
+    limit = "" if facts["limit"] is None else f", the first {facts['limit']:,} examples of each"
+    lines = [f"Zero-shot, lm-evaluation-harness {facts['harness']}{limit} (95 % interval):"]
+    for task in facts["tasks"]:
+        for state in ("dense", "pruned"):
+            if state in facts:
+                lines.append(_task(task, state, facts[state][task]))
+    return lines
+
+
+def _task(task: str, state: str, measured: dict[str, Any]) -> str:
+    known = {"examples", "seconds", "versus_dense"}
+    metrics = [
+        name for name in measured if name not in known and not name.endswith(("_low", "_high"))
+    ]
+    found = ", ".join(
+        _share(name, measured) if f"{name}_low" in measured else f"{name} {measured[name]:.4g}"
+        for name in metrics
+    )
+    size = f"{measured['examples']:,} examples, {measured['seconds']:.1f} s"
+    return f"  {task:<14} {state:<7} {found}  {size}{_versus(measured.get('versus_dense'))}"
+
+
+def cost(facts: dict[str, Any] | None) -> list[str]:
+    """What a model costs to keep and to run; nothing of a run that was not asked."""
+    if not facts:
+        return []
+    count, size, flops = facts["parameters"], facts["bytes"], facts["flops"]
+    held = f"  parameters {count['total']:,}"
+    if "kept" in count:
+        held += f"; {count['kept']:,} of {count['in_pruned_tensors']:,} in pruned tensors kept"
+    disk = f"  on disk    {size['dense']:,} bytes"
+    if "subnetwork" in size:
+        disk += f" dense, {size['subnetwork']:,} as a subnetwork file"
+    work = f"  operations {_large(flops['dense'])} for {flops['tokens']:,} tokens"
+    if "effective" in flops:
+        work += f" dense, {_large(flops['effective'])} effective ({flops['note']})"
+    lines = [f"Cost on {facts['device']}:", held, disk, work]
+    lines += [_timing(line) for line in facts["latency"]]
+    lines.append(_memory(facts["memory"]))
+    if semi := facts.get("semi_structured"):
+        lines.append(f"  2:4 kernels {_semi(semi)}")
+    return [*lines, *([f"  {facts['note']}"] if "note" in facts else [])]
+
+
+def _large(number: int) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}FLOP"
+    return f"{number:,} FLOP"
+
+
+def _timing(line: dict[str, Any], states: tuple[str, ...] = ("dense", "pruned")) -> str:
+    parts = [
+        f"{state.replace('_', '-')} {1e3 * line[state]['median']:.3g} ms "
+        f"({1e3 * line[state]['low']:.3g} to {1e3 * line[state]['high']:.3g})"
+        for state in states
+        if state in line
+    ]
+    return f"  a pass     batch {line['batch']:,}: {', '.join(parts)} (median, quartiles)"
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    if "reason" in memory:
+        return f"  memory     {memory['reason']}"
+    parts = [f"{state} {size:,} bytes" for state, size in memory.items()]
+    return f"  memory     at most {', '.join(parts)}"
+
+
+def _semi(semi: dict[str, Any]) -> str:
+    if not semi["available"]:
+        return str(semi["reason"])
+    lines = [_timing(line, ("dense", "semi_structured")) for line in semi["batches"]]
+    return "\n".join([f"{semi['matrices']} matrices in {semi['dtype']}:", *lines])
