@@ -12,9 +12,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from app import payload, state, viewer
+from app import exports, payload, state, viewer
 from kencore.errors import (
     JobNotFoundError,
     KencoreError,
@@ -39,7 +39,7 @@ def answer(name: str, request: Request) -> Response:
     """What the endpoint ``name`` answers; a person's mistake is JSON with its message."""
     endpoints = {
         "window": window, "cell": cell, "window_csv": window_csv, "mask_npy": mask_npy,
-        "script": script,
+        "export": export, "script": script,
     }  # fmt: skip
     try:
         return endpoints[name](request)
@@ -109,6 +109,19 @@ def mask_npy(request: Request) -> Response:
     headers |= {"Content-Encoding": "identity"}
     body: Iterator[bytes] = pieces
     return StreamingResponse(body, media_type="application/octet-stream", headers=headers)
+
+
+def export(request: Request) -> Response:
+    """The file that an export job wrote, sent in pieces; parts of it may be asked for."""
+    job = _strict(request, "job", need=1)["job"]
+    _, path = exports.made(job)
+    if not path.is_file():
+        raise RunNotFoundError(
+            f"Export of job {job}", got="a folder" if path.is_dir() else "its file is gone",
+            wanted="a file", remedy="Copy the folder, or prepare the file again.",
+        )  # fmt: skip
+    headers = _download(path.name) | {"Content-Encoding": "identity"}
+    return FileResponse(path, headers=headers, media_type="application/octet-stream")
 
 
 def script(request: Request) -> Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from app import links, state, wording
+from app import exports, links, state, wording
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
 from kencore.spec import PruneSpec
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1.0
 _LIST_LIVE, _LIST_QUIET = 2.0, 5.0
 _SHOWN: Final = 8
+LISTED: Final = ("prune", "tune", "sweep", "evaluate")
 _REASON: Final = 160  # characters of a reason that a card has room for
 _BADGES: Final[dict[str, tuple[str, str, Any]]] = {
     "queued": ("Waiting", ":material/schedule:", "gray"),
@@ -39,12 +40,38 @@ def label(job: JobStatus) -> str:
     """What the job is about, in one line."""
     from kencore.store.runs import describe
 
+    if job.kind == "tune":
+        return f"Tune {_run_name(job)} on {job.params.get('data', '')}"
+    if job.kind == "export":
+        form = exports.FORMS.get(str(job.params.get("form") or "folder"), "export")
+        return f"{form} of {_run_name(job)}"
+    if job.kind == "sweep":
+        return _sweep_name(job)
     if job.kind != "prune":
         return f"{job.kind.capitalize()} {job.params.get('model', '')}".strip()
     try:
         return describe(asdict(PruneSpec.from_dict(job.params)))
     except KencoreError:  # settings of another version
         return f"Prune {job.params.get('model', '')}".strip()
+
+
+def _run_name(job: JobStatus) -> str:
+    """The run that a job is about, as the lists call it."""
+    run_id = str(job.params.get("run", ""))
+    try:
+        return {run.id: run.label for run in state.runs()}.get(run_id, run_id)
+    except KencoreError:  # the sidebar says it
+        return run_id
+
+
+def _sweep_name(job: JobStatus) -> str:
+    from kencore.store.sweeps import describe
+    from kencore.sweep_spec import SweepSpec
+
+    try:
+        return f"Sweep of {describe(SweepSpec.from_dict(job.params))}"
+    except KencoreError:  # settings of another version
+        return f"Sweep {job.params.get('model', '')}".strip()
 
 
 def panel(job_id: str) -> None:
@@ -71,7 +98,7 @@ def _panel(job_id: str, was_live: bool) -> None:
         elif job.state == "failed":
             show_failure(job)
         elif job.state == "cancelled":
-            st.caption("Cancelled. Nothing was written.")
+            st.caption(_cancelled(job))
         else:
             _finished(job)
 
@@ -98,6 +125,17 @@ def _progress(job: JobStatus) -> None:
     )  # fmt: skip
 
 
+def _cancelled(job: JobStatus) -> str:
+    if job.kind == "tune":  # it leaves checkpoints, see kencore.finetune_saved
+        return (
+            "Cancelled. No run was written. Started again with the same settings it goes on from "
+            "its last checkpoint, if it had reached one (about one a minute)."
+        )
+    if job.kind == "sweep":
+        return "Cancelled. Finished points stay; started again it goes on with the rest."
+    return "Cancelled. Nothing was written."
+
+
 def _cancel(job_id: str) -> None:
     jobs.cancel(job_id)
 
@@ -121,11 +159,31 @@ def show_failure(job: JobStatus) -> None:
 def _finished(job: JobStatus) -> None:
     took = wording.seconds((job.finished or 0) - (job.started or 0))
     st.caption(f"Finished in {took}" + (f" on {job.device}" if job.device else ""))
-    if job.kind != "prune":
+    if job.kind == "export":
+        exports.show(job.id)
+    if job.kind == "sweep" and (sweep := _sweep_id(job)) is not None:
+        links.page_link(
+            "tradeoff", "Open the sweep", icon=":material/arrow_forward:", sweep=sweep
+        )  # fmt: skip
+    if job.kind not in ("prune", "tune"):
         return
     with st.container(horizontal=True):
         links.page_link("overview", "Open the run", icon=":material/arrow_forward:", run=job.id)
+        if job.kind == "tune":
+            links.page_link(
+                "recover", "How it was tuned", icon=":material/healing:", run=job.id
+            )  # fmt: skip
+            return
         links.page_link("matrix", "Look at its matrices", icon=":material/grid_on:", run=job.id)
+
+
+def _sweep_id(job: JobStatus) -> str | None:
+    from kencore.sweep_spec import SweepSpec
+
+    try:
+        return SweepSpec.from_dict(job.params).id
+    except KencoreError:  # settings of another version
+        return None
 
 
 # --- lists -----------------------------------------------------------------------------------
@@ -145,7 +203,7 @@ def _lists() -> None:
 
 
 def _job_list() -> None:
-    found = [job for job in jobs.list_jobs(limit=100) if job.kind in ("prune", "evaluate")]
+    found = [job for job in jobs.list_jobs(limit=100) if job.kind in LISTED]
     ended = [job for job in found if job.state in ("failed", "cancelled")]
     others = [job for job in found if job not in ended]
     if not others:
@@ -177,7 +235,8 @@ def _how_far(job: JobStatus) -> str:
     if job.state == "succeeded":
         return f" · took {wording.seconds((job.finished or 0) - (job.started or 0))}"
     if job.state == "cancelled":
-        return " · cancelled, nothing was written"
+        kept = job.kind in ("tune", "sweep")
+        return " · cancelled" if kept else " · cancelled, nothing was written"
     return f" · {_reason(job)}" if job.state == "failed" else ""
 
 

@@ -1,7 +1,7 @@
 """Every view is a link: page names, addresses, and what the address bar says.
 
-The address is the truth. ``run`` and ``matrix`` are also remembered for the session, so that
-moving between pages from the menu (which empties the address) keeps what was being looked at.
+The address is the truth. ``run``, ``matrix`` and ``sweep`` are also remembered for the session, so
+that moving between pages from the menu (which empties the address) keeps what was being looked at.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ PAGES: Final = {
     "row": "app_pages/row.py",
     "layers": "app_pages/layers.py",
     "sparsity": "app_pages/sparsity.py",
+    "tradeoff": "app_pages/tradeoff.py",
+    "recover": "app_pages/recover.py",
 }
-STICKY: Final = ("run", "matrix")
+STICKY: Final = ("run", "matrix", "sweep")
 _MEMORY: Final = "kenviz_last_seen"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -65,6 +64,16 @@ def _in_pruned(total: Totals) -> str:
     )
 
 
+def tuned_note(tuned: dict[str, Any]) -> None:
+    """That a run was tuned after pruning, and where that is shown."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"Tuned for {wording.plural(int(tuned['steps']), 'step')} after pruning: kept values "
+            "are those that it learned.", width="content",
+        )  # fmt: skip
+        links.page_link("recover", "How it was tuned", icon=":material/healing:")
+
+
 def outside_table(run: Run) -> None:
     """Every parameter outside the blocks, with a link to its matrix."""
     table = summaries.outside_roles(run.matrices)
@@ -114,15 +123,6 @@ def untouched_table(matrices: pd.DataFrame) -> None:
             "Names": st.column_config.TextColumn(width="large"),
         },
     )  # fmt: skip
-
-
-def export(run: Run) -> None:
-    """The command that writes the pruned model as a folder other programs load."""
-    st.caption(
-        "The pruned model as a Hugging Face folder, written on the machine that runs the command:"
-    )
-    name = shlex.quote(run.id)
-    st.code(f"python -m kencore export {name} {shlex.quote(f'{run.id}-pruned')}", "bash")
 
 
 def how_made(run: Run) -> None:

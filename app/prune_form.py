@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import streamlit as st
 
 from app import wording
-from kencore.spec import DEVICES, NEEDS_ACTIVATIONS, SCOPES
+from kencore.spec import DEVICES, NEEDS_ACTIVATIONS, RESCALES, SCOPES
 
 DEMO, DEMO_LM, OWN = "Demo encoder", "Demo language model", "My own models"
 KINDS: Final[dict[str, Literal["demo", "demo-lm", "own"]]] = {
@@ -157,6 +157,26 @@ def budget(subject: Subject, *, streams: bool) -> dict[str, Any]:
         help="As published: one number for all rows. Shorter rows are kept whole.",
     )  # fmt: skip
     return {"keep": None, "k": int(k)}
+
+
+def rescaling(subject: Subject) -> dict[str, Any]:
+    """Whether kept values grow to make up for what went back; only beside a base."""
+    if subject.rest == "zero":
+        return {}
+    found = st.selectbox(
+        "Rescale", RESCALES, key="prune_rescale", format_func=wording.RESCALES.__getitem__,
+        help=_RESCALE_HELP, **QUIET,
+    )  # fmt: skip
+    return {"rescale": found or "none"}
+
+
+_RESCALE_HELP: Final = (
+    "Entries that go back to the base weaken what tuning taught. Rescaling makes each row's kept "
+    "differences to the base larger, so that together they reach as far as all of them did. Kept "
+    "values are then no longer the tuned ones. By the share of the row is right for a choice that "
+    "does not look at the difference (random, KEN); by the share of the squared change is right "
+    "for any, and the one to take with the largest difference. Off by default: measure both."
+)
 
 
 def scope(subject: Subject, *, streams: bool) -> dict[str, Any]:

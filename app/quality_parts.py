@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+import pandas as pd
 import streamlit as st
 
-from app import facts, jobs_view, links, state, submitting, wording
+from app import choosing, facts, jobs_view, links, measured, state, submitting, wording
 from app.charts import perplexity, quality
 from app.drawing import draw
 from kencore.errors import KencoreError
@@ -44,9 +45,10 @@ def _perplexity(found: dict[str, Any]) -> None:
         "Perplexity, before → after",
         f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
         facts.change(after["perplexity"] - before["perplexity"]),
-        delta_description="lower is better",
+        delta_description=measured.perplexity_interval(after) or "lower is better",
         help=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
-        f"{_windows(found)}.",
+        f"{_windows(found)}. Lower is better. In gray the 95 % interval of the pruned model, from "
+        "the spread over windows, where there is one.",
         **QUIET,
     )  # fmt: skip
 
@@ -105,13 +107,64 @@ def what_it_cost(run: Run, palette: Palette) -> None:
     if not found:
         _not_measured(run)
         return
-    if facts.is_language(found):
+    language = facts.is_language(found)
+    if language:
         draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
-        st.caption(f"Measured on {state.plain(_windows(found))}.")
     else:
-        draw(quality.quality_dots(found, run.spec.method, palette), key="quality")
+        draw(
+            quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)),
+            key="quality",
+        )
+    if found.get("baselines"):
+        st.caption("Other rules were measured at the same budget, on the same data.")
+    figures(run)
     if not found.get("baselines"):
         _without_baselines(run)
+
+
+def _measure_shown(found: dict[str, Any]) -> str:
+    """Which measure the chart is of: chosen here, kept in the address."""
+    known = measured.scores(found)
+    if len(known) < 2:
+        return "accuracy"
+    with state.messages():
+        return choosing.view("score", known, "accuracy", label="Measure")
+
+
+def figures(run: Run) -> None:
+    """Every figure of the run itself with its interval, and whether its change may be chance."""
+    found = run.metrics
+    language = facts.is_language(found)
+    st.table(
+        _columns(found, language), border="horizontal",
+        alt="Every measured figure of the dense and of the pruned model, with 95 % intervals",
+    )  # fmt: skip
+    if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
+        st.markdown(f"{said}.")
+    where = _windows(found) if language else str(found.get("data", ""))
+    st.caption(f"Measured on {state.plain(where)}.")
+    if not language:
+        st.caption(measured.SCORES_EXPLAINED)
+    elif "perplexity_low" in found["pruned"]:
+        st.caption("In brackets 95 % intervals, from the spread over windows.")
+
+
+def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
+    """Measures down, models across."""
+    tuned = "untuned" in found
+    models = {"dense": "Dense"} | ({"untuned": "Before tuning"} if tuned else {})
+    models["pruned"] = "Tuned" if tuned else "This run"
+    table = {}
+    for step, label in models.items():
+        one = found[step]
+        if language:
+            cells = {"Perplexity": measured.perplexity(one), "Loss (nats)": f"{one['nll']:.3f}"}
+        else:
+            cells = {text: measured.score(one, name)
+                     for name, text in measured.scores(found).items() if name in one}  # fmt: skip
+            cells |= {"Loss (nats)": f"{one['loss']:.3f}"} if "loss" in one else {}
+        table[label] = cells
+    return pd.DataFrame(table).fillna("")
 
 
 def _not_measured(run: Run) -> None:
@@ -120,12 +173,28 @@ def _not_measured(run: Run) -> None:
         "This run says which parameters were kept, not yet what that did to the model. Measure it "
         "now; the baselines are measured at the same budget beside it."
     )
+    if _learned(run):
+        return
     demos = {"demo": "demo", "demo-lm": "pydoc"}
     _measure(run, demos.get(run.spec.model, "pydoc" if run.spec.streams else ""))
 
 
+def _learned(run: Run) -> bool:
+    """Whether the run was tuned after pruning: then it must not be measured on just any data."""
+    if not run.record.get("tuned"):
+        return False
+    st.caption(
+        ":material/info: This run learned from data after pruning. Tune it once more with what is "
+        "missing, or measure it with `python -m kencore evaluate` on data that it did not learn "
+        "from."
+    )
+    return True
+
+
 def _without_baselines(run: Run) -> None:
     st.markdown("**Baselines were not measured**")
+    if _learned(run):
+        return
     st.caption(
         "Other rules at the same budget show whether this one earns its keep. Measuring now "
         "measures this run again, with the baselines beside it."

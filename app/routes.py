@@ -17,6 +17,7 @@ ENDPOINTS = {
     "cell": "cell",
     "window.csv": "window_csv",
     "mask.npy": "mask_npy",
+    "export": "export",
     "viewer/{version}/{name}": "script",
 }
 

@@ -56,6 +56,14 @@ def navigation() -> StreamlitPage:
                 links.PAGES["sparsity"], title="Sparsity", icon=":material/bar_chart:",
                 help="How sparsity is spread over blocks and rows, run beside run, and why.",
             ),
+            st.Page(
+                links.PAGES["tradeoff"], title="Trade-off", icon=":material/stacked_line_chart:",
+                help="Quality against size: sweeps of many prunings, their curves and the best.",
+            ),
+            st.Page(
+                links.PAGES["recover"], title="Recover", icon=":material/healing:",
+                help="Tune what a run kept, with its mask held, and see what that wins back.",
+            ),
         ]
     )  # fmt: skip
 
@@ -69,7 +77,7 @@ def sidebar(page: StreamlitPage) -> None:
         except KencoreError as error:
             state.show_error(error)
             return
-        usable = {run.id: run for run in runs if run.problem is None}
+        usable = {run.id: run for run in runs if run.problem is None} | _point_of_a_sweep()
         broken = [run for run in runs if run.problem]
         if usable:
             _picker(usable)
@@ -101,3 +109,21 @@ def _picker(usable: dict[str, RunSummary]) -> None:
     name = st.session_state["run_choice"]
     if name is not None and len(labels[name]) > FITS:
         st.caption(state.plain(labels[name]))
+    if name is not None and (sweep := usable[name].sweep) is not None:
+        links.page_link(
+            "tradeoff", "A point of a sweep", icon=":material/stacked_line_chart:", sweep=sweep
+        )  # fmt: skip
+
+
+def _point_of_a_sweep() -> dict[str, RunSummary]:
+    """The run being looked at, where it is one of the many that the list leaves out."""
+    from kencore.store.runs import POINT, find_stored_run, summarise
+
+    name = links.value("run")
+    if name is None or not POINT.match(name):
+        return {}
+    try:
+        found = summarise(find_stored_run(name))
+    except KencoreError:  # the page says it
+        return {}
+    return {} if found.problem else {name: found}

@@ -6,13 +6,17 @@ import hashlib
 import json
 import time
 import uuid
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from kencore import jobs
 from kencore.errors import JobNotFoundError
+from kencore.finetune_spec import TuneSpec
 from kencore.spec import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.sweep_spec import SweepSpec
 
 SETTLED_SECONDS: Final = 3.0  # a click this soon after a job ended is still the same click
 
@@ -25,6 +29,18 @@ def start(settings: dict[str, Any]) -> str:
     """
     spec = PruneSpec.from_dict(settings)
     return submit_once("prune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
+
+
+def sweep(spec: SweepSpec) -> str:
+    """Submit a sweep job and return its id; the same settings go on where they stopped. Raises as
+    `start`."""
+    return submit_once("sweep", json.loads(spec.to_json()), gpus=_gpus(spec.device))
+
+
+def tune(settings: dict[str, Any]) -> str:
+    """The same for a tune job. Raises as `start`."""
+    spec = TuneSpec.from_dict(settings)
+    return submit_once("tune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
 
 
 def inspect(pair: dict[str, str | None]) -> str:

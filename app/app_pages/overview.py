@@ -14,7 +14,16 @@ st.title(facts.headline(run.spec, total, run.metrics))
 st.caption(facts.subject(run.spec))
 
 # the title is painted before Plotly is imported
-from app import choosing, links, overview_parts, quality_parts, theme, wording  # noqa: E402
+from app import (  # noqa: E402
+    choosing,
+    cost_parts,
+    export_parts,
+    links,
+    overview_parts,
+    quality_parts,
+    theme,
+    wording,
+)
 from app.charts import model  # noqa: E402
 from app.drawing import csv_button, draw  # noqa: E402
 
@@ -25,6 +34,8 @@ cells = summaries.model_cells(run.matrices)
 overview_parts.metric_row(run, total)
 if why := facts.updated(run.spec):
     st.caption(why)
+if tuned := run.record.get("tuned"):
+    overview_parts.tuned_note(tuned)
 
 
 def open_cell(index: int) -> None:
@@ -47,6 +58,8 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         st.subheader("Which parts hold the parameters")
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
+st.subheader("Size, compute and speed")
+cost_parts.size_compute_speed(run)
 st.subheader("Outside the blocks")
 overview_parts.outside_table(run)
 st.subheader("What was not pruned, and why")
@@ -54,7 +67,7 @@ overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
     overview_parts.how_made(run)
 st.subheader("Take it with you")
-overview_parts.export(run)
+export_parts.take_along(run)
 csv_button(
     lambda: facts.matrices_csv(run.matrices),
     f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV",

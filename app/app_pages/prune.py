@@ -22,6 +22,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             settings |= prune_language.sharing(subject, rule)
         streams = prune_language.uses_text(settings)
         settings |= prune_form.budget(subject, streams=streams)
+        settings |= prune_form.rescaling(subject)
         if streams:
             settings |= prune_language.calibration(subject, settings)
         settings |= prune_form.scope(subject, streams=streams)

@@ -2,116 +2,120 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import facts, wording
+from app import facts, measured, wording
+from app.charts import steps
 from app.charts.base import Chart, finish, lines
-from app.theme import METHODS as METHOD_COLORS
 from app.theme import Palette
 
-_SYMBOLS = {"dense": "diamond", "base": "diamond-open", "pruned": "circle"}
+MEASURES: Final = measured.SCORES
+_ENDS: Final = ("", "_low", "_high")
 
 
 def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
-    """One line per measured model: ``what label accuracy low high f1_macro loss examples``.
+    """One line per measured model: ``what label``, each measure with ``_low`` and ``_high`` (NaN
+    where it was not measured), ``loss examples``, and the change against dense in pairs.
 
     Args:
         metrics: a run's metrics, not empty.
         method: the run's own rule.
     """
-    label = wording.METHODS.get(method, method)
-    lines = [("dense", "Tuned, all parameters", metrics.get("dense"))]
-    lines += [("pruned", f"{label} (this run)", metrics.get("pruned"))]
-    lines += [
-        (rule, f"{facts.baseline_name(rule, method)}, same budget", found)
-        for rule, found in (metrics.get("baselines") or {}).items()
-    ]
-    lines += [("base", "Base, everything reset", metrics.get("base"))]
-    return pd.DataFrame(
-        [
-            {
-                "what": what, "label": label, "accuracy": found["accuracy"],
-                "low": found["accuracy_low"], "high": found["accuracy_high"],
-                "f1_macro": found.get("f1_macro"), "loss": found.get("loss"),
-                "examples": found.get("examples", metrics.get("examples")),
-            }
-            for what, label, found in lines
-            if found
-        ]
-    )  # fmt: skip
+    table = []
+    for what, label, found in steps.steps(metrics, method, "Tuned, all parameters"):
+        line: dict[str, Any] = {"what": what, "label": label}
+        line |= {f"{name}{end}": found.get(f"{name}{end}") for name in MEASURES for end in _ENDS}
+        line["loss"] = found.get("loss")
+        line["examples"] = found.get("examples", metrics.get("examples"))
+        versus = found.get("versus_dense") or {}
+        line |= {name: versus.get(name) for name in ("lost", "won", "mcnemar_p")}
+        table.append(line)
+    numbers = [f"{name}{end}" for name in MEASURES for end in _ENDS] + ["loss", "mcnemar_p"]
+    return pd.DataFrame(table).astype(dict.fromkeys(numbers, float))
 
 
-def quality_dots(metrics: dict[str, Any], method: str, palette: Palette) -> Chart:
-    """Accuracy of each model with its 95 % interval."""
+def quality_dots(
+    metrics: dict[str, Any], method: str, palette: Palette, measure: str = "accuracy"
+) -> Chart:
+    """One measure of each model with its 95 % interval.
+
+    Args:
+        measure: one of ``MEASURES`` that `measured.scores` finds in the metrics.
+    """
     table = quality_table(metrics, method)
-    colors = [_color(what, method, palette) for what in table["what"]]
-    accuracy = table["accuracy"].to_numpy(np.float64)
+    table = table[table[measure].notna()].reset_index(drop=True)
+    percent = 100 * table[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(np.float64)
+    known = ~np.isnan(percent).any(axis=1)  # old runs have no interval of F1
     figure = go.Figure()
-    dense = table.loc[table["what"] == "dense"].iloc[0]
-    figure.add_vrect(
-        x0=100 * dense.low, x1=100 * dense.high, fillcolor=palette.muted, opacity=0.12, line_width=0
-    )
-    for line, color in zip(lines(table), colors, strict=True):
+    if known[0]:
+        figure.add_vrect(
+            x0=percent[0, 1], x1=percent[0, 2], fillcolor=palette.muted, opacity=0.12, line_width=0
+        )
+    for i, line in enumerate(lines(table)):
+        value, low, high = percent[i]
+        color = steps.color(line.what, method, palette)
+        interval = f"<br>95 % interval {low:.1f} to {high:.1f} %" if known[i] else ""
         figure.add_trace(
             go.Scatter(
-                x=[100 * line.accuracy], y=[line.label], mode="markers+text",
-                text=[f"{100 * line.accuracy:.1f} %"], textposition="top center",
-                textfont={"color": palette.text, "size": 12},
-                marker={"size": 12, "color": color, "symbol": _SYMBOLS.get(line.what, "square"),
+                x=[value], y=[line.label], mode="markers+text", text=[f"{value:.1f} %"],
+                textposition="top center", textfont={"color": palette.text, "size": 12},
+                cliponaxis=False,
+                marker={"size": 12, "color": color, "symbol": steps.symbol(line.what, method),
                         "line": {"width": 2, "color": color}},
                 error_x={"type": "data", "symmetric": False, "color": color, "thickness": 2,
-                         "array": [100 * (line.high - line.accuracy)],
-                         "arrayminus": [100 * (line.accuracy - line.low)]},
-                hovertemplate=(
-                    f"<b>{line.label}</b><br>accuracy %{{x:.2f}} %<br>95 % interval "
-                    f"{100 * line.low:.1f} to {100 * line.high:.1f} %<extra></extra>"
-                ),
+                         "array": [high - value], "arrayminus": [value - low]}
+                if known[i] else {},
+                hovertemplate=f"<b>{line.label}</b><br>{MEASURES[measure].lower()} %{{x:.2f}} %"
+                f"{interval}<extra></extra>",
             )
         )  # fmt: skip
-    finding = quality_finding(table)
+    name = MEASURES[measure]
+    shown = f"{name[0].lower()}{name[1:]}" if name != "F1" else name
     finish(
-        figure, height=44 * len(table) + 10,
-        x="accuracy, with 95 % interval", y="", left=180,
+        figure, height=steps.ROW * len(table) + 10,
+        x=shown + (", with 95 % interval" if known.any() else ""), y="", left=steps.LEFT,
     )  # fmt: skip
-    low, high = 100 * table["low"].min(), 100 * table["high"].max()
-    room = max(1.0, 0.06 * (high - low))
-    figure.update_xaxes(range=[max(0, low - room), min(100.5, high + room)], ticksuffix=" %")
-    figure.update_yaxes(
-        range=[len(table) - 0.5, -0.75], showgrid=False, categoryorder="array",
-        categoryarray=list(table["label"]),
-    )  # fmt: skip
-    assert np.isfinite(accuracy).all()
+    low, high = float(np.nanmin(percent)), float(np.nanmax(percent))
+    room = max(1.0, 0.1 * (high - low))
+    figure.update_xaxes(range=[max(0, low - room), min(102, high + room)], ticksuffix=" %")
+    steps.label_axis(figure, list(table["label"]))
+    finding = quality_finding(table, metrics, method, measure)
     return Chart(
         figure=figure, finding=finding, name="quality", data=table,
-        alt=f"Accuracy of each model with its 95 % interval. {finding}.",
+        alt=f"{name} of each model{' with its 95 % interval' if known.any() else ''}. {finding}.",
     )  # fmt: skip
 
 
-def quality_finding(table: pd.DataFrame) -> str:
+def quality_finding(
+    table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy"
+) -> str:
     """Before and after in one sentence, and which baseline did better, if any did."""
-    by_what = table.set_index("what")
-    found = {line.Index: line for line in lines(by_what)}
-    dense, pruned = found["dense"], found["pruned"]
-    change = f"Accuracy {wording.percent(dense.accuracy)} to {wording.percent(pruned.accuracy)}"
-    if pruned.low <= dense.accuracy <= pruned.high:
-        change += ", within the interval of the measurement"
-    rest = by_what.drop(index=["dense", "pruned", "base"], errors="ignore")
+    values = table.set_index("what")[measure]
+    text = f"{MEASURES[measure]} {wording.percent(values['dense'])} to "
+    if "untuned" in values:
+        text += f"{wording.percent(values['untuned'])} by pruning, "
+    text += wording.percent(values["pruned"])
+    text += " after tuning" if "untuned" in values else ""
+    if measure == "accuracy":
+        text += _how_sure(metrics)
+    rest = values.drop(index=list(steps.OWN), errors="ignore")
     if rest.empty:
-        return change
-    best = rest["accuracy"].idxmax()
-    name = wording.BASELINES.get(str(best), str(best)).lower()
-    better = rest["accuracy"].max() - pruned.accuracy
-    if better > 0:
-        reached = wording.percent(float(rest["accuracy"].max()))
-        return f"{change}; {name} does better at the same budget ({reached})"
-    return f"{change}; no baseline does better at the same budget"
+        return text
+    best = str(rest.idxmax())
+    if rest[best] > values["pruned"]:
+        name = facts.baseline_inline(best, method)
+        return f"{text}; {name} does better at the same budget ({wording.percent(rest[best])})"
+    return f"{text}; no baseline does better at the same budget"
 
 
-def _color(what: str, method: str, palette: Palette) -> str:
-    if what in ("dense", "base"):
-        return palette.muted
-    return METHOD_COLORS.get(method if what == "pruned" else what, palette.primary)
+def _how_sure(metrics: dict[str, Any]) -> str:
+    """Whether the change may be chance: in pairs where that was measured, else by the interval."""
+    pruned, dense = metrics["pruned"], metrics["dense"]
+    if pruned.get("versus_dense"):
+        return ", which could be chance" if measured.could_be_chance(pruned) else ""
+    inside = pruned["accuracy_low"] <= dense["accuracy"] <= pruned["accuracy_high"]
+    return ", within the interval of the measurement" if inside else ""

@@ -100,8 +100,8 @@ def test_how_it_was_made_names_the_text_and_no_base(
     open_page: OpenPage, runs: dict[str, Run]
 ) -> None:
     test = open_page("overview", run="both")
-    table = " ".join(map(str, test.table[0].value.to_numpy().ravel())) + " ".join(
-        map(str, test.table[0].value.index)
+    table = " ".join(map(str, test.table[1].value.to_numpy().ravel())) + " ".join(
+        map(str, test.table[1].value.index)
     )
     assert "Python's help texts (pydoc), 16 sequences of 64 tokens" in table
     assert "Base model" not in table

@@ -103,7 +103,13 @@ def test_without_baselines_they_can_be_measured(
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
     test = open_page("overview")
     assert "Take it with you" in [heading.value for heading in test.subheader]
-    assert test.code[2].value == "python -m kencore export sample sample-pruned"
+    assert test.code[2].value.splitlines() == [
+        "python -m kencore export sample sample-pruned",
+        "python -m kencore export sample sample.subnetwork.safetensors --as subnetwork",
+        "python -m kencore open sample.subnetwork.safetensors sample-restored  "
+        "# finds the base that the file names; --base names another place",
+        "python -m kencore export sample sample.masks.safetensors --as masks",
+    ]
 
 
 def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> None:

@@ -71,6 +71,7 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     test.checkbox(key="prune_head").uncheck()
     test.selectbox(key="prune_data_either").set_value("Demo sentences").run()
     test.checkbox(key="prune_baselines").uncheck()
+    test.selectbox(key="prune_rescale").set_value("energy")
     test.selectbox(key="prune_device").set_value("cpu")
     test.number_input(key="prune_seed").set_value(9)
     start(test)
@@ -79,8 +80,27 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     assert changed(store_of_jobs) == {
         "model": "/models/tuned", "base": "org/base", "model_revision": "v1", "method": "delta",
         "k": 12, "scope": ["attention", "down"], "embeddings": False, "vectors": False,
-        "head": False, "evaluation": "demo", "seed": 9, "device": "cpu",
+        "head": False, "evaluation": "demo", "baselines": False, "rescale": "energy", "seed": 9,
+        "device": "cpu",
     }  # fmt: skip
+
+
+def test_rescaling_is_off_and_offered_beside_a_base_alone(
+    open_page: OpenPage, store_of_jobs: FakeJobs
+) -> None:
+    test = open_page("prune")
+    assert test.selectbox(key="prune_rescale").value == "none"
+    start(test)
+    assert "rescale" not in changed(store_of_jobs)
+    test.selectbox(key="prune_rescale").set_value("share")
+    start(test)
+    assert store_of_jobs.found["job1"].params["rescale"] == "share"
+    test.get_by_key("prune_which").set_value("Demo language model").run()
+    assert "prune_rescale" not in {box.key for box in test.selectbox}
+    start(test)
+    assert store_of_jobs.found["job2"].params["rescale"] == "none"
+    test.get_by_key("prune_rest_demo").set_value("base").run()
+    assert "prune_rescale" in {box.key for box in test.selectbox}
 
 
 def test_all_stands_alone(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:

@@ -90,7 +90,7 @@ def test_the_demo_starts_with_one_click(open_page: OpenPage, store_of_jobs: Fake
     assert not test.error
     assert changed(store_of_jobs) == {
         "model": "demo-lm", "method": "wanda", "keep": 0.5, "allocation": "neuroal",
-        "sequences": 32, "evaluation": "pydoc", "baselines": True,
+        "sequences": 32, "evaluation": "pydoc",
     }  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
         "step": "both", "refine": "dsnot", "calibration": "ptb", "sequences": 16,
         "window": 256, "search_sequences": 4, "reference": "global", "fast": True,
         "propagate": "dense", "windows": 40, "scope": ["feed-forward"],
-        "evaluation": "wikitext2", "baselines": True, "seed": 3,
+        "evaluation": "wikitext2", "seed": 3,
     }  # fmt: skip
 
 
@@ -145,7 +145,6 @@ def test_only_what_applies_is_shown(open_page: OpenPage, store_of_jobs: FakeJobs
     assert not test.error
     assert changed(store_of_jobs) == {
         "model": "demo-lm", "method": "magnitude", "keep": 0.5, "evaluation": "pydoc",
-        "baselines": True,
     }  # fmt: skip
 
 
@@ -169,7 +168,7 @@ def test_back_to_the_base(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     start(test)
     assert changed(store_of_jobs) == {
         "model": "demo-lm", "base": "demo-lm-base", "method": "ken", "keep": 0.5,
-        "evaluation": "pydoc", "baselines": True,
+        "evaluation": "pydoc",
     }  # fmt: skip
 
 

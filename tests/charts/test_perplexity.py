@@ -29,14 +29,14 @@ def test_points_are_exact(metrics: dict[str, Any]) -> None:
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     assert {label: trace.x[0] for label, trace in shown.items()} == {
-        "Dense, all weights": 20.0, "This run": 26.0, "Wanda, uniform, same budget": 25.0,
-        "Random, same budget": pytest.approx(27.2),
+        "Dense, all weights": 20.0, "Wanda (this run)": 26.0, "Wanda, uniform": 25.0,
+        "Random": pytest.approx(27.2),
     }  # fmt: skip
-    far = shown["Random, same budget"]
+    far = shown["Random"]
     assert (far.text, far.marker.symbol) == (("900 →",), "triangle-right")
     assert "perplexity 900" in far.hovertemplate
-    assert shown["This run"].marker.color == METHODS["wanda"]
-    assert shown["Wanda, uniform, same budget"].marker.symbol == "circle-open"
+    assert shown["Wanda (this run)"].marker.color == METHODS["wanda"]
+    assert shown["Wanda, uniform"].marker.symbol == "circle-open"
     assert chart.finding == (
         "Perplexity 20.0 to 26.0; Wanda, uniform does better at the same budget (25.0)"
     )
@@ -78,7 +78,7 @@ def test_no_better_baseline_and_none_measured(metrics: dict[str, Any]) -> None:
     metrics["base"] = measured(30.0)
     table = perplexity.perplexity_table(metrics, "wanda")
     assert table["what"].tolist() == ["dense", "pruned", "base"]
-    assert perplexity.perplexity_finding(table, "wanda") == "Perplexity 20.0 to 26.0"
+    assert perplexity.perplexity_finding(table, metrics, "wanda") == "Perplexity 20.0 to 26.0"
 
 
 @pytest.mark.parametrize("far", [1.0, 2.0, 60.0, 1e4, 1e9])

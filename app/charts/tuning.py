@@ -1,0 +1,175 @@
+"""How a model learned after pruning: its curves, and the gap between old and new data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.base import Chart, finish, lines
+from app.theme import Palette
+
+STEPS: Final = {"dense": "Dense", "untuned": "Pruned", "tuned": "Tuned"}
+_SIDES: Final = {"train": "training data", "held_out": "held-out data"}
+_POINT: Final = ("step", "epoch", "lr", "seconds", "train_loss", "held_out_loss",
+                 "held_out_accuracy", "held_out_perplexity")  # fmt: skip
+
+
+def curve_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One line per point; NaN where something was not measured there."""
+    return pd.DataFrame([{name: point.get(name) for name in _POINT} for point in points]).astype(
+        dict.fromkeys(_POINT[1:], float)
+    )
+
+
+def curve(
+    points: Sequence[Mapping[str, Any]], palette: Palette, *, best: int | None = None
+) -> Chart:
+    """Training and held-out loss over steps.
+
+    Args:
+        points: as `kencore.finetune.tune` tells them, at least one.
+        best: the step whose weights were kept; ``None`` while it still learns.
+    """
+    table = curve_table(points)
+    total = max(int(points[-1]["steps"]), 1)
+    train = table[table["train_loss"].notna()]
+    held_out = table[table["held_out_loss"].notna()]
+    figure = go.Figure()
+    if best is not None:
+        figure.add_vline(x=best, line={"color": palette.muted, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            x=best, y=1, yref="paper", text=f"kept: step {best:,}", showarrow=False,
+            xanchor="right" if best > total / 2 else "left", yanchor="top",
+            font={"size": 11, "color": palette.muted}, bgcolor=palette.background, opacity=0.9,
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=train["step"], y=train["train_loss"], mode="lines", name="training",
+            line={"color": palette.muted, "width": 1.5},
+            hovertemplate="step %{x:,}<br>training loss %{y:.4f}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=held_out["step"], y=held_out["held_out_loss"], mode="lines+markers", name="held out",
+            line={"color": palette.primary, "width": 2.5}, marker={"size": 8},
+            hovertemplate="step %{x:,}<br>held-out loss %{y:.4f}<extra></extra>",
+        )
+    )  # fmt: skip
+    finish(figure, height=270, x="optimizer steps", y="loss (nats)", legend=True)
+    figure.update_xaxes(range=[-0.02 * total, 1.02 * total])
+    finding = curve_finding(table, total, best)
+    return Chart(
+        figure=figure, finding=finding, name="tuning", data=table,
+        alt=f"Training and held-out loss over optimizer steps. {finding}.",
+    )  # fmt: skip
+
+
+def curve_finding(table: pd.DataFrame, total: int, best: int | None) -> str:
+    """Where held-out loss began and where it is, in one sentence."""
+    held_out = table[table["held_out_loss"].notna()].set_index("step")["held_out_loss"]
+    done = int(table["step"].iloc[-1])
+    if best is None:
+        at = f"after {done:,} of {total:,} steps"
+        if len(held_out) < 2:
+            return f"Learning, {at}"
+        return f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} {at}"
+    if best == 0:
+        return "Held-out loss never fell: the weights are as they were before"
+    return (
+        f"Held-out loss {held_out.iloc[0]:.3f} → {held_out[best]:.3f}, lowest at step {best:,} of "
+        f"{total:,}"
+    )
+
+
+def gap_table(tuning: Mapping[str, Any]) -> pd.DataFrame:
+    """One line per state and side: ``what label side value low high``, and the state's ``gap``.
+
+    Values are accuracies, or perplexities of a language model; the gap is in accuracy or nats.
+    """
+    name = "perplexity" if tuning["task"] == "language" else "accuracy"
+    return pd.DataFrame(
+        [
+            {
+                "what": step, "label": label, "side": side, "value": found[side][name],
+                "low": found[side].get(f"{name}_low", np.nan),
+                "high": found[side].get(f"{name}_high", np.nan),
+                "gap": found["gap"], "gap_low": found.get("gap_low", np.nan),
+                "gap_high": found.get("gap_high", np.nan),
+            }
+            for step, label in STEPS.items()
+            if (found := tuning["gap"].get(step))
+            for side in _SIDES
+        ]
+    )  # fmt: skip
+
+
+def gap(tuning: Mapping[str, Any], palette: Palette) -> Chart:
+    """How good each state is on what is learned from and on what is held out.
+
+    Args:
+        tuning: a tuned run's ``tuning.json``.
+    """
+    table = gap_table(tuning)
+    language = tuning["task"] == "language"
+    scale, unit = (1, "") if language else (100, " %")
+    looks = {"train": (palette.muted, "circle-open", -0.14), "held_out": (palette.primary,
+             "circle", 0.14)}  # fmt: skip
+    places = {step: i for i, step in enumerate(STEPS)}
+    figure = go.Figure()
+    for side, name in _SIDES.items():
+        color, symbol, off = looks[side]
+        part = table[table["side"] == side]
+        values = scale * part["value"].to_numpy(np.float64)
+        ends = scale * part[["low", "high"]].to_numpy(np.float64)
+        known = bool(np.isfinite(ends).all())
+        figure.add_trace(
+            go.Scatter(
+                x=values, y=[places[step] + off for step in part["what"]], mode="markers",
+                name=name,
+                marker={"size": 11, "color": color, "symbol": symbol,
+                        "line": {"width": 2, "color": color}},
+                error_x={"type": "data", "symmetric": False, "color": color, "thickness": 2,
+                         "array": ends[:, 1] - values, "arrayminus": values - ends[:, 0]}
+                if known else {},
+                customdata=[line.label for line in lines(part)],
+                hovertemplate=f"<b>%{{customdata}}</b>, {name}<br>%{{x:.2f}}{unit}<extra></extra>",
+            )
+        )  # fmt: skip
+    title = "perplexity, lower is better" if language else "accuracy"
+    interval = ", with 95 % interval" if table["low"].notna().any() else ""
+    finish(figure, height=50 * len(places) + 30, x=title + interval, y="", legend=True, left=72)
+    figure.update_xaxes(ticksuffix=unit)
+    figure.update_yaxes(
+        range=[len(places) - 0.5, -0.5], tickvals=list(places.values()),
+        ticktext=list(STEPS.values()), showgrid=False, zeroline=False,
+    )  # fmt: skip
+    finding = gap_finding(tuning)
+    return Chart(
+        figure=figure, finding=finding, name="generalisation-gap", data=table,
+        alt=f"Each state on training and on held-out data. {finding}.",
+    )  # fmt: skip
+
+
+def gap_finding(tuning: Mapping[str, Any]) -> str:
+    """What tuning did to the gap, in one sentence; above zero is better on what was learned."""
+    before, after = tuning["gap"]["untuned"], tuning["gap"]["tuned"]
+    change = after["gap"] - before["gap"]
+    text = f"Generalisation gap {gap_text(before, tuning)} → {gap_text(after, tuning)}"
+    if not {"gap_low", "gap_high"} <= before.keys() & after.keys():
+        return text
+    apart = after["gap_low"] > before["gap_high"] or after["gap_high"] < before["gap_low"]
+    if apart:
+        return f"{text}: tuning {'widened' if change > 0 else 'narrowed'} it"
+    return f"{text}, within the intervals of the measurement"
+
+
+def gap_text(found: Mapping[str, Any], tuning: Mapping[str, Any]) -> str:
+    """One gap with its unit."""
+    if tuning["task"] == "language":
+        return f"{found['gap']:+.3f}\u00a0nats".replace("-", "−")
+    return f"{100 * found['gap']:+.1f}\u00a0points".replace("-", "−")
