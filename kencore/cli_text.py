@@ -10,8 +10,6 @@ from kencore.cli_measured import quality
 if TYPE_CHECKING:
     from kencore.store.run import Run
 
-SHOWN = ("dense", "pruned", "untuned", "base")  # steps of a run itself
-
 
 def run_facts(run: Run) -> dict[str, Any]:
     """The facts of a run as plain values."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from kencore.errors import (
@@ -31,6 +32,8 @@ from kencore.evaluate.accuracy import (
 )
 from kencore.evaluate.examples import read_examples
 from kencore.evaluate.names import stored_tensors
+from tests.tiny_models import save_pair
+from tests.tiny_text import add_tokenizer
 
 MakeModel = Callable[..., Path]
 EXAMPLES = Examples(
@@ -76,6 +79,25 @@ def test_predictions_are_the_models_own(
     assert found.labels.tolist() == wanted.argmax(1).tolist()
     assert found.truth.tolist() == list(EXAMPLES.labels)
     assert found.correct.tolist() == (wanted.argmax(1) == EXAMPLES.labels).tolist()
+
+
+@pytest.mark.parametrize("kind", ["deberta-v2", "electra", "modernbert", "albert"])
+def test_other_architectures_are_judged_alike(kind: str, tmp_path: Path) -> None:
+    """With padding: accuracy and every F1 are scikit-learn's of the answers one by one."""
+    folder = add_tokenizer(save_pair(kind, tmp_path, change=0.3)[1])
+    texts = tuple(
+        " ".join(f"w{3 + (7 * i + 3 * j) % 90}" for j in range(2 + i % 9)) for i in range(24)
+    )
+    examples = Examples(texts=texts, labels=tuple(i % 2 for i in range(24)))
+    wanted = one_by_one(folder, examples)
+    classifier = Classifier.load(folder)
+    np.testing.assert_allclose(classifier.predict(examples).logits, wanted, atol=2e-5)
+    found, answers = classifier.quality(examples), wanted.argmax(1)
+    assert found["accuracy"] == np.mean(answers == examples.labels)
+    for average in ("binary", "macro", "weighted"):
+        f1 = f1_score(examples.labels, answers, average=average, zero_division=0)
+        assert found[f"f1_{average}"] == pytest.approx(f1)
+        assert found[f"f1_{average}_low"] <= f1 <= found[f"f1_{average}_high"]
 
 
 def test_pairs_go_in_as_pairs(make_model: MakeModel) -> None:
