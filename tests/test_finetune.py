@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kencore import prune
+from kencore import prune, restore_subnetwork, write_subnetwork
 from kencore.evaluate.accuracy import Classifier
 from kencore.evaluate.language import LanguageModel
 from kencore.finetune_hold import Hold
@@ -192,6 +192,10 @@ def test_all_changes_what_was_not_pruned_too(tmp_path: Path) -> None:
     assert set(tuned.changed_names) == {name for name in before if run.owner(name) is None}
     saved = load_file(tuned.save_pretrained(tmp_path / "model") / "model.safetensors")
     assert all(torch.equal(saved[name], after[name]) for name in after)
+    file = write_subnetwork(tuned, tmp_path / "file")
+    restore_subnetwork(file, tmp_path / "base", tmp_path / "restored")
+    restored = load_file(tmp_path / "restored" / "model.safetensors")
+    assert all(torch.equal(restored[name], after[name]) for name in after)
 
 
 @pytest.mark.parametrize("scope", [("all",), ("attention",)])
