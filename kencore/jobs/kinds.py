@@ -56,6 +56,13 @@ def check_tune(params: Params) -> None:
     TuneSpec.from_dict(params)
 
 
+def check_sweep(params: Params) -> None:
+    """Raise `SpecError` unless ``params`` are the fields of a `SweepSpec`."""
+    from kencore.sweep_spec import SweepSpec
+
+    SweepSpec.from_dict(params)
+
+
 def check_inspect(params: Params) -> None:
     """Raise `JobKindError` unless ``params`` name a model, and a base and revisions if any."""
     _known("inspect", params, needed={"model"}, allowed=INSPECT_FIELDS)
@@ -118,6 +125,7 @@ KINDS: dict[str, Kind] = {
     ),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=check_prune),
     "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=check_tune),
+    "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=check_sweep),
     "evaluate": Kind(
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
     ),

@@ -46,6 +46,20 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
     )  # fmt: skip
 
 
+def run_sweep(params: dict[str, Any], context: Context) -> None:
+    """Run what is missing of a sweep; its points go into the store as they are finished, and stay
+    there if the job is cancelled. The result says the sweep's id and how many points it has."""
+    from kencore.devices import describe_device
+    from kencore.sweep import sweep
+    from kencore.sweep_spec import SweepSpec
+
+    spec = SweepSpec.from_dict(params)
+    context.set_device(describe_device(spec.device))
+    context.event("sweep", {"sweep": spec.id})
+    found = sweep(spec, progress=context.progress, threads=context.threads)
+    _write_result(context, {"sweep": found.id, **found.progress})
+
+
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure quality on labelled examples or on a text, of a run or of a model; see
     `kencore.quality.judge`."""
