@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_files, cli_text, cli_tune
+from kencore import cli_files, cli_sweep, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -233,6 +233,8 @@ def evaluate(
 app.command("export")(cli_files.export)
 app.command("open")(cli_files.open_file)
 app.command("tune")(cli_tune.tune)
+app.command("sweep")(cli_sweep.sweep)
+app.command("sweeps")(cli_sweep.sweeps)
 
 
 @app.command()
