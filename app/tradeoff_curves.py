@@ -113,10 +113,15 @@ def curves(
     """
     points = sized(sweep.points, sizes or {})
     other = sweep.baselines if baselines else None
+    own = _in_measure(points, measure)
     table = tradeoff.curve(
-        _in_measure(points, measure),
-        None if other is None else _in_measure(_sized_alike(other, points), measure),
+        own, None if other is None else _in_measure(_sized_alike(other, points), measure)
     )
+    if own["low"].isna().all():  # the spread of seeds alone would pass for the whole interval
+        nothing = float("nan")
+        table = table.assign(
+            low=nothing, high=nothing, score_low=table["score"], score_high=table["score"]
+        )
     dense = sweep.dense
     knees = set(tradeoff.knees(table, _scored(dense, measure) if dense else None).values())
     table = table.assign(
@@ -202,7 +207,9 @@ def _in_measure(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
 def _values(table: pd.DataFrame, measure: Measure) -> dict[str, pd.Series[float]]:
     """The columns of the measure itself, out of scores that rise with quality."""
     if measure is LOSS:
-        found = (-table["score"], -table["score_high"], -table["score_low"])
+        known = table["low"].notna()
+        low, high = (-table[name].where(known) for name in ("score_high", "score_low"))
+        found = (-table["score"], low, high)
     else:
         found = (table["quality"], table["low"], table["high"])
     return dict(zip(("value", "value_low", "value_high"), found, strict=True))

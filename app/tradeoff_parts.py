@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from kencore.store.sweeps import Sweep
 
 POLL_SECONDS: Final = 2.0
-SIZES: Final = {"share": "Share kept", "bytes": "Size on disk"}
+SIZES: Final = {"share": "Share", "bytes": "Bytes"}
+LOW, HIGH = "95 % from", "95 % to"
 SCALES: Final = {"linear": "Linear", "log": "Log"}
 EXPLAINED: Final = (
     "A sweep prunes one model in many ways and to many sizes, and measures each on the same data. "
@@ -141,7 +142,7 @@ def _how_far(sweep: Sweep, live: bool) -> None:
 def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
     usual = next(iter(measures))
     try:
-        with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        with st.container(horizontal=True, vertical_alignment="center"):
             which = choosing.view(
                 "measure", {name: _capital(one.label) for name, one in measures.items()}, usual,
                 label="Quality",
@@ -159,6 +160,12 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
     drawn: charts.Size = "bytes" if size == "bytes" else "share"
     chart = charts.quality_by_size(found, theme.palette(), size=drawn, log=scale == "log")
     draw(chart, key=f"tradeoff-{which}-{size}-{scale}", custom=_open)
+    st.caption(
+        ("Shaded or barred: 95 % intervals. " if found.table["value_low"].notna().any() else "")
+        + "The wide gray line is the Pareto front, rings are knees"
+        + (", thin lines are baselines" if found.table["baseline"].any() else "")
+        + ". Click a point to open its run."
+    )
     _best(found)
 
 
@@ -185,14 +192,9 @@ def _capital(text: str) -> str:
 def _best(curves: Curves) -> None:
     """The best way at each budget, and who cannot be told from it."""
     st.subheader("Best way for each budget")
-    table = best_table(curves)
-    st.dataframe(
-        table, hide_index=True, height="content",
+    st.table(
+        best_table(curves).set_index("Kept"), border="horizontal",
         alt="The best way to prune for each budget, and those tied with it",
-        column_config={
-            "Best": st.column_config.TextColumn(width="medium"),
-            "Tied with it": st.column_config.TextColumn(width="large"),
-        },
     )  # fmt: skip
     st.caption(
         "Tied: the 95 % interval of the difference reaches zero (Newcombe, from the two "
@@ -235,13 +237,16 @@ def _points(sweep: Sweep) -> None:
             key="tradeoff-points-csv",
         )  # fmt: skip
     table = points_table(sweep)
-    percent = st.column_config.NumberColumn(format="percent")
+    plain = st.column_config.NumberColumn(format="%.2f")
+    percent = st.column_config.NumberColumn(format="%.1f %%")
+    bounds = percent if "Accuracy" in table else plain
     st.dataframe(
         table, hide_index=True, alt="Every point of the sweep, with a link to its run",
         height="content" if len(table) < 12 else 420,
         column_config={
-            "Kept": percent, "Accuracy": percent, "Low": percent, "High": percent,
-            "Macro F1": percent, "Loss": st.column_config.NumberColumn(format="%.4f"),
+            "Kept": percent, "Accuracy": percent, "Macro F1": percent,
+            LOW: bounds, HIGH: bounds, "Perplexity": plain,
+            "Loss": st.column_config.NumberColumn(format="%.4f"),
             "Kept part": st.column_config.NumberColumn(
                 format="bytes", help="Kept values and one bit per parameter."
             ),
@@ -262,12 +267,14 @@ def points_table(sweep: Sweep) -> pd.DataFrame:
     table = sweep.points
     specs = list(sweep.plan.values())
     quality = "Perplexity" if "perplexity" in set(table["metric"].dropna()) else "Accuracy"
+    scale = 100 if quality == "Accuracy" else 1
     shown = pd.DataFrame(
         {
             "Way": [wording.method(spec) for spec in specs],
-            "Kept": table["keep"], "k": table["k"], "Seed": table["seed"], "State": table["state"],
-            quality: table["quality"], "Low": table["low"], "High": table["high"],
-            "Macro F1": table["f1_macro"], "Loss": table["loss"],
+            "Kept": 100 * table["keep"], "k": table["k"], "Seed": table["seed"],
+            "State": table["state"],
+            quality: scale * table["quality"], LOW: scale * table["low"],
+            HIGH: scale * table["high"], "Macro F1": 100 * table["f1_macro"], "Loss": table["loss"],
             "Kept part": table["bytes_stored"], "Took": table["seconds"],
             "Open": [
                 links.link("overview", run=line.run) if line.state == "done" else None

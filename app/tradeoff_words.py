@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from kencore.store.sweeps import Sweep
 
 
-def finding(curves: Curves) -> str:
-    """How far down the best way holds the dense model's quality, and where its knee is."""
+def finding(curves: Curves, *, sizes: bool = False) -> str:
+    """How far down the best way holds the dense model's quality, and where its knee is.
+
+    Args:
+        sizes: also say how many bytes that is.
+    """
     own = curves.table[~curves.table["baseline"].astype(bool)]
     if own.empty:
         return "No point is measured yet"
@@ -34,10 +38,12 @@ def finding(curves: Curves) -> str:
             f"No way to prune keeps {what} within the interval of the {dense.label}; the closest "
             f"is {label} at {best.budget}: {say(best.value)} against {say(dense.value)}"
         )
-    return _holds(curves, own, reached, dense)
+    return _holds(curves, own, reached, dense, sizes)
 
 
-def _holds(curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Reference) -> str:
+def _holds(
+    curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Reference, sizes: bool
+) -> str:
     least = min(line.kept_share for line in reached.values())
     winners = [name for name, line in reached.items() if line.kept_share <= least + 1e-9]
     winners.sort(key=lambda name: -reached[name].score)
@@ -51,12 +57,18 @@ def _holds(curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Re
         f"{who} {'keeps' if one else 'keep'} {curves.measure.label} within the interval of the "
         f"{dense.label} {'at' if single else 'down to'} {budget}"
         f"{'' if budget.startswith('k') else ' kept'}"
+        + (f" ({_of(reached[winners[0]], dense)})" if sizes else "")
     )
     knee = own[(own["name"] == winners[0]) & own["knee"]]
     if knee.empty:
         return text
     whose = "its knee is" if one else f"the knee of {first} is"
     return f"{text}; {whose} at {knee['budget'].iloc[0]}"
+
+
+def _of(line: Any, dense: Reference) -> str:
+    whole = f" of {wording.size(dense.nbytes)}" if math.isfinite(dense.nbytes) else ""
+    return wording.size(line.nbytes) + whole
 
 
 def _limit(dense: Reference, measure: Measure) -> float:

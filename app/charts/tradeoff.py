@@ -25,7 +25,7 @@ _AXES: Final[dict[Size, str]] = {
 }  # fmt: skip
 _FEW: Final = 5  # lines up to which each has a band; more have error bars
 _FAR: Final = 6.0  # times the smallest: a measure that spans more is drawn on a log scale
-_NARROW: Final = 560  # pixels of a plot on a small screen
+_NARROW: Final = 460  # pixels of a plot on a small screen
 _SHARES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 
@@ -58,7 +58,7 @@ def quality_by_size(curves: Curves, palette: Palette, *, size: Size, log: bool) 
     marked = table[table["knee"] & ~table["baseline"].astype(bool)]
     figure.add_trace(
         go.Scatter(
-            x=marked[column], y=scale * marked["value"], mode="markers", name="knee of a curve",
+            x=marked[column], y=scale * marked["value"], mode="markers", name="knee",
             marker={"size": 19, "symbol": "circle-open", "color": palette.text,
                     "line": {"width": 2}}, hoverinfo="skip",
         )
@@ -74,7 +74,7 @@ def quality_by_size(curves: Curves, palette: Palette, *, size: Size, log: bool) 
     figure.update_layout(
         hovermode="closest", clickmode="event+select", dragmode=False, uirevision="sweep"
     )
-    found = finding(curves)
+    found = finding(curves, sizes=size == "bytes")
     return Chart(
         figure=figure, finding=found, name="trade-off", data=_data(curves),
         alt=f"Lines of {measure.label} over {_AXES[size]}, one per way to prune. {found}.",
@@ -111,7 +111,7 @@ def _line(
     }  # fmt: skip
     return go.Scatter(
         x=part[column], y=value, mode="lines+markers", opacity=0.75 if baseline else 1.0,
-        name=f"{way.label} (baseline)" if baseline else way.label,
+        name=way.label,
         line={"color": way.color, "width": 1.3 if baseline else 2.2, "dash": way.dash},
         marker={"size": 6 if baseline else 9, "symbol": way.symbol, "color": way.color,
                 "line": {"width": 1.5, "color": way.color}},
@@ -202,16 +202,10 @@ def _dense_point(
 
 
 def _room_for_legend(figure: go.Figure) -> None:
-    """As many lines as the legend needs on a small screen."""
-    place, rows = 0, 1
-    for trace in figure.data:
-        if trace.showlegend is False:
-            continue
-        wide = 52 + 7 * len(trace.name)
-        if place and place + wide > _NARROW:
-            place, rows = 0, rows + 1
-        place += wide
-    more = 21 * (rows - 1)
+    """As many lines as the legend needs on a small screen, in columns of one width."""
+    names = [trace.name for trace in figure.data if trace.showlegend is not False]
+    across = max(1, _NARROW // (52 + 7 * max(map(len, names))))
+    more = 19 * (math.ceil(len(names) / across) - 1)
     layout = figure.layout
     figure.update_layout(height=layout.height + more, margin={"t": layout.margin.t + more})
 
@@ -230,9 +224,8 @@ def _x_axis(figure: go.Figure, curves: Curves, column: str, size: Size, log: boo
             tickvals=ticks, ticktext=[wording.size(tick) for tick in ticks], tickmode="array"
         )
     elif log:
-        figure.update_xaxes(
-            tickvals=[tick for tick in _SHARES if tick >= low * 0.9], tickmode="array"
-        )
+        ticks = [tick for tick in _SHARES if tick >= low * 0.9]
+        figure.update_xaxes(tickvals=ticks, tickmode="array")
     if size == "share":
         figure.update_xaxes(tickformat=".0%" if low >= 0.01 else ".2~%")
     if log and low > 0:
@@ -250,8 +243,19 @@ def _byte_ticks(low: float, high: float, log: bool) -> list[float]:
         while high / step < 4:
             step /= 2
         return [step * i for i in range(int(high / step) + 1)]
-    found = [factor * 10.0**power for power in range(1, 16) for factor in (1, 2, 5)]
-    return [tick for tick in found if low * 0.9 <= tick <= high * 1.1]
+    return _log_ticks(low, high)
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high``, about evenly spread on a log scale."""
+    ticks: list[float] = []
+    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)):
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        every = [float(f"{factor:g}e{power}") for power in powers for factor in factors]
+        ticks = [tick for tick in every if low * 0.95 <= tick <= high * 1.05]
+        if len(ticks) >= 4:
+            break
+    return ticks
 
 
 def _y_axis(figure: go.Figure, curves: Curves, scale: float) -> bool:
@@ -271,8 +275,9 @@ def _y_axis(figure: go.Figure, curves: Curves, scale: float) -> bool:
     if scale == 100:
         figure.update_yaxes(ticksuffix=" %", range=[max(0.0, low - room), min(101.0, high + room)])
     elif low > 0 and high > _FAR * low:
+        ticks = _log_ticks(low, high)
         figure.update_yaxes(
-            type="log", dtick="D2" if high < 100 * low else 1,
+            type="log", tickmode="array", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks],
             range=[math.log10(low) - 0.06, math.log10(high) + 0.06],
         )  # fmt: skip
         return True
