@@ -193,7 +193,7 @@ def _best(curves: Curves) -> None:
     """The best way at each budget, and who cannot be told from it."""
     st.subheader("Best way for each budget")
     st.table(
-        best_table(curves).set_index("Kept"), border="horizontal",
+        best_table(curves), border="horizontal", hide_index=True,
         alt="The best way to prune for each budget, and those tied with it",
     )  # fmt: skip
     st.caption(
@@ -223,7 +223,8 @@ def best_table(curves: Curves) -> pd.DataFrame:
                 "Tied with it": ", ".join(curves.ways[name].label for name in best.tied) or "none",
             }
         )  # fmt: skip
-    return pd.DataFrame(shown)
+    table = pd.DataFrame(shown)
+    return table if table["95 % interval"].any() else table.drop(columns="95 % interval")
 
 
 # --- every point ------------------------------------------------------------------------------
@@ -263,9 +264,10 @@ def _points(sweep: Sweep) -> None:
 
 
 def points_table(sweep: Sweep) -> pd.DataFrame:
-    """One line per point, with names for people; what no point has is left out."""
-    table = sweep.points
-    specs = list(sweep.plan.values())
+    """One line per point that is done or failed, with names for people; columns that none of them
+    fills are left out."""
+    table = sweep.points[sweep.points["state"] != "missing"]
+    specs = [sweep.plan[run] for run in table["run"]]
     quality = "Perplexity" if "perplexity" in set(table["metric"].dropna()) else "Accuracy"
     scale = 100 if quality == "Accuracy" else 1
     shown = pd.DataFrame(

@@ -179,6 +179,7 @@ def _name_references(
             text=f"{reference.label} {curves.measure.say(reference.value)}", xref="paper", x=0,
             y=math.log10(y) if powers else y, xanchor="left", xshift=4, showarrow=False,
             yanchor="bottom" if above else "top", font={"size": 11, "color": palette.text},
+            bgcolor=palette.background, opacity=0.85,
         )  # fmt: skip
 
 
