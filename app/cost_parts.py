@@ -32,8 +32,8 @@ def size_compute_speed(run: Run) -> None:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")
     else:
         st.caption(
-            "Compute, speed and memory are measured together with quality: measure it again under "
-            "“What it cost”, with `python -m kencore evaluate`, or prune with data to measure on."
+            "Compute, speed and memory are measured together with quality, whenever a run is "
+            "pruned with data to measure on, or measured with `python -m kencore evaluate`."
         )
 
 

@@ -107,6 +107,7 @@ def operations(number: float) -> str:
 
 
 def _time(found: Mapping[str, float]) -> str:
-    """Milliseconds: the median, and the quartiles after it."""
-    middle, low, high = (1000 * found[name] for name in ("median", "low", "high"))
-    return f"{middle:.3g}\u00a0ms ({low:.3g}–{high:.3g})"
+    """The median, and the quartiles after it, in milliseconds or seconds."""
+    scale, unit = (1, "s") if found["median"] >= 1 else (1000, "ms")
+    middle, low, high = (f"{scale * found[name]:.3g}" for name in ("median", "low", "high"))
+    return f"{middle}\u00a0{unit} ({low}–{high})"

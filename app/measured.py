@@ -15,8 +15,8 @@ SCORES: Final = {
 }
 SCORES_EXPLAINED: Final = (
     "F1 is that of the positive label; macro F1 the mean over labels; weighted F1 counts each "
-    "label by how often it occurs. Intervals are 95 %: Wilson's for accuracy, 2,000 resamples of "
-    "the sentences for F1."
+    "label by how often it occurs. Intervals are 95\u00a0%: Wilson's for accuracy, 2,000 "
+    "resamples of the sentences for F1."
 )
 CHANCE: Final = 0.05
 _TO: Final = "\u2060–\u2060"  # a dash that stays with what is on both sides of it
@@ -94,6 +94,6 @@ def change(found: Figures, examples: int | None) -> str | None:
 def p_value(p: float) -> str:
     """``p = .14``, ``p < .001``, ``p = 1``."""
     if p < 0.001:
-        return "p < .001"
+        return "p\u00a0<\u00a0.001"
     text = f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
-    return "p = 1" if text == "1.00" else f"p = {text[1:]}"
+    return "p\u00a0=\u00a0" + ("1" if text == "1.00" else text[1:])

@@ -116,6 +116,7 @@ def _how_sure(metrics: dict[str, Any]) -> str:
     """Whether the change may be chance: in pairs where that was measured, else by the interval."""
     pruned, dense = metrics["pruned"], metrics["dense"]
     if pruned.get("versus_dense"):
-        return ", which could be chance" if measured.could_be_chance(pruned) else ""
+        changed = pruned["accuracy"] != dense["accuracy"]
+        return ", which could be chance" if changed and measured.could_be_chance(pruned) else ""
     inside = pruned["accuracy_low"] <= dense["accuracy"] <= pruned["accuracy_high"]
     return ", within the interval of the measurement" if inside else ""

@@ -11,7 +11,7 @@ import pytest
 
 from kencore import jobs
 from kencore.errors import JobNotFoundError
-from kencore.jobs import JobStatus
+from kencore.jobs import Event, JobStatus
 from kencore.jobs.kinds import find_kind
 
 
@@ -22,6 +22,7 @@ class FakeJobs:
         self.found: dict[str, JobStatus] = {}
         self.keys: dict[str, str] = {}
         self.cancelled: list[str] = []
+        self.told: list[Event] = []
         self.results = results
 
     def submit(
@@ -65,11 +66,22 @@ class FakeJobs:
     def list_jobs(self, *, limit: int = 100, **_: Any) -> list[JobStatus]:
         return list(reversed(self.found.values()))[:limit]
 
+    def tell(self, job: str, kind: str, data: dict[str, Any], attempt: int = 1) -> None:
+        """An event, as a worker leaves it."""
+        event = Event(
+            seq=len(self.told) + 1, job=job, attempt=attempt, time=time.time(), kind=kind, data=data
+        )
+        self.told.append(event)
+
+    def events(self, job: str, after: int = 0, *, limit: int = 1000) -> list[Event]:
+        self.status(job)
+        return [event for event in self.told if event.job == job and event.seq > after][:limit]
+
     def log(self, job: str) -> str:
         return f"log of {job}"
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
         """Put this store in the place of the real one."""
-        for name in ("submit", "status", "cancel", "result", "list_jobs", "log"):
+        for name in ("submit", "status", "cancel", "result", "list_jobs", "log", "events"):
             monkeypatch.setattr(jobs, name, getattr(self, name))
         return self

@@ -87,3 +87,28 @@ def test_any_distance_has_an_axis(metrics: dict[str, Any], far: float) -> None:
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     low, high = chart.figure.layout.xaxis.range
     assert all(low < trace.x[0] < high for trace in chart.figure.data)
+
+
+def test_intervals_are_drawn_where_they_were_measured(metrics: dict[str, Any]) -> None:
+    metrics["pruned"] |= {
+        "perplexity_low": 19.0, "perplexity_high": 31.5,
+        "versus_dense": {"nll_change": 0.26, "nll_change_low": -0.1, "nll_change_high": 0.6},
+    }  # fmt: skip
+    chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
+    shown = {trace.y[0]: trace for trace in chart.figure.data}
+    bars = shown["Wanda (this run)"].error_x
+    assert (bars.array[0], bars.arrayminus[0]) == (5.5, 7.0)
+    assert shown["Dense, all weights"].error_x.array is None
+    low, high = chart.figure.layout.xaxis.range
+    assert low < 19 < 31.5 < high
+    assert "26.0, which could be chance; " in chart.finding
+    assert chart.data["nll_change"].tolist()[1] == 0.26
+
+
+def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> None:
+    metrics["untuned"] = measured(33.0)
+    chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
+    assert [trace.y[0] for trace in chart.figure.data][:3] == [
+        "Dense, all weights", "Wanda, before tuning", "Wanda, tuned (this run)",
+    ]  # fmt: skip
+    assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after tuning;")
