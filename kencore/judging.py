@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kencore.costs import cost_of
 from kencore.states import State, baseline_rule
+from kencore.store import bits
 from kencore.store.export import to_torch
 
 if TYPE_CHECKING:
+    import torch
+
     from kencore.evaluate.accuracy import Classifier
     from kencore.evaluate.examples import Examples
     from kencore.evaluate.language import LanguageModel, Windows
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 Key = tuple[Any, ...]
 DENSE = ("dense",)
+BYTES_AT_ONCE = 1 << 26
 
 
 class Judge:
@@ -75,13 +79,14 @@ class Judge:
     def _bring(self, run: Run, state: Callable[[], State] | None) -> None:
         """Put the model into a state, whatever it was in."""
         own: dict[str, None] = {}
-        for name, tensor in () if state is None else state():
-            self._moved[name] = None
-            self.model.replace({name: tensor})
-            own[name] = None
-        for name in self._moved.keys() - own.keys():
-            tensors = run.tuned_tensors
-            self.model.replace({name: to_torch(tensors.raw(name), tensors.info(name))})
+        for part in _parts(() if state is None else state()):
+            self._moved |= dict.fromkeys(part)
+            self.model.replace(part)
+            own |= dict.fromkeys(part)
+        tensors, others = run.tuned_tensors, self._moved.keys() - own.keys()
+        as_stored = ((name, to_torch(tensors.raw(name), tensors.info(name))) for name in others)
+        for part in _parts(as_stored):
+            self.model.replace(part)
         self._moved = own
 
     def _key(self, run: Run, step: str) -> Key | None:
@@ -104,6 +109,18 @@ class Judge:
             found = hashlib.sha256()
             for name in run.pruned:
                 found.update(name.encode())
-                found.update(run.rows(name)["kept"].to_numpy(np.int64).tobytes())
+                found.update(bits.kept_per_row(run.mask_bits(name)).astype(np.int64).tobytes())
             self._budgets = (run, found.hexdigest())
         return self._budgets[1]
+
+
+def _parts(state: Iterable[tuple[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:
+    """A state in parts of some 64 MB, since looking up each parameter takes a while."""
+    part: dict[str, torch.Tensor] = {}
+    for name, tensor in state:
+        part[name] = tensor
+        if sum(held.nbytes for held in part.values()) >= BYTES_AT_ONCE:
+            yield part
+            part = {}
+    if part:
+        yield part

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.prune_parts import Floats, Mask, as_matrix, rescaled_bits
+from kencore.store.bits import kept_per_row
 from kencore.store.export import as_stored, pruned_chunks, reset_bits, to_torch
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
     even = _even_budgets(run) if run.spec.streams else None
     rule, rescale = baseline_rule(baseline)
     for name in run.pruned:
-        own = run.rows(name)["kept"].to_numpy(np.int64)  # R
+        own = kept_per_row(run.mask_bits(name)).astype(np.int64)  # R
         kept = own if even is None else even[name]
         tuned = run.values(name, "tuned")
         base = run.values(name, "base") if rule == "delta" or rescale != "none" else None

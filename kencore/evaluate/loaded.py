@@ -58,13 +58,15 @@ class LoadedModel:
         import torch
 
         with torch.no_grad():
-            targets = {name: self._targets(name, tensor) for name, tensor in state.items()}
+            own = self.model.state_dict()
+            targets = {name: self._targets(own, name, tensor) for name, tensor in state.items()}
             for name, tensor in state.items():
                 for target in targets[name]:
                     target.copy_(tensor)
 
-    def _targets(self, name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
-        state = self.model.state_dict()
+    def _targets(
+        self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor
+    ) -> list[torch.Tensor]:
         targets = [state[known] for known in self.parameters.get(name, ())]
         piece = self.pieces.get(name)
         if piece is not None:
