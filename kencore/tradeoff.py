@@ -116,23 +116,24 @@ def knee(sizes: ArrayLike, scores: ArrayLike) -> int | None:
     """The index of the knee of a curve: where more size begins to buy less quality.
 
     Kneedle (Satopaa et al., 2011, "Finding a Kneedle in a Haystack", section III) without
-    smoothing: on the Pareto front, both axes scaled to 0 ... 1, the point of largest score minus
-    size, which is the one furthest above the chord from the smallest to the largest point. The
-    smallest size wins among equals. Scaling or shifting an axis changes nothing.
+    smoothing: of each size the best score of all sizes up to it, both axes scaled to 0 ... 1, and
+    of these the point of largest score minus size, which is the one furthest above the chord from
+    the smallest to the largest size. The smallest size wins among equals. It is on the `front`.
+    Scaling or shifting an axis changes nothing.
 
     Args:
         sizes, scores: (N,) in any order.
 
     Returns:
-        ``None`` for fewer than three points on the front, or where none lies above the chord.
+        ``None`` for fewer than three sizes, or where no point lies above the chord.
     """
     size, score = np.asarray(sizes, np.float64), np.asarray(scores, np.float64)
-    chosen = np.flatnonzero(front(size, score))
-    x, first = np.unique(size[chosen], return_index=True)  # rising, and so do the scores
-    chosen = chosen[first]
-    if len(chosen) < 3:
+    order = np.lexsort((-score, size))  # of equal sizes the best score first
+    x, first = np.unique(size[order], return_index=True)
+    chosen = order[first]
+    y = np.maximum.accumulate(score[chosen])
+    if len(x) < 3 or y[-1] <= y[0]:
         return None
-    y = score[chosen]
     above = (y - y[0]) / (y[-1] - y[0]) - (x - x[0]) / (x[-1] - x[0])
     if above.max() <= FLAT:
         return None
