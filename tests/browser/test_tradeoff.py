@@ -1,0 +1,109 @@
+"""The trade-off page in a browser: a point opens its run, and a sweep ends in its curve."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from kencore.store.sweeps import Sweep, list_sweeps
+from tests.browser.conftest import App, running, visit
+from tests.browser.test_pages import click_point, plot
+from tests.browser.test_prune import SLOW, press
+from tests.sweeps import make_sweep
+
+FIND = """(plot, [name, x]) => {
+    const trace = plot._fullData.findIndex(one => one.name === name);
+    const places = Array.from(plot._fullData[trace].x);
+    return [trace, places.findIndex(one => Math.abs(one - x) < 0.02)];
+}"""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A running app whose store has one sweep."""
+
+    url: str
+    sweep: Sweep
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
+    home = tmp_path_factory.mktemp("swept-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KENVIZ_HOME", str(home))
+        sweep = make_sweep(
+            tmp_path_factory.mktemp("pair"), methods=("delta", "random"), keeps=(0.5, 0.25, 0.1),
+            seeds=(0, 1),
+        )  # fmt: skip
+        assert len(sweep.points)
+    with running(home, home / "no assets") as url:
+        yield Swept(url, sweep)
+
+
+def opened(browser: Browser, swept: Swept, width: int = 1280, scheme: str = "light") -> Page:
+    context = browser.new_context(
+        base_url=swept.url, viewport={"width": width, "height": 1600}, color_scheme=scheme
+    )  # type: ignore[call-overload]
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    return page
+
+
+def test_a_point_opens_its_run_and_back_leads_back(browser: Browser, swept: Swept) -> None:
+    page = opened(browser, swept)
+    visit(page, f"tradeoff?sweep={swept.sweep.id}")
+    key = "tradeoff-accuracy-share-linear"
+    trace, point = plot(page, key).evaluate(FIND, ["Largest difference", 0.25])
+    click_point(page, key, trace, point)
+    page.wait_for_url(re.compile(f"run=sweep-{swept.sweep.id}-delta-0.25-s0"))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Largest difference keeps")
+    page.get_by_role("link", name="A point of a sweep").click()
+    page.wait_for_url(re.compile("/tradeoff"))
+    plot(page, "tradeoff-accuracy-share-linear")
+    page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    assert "/tradeoff" in page.url
+    page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(900, "dark"), (1440, "light")])
+def test_everything_stays_inside_the_page(
+    browser: Browser, swept: Swept, width: int, scheme: str
+) -> None:
+    page = opened(browser, swept, width, scheme)
+    visit(page, f"tradeoff?sweep={swept.sweep.id}")
+    box = plot(page, "tradeoff-accuracy-share-linear").bounding_box()
+    assert box
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.context.close()
+
+
+def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(tab: Page, app: App) -> None:
+    visit(tab, "tradeoff?view=new")
+    for name in ("KEN", "Random"):
+        tab.get_by_role("button", name=f"Remove {name}").or_(
+            tab.locator(f"[data-baseweb=tag]:has-text('{name}') [role=presentation]")
+        ).first.click()
+    tab.get_by_text("Compare with baselines").click()
+    expect(tab.get_by_text("5 prunings")).to_be_visible()
+    press(tab, "Start sweep")
+    tab.wait_for_url(re.compile("sweep="))
+    expect(tab.get_by_text("5 of 5 points done")).to_be_visible(timeout=SLOW)
+    chart = plot(tab, "tradeoff-accuracy-share-linear")
+    _, point = chart.evaluate(FIND, ["Largest difference", 0.25])
+    assert point >= 0
+    with app.store():
+        (sweep,) = list_sweeps()
+    assert (sweep.done, sweep.failed) == (5, 0)
+    assert f"sweep={sweep.id}" in tab.url
+    assert [job.state for job in app.jobs("sweep")] == ["succeeded"]
+    press(tab, "Delete")
+    press(tab, "Delete this sweep")
+    expect(tab.get_by_role("button", name="Sweep the demo")).to_be_visible()
+    with app.store():
+        assert list_sweeps() == []
