@@ -74,17 +74,21 @@ def _sweep_name(job: JobStatus) -> str:
         return f"Sweep {job.params.get('model', '')}".strip()
 
 
-def panel(job_id: str) -> None:
-    """One job: how far it is, a real cancel, its error or its result. Polls while it is live."""
+def panel(job_id: str, *, shown: bool = False) -> None:
+    """One job: how far it is, a real cancel, its error or its result. Polls while it is live.
+
+    Args:
+        shown: the page shows how a run was tuned by itself, so no link leads there.
+    """
     try:
         live = jobs.status(job_id).live
     except JobNotFoundError as error:
         state.show_error(error)
         return
-    st.fragment(_panel, run_every=POLL_SECONDS if live else None)(job_id, live)
+    st.fragment(_panel, run_every=POLL_SECONDS if live else None)(job_id, live, shown)
 
 
-def _panel(job_id: str, was_live: bool) -> None:
+def _panel(job_id: str, was_live: bool, shown: bool) -> None:
     job = jobs.status(job_id)
     if was_live and not job.live:
         state.forget_runs()
@@ -100,7 +104,7 @@ def _panel(job_id: str, was_live: bool) -> None:
         elif job.state == "cancelled":
             st.caption(_cancelled(job))
         else:
-            _finished(job)
+            _finished(job, shown)
 
 
 def badge(job: JobStatus) -> None:
@@ -156,7 +160,7 @@ def show_failure(job: JobStatus) -> None:
             st.code(jobs.log(job.id) or "The log is empty.", "text")
 
 
-def _finished(job: JobStatus) -> None:
+def _finished(job: JobStatus, shown: bool) -> None:
     took = wording.seconds((job.finished or 0) - (job.started or 0))
     st.caption(f"Finished in {took}" + (f" on {job.device}" if job.device else ""))
     if job.kind == "export":
@@ -169,12 +173,10 @@ def _finished(job: JobStatus) -> None:
         return
     with st.container(horizontal=True):
         links.page_link("overview", "Open the run", icon=":material/arrow_forward:", run=job.id)
-        if job.kind == "tune":
-            links.page_link(
-                "recover", "How it was tuned", icon=":material/healing:", run=job.id
-            )  # fmt: skip
-            return
-        links.page_link("matrix", "Look at its matrices", icon=":material/grid_on:", run=job.id)
+        if job.kind == "prune":
+            links.page_link("matrix", "Look at its matrices", icon=":material/grid_on:", run=job.id)
+        elif not shown:
+            links.page_link("recover", "How it was tuned", icon=":material/healing:", run=job.id)
 
 
 def _sweep_id(job: JobStatus) -> str | None:

@@ -86,17 +86,7 @@ def settings(run: Run) -> dict[str, Any]:
 def _data(kind: Kind) -> dict[str, Any]:
     st.subheader("Data", icon=":material/menu_book:")
     usual, sentences = USUAL[kind], kind in ("demo", "sentences")
-    names = {DEMO_DATA: "demo"} if kind == "demo" else (
-        {} if sentences else {text: name for name, text in wording.TEXTS.items()}
-    )  # fmt: skip
-    said = st.selectbox(
-        "What it learns from", list(names), index=0 if usual.data else None,
-        key=f"recover_data_{kind}", accept_new_options=True, placeholder="Path of a file", **KEEP,
-        help="A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs "
-        "KEN_viz." if sentences else "The part of a text that calibration uses. What is not pydoc "
-        "is fetched from the hub. Or type the path of a .txt, .md, .jsonl, .tsv or .parquet file.",
-    )  # fmt: skip
-    found: dict[str, Any] = {"data": names.get(said or "", (said or "").strip())}
+    found: dict[str, Any] = {"data": _learned_from(kind)}
     where = st.segmented_control(
         "Held-out data", [SHARE, OTHER], default=SHARE, required=True,
         key=f"recover_where_{kind}", **KEEP,
@@ -116,6 +106,31 @@ def _data(kind: Kind) -> dict[str, Any]:
         help="Drawn by the seed; equal sentences stay on one side.",
     )  # fmt: skip
     return found | {"held_out_share": percent / 100}
+
+
+def _learned_from(kind: Kind) -> str:
+    title, key = "What it learns from", f"recover_data_{kind}"
+    if kind == "sentences":
+        return st.text_input(title, key=key, placeholder="path of a file", help=_LABELLED,
+                             **QUIET).strip()  # fmt: skip
+    names = {DEMO_DATA: "demo"} if kind == "demo" else {
+        text: name for name, text in wording.TEXTS.items()
+    }  # fmt: skip
+    said = st.selectbox(
+        title, list(names), key=key, accept_new_options=True,
+        help=f"{DEMO_DATA}, or {_LABELLED[0].lower()}{_LABELLED[1:]}" if kind == "demo" else _TEXT,
+        **KEEP,
+    )  # fmt: skip
+    return names.get(said or "", (said or "").strip())
+
+
+_LABELLED: Final = (
+    "A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs KEN_viz."
+)
+_TEXT: Final = (
+    "The part of a text that calibration uses. What is not pydoc is fetched from the hub. Or type "
+    "the path of a .txt, .md, .jsonl, .tsv or .parquet file."
+)
 
 
 def _how_long(kind: Kind) -> dict[str, Any]:

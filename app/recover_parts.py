@@ -68,7 +68,7 @@ def what_it_will_be(run: Run) -> None:
 
 def watch(job_id: str, palette: Palette) -> Run | None:
     """One tune job: how far it is, its curve as it grows; its run once it is there."""
-    jobs_view.panel(job_id)
+    jobs_view.panel(job_id, shown=True)
     try:
         job = jobs.status(job_id)
     except JobNotFoundError:  # the panel says so

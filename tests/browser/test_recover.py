@@ -1,0 +1,83 @@
+"""A run is pruned, tuned after pruning and opened; its subnetwork file is downloaded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from kencore.store.run import Run
+from kencore.store.subnetwork import open_subnetwork
+from tests.browser.conftest import ROOT, App, visit
+from tests.browser.test_prune import SLOW, keep, measure_nothing, panel, press
+
+
+def set_number(page: Page, name: str, value: int) -> None:
+    field = page.get_by_role("spinbutton", name=name)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def learn_from_few(page: Page, folder: Path) -> None:
+    """Two dozen sentences, so that a tuning takes moments: one step for each time through them."""
+    lines = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8").splitlines()
+    (folder / "few.tsv").write_text("\n".join(lines[:24]), "utf-8")
+    choice = page.get_by_role("combobox", name="What it learns from")
+    choice.fill(str(folder / "few.tsv"))
+    choice.press("Enter")
+
+
+def test_from_a_pruned_run_to_the_tuned_one(tab: Page, app: App, tmp_path: Path) -> None:
+    visit(tab, "prune")
+    measure_nothing(tab)
+    keep(tab, -25)
+    press(tab, "Start pruning")
+    pruned = panel(tab)
+    expect(tab.get_by_text("Finished in")).to_be_visible(timeout=SLOW)
+
+    visit(tab, f"recover?run={pruned}")
+    learn_from_few(tab, tmp_path)
+    set_number(tab, "Times through the data", 3)
+    tab.get_by_role("button", name="Start tuning").dblclick()
+    job = panel(tab)
+    tab.locator(".st-key-recover-live .js-plotly-plot .main-svg").first.wait_for(timeout=SLOW)
+    expect(tab.get_by_text("Finished in")).to_be_visible(timeout=SLOW)
+    assert [found.id for found in app.jobs("tune")] == [job]
+
+    expect(tab.get_by_role("heading", level=2).last).to_have_text(re.compile("^Tuned for 3 steps"))
+    tab.locator(".st-key-recover-curve .js-plotly-plot .main-svg").first.wait_for()
+    tab.get_by_role("link", name="Open the run").click()
+    tab.wait_for_url(re.compile(f"run={job}"))
+    expect(tab.get_by_text("Tuned for 3 steps after pruning")).to_be_visible()
+    tab.get_by_role("link", name="How it was tuned").click()
+    tab.wait_for_url(re.compile(f"recover.*run={job}"))
+    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile("^Tuned for 3 steps"))
+    before, after = (Run(app.home / "runs" / name) for name in (pruned, job))
+    told = after.tuning
+    assert told
+    assert (told["steps"], told["parent"]["id"]) == (3, pruned)
+    for name in before.pruned:
+        assert (after.mask_bits(name) == before.mask_bits(name)).all()
+
+
+def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(
+    tab: Page, app: App, tmp_path: Path
+) -> None:
+    visit(tab, "")
+    tab.locator(".st-key-export-subnetwork").get_by_role("button").click()
+    tab.wait_for_url(re.compile("export="))
+    link = tab.get_by_role("link", name=re.compile("Download"))
+    expect(link).to_be_visible(timeout=SLOW)
+    with tab.expect_download() as found:
+        link.click()
+    path = tmp_path / "file.safetensors"
+    found.value.save_as(path)
+    assert found.value.suggested_filename == "demo.subnetwork.safetensors"
+    with app.store():
+        from kencore.store.run import open_run
+
+        wanted = open_run("demo").apply()
+        restored = open_subnetwork(path)
+    assert restored.keys() == wanted.keys()
+    assert all(restored[name].equal(wanted[name]) for name in wanted)
