@@ -48,7 +48,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_every_kind_can_be_loaded() -> None:
-    assert set(KINDS) == {"inspect", "prune", "tune", "evaluate", "export", "selftest"}
+    assert set(KINDS) == {"inspect", "prune", "tune", "evaluate", "export", "sweep", "selftest"}
     assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())
