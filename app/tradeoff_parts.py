@@ -51,14 +51,18 @@ def nothing_yet() -> None:
     if st.button(
         "Sweep the demo", type="primary", icon=":material/play_arrow:", key="tradeoff-demo",
         help=f"{number} prunings of the demo encoder: {named}, at five sizes each. It takes "
-        "seconds, after the worker has started.",
+        "a minute or so.",
     ):  # fmt: skip
         tradeoff_form.start(tradeoff_form.DEMO)
     st.subheader("Or choose what to compare")
 
 
-def results(sweep: str) -> None:
-    """Everything about one sweep; read again while something works on it."""
+def results(sweep: str, *, listed: bool) -> None:
+    """Everything about one sweep; read again while something works on it.
+
+    Args:
+        listed: whether the page's box of sweeps has it; one that has just begun is not there yet.
+    """
     job = tradeoff_sweeps.job_of(sweep)
     try:
         found = tradeoff_sweeps.opened(sweep)
@@ -73,10 +77,10 @@ def results(sweep: str) -> None:
         return
     if job is not None and (job.live or job.state == "failed"):
         jobs_view.panel(job.id)
-    st.fragment(_results, run_every=POLL_SECONDS if live else None)(sweep, live)
+    st.fragment(_results, run_every=POLL_SECONDS if live else None)(sweep, live, listed)
 
 
-def _results(sweep: str, was_live: bool) -> None:
+def _results(sweep: str, was_live: bool, listed: bool) -> None:
     try:
         found = tradeoff_sweeps.opened(sweep)
     except SweepNotFoundError:
@@ -84,7 +88,7 @@ def _results(sweep: str, was_live: bool) -> None:
         return
     job = tradeoff_sweeps.job_of(sweep)
     live = found.running or (job is not None and job.live)
-    if was_live and not live:
+    if (was_live and not live) or not listed:
         st.rerun()
     _how_far(found, live)
     measures = tradeoff_curves.measures(found.points)

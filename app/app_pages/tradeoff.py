@@ -23,4 +23,4 @@ if view == "new":
     tradeoff_form.new_sweep()
 else:
     tradeoff_sweeps.choose(sweeps, shown)
-    tradeoff_parts.results(shown)
+    tradeoff_parts.results(shown, listed=shown in {found.id for found in sweeps})
