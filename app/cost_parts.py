@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
@@ -13,6 +13,8 @@ from kencore.errors import KencoreError
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
+
+_SPREAD: Final = " Median and quartiles, taken in turns; small differences are noise."
 
 
 def size_compute_speed(run: Run) -> None:
@@ -26,7 +28,7 @@ def size_compute_speed(run: Run) -> None:
         _card("Compute", cost_words.compute(cost),
               cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)  # fmt: skip
         _card("Speed", cost_words.speed(cost),
-              cost_words.SAME_SPEED + (" Median and quartiles." if cost else ""))  # fmt: skip
+              cost_words.SAME_SPEED + (_SPREAD if cost else ""))  # fmt: skip
         _card("Memory and kernels", cost_words.memory(cost), cost_words.memory_notes(cost))
     if cost:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")
@@ -46,9 +48,24 @@ def _card(title: str, lines: cost_words.Lines, note: str) -> None:
 
 
 def subnetwork_size(run: Run) -> int | None:
-    """Bytes of the run's subnetwork file, told without writing it; ``None`` where a model that the
-    run was made from is gone."""
+    """Bytes of the run's subnetwork file: as measured, or told without writing it.
+
+    ``None`` where a model that the run was made from is not on this machine: looking at a page
+    fetches nothing.
+    """
+    measured = (run.metrics.get("cost") or {}).get("bytes") or {}
+    if "subnetwork" in measured:
+        return int(measured["subnetwork"])
+    sources = run.record.get("sources") or {}
+    if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
+        return None
     return _size(run.id, run.path, state.stamp(run.path))
+
+
+def _is_here(text: str) -> bool:
+    from kencore.checkpoint.source import DEMO
+
+    return text in DEMO or Path(text).expanduser().is_dir()
 
 
 @lru_cache(maxsize=64)

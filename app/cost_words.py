@@ -9,8 +9,8 @@ from app import wording
 
 NOT_YET: Final = "not measured yet"
 SAME_SPEED: Final = (
-    "Scattered zeros do not make dense kernels faster, so expect the same time for both; what "
-    "differs here is noise of the machine."
+    "Scattered zeros do not make dense kernels faster: the pruned model takes as long as the "
+    "dense one."
 )
 NOT_ZERO: Final = (
     "What was not kept went back to the base's value, which is not zero and is multiplied all the "
@@ -29,18 +29,17 @@ def size(cost: Cost, kept: Mapping[str, int], subnetwork: int | None) -> Lines:
     Args:
         cost: of a run's metrics; may be empty.
         kept: a run's totals.
-        subnetwork: bytes of its subnetwork file; ``None`` where they cannot be told.
+        subnetwork: bytes of its subnetwork file; ``None`` where they are known about only.
     """
     dense = (cost.get("bytes") or {}).get("dense") or kept["bytes_dense"]
-    file = (cost.get("bytes") or {}).get("subnetwork") or subnetwork
-    said = "cannot be told" if file is None else (
-        f"{wording.size(file)}, {wording.percent(file / dense, 0)}"
-    )  # fmt: skip
+    file = kept["bytes_stored"] if subnetwork is None else subnetwork
+    about = "about " if subnetwork is None else ""
     return [
         ("Kept in pruned tensors", f"{wording.exact(kept['kept'])} of "
                                    f"{wording.exact(kept['pruned'])}"),
         ("Dense weights", wording.size(dense)),
-        ("Subnetwork file", said),
+        ("Subnetwork file",
+         f"{about}{wording.size(file)}, {wording.percent(file / dense, 0)}"),
     ]  # fmt: skip
 
 
@@ -109,5 +108,10 @@ def operations(number: float) -> str:
 def _time(found: Mapping[str, float]) -> str:
     """The median, and the quartiles after it, in milliseconds or seconds."""
     scale, unit = (1, "s") if found["median"] >= 1 else (1000, "ms")
-    middle, low, high = (f"{scale * found[name]:.3g}" for name in ("median", "low", "high"))
-    return f"{middle}\u00a0{unit} ({low}–{high})"
+    middle, low, high = (scale * found[name] for name in ("median", "low", "high"))
+    return f"{_short(middle)}\u00a0{unit} ({_short(low)}–{_short(high)})"
+
+
+def _short(value: float) -> str:
+    """Three digits, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

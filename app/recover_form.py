@@ -6,6 +6,7 @@ session, one set of values for each kind of model.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -14,7 +15,6 @@ import streamlit as st
 from app import facts, wording
 from app.prune_form import DEMO_DATA, KEEP, QUIET
 from kencore.devices import DEVICES
-from kencore.errors import KencoreError
 from kencore.finetune_spec import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, SCHEDULES, TRAINS
 
 if TYPE_CHECKING:
@@ -63,14 +63,11 @@ def kind_of(run: Run) -> Kind:
 
 
 def _is_language(run: Run) -> bool:
-    from kencore.evaluate.language import is_language_model
-
+    """By what the run says of its model: the model itself may be on a hub."""
     if run.spec.streams or facts.is_language(run.metrics):
         return True
-    try:
-        return is_language_model(run.tuned_tensors.folder)
-    except KencoreError:  # the model is gone: the job will say so
-        return False
+    asked = json.loads((run.path / "spec.json").read_text("utf-8"))
+    return str(asked.get("architecture") or "").endswith(("ForCausalLM", "LMHeadModel"))
 
 
 def settings(run: Run) -> dict[str, Any]:
@@ -111,8 +108,10 @@ def _data(kind: Kind) -> dict[str, Any]:
 def _learned_from(kind: Kind) -> str:
     title, key = "What it learns from", f"recover_data_{kind}"
     if kind == "sentences":
-        return st.text_input(title, key=key, placeholder="path of a file", help=_LABELLED,
-                             **QUIET).strip()  # fmt: skip
+        typed: str = st.text_input(
+            title, key=key, placeholder="path of a file", help=_LABELLED, **QUIET
+        )
+        return typed.strip()
     names = {DEMO_DATA: "demo"} if kind == "demo" else {
         text: name for name, text in wording.TEXTS.items()
     }  # fmt: skip

@@ -62,7 +62,7 @@ def what_it_will_be(run: Run) -> None:
     if run.tuning is not None:
         st.caption(
             ":material/info: This run was tuned already. Keep seed and held-out share as they "
-            "were, or what it is judged on may hold sentences that it learned from before."
+            "were, or it may be judged on what it learned from before."
         )
 
 
@@ -102,7 +102,7 @@ def outcome(run: Run, palette: Palette) -> None:
     """What a tuned run won back, how it learned, and what that did to the gap."""
     told = run.tuning
     assert told is not None
-    with st.grid(3, min_column_width=220):
+    with st.grid(3, min_column_width=300):
         _quality(run)
         _won_back(run)
         _gap(told)

@@ -128,3 +128,22 @@ def test_a_job_that_is_gone_is_said_once(open_page: OpenPage, store_of_jobs: Fak
     assert not test.exception
     assert len(test.error) == 1
     assert len([button for button in test.button if button.label == "Prepare"]) == 3
+
+
+def test_looking_at_a_run_of_a_hub_fetches_nothing(
+    open_page: OpenPage, store: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = json.loads((store.path / "record.json").read_text("utf-8"))
+    record["sources"]["tuned"] = {"text": "org/model", "revision": "abc"}
+    (store.path / "record.json").write_text(json.dumps(record))
+
+    def fetched(*_: object, **__: object) -> None:
+        raise AssertionError("a page asked for a model")
+
+    monkeypatch.setattr("kencore.checkpoint.source.resolve", fetched)
+    test = open_page("overview")
+    assert not test.exception
+    assert any("about " in str(element.proto.body) for element in test.get("html"))
+    test = open_page("recover")
+    assert not test.exception
+    assert test.text_input(key="recover_data_sentences").value == ""

@@ -83,11 +83,12 @@ def cost() -> dict[str, Any]:
     }  # fmt: skip
 
 
-KEPT = {"kept": 709_376, "pruned": 1_418_752, "bytes_dense": 2_871_044}
+KEPT = {"kept": 709_376, "pruned": 1_418_752, "bytes_dense": 2_871_044,
+        "bytes_stored": 1_630_000}  # fmt: skip
 
 
 def test_what_a_run_costs_is_said_in_full() -> None:
-    assert [(name, plain(text)) for name, text in cost_words.size(cost(), KEPT, None)] == [
+    assert [(name, plain(text)) for name, text in cost_words.size(cost(), KEPT, 1_694_862)] == [
         ("Kept in pruned tensors", "709,376 of 1,418,752"), ("Dense weights", "2.88 MB"),
         ("Subnetwork file", "1.69 MB, 59 %"),
     ]  # fmt: skip
@@ -115,7 +116,7 @@ def test_what_was_not_measured_says_so() -> None:
     assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000)][1:] == [
         "2.87 MB", "1 kB, 0 %",
     ]  # fmt: skip
-    assert cost_words.size({}, KEPT, None)[2] == ("Subnetwork file", "cannot be told")
+    assert plain(cost_words.size({}, KEPT, None)[2][1]) == "about 1.63 MB, 57 %"
 
 
 def test_kernels_for_two_of_four_are_said_with_their_gain() -> None:
@@ -132,6 +133,14 @@ def test_kernels_for_two_of_four_are_said_with_their_gain() -> None:
         ("2:4, batch of 8", "20 ms (20–20), 1.50 × as fast"),
     ]  # fmt: skip
     assert cost_words.memory_notes(found) == ""
+
+
+def test_times_have_no_powers_of_ten() -> None:
+    slow = {"median": 0.982, "low": 0.948, "high": 1.02, "repeats": 10}
+    lines = cost_words.speed({"latency": [{"batch": 16, "dense": slow}]})
+    assert [(name, plain(text)) for name, text in lines] == [
+        ("Dense, batch of 16", "982 ms (948–1,020)")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,38 @@ def test_with_a_measurement_before_and_after_are_in_the_title(
     assert len(charts(test)) == 3
 
 
+def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store: Run) -> None:
+    figures = measured(0.784) | {
+        "f1_binary": 0.77, "f1_weighted": 0.78, "f1_macro_low": 0.74, "f1_macro_high": 0.82,
+        "versus_dense": {"lost": 12, "won": 9, "mcnemar_p": 0.66},
+    }  # fmt: skip
+    dense = measured(0.792) | {"f1_binary": 0.79, "f1_weighted": 0.79}
+    measure(store, pruned=figures, dense=dense)
+    test = open_page("overview")
+    table = test.table[0].value
+    assert table.index.tolist() == [
+        "Accuracy", "F1", "Macro F1", "Weighted F1", "Loss (nats)",
+    ]  # fmt: skip
+    assert table["This run"].str.replace("[\xa0\u2060]", "", regex=True).tolist() == [
+        "78.4% (76.4–80.4)", "77.0%", "78.4% (74.0–82.0)", "78.0%", "0.500",
+    ]  # fmt: skip
+    assert any("lost 12 of 400 sentences and won 9" in text.value for text in test.markdown)
+    assert any("Accuracy 79.2" in text.value for text in test.markdown)
+    test.get_by_key("choose_score").set_value("f1_binary").run()
+    assert test.query_params["score"] == "f1_binary"
+    assert any(text.value.startswith("**F1 79.0") for text in test.markdown)
+    assert "beauty" in open_page("overview", score="beauty").error[0].value
+
+
+def test_runs_from_before_there_were_costs_say_so(open_page: OpenPage, store: Run) -> None:
+    measure(store)
+    test = open_page("overview")
+    assert not test.exception
+    cards = " ".join(element.proto.body for element in test.get("html"))
+    assert cards.count("not measured yet") == 4
+    assert any("measured together with quality" in text.value for text in test.caption)
+
+
 def test_without_baselines_they_can_be_measured(
     open_page: OpenPage, store: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
