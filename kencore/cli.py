@@ -209,7 +209,7 @@ def evaluate(
     ] = None,
     baselines: Annotated[
         bool, typer.Option(help="Of a run: also other methods at its budget.")
-    ] = False,
+    ] = True,
     save: Annotated[bool, typer.Option(help="Of a run: keep the result in the run.")] = False,
     window: Window = None,
     windows: Windows = None,

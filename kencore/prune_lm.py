@@ -119,7 +119,7 @@ def prune_on(
         lines = job.write(writer, streams, found)
         writer.add_matrices(lines)
         writer.add_json("spec.json", asked(spec, bench.pair.layout))
-        writer.add_json("metrics.json", metrics | job.measure_pruned(streams, found))
+        metrics |= job.measure_pruned(streams, found)
         writer.add_json("trace.json", job.trace(found))
         said = record(
             bench.pair, started=started, device=bench.device, seconds_by_matrix={},
@@ -127,6 +127,11 @@ def prune_on(
         )  # fmt: skip
         if marks:
             said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
+        writer.add_json("record.json", said)
+        writer.add_json("metrics.json", {})
+        assert writer.folder is not None
+        writer.add_json("metrics.json", job.judged(metrics, Run(writer.folder, folder.name)))
+        said["seconds"] = round(time.monotonic() - started, 3)
         writer.add_json("record.json", said)
         progress(1, 1, "Done")
         writer.finish()
@@ -151,7 +156,7 @@ class _Job:
         self.judging = 0 if windows is None else windows.ids.numel()
         self.pruning = PASSES_TO_PRUNE * calibration.ids.numel()
         self.searching = self._candidates() * PASSES_PER_CANDIDATE * self._search_ids().numel()
-        models = 2 + len(self.baselines) + (bench.pair.base_tensors is not None)
+        models = 3 + len(self.baselines) + (bench.pair.base_tensors is not None)
         prunings = 1 + len(self.baselines)
         self.bar = Bar(report, models * self.judging + self.searching + prunings * self.pruning)
 
@@ -251,6 +256,27 @@ class _Job:
         for name in self.baselines:
             found[name] = self._baseline(name, streams)
         return {"pruned": pruned, "baselines": found}
+
+    def judged(self, metrics: dict[str, Any], run: Run) -> dict[str, Any]:
+        """``metrics.json`` whole: how each step compares with the dense model, and what the run
+        costs. The model is left in the run's state."""
+        from kencore.costs import cost_of
+        from kencore.evaluate.paired import compared
+
+        if self.windows is None:
+            return {}
+        language = self.bench.language
+        language.device = self.bench.device
+        at = self.bar.phase("Measuring cost", self.judging)
+        try:
+            cost = cost_of(
+                run, language, self.windows, like=self.shared.cost,
+                progress=lambda done, what: at(done, 1, what),
+            )  # fmt: skip
+        finally:
+            language.model.to("cpu")
+        self.shared.cost = self.shared.cost or cost
+        return compared(metrics) | {"cost": cost}
 
     def _quality(
         self,

@@ -42,6 +42,7 @@ class Shared:
     Attributes:
         plan: with what the loaded model turned out not to have as linear layers.
         dense: whether every slot has its own weights.
+        cost: what the first run costs, if it was measured, see `kencore.costs.cost_of`.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Shared:
         self.plan = [_really(decision, self.bench) for decision in plan]
         self.windows, self.hold, self.dense = windows, hold, True
         self.known = {} if known is None else known
+        self.cost: dict[str, Any] | None = None
         self._lines: dict[str, dict[str, Any]] = {}
         self._calibration: Calibration | None = None
         self._streams: dict[int, Streams] = {}

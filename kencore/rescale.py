@@ -45,7 +45,8 @@ def energy(tuned: Floats, base: Floats, keep: Mask) -> Floats:
     squared = np.square(tuned - base, dtype=np.float64)  # R, C
     whole = squared.sum(axis=1, keepdims=True)  # R, 1
     kept = np.where(keep, squared, 0).sum(axis=1, keepdims=True)
-    return np.divide(whole, kept, out=np.ones_like(whole), where=kept > 0).astype(np.float32)
+    factor = np.divide(whole, kept, out=np.ones_like(whole), where=kept > 0)
+    return np.asarray(factor, np.float32)
 
 
 FACTORS: dict[str, Callable[[Floats, Floats, Mask], Floats]] = {"share": share, "energy": energy}
