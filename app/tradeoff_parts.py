@@ -50,8 +50,8 @@ def nothing_yet() -> None:
     number = len(methods) * len(tradeoff_form.DEMO["keeps"])
     if st.button(
         "Sweep the demo", type="primary", icon=":material/play_arrow:", key="tradeoff-demo",
-        help=f"{number} prunings of the demo encoder: {named}, at five sizes each. It takes "
-        "a minute or so.",
+        help=f"{number} prunings of the demo encoder: {named}, at five sizes each. Well "
+        "under a minute on two free cores.",
     ):  # fmt: skip
         tradeoff_form.start(tradeoff_form.DEMO)
     st.subheader("Or choose what to compare")

@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
     """A box of all sweeps; the choice goes into the address. Broken ones are said."""
     usable = {sweep.id: sweep for sweep in sweeps if sweep.problem is None}
-    labels = parts.told_apart({name: _label(sweep) for name, sweep in usable.items()})
+    # not how far each is: the browser knows an option by its words, which must not change
+    labels = parts.told_apart({name: sweep.label for name, sweep in usable.items()})
     st.session_state["sweep_choice"] = shown if shown in usable else None
 
     def chosen() -> None:
-        links.write(sweep=st.session_state["sweep_choice"])
+        if st.session_state["sweep_choice"] in usable:
+            links.write(sweep=st.session_state["sweep_choice"])
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -38,12 +40,6 @@ def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
     for sweep in sweeps:
         if sweep.problem is not None:
             st.caption(f":material/error: Sweep **{sweep.id}**: {state.plain(sweep.problem)}")
-
-
-def _label(sweep: SweepSummary) -> str:
-    left = sweep.planned - sweep.done
-    ended = f"{sweep.planned} points" if not left else f"{sweep.done} of {sweep.planned} points"
-    return f"{sweep.label} · {ended}"
 
 
 def _delete(sweep: SweepSummary) -> None:

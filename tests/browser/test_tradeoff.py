@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.sweeps import Sweep, list_sweeps
-from tests.browser.conftest import App, running, visit
+from tests.browser.conftest import ROOT, App, running, visit
 from tests.browser.test_pages import click_point, plot
 from tests.browser.test_prune import SLOW, press
 from tests.sweeps import make_sweep
@@ -83,23 +84,33 @@ def test_everything_stays_inside_the_page(
     page.context.close()
 
 
-def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(tab: Page, app: App) -> None:
+def measure_on_few(page: Page, folder: Path) -> None:
+    """Measure on the first sentences alone, so that a point takes a moment."""
+    lines = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8").splitlines()
+    (folder / "few.tsv").write_text("\n".join(lines[:25]) + "\n", "utf-8")
+    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice.fill(str(folder / "few.tsv"))
+    choice.press("Enter")
+
+
+def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(
+    tab: Page, app: App, tmp_path: Path
+) -> None:
     visit(tab, "tradeoff?view=new")
-    for name in ("KEN", "Random"):
-        tab.get_by_role("button", name=f"Remove {name}").or_(
-            tab.locator(f"[data-baseweb=tag]:has-text('{name}') [role=presentation]")
-        ).first.click()
+    measure_on_few(tab, tmp_path)
+    for name in ("KEN", "Random", "75 %", "50 %", "10 %"):  # two points are enough
+        press(tab, f"Remove {name}")
     tab.get_by_text("Compare with baselines").click()
-    expect(tab.get_by_text("5 prunings")).to_be_visible()
+    expect(tab.get_by_text("2 prunings")).to_be_visible()
     press(tab, "Start sweep")
     tab.wait_for_url(re.compile("sweep="))
-    expect(tab.get_by_text("5 of 5 points done")).to_be_visible(timeout=SLOW)
+    expect(tab.get_by_text("2 of 2 points done")).to_be_visible(timeout=SLOW)
     chart = plot(tab, "tradeoff-accuracy-share-linear")
     _, point = chart.evaluate(FIND, ["Largest difference", 0.25])
     assert point >= 0
     with app.store():
         (sweep,) = list_sweeps()
-    assert (sweep.done, sweep.failed) == (5, 0)
+    assert (sweep.done, sweep.failed) == (2, 0)
     assert f"sweep={sweep.id}" in tab.url
     assert [job.state for job in app.jobs("sweep")] == ["succeeded"]
     press(tab, "Delete")
