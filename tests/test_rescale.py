@@ -17,6 +17,7 @@ from kencore.rescale import rescaled
 from kencore.spec_checks import RESCALES
 from kencore.streams import rules
 from tests.test_prune import bits_of, spec_of, stored
+from tests.test_quality import files  # noqa: F401 - a fixture
 from tests.tiny_models import save_pair
 
 
@@ -153,18 +154,17 @@ def test_with_an_allocation_the_same_values_come_out(tmp_path: Path) -> None:
     }
 
 
-def test_baselines_of_a_rescaled_run() -> None:
+def test_baselines_of_a_rescaled_run(files: tuple[Path, Path, Path]) -> None:  # noqa: F811
     """Its own rule without rescaling, and DARE: each is the run that it stands for."""
-    metrics = prune(
-        PruneSpec(
-            model="demo", method="delta", keep=0.1, rescale="share", evaluation="demo", seed=5
-        )
-    ).metrics
+    base, tuned, data = files
+    asked = {"model": str(tuned), "base": str(base), "keep": 0.2, "seed": 5}
+    spec = PruneSpec(**asked, method="delta", rescale="energy", evaluation=str(data))
+    metrics = prune(spec, threads=1).metrics
     assert set(metrics["baselines"]) == {"random", "magnitude", "delta", "dare"}
     for name, method, rescale in (("delta", "delta", "none"), ("dare", "random", "share")):
-        alone = prune(PruneSpec(model="demo", method=method, keep=0.1, rescale=rescale, seed=5))
-        found = judge(str(alone.path), "demo", baselines=False)["pruned"]
-        assert found["loss"] == metrics["baselines"][name]["loss"]
+        alone = prune(PruneSpec(**asked, method=method, rescale=rescale), threads=1)
+        found = judge(str(alone.path), str(data), threads=1)["pruned"]
+        assert found["loss"] == metrics["baselines"][name]["loss"] != metrics["pruned"]["loss"]
 
 
 def test_settings() -> None:
