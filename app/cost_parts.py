@@ -14,7 +14,7 @@ from kencore.errors import KencoreError
 if TYPE_CHECKING:
     from kencore.store.run import Run
 
-_SPREAD: Final = " Median and quartiles, taken in turns; small differences are noise."
+_SPREAD: Final = " Median and quartiles, taken in turns; what differs is noise of the machine."
 
 
 def size_compute_speed(run: Run) -> None:

@@ -74,10 +74,13 @@ def curve_finding(table: pd.DataFrame, total: int, best: int | None) -> str:
     held_out = table[table["held_out_loss"].notna()].set_index("step")["held_out_loss"]
     done = int(table["step"].iloc[-1])
     if best is None:
-        at = f"after {done:,} of {total:,} steps"
+        so_far = f"{done:,} of {total:,} steps done"
         if len(held_out) < 2:
-            return f"Learning, {at}"
-        return f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} {at}"
+            return f"Learning, {so_far}"
+        return (
+            f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} at step "
+            f"{held_out.index[-1]:,}, {so_far}"
+        )
     if best == 0:
         return "Held-out loss never fell: the weights are as they were before"
     return (

@@ -182,11 +182,11 @@ def test_the_curve_grows_with_the_events(open_page: OpenPage, store_of_jobs: Fak
     for point in points([0.7, 0.6]):
         store_of_jobs.tell(job, "point", point)
     test.run()
-    assert "Held-out loss 0.700 → 0.600 after 2 of 8 steps" in words(test)
+    assert "Held-out loss 0.700 → 0.600 at step 2, 2 of 8 steps done" in words(test)
     for point in points([0.7, 0.6, 0.5]):  # the worker died: it tells them again
         store_of_jobs.tell(job, "point", point, attempt=2)
     test.run()
-    assert "Held-out loss 0.700 → 0.500 after 4 of 8 steps" in words(test)
+    assert "Held-out loss 0.700 → 0.500 at step 4, 4 of 8 steps done" in words(test)
     drawn = json.loads(test.get("plotly_chart")[0].proto.spec)
     assert drawn["data"][1]["name"] == "held out"
     button(test, "Cancel").click().run()

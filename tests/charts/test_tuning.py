@@ -68,9 +68,9 @@ def test_every_point_is_where_it_was_measured() -> None:
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
-        ([0.7], "Learning, after 0 of 8 steps"),
-        ([0.7, None], "Learning, after 2 of 8 steps"),
-        ([0.7, 0.65, None], "Held-out loss 0.700 → 0.650 after 4 of 8 steps"),
+        ([0.7], "Learning, 0 of 8 steps done"),
+        ([0.7, None], "Learning, 2 of 8 steps done"),
+        ([0.7, 0.65, None], "Held-out loss 0.700 → 0.650 at step 2, 4 of 8 steps done"),
     ],
 )
 def test_while_it_learns_it_says_how_far_it_is(losses: list[float | None], said: str) -> None:
