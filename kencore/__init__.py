@@ -25,23 +25,27 @@ if TYPE_CHECKING:
         subnetwork_bytes,
         write_subnetwork,
     )
+    from kencore.store.sweeps import open_sweep
+    from kencore.sweep_spec import SweepSpec
 
 __version__ = "0.1.0"
 __all__ = [
-    "PruneSpec", "Run", "__version__", "export_mask", "inspect_subnetwork", "open_run",
-    "open_subnetwork", "prune", "restore_subnetwork", "select", "subnetwork_bytes", "tune",
-    "TuneSpec", "write_subnetwork",
+    "PruneSpec", "Run", "SweepSpec", "TuneSpec", "__version__", "export_mask",
+    "inspect_subnetwork", "open_run", "open_subnetwork", "open_sweep", "prune",
+    "restore_subnetwork", "select", "subnetwork_bytes", "tune", "write_subnetwork",
 ]  # fmt: skip
-LAZY = {"Run": "run", "open_run": "run", "export_mask": "export_mask"} | dict.fromkeys(
+LAZY = {
+    "Run": "store.run", "open_run": "store.run", "open_sweep": "store.sweeps",
+    "SweepSpec": "sweep_spec", "TuneSpec": "finetune", "tune": "finetune",
+    "export_mask": "store.export_mask",
+} | dict.fromkeys(
     ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes",
-     "write_subnetwork"), "subnetwork",
+     "write_subnetwork"), "store.subnetwork",
 )  # fmt: skip
-"""Names of `kencore.store`, and the module of each: reading runs needs pandas and pyarrow."""
+"""Names of the package, and the module of each: they are imported when they are asked for."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("TuneSpec", "tune"):
-        return getattr(import_module("kencore.finetune"), name)
     if name in LAZY:
-        return getattr(import_module(f"kencore.store.{LAZY[name]}"), name)
+        return getattr(import_module(f"kencore.{LAZY[name]}"), name)
     raise AttributeError(f"module 'kencore' has no attribute {name!r}")

@@ -9,7 +9,7 @@ import typer
 
 from kencore import cli_text
 from kencore.cli_frame import TEXTS, Json, command
-from kencore.finetune_spec import AS_THE_RUN, SCHEDULES, TRAINS, TuneSpec
+from kencore.finetune.spec import AS_THE_RUN, SCHEDULES, TRAINS, TuneSpec
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
@@ -113,7 +113,7 @@ def tune(
 
 def tuned_facts(run: Run) -> dict[str, Any]:
     """The facts of a tuned run as plain values: those of the run, and ``tuning``."""
-    from kencore.finetune_gap import recovered
+    from kencore.finetune.gap import recovered
 
     return {
         **cli_text.run_facts(run), "tuning": run.tuning, "recovered": recovered(run.metrics),

@@ -13,10 +13,6 @@ import pytest
 import kencore
 
 ROOT = Path(kencore.__file__).parent
-FINETUNE = (
-    "finetune", "finetune_data", "finetune_gap", "finetune_hold", "finetune_loop",
-    "finetune_record", "finetune_saved", "finetune_spec", "finetune_tasks",
-)  # fmt: skip
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
     ("home", "locks", "tradeoff", "score", "allocate", "select", "refine", "rescale", "evaluate"),
@@ -38,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "judging",
         "quality",
         "zero_shots",
-        *FINETUNE,
+        "finetune",
     ),
     ("jobs",),
     (

@@ -51,7 +51,7 @@ def check_prune(params: Params) -> None:
 
 def check_tune(params: Params) -> None:
     """Raise `SpecError` unless ``params`` are the fields of a `TuneSpec`."""
-    from kencore.finetune_spec import TuneSpec
+    from kencore.finetune.spec import TuneSpec
 
     TuneSpec.from_dict(params)
 

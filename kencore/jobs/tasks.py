@@ -36,7 +36,7 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
     """
     from kencore.devices import describe_device
     from kencore.finetune import tune
-    from kencore.finetune_spec import TuneSpec
+    from kencore.finetune.spec import TuneSpec
 
     spec = TuneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))

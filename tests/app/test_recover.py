@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import recover_form, state
-from kencore.finetune_spec import AS_THE_RUN, TuneSpec
+from kencore.finetune.spec import AS_THE_RUN, TuneSpec
 from kencore.store.run import Run
 from tests.app.conftest import OpenPage, make_all, put_beside
 from tests.app.fake_jobs import FakeJobs

@@ -13,9 +13,9 @@ from kencore.prune_parts import PACKAGES
 from kencore.store.extras import TUNING_VERSION
 
 if TYPE_CHECKING:
-    from kencore.finetune_data import Material
-    from kencore.finetune_loop import State
-    from kencore.finetune_spec import TuneSpec
+    from kencore.finetune.data import Material
+    from kencore.finetune.loop import State
+    from kencore.finetune.spec import TuneSpec
     from kencore.store.run import Run
 
 STEPS = ("dense", "untuned", "tuned")
@@ -40,7 +40,7 @@ def tuning_facts(
 
     Args:
         asked, spec: as asked, and with the defaults of the task filled in.
-        gap: see `kencore.finetune_gap.gap_of`, with the figures, by step: dense, untuned, tuned.
+        gap: see `kencore.finetune.gap.gap_of`, with the figures, by step: dense, untuned, tuned.
         trained: how many entries could move.
         fixed: stored names that were held because the model has them in no parameter of their own.
     """

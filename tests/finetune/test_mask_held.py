@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from kencore import prune, restore_subnetwork, write_subnetwork
 from kencore.evaluate.accuracy import Classifier
 from kencore.evaluate.language import LanguageModel
-from kencore.finetune_hold import Hold
+from kencore.finetune.hold import Hold
 from kencore.spec import PruneSpec
 from kencore.states import pruned_state
 from kencore.store.run import Run
-from tests.finetune_cases import LANGUAGE, make_run, reset_entries, tuned_run, write_data
+from tests.tuned_cases import LANGUAGE, make_run, reset_entries, tuned_run, write_data
 
 CASES = [
     ("bert", torch.float32, "base"), ("bert", torch.float16, "zero"),

@@ -17,10 +17,10 @@ from kencore.errors import AdapterError, SpecError
 from kencore.evaluate.examples import Examples
 from kencore.evaluate.language import Windows
 from kencore.finetune import TuneSpec
-from kencore.finetune_data import keys, shared_lines, some_of, subset
-from kencore.finetune_gap import difference_interval, gap_of, recovered
-from kencore.finetune_loop import batch_at, rate_at, total_steps
-from kencore.finetune_spec import SCHEDULES
+from kencore.finetune.data import keys, shared_lines, some_of, subset
+from kencore.finetune.gap import difference_interval, gap_of, recovered
+from kencore.finetune.loop import batch_at, rate_at, total_steps
+from kencore.finetune.spec import SCHEDULES
 
 USUAL: dict[str, Any] = {"run": "r", "data": "demo"}
 

@@ -17,9 +17,9 @@ import torch
 
 from kencore import Run, open_run
 from kencore.errors import JobCancelled, StoreNotWritableError, TuningBusyError
-from kencore.finetune_saved import FILE, Saved, sweep
-from kencore.finetune_spec import TuneSpec
-from tests.finetune_cases import make_run, tuned_run, write_data
+from kencore.finetune.saved import FILE, Saved, sweep
+from kencore.finetune.spec import TuneSpec
+from tests.tuned_cases import make_run, tuned_run, write_data
 
 STEPS = 24
 SETTINGS: dict[str, Any] = {
@@ -29,8 +29,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from kencore import open_run
-from tests.finetune_cases import tuned_run
-from tests.test_finetune_saved import SETTINGS
+from tests.tuned_cases import tuned_run
+from tests.finetune.test_tuning_saved import SETTINGS
 run, data, out, step = sys.argv[1:]
 def kill(point):
     if point["step"] == int(step):

@@ -60,7 +60,7 @@ class Hold:
     Args:
         model: holds the pruned weights of ``run``; which parameters are trained is set in it.
         run: says what was pruned.
-        train: see `kencore.finetune_spec.TuneSpec`.
+        train: see `kencore.finetune.spec.TuneSpec`.
 
     Attributes:
         trained: name -> parameter of which at least one entry may move; tied parameters once.

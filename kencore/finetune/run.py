@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import DivergedError, SpecError
-from kencore.finetune_data import Data, Material, count, read_material, some_of
-from kencore.finetune_gap import gap_of
-from kencore.finetune_hold import Hold, changed_bits, kept_bits
-from kencore.finetune_loop import MEASUREMENTS, OnPoint, State, Trainer, total_steps
-from kencore.finetune_record import tuning_facts, tuning_record
-from kencore.finetune_spec import TuneSpec, refuse_adapter
-from kencore.finetune_tasks import make_task, measured
+from kencore.finetune.data import Data, Material, count, read_material, some_of
+from kencore.finetune.gap import gap_of
+from kencore.finetune.hold import Hold, changed_bits, kept_bits
+from kencore.finetune.loop import MEASUREMENTS, OnPoint, State, Trainer, total_steps
+from kencore.finetune.record import tuning_facts, tuning_record
+from kencore.finetune.spec import TuneSpec, refuse_adapter
+from kencore.finetune.tasks import make_task, measured
 from kencore.phases import Bar, Seconds
 from kencore.prune_parts import new_run_id, run_folder, silent
 from kencore.states import pruned_state
 from kencore.store.run import Run, open_run
 
 if TYPE_CHECKING:
-    from kencore.finetune_saved import Saved
+    from kencore.finetune.saved import Saved
 
 __all__ = ["TuneSpec", "tune"]
 
@@ -76,7 +76,7 @@ def tune(
     from kencore.devices import resolve_device
     from kencore.evaluate.language import Windows
     from kencore.evaluate.loaded import torch_threads
-    from kencore.finetune_saved import Saved
+    from kencore.finetune.saved import Saved
     from kencore.store.derive import content_sha256
     from kencore.store.export import verify
 
@@ -109,7 +109,7 @@ def _open(text: str) -> Run:
 
 
 def _place(parent: Run, out: str | Path | None) -> Path:
-    from kencore.finetune_saved import sweep
+    from kencore.finetune.saved import sweep
     from kencore.store.writer import is_taken, run_exists
 
     sweep()

@@ -26,7 +26,7 @@ from kencore.evaluate.loaded import stated_positions
 from kencore.evaluate.loading import load_tokenizer
 from kencore.evaluate.perplexity import windows
 from kencore.evaluate.text import read_text, token_numbers
-from kencore.finetune_spec import AS_THE_RUN, TuneSpec
+from kencore.finetune.spec import AS_THE_RUN, TuneSpec
 from kencore.quality import LABELLED, fitting_data
 
 if TYPE_CHECKING:

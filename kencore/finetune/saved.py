@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import TuningBusyError
-from kencore.finetune_spec import TuneSpec
+from kencore.finetune.spec import TuneSpec
 from kencore.home import home, not_writable, private_folder
 from kencore.locks import FileLock
 

@@ -33,14 +33,14 @@ from kencore.errors import (
 from kencore.evaluate.accuracy import Classifier, read_examples
 from kencore.evaluate.language import LanguageModel, read_windows
 from kencore.finetune import TuneSpec, tune
-from kencore.finetune_data import keys, read_material
-from kencore.finetune_gap import gap_of
+from kencore.finetune.data import keys, read_material
+from kencore.finetune.gap import gap_of
 from kencore.jobs.kinds import KINDS
 from kencore.quality import judge
 from kencore.store.runs import list_runs, summarise
-from tests.finetune_cases import WINDOW, make_run, tuned_run, write_data, write_sentences
 from tests.tiny_models import save_pair
 from tests.tiny_text import write_text
+from tests.tuned_cases import WINDOW, make_run, tuned_run, write_data, write_sentences
 
 runner = CliRunner()
 
@@ -342,7 +342,7 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
     asked = {key: str(files.get(str(value), value)) if isinstance(value, str) else value
              for key, value in settings.items()}  # fmt: skip
     if error is DivergedError:
-        from kencore.finetune_tasks import Sentences
+        from kencore.finetune.tasks import Sentences
 
         losses = Sentences.losses
         monkeypatch.setattr(
@@ -412,7 +412,7 @@ def test_a_checkpoint_that_changed_is_refused(data: Path, tmp_path: Path) -> Non
 
 
 def test_values_beyond_the_dtype_on_disk_are_refused(data: Path, tmp_path: Path) -> None:
-    from kencore.finetune_hold import Hold
+    from kencore.finetune.hold import Hold
     from kencore.states import pruned_state
 
     run = make_run(tmp_path, dtype=torch.float16)

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.errors import DivergedError, NonFiniteActivationError, NonFiniteWeightError
-from kencore.finetune_spec import TuneSpec
-from kencore.finetune_tasks import Task, measured
+from kencore.finetune.spec import TuneSpec
+from kencore.finetune.tasks import Task, measured
 
 if TYPE_CHECKING:
     import torch
 
-    from kencore.finetune_data import Data
-    from kencore.finetune_hold import Hold
-    from kencore.finetune_saved import Saved
+    from kencore.finetune.data import Data
+    from kencore.finetune.hold import Hold
+    from kencore.finetune.saved import Saved
 
 Point = dict[str, Any]
 OnPoint = Callable[[Point], None]
