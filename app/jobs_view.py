@@ -130,7 +130,7 @@ def _progress(job: JobStatus) -> None:
 
 
 def _cancelled(job: JobStatus) -> str:
-    if job.kind == "tune":  # it leaves checkpoints, see kencore.finetune_saved
+    if job.kind == "tune":  # it leaves checkpoints, see kencore.finetune.saved
         return (
             "Cancelled. No run was written. Started again with the same settings it goes on from "
             "its last checkpoint, if it had reached one (about one a minute)."

@@ -15,7 +15,7 @@ import streamlit as st
 from app import facts, wording
 from app.prune_form import DEMO_DATA, KEEP, QUIET
 from kencore.devices import DEVICES
-from kencore.finetune_spec import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, SCHEDULES, TRAINS
+from kencore.finetune.spec import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, SCHEDULES, TRAINS
 
 if TYPE_CHECKING:
     from kencore.store.run import Run

@@ -20,7 +20,7 @@ from app.charts import tuning as charts
 from app.drawing import draw
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
-from kencore.finetune_gap import recovered
+from kencore.finetune.gap import recovered
 
 if TYPE_CHECKING:
     from app.theme import Palette

@@ -12,7 +12,7 @@ import streamlit as st
 
 from kencore import jobs
 from kencore.errors import JobNotFoundError
-from kencore.finetune_spec import TuneSpec
+from kencore.finetune.spec import TuneSpec
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import Any
 from kencore import PruneSpec, Run, prune
 from kencore.evaluate.text import read_text
 from kencore.finetune import TuneSpec, tune
-from kencore.finetune_gap import recovered
+from kencore.finetune.gap import recovered
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 METHODS = {"demo": ("ken", "delta"), "demo-lm": ("wanda",)}

@@ -78,7 +78,7 @@ def test_after_a_kill_it_goes_on_and_ends_with_the_same_bits(
     where = [str(run.path), str(data), str(tmp_path / "out"), str(step)]
     done = subprocess.run(
         [sys.executable, "-c", KILLED, *where], check=False, capture_output=True, text=True,
-        cwd=Path(__file__).parents[1], env=os.environ | {"KENVIZ_HOME": str(home)},
+        cwd=Path(__file__).parents[2], env=os.environ | {"KENVIZ_HOME": str(home)},
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, (step, done.stderr)
     assert not (tmp_path / "out").exists()
