@@ -24,7 +24,7 @@ def export(
         ),
     ] = "folder",
     zstd: Annotated[
-        bool, typer.Option("--zstd", help="Compress the subnetwork file (needs kencore[zstd]).")
+        bool, typer.Option("--zstd", help="Compress the subnetwork file (needs the extra zstd).")
     ] = False,
     push: Annotated[
         str | None,
