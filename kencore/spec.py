@@ -7,14 +7,12 @@ loss.
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from kencore import spec_checks as checks
 from kencore.devices import DEVICES, check_device
-from kencore.errors import SpecError
 from kencore.spec_checks import (
     ALLOCATIONS,
     METHODS,
@@ -30,6 +28,7 @@ from kencore.spec_checks import (
     Allocation,
     Method,
 )
+from kencore.spec_json import JsonSettings
 
 __all__ = [
     "ALLOCATIONS", "DEVICES", "METHODS", "NEEDS_ACTIVATIONS", "NEEDS_BASE", "PROPAGATIONS",
@@ -39,7 +38,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneSpec:
+class PruneSpec(JsonSettings):
     """One pruning job.
 
     Args:
@@ -91,6 +90,8 @@ class PruneSpec:
     Raises:
         SpecError: a value is missing, contradictory or out of range.
     """
+
+    remedy: ClassVar[str] = "Say which model to prune."
 
     model: str
     base: str | None = None
@@ -184,44 +185,6 @@ class PruneSpec:
             return min(self.k, columns)
         assert self.keep is not None
         return min(columns, max(1, math.floor(self.keep * columns + 0.5)))
-
-    def to_json(self) -> str:
-        """Sorted, so that equal settings are equal text."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> PruneSpec:
-        """The inverse of `to_json`.
-
-        Raises:
-            SpecError: not JSON, not an object, or a field that is not a setting.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise SpecError(
-                "settings", got=f"text that is not JSON ({error})", wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            ) from None  # fmt: skip
-        return cls.from_dict(data)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> PruneSpec:
-        """Settings from plain values, as a form or a JSON file gives them."""
-        if not isinstance(data, dict):
-            raise SpecError(
-                "settings", got=type(data).__name__, wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            )  # fmt: skip
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown or "model" not in data:
-            raise SpecError(
-                "settings", got=f"unknown {', '.join(unknown)}" if unknown else "no model",
-                wanted=f"fields among {', '.join(sorted(known))}",
-                remedy="Check the spelling." if unknown else "Say which model to prune.",
-            )  # fmt: skip
-        return cls(**data)
 
 
 def _demo_base(spec: PruneSpec) -> str | None:

@@ -10,13 +10,14 @@ import itertools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar
 
 from kencore import spec_checks as checks
 from kencore.devices import check_device
 from kencore.errors import SpecError
 from kencore.spec import PruneSpec
+from kencore.spec_json import JsonSettings
 
 MOST_POINTS = 1_000
 MOST_COMBINATIONS = 1_000_000
@@ -43,7 +44,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepSpec:
+class SweepSpec(JsonSettings):
     """A grid of prunings of one model.
 
     Args:
@@ -56,11 +57,13 @@ class SweepSpec:
         keeps: shares kept; exactly one of ``keeps`` and ``ks``. ks: entries kept per row.
 
     Repeated values count once. Points that differ by a seed that nothing depends on are one point,
-    see `takes_seed`.
+    of the smallest seed, see `takes_seed`.
 
     Raises:
         SpecError: a value that no point could have, no point at all, or more than 1,000.
     """
+
+    remedy: ClassVar[str] = "Say which model to prune."
 
     model: str
     methods: tuple[str, ...] = ("ken",)
@@ -123,44 +126,6 @@ class SweepSpec:
         words += [f"k{point.k}" if point.k is not None else repr(point.keep), f"s{point.seed}"]
         return f"sweep-{self.id}-{'-'.join(words)}"
 
-    def to_json(self) -> str:
-        """Sorted, so that equal settings are equal text."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> SweepSpec:
-        """The inverse of `to_json`.
-
-        Raises:
-            SpecError: not JSON, not an object, or a field that is not a setting.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise SpecError(
-                "settings", got=f"text that is not JSON ({error})", wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            ) from None  # fmt: skip
-        return cls.from_dict(data)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> SweepSpec:
-        """Settings from plain values, as a form or a JSON file gives them."""
-        if not isinstance(data, dict):
-            raise SpecError(
-                "settings", got=type(data).__name__, wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            )  # fmt: skip
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown or "model" not in data:
-            raise SpecError(
-                "settings", got=f"unknown {', '.join(unknown)}" if unknown else "no model",
-                wanted=f"fields among {', '.join(sorted(known))}",
-                remedy="Check the spelling." if unknown else "Say which model to prune.",
-            )  # fmt: skip
-        return cls(**data)
-
 
 def takes_seed(point: PruneSpec) -> bool:
     """Whether another seed gives another mask.
@@ -186,13 +151,12 @@ def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
     for method, allocation, rescale, budget in axes:
         own = {"method": method, "allocation": allocation, "rescale": rescale, **budget}
         try:
-            first = PruneSpec(**common, **own, seed=spec.seeds[0])
+            first = PruneSpec(**common, **own, seed=min(spec.seeds))
         except SpecError as error:
             yield Skipped(**{"keep": None, "k": None} | own, reason=str(error))
             continue
-        yield first
-        for seed in spec.seeds[1:] if takes_seed(first) else ():
-            yield PruneSpec(**common, **own, seed=seed)
+        for seed in spec.seeds if takes_seed(first) else (first.seed,):
+            yield replace(first, seed=seed)
 
 
 # --- what is refused --------------------------------------------------------------------------

@@ -5,14 +5,14 @@ Light: the web process checks settings with it.
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from kencore.devices import check_device
 from kencore.errors import AdapterError, SpecError
 from kencore.spec_checks import check_seed
+from kencore.spec_json import JsonSettings
 
 TRAINS = ("all", "kept")
 SCHEDULES = ("linear", "cosine", "constant")
@@ -45,7 +45,7 @@ _NUMBERS: dict[str, tuple[float, float, bool, bool, bool]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuneSpec:
+class TuneSpec(JsonSettings):
     """One tuning of a pruned model, with its mask held.
 
     Args:
@@ -86,6 +86,8 @@ class TuneSpec:
         SpecError: a value is missing, contradictory or out of range.
         AdapterError: a low-rank adapter is asked for.
     """
+
+    remedy: ClassVar[str] = "Say what to tune, and on what."
 
     run: str
     data: str
@@ -145,46 +147,6 @@ class TuneSpec:
             self, batch=self.batch or batch, lr=lr if self.lr is None else self.lr,
             sample=self.sample or sample,
         )  # fmt: skip
-
-    def to_json(self) -> str:
-        """Sorted, so that equal settings are equal text."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> TuneSpec:
-        """The inverse of `to_json`.
-
-        Raises:
-            SpecError: not JSON, not an object, or a field that is not a setting.
-        """
-        try:
-            data = json.loads(text)
-        except ValueError as error:
-            raise SpecError(
-                "settings", got=f"text that is not JSON ({error})", wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            ) from None  # fmt: skip
-        return cls.from_dict(data)
-
-    @classmethod
-    def from_dict(cls, data: Any) -> TuneSpec:
-        """Settings from plain values, as a form or a JSON file gives them."""
-        if not isinstance(data, dict):
-            raise SpecError(
-                "settings", got=type(data).__name__, wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            )  # fmt: skip
-        known = {field.name for field in fields(cls)}
-        unknown, missing = sorted(set(data) - known), sorted({"run", "data"} - set(data))
-        if unknown or missing:
-            got = f"unknown {', '.join(unknown)}" if unknown else f"no {', no '.join(missing)}"
-            raise SpecError(
-                "settings",
-                got=got,
-                wanted=f"fields among {', '.join(sorted(known))}",
-                remedy="Check the spelling." if unknown else "Say what to tune, and on what.",
-            )  # fmt: skip
-        return cls(**data)
 
 
 def refuse_adapter(subject: str, got: str) -> AdapterError:
