@@ -71,8 +71,8 @@ class Judge:
 
     def cost_of(self, run: Run, progress: Callable[[float, str], None]) -> dict[str, Any]:
         """`kencore.costs.cost_of`; what no mask changes is measured of the first run alone."""
+        self._moved |= dict.fromkeys((*run.pruned, *run.changed_names))  # also if it fails
         found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)
-        self._moved |= dict.fromkeys((*run.pruned, *run.changed_names))
         self.cost = self.cost or found
         return found
 

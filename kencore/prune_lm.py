@@ -259,7 +259,7 @@ class _Job:
 
     def judged(self, metrics: dict[str, Any], run: Run) -> dict[str, Any]:
         """``metrics.json`` whole: how each step compares with the dense model, and what the run
-        costs. The model is left in the run's state."""
+        costs. The model is left in some pruned state."""
         from kencore.costs import cost_of
         from kencore.evaluate.paired import compared
 

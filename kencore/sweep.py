@@ -132,7 +132,7 @@ class _Driver:
         while names:
             with ExitStack() as stack:
                 runs: dict[str, SliceRun] = {}
-                batch = names[: _side_by_side(pair, points[names[0]])]
+                batch = names[: _side_by_side(pair)]
                 names = names[len(batch) :]
                 for name in batch:
                     note(self.folder, "began", name)
@@ -271,7 +271,7 @@ def _ranking(point: PruneSpec) -> tuple[str, int]:
     return point.method, point.seed
 
 
-def _side_by_side(pair: Pair, point: PruneSpec) -> int:
+def _side_by_side(pair: Pair) -> int:
     """How many runs are written at once, by the size of the largest matrix."""
     largest = max((p.rows * p.cols for p in pair.layout.parameters), default=1)
     return max(1, min(SIDE_BY_SIDE, WEIGHTS_SIDE_BY_SIDE // max(largest, 1)))

@@ -15,6 +15,7 @@ from kencore.errors import (
     CheckpointChangedError,
     DataFileError,
     RunNotFoundError,
+    StoreNotWritableError,
     SweepBusyError,
     SweepNotFoundError,
 )
@@ -311,6 +312,12 @@ def test_a_torn_journal_is_read_and_goes_on(folder: Path) -> None:
     note(found.path, "began", "another")
     events = [(entry["event"], entry["point"]) for entry in read(found.path)]
     assert events == [*((e["event"], e["point"]) for e in found.journal), ("began", "another")]
+
+
+def test_a_journal_that_cannot_be_written_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(StoreNotWritableError, match="Free some space"):
+        note(tmp_path, "began", "point")
 
 
 def test_points_are_runs_that_do_not_flood_the_list(folder: Path) -> None:

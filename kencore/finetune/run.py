@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.errors import DivergedError, SpecError
 from kencore.finetune.data import Data, Material, count, read_material, some_of
 from kencore.finetune.gap import gap_of
-from kencore.finetune.hold import Hold, changed_bits, kept_bits
+from kencore.finetune.hold import Bits, Changed, Hold, changed_bits, kept_bits
 from kencore.finetune.loop import MEASUREMENTS, OnPoint, State, Trainer, total_steps
 from kencore.finetune.record import tuning_facts, tuning_record
 from kencore.finetune.spec import TuneSpec, refuse_adapter
@@ -178,12 +178,7 @@ class _Tuning:
         """Write the run: values, gap, quality and the record of the tuning."""
         from kencore.store.derive import derived
 
-        tuned = self.hold if state.best_step else None  # else nothing was better than before
-        parts = (
-            (lambda name: kept_bits(tuned, self.parent, name)),
-            dict(changed_bits(tuned, self.parent)),
-        )
-        with derived(self.parent, folder, *parts) as (writer, run):
+        with derived(self.parent, folder, *self._parts(state)) as (writer, run):
             self._swap(pruned_state(run))  # as stored, rounded to its dtype
             self._gap("tuned")
             self._swap_out()
@@ -197,6 +192,12 @@ class _Tuning:
             self.bar.report(1, 1, "Done")
             writer.finish()
         return Run(folder)
+
+    def _parts(self, state: State) -> tuple[Callable[[str], Bits], Changed]:
+        """What `derived` takes: kept values by name, and what changed of the rest."""
+        tuned = self.hold if state.best_step else None  # else nothing was better than before
+        changed = dict(changed_bits(tuned, self.parent))
+        return (lambda name: kept_bits(tuned, self.parent, name)), changed
 
     # --- the model ------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ def derived(
         writer.add_matrices(_lines(parent))
         if changed:
             writer.add_changed(changed)
+        del values, changed  # they may hold a model
         folder = writer.folder
         assert folder is not None
         for file in ("spec.json", "trace.json"):

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from kencore.home import not_writable
+
 Event = Literal["began", "finished", "failed"]
 NAME = "journal.jsonl"
 
@@ -22,7 +24,7 @@ def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None
     """Add a line to the journal of a sweep's folder.
 
     Raises:
-        OSError: it cannot be written.
+        StoreNotWritableError: it cannot be written.
     """
     line: dict[str, Any] = {
         "event": event, "point": point, "pid": os.getpid(),
@@ -32,9 +34,12 @@ def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None
         line["error"] = dict(error)
     path = folder / NAME
     text = ("\n" if _is_torn(path) else "") + json.dumps(line, sort_keys=True) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "ab", buffering=0) as file:
-        file.write(text.encode())  # one call: a reader sees the line or nothing of it
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            file.write(text.encode())  # one call: a reader sees the line or nothing of it
+    except OSError as error:
+        raise not_writable(path, str(error)) from error
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ everything else that is known of a sweep is read from them. ``record.json`` of a
     sweep.progress                      # planned, done, failed, missing
     sweep.points                        # one line per planned point
     sweep.dense, sweep.baselines        # what the points are compared with
-    kencore.tradeoff.curve(sweep.points, sweep.baselines, sweep.dense)
+    kencore.tradeoff.curve(sweep.points, sweep.baselines)
 """
 
 from __future__ import annotations

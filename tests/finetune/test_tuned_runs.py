@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +226,25 @@ def test_patience_stops_early_and_the_best_weights_are_kept(run: Run, folder: Pa
     assert min(point["held_out_loss"] for point in checks) == told["best_held_out_loss"]
     measured = told["gap"]["tuned"]["held_out"]["loss"]
     assert measured == pytest.approx(told["best_held_out_loss"], rel=1e-5)
+
+
+def test_one_model_is_in_memory_at_a_time(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref[torch.nn.Parameter]] = []
+    alive: list[int] = []
+    load = Classifier.load
+
+    def watched(*args: Any, **settings: Any) -> Classifier:
+        gc.collect()
+        alive.append(sum(parameter() is not None for parameter in loaded))
+        found = load(*args, **settings)
+        loaded.extend(weakref.ref(parameter) for parameter in found.model.parameters())
+        return found
+
+    monkeypatch.setattr(Classifier, "load", watched)
+    tuned_run(run, data, tmp_path / "run", steps=2, evaluation="run", baselines=False)
+    assert alive == [0, 0]  # to tune it, and to judge what came of it
 
 
 def test_the_same_settings_are_the_same_bytes(run: Run, data: Path, tmp_path: Path) -> None:
