@@ -225,6 +225,11 @@ def answers(lm: Any, name: str, task: Any, limit: int | None) -> dict[str, Any]:
             name, f"a template that fails ({_first(error)})", "templates of its data's columns",
             "Correct the task file.",
         ) from error  # fmt: skip
+    except (LookupError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
+        raise _wrong(
+            name, f"data that do not fit ({type(error).__name__}: {_first(error)})",
+            "rows that have what the task file asks of them", "Correct the data or the task file.",
+        ) from error  # fmt: skip
     assert found is not None
     return dict(found)
 

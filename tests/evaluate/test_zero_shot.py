@@ -183,3 +183,11 @@ def test_templates_and_fields_that_do_not_fit(
     with pytest.raises(ZeroShotTaskError, match=said), opened([str(path)]) as tasks:
         zero_shot(LanguageModel.load(folder), tasks)
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("row", [{"text": None, "label": None}, {"text": "a film", "label": []}])
+def test_data_that_do_not_fit_the_task(folder: Path, film: Path, row: dict[str, Any]) -> None:
+    with film.with_name("film.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    with pytest.raises(ZeroShotTaskError, match="film"), opened([str(film)]) as tasks:
+        zero_shot(LanguageModel.load(folder), tasks)
