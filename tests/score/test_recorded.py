@@ -78,7 +78,13 @@ def test_masks_of_scores(shared: Path, model: str, method: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_masks_and_weights_of_sparsegpt(shared: Path, model: str) -> None:
-    """As far as two runs of the published code agree on different machines: 99.8 % of bits."""
+    """As far as two runs of the published code agree on different machines: 99.8 % of bits.
+
+    The error of an entry is carried to the later columns of its row, so that one entry of the mask
+    that falls otherwise, by the last bits of another processor, moves all weights after it: a row's
+    weights are compared as far as its mask is the recorded one.
+    """
+    alike = recorded_ones = 0
     for case in cases(shared, f"{model}__sparsegpt__*s70"):
         if case.meta["top_up"] == "DSnoT":
             continue
@@ -90,9 +96,13 @@ def test_masks_and_weights_of_sparsegpt(shared: Path, model: str) -> None:
             )
             assert agreement(case, slot, keep) > 0.998, (case.name, slot.name)
             recorded = case.arrays["weights_first2rows"][first : first + 2 * slot.cols]
+            recorded = recorded.reshape(2, slot.cols)
             first += 2 * slot.cols
-            away = np.abs(new[:2].flatten().numpy() - recorded)
+            same = np.logical_and.accumulate((recorded != 0) == keep[:2].numpy(), axis=1)
+            away = np.abs(new[:2].numpy() - recorded)[same]
             assert (away < 1e-4).mean() > 0.998, (case.name, slot.name)
+            alike, recorded_ones = alike + int(same.sum()), recorded_ones + same.size
+    assert alike > 0.97 * recorded_ones  # hardly any row parts from the recorded one
 
 
 @pytest.mark.parametrize("method", METHODS)
