@@ -1,6 +1,7 @@
 """The command line: everything the app can do, over the same functions.
 
-Exit codes: 0 done; 1 a mistake that the message explains; 2 wrong usage; 130 interrupted.
+Exit codes: 0 done; 1 a mistake that the message explains, or a sweep with a failed pruning; 2 wrong
+usage; 130 interrupted.
 With ``--json`` standard output holds one JSON object and nothing else; progress goes to
 standard error.
 """
@@ -68,7 +69,12 @@ def inspect(
     from kencore.store.subnetwork import inspect_subnetwork, is_subnetwork
 
     with command(as_json) as (report, show):
-        if base is None and is_subnetwork(model):
+        if is_subnetwork(model) or _named_subnetwork(model):
+            if base is not None:
+                raise SpecError(
+                    "base", got=f"one beside the subnetwork file {model}", wanted="the file alone",
+                    remedy="Leave it out. `open FILE FOLDER --base BASE` checks the two together.",
+                )  # fmt: skip
             show(inspect_subnetwork(model), cli_text.subnetwork)
             return
         found = look(
@@ -76,6 +82,11 @@ def inspect(
             model_revision=model_revision, base_revision=base_revision, progress=report,
         )  # fmt: skip
         show(found, cli_text.inspected)
+
+
+def _named_subnetwork(text: str) -> bool:
+    """Whether a file that does not begin like a subnetwork file has the name of one."""
+    return Path(text).suffix == ".subnetwork" and Path(text).is_file()
 
 
 def _one_of(words: tuple[str, ...]) -> str:
@@ -89,7 +100,8 @@ def prune(
         str | None,
         typer.Option(
             help="Its pretrained base, same forms: what is not kept goes back to it, and becomes "
-            f"zero without one. {', '.join(sorted(NEEDS_BASE))} need it."
+            f"zero without one. {', '.join(sorted(NEEDS_BASE))} and --rescale need it; demo and "
+            "demo-lm bring theirs along."
         ),
     ] = None,
     method: Annotated[str, typer.Option(help=_one_of(METHODS))] = "ken",
@@ -217,13 +229,12 @@ def evaluate(
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run (dense and pruned) or a model: accuracy and F1, perplexity, zero-shot tasks;
-    and what it costs."""
+    """Measure a run (dense and pruned) or a model: quality, zero-shot tasks, what it costs."""
     from kencore.zero_shots import judge_all
 
     with command(as_json) as (report, show):
         found = judge_all(
-            subject, data, tasks.split(",") if tasks else [], limit=limit, save=save,
+            subject, data, _words(tasks), limit=limit, save=save,
             progress=report, device=device, threads=threads,
             baselines=baselines, window=window, windows=windows,
         )  # fmt: skip
@@ -249,6 +260,10 @@ def runs(as_json: Json = False) -> None:
             for r in list_runs()
         ]  # fmt: skip
         show({"runs": lines}, cli_text.runs)
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def _share(keep: float | None, sparsity: float | None) -> float | None:

@@ -28,10 +28,14 @@ Report = Callable[[float, float, str], None]
 
 @contextmanager
 def command(
-    as_json: bool,
+    as_json: bool, interrupted: str = "Interrupted."
 ) -> Iterator[tuple[Report, Callable[[dict[str, Any], Callable[[dict[str, Any]], str]], None]]]:
     """Around a command: progress on standard error, the result on standard output, mistakes as one
-    message and exit code 1 (130 when interrupted)."""
+    message and exit code 1 (130 when interrupted).
+
+    Args:
+        interrupted: what is said when it is.
+    """
 
     def show(facts: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
         shown.append(json.dumps(facts, indent=2) if as_json else text(facts))
@@ -45,7 +49,7 @@ def command(
     except KeyboardInterrupt:
         _fail(
             {"error": {"type": "Interrupted", "message": "interrupted"}},
-            "Interrupted.",
+            interrupted,
             as_json,
             130,
         )
@@ -68,7 +72,8 @@ def _bar() -> Iterator[Report]:
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True) as bar:
+    hidden = not console.is_terminal  # where nothing can be drawn, rich leaves an empty line
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None)
 
         def report(done: float, total: float, message: str) -> None:

@@ -19,15 +19,17 @@ def judged(facts: dict[str, Any]) -> str:
 
 def quality(metrics: dict[str, Any]) -> str:
     """Quality of a run's models, one line each, and its cost."""
-    names = ("dense", "pruned", "untuned", "base")
-    rows = [(name, metrics[name]) for name in names if name in metrics]
+    names = ("dense", "untuned", "pruned", "base")
+    pruned = "tuned" if "untuned" in metrics else "pruned"  # a tuned run: what it is now
+    rows = [(pruned if name == "pruned" else name, metrics[name])
+            for name in names if name in metrics]  # fmt: skip
     rows += list(metrics.get("baselines", {}).items())
     if metrics.get("task") == "language":
         count = metrics["windows"]
         head = (
             f"Perplexity on {count:,} window{'' if count == 1 else 's'} of {metrics['window']:,} "
             f"tokens of {metrics['data']}: dense {metrics['dense']['perplexity']:,.2f}, "
-            f"pruned {metrics['pruned']['perplexity']:,.2f} (95 % interval):"
+            f"{pruned} {metrics['pruned']['perplexity']:,.2f} (95 % interval):"
         )
     else:
         head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
@@ -74,7 +76,7 @@ def _versus(change: dict[str, Any] | None) -> str:
 
 def zero_shot(facts: dict[str, Any]) -> list[str]:
     """Each task before and after."""
-    limit = "" if facts["limit"] is None else f", the first {facts['limit']:,} examples of each"
+    limit = "" if facts["limit"] is None else f", the first {_examples(facts['limit'])} of each"
     lines = [f"Zero-shot, lm-evaluation-harness {facts['harness']}{limit} (95 % interval):"]
     for task in facts["tasks"]:
         for state in ("dense", "pruned"):
@@ -92,8 +94,12 @@ def _task(task: str, state: str, measured: dict[str, Any]) -> str:
         _share(name, measured) if f"{name}_low" in measured else f"{name} {measured[name]:.4g}"
         for name in metrics
     )
-    size = f"{measured['examples']:,} examples, {measured['seconds']:.1f} s"
+    size = f"{_examples(measured['examples'])}, {measured['seconds']:.1f} s"
     return f"  {task:<14} {state:<7} {found}  {size}{_versus(measured.get('versus_dense'))}"
+
+
+def _examples(count: int) -> str:
+    return f"{count:,} example{'' if count == 1 else 's'}"
 
 
 def cost(facts: dict[str, Any] | None) -> list[str]:
@@ -127,12 +133,17 @@ def _large(number: int) -> str:
 
 def _timing(line: dict[str, Any], states: tuple[str, ...] = ("dense", "pruned")) -> str:
     parts = [
-        f"{state.replace('_', '-')} {1e3 * line[state]['median']:.3g} ms "
-        f"({1e3 * line[state]['low']:.3g} to {1e3 * line[state]['high']:.3g})"
+        f"{state.replace('_', '-')} {_ms(line[state]['median'])} ms "
+        f"({_ms(line[state]['low'])} to {_ms(line[state]['high'])})"
         for state in states
         if state in line
     ]
     return f"  a pass     batch {line['batch']:,}: {', '.join(parts)} (median, quartiles)"
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds with three digits, or all before the point."""
+    return f"{1e3 * seconds:.3g}" if seconds < 0.1 else f"{1e3 * seconds:,.0f}"
 
 
 def _memory(memory: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import tempfile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from kencore.store.sweeps import Sweep
 
 T = TypeVar("T")
+STOPPED = "Interrupted. The same command goes on and repeats no finished pruning."
 
 
 def _list(words: tuple[str, ...]) -> str:
@@ -87,12 +89,15 @@ def sweep(
 ) -> None:
     """Prune by every combination of methods, budgets and seeds; say which is best at what size.
 
-    The same settings are the same sweep: what is finished stays, what is missing is done.
+    The same settings are the same sweep: what is finished stays, what is missing is done. Where a
+    pruning failed the exit code is 1.
     """
     from kencore.sweep import sweep as run_sweep
     from kencore.sweep_spec import SweepSpec
 
-    with command(as_json) as (report, show):
+    with command(as_json, STOPPED) as (report, show):
+        if out_csv is not None:
+            check_csv(out_csv)
         spec = SweepSpec(
             model=model, base=base, methods=_values("methods", methods, str),
             allocations=_values("allocations", allocations, str),
@@ -108,7 +113,10 @@ def sweep(
         found = run_sweep(spec, progress=report, threads=threads)
         if out_csv is not None:
             write_csv(found.points, out_csv)
-        show(sweep_facts(found), sweep_text)
+        facts = sweep_facts(found)
+        show(facts, sweep_text)
+    if facts["failed"]:
+        raise typer.Exit(1)
 
 
 def sweeps(as_json: Json = False) -> None:
@@ -178,20 +186,32 @@ def _table(facts: dict[str, Any]) -> list[str]:
     wide = max(len(line["name"]) for line in facts["curve"]) + 2
     lines = [f"{metric.capitalize()} with its 95 % interval (* not of the grid, but measured):"]
     if facts["dense"]:
-        lines.append(f"  {'dense':<{wide}} {_value(metric, facts['dense'][metric])}")
+        lines.append(f"  {'dense':<{wide}} {'':>9} {_dense(metric, facts['dense'])}")
     for line in facts["curve"]:
         name = line["name"] + ("*" if line["baseline"] else "")
         seeds = f"  {line['seeds']} seeds" if line["seeds"] > 1 else ""
         knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
         lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
     lines.append("Best at each budget (tied: the 95 % interval of the difference reaches zero):")
-    lines += [f"  {_budget(best):>9}  {best['words']}  {_between(metric, best)}"
+    lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}"
               for best in facts["best"]]  # fmt: skip
     return lines
 
 
 def _budget(line: dict[str, Any]) -> str:
     return f"k = {line['k']}" if line["k"] is not None else f"keep {line['keep']:g}"
+
+
+def _winner(best: dict[str, Any]) -> str:
+    """Semicolons between names, since a name may have a comma: ``ken, rescaled by share``."""
+    return str(best["best"]) + (f"; tied with {'; '.join(best['tied'])}" if best["tied"] else "")
+
+
+def _dense(metric: str, dense: dict[str, Any]) -> str:
+    ends = {end: dense.get(f"{metric}_{end}") for end in ("low", "high")}
+    if None in ends.values():
+        return _value(metric, dense[metric])
+    return _between(metric, {"quality": dense[metric], **ends})
 
 
 def _between(metric: str, line: dict[str, Any]) -> str:
@@ -220,6 +240,23 @@ def _known(value: Any) -> Any:
         return None
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_csv(path: Path) -> None:
+    """Find before a long sweep, not after it, that its table cannot be written.
+
+    Raises:
+        StoreNotWritableError: the folder is not there or not to be written, or the path is one.
+    """
+    from kencore.store.writer import not_writable
+
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise not_writable(path, error) from error
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

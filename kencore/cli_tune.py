@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kencore.store.run import Run
 
 NOTHING = "none"
+STOPPED = "Interrupted. The same command goes on from the last checkpoint, if there is one yet."
 
 
 def tune(
@@ -98,7 +99,7 @@ def tune(
     """
     from kencore.finetune import tune as run_tune
 
-    with command(as_json) as (report, show):
+    with command(as_json, STOPPED) as (report, show):
         spec = TuneSpec(
             run=run, data=data, held_out=held_out, held_out_share=held_out_share, method=method,
             train=train, epochs=epochs, steps=steps, batch=batch, lr=lr,
@@ -130,7 +131,11 @@ def tuned_text(facts: dict[str, Any]) -> str:
         f"({told['best_held_out_loss']:.4f}).",
         f"{facts['reset']:,} pruned values are as they were, bit for bit.",
         _gap_head(told),
-        *(_gap_line(step, figures) for step, figures in told["gap"].items()),
+        *(
+            _gap_line(state, told["gap"][state])
+            for state in ("dense", "untuned", "tuned")
+            if state in told["gap"]
+        ),
     ]
     lines += [f"Note: {note}" for note in told["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")

@@ -252,6 +252,7 @@ def test_each_sparsity_that_cannot_be_has_its_message(sparsity: str, words: str)
         (("prune", "--model", "TUNED", "--method", "wanda", "-k", "3"), "SpecError"),
         (LM, "NotALanguageModelError"),
         (("inspect", "./nowhere"), "SourceNotFoundError"),
+        (("evaluate", "TUNED", "--tasks", " , "), "SpecError"),
         (("export", "no-such-run", "x"), "RunNotFoundError"),
         (("evaluate", "./nowhere", "--data", "demo"), "SourceNotFoundError"),
     ],
@@ -265,7 +266,7 @@ def test_mistakes_are_messages(
     assert error["type"] == kind
     done = runner.invoke(app, words)
     assert done.exit_code == 1
-    assert error["message"] in done.stderr
+    assert done.stderr == f"{error['message']}\n"
     assert "Traceback" not in done.output
 
 

@@ -73,6 +73,8 @@ def test_mistakes_are_messages(run: Run, tmp_path: Path) -> None:
     file = write_subnetwork(run, tmp_path / "file")
     damaged = tmp_path / "damaged"
     damaged.write_bytes(file.read_bytes()[:-1])
+    empty = tmp_path / "empty.subnetwork"
+    empty.touch()
     tuned = run.spec.model
     for arguments, kind in (
         (("export", run.path, tmp_path / "x", "--as", "pickle"), "SpecError"),
@@ -80,6 +82,8 @@ def test_mistakes_are_messages(run: Run, tmp_path: Path) -> None:
         (("export", run.path, file, "--as", "subnetwork"), "RunExistsError"),
         (("export", "no-such-run", tmp_path / "x"), "RunNotFoundError"),
         (("inspect", damaged), "CorruptSubnetworkError"),
+        (("inspect", empty), "CorruptSubnetworkError"),
+        (("inspect", file, "--base", run.spec.base), "SpecError"),
         (("inspect", f"{tuned}/model.safetensors"), "SourceNotFoundError"),
         (("open", damaged, tmp_path / "x"), "CorruptSubnetworkError"),
         (("open", f"{tuned}/model.safetensors", tmp_path / "x"), "CorruptSubnetworkError"),
