@@ -25,10 +25,17 @@ Norms = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def corrupt(path: Path, got: str) -> CorruptRunError:
-    """The error for a run folder that cannot be used."""
+    """The error for a run folder that cannot be used.
+
+    Only what says of itself that it is a run is one to delete: else it may be somebody's model.
+    """
+    remedy = (
+        "Delete it and prune again; other runs are not touched."
+        if (path / "spec.json").is_file()
+        else "Check the path: nothing there says that it is a run."
+    )
     return CorruptRunError(
-        f"run {path.name}", got=got, wanted="a whole run folder",
-        remedy="Delete it and prune again; other runs are not touched.",
+        f"run {path.name}", got=got, wanted="a whole run folder", remedy=remedy
     )  # fmt: skip
 
 

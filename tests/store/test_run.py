@@ -143,3 +143,10 @@ def test_rounding_hides_no_nan() -> None:
     rounded = round_to(odd, "BF16")
     assert np.isnan(rounded[:2]).all()
     assert rounded[2] == 1
+
+
+def test_nobody_is_told_to_delete_what_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")  # somebody's model
+    with pytest.raises(CorruptRunError, match="Check the path") as error:
+        open_run(tmp_path)
+    assert "Delete" not in str(error.value)
