@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kencore.baselines import baseline_rule
 from kencore.costs import cost_of
-from kencore.states import State, baseline_rule
+from kencore.states import State
 from kencore.store import bits
 from kencore.store.export import to_torch
 

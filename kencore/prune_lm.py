@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.baselines import UNIFORM, baseline_names, baseline_rule
 from kencore.judging import DENSE, Key
 from kencore.phases import Bar, Seconds
 from kencore.plan import decide
@@ -31,7 +32,6 @@ from kencore.prune_parts import (
     write_matrix,
 )
 from kencore.spec import PruneSpec
-from kencore.states import UNIFORM, baseline_names, baseline_rule
 from kencore.store.extras import TRACE_VERSION
 
 if TYPE_CHECKING:

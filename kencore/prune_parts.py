@@ -141,7 +141,7 @@ def rescaled_bits(
     from kencore.store.export import base_bits
     from kencore.store.weights import round_to
 
-    values = round_to(rescaled(*sides, keep, kind, name=name), dtype)
+    values = round_to(rescaled(*sides, keep, kind), dtype)
     check_rescaled(values, name, first)
     return np.where(keep.all(axis=1, keepdims=True), raw, base_bits("F32", dtype, values))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kencore.activations import BlockModel, Streams
 from kencore.allocate.slot import Slot
+from kencore.rescale import check_rescaled
 from kencore.streams.clock import Clock
 from kencore.streams.inputs import NORM, Gathered, all_need, gather
 from kencore.streams.rules import METHODS, Count, Rule, make_rule
@@ -70,6 +71,7 @@ def prune_blocks(
 
     Raises:
         NonFiniteActivationError: naming the block.
+        NonFiniteWeightError: a rescaled weight is too large for its dtype.
         As `Rule.prepare`.
     """
     clock = clock or Clock()
@@ -111,6 +113,8 @@ def _prune(
     new, keep = rule(slot, weight, rule.base(slot, weight), found, count)
     if not rule.published:
         new = new.to(model.dtype(slot.name)).to(torch.float32)
+    if rule.rescale != "none":
+        check_rescaled(new.cpu().numpy(), slot.name)
     model.set_weight(slot.name, new)
     return keep
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.baselines import baseline_names, baseline_rule
 from kencore.costs import cost_of_model
 from kencore.errors import (
     NotALanguageModelError,
@@ -29,8 +30,6 @@ from kencore.spec import SLICE_METHODS
 from kencore.states import (
     State,
     base_state,
-    baseline_names,
-    baseline_rule,
     baseline_state,
     pruned_state,
     untuned_state,

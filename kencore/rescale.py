@@ -53,27 +53,22 @@ FACTORS: dict[str, Callable[[Floats, Floats, Mask], Floats]] = {"share": share, 
 """Every way to rescale by its name: float32 (R, 1) from tuned, base and mask."""
 
 
-def rescaled(tuned: Floats, base: Floats, keep: Mask, kind: str, *, name: str = "weight") -> Floats:
+def rescaled(tuned: Floats, base: Floats, keep: Mask, kind: str) -> Floats:
     """The pruned weight with its kept differences rescaled: float32 (R, C).
 
     base + factor * (tuned - base) where kept, the base elsewhere. A row that is kept whole stays
-    as it is, to the bit.
+    as it is, to the bit. A value may be too large for float32, or for the dtype that it is stored
+    in: once it is rounded to that, `check_rescaled` finds it.
 
     Args:
         tuned, base: float32 (R, C). Not changed.
         keep: bool (R, C).
         kind: a name in `FACTORS`.
-        name: of the tensor, for messages.
-
-    Raises:
-        NonFiniteWeightError: a rescaled value is too large for float32, naming the row.
     """
     factor = FACTORS[kind](tuned, base, keep)
     with np.errstate(over="ignore", invalid="ignore"):
         larger = base + (tuned - base) * factor  # R, C
-    values = np.where(keep, np.where(keep.all(axis=1, keepdims=True), tuned, larger), base)
-    check_rescaled(values, name)
-    return values
+    return np.where(keep, np.where(keep.all(axis=1, keepdims=True), tuned, larger), base)
 
 
 def check_rescaled(values: Floats, name: str, first: int = 0) -> None:

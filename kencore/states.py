@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.baselines import baseline_rule
 from kencore.prune_parts import Floats, Mask, as_matrix, rescaled_bits
 from kencore.store.bits import kept_per_row
 from kencore.store.export import as_stored, pruned_chunks, reset_bits, to_torch
@@ -19,31 +20,9 @@ from kencore.store.export import as_stored, pruned_chunks, reset_bits, to_torch
 if TYPE_CHECKING:
     import torch
 
-    from kencore.spec import PruneSpec
     from kencore.store.run import Run
 
 State = Iterator[tuple[str, "torch.Tensor"]]
-BASELINES = {"base": ("random", "magnitude", "delta"), "zero": ("random", "magnitude")}
-DARE, UNIFORM = "dare", "uniform"  # random and rescaled (2311.03099); the method spread evenly
-
-
-def baseline_names(spec: PruneSpec) -> tuple[str, ...]:
-    """Rules to measure beside a run, at its own budget.
-
-    A run that rescales has its own rule without rescaling beside it, and DARE.
-    """
-    plain = spec.rescale == "none"
-    names = [name for name in BASELINES[spec.restore] if not (plain and name == spec.method)]
-    if not plain and spec.method not in names:
-        names.append(spec.method)
-    if not plain and spec.method != "random":
-        names.append(DARE)
-    return tuple(names)
-
-
-def baseline_rule(name: str) -> tuple[str, str]:
-    """Method and rescaling of a baseline."""
-    return ("random", "share") if name == DARE else (name, "none")
 
 
 def pruned_state(run: Run) -> State:

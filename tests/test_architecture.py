@@ -16,7 +16,7 @@ ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
     ("home", "locks", "tradeoff", "score", "allocate", "select", "refine", "rescale", "evaluate"),
-    ("spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
+    ("baselines", "spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
     (
         "plan",

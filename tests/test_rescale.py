@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from kencore import PruneSpec, prune
 from kencore.errors import NonFiniteWeightError, SpecError
@@ -19,6 +20,7 @@ from kencore.streams import rules
 from tests.test_prune import bits_of, spec_of, stored
 from tests.test_quality import files  # noqa: F401 - a fixture
 from tests.tiny_models import save_pair
+from tests.tiny_text import add_tokenizer, write_text
 
 
 @given(
@@ -128,6 +130,21 @@ def test_values_too_large_for_the_dtype_are_refused(tmp_path: Path) -> None:
     pair = save_pair("bert", tmp_path, dtype=torch.float16, change=9000.0)
     with pytest.raises(NonFiniteWeightError, match=r"rescaled.*row \d+"):
         prune(spec_of(pair, method="delta", keep=0.05, rescale="share"), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_values_too_large_are_refused_beside_an_allocation_too(tmp_path: Path) -> None:
+    pair = save_pair("llama", tmp_path / "pair", dtype=torch.float16)
+    weights = stored(add_tokenizer(pair[1]))
+    weights["model.layers.0.mlp.down_proj.weight"][3] = 30000.0
+    save_file(weights, pair[1] / "model.safetensors", {"format": "pt"})
+    text = write_text(tmp_path / "text.txt", 400)
+    spec = spec_of(
+        pair, method="random", keep=0.3, rescale="share", allocation="owl", window=8,
+        sequences=2, search_sequences=1, calibration=str(text),
+    )  # fmt: skip
+    with pytest.raises(NonFiniteWeightError, match=r"layers\.0\.mlp\.down.*rescaled.*row 3"):
+        prune(spec, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kencore.baselines import DARE, UNIFORM, baseline_rule
 from kencore.spec import PruneSpec
 from kencore.sweep_spec import takes_seed
 
@@ -24,7 +25,7 @@ BASELINE_COLUMNS = {
     **QUALITY_COLUMNS,
 }  # fmt: skip
 Line = dict[str, Any]
-DRAWN = ("random", "dare", "wanda")  # baselines that another seed changes
+DRAWN = ("random", DARE, "wanda")  # baselines that another seed changes
 
 
 def point_line(
@@ -64,10 +65,9 @@ def baseline_lines(
     """A key and the line of each baseline of a point; one key, one measurement."""
     totals = record["totals"]
     for name, quality in (metrics.get("baselines") or {}).items():
-        spread = name == "uniform"
+        spread = name == UNIFORM
         drawn = takes_seed(point) if spread else name in DRAWN
-        rule = point.method if spread else "random" if name == "dare" else name
-        rescale = point.rescale if spread else "share" if name == "dare" else "none"
+        rule, rescale = (point.method, point.rescale) if spread else baseline_rule(name)
         line = {
             "baseline": name, "method": rule, "rescale": rescale, "keep": point.keep,
             "k": point.k, "seed": point.seed, "restore": point.restore,

@@ -113,7 +113,7 @@ class Rule:
             if base is None:  # several times faster than `where` with a number
                 return weight.to(torch.float32, copy=True).masked_fill_(~keep, 0.0), keep
             if self.rescale != "none":
-                return _rescaled(slot, weight, base, keep, self.rescale), keep
+                return _rescaled(weight, base, keep, self.rescale), keep
             return torch.where(keep, weight.float(), base.float()), keep
 
         return prune
@@ -224,9 +224,9 @@ def make_rule(
     )  # fmt: skip
 
 
-def _rescaled(slot: Slot, weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:
+def _rescaled(weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:
     tuned, old = (side.float().cpu().numpy() for side in (weight, base))
-    values = rescaled(tuned, old, keep.cpu().numpy(), kind, name=slot.name)
+    values = rescaled(tuned, old, keep.cpu().numpy(), kind)
     return torch.from_numpy(values).to(weight.device)
 
 
