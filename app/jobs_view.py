@@ -277,19 +277,23 @@ def _shipped(run: RunSummary) -> bool:
 
 
 def _delete(run: RunSummary) -> None:
-    with st.popover("Delete", icon=":material/delete:", type="tertiary", width="content"):
-        st.markdown(f"Delete **{run.label}** for good?")
-        if st.button(
-            "Delete this run", type="primary", key=f"delete-{run.id}", icon=":material/delete:"
-        ):
-            from kencore.store.runs import delete_run
+    if st.button("Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}"):
+        _sure(run)
 
-            with state.messages():
-                delete_run(run.id)
-            state.forget_runs()
-            if links.value("run") == run.id:
-                links.write(run=None, matrix=None)
-            st.rerun()
+
+@st.dialog("Delete this run?")
+def _sure(run: RunSummary) -> None:
+    """The second question."""
+    st.markdown(f"**{state.plain(run.label)}** ({state.plain(run.id)}) will be gone for good.")
+    if st.button("Delete this run", type="primary", key=f"sure-{run.id}", icon=":material/delete:"):
+        from kencore.store.runs import delete_run
+
+        with state.messages():
+            delete_run(run.id)
+        state.forget_runs()
+        if links.value("run") == run.id:
+            links.write(run=None, matrix=None)
+        st.rerun()
 
 
 def _more(what: str, number: int) -> int:

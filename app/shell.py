@@ -15,6 +15,33 @@ ART: Final = Path(__file__).resolve().parent / "art"
 FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "row", "layers", "sparsity")
 
+# page, name in the menu, icon, what it is for
+MENU: Final = {
+    "Understand": (
+        ("overview", "Overview", "dashboard",
+         "What a run kept, block by block, and what that cost in quality."),
+    ),
+    "Make": (
+        ("prune", "Prune", "content_cut",
+         "Choose a model, a method and how much to keep; watch it run."),
+        ("recover", "Recover", "healing",
+         "Tune what a run kept, with its mask held, and see what that wins back."),
+        ("tradeoff", "Trade-off", "stacked_line_chart",
+         "Quality against size: sweeps of many prunings, their curves and the best."),
+    ),
+    "Look closer": (
+        ("matrix", "Matrix", "grid_on",
+         "One matrix, from the whole of it down to a single weight."),
+        ("row", "Row", "show_chart",
+         "One row: its density curve, its grid, and which values were kept."),
+        ("layers", "Layers", "layers",
+         "The same matrix in every block, side by side."),
+        ("sparsity", "Sparsity", "bar_chart",
+         "How sparsity is spread over blocks and rows, run beside run, and why."),
+    ),
+}  # fmt: skip
+
+
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
@@ -28,43 +55,18 @@ def configure() -> None:
 
 
 def navigation() -> StreamlitPage:
-    """The menu; returns the page to run."""
+    """The menu, in groups; returns the page to run."""
     return st.navigation(
-        [
-            st.Page(
-                links.PAGES["overview"], title="Overview", icon=":material/dashboard:",
-                default=True,
-                help="What a run kept, block by block, and what that cost in quality.",
-            ),
-            st.Page(
-                links.PAGES["prune"], title="Prune", icon=":material/content_cut:",
-                help="Choose a model, a method and how much to keep; watch it run.",
-            ),
-            st.Page(
-                links.PAGES["matrix"], title="Matrix", icon=":material/grid_on:",
-                help="One matrix, from the whole of it down to a single weight.",
-            ),
-            st.Page(
-                links.PAGES["row"], title="Row", icon=":material/show_chart:",
-                help="One row: its density curve, its grid, and which values were kept.",
-            ),
-            st.Page(
-                links.PAGES["layers"], title="Layers", icon=":material/layers:",
-                help="The same matrix in every block, side by side.",
-            ),
-            st.Page(
-                links.PAGES["sparsity"], title="Sparsity", icon=":material/bar_chart:",
-                help="How sparsity is spread over blocks and rows, run beside run, and why.",
-            ),
-            st.Page(
-                links.PAGES["tradeoff"], title="Trade-off", icon=":material/stacked_line_chart:",
-                help="Quality against size: sweeps of many prunings, their curves and the best.",
-            ),
-            st.Page(
-                links.PAGES["recover"], title="Recover", icon=":material/healing:",
-                help="Tune what a run kept, with its mask held, and see what that wins back.",
-            ),
-        ]
+        {
+            title: [
+                st.Page(
+                    links.PAGES[page], title=name, icon=f":material/{icon}:", help=words,
+                    default=page == "overview",
+                )
+                for page, name, icon, words in pages
+            ]
+            for title, pages in MENU.items()
+        }
     )  # fmt: skip
 
 

@@ -357,6 +357,8 @@ def test_a_run_can_be_deleted(open_page: OpenPage, store_of_jobs: FakeJobs, stor
     shutil.copytree(store.path, store.path.with_name("second"))
     test = open_page("prune")
     test.button(key="delete-second").click().run()
+    assert store.path.with_name("second").is_dir()
+    test.button(key="sure-second").click().run()
     assert not test.exception
     assert not store.path.with_name("second").exists()
     assert store.path.is_dir()
