@@ -26,6 +26,7 @@ POLL_SECONDS: Final = 1.0
 _LIST_LIVE, _LIST_QUIET = 2.0, 5.0
 _SHOWN: Final = 8
 LISTED: Final = ("prune", "tune", "sweep", "evaluate")
+_DOOMED: Final = "kenviz_run_to_delete"
 _REASON: Final = 160  # characters of a reason that a card has room for
 _BADGES: Final[dict[str, tuple[str, str, Any]]] = {
     "queued": ("Waiting", ":material/schedule:", "gray"),
@@ -277,14 +278,18 @@ def _shipped(run: RunSummary) -> bool:
 
 
 def _delete(run: RunSummary) -> None:
-    if st.button("Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}"):
-        _sure(run)
+    """The first click asks, in the same place; the second one deletes."""
 
+    def ask(name: str | None) -> None:
+        st.session_state[_DOOMED] = name
 
-@st.dialog("Delete this run?")
-def _sure(run: RunSummary) -> None:
-    """The second question."""
-    st.markdown(f"**{state.plain(run.label)}** ({state.plain(run.id)}) will be gone for good.")
+    if st.session_state.get(_DOOMED) != run.id:
+        st.button(
+            "Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}",
+            on_click=ask, args=(run.id,),
+        )  # fmt: skip
+        return
+    st.button("Keep", key=f"keep-{run.id}", on_click=ask, args=(None,))
     if st.button("Delete this run", type="primary", key=f"sure-{run.id}", icon=":material/delete:"):
         from kencore.store.runs import delete_run
 
