@@ -52,33 +52,40 @@ def configure() -> None:
     """Title, icon and width of the browser tab. Own drawings: nothing comes from elsewhere."""
     st.set_page_config(page_title="KEN_viz", page_icon=str(ART / "icon.svg"), layout="wide")
     st.logo(str(ART / "logo.svg"), icon_image=str(ART / "icon.svg"), size="large")
+    st.html(ART / "page.css")
 
 
 def navigation() -> StreamlitPage:
-    """The menu, in groups; returns the page to run."""
+    """The menu; returns the page to run.
+
+    One list, all of it in view: Streamlit puts the titles of groups into the list itself, which a
+    screen reader cannot make sense of.
+    """
     return st.navigation(
-        {
-            title: [
-                st.Page(
-                    links.PAGES[page], title=name, icon=f":material/{icon}:", help=words,
-                    default=page == "overview",
-                )
-                for page, name, icon, words in pages
-            ]
-            for title, pages in MENU.items()
-        }
+        [
+            st.Page(
+                links.PAGES[page], title=name, icon=f":material/{icon}:", help=words,
+                default=page == "overview",
+            )
+            for pages in MENU.values()
+            for page, name, icon, words in pages
+        ],
+        expanded=True,
     )  # fmt: skip
 
 
-def sidebar(page: StreamlitPage) -> None:
-    """The choice of run; a store that cannot be read is said here and nowhere breaks a page."""
+def sidebar(page: StreamlitPage) -> str | None:
+    """The choice of run; returns which one is shown, if any.
+
+    A store that cannot be read is said here and nowhere breaks a page.
+    """
     links.restore("run", *(["matrix"] if page.url_path in OF_A_MATRIX else []))
     with st.sidebar:
         try:
             runs = state.runs()
         except KencoreError as error:
             state.show_error(error)
-            return
+            return None
         usable = {run.id: run for run in runs if run.problem is None} | _point_of_a_sweep()
         broken = [run for run in runs if run.problem]
         if usable:
@@ -89,6 +96,8 @@ def sidebar(page: StreamlitPage) -> None:
             with st.expander(f"{len(broken)} folder(s) cannot be read"):
                 for run in broken:
                     st.caption(f"**{run.id}**: {run.problem}")
+    shown: str | None = st.session_state.get("run_choice") if usable else None
+    return shown
 
 
 def _picker(usable: dict[str, RunSummary]) -> None:

@@ -1,10 +1,11 @@
-"""Navigation, and the run that every page looks at."""
+"""Navigation, the run that every page looks at, and the link to what is shown."""
 
 from __future__ import annotations
 
 from app import shell
+from app.copy_link import copy_link
 
 shell.configure()
 page = shell.navigation()
-shell.sidebar(page)
+copy_link(run=shell.sidebar(page))
 page.run()

@@ -48,6 +48,7 @@ class Palette:
     muted: str
     border: str
     primary: str
+    on_primary: str
     kept: str
     reset: str
     reset_mark: str
@@ -69,10 +70,11 @@ LIGHT: Final = Palette(
     name="light",
     background="#FFFFFF",
     surface="#F5F7FA",
-    text="#1B2430",
+    text="#101822",
     muted="#566275",
     border="#DCE2EA",
     primary="#1B63B5",
+    on_primary="#FFFFFF",
     kept="#0F4F8C",
     reset="#E8ECF1",
     reset_mark="#98A4B3",
@@ -88,7 +90,8 @@ DARK: Final = Palette(
     text="#E6EBF2",
     muted="#9DAABB",
     border="#2C3743",
-    primary="#2F72D0",
+    primary="#4A8DE8",
+    on_primary="#0B1118",
     kept="#8CC5EC",
     reset="#1F2831",
     reset_mark="#4A5765",

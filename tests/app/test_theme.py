@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app import theme
+from app import shell, theme, viewer
 from kencore.spec import METHODS
 from tests.app.conftest import ROOT
 
@@ -47,7 +48,14 @@ def test_text_reads_on_every_ground(palette: theme.Palette) -> None:
     for ground in (palette.background, palette.surface):
         assert contrast(palette.text, ground) >= 7
         assert contrast(palette.muted, ground) >= 4.5
-    assert contrast("#FFFFFF", palette.primary) >= 4.5
+        assert contrast(palette.primary, ground) >= 4.5
+    assert contrast(palette.on_primary, palette.primary) >= 4.5
+
+
+@pytest.mark.parametrize("sheet", [shell.ART / "page.css", viewer.FOLDER / "viewer.css"])
+def test_filled_buttons_have_the_text_colour_of_the_palettes(sheet: Path) -> None:
+    pair = f"light-dark({theme.LIGHT.on_primary}, {theme.DARK.on_primary})".lower()
+    assert f"color: {pair};" in sheet.read_text("utf-8")
 
 
 @BOTH

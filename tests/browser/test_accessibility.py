@@ -1,0 +1,68 @@
+"""Every page, in both themes, examined by axe-core: nothing serious, nothing critical.
+
+What axe can see (names, roles, contrast, structure) is tested here; keyboard paths are tested
+beside the page that they belong to.
+"""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from app import links
+from tests.browser.conftest import READY, visit
+
+GRAVE = ("serious", "critical")
+SETTLED = "document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
+PHONE = 390
+
+# page -> further addresses of it that look quite different
+ADDRESSES = {name: [f"{links.link(name).removeprefix('./')}?run=demo"] for name in links.PAGES}
+ADDRESSES["overview"].append("?run=demo-lm")
+ADDRESSES["sparsity"].append("sparsity?run=demo-lm")
+
+
+def findings(page: Page) -> list[str]:
+    """What axe calls serious or critical, one line for each element."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['impact']} {rule['id']}: {node['html'][:160]} {node['target']}"
+        for rule in found
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+def settle(page: Page) -> None:
+    page.wait_for_selector(READY)
+    page.wait_for_function(SETTLED)
+    page.wait_for_load_state("networkidle")
+
+
+DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'"
+
+
+@pytest.mark.parametrize("address", [item for items in ADDRESSES.values() for item in items])
+def test_axe_finds_nothing_serious(tab: Page, address: str) -> None:
+    tab.emulate_media(color_scheme="light")
+    visit(tab, address)
+    settle(tab)
+    found = {"light": findings(tab)}
+    tab.emulate_media(color_scheme="dark")
+    tab.wait_for_function(DARK)
+    settle(tab)
+    found["dark"] = findings(tab)
+    assert found == {"light": [], "dark": []}
+
+
+@pytest.mark.parametrize("name", list(links.PAGES))
+def test_nothing_is_cut_off_on_a_phone(tab: Page, name: str) -> None:
+    """390 px is also what 1560 px of screen leave at 400 %."""
+    tab.set_viewport_size({"width": PHONE, "height": 844})
+    visit(tab, ADDRESSES[name][0])
+    settle(tab)
+    expect(tab.get_by_role("heading", level=1).first).to_be_visible()
+    expect(tab.get_by_role("button", name="Copy link")).to_be_in_viewport()
+    main = tab.get_by_test_id("stMain")
+    assert main.evaluate("part => part.scrollWidth") <= PHONE

@@ -1,0 +1,53 @@
+"""Copy link: what is copied opens the same view for somebody else."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import NewPage, Server, visit
+
+MATRIX = "bert.encoder.layer.1.intermediate.dense.weight"
+
+
+def copied(page: Page) -> str:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    found: str = page.evaluate("navigator.clipboard.readText()")
+    return found
+
+
+def test_a_copied_link_opens_the_same_window_in_a_new_profile(
+    new_page: NewPage, server: Server
+) -> None:
+    here = visit(new_page(), f"matrix?run=sample&matrix={MATRIX}&r0=8&r1=24&c0=4&c1=20&layer=base")
+    there = new_page()
+    there.goto(copied(here))
+    for page in (here, there):
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Block 1 feed-forward, first")
+        expect(page.get_by_role("radio", name="Base")).to_have_attribute("aria-checked", "true")
+    for part in (f"matrix={MATRIX}", "r0=8", "r1=24", "c0=4", "c1=20", "layer=base"):
+        assert part in there.url
+
+
+def test_a_link_names_the_run_that_was_shown_without_being_chosen(new_page: NewPage) -> None:
+    page = visit(new_page(), "")
+    shown = page.get_by_role("combobox", name="Run").input_value()
+    link = copied(page)
+    assert "run=" in link
+    other = new_page()
+    other.goto(link)
+    expect(other.get_by_role("combobox", name="Run")).to_have_value(shown)
+
+
+def test_without_a_clipboard_the_address_can_be_taken_by_hand(new_page: NewPage) -> None:
+    page = new_page()
+    page.add_init_script(
+        "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
+        "document.execCommand = () => false;"
+    )
+    visit(page, "layers?run=sample")
+    page.get_by_role("button", name="Copy link").click()
+    field = page.get_by_role("textbox", name="Address of this view")
+    expect(field).to_be_focused()
+    assert field.input_value() == page.url
