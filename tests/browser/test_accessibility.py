@@ -14,7 +14,9 @@ from app import links
 from tests.browser.conftest import READY, visit
 
 GRAVE = ("serious", "critical")
-SETTLED = "document.querySelectorAll('[data-testid=stSkeleton]').length === 0"
+# nothing is awaited, and nothing fades in or out any more
+SETTLED = """document.querySelector("[data-testid=stSkeleton], [data-stale=true]") === null
+    && document.getAnimations().every((one) => one.playState !== "running")"""
 PHONE = 390
 
 # page -> further addresses of it that look quite different
@@ -36,8 +38,8 @@ def findings(page: Page) -> list[str]:
 
 def settle(page: Page) -> None:
     page.wait_for_selector(READY)
-    page.wait_for_function(SETTLED)
     page.wait_for_load_state("networkidle")
+    page.wait_for_function(SETTLED)
 
 
 DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'"
