@@ -42,7 +42,7 @@ def check_installed() -> str:
     except (ImportError, PackageNotFoundError):
         raise MissingExtraError(
             "Zero-shot tasks", got="lm-evaluation-harness is not installed",
-            wanted="the extra eval", remedy="pip install 'kencore[eval]'",
+            wanted="the extra eval", remedy="Run pip install -e '.[eval]' in KEN_viz's folder.",
         ) from None  # fmt: skip
 
 

@@ -42,6 +42,10 @@ def export(
 
     check(form, zstd=zstd)
     report = progress or (lambda done, total, message: None)
+    if push is not None:
+        from kencore.store.upload import check_name
+
+        check_name(push)  # before minutes of writing
     opened, path = open_run(run), Path(path)
     if form == "folder":
         report(0, 1, "Writing the pruned model")

@@ -79,6 +79,11 @@ def opened(path: str | Path) -> Iterator[Subnetwork]:
                 plain = Path(folder) / "file.safetensors"
                 decompress_file(path, plain)
             tensors, content = _checked(path, plain)
+        except FileNotFoundError as error:
+            raise CorruptSubnetworkError(
+                str(path), got="no such file", wanted="a subnetwork file",
+                remedy="Check the path.",
+            ) from error  # fmt: skip
         except OSError as error:
             raise bad(path, f"it cannot be read ({error.strerror or error})") from error
         with tensors:

@@ -10,6 +10,23 @@ from kencore.errors import NoNetworkError, UploadError
 REFUSED = (401, 403)
 
 
+def check_name(repository: str) -> None:
+    """Raise UploadError for what the hub takes for no name, before anything is written."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise _misnamed(repository, "Check the spelling; nothing was written.") from error
+
+
+def _misnamed(repository: str, remedy: str) -> UploadError:
+    return UploadError(
+        repository, got="not the name of a repository", wanted="organisation/name", remedy=remedy
+    )
+
+
 def upload(path: Path, repository: str, *, private: bool = True, api: Any = None) -> str:
     """Upload a folder's files, or one file, to a model repository, which is made if it is new.
 
@@ -47,10 +64,7 @@ def _told(error: Exception, path: Path, repository: str) -> UploadError | NoNetw
 
     written = f"What was written is at {path}."
     if isinstance(error, hub.HFValidationError):
-        return UploadError(
-            repository, got="not the name of a repository", wanted="organisation/name",
-            remedy=f"Check the spelling. {written}",
-        )  # fmt: skip
+        return _misnamed(repository, f"Check the spelling. {written}")
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, hub.LocalTokenNotFoundError) or status in REFUSED:
         return UploadError(

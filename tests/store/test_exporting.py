@@ -145,6 +145,12 @@ def test_a_name_that_no_repository_can_have(tmp_path: Path) -> None:
         upload(tmp_path, "a/b/c d", api=huggingface_hub.HfApi(endpoint="http://127.0.0.1:9"))
 
 
+def test_a_name_that_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UploadError, match="not the name of a repository"):
+        export(make_run(tmp_path).path, tmp_path / "file", "subnetwork", push="a/b/c d")
+    assert not (tmp_path / "file").exists()
+
+
 def test_an_export_is_pushed_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = FakeHub()
     monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)

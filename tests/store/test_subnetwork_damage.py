@@ -330,8 +330,8 @@ def test_the_same_content_written_otherwise(
 def test_no_file_and_no_subnetwork_file(tmp_path: Path, nothing_left: Path) -> None:
     for data in (b"", b"PK", b"\x80\x04K\x01.", bytes(100)):
         refused(tmp_path / "file", data, nothing_left)
-    for path in (tmp_path / "none", tmp_path):
-        with pytest.raises(CorruptSubnetworkError, match="cannot be read"):
+    for path, reason in ((tmp_path / "none", "no such file"), (tmp_path, "cannot be read")):
+        with pytest.raises(CorruptSubnetworkError, match=reason):
             inspect_subnetwork(path)
 
 
@@ -390,7 +390,7 @@ def test_without_zstandard_it_is_asked_for(
     from kencore import open_run
 
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(MissingExtraError, match=r"kencore\[zstd\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install"):
         inspect_subnetwork(folder / "packed")
     with pytest.raises(MissingExtraError):
         write_subnetwork(open_run(folder / "run-0.3"), tmp_path / "file", compress=True)
