@@ -13,7 +13,7 @@ REFUSED = (401, 403)
 def check_name(repository: str) -> None:
     """Raise UploadError for what the hub takes for no name, before anything is written."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repository)
