@@ -102,7 +102,8 @@ def missing_library(name: str) -> TextError:
         f"Text {name}",
         got="the library datasets, which reads it from the hub, is not installed",
         wanted="the extra eval, or a text of your own",
-        remedy="Install the extra eval (pip install -e '.[eval]' in KEN_viz's folder), or pass a .txt, .jsonl or .parquet file; pydoc needs none.",
+        remedy="Run pip install -e '.[eval]' in KEN_viz's folder, or pass a .txt, .jsonl or "
+        ".parquet file; pydoc needs none.",
     )
 
 

@@ -39,7 +39,8 @@ def need_zstd() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             "zstd", got="the library zstandard is not installed", wanted="the extra zstd",
-            remedy="Run pip install -e '.[zstd]' in KEN_viz's folder, or use the file that is not compressed.",
+            remedy="Run pip install -e '.[zstd]' in KEN_viz's folder, "
+            "or use the file that is not compressed.",
         ) from error  # fmt: skip
     return zstandard
 
