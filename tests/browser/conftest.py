@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 from kencore import jobs
 from kencore.jobs import JobStatus
@@ -35,6 +35,8 @@ LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for on
 READY = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
+
+expect.set_options(timeout=20_000)  # milliseconds: on a busy machine five seconds pass quickly
 
 
 @dataclass(frozen=True)
