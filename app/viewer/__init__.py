@@ -8,7 +8,7 @@ scripts in ``js/`` are plain modules, sent by `app.api` under an address that ho
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -55,7 +55,13 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The matrix to show, and the identity of the run's files."""
+    """The matrix to show, and the identity of the run's files.
+
+    ``query`` is added to every request for its weights: a setting to select with, another run to
+    compare with. Where nothing else changes but it and ``title``, the map keeps its window, its
+    selection and the picture until the new one is there. A script of the page can change it too:
+    ``window.dispatchEvent(new CustomEvent("kenviz:query", {detail: {run, matrix, query}}))``.
+    """
 
     run: str
     matrix: str
@@ -65,6 +71,7 @@ class Source:
     title: str
     restore: str = "base"  # what entries that are not kept become: the base's value, or zero
     updated: bool = False  # the pruned model's kept values are not the dense model's
+    query: dict[str, str] = field(default_factory=dict)
 
 
 def api(path: str = "", **params: str) -> str:

@@ -4,6 +4,7 @@ import { cellSide } from "./geometry.js";
 
 const MOST_KEPT = 24; // windows held
 const KINDS = { u1: Uint8Array, f4: Float32Array };
+const AGAIN = 250; // ms until a server that is still getting ready is asked again
 
 /** Bytes of /kenviz/window as an object with typed arrays, see app/payload.py. */
 export function decode(buffer) {
@@ -24,16 +25,18 @@ export function decode(buffer) {
 }
 
 export class Windows {
-  constructor(source) {
-    this.source = source; // {api, run, matrix, stamp, rows, cols}
+  /** `waits(message)` is called while the server says that it is getting ready. */
+  constructor(source, waits = () => {}) {
+    this.source = source; // {api, run, matrix, query, stamp, rows, cols}
+    this.waits = waits;
     this.held = [];
     this.newest = null;
   }
 
   address(path, params) {
-    const { api, run, matrix, stamp } = this.source;
-    const query = new URLSearchParams({ run, matrix, ...params, v: stamp });
-    return new URL(`${api}/${path}?${query}`, document.baseURI).href;
+    const { api, run, matrix, query, stamp } = this.source;
+    const all = new URLSearchParams({ run, matrix, ...query, ...params, v: stamp });
+    return new URL(`${api}/${path}?${all}`, document.baseURI).href;
   }
 
   /** Windows of a layer that overlap `seen`, the coarsest first. */
@@ -77,17 +80,26 @@ export class Windows {
 
   async get(layer, window, limits, signal) {
     const params = { layer, ...window, max_rows: limits.rows, max_cols: limits.cols };
-    const answer = await fetch(this.address("window", params), { signal });
-    if (!answer.ok) throw new Error(await messageOf(answer));
+    const answer = await this.ask("window", params, signal);
     const found = decode(await answer.arrayBuffer());
     this.held = [found, ...this.held].slice(0, MOST_KEPT);
     return found;
   }
 
   async cell(row, col, signal) {
-    const answer = await fetch(this.address("cell", { row, col }), { signal });
-    if (!answer.ok) throw new Error(await messageOf(answer));
-    return answer.json();
+    return (await this.ask("cell", { row, col }, signal)).json();
+  }
+
+  /** The server's answer; asked again for as long as it says that it is getting ready. */
+  async ask(path, params, signal) {
+    const answer = await fetch(this.address(path, params), { signal });
+    if (answer.ok) return answer;
+    const message = await messageOf(answer);
+    if (answer.status !== 503) throw new Error(message);
+    this.waits(message);
+    await new Promise((done) => setTimeout(done, AGAIN));
+    signal?.throwIfAborted();
+    return this.ask(path, params, signal);
   }
 }
 

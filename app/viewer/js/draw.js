@@ -2,6 +2,7 @@
 
 import { isValues, layerValue, paint, textOn } from "./colors.js";
 import { count, short, tickStep } from "./format.js";
+import { LARGEST, fitScale } from "./geometry.js";
 
 export const GUTTER = { left: 66, top: 44, right: 10, bottom: 10 };
 const MARKS_FROM = 5; // pixels per weight: from here reset weights are hatched
@@ -17,6 +18,15 @@ export function plotOf(width, height) {
     w: Math.max(40, width - GUTTER.left - GUTTER.right),
     h: Math.max(40, height - GUTTER.top - GUTTER.bottom),
   };
+}
+
+/** Pixels of the map's height at a width: all of a flat matrix, never more than fits the screen. */
+export function heightFor(width, shape) {
+  const most = Math.min(760, Math.max(360, window.innerHeight * 0.6));
+  const gutters = GUTTER.top + GUTTER.bottom;
+  const whole = fitScale(plotOf(width, most), shape).sy * shape.rows + gutters;
+  const closest = shape.rows * LARGEST + gutters;
+  return Math.round(Math.min(most, Math.max(whole, Math.min(closest, 420), 200)));
 }
 
 /** The window's cells as a small canvas, painted once per look. */

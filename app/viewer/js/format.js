@@ -31,6 +31,15 @@ export function span(name, first, end) {
   return end - first === 1 ? `${name} ${count(first)}` : `${name}s ${count(first)} to ${count(end - 1)}`;
 }
 
+/** What a screen reader says of the map. */
+export function mapLabel(title, { rows, cols }) {
+  return (
+    `Map of ${title}: ${count(rows)} rows by ${count(cols)} columns. Arrows move, plus and minus ` +
+    "zoom, 0 shows all, Enter selects the weight in the middle, Shift and arrows step from weight " +
+    "to weight, Escape goes up one level."
+  );
+}
+
 /** A tick distance of 1, 2 or 5 times a power of ten, at least `least`, never below 1. */
 export function tickStep(least) {
   const power = 10 ** Math.floor(Math.log10(Math.max(least, 1)));

@@ -127,6 +127,15 @@ export function mark(parts, { layer, hide, spread, exact }) {
   set(parts.spread, layer === "kept" && !exact, spread, "Stretch colours");
 }
 
+/** Say why there is no picture, with a way to try again; no error takes it away. */
+export function complain(message, error, again) {
+  message.hidden = !error;
+  if (!error) return;
+  const button = make("button", { class: "kv-button" }, "Try again");
+  button.onclick = again;
+  message.replaceChildren(`The weights could not be read: ${error.message}`, button);
+}
+
 function set(made, shown, on, label) {
   made.hidden = !shown;
   made.textContent = label;

@@ -4,15 +4,14 @@ import * as address from "./address.js";
 import { isDark, isValues, makeInk } from "./colors.js";
 import { bindControls } from "./controls.js";
 import { Windows, scaleOf } from "./data.js";
-import { GUTTER, draw, plotOf } from "./draw.js";
-import { count, span } from "./format.js";
-import {
-  LARGEST, around, between, closest, fit, fitScale, isWhole, settle, showing, visible, zoom,
-} from "./geometry.js";
+import { draw, heightFor, plotOf } from "./draw.js";
+import { count, mapLabel, span } from "./format.js";
+import { around, between, closest, fit, isWhole, settle, showing, visible, zoom } from "./geometry.js";
 import { cellSays, drawLegend } from "./legend.js";
 import { Minimap } from "./minimap.js";
+import { Queries } from "./query.js";
 import { savePicture, saveWeights } from "./save.js";
-import { build, mark, offer } from "./toolbar.js";
+import { build, complain, mark, offer } from "./toolbar.js";
 import { readTable } from "./table.js";
 
 const SETTLED = 220; // ms without movement until the address is written
@@ -36,6 +35,8 @@ export class Viewer {
     this.minimap = new Minimap(this.parts.small, (col, row) => this.centre(col, row));
     this.written = new Set();
     this.unbind = bindControls(this);
+    this.queries = new Queries(this);
+    this.waitsFor = (message) => this.parts.where.replaceChildren(message);
     this.watch = new ResizeObserver(() => this.resize());
     this.watch.observe(root);
   }
@@ -51,10 +52,15 @@ export class Viewer {
     this.root.dataset.theme = ink.name;
     this.root.style.setProperty("--kv-reset", ink.reset);
     this.root.style.setProperty("--kv-mark", ink.reset_mark);
-    const source = JSON.stringify([data.source, data.api]);
+    const { query, title, ...fixed } = data.source;
+    const source = JSON.stringify([fixed, data.api]);
     const asked = JSON.stringify(data.view);
     if (source !== this.sourceKey) this.open(data, source);
-    else if (asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
+    else {
+      if (asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
+      this.queries.python(query);
+      this.name(title);
+    }
     this.askedKey = asked;
     this.render();
   }
@@ -66,19 +72,15 @@ export class Viewer {
     if (this.alone && (this.layer === "base" || this.layer === "difference")) this.layer = "kept";
     offer(this.parts, this.alone);
     this.windows?.newest?.abort();
-    this.windows = new Windows(this.source);
+    this.queries.reset(this.source.query);
+    this.windows = new Windows(this.source, this.waitsFor);
     this.wholes = new Map();
     const shape = { rows: this.source.rows, cols: this.source.cols };
     const alike = this.shape?.rows === shape.rows && this.shape.cols === shape.cols;
     const linked = data.view.r0 !== null || data.view.row !== null;
     const stay = this.view && alike && !linked; // the same window of the next block
     this.shape = shape;
-    this.parts.canvas.setAttribute(
-      "aria-label",
-      `Map of ${this.source.title}: ${count(this.shape.rows)} rows by ${count(this.shape.cols)} ` +
-        "columns. Arrows move, plus and minus zoom, 0 shows all, Enter selects the weight in the " +
-        "middle, Shift and arrows step from weight to weight, Escape goes up one level.",
-    );
+    this.name(this.source.title);
     const { layer, reset } = this.view ? this.looks() : data.view;
     if (stay) Object.assign(this, { selected: null, hover: null, linked: null });
     else {
@@ -88,6 +90,21 @@ export class Viewer {
     }
     this.opened = performance.now();
     if (stay) this.moved();
+  }
+
+  name(title) {
+    this.source.title = title;
+    this.parts.canvas.setAttribute("aria-label", mapLabel(title, this.shape));
+  }
+
+  /** Another query's picture in place of the one before: same window, selection and layer. */
+  swap(source, windows, ...wholes) {
+    this.windows.newest?.abort();
+    this.source = { ...source, title: this.source.title };
+    Object.assign(this, { windows, wholes: new Map(wholes), askedFor: null, known: null });
+    this.said = false;
+    this.fail(null);
+    this.request();
   }
 
   looks() {
@@ -115,7 +132,7 @@ export class Viewer {
   resize() {
     const width = this.parts.stage.clientWidth;
     if (!width || !this.shape) return;
-    const height = this.heightFor(width);
+    const height = heightFor(width, this.shape);
     const stays = this.view && this.plot && !isWhole(this.view, this.plot, this.shape);
     if (this.width === width && this.height === height && this.view) return;
     [this.width, this.height] = [width, height];
@@ -129,15 +146,6 @@ export class Viewer {
     else this.view = stays ? settle(this.view, this.plot, this.shape) : fit(this.plot, this.shape);
     this.render(true);
     this.request();
-  }
-
-  heightFor(width) {
-    const most = Math.min(760, Math.max(360, window.innerHeight * 0.6));
-    const plot = plotOf(width, most);
-    const gutters = GUTTER.top + GUTTER.bottom;
-    const whole = fitScale(plot, this.shape).sy * this.shape.rows + gutters;
-    const closest = this.shape.rows * LARGEST + gutters;
-    return Math.round(Math.min(most, Math.max(whole, Math.min(closest, 420), 200)));
   }
 
   // --- what is shown ---------------------------------------------------------------------
@@ -265,18 +273,11 @@ export class Viewer {
     if (windows === this.windows) this.render();
   }
 
-  fail(error) {
-    const { message } = this.parts;
-    message.hidden = !error;
-    if (!error) return;
-    const again = document.createElement("button");
-    again.className = "kv-button";
-    again.textContent = "Try again";
-    again.onclick = () => {
+  fail(error, retry = () => this.request()) {
+    complain(this.parts.message, error, () => {
       this.askedFor = null;
-      this.request();
-    };
-    message.replaceChildren(`The weights could not be read: ${error.message}`, again);
+      retry();
+    });
   }
 
   // --- drawing ---------------------------------------------------------------------------
@@ -340,9 +341,11 @@ export class Viewer {
   }
 
   /** What is shown, for tests and for whoever inspects the page. */
-  note({ seen, cell, ready }) {
+  note({ seen, cell, ready: drawn }) {
     const { dataset } = this.parts.canvas;
-    Object.assign(dataset, seen, { layer: this.layer, cell: cell.join("x"), ready });
+    const query = new URLSearchParams(this.source.query).toString();
+    const state = { cell: cell.join("x"), ready: drawn && !this.queries.busy, query };
+    Object.assign(dataset, seen, { layer: this.layer, ...state });
     dataset.selected = this.selected ? `${this.selected.r0},${this.selected.c0}` : "";
   }
 
@@ -383,6 +386,7 @@ export class Viewer {
 
   close() {
     this.unbind();
+    this.queries.close();
     this.watch.disconnect();
     this.windows?.newest?.abort();
     clearTimeout(this.settling);
