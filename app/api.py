@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from app import exports, payload, state, viewer
+from app import atlas, exports, payload, state, viewer
 from kencore.errors import (
     JobNotFoundError,
     KencoreError,
@@ -39,7 +39,7 @@ def answer(name: str, request: Request) -> Response:
     """What the endpoint ``name`` answers; a person's mistake is JSON with its message."""
     endpoints = {
         "window": window, "cell": cell, "window_csv": window_csv, "mask_npy": mask_npy,
-        "export": export, "script": script,
+        "export": export, "script": script, "atlas": atlas.atlas, "tile": atlas.tile,
     }  # fmt: skip
     try:
         return endpoints[name](request)

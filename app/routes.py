@@ -15,6 +15,8 @@ from starlette.routing import Route
 ENDPOINTS = {
     "window": "window",
     "cell": "cell",
+    "atlas": "atlas",
+    "tile": "tile",
     "window.csv": "window_csv",
     "mask.npy": "mask_npy",
     "export": "export",

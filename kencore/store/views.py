@@ -56,8 +56,10 @@ def window(
     *,
     max_rows: int = 256,
     max_cols: int = 512,
+    cell: tuple[int, int] | None = None,
 ) -> Window:
-    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in at most ``max_rows x max_cols`` cells.
+    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in at most ``max_rows x max_cols`` cells,
+    or in cells of (h, w) weights, two powers of two.
 
     Raises:
         SpecError: an unknown layer.
@@ -71,7 +73,7 @@ def window(
     total_rows, total_cols = run.shape(name)
     r1, c1 = total_rows if r1 is None else r1, total_cols if c1 is None else c1
     _check_window(name, (r0, r1, total_rows), (c0, c1, total_cols))
-    height, width = _cell_side(r1 - r0, max_rows), _cell_side(c1 - c0, max_cols)
+    height, width = cell or (_cell_side(r1 - r0, max_rows), _cell_side(c1 - c0, max_cols))
     r0, c0 = r0 - r0 % height, c0 - c0 % width  # start on a whole cell
     rows, cols, cell = slice(r0, r1), slice(c0, c1), (height, width)
     kept = _kept_share(run, name, rows, cols, cell)
