@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_files, cli_sweep, cli_text, cli_tune
+from kencore import cli_explain, cli_files, cli_sweep, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -244,6 +244,7 @@ def evaluate(
 app.command("export")(cli_files.export)
 app.command("open")(cli_files.open_file)
 app.command("tune")(cli_tune.tune)
+app.command("explain")(cli_explain.explain)
 app.command("sweep")(cli_sweep.sweep)
 app.command("sweeps")(cli_sweep.sweeps)
 

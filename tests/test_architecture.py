@@ -19,6 +19,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("baselines", "spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
     (
+        "compare",
+        "compare_quality",
+        "compare_peers",
         "plan",
         "prune_parts",
         "prune",
@@ -35,16 +38,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "quality",
         "zero_shots",
         "finetune",
+        "explain",
     ),
     ("jobs",),
     (
         "cli",
         "cli_files",
+        "cli_compare",
         "cli_tune",
         "cli_text",
         "cli_measured",
         "cli_frame",
         "cli_sweep",
+        "cli_explain",
         "__main__",
         "__init__",
     ),
@@ -104,7 +110,7 @@ def test_the_library_never_imports_the_app() -> None:
 @pytest.mark.parametrize(
     "modules",
     ["kencore", "kencore.spec, kencore.prune, kencore.evaluate.text",
-     "kencore.store.run, kencore.store.views, kencore.store.sparsity",
+     "kencore.store.run, kencore.store.views, kencore.store.sparsity, kencore.explain",
      "app.sparsity_parts, app.overview_parts, app.prune_form, app.prune_language, app.api"],
 )  # fmt: skip
 def test_what_the_web_process_imports_is_light(modules: str) -> None:

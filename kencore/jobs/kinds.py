@@ -106,6 +106,13 @@ def check_export(params: Params) -> None:
     check(params.get("form") or "folder", zstd=params.get("zstd", False))
 
 
+def check_explain(params: Params) -> None:
+    """Raise `SpecError` unless ``params`` are the fields of an `ExplainSpec`."""
+    from kencore.explain.spec import ExplainSpec
+
+    ExplainSpec.from_dict(params)
+
+
 def check_selftest(params: Params) -> None:
     """Raise `JobKindError` for a step that the self-test does not know."""
     from kencore.jobs.selftest import FIELDS
@@ -130,6 +137,9 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
     ),
     "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
+    "explain": Kind(
+        function="kencore.jobs.tasks:explain_sentence", shelf="results", check=check_explain
+    ),
     "selftest": Kind(
         function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False
     ),

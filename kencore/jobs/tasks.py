@@ -88,6 +88,16 @@ def export_run(params: dict[str, Any], context: Context) -> None:
     _write_result(context, facts | {place: path.name})
 
 
+def explain_sentence(params: dict[str, Any], context: Context) -> None:
+    """Run a sentence through the models of a run; see `kencore.explain.explain`."""
+    from kencore.devices import describe_device
+    from kencore.explain import ExplainSpec, explain
+
+    spec = ExplainSpec.from_dict(params)
+    context.set_device(describe_device(spec.device))
+    explain(spec, threads=context.threads, progress=context.progress).save(context.out)
+
+
 def _write_result(context: Context, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1, allow_nan=False)
     (context.out / "result.json").write_text(text, encoding="utf-8")

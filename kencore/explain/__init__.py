@@ -1,0 +1,14 @@
+"""What pruning did to one sentence: other answers, where the paths part, which weights did it.
+
+Importing this package is light: torch and transformers are imported by what runs a model.
+"""
+
+from kencore.explain.maths import Contributions, compare, contributions
+from kencore.explain.result import Explanation, open_explanation
+from kencore.explain.sentence import explain
+from kencore.explain.spec import LONGEST_TEXT, ExplainSpec
+
+__all__ = [
+    "LONGEST_TEXT", "Contributions", "ExplainSpec", "Explanation", "compare", "contributions",
+    "explain", "open_explanation",
+]  # fmt: skip

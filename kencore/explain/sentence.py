@@ -1,0 +1,287 @@
+"""A sentence through the dense, the pruned and the base model of a run: one load, three passes.
+
+Shapes: T tokens, R rows (outputs) and C columns (inputs) of a matrix, L labels, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchError, WindowError
+from kencore.explain.maths import compare
+from kencore.explain.result import Explanation
+from kencore.explain.spec import ExplainSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from kencore.evaluate.loaded import LoadedModel
+    from kencore.explain.watch import Pass
+    from kencore.store.run import Run
+    from kencore.streams.linears import Linear
+
+Progress = Callable[[float, float, str], None]
+MOST_BYTES: Final = 1 << 28  # of inputs and outputs of matrices, in one pass
+MOST_TOKENS: Final = 512
+NEXT: Final = 5  # likeliest next tokens of each state
+ROWS: Final = 10  # neurons that changed most, of each matrix
+AT_ONCE: Final = 16  # parameters put into the model together
+STEPS: Final = 5
+
+
+def explain(
+    spec: ExplainSpec, *, threads: int | None = None, progress: Progress | None = None
+) -> Explanation:
+    """Run a sentence through the models of a run and compare what happens inside.
+
+    Args:
+        threads: processor threads.
+        progress: called with steps done, steps in all and what is being done; may raise.
+
+    Raises:
+        RunNotFoundError, CorruptRunError: no such run.
+        CheckpointChangedError, SourceNotFoundError: the models are not those of the run, or gone.
+        TaskMismatchError: neither a classifier nor a causal language model, or several stacks of
+            blocks.
+        SpecError: a block that the model does not have.
+        WindowError: the sentence has no token to read.
+        NonFiniteActivationError: an answer is NaN or infinite.
+    """
+    from kencore.devices import resolve_device
+    from kencore.evaluate.loaded import torch_threads
+    from kencore.states import base_state, pruned_state
+    from kencore.store.export import verify
+    from kencore.store.run import open_run
+
+    report = progress or (lambda done, total, message: None)
+    start, device = time.monotonic(), resolve_device(spec.device)
+    run = open_run(spec.run)
+    report(0, STEPS, "Checking that the models are those of the run")
+    verify(run)
+    report(1, STEPS, "Loading the model")
+    model, language = _load(run, device, threads)
+    ids, cut = _read(model, language, spec.text)
+    blocks, linears = _parts(model, run, spec.block)
+    states: dict[str, Callable[[], Iterable[tuple[str, Tensor]]]] = {
+        "dense": lambda: (), "pruned": lambda: pruned_state(run),
+    }  # fmt: skip
+    if run.restore == "base":
+        states["base"] = lambda: base_state(run)
+    seen: dict[str, Pass] = {}
+    biases: dict[str, dict[str, Tensor]] = {}
+    with torch_threads(threads):
+        for i, (name, state) in enumerate(states.items()):
+            report(2 + i, STEPS, f"Reading the sentence: {name} model")
+            left = iter(state())
+            while part := dict(islice(left, AT_ONCE)):
+                model.replace(part)
+            watched = linears if name != "base" else {}
+            seen[name] = _pass(model, language, ids, blocks, watched)
+            biases[name] = _biases(watched)
+    report(STEPS, STEPS, "Comparing")
+    asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
+    facts = {
+        **asked, "task": "language" if language else "classification",
+        "tokens": _tokens(model, ids), "cut": cut, "states": list(states),
+        "answers": (_next if language else _labels)(model, seen),
+        "loss": {name: _loss(one.logits, ids) for name, one in seen.items()} if language else None,
+        "distance": _distance(seen),
+        "matrices": _matrices(run, seen),
+        "left_out": seen["dense"].left_out | seen["pruned"].left_out,
+        "seconds": round(time.monotonic() - start, 3),
+    }  # fmt: skip
+    return Explanation(facts=facts, arrays=_arrays(seen, biases))
+
+
+def _load(run: Run, device: str, threads: int | None) -> tuple[LoadedModel, bool]:
+    from kencore.evaluate.accuracy import Classifier
+    from kencore.evaluate.language import LanguageModel, is_language_model
+
+    folder = Path(run.tuned_tensors.folder)
+    if is_language_model(folder):
+        return LanguageModel.load(folder, device=device, threads=threads), True
+    return Classifier.load(folder, device=device, threads=threads), False
+
+
+def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
+    """Tokens (1, T), and how many of the sentence were cut."""
+    import torch
+
+    from kencore.evaluate.accuracy import longest_input
+
+    if language:
+        every = model.tokens(text)
+        limit = min(model.positions or MOST_TOKENS, MOST_TOKENS)
+        ids = every[-limit:]  # a text is gone on with where it ends
+    else:
+        whole = model.tokenizer(text, truncation=False)["input_ids"]
+        limit = min(longest_input(model), MOST_TOKENS)
+        kept = model.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
+        every, ids = whole, torch.tensor(kept, dtype=torch.int64)
+    if not len(ids):
+        raise WindowError(
+            "text", got="nothing that the tokenizer reads", wanted="one token or more",
+            remedy="Type words.",
+        )  # fmt: skip
+    return ids.reshape(1, -1).to(model.device), len(every) - len(ids)
+
+
+def _parts(
+    model: LoadedModel, run: Run, block: int | None
+) -> tuple[list[nn.Module], dict[str, Linear]]:
+    """Blocks in order, and the pruned matrices in them by name."""
+    from kencore.checkpoint.layout import read_layout
+    from kencore.errors import NotALanguageModelError
+    from kencore.streams.linears import find_blocks, find_linears
+
+    layout = read_layout(model.folder, run.tuned_tensors)
+    try:
+        path, found = find_blocks(model.model, layout)
+    except NotALanguageModelError as error:
+        raise TaskMismatchError(
+            error.subject, got=error.got, wanted="a model with one stack of blocks",
+            remedy="An encoder with a decoder cannot be explained block by block.",
+        ) from None  # fmt: skip
+    if block is not None and block >= len(found):
+        raise SpecError(
+            "block", got=str(block), wanted=f"0 to {len(found) - 1}", remedy="Leave it out for all."
+        )
+    linears, _ = find_linears(model.model, layout, path)
+    pruned = set(run.pruned)
+    kept = {name: linear for name, linear in linears.items()
+            if name in pruned and block in (None, linear.slot.block)}  # fmt: skip
+    return list(found), kept
+
+
+def _pass(
+    model: LoadedModel,
+    language: bool,
+    ids: Tensor,
+    blocks: list[nn.Module],
+    linears: dict[str, Linear],
+) -> Pass:
+    import torch
+
+    from kencore.explain.watch import watch
+
+    def forward() -> Tensor:
+        more = {"use_cache": False} if language else {}
+        mask = torch.ones_like(ids)
+        logits: Tensor = model.model(input_ids=ids, attention_mask=mask, **more).logits
+        return logits
+
+    model.model.eval()
+    found = watch(forward, blocks, linears, tokens=ids.shape[1], most_bytes=MOST_BYTES)
+    if not bool(torch.isfinite(found.logits).all()):
+        raise NonFiniteActivationError(
+            f"Model {model.folder}", got="NaN or infinity in its answer", wanted="finite numbers",
+            remedy="Look for NaN or infinity in the weights.",
+        )  # fmt: skip
+    return found
+
+
+def _tokens(model: LoadedModel, ids: Tensor) -> list[dict[str, Any]]:
+    unknown = model.tokenizer.unk_token_id
+    return [{"text": _piece(model, number), "unknown": number == unknown}
+            for number in ids[0].tolist()]  # fmt: skip
+
+
+def _piece(model: LoadedModel, number: int) -> str:
+    """A token as it stands in a text; where it is half a sign, as the tokenizer calls it."""
+    text = str(model.tokenizer.decode([number]))
+    if text and "�" not in text:
+        return text
+    return str(model.tokenizer.convert_ids_to_tokens(number))
+
+
+def _labels(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
+    """Every label with its probability in each state, the dense model's first choice first."""
+    chances = {name: one.logits[0].double().softmax(0) for name, one in seen.items()}  # L
+    names = model.model.config.id2label
+    return [
+        {"text": str(names.get(number, number)),
+         **{name: float(chance[number]) for name, chance in chances.items()}}
+        for number in chances["dense"].argsort(descending=True, stable=True).tolist()
+    ]  # fmt: skip
+
+
+def _next(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
+    """The likeliest next tokens of every state, with their probability in each."""
+    chances = {name: one.logits[0, -1].double().softmax(0) for name, one in seen.items()}  # V
+    best = {number for chance in chances.values()
+            for number in chance.topk(min(NEXT, len(chance))).indices.tolist()}  # fmt: skip
+    dense = chances["dense"]
+    return [
+        {"text": _piece(model, number),
+         **{name: float(chance[number]) for name, chance in chances.items()}}
+        for number in sorted(best, key=lambda number: (-float(dense[number]), number))
+    ]  # fmt: skip
+
+
+def _loss(logits: Tensor, ids: Tensor) -> float | None:
+    """Nats per token of the sentence, the first one given; ``None`` for a single token."""
+    from torch.nn.functional import cross_entropy
+
+    if ids.shape[1] < 2:
+        return None
+    return float(cross_entropy(logits[0, :-1].double(), ids[0, 1:].cpu()))
+
+
+def _distance(seen: dict[str, Pass]) -> dict[str, Any]:
+    found = compare(seen["dense"].hidden.numpy(), seen["pruned"].hidden.numpy())
+    return {name: _plain(values) for name, values in asdict(found).items()}
+
+
+def _plain(values: np.ndarray[Any, Any]) -> list[Any]:
+    """Lists, with ``None`` for what is not a number."""
+    if values.ndim > 1:
+        return [_plain(part) for part in values]
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def _matrices(run: Run, seen: dict[str, Pass]) -> dict[str, Any]:
+    dense, pruned, found = seen["dense"], seen["pruned"], {}
+    for name in _in_both(seen):
+        place = dense.reads[name]
+        change = (pruned.outputs[name] - dense.outputs[name]).square().mean(dim=0).sqrt()  # R
+        top = change.argsort(descending=True, stable=True)[:ROWS].tolist()
+        line = run.matrix(name)
+        found[name] = {
+            "block": int(line["block"]), "role": str(line["role"]), "input": place,
+            "rows": [{"row": row, "change": float(change[row])} for row in top],
+        }  # fmt: skip
+    return found
+
+
+def _biases(linears: dict[str, Linear]) -> dict[str, torch.Tensor]:
+    """Copies of the biases as they are now, float32 (R,)."""
+    found = {}
+    for name, linear in linears.items():
+        bias = getattr(linear.module, "bias", None)
+        if bias is not None:
+            found[name] = bias.detach().float().cpu().clone()
+    return found
+
+
+def _in_both(seen: dict[str, Pass]) -> list[str]:
+    """Matrices that were watched in both models: routing may differ."""
+    return [name for name in seen["dense"].reads if name in seen["pruned"].reads]
+
+
+def _arrays(seen: dict[str, Pass], biases: dict[str, dict[str, Tensor]]) -> dict[str, Any]:
+    arrays = {}
+    for side in ("dense", "pruned"):
+        for name in _in_both(seen):
+            place = seen["dense"].reads[name]  # what is read by several is written once
+            arrays[f"{place}.{side}"] = seen[side].inputs[seen[side].reads[name]].numpy()
+            if name in biases[side]:
+                arrays[f"{name}.bias.{side}"] = biases[side][name].numpy()
+    return arrays

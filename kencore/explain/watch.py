@@ -1,0 +1,127 @@
+"""One pass of a model over one sentence, with what its blocks give and what their matrices read.
+
+Shapes: B places (before the first block, after each), T tokens, H hidden size, R rows (outputs)
+and C columns (inputs) of a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+
+from kencore.streams.linears import Linear, first_tensor
+
+TOO_MUCH: Final = "too much to keep of all blocks at once: ask for its block"
+SHARED: Final = "several blocks use it, so it reads several inputs"
+ROUTED: Final = "it reads only some of the tokens"
+
+
+@dataclass(slots=True, kw_only=True)
+class Pass:
+    """What was seen.
+
+    Attributes:
+        logits: float32, what the model answers.
+        hidden: float32 (B, T, H).
+        inputs: float32 (T, C) each; those that several matrices read are there once.
+        reads: name of a matrix -> its place in ``inputs``.
+        outputs: name of a matrix -> float32 (T, R), biases included.
+        left_out: name of a matrix -> why it is in neither.
+    """
+
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    hidden: Tensor = field(default_factory=lambda: torch.empty(0))
+    inputs: list[Tensor] = field(default_factory=list)
+    reads: dict[str, int] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def watch(
+    run: Callable[[], Tensor],
+    blocks: Collection[nn.Module],
+    linears: dict[str, Linear],
+    *,
+    tokens: int,
+    most_bytes: int,
+) -> Pass:
+    """Run a model once and note what passes.
+
+    Args:
+        run: one forward pass on one sentence; gives the logits.
+        blocks: the model's, in order.
+        linears: the matrices whose inputs and outputs are kept.
+        tokens: T of the sentence.
+        most_bytes: of inputs and outputs together; matrices beyond it are left out.
+    """
+    seen, hidden = Pass(), []
+    notes = _Notes(seen, tokens, most_bytes)
+    with ExitStack() as stack, torch.no_grad():
+        first = next(iter(blocks))
+
+        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            if not hidden:
+                hidden.append(_flat(first_tensor(args, kwargs)))
+
+        def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+            hidden.append(_flat(out if isinstance(out, Tensor) else out[0]))
+
+        stack.callback(first.register_forward_pre_hook(before, with_kwargs=True).remove)
+        for block in blocks:
+            stack.callback(block.register_forward_hook(after).remove)
+        for name, linear in linears.items():
+            hook = notes.hook(name)
+            stack.callback(linear.module.register_forward_hook(hook, with_kwargs=True).remove)
+        seen.logits = run().detach().float().cpu()
+    seen.hidden = torch.stack(hidden)  # (B, T, H)
+    return seen
+
+
+class _Notes:
+    """What the matrices of one pass read and give."""
+
+    def __init__(self, seen: Pass, tokens: int, most_bytes: int) -> None:
+        self.seen, self.tokens, self.left = seen, tokens, most_bytes
+        self._alive: dict[tuple[int, ...], Tensor] = {}  # or memory of one might serve the next
+
+    def hook(self, name: str) -> Callable[..., None]:
+        def noted(
+            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor
+        ) -> None:
+            self._note(name, first_tensor(args, kwargs), out)
+
+        return noted
+
+    def _note(self, name: str, x: Tensor, out: Tensor) -> None:
+        seen = self.seen
+        if name in seen.reads:
+            del seen.reads[name], seen.outputs[name]
+            seen.left_out[name] = SHARED
+        if name in seen.left_out:
+            return
+        if x.numel() // x.shape[-1] != self.tokens:
+            seen.left_out[name] = ROUTED
+            return
+        key = (x.data_ptr(), x.numel(), x.shape[-1], x._version)
+        known = key in self._alive
+        size = 4 * (out.numel() + (0 if known else x.numel()))
+        if size > self.left:
+            seen.left_out[name] = TOO_MUCH
+            return
+        self.left -= size
+        if not known:
+            self._alive[key] = x
+            seen.inputs.append(_flat(x))
+        seen.reads[name] = list(self._alive).index(key)
+        seen.outputs[name] = _flat(out)
+
+
+def _flat(values: Tensor) -> Tensor:
+    """A float32 copy (T, last axis) in main memory."""
+    copy: Tensor = values.detach().reshape(-1, values.shape[-1]).to("cpu", torch.float32, copy=True)
+    return copy
