@@ -144,6 +144,10 @@ class SweepBusyError(KencoreError):
     """Another process works on the sweep at this moment."""
 
 
+class IncomparableRunsError(KencoreError):
+    """Runs that have no pruned matrix in common, or fewer than two of them."""
+
+
 class MatrixNotFoundError(KencoreError):
     """The run has no matrix of that name, or no such row or column in it."""
 

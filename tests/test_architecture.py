@@ -15,7 +15,7 @@ import kencore
 ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "devices"),
-    ("home", "locks", "tradeoff", "score", "allocate", "select", "refine", "rescale", "evaluate"),
+    ("home", "locks", "tradeoff", "walks", "score", "allocate", "select", "refine", "rescale", "evaluate"),
     ("baselines", "spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
     (

@@ -37,7 +37,8 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
             left as it is.
 
     Returns:
-        A new dictionary; the argument is not changed.
+        A new dictionary, with ``outcomes`` of the pruned model (see `packed`), so that another run
+        can be compared with it in pairs. The argument is not changed.
     """
     dense = metrics.get("dense")
 
@@ -50,7 +51,32 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
     found |= {name: told(metrics[name]) for name in OWN if name in metrics}
     if "baselines" in metrics:
         found["baselines"] = {name: told(step) for name, step in metrics["baselines"].items()}
+    if isinstance(metrics.get("pruned"), Figures):
+        found["outcomes"] = packed(metrics["pruned"].outcomes)
     return found
+
+
+def packed(outcomes: NDArray[Any]) -> dict[str, Any]:
+    """Outcomes as JSON: ``right`` (one bit per example, lowest first, in hexadecimal) and
+    ``examples``, or ``nll`` (the numbers of each window)."""
+    if outcomes.dtype != np.bool_:
+        return {"nll": [float(value) for value in outcomes]}
+    text = np.packbits(outcomes, bitorder="little").tobytes().hex()
+    return {"right": text, "examples": len(outcomes)}
+
+
+def unpacked(stored: Any) -> NDArray[Any] | None:
+    """The inverse of `packed`; ``None`` where nothing of that form is stored."""
+    if not isinstance(stored, dict):
+        return None
+    try:
+        if "nll" in stored:
+            return np.asarray(stored["nll"], np.float64)
+        held = np.frombuffer(bytes.fromhex(stored["right"]), np.uint8)
+        right = np.unpackbits(held, count=int(stored["examples"]), bitorder="little")
+    except (KeyError, TypeError, ValueError):
+        return None
+    return right.view(np.bool_)
 
 
 def versus(dense: Figures, other: Figures) -> dict[str, Any]:
@@ -72,19 +98,20 @@ def accuracy_change(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> dict
         the four cells (Agresti and Min, Statistics in Medicine 24, 2005); ``mcnemar_p``, exact and
         two-sided (the smaller of b and c under a fair coin); ``lost`` (b) and ``won`` (c).
     """
-    from scipy.stats import binomtest, norm
+    from scipy.special import bdtr, ndtri
 
     count = len(first)
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
     n, b, c = count + 2, lost + 0.5, won + 0.5
     middle = (c - b) / n
-    half = float(norm.ppf(0.975)) * math.sqrt(b + c - (c - b) ** 2 / n) / n
+    half = float(ndtri(0.975)) * math.sqrt(b + c - (c - b) ** 2 / n) / n
     apart = lost + won
+    tails = 2 * float(bdtr(min(lost, won), apart, 0.5)) if apart else 1.0
     return {
         "accuracy_change": (won - lost) / count,
         "accuracy_change_low": max(-1.0, middle - half),
         "accuracy_change_high": min(1.0, middle + half),
-        "mcnemar_p": float(binomtest(min(lost, won), apart).pvalue) if apart else 1.0,
+        "mcnemar_p": min(1.0, tails),
         "lost": lost,
         "won": won,
     }
@@ -116,9 +143,9 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
     """
     if len(values) < 2:
         return None
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     middle = float(values.mean())
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = float(t.ppf(0.975, len(values) - 1)) * error
+    half = float(stdtrit(len(values) - 1, 0.975)) * error
     return middle - half, middle + half

@@ -17,6 +17,8 @@ from kencore.evaluate.paired import (
     compared,
     mean_interval,
     nll_change,
+    packed,
+    unpacked,
 )
 
 
@@ -122,7 +124,7 @@ def test_pairs_tell_more_than_two_intervals() -> None:
 # --- a whole measurement ----------------------------------------------------------------------
 
 
-def test_every_step_is_compared_with_dense_and_nothing_is_written_of_the_outcomes() -> None:
+def test_every_step_is_compared_with_dense_and_outcomes_of_the_pruned_model_are_kept() -> None:
     right = {
         name: np.array(told, dtype=bool)
         for name, told in {"dense": (1, 1, 0), "pruned": (1, 0, 0), "random": (0, 0, 1)}.items()
@@ -140,7 +142,30 @@ def test_every_step_is_compared_with_dense_and_nothing_is_written_of_the_outcome
     assert "versus_dense" not in found["baselines"]["kept from before"]
     assert "versus_dense" not in found["dense"]
     assert "versus_dense" not in metrics["pruned"]
-    assert "outcomes" not in json.dumps(found)
+    assert found["outcomes"] == {"right": "01", "examples": 3}
+    assert "outcomes" not in json.dumps([found[step] for step in ("dense", "pruned", "baselines")])
+
+
+@given(st.lists(st.booleans(), max_size=40))
+def test_outcomes_of_examples_go_to_json_and_back(right: list[bool]) -> None:
+    told = np.array(right, dtype=bool)
+    back = unpacked(json.loads(json.dumps(packed(told))))
+    assert back is not None
+    assert back.dtype == np.bool_
+    np.testing.assert_array_equal(back, told)
+
+
+@given(st.lists(st.floats(0, 1e3), max_size=20))
+def test_losses_of_windows_go_to_json_and_back_bit_for_bit(losses: list[float]) -> None:
+    back = unpacked(json.loads(json.dumps(packed(np.array(losses, np.float64)))))
+    np.testing.assert_array_equal(back, losses)
+
+
+@pytest.mark.parametrize(
+    "stored", [None, {}, {"right": "zz", "examples": 3}, {"right": "00"}, [1], {"nll": "many"}]
+)
+def test_outcomes_of_another_form_are_none(stored: object) -> None:
+    assert unpacked(stored) is None
 
 
 def test_a_measurement_read_from_a_file_is_left_as_it_is() -> None:
