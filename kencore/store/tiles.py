@@ -76,9 +76,8 @@ def tiles(
 def _data(
     run: Run, name: str, layer: str, cell: tuple[int, int], rows: slice, cols: slice
 ) -> NDArray[np.float32]:
-    found = views.window(
-        run, name, layer, rows.start, rows.stop, cols.start, cols.stop, cell=cell
-    ).data
+    spans = (rows.start, rows.stop), (cols.start, cols.stop)
+    found = views.window_in_cells(run, name, layer, *spans, cell).data
     if found.dtype == np.uint8:  # neighbours of single weights
         found = np.where(found == views.RESET, np.float32(np.nan), found)
     return found.astype(np.float32)

@@ -56,26 +56,38 @@ def window(
     *,
     max_rows: int = 256,
     max_cols: int = 512,
-    cell: tuple[int, int] | None = None,
 ) -> Window:
-    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in at most ``max_rows x max_cols`` cells,
-    or in cells of (h, w) weights, two powers of two.
+    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in at most ``max_rows x max_cols`` cells.
 
     Raises:
         SpecError: an unknown layer.
         MatrixNotFoundError: no such matrix, or a window outside of it.
     """
+    total_rows, total_cols = run.shape(name)
+    r1, c1 = total_rows if r1 is None else r1, total_cols if c1 is None else c1
+    cell = _cell_side(r1 - r0, max_rows), _cell_side(c1 - c0, max_cols)
+    return window_in_cells(run, name, layer, (r0, r1), (c0, c1), cell)
+
+
+def window_in_cells(
+    run: Run,
+    name: str,
+    layer: str,
+    rows_seen: tuple[int, int],
+    cols_seen: tuple[int, int],
+    cell: tuple[int, int],
+) -> Window:
+    """The same in cells of ``cell`` = (h, w) weights, both powers of two."""
     if layer not in LAYERS:
         raise SpecError(
             "layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}",
             remedy="Choose one of these.",
         )  # fmt: skip
+    (r0, r1), (c0, c1) = rows_seen, cols_seen
     total_rows, total_cols = run.shape(name)
-    r1, c1 = total_rows if r1 is None else r1, total_cols if c1 is None else c1
     _check_window(name, (r0, r1, total_rows), (c0, c1, total_cols))
-    height, width = cell or (_cell_side(r1 - r0, max_rows), _cell_side(c1 - c0, max_cols))
-    r0, c0 = r0 - r0 % height, c0 - c0 % width  # start on a whole cell
-    rows, cols, cell = slice(r0, r1), slice(c0, c1), (height, width)
+    r0, c0 = r0 - r0 % cell[0], c0 - c0 % cell[1]  # start on a whole cell
+    rows, cols = slice(r0, r1), slice(c0, c1)
     kept = _kept_share(run, name, rows, cols, cell)
     if layer == "kept":
         data: NDArray[Any] = kept if cell != (1, 1) else kept.astype(np.uint8)
