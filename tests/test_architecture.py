@@ -14,8 +14,19 @@ import kencore
 
 ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "devices"),
-    ("home", "locks", "tradeoff", "walks", "score", "allocate", "select", "refine", "rescale", "evaluate"),
+    ("errors", "devices", "palette"),
+    (
+        "home",
+        "locks",
+        "tradeoff",
+        "walks",
+        "score",
+        "allocate",
+        "select",
+        "refine",
+        "rescale",
+        "evaluate",
+    ),
     ("baselines", "spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
     ("store", "activations", "streams", "search", "pruning"),
     (
@@ -38,6 +49,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "quality",
         "zero_shots",
         "finetune",
+        "words",
+        "report",
         "explain",
     ),
     ("jobs",),
@@ -50,6 +63,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "cli_measured",
         "cli_frame",
         "cli_sweep",
+        "cli_report",
         "cli_explain",
         "__main__",
         "__init__",

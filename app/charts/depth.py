@@ -16,6 +16,9 @@ from app import wording
 from app.charts.base import Chart, finish, lines
 from app.theme import Palette
 from kencore.store import sparsity
+from kencore.words.findings import depth_finding as depth_finding
+from kencore.words.findings import names as names
+from kencore.words.findings import roles_finding as roles_finding
 
 _ACROSS: Final = 4  # small panels in a line
 _PANEL: Final = 110  # pixels of a small panel
@@ -35,12 +38,6 @@ class Depth:
     target: float
 
 
-def names(table: pd.DataFrame) -> list[str]:
-    """What each line of a table with ``stack`` and ``block`` is called."""
-    several = len(set(table["stack"])) > 1
-    return [wording.block_label(int(line.block), line.stack, several) for line in lines(table)]
-
-
 def block_bars(run: Depth, palette: Palette) -> Chart:
     """Sparsity of each block as a bar, with the target as a line."""
     table, labels = run.blocks, names(run.blocks)
@@ -53,7 +50,7 @@ def block_bars(run: Depth, palette: Palette) -> Chart:
     figure.update_yaxes(range=[0, min(1.0, top * 1.2)], tickformat=".0%")
     figure.update_layout(bargap=0.3 if len(table) < 40 else 0.1)
     figure.add_annotation(**_target_note(run.target, palette))
-    finding = _bars_finding(run, labels)
+    finding = depth_finding(run.blocks, labels)
     return Chart(
         figure=figure, finding=finding, name="sparsity-blocks", data=table,
         alt=f"Bars of sparsity by block, with the target as a line. {finding}.",
@@ -101,7 +98,7 @@ def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
         figure.add_shape(level | {"xref": f"x{number} domain", "yref": f"y{number}"})
     finish(figure, height=(_PANEL + 60) * down - 60, x="", y="")
     figure.update_layout(bargap=0.25, margin={"t": 30, "b": 52, "l": 84}, showlegend=False)
-    finding = _roles_finding(cells)
+    finding = roles_finding(cells)
     return Chart(
         figure=figure, finding=finding, name="sparsity-roles", data=cells,
         alt=f"Bars of sparsity by block, a panel for each role. {finding}.",
@@ -238,30 +235,6 @@ def _end_labels(
     widest = max(len(line) for text in texts for line in text)
     figure.update_layout(margin={"r": int(min(200, 24 + 7 * widest))})
     figure.update_xaxes(range=[-0.4, deepest + 0.1])
-
-
-def _bars_finding(run: Depth, labels: Sequence[str]) -> str:
-    shares = run.blocks["sparsity"]
-    low, high = float(shares.min()), float(shares.max())
-    if sparsity.alike(run.blocks):
-        return f"Every block has a sparsity of {wording.short_percent(float(shares.mean()))}"
-    return (
-        f"Sparsity goes from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
-        f"{wording.percent(high)} in {labels[int(shares.argmax())]}"
-    )
-
-
-def _roles_finding(cells: pd.DataFrame) -> str:
-    if sparsity.same_in_a_block(cells):
-        return "Inside a block every role has the same sparsity"
-    sums = cells.groupby("role", sort=False)[["kept", "params"]].sum()
-    shares = 1 - sums["kept"] / sums["params"]
-    high, low = str(shares.idxmax()), str(shares.idxmin())
-    explained = wording.ROLES_EXPLAINED
-    return (
-        f"Most is taken from {explained.get(high, high)} ({wording.percent(shares[high])}), "
-        f"least from {explained.get(low, low)} ({wording.percent(shares[low])})"
-    )
 
 
 def _lines_finding(runs: Sequence[Depth]) -> str:

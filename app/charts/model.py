@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,54 +10,15 @@ from numpy.typing import NDArray
 from app import wording
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
 from app.theme import Palette
+from kencore.words.findings import MEASURES as MEASURES
+from kencore.words.findings import OUTSIDE as OUTSIDE
+from kencore.words.findings import Measure as Measure
+from kencore.words.findings import map_finding as map_finding
+from kencore.words.findings import measures as measures
+from kencore.words.findings import place_of as place_of
+from kencore.words.findings import role_ranks as role_ranks
 
-OUTSIDE: Final = "outside blocks"
 _LABELLED = 24  # rows of cells up to which each cell also says its number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """What the map of the model shows: a column of `summaries.model_cells`."""
-
-    column: str
-    label: str
-    unit: str
-    explained: str
-
-
-def measures(terms: wording.Terms) -> dict[str, Measure]:
-    """What the map can show, by column."""
-    return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
-
-
-MEASURES: Final = {
-    measure.column: measure
-    for measure in (
-        Measure(
-            column="share", label="Kept share", unit="kept share",
-            explained="entries that hold the tuned value, over all entries of the cell",
-        ),
-        Measure(
-            column="diff_share_kept", label="Change kept", unit="share of change",
-            explained="squared difference tuned - base that lies in kept entries, over all of it",
-        ),
-        Measure(
-            column="diff_rms", label="Size of the change", unit="rms change",
-            explained="how far fine-tuning moved the entries of the cell",
-        ),
-    )
-}  # fmt: skip
-MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
-    "share": MEASURES["share"],
-    "diff_share_kept": Measure(
-        column="diff_share_kept", label="Squared weights kept", unit="share of squared weights",
-        explained="squared weights of kept entries, over all of the cell",
-    ),
-    "diff_rms": Measure(
-        column="diff_rms", label="Size of the weights", unit="rms weight",
-        explained="how large the weights of the cell are",
-    ),
-}  # fmt: skip
 
 
 def model_map(
@@ -78,10 +36,10 @@ def model_map(
     """
     what = measures(terms)[measure]
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    places = [_place(line.block, line.stack, several) for line in lines(cells)]
+    places = [place_of(line.block, line.stack, several) for line in lines(cells)]
     cells = cells.assign(place=places)
     rows = list(dict.fromkeys(places))
-    roles = list(dict.fromkeys(cells.sort_values("role", key=_ranks)["role"]))
+    roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
     grid = np.full((len(rows), len(roles)), np.nan, np.float32)  # places, roles
     y = np.array([rows.index(place) for place in cells["place"]], np.int32)
     x = np.array([roles.index(role) for role in cells["role"]], np.int32)
@@ -106,7 +64,7 @@ def model_map(
             ),
         ]
     )  # fmt: skip
-    finding = _map_finding(cells, measure, terms)
+    finding = map_finding(cells, measure, terms)
     finish(figure, height=height, x="role", y="", left=96)
     add_color_scale(figure, what.unit, palette.sequential, ticks, percent=shares)
     figure.update_layout(
@@ -135,17 +93,6 @@ def _ticks(grid: NDArray[np.float32], shares: bool) -> tuple[float, ...]:
     return 0.0, high / 2, high
 
 
-def _place(block: float | None, stack: str, several: bool) -> str:
-    if block is None or pd.isna(block):
-        return OUTSIDE
-    return wording.block_label(int(block), stack, several)
-
-
-def _ranks(roles: pd.Series) -> pd.Series:
-    order = list(wording.ROLES)
-    return roles.map(lambda role: order.index(role) if role in order else len(order))
-
-
 def _cell_text(grid: NDArray[np.float32], shares: bool) -> list[list[str]]:
     def text(value: float) -> str:
         if np.isnan(value):
@@ -165,36 +112,6 @@ def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
         f"{'' if line.pruned else ', not pruned'}<br><i>click to open {line.name}</i>"
         for line in lines(cells)
     ]
-
-
-def _map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
-    pruned = cells[cells["pruned"] > 0]
-    if pruned.empty:
-        return f"Nothing was pruned: every entry keeps its {terms.dense} value"
-    values = pruned[measure]
-    if values.isna().all():
-        return "Tuned and base model do not differ in the pruned matrices"
-    known = lines(pruned[values.notna()])
-    low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
-    alone = terms.dense != "tuned"
-    if measure == "diff_rms" and alone:
-        return (
-            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}) and smallest "
-            f"in {low.place}, {low.role} ({low.diff_rms:.2g})"
-        )
-    if measure == "diff_rms":
-        return (
-            f"Fine-tuning moved {high.place}, {high.role} most "
-            f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
-        )
-    change = "of the squared weights kept" if alone else "of the change kept"
-    what = "kept" if measure == "share" else change
-    if values.max() - values.min() < 0.005:
-        return f"{wording.percent(values.mean(), 0)} {what} in every block and role that was pruned"
-    return (
-        f"{wording.percent(values.min(), 0)} to {wording.percent(values.max(), 0)} {what}: "
-        f"least in {low.place}, {low.role}, most in {high.place}, {high.role}"
-    )
 
 
 def role_bars(

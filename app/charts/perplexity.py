@@ -5,32 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import facts, measured
+from app import facts
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
 from app.theme import Palette
+from kencore.words.judged import perplexity_finding as perplexity_finding
+from kencore.words.judged import perplexity_table as perplexity_table
 
 _FAR: Final = 4.0  # times the dense perplexity: what lies beyond is drawn at the edge
-
-
-def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
-    """One line per measured model: ``what label perplexity nll tokens windows window``, the
-    interval of the perplexity and the change against dense (NaN where they were not measured)."""
-    fields = ("perplexity", "perplexity_low", "perplexity_high", "nll", "tokens", "windows",
-              "window")  # fmt: skip
-    table = pd.DataFrame(
-        [
-            {"what": what, "label": label}
-            | {field: found.get(field, metrics.get(field)) for field in fields}
-            | {"nll_change": (found.get("versus_dense") or {}).get("nll_change")}
-            for what, label, found in steps.steps(metrics, method, "Dense, all weights")
-        ]
-    )
-    return table.astype(dict.fromkeys((*fields[:4], "nll_change"), float))
 
 
 def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> Chart:
@@ -102,21 +87,3 @@ def _axis(values: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[dict[
     edge = float("inf") if all_near else high + 2 * room
     span = [low - room, high + (1 if all_near else 2.6) * room]
     return {"range": span, "title": {"text": title}}, edge
-
-
-def perplexity_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str) -> str:
-    """Before and after in one sentence, and which baseline did better, if any did."""
-    values = table.set_index("what")["perplexity"]
-    text = f"Perplexity {facts.perplexity(values['dense'])} to "
-    if "untuned" in values:
-        text += f"{facts.perplexity(values['untuned'])} by pruning, "
-    text += facts.perplexity(values["pruned"]) + (" after tuning" if "untuned" in values else "")
-    text += ", which could be chance" if measured.could_be_chance(metrics["pruned"]) else ""
-    rest = values.drop(index=list(steps.OWN), errors="ignore")
-    if rest.empty:
-        return text
-    best = str(rest.idxmin())
-    if rest[best] < values["pruned"]:
-        name = facts.baseline_inline(best, method)
-        return f"{text}; {name} does better at the same budget ({facts.perplexity(rest[best])})"
-    return f"{text}; no baseline does better at the same budget"

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
-from app import facts, measured, wording
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
 from app.theme import Palette
-
-MEASURES: Final = measured.SCORES
-_ENDS: Final = ("", "_low", "_high")
-
-
-def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
-    """One line per measured model: ``what label``, each measure with ``_low`` and ``_high`` (NaN
-    where it was not measured), ``loss examples``, and the change against dense in pairs.
-
-    Args:
-        metrics: a run's metrics, not empty.
-        method: the run's own rule.
-    """
-    table = []
-    for what, label, found in steps.steps(metrics, method, "Tuned, all parameters"):
-        line: dict[str, Any] = {"what": what, "label": label}
-        line |= {f"{name}{end}": found.get(f"{name}{end}") for name in MEASURES for end in _ENDS}
-        line["loss"] = found.get("loss")
-        line["examples"] = found.get("examples", metrics.get("examples"))
-        versus = found.get("versus_dense") or {}
-        line |= {name: versus.get(name) for name in ("lost", "won", "mcnemar_p")}
-        table.append(line)
-    numbers = [f"{name}{end}" for name in MEASURES for end in _ENDS] + ["loss", "mcnemar_p"]
-    return pd.DataFrame(table).astype(dict.fromkeys(numbers, float))
+from kencore.words.judged import MEASURES as MEASURES
+from kencore.words.judged import quality_finding as quality_finding
+from kencore.words.judged import quality_table as quality_table
 
 
 def quality_dots(
@@ -88,35 +65,3 @@ def quality_dots(
         figure=figure, finding=finding, name="quality", data=table,
         alt=f"{name} of each model{' with its 95 % interval' if known.any() else ''}. {finding}.",
     )  # fmt: skip
-
-
-def quality_finding(
-    table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy"
-) -> str:
-    """Before and after in one sentence, and which baseline did better, if any did."""
-    values = table.set_index("what")[measure]
-    text = f"{MEASURES[measure]} {wording.percent(values['dense'])} to "
-    if "untuned" in values:
-        text += f"{wording.percent(values['untuned'])} by pruning, "
-    text += wording.percent(values["pruned"])
-    text += " after tuning" if "untuned" in values else ""
-    if measure == "accuracy":
-        text += _how_sure(metrics)
-    rest = values.drop(index=list(steps.OWN), errors="ignore")
-    if rest.empty:
-        return text
-    best = str(rest.idxmax())
-    if rest[best] > values["pruned"]:
-        name = facts.baseline_inline(best, method)
-        return f"{text}; {name} does better at the same budget ({wording.percent(rest[best])})"
-    return f"{text}; no baseline does better at the same budget"
-
-
-def _how_sure(metrics: dict[str, Any]) -> str:
-    """Whether the change may be chance: in pairs where that was measured, else by the interval."""
-    pruned, dense = metrics["pruned"], metrics["dense"]
-    if pruned.get("versus_dense"):
-        changed = pruned["accuracy"] != dense["accuracy"]
-        return ", which could be chance" if changed and measured.could_be_chance(pruned) else ""
-    inside = pruned["accuracy_low"] <= dense["accuracy"] <= pruned["accuracy_high"]
-    return ", within the interval of the measurement" if inside else ""

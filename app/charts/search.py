@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,32 +14,10 @@ from app import wording
 from app.charts.base import Chart, fade, finish
 from app.theme import Palette
 from kencore.store import sparsity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What the candidates of a search are called."""
-
-    sign: str
-    candidates: str
-    axis: str
-    costs: str
-    unit: str
-
-
-LAMBDA: Final = Kind(
-    sign="λ", candidates="lambdas", axis="λ, how far sparsity spreads", costs="costs",
-    unit="cost (misalignment)",
-)  # fmt: skip
-SLOPE: Final = Kind(
-    sign="slope", candidates="slopes", axis="slope: sparsity added from block to block",
-    costs="losses", unit="loss (nats per token)",
-)  # fmt: skip
-
-
-def kind_of(search: Mapping[str, Any]) -> Kind:
-    """Whether the search went over lambda or over slopes."""
-    return SLOPE if "slopes" in search else LAMBDA
+from kencore.words.learned import Kind as Kind
+from kencore.words.learned import flatness_words as flatness_words
+from kencore.words.learned import kind_of as kind_of
+from kencore.words.learned import number as number
 
 
 def search_curve(
@@ -72,7 +49,7 @@ def search_curve(
     )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[x[at]], y=[y[at]], mode="markers+text", text=[f"chosen: {_number(chosen)}"],
+            x=[x[at]], y=[y[at]], mode="markers+text", text=[f"chosen: {number(chosen)}"],
             textposition="bottom center", textfont={"color": palette.text, "size": 12},
             marker={"size": 15, "symbol": "circle-open", "color": palette.text,
                     "line": {"width": 2, "color": palette.text}},
@@ -96,28 +73,6 @@ def search_curve(
         data=pd.DataFrame({kind.candidates: x, kind.costs: y, "chosen": np.arange(len(x)) == at}),
         alt=f"Line of {kind.unit} over {kind.sign}, the chosen one marked. {finding}.",
     )  # fmt: skip
-
-
-def flatness_words(kind: Kind, found: sparsity.Flatness | None, chosen: float) -> str:
-    """How clear the choice was, in half a sentence."""
-    picked = f"{kind.sign} = {_number(chosen)}"
-    if found is None:
-        return f"{picked}, no candidate has a cost"
-    if found.total == 1:
-        return f"{picked} was the only candidate"
-    if math.isnan(found.margin) or found.worst == 0:
-        return f"{picked}, but every candidate costs the same"
-    if found.near == 1:
-        return (
-            f"{picked} is a clear choice, the second best ({_number(found.second)}) costs "
-            f"{wording.percent(found.margin)} more"
-        )
-    flat = ", so the choice is flat" if found.near >= found.total / 3 else ""
-    return (
-        f"{picked} costs least, the second best {wording.percent(found.margin, 2)} more; "
-        f"{found.near} of {found.total} candidates lie within "
-        f"{wording.percent(sparsity.NEAR, 0)}{flat}"
-    )
 
 
 def block_scores(
@@ -149,11 +104,7 @@ def block_scores(
 
 
 def _hover(kind: Kind, candidate: float, cost: float, best: float) -> str:
-    text = f"<b>{kind.sign} = {_number(candidate)}</b><br>{kind.unit} {cost:.6g}"
+    text = f"<b>{kind.sign} = {number(candidate)}</b><br>{kind.unit} {cost:.6g}"
     if best and math.isfinite(cost):
         text += f"<br>{wording.percent(cost / best - 1, 2)} above the best"
     return text
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
 from app.theme import Palette
-
-STEPS: Final = {"dense": "Dense", "untuned": "Pruned", "tuned": "Tuned"}
-_SIDES: Final = {"train": "training data", "held_out": "held-out data"}
-_POINT: Final = ("step", "epoch", "lr", "seconds", "train_loss", "held_out_loss",
-                 "held_out_accuracy", "held_out_perplexity")  # fmt: skip
-
-
-def curve_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One line per point; NaN where something was not measured there."""
-    return pd.DataFrame([{name: point.get(name) for name in _POINT} for point in points]).astype(
-        dict.fromkeys(_POINT[1:], float)
-    )
+from kencore.words.learned import SIDES as SIDES
+from kencore.words.learned import STEPS as STEPS
+from kencore.words.learned import curve_finding as curve_finding
+from kencore.words.learned import curve_table as curve_table
+from kencore.words.learned import gap_finding as gap_finding
+from kencore.words.learned import gap_table as gap_table
+from kencore.words.learned import gap_text as gap_text
 
 
 def curve(
@@ -69,48 +63,6 @@ def curve(
     )  # fmt: skip
 
 
-def curve_finding(table: pd.DataFrame, total: int, best: int | None) -> str:
-    """Where held-out loss began and where it is, in one sentence."""
-    held_out = table[table["held_out_loss"].notna()].set_index("step")["held_out_loss"]
-    done = int(table["step"].iloc[-1])
-    if best is None:
-        so_far = f"{done:,} of {total:,} steps done"
-        if len(held_out) < 2:
-            return f"Learning, {so_far}"
-        return (
-            f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} at step "
-            f"{held_out.index[-1]:,}, {so_far}"
-        )
-    if best == 0:
-        return "Held-out loss never fell: the weights are as they were before"
-    return (
-        f"Held-out loss {held_out.iloc[0]:.3f} → {held_out[best]:.3f}, lowest at step {best:,} of "
-        f"{total:,}"
-    )
-
-
-def gap_table(tuning: Mapping[str, Any]) -> pd.DataFrame:
-    """One line per state and side: ``what label side value low high``, and the state's ``gap``.
-
-    Values are accuracies, or perplexities of a language model; the gap is in accuracy or nats.
-    """
-    name = "perplexity" if tuning["task"] == "language" else "accuracy"
-    return pd.DataFrame(
-        [
-            {
-                "what": step, "label": label, "side": side, "value": found[side][name],
-                "low": found[side].get(f"{name}_low", np.nan),
-                "high": found[side].get(f"{name}_high", np.nan),
-                "gap": found["gap"], "gap_low": found.get("gap_low", np.nan),
-                "gap_high": found.get("gap_high", np.nan),
-            }
-            for step, label in STEPS.items()
-            if (found := tuning["gap"].get(step))
-            for side in _SIDES
-        ]
-    )  # fmt: skip
-
-
 def gap(tuning: Mapping[str, Any], palette: Palette) -> Chart:
     """How good each state is on what is learned from and on what is held out.
 
@@ -124,7 +76,7 @@ def gap(tuning: Mapping[str, Any], palette: Palette) -> Chart:
              "circle", 0.14)}  # fmt: skip
     places = {step: i for i, step in enumerate(STEPS)}
     figure = go.Figure()
-    for side, name in _SIDES.items():
+    for side, name in SIDES.items():
         color, symbol, off = looks[side]
         part = table[table["side"] == side]
         values = scale * part["value"].to_numpy(np.float64)
@@ -156,23 +108,3 @@ def gap(tuning: Mapping[str, Any], palette: Palette) -> Chart:
         figure=figure, finding=finding, name="generalisation-gap", data=table,
         alt=f"Each state on training and on held-out data. {finding}.",
     )  # fmt: skip
-
-
-def gap_finding(tuning: Mapping[str, Any]) -> str:
-    """What tuning did to the gap, in one sentence; above zero is better on what was learned."""
-    before, after = tuning["gap"]["untuned"], tuning["gap"]["tuned"]
-    change = after["gap"] - before["gap"]
-    text = f"Generalisation gap {gap_text(before, tuning)} → {gap_text(after, tuning)}"
-    if not {"gap_low", "gap_high"} <= before.keys() & after.keys():
-        return text
-    apart = after["gap_low"] > before["gap_high"] or after["gap_high"] < before["gap_low"]
-    if apart:
-        return f"{text}: tuning {'widened' if change > 0 else 'narrowed'} it"
-    return f"{text}, within the intervals of the measurement"
-
-
-def gap_text(found: Mapping[str, Any], tuning: Mapping[str, Any]) -> str:
-    """One gap with its unit."""
-    if tuning["task"] == "language":
-        return f"{found['gap']:+.3f}\u00a0nats".replace("-", "−")
-    return f"{100 * found['gap']:+.1f}\u00a0points".replace("-", "−")

@@ -1,0 +1,117 @@
+"""What a run costs to keep and to use, in words: pure functions of what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from kencore.words import wording
+
+NOT_YET: Final = "not measured yet"
+SAME_SPEED: Final = (
+    "Scattered zeros do not make dense kernels faster: the pruned model takes as long as the "
+    "dense one."
+)
+NOT_ZERO: Final = (
+    "What was not kept went back to the base's value, which is not zero and is multiplied all the "
+    "same: not one operation is saved."
+)
+TO_ZERO: Final = (
+    "Effective counts multiplications with kept weights only. Dense kernels do not skip the others."
+)
+Lines = list[tuple[str, str]]
+Cost = Mapping[str, Any]
+
+
+def size(cost: Cost, kept: Mapping[str, int], subnetwork: int | None) -> Lines:
+    """Parameters and bytes.
+
+    Args:
+        cost: of a run's metrics; may be empty.
+        kept: a run's totals.
+        subnetwork: bytes of its subnetwork file; ``None`` where they are known about only.
+    """
+    dense = (cost.get("bytes") or {}).get("dense") or kept["bytes_dense"]
+    file = kept["bytes_stored"] if subnetwork is None else subnetwork
+    about = "about " if subnetwork is None else ""
+    return [
+        ("Kept in pruned tensors", f"{wording.exact(kept['kept'])} of "
+                                   f"{wording.exact(kept['pruned'])}"),
+        ("Dense weights", wording.size(dense)),
+        ("Subnetwork file",
+         f"{about}{wording.size(file)}, {wording.percent(file / dense, 0)}"),
+    ]  # fmt: skip
+
+
+def compute(cost: Cost) -> Lines:
+    """Operations of one pass over one input."""
+    flops = cost.get("flops")
+    if not flops:
+        return [("Operations of a pass", NOT_YET)]
+    share = flops["effective"] / flops["dense"] if flops["dense"] else 1.0
+    return [
+        ("Input", wording.plural(int(flops["tokens"]), "token")),
+        ("Dense", operations(flops["dense"])),
+        ("Effective", f"{operations(flops['effective'])}, {wording.percent(share, 0)}"),
+    ]
+
+
+def speed(cost: Cost) -> Lines:
+    """Time of a pass, dense and pruned, median and quartiles."""
+    lines = []
+    for timed in cost.get("latency") or []:
+        batch = f"batch of {timed['batch']}"
+        lines += [(f"{name}, {batch}", _time(timed[side]))
+                  for name, side in (("Dense", "dense"), ("Pruned", "pruned"))
+                  if side in timed]  # fmt: skip
+    return lines or [("Time of a pass", NOT_YET)]
+
+
+def memory(cost: Cost) -> Lines:
+    """The most that tensors took, dense and pruned, and kernels for sparse weights."""
+    found = cost.get("memory")
+    if not found:
+        lines = [("Peak memory", NOT_YET)]
+    elif "reason" in found:
+        lines = [("Peak memory", "not measured")]
+    else:
+        lines = [(f"Peak memory, {side}", wording.size(found[side]))
+                 for side in ("dense", "pruned") if side in found]  # fmt: skip
+    semi = cost.get("semi_structured")
+    if not semi or not semi.get("available"):
+        return [*lines, ("2:4 kernels", "not available" if semi else NOT_YET)]
+    lines.append(("2:4 matrices", wording.exact(semi["matrices"])))
+    for timed in semi["batches"]:
+        faster = timed["dense"]["median"] / timed["semi_structured"]["median"]
+        lines.append((f"2:4, batch of {timed['batch']}",
+                      f"{_time(timed['semi_structured'])}, {faster:.2f} × as fast"))  # fmt: skip
+    return lines
+
+
+def memory_notes(cost: Cost) -> str:
+    """Why there is no memory and no faster kernel, where there is none."""
+    found = [cost.get(name) or {} for name in ("memory", "semi_structured")]
+    reasons = [str(part["reason"]).partition(": ")[2] for part in found if part.get("reason")]
+    names = [name for name, part in zip(("Memory", "2:4 kernels"), found, strict=True)
+             if part.get("reason")]  # fmt: skip
+    return " ".join(f"{name}: {why}." for name, why in zip(names, reasons, strict=True))
+
+
+def operations(number: float) -> str:
+    """Floating-point operations: 42.7 MFLOP."""
+    for step, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= step * 0.9995:
+            return f"{number / step:.3g}\u00a0{unit}FLOP"
+    return f"{number:.0f}\u00a0FLOP"
+
+
+def _time(found: Mapping[str, float]) -> str:
+    """The median, and the quartiles after it, in milliseconds or seconds."""
+    scale, unit = (1, "s") if found["median"] >= 1 else (1000, "ms")
+    middle, low, high = (scale * found[name] for name in ("median", "low", "high"))
+    return f"{_short(middle)}\u00a0{unit} ({_short(low)}–{_short(high)})"
+
+
+def _short(value: float) -> str:
+    """Three digits, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,145 @@
+"""What pictures of a run say in one sentence: their titles in the app and in reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from kencore.store import sparsity
+from kencore.words import wording
+
+OUTSIDE: Final = "outside blocks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """What the map of the model shows: a column of `summaries.model_cells`."""
+
+    column: str
+    label: str
+    unit: str
+    explained: str
+
+
+MEASURES: Final = {
+    measure.column: measure
+    for measure in (
+        Measure(
+            column="share", label="Kept share", unit="kept share",
+            explained="entries that hold the tuned value, over all entries of the cell",
+        ),
+        Measure(
+            column="diff_share_kept", label="Change kept", unit="share of change",
+            explained="squared difference tuned - base that lies in kept entries, over all of it",
+        ),
+        Measure(
+            column="diff_rms", label="Size of the change", unit="rms change",
+            explained="how far fine-tuning moved the entries of the cell",
+        ),
+    )
+}  # fmt: skip
+MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
+    "share": MEASURES["share"],
+    "diff_share_kept": Measure(
+        column="diff_share_kept", label="Squared weights kept", unit="share of squared weights",
+        explained="squared weights of kept entries, over all of the cell",
+    ),
+    "diff_rms": Measure(
+        column="diff_rms", label="Size of the weights", unit="rms weight",
+        explained="how large the weights of the cell are",
+    ),
+}  # fmt: skip
+
+
+def measures(terms: wording.Terms) -> dict[str, Measure]:
+    """What the map can show, by column."""
+    return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
+
+
+def place_of(block: float | None, stack: str, several: bool) -> str:
+    """Where a line of `summaries.model_cells` is: its block, or outside of all."""
+    if block is None or pd.isna(block):
+        return OUTSIDE
+    return wording.block_label(int(block), stack, several)
+
+
+def role_ranks(roles: pd.Series) -> pd.Series:
+    """Places of roles (N,) in pictures, for sorting."""
+    order = list(wording.ROLES)
+    return roles.map(lambda role: order.index(role) if role in order else len(order))
+
+
+def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
+    """The title of the map of blocks by roles.
+
+    Args:
+        cells: `summaries.model_cells` with `place_of` each as ``place``.
+        measure: a key of `MEASURES`.
+    """
+    pruned = cells[cells["pruned"] > 0]
+    if pruned.empty:
+        return f"Nothing was pruned: every entry keeps its {terms.dense} value"
+    values = pruned[measure]
+    if values.isna().all():
+        return "Tuned and base model do not differ in the pruned matrices"
+    known = lines(pruned[values.notna()])
+    low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
+    alone = terms.dense != "tuned"
+    if measure == "diff_rms" and alone:
+        return (
+            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}) and smallest "
+            f"in {low.place}, {low.role} ({low.diff_rms:.2g})"
+        )
+    if measure == "diff_rms":
+        return (
+            f"Fine-tuning moved {high.place}, {high.role} most "
+            f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
+        )
+    change = "of the squared weights kept" if alone else "of the change kept"
+    what = "kept" if measure == "share" else change
+    if values.max() - values.min() < 0.005:
+        return f"{wording.percent(values.mean(), 0)} {what} in every block and role that was pruned"
+    return (
+        f"{wording.percent(values.min(), 0)} to {wording.percent(values.max(), 0)} {what}: "
+        f"least in {low.place}, {low.role}, most in {high.place}, {high.role}"
+    )
+
+
+def names(table: pd.DataFrame) -> list[str]:
+    """What each line of a table with ``stack`` and ``block`` is called."""
+    several = len(set(table["stack"])) > 1
+    return [wording.block_label(int(line.block), line.stack, several) for line in lines(table)]
+
+
+def depth_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
+    """The title of bars of sparsity by block: `sparsity.by_block` and `names` of it."""
+    shares = blocks["sparsity"]
+    low, high = float(shares.min()), float(shares.max())
+    if sparsity.alike(blocks):
+        return f"Every block has a sparsity of {wording.short_percent(float(shares.mean()))}"
+    return (
+        f"Sparsity goes from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
+        f"{wording.percent(high)} in {labels[int(shares.argmax())]}"
+    )
+
+
+def roles_finding(cells: pd.DataFrame) -> str:
+    """The title of bars by role: `sparsity.by_block_and_role`."""
+    if sparsity.same_in_a_block(cells):
+        return "Inside a block every role has the same sparsity"
+    sums = cells.groupby("role", sort=False)[["kept", "params"]].sum()
+    shares = 1 - sums["kept"] / sums["params"]
+    high, low = str(shares.idxmax()), str(shares.idxmin())
+    explained = wording.ROLES_EXPLAINED
+    return (
+        f"Most is taken from {explained.get(high, high)} ({wording.percent(shares[high])}), "
+        f"least from {explained.get(low, low)} ({wording.percent(shares[low])})"
+    )
+
+
+def lines(table: pd.DataFrame) -> list[Any]:
+    """The table line by line, columns as attributes."""
+    return list(table.itertuples())

@@ -1,0 +1,99 @@
+"""What was measured, in words: intervals, and changes that may be chance. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from kencore.words import facts, wording
+
+SCORES: Final = {
+    "accuracy": "Accuracy",
+    "f1_binary": "F1",
+    "f1_macro": "Macro F1",
+    "f1_weighted": "Weighted F1",
+}
+SCORES_EXPLAINED: Final = (
+    "F1 is that of the positive label; macro F1 the mean over labels; weighted F1 counts each "
+    "label by how often it occurs. Intervals are 95\u00a0%: Wilson's for accuracy, 2,000 "
+    "resamples of the sentences for F1."
+)
+CHANCE: Final = 0.05
+_TO: Final = "\u2060–\u2060"  # a dash that stays with what is on both sides of it
+Figures = Mapping[str, Any]
+
+
+def scores(metrics: Figures) -> dict[str, str]:
+    """The measures that a classifier's dense and pruned model were both measured by."""
+    return {
+        name: label for name, label in SCORES.items()
+        if all((metrics.get(step) or {}).get(name) is not None for step in ("dense", "pruned"))
+    }  # fmt: skip
+
+
+def score(found: Figures, name: str) -> str:
+    """A share with its interval, where it has one: ``76.8 % (72.2–80.9)``."""
+    text = wording.percent(found[name])
+    low, high = found.get(f"{name}_low"), found.get(f"{name}_high")
+    if low is None or high is None:
+        return text
+    return f"{text} ({100 * low:.1f}{_TO}{100 * high:.1f})"
+
+
+def perplexity(found: Figures) -> str:
+    """A perplexity with its interval, where it has one: ``33.3 (31.0–35.8)``."""
+    text, ends = facts.perplexity(found["perplexity"]), perplexity_interval(found)
+    return text if ends is None else f"{text} ({ends})"
+
+
+def perplexity_interval(found: Figures) -> str | None:
+    """The 95 % interval of a perplexity: ``31.0–35.8``; ``None`` where there is none."""
+    low, high = found.get("perplexity_low"), found.get("perplexity_high")
+    if low is None or high is None:
+        return None
+    return f"{facts.perplexity(low)}{_TO}{facts.perplexity(high)}"
+
+
+def could_be_chance(found: Figures) -> bool | None:
+    """Whether a model's change against the dense one may be chance, on the same data in pairs;
+    ``None`` where that was not measured."""
+    versus = found.get("versus_dense") or {}
+    if "mcnemar_p" in versus:
+        return bool(versus["mcnemar_p"] >= CHANCE)
+    if "nll_change_low" in versus:
+        return bool(versus["nll_change_low"] <= 0 <= versus["nll_change_high"])
+    return None
+
+
+def change(found: Figures, examples: int | None) -> str | None:
+    """The change against the dense model, in a sentence; ``None`` where it was not measured.
+
+    Args:
+        found: figures of one model, with ``versus_dense`` where it was compared.
+        examples: how many sentences both were measured on.
+    """
+    versus = found.get("versus_dense") or {}
+    chance = could_be_chance(found)
+    verdict = "" if chance is None else ", could be chance" if chance else ", more than chance"
+    if "mcnemar_p" in versus:
+        of = f" of {wording.plural(int(examples), 'sentence')}" if examples else " sentences"
+        return (
+            f"Against the dense model it lost {versus['lost']:,}{of} and won {versus['won']:,}: "
+            f"{p_value(versus['mcnemar_p'])}{verdict}"
+        )
+    if "nll_change" not in versus:
+        return None
+    value = versus["nll_change"]
+    text = f"It needs {abs(value):.3f} nats per token {'more' if value >= 0 else 'less'} than dense"
+    if "nll_change_low" in versus:
+        low, high = (f"{versus[f'nll_change_{end}']:+.3f}" for end in ("low", "high"))
+        text += f" (95 % interval {low} to {high})".replace("-", "−")
+    return text + verdict
+
+
+def p_value(p: float) -> str:
+    """``p = .14``, ``p < .001``, ``p = 1``."""
+    if p < 0.001:
+        return "p\u00a0<\u00a0.001"
+    text = f"{p:.3f}" if p < 0.01 else f"{p:.2f}"
+    return "p\u00a0=\u00a0" + ("1" if text == "1.00" else text[1:])
