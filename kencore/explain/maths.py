@@ -84,7 +84,8 @@ class Contributions:
         """Columns of the changed weights that added or took most, largest first; those that added
         nothing are left out. Equal ones go by column."""
         order = np.argsort(-np.abs(self.entries), kind="stable")[:number]
-        return order[self.entries[order] != 0]
+        found: NDArray[np.int64] = order[self.entries[order] != 0]
+        return found
 
 
 def contributions(

@@ -59,7 +59,8 @@ def watch(
         tokens: T of the sentence.
         most_bytes: of inputs and outputs together; matrices beyond it are left out.
     """
-    seen, hidden = Pass(), []
+    seen = Pass()
+    hidden: list[Tensor] = []
     notes = _Notes(seen, tokens, most_bytes)
     with ExitStack() as stack, torch.no_grad():
         first = next(iter(blocks))
