@@ -3,11 +3,11 @@
 import { cellSide } from "./geometry.js";
 
 const MOST_KEPT = 24; // windows held
-const KINDS = { u1: Uint8Array, f4: Float32Array };
+const KINDS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
 const AGAIN = 250; // ms until a server that is still getting ready is asked again
 
-/** Bytes of /kenviz/window as an object with typed arrays, see app/payload.py. */
-export function decode(buffer) {
+/** {header, planes: {name: typed array}} of an answer, see app/payload.py. */
+export function unpack(buffer) {
   const bytes = new DataView(buffer);
   if (bytes.getUint32(0, false) !== 0x4b565731) throw new Error("not a window of weights");
   const length = bytes.getUint32(4, true);
@@ -16,6 +16,13 @@ export function decode(buffer) {
   const planes = Object.fromEntries(
     header.planes.map((p) => [p.name, new KINDS[p.dtype](buffer, 8 + length + p.offset, h * w)]),
   );
+  return { header, planes };
+}
+
+/** Bytes of /kenviz/window as an object with typed arrays. */
+export function decode(buffer) {
+  const { header, planes } = unpack(buffer);
+  const [h, w] = header.size;
   const exact = header.cell[0] === 1 && header.cell[1] === 1;
   const [r0, r1] = header.rows;
   const [c0, c1] = header.cols;
@@ -103,7 +110,7 @@ export class Windows {
   }
 }
 
-async function messageOf(answer) {
+export async function messageOf(answer) {
   try {
     return (await answer.json()).message;
   } catch {
@@ -129,13 +136,13 @@ export function scaleOf(window, layer, shareRange) {
     else value = layer === "difference" ? window.tuned[i] - window.base[i] : window.tuned[i];
     if (Math.abs(value) > largest) largest = Math.abs(value);
   }
-  return { largest: Math.fround(largest), share: shareRange ? sharesOf(window) : [0, 1] };
+  return { largest: Math.fround(largest), share: shareRange ? sharesOf(window, layer) : [0, 1] };
 }
 
-function sharesOf(window) {
+function sharesOf(window, layer) {
   if (window.exact) return [0, 1];
   let [low, high] = [1, 0];
-  for (const share of window.share) {
+  for (const share of layer === "overlap" ? window.data : window.share) {
     if (share < low) low = share;
     if (share > high) high = share;
   }

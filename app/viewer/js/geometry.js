@@ -49,6 +49,11 @@ export function visible(view, plot, shape) {
 /** Zoom by `factor` around the plot's point (px, py): in towards square weights, out to the fit. */
 export function zoom(view, plot, shape, factor, px, py) {
   const end = factor > 1 ? { sx: LARGEST, sy: LARGEST } : fitScale(plot, shape);
+  return settle(toward(view, end, factor, px, py), plot, shape);
+}
+
+/** The view on its way to the scales `end`, by `factor` along the longer of the two ways. */
+export function toward(view, end, factor, px, py) {
   const wayX = Math.log(end.sx / view.sx);
   const wayY = Math.log(end.sy / view.sy);
   const way = Math.max(Math.abs(wayX), Math.abs(wayY));
@@ -57,7 +62,7 @@ export function zoom(view, plot, shape, factor, px, py) {
   const sy = view.sy * Math.exp(part * wayY);
   const x = view.x0 + px / view.sx;
   const y = view.y0 + py / view.sy;
-  return settle({ x0: x - px / sx, y0: y - py / sy, sx, sy }, plot, shape);
+  return { x0: x - px / sx, y0: y - py / sy, sx, sy };
 }
 
 export function pan(view, plot, shape, dx, dy) {
