@@ -126,6 +126,19 @@ def prune(
     reference: Annotated[
         str, typer.Option(help=f"Of neuroal: what is compared with. {_one_of(REFERENCES)}")
     ] = "local",
+    block_lambda: Annotated[
+        float | None, typer.Option(help="Of neuroal: this slope over blocks; by default searched.")
+    ] = None,
+    row_lambda: Annotated[
+        float | None, typer.Option(help="Of neuroal: this spread over rows; by default searched.")
+    ] = None,
+    balance: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A fader, such as q=1.5 or b3=0.5: that role or block keeps so many times its "
+            "share, the others give way, the total is held. May be repeated."
+        ),
+    ] = None,
     refine: Annotated[
         str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")
     ] = "none",
@@ -183,6 +196,7 @@ def prune(
             model=model, base=base, method=method, k=k, keep=_share(keep, sparsity),
             scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
             allocation=allocation, step=step, reference=reference, refine=refine,
+            block_lambda=block_lambda, row_lambda=row_lambda, balance=tuple(balance or ()),
             rescale=rescale, calibration=calibration, sequences=sequences,
             search_sequences=search_sequences,
             window=window, propagate=propagate, fast=fast, published=published,

@@ -6,7 +6,7 @@ Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,12 @@ from kencore.errors import ScopeError
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
+    from kencore.allocate.balance import Place
     from kencore.allocate.slot import Slot
     from kencore.checkpoint.pair import Pair
     from kencore.checkpoint.parameter import Parameter
 
+Kept = dict[str, NDArray[np.int64]]
 LOST = "set to zero it would be lost: name it in the scope to prune it"
 NOT_A_BLOCK_MATRIX = "not a matrix inside a block: no activations of one tell what it is worth"
 
@@ -70,7 +72,8 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     plan = []
     for parameter in parameters:
         status, reason = _status(pair, spec, parameter, reached[parameter.name], meant)
-        k = spec.row_budget(parameter.cols) if status == "pruned" and not spec.exact else None
+        same = status == "pruned" and not spec.exact and not spec.balance
+        k = spec.row_budget(parameter.cols) if same else None
         base_name = pair.base_names.get(parameter.name)
         plan.append(
             Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k)
@@ -123,20 +126,54 @@ def slots(plan: Sequence[Decision]) -> list[Slot]:
     ]  # fmt: skip
 
 
-def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> dict[str, NDArray[np.int64]]:
+def places(plan: Sequence[Decision]) -> dict[str, Place]:
+    """Where each pruned parameter is, by name: what faders can be about."""
+    from kencore.allocate.balance import Place
+
+    return {
+        name: Place(d.parameter.role, d.parameter.block, d.parameter.stack)
+        for name, d in chosen(plan).items()
+    }
+
+
+def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Kept:
     """Entries that each row keeps, (R,) by name, of a job without activations.
+
+    Raises:
+        SpecError: a fader that nothing that is pruned answers to.
+    """
+    shared = slots(plan)
+    return with_faders(shared, places(plan), spec, even_budgets(shared, spec))
+
+
+def even_budgets(slots: Sequence[Slot], spec: PruneSpec) -> Kept:
+    """Entries that each row keeps, (R,) by name, before faders and allocations.
 
     With a base, or with ``k``, each row has its own budget; otherwise floor(sparsity * N + 0.5)
     entries are pruned in all, spread evenly.
     """
     if not spec.exact:
-        return {name: np.full(d.parameter.rows, d.k, np.int64) for name, d in chosen(plan).items()}
+        return {s.name: np.full(s.rows, spec.row_budget(s.cols), np.int64) for s in slots}
     from kencore.allocate.budget import uniform_counts
 
     assert spec.sparsity is not None
-    shared = slots(plan)
-    counts = uniform_counts(shared, spec.sparsity)
-    return {slot.name: slot.cols - counts[slot.name] for slot in shared}
+    counts = uniform_counts(slots, spec.sparsity)
+    return {slot.name: slot.cols - counts[slot.name] for slot in slots}
+
+
+def with_faders(
+    slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept
+) -> Kept:
+    """Entries that each row keeps, (R,) by name, after the faders of ``spec.balance``.
+
+    Raises:
+        SpecError: a fader that nothing that is pruned answers to.
+    """
+    if not spec.balance:
+        return kept
+    from kencore.allocate.balance import balanced_counts, factors, parse_faders
+
+    return balanced_counts(slots, kept, factors(parse_faders(spec.balance), places))
 
 
 def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:

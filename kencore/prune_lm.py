@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from kencore.baselines import UNIFORM, baseline_names, baseline_rule
 from kencore.judging import DENSE, Key
 from kencore.phases import Bar, Seconds
-from kencore.plan import decide
+from kencore.plan import decide, places, with_faders
 from kencore.prune_lm_shared import Shared
 from kencore.prune_parts import (
     Progress,
@@ -200,6 +201,7 @@ class _Job:
             allocation=spec.allocation, sparsity=self.sparsity, step=spec.step,
             reference=cast(Any, spec.reference),
             published=spec.published, fast=spec.fast,
+            block_lambda=spec.block_lambda, row_lambda=spec.row_lambda,
         )  # fmt: skip
         with self.seconds("capture"):
             streams = self.shared.streams(len(self._search_ids()))
@@ -207,8 +209,24 @@ class _Job:
         at = self.bar.phase("", self.searching)
         with self.seconds("search"):
             found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+            found = self._balanced(found)
         with self.seconds("capture"):
             return found, self.shared.streams(self.calibration.sequences)
+
+    def _balanced(self, found: Allocated) -> Allocated:
+        """The allocation after the faders; what it asks for is then what each row keeps."""
+        if not self.spec.balance:
+            return found
+        slots = {slot.name: slot for slot in self.bench.slots}
+        kept = {
+            name: slot.cols - np.broadcast_to(np.asarray(found.counts[name], np.int64), slot.rows)
+            for name, slot in slots.items()
+        }
+        moved = with_faders(self.bench.slots, places(self.shared.plan), self.spec, kept)
+        return replace(
+            found, counts={name: slot.cols - moved[name] for name, slot in slots.items()},
+            sparsities={name: 1 - moved[name] / slot.cols for name, slot in slots.items()},
+        )  # fmt: skip
 
     def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:
         """Prune, write each matrix as it is done, and return the lines of all parameters."""

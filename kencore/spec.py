@@ -65,6 +65,12 @@ class PruneSpec(JsonSettings):
         step: of ``neuroal``: search the ramp over ``block``, over each ``row``, or ``both``.
         reference: of ``neuroal``: activations are compared with those of the dense block on the
             pruned stream (``local``, as published) or of the whole dense model (``global``).
+        block_lambda, row_lambda: of ``neuroal``: take this slope over blocks, this spread over
+            rows, instead of searching it; from 0 to 0.5.
+        balance: faders such as ``("q=1.5", "b3=0.5")``: a role, or a block (``b3``; of several
+            stacks ``encoder.b3``), and by what its share is multiplied. All shares then go up or
+            down together until the whole keeps as many entries as without faders, to the entry;
+            none passes 1. Rows of a matrix may then differ by one entry.
         refine: ``dsnot`` (2310.08915) swaps entries of attention's masks afterwards. With
             ``sparsegpt`` it starts from that method's scores, and kept weights stay as they are.
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
@@ -107,6 +113,9 @@ class PruneSpec(JsonSettings):
     allocation: str = "uniform"
     step: str = "block"
     reference: str = "local"
+    block_lambda: float | None = None
+    row_lambda: float | None = None
+    balance: tuple[str, ...] = ()
     refine: str = "none"
     rescale: str = "none"
     calibration: str = "pydoc"
@@ -135,6 +144,9 @@ class PruneSpec(JsonSettings):
             checks.check_count(name, getattr(self, name))
         if self.base is None:
             object.__setattr__(self, "base", _demo_base(self))
+        for name in ("block_lambda", "row_lambda"):
+            checks.check_lambda(name, getattr(self, name))
+        object.__setattr__(self, "balance", checks.checked_balance(self.balance))
         checks.check_base(self)
         checks.check_budget(self)
         checks.check_together(self)

@@ -119,6 +119,28 @@ def checked_scope(scope: Any) -> tuple[str, ...]:
     return tuple(term.strip() for term in terms)
 
 
+def checked_balance(balance: Any) -> tuple[str, ...]:
+    """The faders of a balance, one given alone included, in one form and order."""
+    from kencore.allocate.balance import parse_faders
+
+    given: Any = (balance,) if isinstance(balance, str) else balance
+    if not isinstance(given, (list, tuple)):
+        given = (given,)
+    found = {name: factor for name, factor in parse_faders(given).items() if factor != 1}
+    return tuple(f"{name}={found[name]:.6g}" for name in sorted(found))
+
+
+def check_lambda(name: str, value: object) -> None:
+    """Refuse what is no slope or spread between 0 and a half."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is None or (number and 0 <= value <= 0.5):  # type: ignore[operator]
+        return
+    raise SpecError(
+        name, got=repr(value), wanted="a lambda from 0 to 0.5",
+        remedy="Leave it out to have it searched.",
+    )  # fmt: skip
+
+
 def check_base(spec: PruneSpec) -> None:
     """Refuse a method without the base it needs, or with one that it cannot use."""
     if spec.base is None and spec.method in NEEDS_BASE:
@@ -207,6 +229,16 @@ def check_together(spec: PruneSpec) -> None:
             "block: sparsegpt chooses entries over whole matrices, not row by row",
             "Choose step block, or another method.",
         )  # fmt: skip
+    for name, step in (("block_lambda", "row"), ("row_lambda", "block")):
+        if getattr(spec, name) is None:
+            continue
+        if spec.allocation != "neuroal" or spec.step == step:
+            raise _clash(
+                name, f"{getattr(spec, name):g} beside allocation {spec.allocation}"
+                + (f", step {spec.step}" if spec.allocation == "neuroal" else ""),
+                f"allocation neuroal with a step that has a {name}",
+                "Leave it out, or choose step both.",
+            )  # fmt: skip
     if spec.published:
         _check_published(spec)
 
@@ -233,6 +265,17 @@ def _check_published(spec: PruneSpec) -> None:
         "propagate": (
             spec.propagate != "pruned", spec.propagate,
             "pruned: the published code feeds each block what the pruned ones before it give",
+        ),
+        "balance": (
+            bool(spec.balance), " ".join(spec.balance), "no faders: the published code has none",
+        ),
+        "block_lambda": (
+            spec.block_lambda is not None, str(spec.block_lambda),
+            "none: the published code searches it",
+        ),
+        "row_lambda": (
+            spec.row_lambda is not None, str(spec.row_lambda),
+            "none: the published code searches it",
         ),
         "fast": (spec.fast, "True", "False: the published code tries every lambda"),
     }  # fmt: skip

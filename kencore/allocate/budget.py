@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kencore.allocate.slot import Slot, Sparsities, check_sparsity
@@ -92,6 +91,8 @@ def published_counts(
     Raises:
         SpecError, ShapeError: as `exact_counts`.
     """
+    import torch  # whose float32 is what is reproduced; all else here is light
+
     counts = {}
     for slot in slots:
         shares = _shares(slot, sparsities)  # (R,) or (1,)

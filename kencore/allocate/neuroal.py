@@ -9,14 +9,15 @@ Shapes: R rows (outputs), C columns (inputs), B blocks.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kencore.allocate.slot import check_sparsity
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -102,6 +103,8 @@ def published_rows(alignment: Any, block_sparsity: float, lam: float) -> float |
     published rows keep its Python type, see `published_clip`), and where it is constant
     (published code: NaN, and whole rows are lost).
     """
+    import torch
+
     a = torch.as_tensor(alignment)
     if float(a.sum()) == 0.0 or bool((a == a[0]).all()):  # summed in its own float32
         return block_sparsity
@@ -116,7 +119,7 @@ def _densities(values: Floats, block_sparsity: float, lam: float) -> Floats:
 
 
 def _float64(values: Any) -> Floats:
-    if isinstance(values, Tensor):
+    if hasattr(values, "detach"):  # a tensor; the ramp is needed where torch is not
         values = values.detach().cpu().double().numpy()
     return np.array(values, dtype=np.float64)
 
@@ -131,6 +134,8 @@ def cost(dense: Tensor, sparse: Tensor) -> float:
         || a_D / sum(a_D) - a_S / sum(a_S) ||_2 / C, in float32 as published; NaN for a layer
         whose inputs are all zero on either side.
     """
+    import torch
+
     moved = dense / dense.sum() - sparse / sparse.sum()  # (C,)
     return float(torch.norm(moved, p=2)) / dense.numel()
 

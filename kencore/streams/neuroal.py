@@ -53,6 +53,8 @@ def search_blocks(session: Session) -> tuple[Candidate, Outcome, dict[str, Any]]
     settings = session.settings
     own = neuroal.BLOCK_LAMBDAS(settings.sparsity)
     lambdas = settings.lambdas or (own if settings.published else (0.0, *own))
+    if settings.block_lambda is not None:
+        lambdas = (settings.block_lambda,)
     return scan(session, lambdas, lambda lam: block_candidate(session, lam), "Block step")
 
 
@@ -61,6 +63,8 @@ def search_rows(
 ) -> tuple[Candidate, Outcome, dict[str, Any]]:
     """Try every spread over rows, from the alignment that ``outcome`` measured at ``start``."""
     lambdas = session.settings.lambdas or neuroal.ROW_LAMBDAS
+    if session.settings.row_lambda is not None:
+        lambdas = (session.settings.row_lambda,)
     published = session.settings.published
     make = published_row_candidate if published else row_candidate
     return scan(

@@ -41,6 +41,7 @@ class AllocationSettings:
         fast: only every other lambda and the neighbours of the best, with products in bfloat16;
             the best few again in float32. See `kencore.streams.scan`.
         lambdas: other ones than the published list, for both steps.
+        block_lambda, row_lambda: the only one to take, of its step.
 
     Raises:
         SpecError: a value out of range, or a combination that the published code has not.
@@ -53,6 +54,8 @@ class AllocationSettings:
     published: bool = False
     fast: bool = False
     lambdas: tuple[float, ...] | None = None
+    block_lambda: float | None = None
+    row_lambda: float | None = None
 
     def __post_init__(self) -> None:
         _one_of("allocation", self.allocation, ALLOCATIONS)

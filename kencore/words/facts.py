@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # settings of language models in the order of the command line, left out where they are as usual
 _OPTIONS: Final = (
-    "allocation", "step", "reference", "refine", "rescale", "calibration", "sequences",
-    "search_sequences", "window", "propagate", "evaluation", "windows",
+    "allocation", "step", "reference", "block_lambda", "row_lambda", "refine", "rescale",
+    "calibration", "sequences", "search_sequences", "window", "propagate", "evaluation", "windows",
 )  # fmt: skip
 # what tells runs apart, the most telling first, and the order in which it is said
 _TOLD: Final = (
@@ -139,6 +139,7 @@ def command(spec: PruneSpec) -> str:
         value = getattr(spec, name)
         if value != usual[name]:
             parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+    parts += [f"--balance {fader}" for fader in spec.balance]
     parts += [f"--{name}" for name in ("fast", "published") if getattr(spec, name)]
     parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
     if spec.seed:

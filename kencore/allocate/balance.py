@@ -1,0 +1,151 @@
+"""Faders, as on an equaliser: some blocks and roles keep more than others, the total is held.
+
+Every matrix has a share that it would keep without faders and a factor, the product of the faders
+that it answers to. Its new share is c * factor * share, at most 1, with the one c at which the
+whole keeps as many entries as before: what one fader takes, all others give in proportion.
+
+Shapes: R rows, C columns of a slot, N shares in all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.allocate.budget import Counts, exact_counts
+from kencore.allocate.slot import Slot
+from kencore.errors import SpecError
+
+Floats = NDArray[np.float64]
+SMALLEST, LARGEST = 1 / 64, 64.0
+_FADER = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*=\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+
+
+class Place(NamedTuple):
+    """Where a matrix is: what a fader can be about."""
+
+    role: str
+    block: int | None
+    stack: str = ""
+
+    def names(self, *, several_stacks: bool = False) -> tuple[str, ...]:
+        """Its faders: its role, and ``b3`` or, of several stacks, ``encoder.b3`` for block 3."""
+        if self.block is None:
+            return (self.role,)
+        block = f"b{self.block}"
+        return self.role, f"{self.stack}.{block}" if several_stacks and self.stack else block
+
+
+def parse_faders(faders: Iterable[str]) -> dict[str, float]:
+    """``("q=1.5", "b3=0.5")`` as factors by name.
+
+    Raises:
+        SpecError: not of that form, a factor outside 1/64 ... 64, a name twice.
+    """
+    found: dict[str, float] = {}
+    for text in faders:
+        match = _FADER.fullmatch(text) if isinstance(text, str) else None
+        factor = _number(match[2]) if match else None
+        if match is None or factor is None or match[1] in found:
+            raise SpecError(
+                "balance", got=f"{text!r}" + (" a second time" if match and factor else ""),
+                wanted="a role or a block and a factor from 1/64 to 64, such as q=1.5 or b3=0.5",
+                remedy="q=1.5 keeps one and a half times the share; every name once.",
+            )  # fmt: skip
+        found[match[1]] = factor
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if SMALLEST <= value <= LARGEST else None
+
+
+def factors(faders: Mapping[str, float], places: Mapping[str, Place]) -> dict[str, float]:
+    """The factor of each matrix, by its name.
+
+    Raises:
+        SpecError: a fader that no matrix answers to.
+    """
+    several = len({place.stack for place in places.values() if place.block is not None}) > 1
+    named = {name: place.names(several_stacks=several) for name, place in places.items()}
+    known = dict.fromkeys(fader for own in named.values() for fader in own)
+    unknown = [fader for fader in faders if fader not in known]
+    if unknown:
+        raise SpecError(
+            "balance", got=f"{', '.join(unknown)}, which nothing that is pruned answers to",
+            wanted=f"some of {', '.join(known)}", remedy="Choose among these.",
+        )  # fmt: skip
+    return {
+        name: float(np.prod([faders.get(fader, 1.0) for fader in own]))
+        for name, own in named.items()
+    }
+
+
+def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> tuple[Floats, float]:
+    """Shares kept after the faders, and c.
+
+    Args:
+        shares: (N,) shares kept without faders.
+        weights: (N,) entries that each share stands for.
+        factor: (N,), above 0.
+        total: entries to keep in all; what nothing with a share above 0 can hold is left over.
+
+    Returns:
+        min(1, c * factor * shares), (N,), and the c that meets the total.
+    """
+    x = np.asarray(shares, np.float64) * factor
+    order = np.argsort(-x, kind="stable")
+    high, entries = x[order], np.asarray(weights, np.float64)[order]
+    full = np.concatenate([[0.0], np.cumsum(entries)])  # of the first n, kept whole
+    rest = np.concatenate([np.cumsum((high * entries)[::-1])[::-1], [0.0]])  # of the others
+    with np.errstate(divide="ignore", invalid="ignore"):
+        c = np.where(rest > 0, (total - full) / rest, np.inf)
+    # the first n at which no other share would pass 1 too
+    after = np.append(high, 0.0)
+    fits = np.nonzero((after * np.where(np.isfinite(c), c, 0.0) <= 1 + 1e-12) & (c >= 0))[0]
+    chosen = float(c[fits[0]]) if len(fits) else float("inf")
+    return (np.minimum(1.0, chosen * x) if np.isfinite(chosen) else (x > 0).astype(float)), chosen
+
+
+def balanced_counts(
+    slots: Sequence[Slot],
+    kept: Mapping[str, NDArray[np.integer[Any]]],
+    factor: Mapping[str, float],
+) -> Counts:
+    """Entries that each row keeps after the faders, int64 (R,) by name; the total is that of
+    ``kept`` to the entry, rows of a matrix differing by one where it takes that.
+
+    Args:
+        kept: entries that each row keeps without faders, (R,) by name. Not changed.
+        factor: by name, see `factors`.
+    """
+    if not slots or len(set(factor.values())) == 1:  # all alike: nothing moves
+        return {slot.name: np.array(kept[slot.name], np.int64) for slot in slots}
+    total = sum(int(np.sum(kept[slot.name])) for slot in slots)
+    size = sum(slot.size for slot in slots)
+    rows = {slot.name: _runs(kept[slot.name]) for slot in slots}
+    shares = np.concatenate([rows[slot.name] / slot.cols for slot in slots])
+    weights = np.concatenate([np.full(len(own := rows[s.name]), s.size / len(own)) for s in slots])
+    stretch = np.concatenate([np.full(len(rows[s.name]), factor[s.name]) for s in slots])
+    found, _ = balanced(shares, weights, stretch, total)
+    edges = np.cumsum([len(rows[slot.name]) for slot in slots])[:-1]
+    sparsities: dict[str, float | Floats] = {
+        slot.name: 1 - own if len(own) > 1 else float(1 - own[0])
+        for slot, own in zip(slots, np.split(found, edges), strict=True)
+    }
+    gone = exact_counts(slots, sparsities, (size - total) / size)
+    return {slot.name: slot.cols - gone[slot.name] for slot in slots}
+
+
+def _runs(kept: NDArray[np.integer[Any]]) -> Floats:
+    """One number where rows differ by rounding alone, else one per row: float64 (1,) or (R,)."""
+    rows = np.asarray(kept, np.float64)
+    return rows if rows.max() - rows.min() > 1 else rows.mean(keepdims=True)
