@@ -16,6 +16,7 @@ from kencore.errors import KencoreError
 
 PAGES: Final = {
     "overview": "app_pages/overview.py",
+    "explain": "app_pages/explain.py",
     "prune": "app_pages/prune.py",
     "matrix": "app_pages/matrix.py",
     "row": "app_pages/row.py",
@@ -23,6 +24,7 @@ PAGES: Final = {
     "sparsity": "app_pages/sparsity.py",
     "tradeoff": "app_pages/tradeoff.py",
     "recover": "app_pages/recover.py",
+    "compare": "app_pages/compare.py",
 }
 STICKY: Final = ("run", "matrix", "sweep")
 _MEMORY: Final = "kenviz_last_seen"

@@ -20,6 +20,8 @@ MENU: Final = {
     "Understand": (
         ("overview", "Overview", "dashboard",
          "What a run kept, block by block, and what that cost in quality."),
+        ("explain", "Explain", "psychology",
+         "One sentence: what pruning changed in the answer, and which weights did it."),
     ),
     "Make": (
         ("prune", "Prune", "content_cut",
@@ -38,6 +40,8 @@ MENU: Final = {
          "The same matrix in every block, side by side."),
         ("sparsity", "Sparsity", "bar_chart",
          "How sparsity is spread over blocks and rows, run beside run, and why."),
+        ("compare", "Compare", "compare_arrows",
+         "Two or more runs: which entries all, some or none of them keep, and what that costs."),
     ),
 }  # fmt: skip
 
@@ -109,6 +113,7 @@ def _picker(usable: dict[str, RunSummary]) -> None:
     def chosen() -> None:
         name = st.session_state["run_choice"]
         links.write(run=name, matrix=None, row=None, col=None, r0=None, r1=None, c0=None, c1=None,
+                    neuron=None, token=None, block=None,
                     **state.without_its_layers(name))  # fmt: skip
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})

@@ -16,6 +16,7 @@ from kencore.finetune.spec import TuneSpec
 from kencore.spec import PruneSpec
 
 if TYPE_CHECKING:
+    from kencore.explain.spec import ExplainSpec
     from kencore.sweep_spec import SweepSpec
 
 SETTLED_SECONDS: Final = 3.0  # a click this soon after a job ended is still the same click
@@ -41,6 +42,14 @@ def tune(settings: dict[str, Any]) -> str:
     """The same for a tune job. Raises as `start`."""
     spec = TuneSpec.from_dict(settings)
     return submit_once("tune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
+
+
+def sentence(spec: ExplainSpec, request_key: str) -> str:
+    """Submit an explain job and return its id: the same one for the same key, as long as its result
+    is kept. Raises as `start`."""
+    return jobs.submit(
+        "explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key
+    )
 
 
 def inspect(pair: dict[str, str | None]) -> str:
