@@ -50,8 +50,10 @@ def answer(name: str, request: Request) -> Response:
 
 
 def window(request: Request) -> Response:
-    """One window of a layer as raw planes, see `app.payload`."""
-    asked = _strict(request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", need=2)
+    """One window of a layer as raw planes, see `app.payload`; ``other`` is a run beside it."""
+    asked = _strict(
+        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other", need=2
+    )
     run = state.open_cached(asked["run"])
     headers = _cache_headers(request, run, asked)
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -63,6 +65,7 @@ def window(request: Request) -> Response:
         {name: _whole_number(asked, name) for name in WINDOW},
         max_rows=_whole_number(asked, "max_rows", 1, MOST_CELLS) or 256,
         max_cols=_whole_number(asked, "max_cols", 1, MOST_CELLS) or 512,
+        other=state.open_cached(asked["other"]) if "other" in asked else None,
     )
     # raw floats hardly shrink: saying "identity" keeps the gzip middleware from trying
     headers |= {"Content-Encoding": "identity"}
@@ -73,7 +76,7 @@ def cell(request: Request) -> Response:
     """All that is known of one weight."""
     from kencore.store import views
 
-    asked = _strict(request, "run", "matrix", "row", "col", "v", need=4)
+    asked = _strict(request, "run", "matrix", "row", "col", "v", "other", need=4)
     run = state.open_cached(asked["run"])
     row, col = _whole_number(asked, "row"), _whole_number(asked, "col")
     assert row is not None
@@ -84,7 +87,7 @@ def cell(request: Request) -> Response:
 
 def window_csv(request: Request) -> Response:
     """The weights of a window as text: row, column, base, tuned, difference, kept, neighbours."""
-    asked = _strict(request, "run", "matrix", *WINDOW, "v", need=2)
+    asked = _strict(request, "run", "matrix", *WINDOW, "v", "other", need=2)
     run = state.open_cached(asked["run"])
     name = asked["matrix"]
     rows, cols = run.shape(name)
@@ -95,7 +98,8 @@ def window_csv(request: Request) -> Response:
             "CSV", got=f"a window of {area:,} weights", wanted=f"at most {MOST_CSV:,}",
             remedy="Zoom in, or download the mask as .npy.",
         )  # fmt: skip
-    text = payload.window_csv(run, name, span)
+    other = state.open_cached(asked["other"]) if "other" in asked else None
+    text = payload.window_csv(run, name, span, other)
     return Response(text, media_type="text/csv", headers=_download(f"{name}.window.csv"))
 
 
@@ -169,10 +173,16 @@ def _whole_number(asked: dict[str, str], name: str, low: int = 0, high: int = 10
 
 def _cache_headers(request: Request, run: Run, asked: dict[str, str]) -> dict[str, str]:
     """Identity of the run's files decides what may be kept."""
-    stamp = state.stamp(run.path)
+    stamp = _stamp(run, asked.get("other"))
     digest = sha256(f"{stamp}|{viewer.VERSION}|{request.url.query}".encode()).hexdigest()
     fresh = asked.get("v") == stamp
     return {"ETag": f'"{digest[:24]}"', "Cache-Control": FOREVER if fresh else CHECK}
+
+
+def _stamp(run: Run, other: str | None) -> str:
+    """Identity of the files of a run, and of those of the run beside it."""
+    own = state.stamp(run.path)
+    return own if other is None else f"{own}+{state.stamp(state.open_cached(other).path)}"
 
 
 def _download(name: str) -> dict[str, str]:

@@ -8,7 +8,9 @@
 The header names each plane with its dtype ("u1" or "f4") and offset from the first plane. At one
 weight per cell there are always four planes (kept, tuned, base, neighbours), so that the browser
 changes layers without asking again, and a fifth, pruned, where a method changed what it kept;
-larger cells have ``data`` and ``share`` (kept share).
+larger cells have ``data`` and ``share`` (kept share). Beside another run there is also ``other``
+(what that one keeps), and in larger cells of the layer ``overlap`` the shares ``both``, ``only_a``
+and ``only_b``, ``data`` being the share that only one of the two keeps.
 """
 
 from __future__ import annotations
@@ -33,23 +35,36 @@ PIECE = 1 << 22  # bytes of a mask sent at once
 
 
 def window_bytes(
-    run: Run, name: str, layer: str, span: dict[str, int | None], *, max_rows: int, max_cols: int
-) -> bytes:
+    run: Run, name: str, layer: str, span: dict[str, int | None], *, max_rows: int, max_cols: int,
+    other: Run | None = None,
+) -> bytes:  # fmt: skip
     """One window, ready to send.
 
     Args:
         span: r0, r1, c0, c1; ``None`` is the edge of the matrix.
+        other: a run to compare with, which the layer ``overlap`` needs.
+
+    Raises:
+        IncomparableRunsError: the other run has the matrix in another shape.
     """
+    from kencore import compare_view
     from kencore.store import views
 
     limits = {"max_rows": max_rows, "max_cols": max_cols}
-    view = views.window(run, name, layer, **_edges(span), **limits)
+    if other is not None and layer == "overlap":
+        view, shares = compare_view.window(run, other, name, **_edges(span), **limits)
+    else:
+        view, shares = views.window(run, name, layer, **_edges(span), **limits), {}
     if view.cell == (1, 1):
         planes = _exact_planes(run, name, view, limits)
+        if other is not None:
+            rows, cols = slice(*view.rows), slice(*view.cols)
+            planes["other"] = compare_view.kept_by_other(run, other, name, rows, cols)
     else:
         planes = {"data": view.data.astype("<f4")}
         if layer != "kept":  # for kept the two are the same
             planes["share"] = view.kept.astype("<f4")
+        planes |= {share: plane.astype("<f4") for share, plane in shares.items()}
     return pack(
         {
             "matrix": name, "layer": view.layer, "rows": view.rows, "cols": view.cols,
@@ -101,8 +116,9 @@ def pack(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> bytes:
     return b"".join([MAGIC, struct.pack("<I", len(text)), text, *parts])
 
 
-def window_csv(run: Run, name: str, span: dict[str, int | None]) -> str:
-    """One line per weight of the window, in row order; without a base there is no difference."""
+def window_csv(run: Run, name: str, span: dict[str, int | None], other: Run | None = None) -> str:
+    """One line per weight of the window, in row order; without a base there is no difference.
+    Beside another run ``kept_by_other`` comes last."""
     import pandas as pd
 
     from kencore.store import views
@@ -127,6 +143,11 @@ def window_csv(run: Run, name: str, span: dict[str, int | None]) -> str:
     for layer, plane in planes.items():
         table[layer] = plane.ravel()
     table["neighbours"] = table["neighbours"].where(table["kept"] == 1).astype("Int64")
+    if other is not None:
+        from kencore.compare_view import kept_by_other
+
+        part = slice(edges["r0"], edges["r1"]), slice(edges["c0"], edges["c1"])
+        table["kept_by_other"] = kept_by_other(run, other, name, *part).ravel()
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_explain, cli_files, cli_sweep, cli_text, cli_tune
+from kencore import cli_compare, cli_explain, cli_files, cli_sweep, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -261,6 +261,7 @@ app.command("tune")(cli_tune.tune)
 app.command("explain")(cli_explain.explain)
 app.command("sweep")(cli_sweep.sweep)
 app.command("sweeps")(cli_sweep.sweeps)
+app.command("compare")(cli_compare.compare)
 
 
 @app.command()

@@ -123,7 +123,7 @@ def overlap(a: Run, b: Run, name: str) -> Overlap:
 def row_overlap(a: Run, b: Run, name: str) -> pd.DataFrame:
     """One line per row: ``row both only_a only_b neither by_chance jaccard chance``. Raises as
     `overlap`."""
-    _check_shape(a, b, name)
+    check_shape(a, b, name)
     cols = a.shape(name)[1]
     parts = [
         _rows_of((a.mask_bits(name, rows), b.mask_bits(name, rows)), cols)
@@ -267,7 +267,8 @@ def _check_runs(runs: Sequence[Run]) -> None:
         )  # fmt: skip
 
 
-def _check_shape(a: Run, b: Run, name: str) -> None:
+def check_shape(a: Run, b: Run, name: str) -> None:
+    """Raise `IncomparableRunsError` where two runs have a matrix in different shapes."""
     if a.shape(name) != b.shape(name):
         shapes = [" x ".join(map(str, run.shape(name))) for run in (a, b)]
         raise IncomparableRunsError(

@@ -7,6 +7,8 @@
 - neighbours: kept neighbours 0..4, the same five colours in both themes.
 - methods: one colour per selection rule, the same in both themes.
 - runs: one colour per run where several are shown at once, and always a mark of its own as well.
+- only_a, only_b: entries that one of two runs keeps, beside kept (both) and reset (neither);
+  always a mark of its own as well.
 
 All are distinguishable with the common kinds of colour blindness; tests/app/test_theme.py
 computes contrast and distance. `.streamlit/config.toml` repeats the two maps for Streamlit's own
@@ -50,6 +52,8 @@ class Palette:
     kept: str
     reset: str
     reset_mark: str
+    only_a: str
+    only_b: str
     sequential: Colors
     diverging: Colors
     neighbours: Colors = NEIGHBOURS
@@ -76,6 +80,8 @@ LIGHT: Final = Palette(
     kept="#0F4F8C",
     reset="#E8ECF1",
     reset_mark="#98A4B3",
+    only_a="#C98100",
+    only_b="#1FA58C",
     sequential=("#E8ECF1", "#D2E0EE", "#B8D2E8", "#9AC1E1", "#7AAED8",
                 "#5B9ACD", "#4085BF", "#2C72AF", "#1C609E", "#0F4F8C"),
     diverging=("#452380", "#6C50A3", "#9582C0", "#BDB1DA", "#E4DFEF",
@@ -93,6 +99,8 @@ DARK: Final = Palette(
     kept="#8CC5EC",
     reset="#1F2831",
     reset_mark="#4A5765",
+    only_a="#C98100",
+    only_b="#17806D",
     sequential=("#1F2831", "#213548", "#22435F", "#235276", "#25628C",
                 "#2E74A3", "#4088B9", "#579CCB", "#70B1DC", "#8CC5EC"),
     diverging=("#D3C4F7", "#AE9BE3", "#8671C3", "#5A4B8A", "#2C2A42",

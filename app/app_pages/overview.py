@@ -16,6 +16,7 @@ st.caption(facts.subject(run.spec))
 # the title is painted before Plotly is imported
 from app import (  # noqa: E402
     choosing,
+    compare_peers,
     cost_parts,
     export_parts,
     links,
@@ -58,6 +59,8 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         st.subheader("Which parts hold the parameters")
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
+st.subheader("Beside other rules at the same budget")
+compare_peers.offer(run, key="overview-peers")
 st.subheader("Size, compute and speed")
 cost_parts.size_compute_speed(run)
 st.subheader("Outside the blocks")

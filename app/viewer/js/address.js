@@ -2,16 +2,16 @@
 // "back" leaves the map in one step.
 
 const NUMBERS = ["r0", "r1", "c0", "c1", "row", "col"];
-const DEFAULTS = { layer: "kept", reset: "hidden" };
 
-/** Write `view` ({r0.., row, col, layer, reset}); null removes, a default is left out. */
-export function write(view) {
+/** Write `view` ({r0.., row, col, layer, reset}); null removes, a default is left out.
+ * `layer` is the layer that the page shows where the address says nothing. */
+export function write(view, layer = "kept") {
   const url = new URL(window.location.href);
   for (const name of NUMBERS) {
     if (view[name] === null || view[name] === undefined) url.searchParams.delete(name);
     else url.searchParams.set(name, view[name]);
   }
-  for (const [name, usual] of Object.entries(DEFAULTS)) {
+  for (const [name, usual] of Object.entries({ layer, reset: "hidden" })) {
     if (view[name] === usual) url.searchParams.delete(name);
     else url.searchParams.set(name, view[name]);
   }

@@ -1,5 +1,7 @@
 // Colours of a window: lookup tables from the palette, and one pixel per cell.
 
+import { whoColors, whoKeeps } from "./overlap.js";
+
 const STEPS = 512;
 
 function rgb(hex) {
@@ -32,6 +34,7 @@ export function makeInk(palette) {
     neighbourWords: palette.neighbours.map((hex) => word(rgb(hex))),
     keptWord: word(rgb(palette.kept)),
     resetWord: word(rgb(palette.reset)),
+    whoWords: whoColors(palette).map((hex) => word(rgb(hex))),
   };
 }
 
@@ -49,7 +52,7 @@ export function paint(window, layer, look) {
   const pixels = new Int32Array(window.h * window.w);
   const { ink, scale, hide } = look;
   if (window.exact) paintExact(window, layer, pixels, ink, scale, hide);
-  else if (layer === "kept") {
+  else if (layer === "kept" || layer === "overlap") {
     const [low, high] = scale.share;
     const range = Math.max(high - low, 1e-9);
     for (let i = 0; i < pixels.length; i += 1) {
@@ -71,7 +74,9 @@ export function paint(window, layer, look) {
 function paintExact(window, layer, pixels, ink, scale, hide) {
   const { kept, tuned, base, neighbours } = window;
   for (let i = 0; i < pixels.length; i += 1) {
-    if (!kept[i] && (hide || layer === "kept" || layer === "neighbours")) {
+    if (layer === "overlap") {
+      pixels[i] = ink.whoWords[whoKeeps(window, i)];
+    } else if (!kept[i] && (hide || layer === "kept" || layer === "neighbours")) {
       pixels[i] = ink.resetWord;
     } else if (layer === "kept") {
       pixels[i] = ink.keptWord;

@@ -2,6 +2,7 @@
 
 import { isValues } from "./colors.js";
 import { count, exact, percent, short } from "./format.js";
+import { linesCss, overlapBoxes } from "./overlap.js";
 
 const SAYS = {
   kept: "Kept or reset",
@@ -9,6 +10,7 @@ const SAYS = {
   base: "Base value",
   difference: "Tuned minus base",
   neighbours: "Kept among the 4 neighbours",
+  overlap: "Kept by A and B",
 };
 const SAYS_ALONE = { ...SAYS, kept: "Kept or set to zero", tuned: "Dense value" };
 
@@ -23,9 +25,10 @@ export function legendParts(layer, look, cell) {
   const single = cell[0] * cell[1] === 1;
   const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
   if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
-  if (layer === "kept") {
+  if (layer === "overlap" && single) return overlapBoxes(ink);
+  if (layer === "kept" || layer === "overlap") {
     const ticks = scale.share.map((share, at) => ({ at, text: percent(share) }));
-    return [{ kind: "bar", colors: ink.sequential, ticks, label: "share kept" }];
+    return [{ kind: "bar", colors: ink.sequential, ticks, label: layer === "kept" ? "share kept" : "only one keeps" }];
   }
   if (layer === "neighbours") {
     const boxes = ink.neighbours.map((color, i) => ({ kind: "box", color, label: String(i) }));
@@ -48,13 +51,14 @@ export function cellSays(layer, cell) {
   if (h * w === 1) return "1 cell = 1 weight";
   const holds = `1 cell = ${h} × ${w} = ${count(h * w)} weights`;
   if (layer === "kept") return `${holds}, shown: share kept`;
+  if (layer === "overlap") return `${holds}, shown: share that only one of the two keeps`;
   if (isValues(layer)) return `${holds}, shown: the one of largest magnitude`;
   return `${holds}, shown: the mean over kept ones`;
 }
 
 export function drawLegend(element, layer, look, cell) {
   const nodes = [text("span", "kv-legend-title", says(layer, look.alone))];
-  for (const part of legendParts(layer, look, cell)) nodes.push(node(part));
+  for (const part of legendParts(layer, look, cell)) nodes.push(node(part, look.ink));
   element.replaceChildren(...nodes);
 }
 
@@ -65,12 +69,13 @@ function text(tag, name, content) {
   return made;
 }
 
-function node(part) {
+function node(part, ink) {
   const made = document.createElement("span");
   made.className = `kv-legend-${part.kind}`;
   const swatch = document.createElement("i");
   made.append(swatch);
-  if (part.color) swatch.style.background = part.color;
+  if (part.color) swatch.style.backgroundColor = part.color;
+  if (part.lines) swatch.style.backgroundImage = linesCss(part.lines, ink);
   if (part.kind === "bar") {
     swatch.style.background = gradient(part.colors);
     const scale = document.createElement("span");

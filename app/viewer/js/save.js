@@ -85,6 +85,7 @@ function legend(pen, frame, y) {
     } else {
       pen.fillStyle = part.color ?? frame.look.ink.reset;
       pen.fillRect(x, y - 6, 14, 12);
+      if (part.lines) stroke(pen, x, y - 6, frame.look.ink.background, part.lines);
       if (part.kind === "reset") stroke(pen, x, y - 6, frame.look.ink.reset_mark);
       x += 19;
       write(part.label);
@@ -92,13 +93,17 @@ function legend(pen, frame, y) {
   }
 }
 
-function stroke(pen, x, y, color) {
+function stroke(pen, x, y, color, lines = "diagonal") {
+  const [left, right, top, bottom] = {
+    diagonal: [0, 8, 12, 0], vertical: [4, 4, 0, 12], horizontal: [0, 14, 3, 3],
+  }[lines];
   pen.strokeStyle = color;
   pen.lineWidth = 1;
   pen.beginPath();
   for (const shift of [0, 6]) {
-    pen.moveTo(x + shift, y + 12);
-    pen.lineTo(x + shift + 8, y);
+    const [across, down] = lines === "horizontal" ? [0, shift] : [shift, 0];
+    pen.moveTo(x + across + left, y + down + top);
+    pen.lineTo(x + across + right, y + down + bottom);
   }
   pen.stroke();
 }
