@@ -238,5 +238,9 @@ class DeadLayerError(KencoreError):
     """A layer's input is zero on every calibration token, so that no alignment can be measured."""
 
 
+class GettingReady(KencoreError):  # noqa: N818 - nothing is wrong
+    """What was asked for is being prepared: ask again in a moment."""
+
+
 class FactorizationError(KencoreError):
     """The Hessian of a layer's inputs cannot be factored, whatever the damping."""

@@ -137,14 +137,18 @@ def _float(text: str, part: str) -> float:
 def pruned_slots(run: Run) -> tuple[list[Slot], dict[str, Place]]:
     """The pruned matrices of a run, as an allocation and as faders see them."""
     slots, places = [], {}
-    for line in run.matrices[run.matrices["status"] == "pruned"].itertuples():
-        block = None if pd.isna(line.block) else int(line.block)
-        name, role = str(line.name), str(line.role)
-        slots.append(
-            Slot(name=name, block=block or 0, role=role, rows=int(line.rows), cols=int(line.cols))
-        )
-        places[name] = Place(role, block, str(line.stack))
+    for line in _pruned(run.matrices):
+        block = None if pd.isna(line["block"]) else int(line["block"])
+        name, role = str(line["name"]), str(line["role"])
+        rows, cols = int(line["rows"]), int(line["cols"])
+        slots.append(Slot(name=name, block=block or 0, role=role, rows=rows, cols=cols))
+        places[name] = Place(role, block, str(line["stack"]))
     return slots, places
+
+
+def _pruned(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The lines of the pruned matrices."""
+    return table[table["status"] == "pruned"].to_dict("records")
 
 
 def why_worker(run: Run, setting: Setting) -> str | None:
@@ -236,11 +240,11 @@ def totals(run: Run, setting: Setting) -> Totals:
     plain = budgets(run, replace(setting, balance=())) if setting.balance else None
     table = run.matrices
     stored = dict(zip(table["name"], table["bytes_stored"], strict=True))
-    for line in table[table["status"] == "pruned"].itertuples():
-        stored[line.name] = stored_bytes(
-            (int(line.rows), int(line.cols)), found[line.name], int(line.bytes_dense),
-            int(line.params),
-        )  # fmt: skip
+    for line in _pruned(table):
+        shape, name = (int(line["rows"]), int(line["cols"])), str(line["name"])
+        stored[name] = stored_bytes(
+            shape, found[name], int(line["bytes_dense"]), int(line["params"])
+        )
     shares = group_shares(run, found)
     kept = sum(found.values())
     return Totals(

@@ -131,6 +131,7 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:inspect_pair", shelf="results", check=check_inspect
     ),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=check_prune),
+    "retune": Kind(function="kencore.jobs.tasks:retune_run", shelf="results", check=check_prune),
     "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=check_tune),
     "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=check_sweep),
     "evaluate": Kind(

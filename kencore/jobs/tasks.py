@@ -29,6 +29,20 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
     prune(spec, out=context.out, progress=context.progress, threads=context.threads)
 
 
+def retune_run(params: dict[str, Any], context: Context) -> None:
+    """Prune at one setting of a slider: the complete run is left in the folder ``run`` of the
+    job's result, which is not kept for ever (`kencore.jobs.keeping` makes it a run of the store).
+    """
+    from kencore.devices import describe_device
+    from kencore.prune import prune
+    from kencore.spec import PruneSpec
+
+    spec = PruneSpec.from_dict(params)
+    context.set_device(describe_device(spec.device))
+    run = prune(spec, out=context.out / "run", progress=context.progress, threads=context.threads)
+    _write_result(context, {"run": "run", "metrics": run.metrics, "totals": run.totals})
+
+
 def tune_run(params: dict[str, Any], context: Context) -> None:
     """Tune a run with its mask held, and leave the complete new run in the job's folder.
 

@@ -56,3 +56,7 @@ class Ordered:
         """The keep mask (R, C), True at the ``budget`` (R,) smallest keys of each row."""
         last = np.take_along_axis(self._sorted, budget[:, None] - 1, axis=1)  # (R, 1)
         return self._keys <= last
+
+    def columns(self) -> NDArray[np.int64]:
+        """The columns of each row (R, C) in the order in which they are kept."""
+        return np.argsort(self._keys, axis=1)

@@ -88,11 +88,25 @@ class RowIndex:
         keep = np.empty(self.shape, np.bool_)
 
         def fill(part: int) -> None:
-            own = slice(self._starts[part], self._starts[part] + self._height)
-            keep[own] = self._parts[part].keep(budget[own])
+            own = self.part(part)
+            keep[own] = self.keep_part(part, budget[own])
 
-        in_order(fill, range(len(self._parts)), self._threads)
+        in_order(fill, range(self.parts), self._threads)
         return keep
+
+    @property
+    def parts(self) -> int:
+        """How many runs of rows there are; each can be selected by itself."""
+        return len(self._parts)
+
+    def part(self, number: int) -> slice:
+        """The rows of one part."""
+        first = self._starts[number]
+        return slice(first, min(first + self._height, self.shape[0]))
+
+    def keep_part(self, number: int, budget: NDArray[np.int64]) -> Mask:
+        """The keep mask (r, C) of one part's rows, for 1 to C entries of each row (r,)."""
+        return self._parts[number].keep(budget)
 
 
 def _matrix(

@@ -120,6 +120,13 @@ class Run:
                    strict=True)  # fmt: skip
         return KeptValues(self.path, {name: int(count) for name, count in kept})
 
+    mask_id = ""  # which mask it has, if not the stored one (see `kencore.retune_live`)
+
+    @property
+    def stored(self) -> Run:
+        """The run as it is on disk: itself, unless its mask was selected again."""
+        return self
+
     @property
     def restore(self) -> str:
         """What entries that were not kept became: ``base`` (its value) or ``zero``."""

@@ -221,7 +221,7 @@ def _extremes(
     if (rows.stop - rows.start) * (cols.stop - cols.start) <= DIRECT:
         return _read_extremes(run, name, layer, rows, cols, cell)
     fine, step = _fine(cell, 4, run.shape(name))
-    return _part(extreme(_picture(_Key(run), name, layer, fine), step), rows, cols, cell)
+    return _part(extreme(_picture(_Key(run.stored), name, layer, fine), step), rows, cols, cell)
 
 
 def _read_extremes(
@@ -267,11 +267,12 @@ def _part(whole: NDArray[Any], rows: slice, cols: slice, cell: tuple[int, int]) 
 
 
 class _Key:
-    """A run as a cache key: the folder and when its masks were written."""
+    """A run as a cache key: the folder, when its masks were written, and which mask it has."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.key = (str(run.path), (run.path / "masks.safetensors").stat().st_mtime_ns)
+        written = (run.path / "masks.safetensors").stat().st_mtime_ns
+        self.key = (str(run.path), written, run.mask_id)
 
     def __hash__(self) -> int:
         return hash(self.key)
