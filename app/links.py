@@ -16,8 +16,10 @@ from kencore.errors import KencoreError
 
 PAGES: Final = {
     "overview": "app_pages/overview.py",
+    "story": "app_pages/story.py",
     "explain": "app_pages/explain.py",
     "prune": "app_pages/prune.py",
+    "map": "app_pages/map.py",
     "matrix": "app_pages/matrix.py",
     "row": "app_pages/row.py",
     "layers": "app_pages/layers.py",

@@ -20,6 +20,8 @@ MENU: Final = {
     "Understand": (
         ("overview", "Overview", "dashboard",
          "What a run kept, block by block, and what that cost in quality."),
+        ("story", "Story", "auto_stories",
+         "The run told step by step, for people who do not read matrices."),
         ("explain", "Explain", "psychology",
          "One sentence: what pruning changed in the answer, and which weights did it."),
     ),
@@ -32,6 +34,8 @@ MENU: Final = {
          "Quality against size: sweeps of many prunings, their curves and the best."),
     ),
     "Look closer": (
+        ("map", "Map", "map",
+         "The whole model on one map, from its blocks down to a single weight."),
         ("matrix", "Matrix", "grid_on",
          "One matrix, from the whole of it down to a single weight."),
         ("row", "Row", "show_chart",
@@ -112,7 +116,7 @@ def _picker(usable: dict[str, RunSummary]) -> None:
 
     def chosen() -> None:
         name = st.session_state["run_choice"]
-        links.write(run=name, matrix=None, row=None, col=None, r0=None, r1=None, c0=None, c1=None,
+        links.write(run=name, matrix=None, at=None, row=None, col=None, r0=None, r1=None, c0=None, c1=None,
                     neuron=None, token=None, block=None,
                     **state.without_its_layers(name))  # fmt: skip
 
