@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app import matrices, payload, state, wording
-from kencore.store import tiles
+from kencore.store import summaries, tiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,8 +94,11 @@ def atlas_bytes(run: Run) -> bytes:
     ]
     shares = [picture.share.ravel() for picture in pictures]
     plane = np.concatenate(shares) if shares else np.zeros(0, np.uint8)
-    header = {"run": run.id, "restore": run.restore, "size": plane.shape, "matrices": lines}
-    return payload.pack(header, {"share": plane})
+    header = {
+        "run": run.id, "restore": run.restore, "roles": summaries.ROLES,
+        "size": (1, plane.size), "matrices": lines,
+    }  # fmt: skip
+    return payload.pack(header, {"share": plane[None]})
 
 
 def _line(line: pd.Series[Any], several: bool) -> dict[str, Any]:

@@ -86,14 +86,8 @@ def api(path: str = "", **params: str) -> str:
 _mounts: list[ComponentRenderer] = []
 
 
-def weight_map(
-    source: Source, view: View, *, key: str, on_cell: Callable[[], None] | None = None
-) -> dict[str, int] | None:
-    """Draw the map; returns the selected weight as ``{"row": .., "col": ..}``, or None.
-
-    ``view`` is where the map starts and where it goes when a link changes; in between the
-    browser decides. ``on_cell`` runs before the script does when another weight is selected.
-    """
+def mount() -> ComponentRenderer:
+    """The component that draws every map."""
     import streamlit as st
 
     if not _mounts:
@@ -102,18 +96,32 @@ def weight_map(
                 "kenviz.weight_map", html='<div class="kv"></div>', css=STYLE, js=LOADER
             )
         )
-    data: dict[str, Any] = {
+    return _mounts[0]
+
+
+def common() -> dict[str, Any]:
+    """What every map is told: where its data and scripts are, and the colours."""
+    return {
         "api": api(),
         "version": VERSION,
         "scripts": list(SCRIPTS),
-        "source": asdict(source),
-        "view": asdict(view),
         "palettes": {"light": theme.LIGHT.to_json(), "dark": theme.DARK.to_json()},
     }
+
+
+def weight_map(
+    source: Source, view: View, *, key: str, on_cell: Callable[[], None] | None = None
+) -> dict[str, int] | None:
+    """Draw the map; returns the selected weight as ``{"row": .., "col": ..}``, or None.
+
+    ``view`` is where the map starts and where it goes when a link changes; in between the
+    browser decides. ``on_cell`` runs before the script does when another weight is selected.
+    """
+    data = common() | {"source": asdict(source), "view": asdict(view)}
     start = None if view.row is None else {
         "matrix": source.matrix, "row": view.row, "col": view.col,
     }  # fmt: skip
-    result = _mounts[0](
+    result = mount()(
         key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None)
     )
     cell: dict[str, int] | None = result.cell

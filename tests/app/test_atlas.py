@@ -51,7 +51,7 @@ def test_the_atlas_holds_every_matrix(client: TestClient, store: Run) -> None:
         assert max(line["size"]) <= 32
         shares = [[part.mean() for part in row] for row in by_cells(keep, *line["cell"])]
         wanted = np.rint(255 * np.array(shares)).astype(np.uint8)
-        found = planes["share"][line["offset"] :][: wanted.size].reshape(line["size"])
+        found = planes["share"][0, line["offset"] :][: wanted.size].reshape(line["size"])
         np.testing.assert_array_equal(found, wanted)
     left = next(line for line in header["matrices"] if line["reason"])
     assert left["name"].startswith("classifier")

@@ -4,10 +4,10 @@
 const NUMBERS = ["r0", "r1", "c0", "c1", "row", "col"];
 
 /** Write `view` ({r0.., row, col, layer, reset}); null removes, a default is left out.
- * `layer` is the layer that the page shows where the address says nothing. */
-export function write(view, layer = "kept") {
+ * `layer` is the layer that the page shows where the address says nothing, `more` are further names. */
+export function write(view, layer = "kept", more = []) {
   const url = new URL(window.location.href);
-  for (const name of NUMBERS) {
+  for (const name of [...more, ...NUMBERS]) {
     if (view[name] === null || view[name] === undefined) url.searchParams.delete(name);
     else url.searchParams.set(name, view[name]);
   }

@@ -1,71 +1,80 @@
-// Wheel, pointer, keys.
+// Wheel, pointer, fingers, keys: what they ask of a map.
 
-import { isWhole, pan, visible, zoom } from "./geometry.js";
 import * as tooltip from "./tooltip.js";
 
 const STILL = 110; // ms on one weight before its ranks are asked for
 const CLICK = 4; // pixels that a click may move
+const TWICE = 320; // ms between the two taps of a double tap
 
-export function bindControls(viewer) {
-  const { canvas } = viewer.parts;
+/** Bind a map: parts {canvas, tip}, plot, cellAt, tipLines, facts, and what moves it. */
+export function bindControls(map) {
+  const { canvas } = map.parts;
   const stop = new AbortController();
   const on = (name, act, options = {}) =>
     canvas.addEventListener(name, act, { signal: stop.signal, ...options });
   const fingers = new Map();
   let drag = null;
+  let tapped = null;
+  let touch = false;
 
-  on("wheel", (event) => wheel(viewer, event), { passive: false });
+  on("wheel", (event) => wheel(map, event), { passive: false });
   on("pointerdown", (event) => {
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
-    fingers.set(event.pointerId, at(viewer, event));
-    drag = { from: at(viewer, event), far: 0, pinch: apart(fingers) };
+    touch = event.pointerType === "touch";
+    fingers.set(event.pointerId, at(map, event));
+    drag = { far: 0, pinch: apart(fingers) };
   });
   on("pointermove", (event) => {
-    const here = at(viewer, event);
-    if (!fingers.has(event.pointerId)) return hover(viewer, here);
+    const here = at(map, event);
+    if (!fingers.has(event.pointerId)) return hover(map, here);
     const before = fingers.get(event.pointerId);
     fingers.set(event.pointerId, here);
     drag.far += Math.abs(here.x - before.x) + Math.abs(here.y - before.y);
     if (drag.far <= CLICK) return undefined;
-    leave(viewer);
+    leave(map);
     canvas.classList.add("kv-moving");
-    if (fingers.size === 2) return pinch(viewer, fingers, drag);
-    const { view, plot, shape } = viewer;
-    return viewer.moveBy(pan(view, plot, shape, here.x - before.x, here.y - before.y));
+    if (fingers.size === 2) return pinch(map, fingers, drag);
+    return map.panBy(here.x - before.x, here.y - before.y);
   });
   const end = (event) => {
     const clicked = drag && drag.far <= CLICK && fingers.size === 1 && event.type === "pointerup";
     fingers.delete(event.pointerId);
     canvas.classList.remove("kv-moving");
-    if (clicked && event.button === 0) click(viewer, at(viewer, event));
+    if (!clicked || event.button !== 0) return;
+    const here = at(map, event);
+    const double = touch && tapped && event.timeStamp - tapped.when < TWICE &&
+      Math.hypot(here.x - tapped.x, here.y - tapped.y) < 30;
+    tapped = double ? null : { ...here, when: event.timeStamp };
+    if (double) map.zoomAt(4, here.x, here.y);
+    else map.clicked(map.cellAt(here));
   };
   on("pointerup", end);
   on("pointercancel", end);
-  on("pointerleave", () => leave(viewer));
+  on("pointerleave", () => leave(map));
   on("dblclick", (event) => {
-    const { x, y } = at(viewer, event);
-    viewer.zoomAt(event.shiftKey ? 1 / 4 : 4, x, y);
+    if (touch) return; // told apart above: not every browser sends this for fingers
+    const { x, y } = at(map, event);
+    map.zoomAt(event.shiftKey ? 1 / 4 : 4, x, y);
   });
-  on("keydown", (event) => key(viewer, event));
+  on("keydown", (event) => key(map, event));
   return () => stop.abort();
 }
 
 /** The pointer in plot pixels. */
-function at(viewer, event) {
-  const box = viewer.parts.canvas.getBoundingClientRect();
-  return { x: event.clientX - box.left - viewer.plot.x, y: event.clientY - box.top - viewer.plot.y };
+function at(map, event) {
+  const box = map.parts.canvas.getBoundingClientRect();
+  return { x: event.clientX - box.left - map.plot.x, y: event.clientY - box.top - map.plot.y };
 }
 
-function wheel(viewer, event) {
-  const { view, plot, shape } = viewer;
+function wheel(map, event) {
   const amount = event.deltaY * (event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1);
-  if (amount > 0 && isWhole(view, plot, shape)) return; // nothing to zoom out of: the page scrolls
+  if (amount > 0 && map.atTop()) return; // nothing to zoom out of: the page scrolls
   event.preventDefault();
   const factor = Math.exp(-Math.max(-240, Math.min(240, amount)) * (event.ctrlKey ? 0.01 : 0.0028));
-  const { x, y } = at(viewer, event);
-  viewer.moveBy(zoom(view, plot, shape, factor, x, y));
-  hover(viewer, { x, y });
+  const { x, y } = at(map, event);
+  map.zoomBy(factor, x, y);
+  hover(map, { x, y });
 }
 
 function apart(fingers) {
@@ -74,122 +83,80 @@ function apart(fingers) {
   return Math.hypot(a.x - b.x, a.y - b.y);
 }
 
-function pinch(viewer, fingers, drag) {
+function pinch(map, fingers, drag) {
   const [a, b] = [...fingers.values()];
+  const middle = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
   const now = apart(fingers);
   const factor = drag.pinch ? now / drag.pinch : 1;
-  drag.pinch = now;
-  const { view, plot, shape } = viewer;
-  viewer.moveBy(zoom(view, plot, shape, factor, (a.x + b.x) / 2, (a.y + b.y) / 2));
+  const { from } = drag;
+  Object.assign(drag, { pinch: now, from: middle });
+  if (from) map.panBy(middle.x - from.x, middle.y - from.y);
+  map.zoomBy(factor, middle.x, middle.y);
 }
 
-/** The cell of the picture at a point, and its number in the window that shows it. */
-function cellAt(viewer, { x, y }) {
-  const { view, shape, plot } = viewer;
-  if (!view || x < 0 || y < 0 || x >= plot.w || y >= plot.h) return null;
-  const col = Math.floor(view.x0 + x / view.sx);
-  const row = Math.floor(view.y0 + y / view.sy);
-  if (col < 0 || row < 0 || col >= shape.cols || row >= shape.rows) return null;
-  const window = viewer.frame().windows.at(-1);
-  if (!window || row < window.r0 || row >= window.r1 || col < window.c0 || col >= window.c1) return null;
-  const [high, wide] = window.cell;
-  const i = Math.floor((row - window.r0) / high);
-  const j = Math.floor((col - window.c0) / wide);
-  const r0 = window.r0 + i * high;
-  const c0 = window.c0 + j * wide;
-  return {
-    row, col, r0, c0, window, index: i * window.w + j,
-    r1: Math.min(r0 + high, shape.rows), c1: Math.min(c0 + wide, shape.cols),
-  };
-}
-
-function hover(viewer, point) {
-  const cell = cellAt(viewer, point);
-  if (!cell) return leave(viewer);
-  const same = viewer.hover && viewer.hover.r0 === cell.r0 && viewer.hover.c0 === cell.c0 &&
-    viewer.hover.window === cell.window;
+function hover(map, point) {
+  const cell = map.cellAt(point);
+  if (!cell) return leave(map);
+  const before = map.hover;
+  const same = before && before.r0 === cell.r0 && before.c0 === cell.c0 &&
+    before.window === cell.window && before.matrix === cell.matrix;
   if (!same) {
-    clearTimeout(viewer.asking);
-    viewer.askCell?.abort();
-    viewer.known = null;
-    if (cell.window.exact) viewer.asking = setTimeout(() => askCell(viewer, cell), STILL);
+    clearTimeout(map.asking);
+    map.askCell?.abort();
+    map.known = null;
+    if (cell.window?.exact) map.asking = setTimeout(() => askCell(map, cell), STILL);
   }
-  viewer.hover = cell;
-  viewer.pointer = point;
-  tip(viewer);
-  return viewer.render();
+  map.hover = cell;
+  map.pointer = point;
+  tip(map);
+  return map.render();
 }
 
-function tip(viewer) {
-  const { hover: cell, pointer, parts, plot, known } = viewer;
+function tip(map) {
+  const { hover: cell, pointer, parts, plot } = map;
   if (!cell) return;
-  const lines = cell.window.exact
-    ? tooltip.weightLines(cell.window, cell.index, known, viewer.shape.cols, viewer.alone)
-    : tooltip.cellLines(cell.window, viewer.layer, cell.index, viewer.alone);
-  const room = { w: viewer.width, h: viewer.height };
-  tooltip.show(parts.tip, tooltip.title(cell), lines, pointer.x + plot.x, pointer.y + plot.y, room);
+  const [heading, lines] = map.tipLines(cell);
+  const room = { w: map.width, h: map.height };
+  tooltip.show(parts.tip, heading, lines, pointer.x + plot.x, pointer.y + plot.y, room);
 }
 
-async function askCell(viewer, cell) {
+async function askCell(map, cell) {
   const turn = new AbortController();
-  viewer.askCell = turn;
+  map.askCell = turn;
   try {
-    const known = await viewer.windows.cell(cell.row, cell.col, turn.signal);
-    if (viewer.askCell !== turn || !viewer.hover) return;
-    viewer.known = known;
-    tip(viewer);
+    const known = await map.facts(cell, turn.signal);
+    if (map.askCell !== turn || !map.hover) return;
+    map.known = known;
+    tip(map);
   } catch (error) {
     if (error.name !== "AbortError") console.warn("KEN_viz:", error.message);
   }
 }
 
-function leave(viewer) {
-  clearTimeout(viewer.asking);
-  viewer.askCell?.abort();
-  viewer.parts.tip.hidden = true;
-  if (!viewer.hover) return;
-  viewer.hover = null;
-  viewer.render();
-}
-
-function click(viewer, point) {
-  const cell = cellAt(viewer, point);
-  if (cell?.window.exact) viewer.select({ row: cell.row, col: cell.col });
+function leave(map) {
+  clearTimeout(map.asking);
+  map.askCell?.abort();
+  map.parts.tip.hidden = true;
+  if (!map.hover) return;
+  map.hover = null;
+  map.render();
 }
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-function key(viewer, event) {
+function key(map, event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const step = STEPS[event.key];
-  if (step && event.shiftKey) stepCell(viewer, step);
-  else if (step) {
-    const { view, plot, shape } = viewer;
-    viewer.moveBy(pan(view, plot, shape, -step[0] * plot.w * 0.15, -step[1] * plot.h * 0.15));
-  } else if (event.key === "+" || event.key === "=") viewer.zoomMiddle(2);
-  else if (event.key === "-" || event.key === "_") viewer.zoomMiddle(1 / 2);
-  else if (event.key === "0") viewer.zoomMiddle(1e-9);
-  else if (event.key === "Escape") viewer.up();
-  else if (event.key === "Enter" || event.key === " ") stepCell(viewer, [0, 0]);
+  if (step && event.shiftKey) map.step(step);
+  else if (step) map.panBy(-step[0] * map.plot.w * 0.15, -step[1] * map.plot.h * 0.15);
+  else if (event.key === "+" || event.key === "=") map.zoomMiddle(2);
+  else if (event.key === "-" || event.key === "_") map.zoomMiddle(1 / 2);
+  else if (event.key === "0" || event.key === "Home") map.top();
+  else if (event.key === "Escape") map.up();
+  else if (event.key === "Enter" || event.key === " ") map.enter();
+  else if (event.key === "PageDown" && map.turn) map.turn(1);
+  else if (event.key === "PageUp" && map.turn) map.turn(-1);
   else return;
   event.preventDefault();
   event.stopPropagation();
-}
-
-/** Select the next weight in a direction, or the one in the middle, and keep it in sight. */
-function stepCell(viewer, [right, down]) {
-  const { plot, shape, selected } = viewer;
-  const seen = visible(viewer.view, plot, shape);
-  const middle = { row: (seen.r0 + seen.r1) >> 1, col: (seen.c0 + seen.c1) >> 1 };
-  const inSight = selected && selected.r0 >= seen.r0 && selected.r0 < seen.r1 &&
-    selected.c0 >= seen.c0 && selected.c0 < seen.c1;
-  const from = inSight ? { row: selected.r0, col: selected.c0 } : middle;
-  const cell = {
-    row: Math.min(shape.rows - 1, Math.max(0, from.row + (inSight ? down : 0))),
-    col: Math.min(shape.cols - 1, Math.max(0, from.col + (inSight ? right : 0))),
-  };
-  if (cell.row < seen.r0 || cell.row >= seen.r1 || cell.col < seen.c0 || cell.col >= seen.c1) {
-    viewer.centre(cell.col + 0.5, cell.row + 0.5);
-  }
-  viewer.select(cell);
 }

@@ -3,6 +3,7 @@
 import { isValues, layerValue, paint, textOn } from "./colors.js";
 import { count, short, tickStep } from "./format.js";
 import { LARGEST, fitScale } from "./geometry.js";
+import { MARKS, WHO, whoKeeps } from "./overlap.js";
 
 export const GUTTER = { left: 66, top: 44, right: 10, bottom: 10 };
 const MARKS_FROM = 5; // pixels per weight: from here reset weights are hatched
@@ -49,11 +50,25 @@ export function picture(window, layer, look) {
 /** Draw everything. frame: width, height, dpr, plot, view, shape, seen, windows (coarsest first),
  * layer, look, font, hover, selected. */
 export function draw(context, frame) {
-  const { width, height, dpr, look } = frame;
+  clear(context, frame);
+  const area = drawMatrix(context, frame);
+  drawTitles(context, frame, area);
+  drawAxes(context, frame, area);
+  drawOutlines(context, frame);
+}
+
+export function clear(context, { width, height, dpr, look }) {
   context.setTransform(dpr, 0, 0, dpr, 0, 0);
   context.fillStyle = look.ink.background;
   context.fillRect(0, 0, width, height);
+}
+
+/** One matrix in its place of the plot; returns that place. `frame.exact`: the windows of single
+ * weights that are marked and numbered, where they are more than the last one. */
+export function drawMatrix(context, frame) {
+  const { look } = frame;
   const area = matrixArea(frame);
+  const exact = frame.exact ?? frame.windows.slice(-1).filter((window) => window.exact);
   context.save();
   context.beginPath();
   context.rect(area.x, area.y, area.w, area.h);
@@ -61,21 +76,23 @@ export function draw(context, frame) {
   context.fillStyle = look.ink.surface;
   context.fillRect(area.x, area.y, area.w, area.h);
   for (const window of frame.windows) drawWindow(context, frame, window);
-  const finest = frame.windows.at(-1);
-  if (finest?.exact) drawMarks(context, frame, finest);
+  for (const window of exact) drawMarks(context, frame, window);
   if (Math.min(frame.view.sx, frame.view.sy) >= GRID_FROM) drawGrid(context, frame);
-  if (finest?.exact) drawNumbers(context, frame, finest);
+  for (const window of exact) drawNumbers(context, frame, window);
   context.restore();
   context.strokeStyle = look.ink.border;
   context.lineWidth = 1;
   context.strokeRect(area.x - 0.5, area.y - 0.5, area.w + 1, area.h + 1);
-  drawAxes(context, frame, area);
+  return area;
+}
+
+export function drawOutlines(context, frame) {
   if (frame.hover) outline(context, frame, frame.hover, 1);
   if (frame.selected) outline(context, frame, frame.selected, 2);
 }
 
 /** The part of the plot that the matrix covers, in canvas pixels. */
-function matrixArea({ plot, view, shape }) {
+export function matrixArea({ plot, view, shape }) {
   const left = Math.max(0, -view.x0 * view.sx);
   const top = Math.max(0, -view.y0 * view.sy);
   const right = Math.min(plot.w, (shape.cols - view.x0) * view.sx);
@@ -88,14 +105,15 @@ const toY = ({ plot, view }, row) => plot.y + (row - view.y0) * view.sy;
 
 function drawWindow(context, frame, window) {
   context.imageSmoothingEnabled = false;
+  const { dpr, view } = frame;
   const [high, wide] = window.cell;
-  context.drawImage(
-    picture(window, frame.layer, frame.look),
-    toX(frame, window.c0),
-    toY(frame, window.r0),
-    window.w * wide * frame.view.sx,
-    window.h * high * frame.view.sy,
-  );
+  const crisp = (at) => Math.round(at * dpr) / dpr; // windows side by side leave no seam
+  const x = crisp(toX(frame, window.c0));
+  const y = crisp(toY(frame, window.r0));
+  const right = crisp(toX(frame, window.c0) + window.w * wide * view.sx);
+  const bottom = crisp(toY(frame, window.r0) + window.h * high * view.sy);
+  const made = picture(window, frame.layer, frame.look);
+  context.drawImage(made, x, y, Math.max(right - x, 1 / dpr), Math.max(bottom - y, 1 / dpr));
 }
 
 /** Rows and columns of an exact window that can be seen. */
@@ -107,30 +125,43 @@ function shared(frame, window) {
   };
 }
 
-/** Hatch over reset weights, so that colour is not all that tells them apart. */
+/** Lines over reset weights, or over those that not both runs keep, so that colour is not all that
+ * tells them apart. */
 function drawMarks(context, frame, window) {
-  const { view, look } = frame;
+  const { view, look, layer } = frame;
   if (Math.min(view.sx, view.sy) < MARKS_FROM) return;
+  if (layer !== "overlap") {
+    markWhere(context, frame, window, (i) => !window.kept[i], "diagonal", look.ink.reset_mark);
+    return;
+  }
+  for (const [who, kind] of MARKS) {
+    const color = who === 0 ? look.ink.reset_mark : look.ink.background;
+    markWhere(context, frame, window, (i) => whoKeeps(window, i) === who, kind, color);
+  }
+}
+
+function markWhere(context, frame, window, test, kind, color) {
+  const { view } = frame;
   const part = shared(frame, window);
   context.beginPath();
   for (let row = part.r0; row < part.r1; row += 1) {
     const line = (row - window.r0) * window.w - window.c0;
-    let start = -1; // of a run of reset weights
+    let start = -1; // of a run of such weights
     for (let col = part.c0; col <= part.c1; col += 1) {
-      const reset = col < part.c1 && !window.kept[line + col];
-      if (reset && start < 0) start = col;
-      if (!reset && start >= 0) {
+      const marked = col < part.c1 && test(line + col);
+      if (marked && start < 0) start = col;
+      if (!marked && start >= 0) {
         context.rect(toX(frame, start), toY(frame, row), (col - start) * view.sx, view.sy);
         start = -1;
       }
     }
   }
-  context.fillStyle = hatch(context, frame, look.ink.reset_mark);
+  context.fillStyle = hatch(context, frame, color, kind);
   context.fill();
 }
 
-/** Diagonal lines that move with the map. */
-function hatch(context, frame, color) {
+/** Lines that move with the map. */
+function hatch(context, frame, color, kind) {
   const { dpr, view, plot } = frame;
   const tile = document.createElement("canvas");
   tile.width = tile.height = Math.round(HATCH * dpr);
@@ -138,10 +169,13 @@ function hatch(context, frame, color) {
   pen.strokeStyle = color;
   pen.lineWidth = dpr;
   pen.beginPath();
-  for (const shift of [-1, 0, 1]) {
+  const half = Math.floor(tile.width / 2);
+  for (const shift of kind === "diagonal" ? [-1, 0, 1] : []) {
     pen.moveTo((shift - 0.5) * tile.width, 1.5 * tile.width);
     pen.lineTo((shift + 1.5) * tile.width, -0.5 * tile.width);
   }
+  if (kind === "vertical") line(pen, half, 0, half, tile.width);
+  if (kind === "horizontal") line(pen, 0, half, tile.width, half);
   pen.stroke();
   const pattern = context.createPattern(tile, "repeat");
   const side = tile.width / dpr;
@@ -149,6 +183,11 @@ function hatch(context, frame, color) {
   const y = (plot.y - view.y0 * view.sy) % side;
   pattern.setTransform(new DOMMatrix().translate(x, y).scale(1 / dpr));
   return pattern;
+}
+
+function line(pen, x0, y0, x1, y1) {
+  pen.moveTo(x0, y0);
+  pen.lineTo(x1, y1);
 }
 
 function drawGrid(context, frame) {
@@ -172,6 +211,7 @@ function drawGrid(context, frame) {
 /** What a cell says: the value of the layer; for kept, the value that the pruned model holds. */
 export function cellText(window, layer, index, alone) {
   const kept = window.kept[index];
+  if (layer === "overlap") return WHO[whoKeeps(window, index)];
   if (layer === "neighbours") return kept ? String(window.neighbours[index]) : alone ? "zero" : "reset";
   if (isValues(layer)) return short(layerValue(layer, window.tuned[index], window.base[index]));
   if (window.pruned) return short(window.pruned[index]);
@@ -192,7 +232,7 @@ function drawNumbers(context, frame, window) {
       const text = cellText(window, layer, index, look.alone);
       const x = toX(frame, col) + view.sx / 2;
       const y = toY(frame, row) + view.sy / 2;
-      if (!window.kept[index]) chip(context, x, y, context.measureText(text).width, colors[index]);
+      if (!window.kept[index] || layer === "overlap") chip(context, x, y, context.measureText(text).width, colors[index]);
       context.fillStyle = textOn(colors[index]);
       context.fillText(text, x, y + 0.5);
     }
@@ -214,7 +254,8 @@ function pixelsOf(window, layer, look) {
   return canvas.words;
 }
 
-function drawAxes(context, frame, area) {
+/** Numbers of rows and columns along the edges of a matrix. */
+export function drawAxes(context, frame, area) {
   const { look, font, seen, view } = frame;
   context.fillStyle = look.ink.muted;
   context.font = `11px ${font}`;
@@ -232,7 +273,6 @@ function drawAxes(context, frame, area) {
     const y = toY(frame, row + 0.5);
     if (y >= area.y && y <= area.y + area.h) context.fillText(count(row), area.x - 7, y);
   }
-  drawTitles(context, frame, area);
   for (const cell of [frame.hover, frame.selected]) if (cell) axisChips(context, frame, cell, area);
 }
 

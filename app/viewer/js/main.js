@@ -1,5 +1,6 @@
 // What Streamlit calls: once per mount, and again whenever the data or the theme changes.
 
+import { AtlasMap } from "./atlas.js";
 import { Viewer } from "./viewer.js";
 
 const viewers = new WeakMap(); // the mount's element -> its viewer
@@ -13,7 +14,7 @@ export default function main(component) {
     viewer = null;
   }
   if (!viewer) {
-    viewer = new Viewer(root);
+    viewer = component.data.sources ? new AtlasMap(root) : new Viewer(root);
     viewers.set(parentElement, viewer);
   }
   viewer.update(component);

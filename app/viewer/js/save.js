@@ -30,6 +30,48 @@ export function saveWeights(viewer) {
   download(viewer.windows.address("window.csv", { r0, r1, c0, c1 }), file);
 }
 
+/** The map of a model as it is on the screen, two runs side by side. */
+export async function downloadMap(map) {
+  const drawn = map.panes.map((pane) => pane.parts.canvas);
+  const canvas = document.createElement("canvas");
+  const pen = canvas.getContext("2d");
+  const { dpr, width, height, ink, font } = map;
+  canvas.width = width * dpr * drawn.length;
+  canvas.height = (height + HEAD + FOOT) * dpr;
+  pen.scale(dpr, dpr);
+  pen.fillStyle = ink.background;
+  pen.fillRect(0, 0, width * drawn.length, height + HEAD + FOOT);
+  map.panes.forEach((pane, i) => {
+    pen.fillStyle = ink.text;
+    pen.font = `600 15px ${font}`;
+    pen.fillText(pane.source.title, 14 + i * width, 25);
+    pen.drawImage(drawn[i], i * width, HEAD, width, height);
+  });
+  const frame = map.panes[0].frames.get(map.focus.m.name);
+  legend(pen, frame, HEAD + height + 18);
+  pen.fillStyle = ink.muted;
+  pen.font = `11px ${font}`;
+  const runs = map.panes.map((pane) => pane.source.run).join(" and ");
+  pen.fillText(`${map.parts.where.textContent} · run ${runs}`, 14, HEAD + height + 44);
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  download(URL.createObjectURL(blob), `${map.panes[0].source.run}.map.png`);
+}
+
+/** The weights in sight of the matrix in the middle. */
+export function downloadWeights(map) {
+  const { view, plot, shape } = map.front();
+  const { m } = map.focus;
+  const { r0, r1, c0, c1 } = visible(view, plot, shape);
+  const weights = (r1 - r0) * (c1 - c0);
+  if (m.reason !== null || !map.numbered || weights > MOST_CSV) {
+    map.parts.where.textContent =
+      `Go into a pruned matrix, to at most ${count(MOST_CSV)} weights in sight, for a CSV`;
+    return;
+  }
+  const path = map.panes[0].tiles.address("window.csv", { matrix: m.name, r0, r1, c0, c1 });
+  download(path, `${m.name}.r${r0}-${r1}.c${c0}-${c1}.csv`);
+}
+
 async function savePng(frame, about) {
   const dpr = Math.max(2, frame.dpr);
   const canvas = document.createElement("canvas");

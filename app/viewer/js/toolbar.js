@@ -6,6 +6,7 @@ export const LAYERS = [
   ["base", "Base", "Values of the base model"],
   ["difference", "Difference", "Tuned minus base"],
   ["neighbours", "Neighbours", "For each kept weight, how many of the 4 around it are kept"],
+  ["overlap", "Overlap", "Which weights both runs keep, only one of them, or neither"],
 ];
 
 const ALONE = {
@@ -46,12 +47,29 @@ function button(name, label, act, shown = null) {
   return made;
 }
 
+const WORDS = {
+  fit: "Whole matrix (0)",
+  keys: "Wheel or + − zoom, drag or arrows move, click selects, Shift + arrows step by weight, Esc goes up",
+};
+
+/** The part of a map that is drawn on. */
+export function buildStage() {
+  const canvas = make("canvas", {
+    class: "kv-canvas", tabindex: "0", role: "application", "data-testid": "kv-canvas",
+  });
+  const small = make("canvas", { class: "kv-minimap", "aria-hidden": "true" });
+  const tip = make("div", { class: "kv-tip", role: "tooltip", hidden: true, "data-testid": "kv-tip" });
+  const message = make("div", { class: "kv-message", role: "alert", hidden: true });
+  return { canvas, small, tip, message, stage: make("div", { class: "kv-stage" }, canvas, small, tip, message) };
+}
+
 /** Build everything below `root`. acts: layer, hide, spread, zoom, fit, up, png, csv. */
-export function build(root, acts) {
+export function build(root, acts, words = WORDS) {
   const layers = make("div", { class: "kv-segments", role: "radiogroup", "aria-label": "Layer" });
   const segments = new Map();
   for (const [name, label, hint] of LAYERS) {
-    const made = make("button", { type: "button", role: "radio", title: hint, "data-layer": name }, label);
+    const hidden = name === "overlap"; // until `offer` says otherwise
+    const made = make("button", { type: "button", role: "radio", title: hint, hidden, "data-layer": name }, label);
     made.onclick = () => acts.layer(name);
     segments.set(name, made);
     layers.append(made);
@@ -67,31 +85,24 @@ export function build(root, acts) {
     button("minus", "Zoom out (-)", () => acts.zoom(1 / 2)),
     button("plus", "Zoom in (+)", () => acts.zoom(2)),
     button("up", "Up one level (Esc)", acts.up),
-    button("fit", "Whole matrix (0)", acts.fit),
+    button("fit", words.fit, acts.fit),
     button("save", "Save this picture as PNG", acts.png, "PNG"),
     button("save", "Save the weights of this window as CSV", acts.csv, "CSV"),
   );
-  const canvas = make("canvas", {
-    class: "kv-canvas", tabindex: "0", role: "application", "data-testid": "kv-canvas",
-  });
-  const small = make("canvas", { class: "kv-minimap", "aria-hidden": "true" });
-  const tip = make("div", { class: "kv-tip", role: "tooltip", hidden: true, "data-testid": "kv-tip" });
-  const message = make("div", { class: "kv-message", role: "alert", hidden: true });
-  const stage = make("div", { class: "kv-stage" }, canvas, small, tip, message);
+  const drawn = buildStage();
   const legend = make("div", { class: "kv-legend", "data-testid": "kv-legend" });
   const where = make("div", { class: "kv-where", "aria-live": "polite", "data-testid": "kv-where" });
   const table = make("div", { class: "kv-only-read", "data-testid": "kv-table" });
-  const keys = make("div", { class: "kv-keys" },
-    "Wheel or + − zoom, drag or arrows move, click selects, Shift + arrows step by weight, Esc goes up");
+  const keys = make("div", { class: "kv-keys" }, words.keys);
   root.replaceChildren(
     make("div", { class: "kv-bar" }, layers, tools),
-    stage,
+    drawn.stage,
     make("div", { class: "kv-foot" }, legend, hide, spread),
     where,
     keys,
     table,
   );
-  return { layers: segments, hide, spread, canvas, small, tip, message, stage, legend, where, table };
+  return { layers: segments, hide, spread, ...drawn, legend, where, table };
 }
 
 function moveChoice(event, segments, choose) {
@@ -105,12 +116,13 @@ function moveChoice(event, segments, choose) {
   segments.get(next).focus();
 }
 
-/** Offer the layers that there are: without a base there is neither it nor a difference. */
-export function offer(parts, alone) {
+/** Offer the layers that there are: without a base there is neither it nor a difference, without
+ * another run no overlap. */
+export function offer(parts, alone, beside) {
   parts.alone = alone;
   for (const [layer, label, hint] of LAYERS) {
     const made = parts.layers.get(layer);
-    made.hidden = alone && (layer === "base" || layer === "difference");
+    made.hidden = layer === "overlap" ? !beside : alone && ["base", "difference"].includes(layer);
     made.textContent = alone && layer === "tuned" ? "Dense" : label;
     made.title = alone ? ALONE[layer] ?? hint : hint;
   }
@@ -124,7 +136,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
   }
   const values = ["tuned", "base", "difference"].includes(layer);
   set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
-  set(parts.spread, layer === "kept" && !exact, spread, "Stretch colours");
+  set(parts.spread, ["kept", "overlap"].includes(layer) && !exact, spread, "Stretch colours");
 }
 
 /** Say why there is no picture, with a way to try again; no error takes it away. */

@@ -2,9 +2,18 @@
 
 import { isValues, layerValue } from "./colors.js";
 import { count, exact, percent, span } from "./format.js";
+import { WHO, overlapLines, whoKeeps } from "./overlap.js";
+
+/** Lines of a cell of the map: `known` is the answer of /kenviz/cell, or null. */
+export function lines({ window, index }, { layer, known, shape, alone }) {
+  if (layer === "overlap" && !window.exact) return overlapLines(window, index, percent);
+  if (!window.exact) return cellLines(window, layer, index, alone);
+  const who = window.other ? [["Kept by", WHO[whoKeeps(window, index)]]] : [];
+  return [...who, ...weightLines(window, index, known, shape.cols, alone)];
+}
 
 /** Lines of a single weight: [[name, text]]; `more` is the answer of /kenviz/cell, or null. */
-export function weightLines(window, index, more, cols, alone) {
+function weightLines(window, index, more, cols, alone) {
   const kept = Boolean(window.kept[index]);
   const tuned = window.tuned[index];
   const base = window.base[index];
@@ -35,7 +44,7 @@ function aloneLines(window, index, more, cols) {
 }
 
 /** Lines of a cell of many weights. */
-export function cellLines(window, layer, index, alone) {
+function cellLines(window, layer, index, alone) {
   const lines = [["Share kept", percent(window.share[index])]];
   const named = alone && layer === "tuned" ? "dense" : layer;
   if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);

@@ -6,20 +6,23 @@ import { bindControls } from "./controls.js";
 import { Windows, scaleOf } from "./data.js";
 import { draw, heightFor, plotOf } from "./draw.js";
 import { count, mapLabel, span } from "./format.js";
-import { around, between, closest, fit, isWhole, settle, showing, visible, zoom } from "./geometry.js";
+import { around, closest, fit, isWhole, settle, showing, visible, zoom } from "./geometry.js";
 import { cellSays, drawLegend } from "./legend.js";
 import { Minimap } from "./minimap.js";
+import { cellOf, nextWeight, weightAt } from "./pick.js";
 import { Queries } from "./query.js";
 import { savePicture, saveWeights } from "./save.js";
+import { Stage } from "./stage.js";
 import { build, complain, mark, offer } from "./toolbar.js";
 import { readTable } from "./table.js";
+import * as tooltip from "./tooltip.js";
 
-const SETTLED = 220; // ms without movement until the address is written
 const APART = 50; // ms between two requests while moving
 const PATIENCE = 300; // ms that the picture of the matrix before may stay
 
-export class Viewer {
+export class Viewer extends Stage {
   constructor(root) {
+    super();
     this.root = root;
     this.parts = build(root, {
       layer: (name) => this.setLayer(name),
@@ -70,7 +73,7 @@ export class Viewer {
     this.source = { ...data.source, api: data.api };
     this.alone = this.source.restore === "zero"; // no base: no difference, and zeros
     if (this.alone && (this.layer === "base" || this.layer === "difference")) this.layer = "kept";
-    offer(this.parts, this.alone);
+    offer(this.parts, this.alone, this.source.query?.other);
     this.windows?.newest?.abort();
     this.queries.reset(this.source.query);
     this.windows = new Windows(this.source, this.waitsFor);
@@ -154,58 +157,53 @@ export class Viewer {
     this.change({ layer });
   }
 
-  change(fields) {
-    Object.assign(this, fields);
-    this.moved();
+  zoomed(factor, px, py) {
+    return zoom(this.view, this.plot, this.shape, factor, px, py);
   }
 
-  /** Something about the view changed: draw, ask for what is missing, then write the address. */
-  moved() {
-    this.render();
-    this.request();
-    clearTimeout(this.settling);
-    this.settling = setTimeout(() => this.settled(), SETTLED);
+  atTop() {
+    return isWhole(this.view, this.plot, this.shape);
   }
 
-  moveBy(view) {
-    this.touched = true;
-    cancelAnimationFrame(this.flight);
-    this.view = view;
-    this.moved();
-  }
-
-  /** Fly to a view; at once for those who asked their system for less motion. */
-  moveTo(target, took = 190) {
-    const from = this.view;
-    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (still) return this.moveBy(target);
-    this.moveBy(from);
-    const began = performance.now();
-    const frame = (now) => {
-      const part = Math.min(1, (now - began) / took);
-      this.view = part === 1 ? target : between(from, target, 1 - (1 - part) ** 3);
-      this.moved();
-      if (part < 1) this.flight = requestAnimationFrame(frame);
-    };
-    this.flight = requestAnimationFrame(frame);
-    return undefined;
-  }
-
-  zoomMiddle(factor) {
-    this.zoomAt(factor, this.plot.w / 2, this.plot.h / 2);
-  }
-
-  zoomAt(factor, px, py) {
-    this.moveTo(zoom(this.view, this.plot, this.shape, factor, px, py));
+  top() {
+    this.zoomMiddle(1e-9);
   }
 
   up() {
-    if (isWhole(this.view, this.plot, this.shape)) this.select(null);
+    if (this.atTop()) this.select(null);
     else this.zoomMiddle(1 / 4);
   }
 
   centre(col, row) {
     this.moveBy(around(this.view, { row: row - 0.5, col: col - 0.5 }, this.plot, this.shape));
+  }
+
+  enter() {
+    this.step([0, 0]);
+  }
+
+  /** Select the next weight in a direction, or the one in the middle, and keep it in sight. */
+  step(way) {
+    const next = nextWeight(this, way);
+    if (!next.seen) this.centre(next.col + 0.5, next.row + 0.5);
+    this.select({ row: next.row, col: next.col });
+  }
+
+  clicked(cell) {
+    if (cell?.window.exact) this.select({ row: cell.row, col: cell.col });
+  }
+
+  cellAt(point) {
+    const weight = weightAt(this, point);
+    return weight && cellOf(this.frame().windows.at(-1), weight, this.shape);
+  }
+
+  tipLines(cell) {
+    return [tooltip.title(cell), tooltip.lines(cell, this)];
+  }
+
+  facts({ row, col }, signal) {
+    return this.windows.cell(row, col, signal);
   }
 
   /** Outline one weight and tell Python; null takes the outline away. */
@@ -281,11 +279,6 @@ export class Viewer {
   }
 
   // --- drawing ---------------------------------------------------------------------------
-
-  render(now = false) {
-    if (now) this.draw();
-    else this.drawing ??= requestAnimationFrame(() => this.draw());
-  }
 
   /** All that one picture needs, or null where nothing has arrived yet. */
   frame() {
@@ -381,7 +374,7 @@ export class Viewer {
     };
     if (!this.touched && this.linked) Object.assign(view, pick(this.linked));
     this.written.add(JSON.stringify(view));
-    address.write(view);
+    address.write(view, this.source.query?.other ? "overlap" : "kept");
   }
 
   close() {
@@ -389,10 +382,7 @@ export class Viewer {
     this.queries.close();
     this.watch.disconnect();
     this.windows?.newest?.abort();
-    clearTimeout(this.settling);
-    clearTimeout(this.waiting);
-    cancelAnimationFrame(this.drawing);
-    cancelAnimationFrame(this.flight);
+    this.rest();
   }
 }
 

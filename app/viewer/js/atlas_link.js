@@ -1,0 +1,66 @@
+// The view of the map of a model as an address, and back.
+// `at` names a matrix; r0 r1 c0 c1 are the rows and columns in sight as on the Matrix page. Where
+// more than the matrix is in sight they go beyond it, below zero too, with decimals.
+
+import { closest, settle, visible } from "./geometry.js";
+import { closestOf, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
+
+const near = (a, b) => Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
+const sameView = (a, b, plot) =>
+  near(a.sx, b.sx) && near(a.sy, b.sy) &&
+  Math.abs(a.x0 - b.x0) * a.sx < plot.w * 1e-4 && Math.abs(a.y0 - b.y0) * a.sy < plot.h * 1e-4;
+
+/** What is in sight in a matrix' own rows and columns; whole weights where all of it is inside. */
+export function seenOf({ view, plot }, place) {
+  const { rows, cols } = place.m;
+  const own = viewOf(view, place);
+  const [top, left] = [own.y0, own.x0];
+  const [bottom, right] = [top + plot.h / own.sy, left + plot.w / own.sx];
+  const slack = 1e-6;
+  const inside = top > -slack && left > -slack && bottom < rows + slack && right < cols + slack;
+  if (inside) return visible(own, plot, { rows, cols });
+  const digits = (value, span) => Number(value.toFixed(span > 200 ? 1 : 3));
+  const [high, wide] = [bottom - top, right - left];
+  return {
+    r0: digits(top, high), r1: digits(bottom, high), c0: digits(left, wide), c1: digits(right, wide),
+  };
+}
+
+/** {at, r0, r1, c0, c1, row, col} of what is in sight. */
+export function linkOf(map) {
+  const { focus, selected } = map;
+  const weight = { row: selected?.r0 ?? null, col: selected?.c0 ?? null };
+  const none = { at: null, r0: null, r1: null, c0: null, c1: null };
+  if (map.atTop()) return { ...none, ...weight, at: selected?.matrix ?? null };
+  const place = (selected && map.world.byName.get(selected.matrix)) ?? focus;
+  const at = { ...none, at: place.m.name, ...weight };
+  if (sameView(map.view, map.matrixView(place), map.plot)) return at;
+  return { ...at, ...seenOf(map, place) };
+}
+
+/** The view that a link asks for. */
+export function viewOfLink({ at, r0, r1, c0, c1, row, col }, map) {
+  const { plot, world, shape } = map;
+  const place = at === null ? null : world.byName.get(at);
+  if (!place) return wholeWorld(plot, world);
+  if (r0 !== null) {
+    const own = { x0: c0, y0: r0, sx: plot.w / (c1 - c0), sy: plot.h / (r1 - r0) };
+    const view = worldView(own, place);
+    const [least, most] = [worldFit(plot, world), closestOf(place)];
+    const scale = { sx: clamp(view.sx, least.sx, most.sx), sy: clamp(view.sy, least.sy, most.sy) };
+    return settle({ ...around(view, scale, plot), ...scale }, plot, shape);
+  }
+  if (row === null) return map.matrixView(place);
+  const { sx, sy } = closest();
+  const own = { sx, sy, x0: col + 0.5 - plot.w / sx / 2, y0: row + 0.5 - plot.h / sy / 2 };
+  return settle(worldView(own, place), plot, shape);
+}
+
+const clamp = (value, low, high) => Math.min(Math.max(value, low), Math.max(low, high));
+
+/** Where a view begins that has another scale and the same middle. */
+function around(view, scale, plot) {
+  const x = view.x0 + plot.w / view.sx / 2;
+  const y = view.y0 + plot.h / view.sy / 2;
+  return { x0: x - plot.w / scale.sx / 2, y0: y - plot.h / scale.sy / 2 };
+}

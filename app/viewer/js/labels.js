@@ -1,0 +1,87 @@
+// Names along the edges of the map of a model: they stay in view while it moves.
+
+import { count } from "./format.js";
+
+const APART = 13; // pixels between the names of two bands
+
+/** Roles along the top, blocks down the left side; turned where the edge also holds numbers. */
+export function drawLabels(context, frame, world, numbered) {
+  context.save();
+  context.font = `600 11px ${frame.font}`;
+  context.fillStyle = frame.look.ink.muted;
+  drawRoles(context, frame, world);
+  drawBands(context, frame, world, numbered);
+  context.restore();
+}
+
+function drawRoles(context, { plot, view }, world) {
+  const blocks = world.bands.filter((band) => band.key !== "outside").at(-1);
+  if (!blocks || (blocks.y + blocks.h - view.y0) * view.sy < 0) return; // all below the blocks
+  context.textAlign = "center";
+  context.textBaseline = "alphabetic";
+  let free = plot.x;
+  for (const column of world.columns) {
+    const left = Math.max(0, (column.x - view.x0) * view.sx);
+    const right = Math.min(plot.w, (column.x + column.w - view.x0) * view.sx);
+    const wide = context.measureText(column.label).width;
+    const x = plot.x + (left + right) / 2;
+    if (right - left < 4 || x - wide / 2 < free - 2) continue;
+    context.fillText(column.label, x, plot.y - 26);
+    free = x + wide / 2 + 6;
+  }
+}
+
+function drawBands(context, { plot, view }, world, numbered) {
+  let free = -Infinity;
+  for (const band of world.bands) {
+    const top = Math.max(0, (band.y - view.y0) * view.sy);
+    const bottom = Math.min(plot.h, (band.y + band.h - view.y0) * view.sy);
+    const y = plot.y + (top + bottom) / 2;
+    if (bottom - top < 2) continue;
+    const text = band.key === "outside" ? "Outside" : band.label;
+    if (numbered) {
+      if (bottom - top > context.measureText(text).width) turned(context, text, plot.x - 52, y);
+    } else if (y - free >= APART) {
+      context.textAlign = "right";
+      context.textBaseline = "middle";
+      context.fillText(text, plot.x - 8, y);
+      free = y;
+    }
+  }
+}
+
+function turned(context, text, x, y) {
+  context.save();
+  context.translate(x, y);
+  context.rotate(-Math.PI / 2);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(text, 0, 0);
+  context.restore();
+}
+
+/** The name of a matrix in its corner, where there is room and nothing else says it. */
+export function drawName(context, { look, font }, area, text) {
+  context.font = `11px ${font}`;
+  const wide = context.measureText(text).width + 10;
+  if (area.w < wide + 6 || area.h < 24) return;
+  context.fillStyle = look.ink.background;
+  context.beginPath();
+  context.roundRect(area.x + 3, area.y + 3, wide, 17, 4);
+  context.fill();
+  context.fillStyle = look.ink.text;
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  context.fillText(text, area.x + 8, area.y + 12);
+}
+
+/** "4,096 × 11,008 weights, 50 % kept" of a matrix of the atlas. */
+export function inWords(m) {
+  const size = `${count(m.rows)} × ${count(m.cols)} weights`;
+  return m.reason === null ? `${size}, ${percentOf(m.kept, m.rows * m.cols)} kept` : `${size}, ${m.reason}`;
+}
+
+export function percentOf(part, whole) {
+  const value = (100 * part) / whole;
+  return `${Number(value.toFixed(1))} %`;
+}

@@ -1,0 +1,48 @@
+// What will probably be looked at next: tiles in the direction of the movement, and the next level
+// around the pointer. Only asked for when nothing that is in sight is missing.
+
+import { toward, visible } from "./geometry.js";
+import { SIDE, levelOf, tilesOf } from "./tiles.js";
+import { closestOf, viewOf } from "./world.js";
+
+const MOST_BYTES = 200_000; // of one look ahead
+const CLOSER = 2; // times: the next step of a wheel or key, about
+
+/** Wishes for `Tiles.ask`, the likeliest first. */
+export function ahead(map, pane) {
+  const { focus, view, plot, layer, before } = map;
+  const m = pane.matrices.get(focus.m.name);
+  const frame = pane.frames.get(focus.m.name);
+  if (!m || m.reason !== null || !frame?.level || frame.far) return [];
+  const shape = { rows: m.rows, cols: m.cols };
+  const own = frame.view;
+  const way = before ? { x: Math.sign(view.x0 - before.x0), y: Math.sign(view.y0 - before.y0) } : { x: 0, y: 0 };
+  const moved = { ...own, x0: own.x0 + (way.x * plot.w) / own.sx / 4, y0: own.y0 + (way.y * plot.h) / own.sy / 4 };
+  const found = [];
+  if (way.x || way.y) add(found, pane, { m, layer, shape, level: frame.level, seen: visible(moved, plot, shape) });
+  const [px, py] = pane.pointer && pane.hover ? [pane.pointer.x, pane.pointer.y] : [plot.w / 2, plot.h / 2];
+  const next = viewOf(toward(view, closestOf(focus), CLOSER, px, py), focus);
+  const level = levelOf(next);
+  if (pane.readable(m, level)) add(found, pane, { m, layer, shape, level, seen: visible(next, plot, shape) });
+  return found;
+}
+
+function add(found, pane, { m, layer, shape, level, seen }) {
+  const enough = layer === "kept" && !level.exact && m.whole.cell[0] <= level.h && m.whole.cell[1] <= level.w;
+  if (enough) return;
+  const { missing } = pane.tiles.find(m, layer, level, seen);
+  if (!missing) return;
+  const each = SIDE * SIDE * (level.exact ? 10 : layer === "kept" ? 2 : 6);
+  const most = Math.max(1, Math.floor(Math.sqrt(MOST_BYTES / each)));
+  const all = tilesOf({ r0: 0, r1: m.rows, c0: 0, c1: m.cols }, level);
+  const [i0, i1] = middle(missing.i0, missing.i1, most, all.i1);
+  const [j0, j1] = middle(missing.j0, missing.j1, most, all.j1);
+  found.push({ name: m.name, layer, level, shape, i0, i1, j0, j1 });
+}
+
+/** At most `most` in the middle of a span. */
+function middle(first, last, most, end) {
+  if (last - first <= most) return [first, last];
+  const from = Math.min(first + Math.floor((last - first - most) / 2), end - most);
+  return [from, from + most];
+}

@@ -1,0 +1,169 @@
+// Where every matrix of a model stands: one plane, columns are roles, bands are blocks.
+// Units of the plane ("world"): a weight of the tallest, and of the widest, role is 1 x 1; all
+// matrices of one role have one scale. Sizes grow with the root of rows and columns, and thin ones
+// have a least size, so that a bias beside a feed-forward matrix can still be seen.
+
+import { LARGEST } from "./geometry.js";
+
+const GAP = 0.07; // between bands and columns, of the tallest and widest
+const THIN = 0.085; // least height of a matrix, of the tallest
+const NARROW = 0.16; // least width, of the widest
+const OUTSIDE = { wide: 1.6, high: 1.3 }; // most of what stands outside the blocks
+
+/** Places of all matrices: {rows, cols, places, columns, bands, byName}. */
+export function layOut(matrices, roles) {
+  const inside = matrices.filter((m) => m.block !== null);
+  const outside = matrices.filter((m) => m.block === null);
+  const cells = cellsOf(inside);
+  const tall = Math.max(1, ...tallest(cells), ...(inside.length ? [] : outside.map((m) => m.rows)));
+  const wide = Math.max(1, ...(inside.length ? inside : outside).map((m) => m.cols));
+  const columns = columnsOf(cells, roles, tall, wide);
+  const cols = Math.max(columns.reduce((sum, column) => sum + column.w + GAP * wide, 0), wide * 3);
+  const places = [];
+  const bands = [];
+  let y = 0;
+  for (const [key, band] of cells) {
+    const made = { key, label: band.label, y, h: tall, places: [] };
+    for (const column of columns) {
+      for (const [slot, m] of (band.cells.get(column.role) ?? []).entries()) {
+        const { top, ky } = column.slots[slot];
+        made.places.push(sized({ m, x: column.x, y: y + top, kx: column.kx, ky, band: made, column, slot }));
+      }
+    }
+    places.push(...made.places);
+    bands.push(made);
+    y += tall * (1 + GAP);
+  }
+  if (outside.length) {
+    const band = { key: "outside", label: outside[0].group, y: y + GAP * tall, h: 0, places: [] };
+    band.h = shelve(outside, band, { tall, wide, cols });
+    places.push(...band.places);
+    bands.push(band);
+    y = band.y + band.h + GAP * tall;
+  }
+  const byName = new Map(places.map((place) => [place.m.name, place]));
+  return { rows: Math.max(1, y - GAP * tall), cols: cols - GAP * wide, places, columns, bands, byName };
+}
+
+const sized = (place) => ({ ...place, w: place.m.cols * place.kx, h: place.m.rows * place.ky });
+
+/** band key -> role -> matrices, in the order of the model. */
+function cellsOf(inside) {
+  const cells = new Map();
+  for (const m of inside) {
+    const key = `${m.stack}|${m.block}`;
+    if (!cells.has(key)) cells.set(key, { label: m.group, cells: new Map() });
+    const band = cells.get(key).cells;
+    band.set(m.role, [...(band.get(m.role) ?? []), m]);
+  }
+  return cells;
+}
+
+function tallest(cells) {
+  const sums = [];
+  for (const band of cells.values()) {
+    for (const list of band.cells.values()) sums.push(list.reduce((sum, m) => sum + m.rows, 0));
+  }
+  return sums;
+}
+
+/** One column for each role that there is, with the places of its matrices from the top down. */
+function columnsOf(cells, roles, tall, wide) {
+  const found = new Map();
+  for (const band of cells.values()) {
+    for (const [role, list] of band.cells) {
+      const column = found.get(role) ?? { role, label: list[0].role_label, rows: [], cols: 0 };
+      list.forEach((m, slot) => {
+        column.rows[slot] = Math.max(column.rows[slot] ?? 1, m.rows);
+        column.cols = Math.max(column.cols, m.cols);
+      });
+      found.set(role, column);
+    }
+  }
+  const order = (column) => (roles.indexOf(column.role) + 1 || roles.length + 1);
+  let x = 0;
+  return [...found.values()].sort((a, b) => order(a) - order(b)).map((column) => {
+    const w = wide * Math.max(Math.sqrt(column.cols / wide), NARROW);
+    const made = { ...column, x, w, kx: w / column.cols, slots: slotsOf(column.rows, tall) };
+    x += w + GAP * wide;
+    return made;
+  });
+}
+
+function slotsOf(rows, tall) {
+  const sum = rows.reduce((total, count) => total + count, 0);
+  const gap = rows.length > 1 ? Math.min(0.02, 0.2 / rows.length) * tall : 0;
+  const all = tall * Math.max(Math.sqrt(sum / tall), Math.min(1, THIN * rows.length));
+  const roots = rows.map(Math.sqrt).reduce((total, root) => total + root, 0);
+  let top = 0;
+  return rows.map((count) => {
+    const h = (all - gap * (rows.length - 1)) * (Math.sqrt(count) / roots);
+    const slot = { top, ky: h / count };
+    top += h + gap;
+    return slot;
+  });
+}
+
+/** What stands outside the blocks, side by side in as many lines as it takes; their height. */
+function shelve(outside, band, { tall, wide, cols }) {
+  let [x, y, line] = [0, band.y, 0];
+  for (const m of outside) {
+    const w = wide * Math.min(OUTSIDE.wide, Math.max(NARROW * 2, Math.sqrt(m.cols / wide)));
+    const h = tall * Math.min(OUTSIDE.high, Math.max(THIN * 1.5, Math.sqrt(m.rows / tall)));
+    if (x > 0 && x + w > cols) [x, y, line] = [0, y + line + GAP * tall, 0];
+    band.places.push(sized({ m, x, y, kx: w / m.cols, ky: h / m.rows, band, column: null, slot: 0 }));
+    x += w + GAP * wide;
+    line = Math.max(line, h);
+  }
+  return y + line - band.y;
+}
+
+/** Scales that show all of the plane. */
+export const worldFit = (plot, world) => ({ sx: plot.w / world.cols, sy: plot.h / world.rows });
+
+export const wholeWorld = (plot, world) => ({ x0: 0, y0: 0, ...worldFit(plot, world) });
+
+/** Scales at which a weight of a matrix has the size of the closest zoom. */
+export const closestOf = ({ kx, ky }) => ({ sx: LARGEST / kx, sy: LARGEST / ky });
+
+/** The view of the plane as a view of one matrix, in its weights. */
+export function viewOf(view, { x, y, kx, ky }) {
+  return { x0: (view.x0 - x) / kx, y0: (view.y0 - y) / ky, sx: view.sx * kx, sy: view.sy * ky };
+}
+
+/** A view of one matrix, in its weights, as a view of the plane. */
+export function worldView(view, { x, y, kx, ky }) {
+  return { x0: x + view.x0 * kx, y0: y + view.y0 * ky, sx: view.sx / kx, sy: view.sy / ky };
+}
+
+/** The place at a point of the plane, else the nearest one. */
+export function nearest(places, x, y) {
+  let [best, least] = [null, Infinity];
+  for (const place of places) {
+    const dx = Math.max(place.x - x, 0, x - place.x - place.w) / place.kx;
+    const dy = Math.max(place.y - y, 0, y - place.y - place.h) / place.ky;
+    const far = dx * dx + dy * dy;
+    if (far < least) [best, least] = [place, far];
+    if (far === 0) break;
+  }
+  return { place: best, inside: least === 0 };
+}
+
+/** Places that can be seen. */
+export function inSight(world, view, plot) {
+  const right = view.x0 + plot.w / view.sx;
+  const bottom = view.y0 + plot.h / view.sy;
+  return world.places.filter(
+    (place) => place.x < right && place.x + place.w > view.x0 && place.y < bottom && place.y + place.h > view.y0,
+  );
+}
+
+/** The matrix beside another: across the roles of its block, or down the blocks in its role. */
+export function beside(world, place, [right, down]) {
+  const { band } = place;
+  if (right) return band.places[band.places.indexOf(place) + right] ?? place;
+  const next = world.bands[world.bands.indexOf(band) + down];
+  if (!next) return place;
+  const same = next.places.find((one) => one.column === place.column && one.slot === place.slot);
+  return same ?? nearest(next.places, place.x, place.y).place;
+}
