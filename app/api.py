@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from app import atlas, exports, payload, state, viewer
+from app import atlas, exports, payload, state, tune_live, viewer
 from kencore.errors import (
+    GettingReady,
     JobNotFoundError,
     KencoreError,
     MatrixNotFoundError,
@@ -40,9 +41,13 @@ def answer(name: str, request: Request) -> Response:
     endpoints = {
         "window": window, "cell": cell, "window_csv": window_csv, "mask_npy": mask_npy,
         "export": export, "script": script, "atlas": atlas.atlas, "tile": atlas.tile,
+        "setting": setting,
     }  # fmt: skip
     try:
         return endpoints[name](request)
+    except GettingReady as error:  # the browser asks again by itself
+        said = {"message": f"Getting ready: {error.got}"}
+        return JSONResponse(said, 503, {"Cache-Control": "no-store", "Retry-After": "1"})
     except KencoreError as error:
         status = 404 if isinstance(error, NOT_FOUND) else 409
         status = 400 if isinstance(error, SpecError) else status
@@ -50,16 +55,18 @@ def answer(name: str, request: Request) -> Response:
 
 
 def window(request: Request) -> Response:
-    """One window of a layer as raw planes, see `app.payload`; ``other`` is a run beside it."""
+    """One window of a layer as raw planes, see `app.payload`; ``other`` is a run beside it, and
+    ``live`` or ``made`` is another setting of this one, see `app.tune_live`."""
     asked = _strict(
-        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other", need=2
-    )
+        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other",
+        *tune_live.PARAMS, need=2,
+    )  # fmt: skip
     run = state.open_cached(asked["run"])
     headers = _cache_headers(request, run, asked)
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     body = payload.window_bytes(
-        run,
+        tune_live.seen(run, asked, request),
         asked["matrix"],
         asked.get("layer", "kept"),
         {name: _whole_number(asked, name) for name in WINDOW},
@@ -76,18 +83,19 @@ def cell(request: Request) -> Response:
     """All that is known of one weight."""
     from kencore.store import views
 
-    asked = _strict(request, "run", "matrix", "row", "col", "v", "other", need=4)
+    asked = _strict(request, "run", "matrix", "row", "col", "v", "other", *tune_live.PARAMS, need=4)
     run = state.open_cached(asked["run"])
     row, col = _whole_number(asked, "row"), _whole_number(asked, "col")
     assert row is not None
     assert col is not None
     headers = _cache_headers(request, run, asked)
-    return JSONResponse(views.cell(run, asked["matrix"], row, col), headers=headers)
+    found = tune_live.seen(run, asked, request)
+    return JSONResponse(views.cell(found, asked["matrix"], row, col), headers=headers)
 
 
 def window_csv(request: Request) -> Response:
     """The weights of a window as text: row, column, base, tuned, difference, kept, neighbours."""
-    asked = _strict(request, "run", "matrix", *WINDOW, "v", "other", need=2)
+    asked = _strict(request, "run", "matrix", *WINDOW, "v", "other", *tune_live.PARAMS, need=2)
     run = state.open_cached(asked["run"])
     name = asked["matrix"]
     rows, cols = run.shape(name)
@@ -99,20 +107,30 @@ def window_csv(request: Request) -> Response:
             remedy="Zoom in, or download the mask as .npy.",
         )  # fmt: skip
     other = state.open_cached(asked["other"]) if "other" in asked else None
-    text = payload.window_csv(run, name, span, other)
+    text = payload.window_csv(tune_live.seen(run, asked, request), name, span, other)
     return Response(text, media_type="text/csv", headers=_download(f"{name}.window.csv"))
 
 
 def mask_npy(request: Request) -> Response:
     """The whole keep mask as a NumPy file of bool, rows being outputs, sent in pieces."""
-    asked = _strict(request, "run", "matrix", "v", need=2)
-    run = state.open_cached(asked["run"])
+    asked = _strict(request, "run", "matrix", "v", *tune_live.PARAMS, need=2)
+    run = tune_live.seen(state.open_cached(asked["run"]), asked, request)
     name = asked["matrix"]
     length, pieces = payload.mask_npy(run, name)
     headers = _download(f"{name}.mask.npy") | {"Content-Length": str(length)}
     headers |= {"Content-Encoding": "identity"}
     body: Iterator[bytes] = pieces
     return StreamingResponse(body, media_type="application/octet-stream", headers=headers)
+
+
+def setting(request: Request) -> Response:
+    """What a setting of a run comes to, from counts alone: kept entries, bytes, shares."""
+    from kencore.retune import Setting
+
+    asked = _strict(request, "run", "live", "matrix", need=2)
+    run = state.open_cached(asked["run"])
+    found = tune_live.comes_to(run, Setting.from_text(asked["live"]), asked.get("matrix", ""))
+    return JSONResponse(found, headers={"Cache-Control": CHECK})
 
 
 def export(request: Request) -> Response:

@@ -19,6 +19,7 @@ PAGES: Final = {
     "story": "app_pages/story.py",
     "explain": "app_pages/explain.py",
     "prune": "app_pages/prune.py",
+    "tune": "app_pages/tune.py",
     "map": "app_pages/map.py",
     "matrix": "app_pages/matrix.py",
     "row": "app_pages/row.py",

@@ -19,6 +19,7 @@ ENDPOINTS = {
     "tile": "tile",
     "window.csv": "window_csv",
     "mask.npy": "mask_npy",
+    "setting": "setting",
     "export": "export",
     "viewer/{version}/{name}": "script",
 }

@@ -13,7 +13,7 @@ from kencore.errors import KencoreError
 ART: Final = Path(__file__).resolve().parent / "art"
 
 FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
-OF_A_MATRIX: Final = ("matrix", "row", "layers", "sparsity")
+OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
 
 # page, name in the menu, icon, what it is for
 MENU: Final = {
@@ -28,6 +28,8 @@ MENU: Final = {
     "Make": (
         ("prune", "Prune", "content_cut",
          "Choose a model, a method and how much to keep; watch it run."),
+        ("tune", "Tune", "tune",
+         "Sliders for how much is kept, painted at every move, measured when they rest."),
         ("recover", "Recover", "healing",
          "Tune what a run kept, with its mask held, and see what that wins back."),
         ("tradeoff", "Trade-off", "stacked_line_chart",
@@ -116,8 +118,8 @@ def _picker(usable: dict[str, RunSummary]) -> None:
 
     def chosen() -> None:
         name = st.session_state["run_choice"]
-        links.write(run=name, matrix=None, at=None, row=None, col=None, r0=None, r1=None, c0=None, c1=None,
-                    neuron=None, token=None, block=None,
+        links.write(run=name, matrix=None, at=None, row=None, col=None,
+                    r0=None, r1=None, c0=None, c1=None, neuron=None, token=None, block=None,
                     **state.without_its_layers(name))  # fmt: skip
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})

@@ -44,6 +44,12 @@ def tune(settings: dict[str, Any]) -> str:
     return submit_once("tune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
 
 
+def retune(settings: dict[str, Any]) -> str:
+    """The same for a pruning at one setting of a slider. Raises as `start`."""
+    spec = PruneSpec.from_dict(settings)
+    return submit_once("retune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
+
+
 def sentence(spec: ExplainSpec, request_key: str) -> str:
     """Submit an explain job and return its id: the same one for the same key, as long as its result
     is kept. Raises as `start`."""

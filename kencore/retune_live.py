@@ -71,7 +71,9 @@ class LiveRun(Run):
             getattr(run, checkpoint)  # opened once, for all settings
         self.__dict__ |= run.__dict__
         self.spec, self.mask_id = spec, f"{name}|{setting}"
-        self.kept_values, self._first = None, {}
+        if spec.rescale == "none":  # else `values` computes what they become
+            self.kept_values = None
+        self._first = {}
         self._stored, self._name, self._mask, self._wanted = run, name, mask, wanted
 
     @property

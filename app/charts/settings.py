@@ -1,0 +1,119 @@
+"""Settings that were tried: what each keeps and how good it is, with the current one marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from app import wording
+from app.charts.base import Chart, finish
+from app.theme import Palette
+from kencore.words import facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One measured setting. ``low`` and ``high`` are the 95 % interval, NaN where there is none."""
+
+    label: str
+    share: float
+    value: float
+    low: float
+    high: float
+
+
+def settings_chart(
+    points: Sequence[Point],
+    now: int | None,
+    dense: float | None,
+    palette: Palette,
+    *,
+    lower: bool,
+) -> Chart:
+    """Quality against the kept share, one numbered point a setting, the run itself as 0.
+
+    Args:
+        points: in the order in which they were tried.
+        now: which one the sliders stand at.
+        dense: the unpruned model's value.
+        lower: less is better (perplexity).
+    """
+    scale, name = (1.0, "perplexity") if lower else (100.0, "accuracy")
+    say = facts.perplexity if lower else wording.percent
+    figure = go.Figure()
+    if dense is not None:
+        figure.add_hline(y=scale * dense, line={"color": palette.muted, "dash": "dot", "width": 2})
+        figure.add_annotation(
+            text=f"dense {say(dense)}", x=1, xref="paper", xanchor="right", y=scale * dense,
+            yanchor="bottom", showarrow=False, font={"color": palette.muted, "size": 11},
+        )  # fmt: skip
+    here = [i == now for i in range(len(points))]
+    known = [not math.isnan(point.low) for point in points]
+    figure.add_trace(
+        go.Scatter(
+            x=[point.share for point in points], y=[scale * point.value for point in points],
+            mode="markers+text", text=[str(i) for i in range(len(points))],
+            textposition="middle right", textfont={"color": palette.text, "size": 12},
+            marker={
+                "size": [15 if at else 10 for at in here],
+                "symbol": ["diamond" if at else "circle" for at in here],
+                "color": [palette.primary if at else palette.background for at in here],
+                "line": {"width": 2, "color": palette.primary},
+            },
+            error_y={
+                "type": "data", "symmetric": False, "color": palette.muted, "thickness": 1,
+                "width": 3,
+                "array": [scale * (p.high - p.value) if ok else 0
+                          for p, ok in zip(points, known, strict=True)],
+                "arrayminus": [scale * (p.value - p.low) if ok else 0
+                               for p, ok in zip(points, known, strict=True)],
+            },
+            customdata=[point.label for point in points], cliponaxis=False,
+            hovertemplate="<b>%{customdata}</b><br>%{x:.1%} kept, " + name
+            + " %{y:.1f}<extra></extra>",
+        )
+    )  # fmt: skip
+    finish(
+        figure, height=230, x="kept of what is pruned",
+        y=f"{name}, lower is better" if lower else f"{name}, %", left=64,
+    )  # fmt: skip
+    figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
+    finding = _finding(points, now, lower, say)
+    data = pd.DataFrame(
+        {
+            "number": range(len(points)), "setting": [point.label for point in points],
+            "kept_share": [point.share for point in points],
+            name: [point.value for point in points], "low": [point.low for point in points],
+            "high": [point.high for point in points], "current": here,
+        }
+    )  # fmt: skip
+    return Chart(
+        figure=figure,
+        finding=finding,
+        name="settings",
+        data=data,
+        alt=f"Points of {name} over the kept share, one per setting that was tried. {finding}.",
+    )
+
+
+def _finding(points: Sequence[Point], now: int | None, lower: bool, say: object) -> str:
+    """What the points say: the current one against the run, or how many there are."""
+    assert callable(say)
+    if now is not None and now > 0:
+        one, run = points[now], points[0]
+        name = "perplexity" if lower else "accuracy"
+        return (
+            f"Setting {now} keeps {wording.percent(one.share)}: {name} {say(one.value)}, "
+            f"the run itself {say(run.value)} at {wording.percent(run.share)}"
+        )
+    if len(points) == 1:
+        return "The run itself; other settings join it once they are measured"
+    sign = -1 if lower else 1
+    best = max(range(len(points)), key=lambda i: sign * points[i].value)
+    named = "the run itself" if best == 0 else f"setting {best}"
+    return f"Of {len(points)} settings {named} is the best, {say(points[best].value)}"
