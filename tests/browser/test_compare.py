@@ -1,0 +1,109 @@
+"""Two runs side by side in a browser: one click from the demo, single weights, and links."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from kencore import open_run
+from kencore.compare import compare
+from kencore.store.run import Run
+from tests.browser.conftest import App, NewPage, Server, visit
+from tests.browser.test_matrix import CANVAS, UP, point, settled, shown, tip
+from tests.browser.test_pages import click_point
+from tests.browser.test_prune import SLOW, press
+from tests.runs import make_run
+
+WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A",
+       (True, True): "both"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def beside(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Another rule on the models of ``sample``, in the same store."""
+    made = make_run(tmp_path_factory.mktemp("beside"), "delta")
+    folder = server.home / "runs" / "beside"
+    shutil.copytree(made.path, folder)
+    return Run(folder)
+
+
+def heading(page: Page) -> str:
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("agree on")
+    return title.inner_text()
+
+
+def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: App) -> None:
+    visit(tab, "")
+    for name in ("Largest magnitude", "Random"):  # one job is enough here
+        press(tab, name)
+    press(tab, "Compare with Largest difference")
+    tab.wait_for_url(re.compile(r"compare\?"))
+    expect(tab.get_by_role("heading", level=1)).to_contain_text("agree on", timeout=SLOW)
+    said, (job,) = heading(tab), app.jobs()
+    assert f"other={job.id}" in tab.url
+    found = compare([open_run("demo"), Run(app.home / "runs" / job.id)])
+    assert f"{100 * found.overall().jaccard:.1f}" in said
+    assert job.params["method"] == "delta"
+
+    fresh = tab.context.browser.new_context(base_url=app.url)  # type: ignore[union-attr]
+    other = fresh.new_page()
+    other.goto(tab.url)
+    expect(other.get_by_role("heading", level=1)).to_have_text(said, timeout=SLOW)
+    fresh.close()
+
+
+def test_single_weights_say_who_keeps_them_in_this_page_alone(
+    page: Page, server: Server, beside: Run
+) -> None:
+    visit(page, f"compare?run=sample&other=beside&matrix={UP}&r0=40&r1=46&c0=20&c1=28")
+    settled(page)
+    assert shown(page)["layer"] == "overlap"
+    assert "layer=" not in page.url  # what the page shows by itself
+    a, b = server.sample.keep(UP), beside.keep(UP)
+    lines = [
+        [text.inner_text() for text in line.locator("th, td").all()]
+        for line in page.locator("[data-testid=kv-table] tr").all()
+    ]
+    cols = [int(text.removeprefix("column ")) for text in lines[0][1:]]
+    assert len(lines) > 3
+    for line in lines[1:]:
+        row = int(line[0])
+        assert line[1:] == [WHO[bool(a[row, col]), bool(b[row, col])] for col in cols]
+    page.locator(CANVAS).scroll_into_view_if_needed()
+    page.mouse.move(*point(page, 0.5, 0.5))
+    (row, col), known = tip(page)
+    assert known["Kept by"] == WHO[bool(a[row, col]), bool(b[row, col])]
+    assert np.float32(known["Tuned"]) == server.sample.values(UP, "tuned")[row, col]
+    legend = page.locator("[data-testid=kv-legend]")
+    for words in ("Kept by A and B", "both", "only A", "only B", "neither"):
+        expect(legend).to_contain_text(words)
+    marked = legend.locator("i").evaluate_all(
+        "boxes => boxes.map(box => getComputedStyle(box).backgroundImage)"
+    )
+    assert len(set(marked)) == 4  # plain, and three kinds of lines
+    page.get_by_role("radio", name="Kept").click()
+    page.wait_for_url(re.compile("layer=kept"))
+    page.reload()
+    assert shown(settled(page))["layer"] == "kept"
+    visit(page, f"matrix?run=sample&matrix={UP}")
+    settled(page)
+    expect(page.get_by_role("radio", name="Overlap")).to_be_hidden()
+
+
+def test_a_click_on_the_map_opens_that_matrix_and_back_is_one_step(
+    new_page: NewPage, server: Server, beside: Run
+) -> None:
+    page = visit(new_page(height=2600), "compare?run=sample&other=beside")
+    settled(page)
+    before = page.url
+    click_point(page, "compare-map", 1, 3)
+    page.wait_for_url(re.compile("matrix="))
+    expect(page.get_by_text("the two differ on").last).to_be_visible()
+    settled(page)
+    page.go_back()
+    page.wait_for_url(before)
