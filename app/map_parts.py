@@ -114,21 +114,10 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
         )
     )
-    _onward(name, at, int(line["rows"]), int(line["cols"]))
-    st.divider()
-    matrix_parts.weight(run, name, at)
-
-
-def _onward(name: str, at: tuple[int, int] | None, rows: int, cols: int) -> None:
-    window: dict[str, int | None] = {}
-    try:
-        view = map_view.View(at=name, **{edge: map_view._edge(edge) for edge in map_view.EDGES})
-        window = map_view.inside(view, rows, cols) if links.value("at") == name else {}
-    except links.LinkError:  # said above the map
-        window = {}
     row, col = at or (None, None)
     links.page_link(
-        "matrix", "Open this matrix on its own", icon=":material/grid_on:", matrix=name,
-        row=row, col=col, layer=links.value("layer"), **window,
-    )  # fmt: skip
+        "matrix", "On its own", icon=":material/grid_on:", matrix=name, row=row, col=col
+    )
     links.page_link("layers", "In every block", icon=":material/layers:", matrix=name)
+    st.divider()
+    matrix_parts.weight(run, name, at)

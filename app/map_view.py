@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -58,7 +57,7 @@ def view_of(run: Run) -> View:
         MatrixNotFoundError: ``at`` names no matrix of the run.
         LinkError: a number or a layer that there is not.
     """
-    looks = {
+    looks: dict[str, Any] = {
         "layer": links.choice("layer", tuple(wording.layers(run.restore)), "kept"),
         "reset": links.choice("reset", viewer.RESET, "hidden"),
     }
@@ -74,7 +73,8 @@ def view_of(run: Run) -> View:
     row, col = links.number("row", high=rows - 1), links.number("col", high=cols - 1)
     if (row is None) != (col is None):
         row, col = row or 0, col or 0
-    return View(at=at, **window, row=row, col=col, **looks)
+    r0, r1, c0, c1 = window.values()
+    return View(at=at, r0=r0, r1=r1, c0=c0, c1=c1, row=row, col=col, **looks)
 
 
 def _edge(name: str) -> float | None:
@@ -116,15 +116,3 @@ def model_map(
     found = viewer.mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell)
     cell: dict[str, Any] | None = found.cell
     return cell
-
-
-def inside(view: View, rows: int, cols: int) -> dict[str, int | None]:
-    """The window of a view as the Matrix page takes it, within the matrix; all of it is None."""
-    none: dict[str, int | None] = dict.fromkeys(EDGES)
-    if view.r0 is None or view.r1 is None or view.c0 is None or view.c1 is None:
-        return none
-    r0, c0 = max(0, math.floor(view.r0)), max(0, math.floor(view.c0))
-    r1, c1 = min(rows, math.ceil(view.r1)), min(cols, math.ceil(view.c1))
-    if r0 >= r1 or c0 >= c1 or (r0, c0, r1, c1) == (0, 0, rows, cols):
-        return none
-    return {"r0": r0, "r1": r1, "c0": c0, "c1": c1}

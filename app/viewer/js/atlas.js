@@ -3,11 +3,12 @@
 
 import * as address from "./address.js";
 import { isDark, makeInk } from "./colors.js";
-import { linkOf, seenOf, viewOfLink } from "./atlas_link.js";
-import { aloneAddress, crumbsOf, matrixSays, viewSays } from "./atlas_words.js";
+import { bandView, linkOf, matrixView, seenOf, viewOfLink } from "./atlas_link.js";
+import { aloneAddress, crumbsOf, legendMore, matrixSays, viewSays } from "./atlas_words.js";
+import { leave } from "./controls.js";
 import { drawCrumbs } from "./crumbs.js";
 import { plotOf } from "./draw.js";
-import { fitScale, settle, toward } from "./geometry.js";
+import { settle, toward } from "./geometry.js";
 import { drawLegend } from "./legend.js";
 import { Pane } from "./pane.js";
 import { nextWeight } from "./pick.js";
@@ -17,7 +18,7 @@ import { Stage } from "./stage.js";
 import { readTable } from "./table.js";
 import { joined } from "./tiles.js";
 import { build, make, mark, offer } from "./toolbar.js";
-import { beside, closestOf, inSight, layOut, nearest, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
+import { beside, closestOf, inSight, layOut, nearest, pulled, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
 
 const APART = 40; // ms between two requests while moving
 const BIG = 0.45; // of the plot: from here a matrix is what is looked at
@@ -168,14 +169,18 @@ export class AtlasMap extends Stage {
   moveBy(view) {
     clearTimeout(this.clicking);
     this.cursor = null;
+    for (const pane of this.panes) leave(pane); // a pointer that moves it comes back at once
     super.moveBy(view);
   }
 
   zoomed(factor, px, py) {
     const { view, plot, world } = this;
     if (factor <= 1) return settle(toward(view, worldFit(plot, world), factor, px, py), plot, this.shape);
-    const { place } = nearest(world.places, view.x0 + px / view.sx, view.y0 + py / view.sy);
-    return settle(toward(view, closestOf(place), factor, px, py), plot, this.shape);
+    const [x, y] = [view.x0 + px / view.sx, view.y0 + py / view.sy];
+    const { place } = nearest(world.places, x, y);
+    const next = toward(view, closestOf(place), factor, px, py);
+    const pull = pulled(place, x, y); // a pointer between matrices: no way ends in nothing
+    return settle({ ...next, x0: next.x0 + pull.x, y0: next.y0 + pull.y }, plot, this.shape);
   }
 
   zoomAt(factor, px, py) {
@@ -188,29 +193,14 @@ export class AtlasMap extends Stage {
     this.moveTo(wholeWorld(this.plot, this.world), 280);
   }
 
-  matrixView(place) {
-    const { plot } = this;
-    const shape = { rows: place.m.rows, cols: place.m.cols };
-    const { sx, sy } = fitScale({ w: plot.w * 0.94, h: plot.h * 0.94 }, shape);
-    const middle = (length, room, scale) => (length - room / scale) / 2;
-    const own = { x0: middle(shape.cols, plot.w, sx), y0: middle(shape.rows, plot.h, sy), sx, sy };
-    return settle(worldView(own, place), plot, this.shape);
-  }
-
-  bandView(band) {
-    const { plot, world } = this;
-    const { sx } = worldFit(plot, world);
-    return settle({ x0: 0, y0: band.y - band.h * 0.05, sx, sy: plot.h / (band.h * 1.1) }, plot, this.shape);
-  }
-
   go(place) {
-    this.moveTo(this.matrixView(place), 280);
+    this.moveTo(matrixView(place, this), 280);
   }
 
   up() {
     if (this.selected && this.level === "window") this.select(null);
     else if (this.level === "window") this.go(this.focus);
-    else if (this.level === "matrix") this.moveTo(this.bandView(this.focus.band), 280);
+    else if (this.level === "matrix") this.moveTo(bandView(this.focus.band, this), 280);
     else this.top();
   }
 
@@ -261,7 +251,7 @@ export class AtlasMap extends Stage {
   sameWindow(place) {
     const { m } = this.focus;
     const alike = place.m.rows === m.rows && place.m.cols === m.cols;
-    if (!alike || this.level !== "window") return this.matrixView(place);
+    if (!alike || this.level !== "window") return matrixView(place, this);
     return settle(worldView(viewOf(this.view, this.focus), place), this.plot, this.shape);
   }
 
@@ -357,10 +347,9 @@ export class AtlasMap extends Stage {
       this.note(pane);
     }
     const frame = this.panes[0].frames.get(this.focus.m.name);
-    const cell = frame?.cell ?? [1, 1];
     const exact = Boolean(frame?.level?.exact);
     mark(this.parts, { layer: this.layer, hide: this.hide, spread: this.spread, exact });
-    if (frame) drawLegend(this.parts.legend, this.layer, frame.look, exact ? [1, 1] : cell.map((side) => Math.max(side, 2)));
+    if (frame) drawLegend(this.parts.legend, this.layer, frame.look, exact ? [1, 1] : [2, 2], legendMore(this));
     drawCrumbs(this.crumbs, crumbsOf(this), this.numbered ? aloneAddress(this) : null);
     if (!this.said && this.panes.every((pane) => pane.ready)) this.say();
     this.panes[0].parts.canvas.dataset.drawMs = (performance.now() - began).toFixed(1);

@@ -2,13 +2,28 @@
 // `at` names a matrix; r0 r1 c0 c1 are the rows and columns in sight as on the Matrix page. Where
 // more than the matrix is in sight they go beyond it, below zero too, with decimals.
 
-import { closest, settle, visible } from "./geometry.js";
+import { closest, fitScale, settle, visible } from "./geometry.js";
 import { closestOf, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
 
 const near = (a, b) => Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
 const sameView = (a, b, plot) =>
   near(a.sx, b.sx) && near(a.sy, b.sy) &&
   Math.abs(a.x0 - b.x0) * a.sx < plot.w * 1e-4 && Math.abs(a.y0 - b.y0) * a.sy < plot.h * 1e-4;
+
+/** All of a matrix, with a little of what is around it. */
+export function matrixView(place, { plot, shape }) {
+  const { rows, cols } = place.m;
+  const { sx, sy } = fitScale({ w: plot.w * 0.94, h: plot.h * 0.94 }, { rows, cols });
+  const middle = (length, room, scale) => (length - room / scale) / 2;
+  const own = { x0: middle(cols, plot.w, sx), y0: middle(rows, plot.h, sy), sx, sy };
+  return settle(worldView(own, place), plot, shape);
+}
+
+/** All of a block. */
+export function bandView(band, { plot, world, shape }) {
+  const { sx } = worldFit(plot, world);
+  return settle({ x0: 0, y0: band.y - band.h * 0.05, sx, sy: plot.h / (band.h * 1.1) }, plot, shape);
+}
 
 /** What is in sight in a matrix' own rows and columns; whole weights where all of it is inside. */
 export function seenOf({ view, plot }, place) {
@@ -34,7 +49,7 @@ export function linkOf(map) {
   if (map.atTop()) return { ...none, ...weight, at: selected?.matrix ?? null };
   const place = (selected && map.world.byName.get(selected.matrix)) ?? focus;
   const at = { ...none, at: place.m.name, ...weight };
-  if (sameView(map.view, map.matrixView(place), map.plot)) return at;
+  if (sameView(map.view, matrixView(place, map), map.plot)) return at;
   return { ...at, ...seenOf(map, place) };
 }
 
@@ -50,7 +65,7 @@ export function viewOfLink({ at, r0, r1, c0, c1, row, col }, map) {
     const scale = { sx: clamp(view.sx, least.sx, most.sx), sy: clamp(view.sy, least.sy, most.sy) };
     return settle({ ...around(view, scale, plot), ...scale }, plot, shape);
   }
-  if (row === null) return map.matrixView(place);
+  if (row === null) return matrixView(place, map);
   const { sx, sy } = closest();
   const own = { sx, sy, x0: col + 0.5 - plot.w / sx / 2, y0: row + 0.5 - plot.h / sy / 2 };
   return settle(worldView(own, place), plot, shape);

@@ -1,5 +1,7 @@
 // The map of a model in words: what is in view, and the levels above it.
 
+import { bandView } from "./atlas_link.js";
+import { isValues } from "./colors.js";
 import { count, span } from "./format.js";
 import { visible } from "./geometry.js";
 import { inWords, percentOf } from "./labels.js";
@@ -55,7 +57,7 @@ export function crumbsOf(map) {
   const blocks = world.bands.filter((band) => band.key !== "outside").length;
   const levels = [{ label: blocks === 1 ? "Model, 1 block" : `Model, ${blocks} blocks`, go: () => map.top() }];
   if (level !== "model" && level !== "part") {
-    levels.push({ label: focus.band.label, go: () => map.moveTo(map.bandView(focus.band), 280) });
+    levels.push({ label: focus.band.label, go: () => map.moveTo(bandView(focus.band, map), 280) });
   }
   if (map.numbered) levels.push({ label: focus.m.label, go: () => map.go(focus) });
   if (level === "window") {
@@ -88,4 +90,11 @@ export function aloneAddress(map) {
   }
   if (layer !== "kept") query.set("layer", layer);
   return `matrix?${query}`;
+}
+
+/** Whose range the colours of values have: each matrix has its own. */
+export function legendMore({ layer, focus, numbered }) {
+  if (!isValues(layer)) return null;
+  const most = layer === "difference" ? ", full colour from 6 times its RMS" : "";
+  return numbered ? `of this matrix${most}` : `of ${nameOf(focus)}; every matrix has its own range${most}`;
 }

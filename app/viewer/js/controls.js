@@ -133,7 +133,8 @@ async function askCell(map, cell) {
   }
 }
 
-function leave(map) {
+/** The pointer is nowhere on the map, or what was under it has moved away. */
+export function leave(map) {
   clearTimeout(map.asking);
   map.askCell?.abort();
   map.parts.tip.hidden = true;

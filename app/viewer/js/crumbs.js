@@ -17,5 +17,6 @@ export function drawCrumbs(nav, levels, alone) {
   const parts = [make("ol", {}, ...items)];
   if (alone) parts.push(make("a", { href: alone, class: "kv-alone" }, "Open on its own"));
   nav.replaceChildren(...parts);
+  nav.firstChild.scrollLeft = nav.firstChild.scrollWidth; // on a narrow page: where we are
   if (had) nav.querySelector("li:last-child button").focus({ preventScroll: true });
 }

@@ -56,9 +56,11 @@ export function cellSays(layer, cell) {
   return `${holds}, shown: the mean over kept ones`;
 }
 
-export function drawLegend(element, layer, look, cell) {
+/** `more`: a last remark, such as whose range the colours have. */
+export function drawLegend(element, layer, look, cell, more = null) {
   const nodes = [text("span", "kv-legend-title", says(layer, look.alone))];
   for (const part of legendParts(layer, look, cell)) nodes.push(node(part, look.ink));
+  if (more) nodes.push(text("span", "kv-legend-more", more));
   element.replaceChildren(...nodes);
 }
 

@@ -8,6 +8,7 @@ import { LARGEST } from "./geometry.js";
 const GAP = 0.07; // between bands and columns, of the tallest and widest
 const THIN = 0.085; // least height of a matrix, of the tallest
 const NARROW = 0.16; // least width, of the widest
+const PULL = 0.4; // of the way, with each step of the zoom
 const OUTSIDE = { wide: 1.6, high: 1.3 }; // most of what stands outside the blocks
 
 /** Places of all matrices: {rows, cols, places, columns, bands, byName}. */
@@ -147,6 +148,12 @@ export function nearest(places, x, y) {
     if (far === 0) break;
   }
   return { place: best, inside: least === 0 };
+}
+
+/** A part of the way from a point of the plane into a place, zero inside of it. */
+export function pulled({ x, y, w, h }, px, py) {
+  const into = (at, from, length) => Math.min(Math.max(at, from), from + length) - at;
+  return { x: into(px, x, w) * PULL, y: into(py, y, h) * PULL };
 }
 
 /** Places that can be seen. */
