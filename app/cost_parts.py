@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from app import cost_words, parts, state
-from kencore.errors import KencoreError
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
@@ -48,32 +47,13 @@ def _card(title: str, lines: cost_words.Lines, note: str) -> None:
 
 
 def subnetwork_size(run: Run) -> int | None:
-    """Bytes of the run's subnetwork file: as measured, or told without writing it.
-
-    ``None`` where a model that the run was made from is not on this machine: looking at a page
-    fetches nothing.
-    """
-    measured = (run.metrics.get("cost") or {}).get("bytes") or {}
-    if "subnetwork" in measured:
-        return int(measured["subnetwork"])
-    sources = run.record.get("sources") or {}
-    if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
-        return None
+    """Bytes of the run's subnetwork file; ``None`` where they cannot be told without fetching."""
     return _size(run.id, run.path, state.stamp(run.path))
-
-
-def _is_here(text: str) -> bool:
-    from kencore.checkpoint.source import DEMO
-
-    return text in DEMO or Path(text).expanduser().is_dir()
 
 
 @lru_cache(maxsize=64)
 def _size(run_id: str, folder: Path, _stamp: str) -> int | None:
     from kencore.store.run import Run
-    from kencore.store.subnetwork_plan import subnetwork_bytes
+    from kencore.store.subnetwork_plan import known_bytes
 
-    try:
-        return subnetwork_bytes(Run(folder, name=run_id))
-    except (KencoreError, OSError):
-        return None
+    return known_bytes(Run(folder, name=run_id))

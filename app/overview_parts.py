@@ -11,6 +11,7 @@ from app import facts, links, quality_parts, wording
 from app.charts.base import lines
 from kencore.errors import CorruptRunError
 from kencore.store import summaries
+from kencore.words import cards
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
@@ -20,48 +21,10 @@ if TYPE_CHECKING:
 def metric_row(run: Run, total: Totals) -> None:
     """Four cards: parameters, size, quality, and the best baseline at the same budget."""
     with st.grid(4, min_column_width=200):
-        if run.spec.restore == "zero":
-            _zeroed(total)
-        else:
-            _kept(total)
-        st.metric(
-            "Size of the kept part", wording.size(total.bytes_stored),
-            f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
-            help="Kept values and one bit per parameter for the mask, against all values. "
-            + ("" if run.spec.restore == "zero" else "The base model is needed beside it. ")
-            + "Pruning single weights alone makes a model neither smaller nor faster in use.",
-            **quality_parts.QUIET,
-        )  # fmt: skip
+        quality_parts.card(cards.kept(run.spec, total))
+        quality_parts.card(cards.size(run.spec, total))
         quality_parts.before_and_after(run)
         quality_parts.baseline(run)
-
-
-def _kept(total: Totals) -> None:
-    st.metric(
-        "Parameters kept", f"{wording.count(total.kept)} of {wording.count(total.params)}",
-        f"{wording.percent(total.share_pruned)} of what was pruned",
-        help=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
-        f"the tuned value. {_in_pruned(total)} All others are reset to the base model's value.",
-        **quality_parts.QUIET,
-    )  # fmt: skip
-
-
-def _zeroed(total: Totals) -> None:
-    gone = total.pruned - total.kept_pruned
-    st.metric(
-        "Weights set to zero", f"{wording.count(gone)} of {wording.count(total.pruned)}",
-        f"{wording.percent(1 - total.share)} of the whole model",
-        help=f"{wording.exact(gone)} of {wording.exact(total.pruned)} weights of the pruned "
-        f"matrices are zero, {wording.percent(1 - total.share_pruned, 3)}. {_in_pruned(total)}",
-        **quality_parts.QUIET,
-    )  # fmt: skip
-
-
-def _in_pruned(total: Totals) -> str:
-    return (
-        f"Kept in the {total.matrices_pruned} pruned tensors of {total.matrices}: "
-        f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
-    )
 
 
 def tuned_note(tuned: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import streamlit as st
 
-from app import choosing, facts, jobs_view, links, measured, state, submitting, wording
+from app import choosing, facts, jobs_view, links, measured, state, submitting
 from app.charts import perplexity, quality
 from app.drawing import draw
 from kencore.errors import KencoreError
+from kencore.words import cards
 
 if TYPE_CHECKING:
     from app.theme import Palette
@@ -25,86 +26,42 @@ QUIET: Final[dict[str, Any]] = {
 }
 
 
-def before_and_after(run: Run) -> None:
-    """A card: accuracy or perplexity of the dense and of the pruned model."""
-    found = run.metrics
-    if not found:
-        st.metric(
-            "Quality", "not measured", "measure it below",
-            help="Measure it on text or on labelled sentences, under “What it cost”.", **QUIET,
-        )  # fmt: skip
-    elif facts.is_language(found):
-        _perplexity(found)
-    else:
-        _accuracy(found)
-
-
-def _perplexity(found: dict[str, Any]) -> None:
-    before, after = found["dense"], found["pruned"]
+def card(number: cards.Number) -> None:
+    """One number in a frame."""
     st.metric(
-        "Perplexity, before → after",
-        f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
-        facts.change(after["perplexity"] - before["perplexity"]),
-        delta_description=measured.perplexity_interval(after) or "lower is better",
-        help=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
-        f"{_windows(found)}. Lower is better. In gray the 95 % interval of the pruned model, from "
-        "the spread over windows, where there is one.",
-        **QUIET,
+        number.label, number.value, number.below, delta_description=number.beside,
+        help=number.explained, **QUIET,
     )  # fmt: skip
 
 
-def _windows(found: dict[str, Any]) -> str:
-    """The text of a perplexity and how it was cut, without which it says nothing."""
-    after = found["pruned"]
-    return (
-        f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
-        f"tokens of {wording.text_source(str(found['data']))}"
-    )
-
-
-def _accuracy(found: dict[str, Any]) -> None:
-    before, after = found["dense"], found["pruned"]
+def before_and_after(run: Run) -> None:
+    """A card: accuracy or perplexity of the dense and of the pruned model."""
+    if "dense" in run.metrics:
+        card(cards.quality(run.metrics))
+        return
     st.metric(
-        "Accuracy, before → after",
-        f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
-        facts.points(after["accuracy"] - before["accuracy"]),
-        delta_description=facts.interval(after),
-        help=f"On {wording.plural(int(found['examples']), 'labelled sentence')} "
-        f"({found['data']}). In gray the 95 % interval of the pruned model (Wilson).",
-        **QUIET,
+        "Quality", "not measured", "measure it below",
+        help="Measure it on text or on labelled sentences, under “What it cost”.", **QUIET,
     )  # fmt: skip
 
 
 def baseline(run: Run) -> None:
     """A card: the best of the other rules at the same budget."""
-    best = facts.best_baseline(run.metrics)
-    if best is None:
-        st.metric(
-            "Baselines", "not measured", "measure them below",
-            help="Other rules at the same budget show whether this one earns its keep. Measure "
-            "them under “What it cost”.",
-            **QUIET,
-        )  # fmt: skip
+    if run.metrics.get("baselines"):
+        card(cards.baseline(run.metrics, run.spec.method))
         return
-    rule, found = best
-    own = run.metrics["pruned"]
-    if facts.is_language(run.metrics):
-        value = facts.perplexity(found["perplexity"])
-        change = facts.change(found["perplexity"] - own["perplexity"])
-    else:
-        value = wording.percent(found["accuracy"])
-        change = facts.points(found["accuracy"] - own["accuracy"])
     st.metric(
-        "Best baseline", value, change,
-        delta_description=facts.baseline_inline(rule, run.spec.method),
-        help="The best of the other rules that were measured at the same budget.", **QUIET,
+        "Baselines", "not measured", "measure them below",
+        help="Other rules at the same budget show whether this one earns its keep. Measure "
+        "them under “What it cost”.",
+        **QUIET,
     )  # fmt: skip
 
 
 def what_it_cost(run: Run, palette: Palette) -> None:
     """The chart of what was measured, and how to measure what was not."""
     found = run.metrics
-    if not found:
+    if "dense" not in found:
         _not_measured(run)
         return
     language = facts.is_language(found)
@@ -141,7 +98,7 @@ def figures(run: Run) -> None:
     )  # fmt: skip
     if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
         st.markdown(f"{said}.")
-    where = _windows(found) if language else str(found.get("data", ""))
+    where = cards.windows(found) if language else str(found.get("data", ""))
     st.caption(f"Measured on {state.plain(where)}.")
     if not language:
         st.caption(measured.SCORES_EXPLAINED)

@@ -14,6 +14,7 @@ import pandas as pd
 from app import facts, theme, wording
 from app.charts.base import lines
 from kencore import tradeoff
+from kencore.words import ways as words
 
 if TYPE_CHECKING:
     from kencore.store.sweeps import Sweep
@@ -145,19 +146,8 @@ def ways(sweep: Sweep) -> dict[str, Way]:
 
     A method has its color on all pages; those of one color differ in dash, all differ in mark.
     """
-    labels: dict[str, tuple[str, str]] = {}
-    for point in sweep.plan.values():
-        name = tradeoff.way(point.method, point.allocation, point.rescale)
-        dare = wording.BASELINES["dare"] if name == "dare" else wording.method(point)
-        labels.setdefault(name, (dare, point.method))
-    for line in lines(sweep.baselines):
-        name = tradeoff.way(line.method, rescale=line.rescale)
-        words = wording.BASELINES.get(name) or wording.METHODS.get(line.method, line.method)
-        if name != "dare" and line.rescale != "none":
-            words += f" + {wording.RESCALED[line.rescale]}"
-        labels.setdefault(name, (words, line.method))
     found: dict[str, Way] = {}
-    for number, (name, (label, method)) in enumerate(labels.items()):
+    for number, (name, (label, method)) in enumerate(words.labels(sweep).items()):
         color = theme.METHODS.get(method, theme.METHODS["random"])
         alike = sum(way.color == color for way in found.values())
         found[name] = Way(

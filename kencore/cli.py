@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from kencore import cli_compare, cli_explain, cli_files, cli_sweep, cli_text, cli_tune
+from kencore import cli_compare, cli_explain, cli_files, cli_report, cli_sweep, cli_text, cli_tune
 from kencore.cli_frame import TEXTS, Json, command
 from kencore.errors import SpecError
 from kencore.spec import (
@@ -257,6 +257,7 @@ def evaluate(
 
 app.command("export")(cli_files.export)
 app.command("open")(cli_files.open_file)
+app.command("report")(cli_report.report)
 app.command("tune")(cli_tune.tune)
 app.command("explain")(cli_explain.explain)
 app.command("sweep")(cli_sweep.sweep)

@@ -113,6 +113,12 @@ def check_explain(params: Params) -> None:
     ExplainSpec.from_dict(params)
 
 
+def check_report(params: Params) -> None:
+    """Raise `JobKindError` unless ``params`` name a run, and a run to compare it with if any."""
+    _known("report", params, needed={"run"}, allowed=REPORT_FIELDS)
+    _texts("report", params, REPORT_FIELDS)
+
+
 def check_selftest(params: Params) -> None:
     """Raise `JobKindError` for a step that the self-test does not know."""
     from kencore.jobs.selftest import FIELDS
@@ -121,6 +127,7 @@ def check_selftest(params: Params) -> None:
 
 
 EXPORT_FIELDS = {"run", "form"}
+REPORT_FIELDS = {"run", "beside"}
 INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
 EVALUATE_FIELDS = {"model", "examples", "device"}
 EVALUATE_SWITCHES = {"baselines", "save"}
@@ -138,6 +145,9 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
     ),
     "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
+    "report": Kind(
+        function="kencore.jobs.tasks:report_run", shelf="results", check=check_report, heavy=False
+    ),
     "explain": Kind(
         function="kencore.jobs.tasks:explain_sentence", shelf="results", check=check_explain
     ),

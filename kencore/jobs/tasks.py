@@ -102,6 +102,18 @@ def export_run(params: dict[str, Any], context: Context) -> None:
     _write_result(context, facts | {place: path.name})
 
 
+def report_run(params: dict[str, Any], context: Context) -> None:
+    """Leave the report of a run in the job's folder, and what `kencore.report.report` says of it,
+    the file as a name in that folder."""
+    from kencore.report import file_name, report
+
+    path = context.out / file_name(params["run"])
+    facts = report(
+        params["run"], path, beside=params.get("beside"), progress=context.progress
+    )  # fmt: skip
+    _write_result(context, facts | {"form": "report", "file": path.name})
+
+
 def explain_sentence(params: dict[str, Any], context: Context) -> None:
     """Run a sentence through the models of a run; see `kencore.explain.explain`."""
     from kencore.devices import describe_device

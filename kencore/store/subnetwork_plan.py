@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import to_float32
+from kencore.errors import KencoreError
 from kencore.store.export import COPIED
 from kencore.store.stream import header_bytes
 from kencore.store.subnetwork_format import KEY, Content, Stored, TextFile
@@ -39,6 +40,29 @@ def subnetwork_bytes(run: Run) -> int:
     entries = content.entries()
     payload = sum(int(np.prod(shape)) * BITS[dtype] // 8 for dtype, shape in entries.values())
     return 8 + len(header_bytes(entries, {KEY: content.text()})) + payload
+
+
+def known_bytes(run: Run) -> int | None:
+    """Bytes of the run's subnetwork file: as measured, or told without writing it.
+
+    ``None`` where a model that the run was made from is not on this machine: nothing is fetched.
+    """
+    measured = (run.metrics.get("cost") or {}).get("bytes") or {}
+    if "subnetwork" in measured:
+        return int(measured["subnetwork"])
+    sources = run.record.get("sources") or {}
+    if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
+        return None
+    try:
+        return subnetwork_bytes(run)
+    except (KencoreError, OSError):
+        return None
+
+
+def _is_here(text: str) -> bool:
+    from kencore.checkpoint.source import DEMO
+
+    return text in DEMO or Path(text).expanduser().is_dir()
 
 
 def plan(run: Run) -> tuple[Content, dict[str, bytes]]:

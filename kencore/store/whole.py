@@ -14,14 +14,18 @@ from kencore.store.writer import is_taken
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """A hidden path beside ``path`` to write to; it gets the name when the block ends well.
+
+    Args:
+        force: put it in the place of a file that is there.
 
     Raises:
         RunExistsError: something is there already.
         StoreNotWritableError: it cannot be written.
     """
-    check_new(path)
+    if not force:
+        check_new(path)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +34,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         temporary.chmod(0o644)
-        check_new(path)  # somebody may have written it meanwhile
+        if not force:
+            check_new(path)  # somebody may have written it meanwhile
         temporary.replace(path)
     except OSError as error:
         raise not_writable(path, error) from error

@@ -51,7 +51,7 @@ def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
             f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} "
             "parameters"
         )
-    if not metrics:
+    if "dense" not in metrics:  # it may hold zero-shot tasks alone
         return f"{text}; quality was not measured"
     before, after = metrics["dense"], metrics["pruned"]
     if is_language(metrics):

@@ -1,0 +1,71 @@
+"""The style sheet of a report: light and dark, screen and paper, in the palette's colours."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kencore.palette import DARK, LIGHT, Palette
+from kencore.report.canvas import colors
+
+RULES: Final = """\
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%}
+body{margin:0;background:var(--background);color:var(--text);
+  font:16px/1.55 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,"DejaVu Sans",sans-serif}
+header,main,nav,footer{max-width:52rem;margin:0 auto;padding:0 1.25rem}
+header{padding-top:2.5rem}
+h1{font-size:1.75rem;line-height:1.25;margin:0 0 .5rem}
+h2{font-size:1.3rem;margin:2.75rem 0 .75rem;padding-top:.75rem;border-top:1px solid var(--border)}
+h3{font-size:1.02rem;line-height:1.4;margin:0 0 .6rem}
+p{margin:.6rem 0}
+a{color:var(--primary);text-underline-offset:.15em}
+a:focus-visible,summary:focus-visible,.wide:focus-visible{outline:3px solid var(--primary);
+  outline-offset:2px}
+.quiet,.made,figcaption p,footer{color:var(--muted);font-size:.9rem}
+nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;margin:1.25rem 0 0;padding:0}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.2rem,1fr));gap:.75rem;
+  margin:.75rem 0 1rem}
+.cards div{border:1px solid var(--border);border-radius:.5rem;padding:.7rem .85rem;
+  background:var(--surface)}
+.cards dt{font-size:.85rem;color:var(--muted)}
+.cards dd{margin:0}
+.cards .value{font-size:1.22rem;font-weight:600;font-variant-numeric:tabular-nums}
+.cards .beside{font-size:.85rem}
+figure{margin:1.5rem 0 2rem;break-inside:avoid}
+.wide{overflow-x:auto}
+svg{display:block;width:100%;height:auto;min-width:34rem}
+table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
+caption{text-align:left;font-weight:600;padding:.4rem 0}
+.table{margin:1rem 0 1.25rem}
+th,td{text-align:left;overflow-wrap:break-word;vertical-align:top;padding:.34rem .8rem .34rem 0;
+  border-bottom:1px solid var(--border)}
+thead th{color:var(--muted);font-weight:600;border-bottom-color:var(--reset-mark)}
+tbody th{font-weight:400}
+td.long{min-width:11rem}
+td.number{white-space:nowrap}
+.grid{display:grid;grid-template-columns:
+  repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:0 2rem}
+.grid .table{margin-bottom:.25rem}
+pre{background:var(--surface);border:1px solid var(--border);border-radius:.4rem;
+  padding:.75rem .9rem;font:.85rem/1.5 ui-monospace,"DejaVu Sans Mono",Consolas,monospace;
+  white-space:pre-wrap;overflow-wrap:anywhere;margin:.4rem 0 1rem}
+details{margin:.5rem 0 1rem}
+summary{cursor:pointer;font-size:.9rem}
+footer{padding-top:2rem;padding-bottom:3rem}
+@media print{body{font-size:10.5pt}header{padding-top:0}nav{display:none}
+  header,main,footer{max-width:none;padding-left:0;padding-right:0}
+  h2,h3,caption{break-after:avoid}tr,pre,.cards div{break-inside:avoid}
+  .wide{overflow:visible}svg{min-width:0}a{color:inherit}
+  *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
+"""
+
+
+def css() -> str:
+    """The whole style sheet. Dark only on a screen: paper is white."""
+    dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{_names(DARK)}}}}}"
+    return f":root{{color-scheme:light dark;{_names(LIGHT)}}}\n{dark}\n{RULES}"
+
+
+def _names(palette: Palette) -> str:
+    found = colors(palette).items()
+    return ";".join(f"--{name.replace('_', '-')}:{color}" for name, color in found)

@@ -1,0 +1,115 @@
+"""The four numbers that stand first of a run: what was kept, its size, its quality, the best
+baseline. The Overview page and a report show the same ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kencore.words import facts, measured, wording
+
+if TYPE_CHECKING:
+    from kencore.spec import PruneSpec
+    from kencore.store.summaries import Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One number: what it is, its value, and what stands below it (``beside`` after ``below``)."""
+
+    label: str
+    value: str
+    below: str
+    beside: str | None = None
+    explained: str = ""
+
+
+def kept(spec: PruneSpec, total: Totals) -> Number:
+    """How much was kept, or set to zero."""
+    inside = (
+        f"Kept in the {total.matrices_pruned} pruned tensors of {total.matrices}: "
+        f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
+    )
+    if spec.restore == "zero":
+        gone = total.pruned - total.kept_pruned
+        return Number(
+            label="Weights set to zero",
+            value=f"{wording.count(gone)} of {wording.count(total.pruned)}",
+            below=f"{wording.percent(1 - total.share)} of the whole model",
+            explained=f"{wording.exact(gone)} of {wording.exact(total.pruned)} weights of the "
+            f"pruned matrices are zero, {wording.percent(1 - total.share_pruned, 3)}. {inside}",
+        )
+    return Number(
+        label="Parameters kept",
+        value=f"{wording.count(total.kept)} of {wording.count(total.params)}",
+        below=f"{wording.percent(total.share_pruned)} of what was pruned",
+        explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
+        f"the tuned value. {inside} All others are reset to the base model's value.",
+    )
+
+
+def size(spec: PruneSpec, total: Totals) -> Number:
+    """Bytes of what was kept."""
+    base = "" if spec.restore == "zero" else "The base model is needed beside it. "
+    return Number(
+        label="Size of the kept part", value=wording.size(total.bytes_stored),
+        below=f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
+        explained="Kept values and one bit per parameter for the mask, against all values. "
+        + base
+        + "Pruning single weights alone makes a model neither smaller nor faster in use.",
+    )  # fmt: skip
+
+
+def quality(metrics: dict[str, Any]) -> Number:
+    """Accuracy or perplexity before and after; not of a run that was not measured."""
+    if "dense" not in metrics:
+        return Number(label="Quality", value="not measured", below="")
+    before, after = metrics["dense"], metrics["pruned"]
+    if facts.is_language(metrics):
+        return Number(
+            label="Perplexity, before → after",
+            value=f"{facts.perplexity(before['perplexity'])} → "
+            f"{facts.perplexity(after['perplexity'])}",
+            below=facts.change(after["perplexity"] - before["perplexity"]),
+            beside=measured.perplexity_interval(after) or "lower is better",
+            explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per "
+            f"token, on {windows(metrics)}. Lower is better. In gray the 95 % interval of the "
+            "pruned model, from the spread over windows, where there is one.",
+        )
+    return Number(
+        label="Accuracy, before → after",
+        value=f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
+        below=facts.points(after["accuracy"] - before["accuracy"]),
+        beside=facts.interval(after),
+        explained=f"On {wording.plural(int(metrics['examples']), 'labelled sentence')} "
+        f"({metrics['data']}). In gray the 95 % interval of the pruned model (Wilson).",
+    )
+
+
+def windows(metrics: dict[str, Any]) -> str:
+    """The text of a perplexity and how it was cut, without which it says nothing."""
+    after = metrics["pruned"]
+    return (
+        f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
+        f"tokens of {wording.text_source(str(metrics['data']))}"
+    )
+
+
+def baseline(metrics: dict[str, Any], method: str) -> Number:
+    """The best of the other rules at the same budget."""
+    best = facts.best_baseline(metrics)
+    if best is None:
+        return Number(label="Baselines", value="not measured", below="")
+    rule, found = best
+    own = metrics["pruned"]
+    if facts.is_language(metrics):
+        value = facts.perplexity(found["perplexity"])
+        change = facts.change(found["perplexity"] - own["perplexity"])
+    else:
+        value = wording.percent(found["accuracy"])
+        change = facts.points(found["accuracy"] - own["accuracy"])
+    return Number(
+        label="Best baseline", value=value, below=change,
+        beside=facts.baseline_inline(rule, method),
+        explained="The best of the other rules that were measured at the same budget.",
+    )  # fmt: skip
