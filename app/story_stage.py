@@ -72,13 +72,13 @@ def stage(titles: Sequence[str], step: int, *, on: bool) -> None:
             type="primary", disabled=step == len(titles), on_click=to, args=(step + 1,),
             help="Arrow key right",
         )  # fmt: skip
-        _mount()(
-            key=KEY, data={"titles": list(titles), "step": step, "present": on},
-            on_step_change=dot, width="content",
-        )  # fmt: skip
         st.button(
             "Leave" if on else "Present",
             icon=":material/fullscreen_exit:" if on else ":material/fullscreen:",
             key="story_present", on_click=turn,
             help="Escape" if on else "Full screen, with nothing but the story",
+        )  # fmt: skip
+        _mount()(
+            key=KEY, data={"titles": list(titles), "step": step, "present": on},
+            on_step_change=dot, width="content",
         )  # fmt: skip

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app import facts, matrices, measured, wording
 from kencore.finetune.gap import recovered
-from kencore.store import summaries, telling
+from kencore.store import sparsity, summaries, telling
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
     from kencore.store.telling import Example
-
-EVEN: Final = 0.02  # blocks whose sparsity spans less are said to be alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +184,12 @@ def _changed_after(run: Run, example: Example, i: int) -> str:
 
 
 def _value(value: float) -> str:
-    return f"{float(value):.4f}".replace("-", "−")
+    return f"{float(value):.4f}".replace("-", "−") if value else "0"
 
 
 def _where(run: Run, example: Example | None) -> Step | None:
     span = telling.block_range(run.matrices)
-    if span is not None and span[1] - span[0] > EVEN:
+    if span is not None and not sparsity.alike(sparsity.by_block(run.matrices)):
         low, high = (wording.percent(share, 0) for share in span)
         return Step(
             key="depth", title="Where it concentrates",

@@ -32,6 +32,6 @@ step = steps[number - 1]
 story_stage.stage([item.title for item in steps], number, on=present)
 st.title(state.plain(step.title))
 for words in step.words:
-    st.markdown(state.plain(words), width=760)
+    st.markdown(state.plain(words), width=980 if present else 760)
 with st.container(key="story_picture"):
     story_parts.picture(step.key, run, example, theme.palette(), large=present)

@@ -22,6 +22,7 @@ PHONE = 390
 # page -> further addresses of it that look quite different
 ADDRESSES = {name: [f"{links.link(name).removeprefix('./')}?run=demo"] for name in links.PAGES}
 ADDRESSES["overview"].append("?run=demo-lm")
+ADDRESSES["story"].append("story?run=demo&step=4")
 ADDRESSES["sparsity"].append("sparsity?run=demo-lm")
 
 

@@ -11,6 +11,7 @@ import pytest
 from kencore import PruneSpec, jobs, open_run, prune
 from kencore.errors import JobKindError, SpecError
 from kencore.evaluate.accuracy import Classifier, read_examples
+from kencore.explain import ExplainSpec, explain, open_explanation
 from kencore.jobs.kinds import check_evaluate, check_export
 from tests.tiny_models import save_pair
 from tests.tiny_text import add_tokenizer, write_text
@@ -53,6 +54,21 @@ def test_a_run_of_the_worker_is_a_run_of_the_library(loaded: Path, tmp_path: Pat
     here = prune(PruneSpec.from_dict(spec), out=tmp_path / "here")
     for name in ("masks.safetensors", "overview.safetensors"):
         assert (jobs.result(job) / name).read_bytes() == (here.path / name).read_bytes()
+
+
+def test_a_sentence_is_explained_once_for_the_same_request(loaded: Path) -> None:
+    asked = {"run": "demo", "text": "A warm and funny film."}
+    job = jobs.submit("explain", asked, request_key="sentence")
+    assert finished(job).state == "succeeded", jobs.log(job)
+    assert jobs.submit("explain", asked, request_key="sentence") == job
+    found = open_explanation(jobs.result(job))
+    here = explain(ExplainSpec(**asked))
+    assert found.facts["answers"] == [
+        {name: value if isinstance(value, str) else pytest.approx(value, abs=1e-6)
+         for name, value in answer.items()} for answer in here.facts["answers"]
+    ]  # fmt: skip
+    with pytest.raises(SpecError, match="a sentence"):
+        jobs.submit("explain", asked | {"text": " "})
 
 
 def test_a_model_is_inspected_and_measured(loaded: Path, tmp_path: Path) -> None:
