@@ -12,6 +12,7 @@ all layers but ``kept``, ``data`` (f4).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ def atlas(request: Request) -> Response:
 
     asked = api._strict(request, "run", "v", need=1)
     run = state.open_cached(asked["run"])
-    return _answer(request, run, asked, lambda: atlas_bytes(run))
+    return _answer(request, run, asked, lambda: _remembered(run.id, state.stamp(run.path)))
 
 
 def tile(request: Request) -> Response:
@@ -62,6 +63,11 @@ def _answer(request: Request, run: Run, asked: dict[str, str], make: Any) -> Res
         return Response(status_code=304, headers=headers)
     headers |= {"Content-Encoding": "identity"}
     return Response(make(), media_type="application/octet-stream", headers=headers)
+
+
+@lru_cache(maxsize=8)
+def _remembered(run_id: str, _stamp: str) -> bytes:
+    return atlas_bytes(state.open_cached(run_id))
 
 
 def tile_bytes(

@@ -44,6 +44,9 @@ def kept_per_cell(bits: Bits, columns: int, cell: tuple[int, int]) -> NDArray[np
     if width % 8 == 0:
         per_byte = np.bitwise_count(bits)  # R, B
         counts = _add_groups(per_byte, width // 8)
+    elif width in (2, 4):  # groups lie within bytes: count there
+        parts = [np.bitwise_count(bits >> at & (1 << width) - 1) for at in range(0, 8, width)]
+        counts = np.stack(parts, axis=2).reshape(len(bits), -1)[:, : -(-columns // width)]
     else:
         counts = _add_groups(unpack(bits, 0, columns).view(np.uint8), width)
     return sum_rows(counts, height)  # ceil(R / h), ceil(C / w)

@@ -99,7 +99,15 @@ def kept_counts(
         rows.start // fine[0] : -(-rows.stop // fine[0]),
         cols.start // fine[1] : -(-cols.stop // fine[1]),
     ]
-    return views.sum_cells(part, (cell[0] // fine[0], cell[1] // fine[1]))
+    return _sum_blocks(part, (cell[0] // fine[0], cell[1] // fine[1]))
+
+
+def _sum_blocks(counts: NDArray[np.int32], step: tuple[int, int]) -> NDArray[np.int64]:
+    """Sum of each block of ``step`` cells; what lies beyond the edge counts nothing."""
+    spare = [(0, -length % side) for length, side in zip(counts.shape, step, strict=True)]
+    full = np.pad(counts, spare) if any(last for _, last in spare) else counts
+    split = full.reshape(full.shape[0] // step[0], step[0], full.shape[1] // step[1], step[1])
+    return np.asarray(split.sum(axis=(1, 3), dtype=np.int64))
 
 
 def _count_bits(
@@ -166,8 +174,11 @@ class _Key:
 @lru_cache(maxsize=64)
 def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
     """Kept weights per cell of the stored overview: float16 shares of few weights are exact."""
-    shares = key.run.overview(key.name).astype(np.float64)
-    return np.rint(shares * bits.cell_sizes(*key.run.shape(key.name), fine)).astype(np.int32)
+    shares = key.run.overview(key.name).astype(np.float32)
+    rows, cols = key.run.shape(key.name)
+    tall = np.minimum(fine[0], rows - np.arange(0, rows, fine[0])).astype(np.float32)
+    wide = np.minimum(fine[1], cols - np.arange(0, cols, fine[1])).astype(np.float32)
+    return np.rint(shares * (tall[:, None] * wide)).astype(np.int32)
 
 
 def _check(
