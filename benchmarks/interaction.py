@@ -27,6 +27,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+import big_run  # noqa: E402
 from first_paint import EMPTY, seconds_to_title  # noqa: E402
 
 from tests.browser.conftest import FLAGS, READY, running  # noqa: E402
@@ -203,12 +204,50 @@ def main() -> None:
         with opened(browser, Path(folder)) as (page, wire):
             for meter in demo(page, wire, asked.repeats):
                 print(meter.line(), flush=True)
+        if asked.large:
+            big_run.make(Path(folder) / "large")
+            with opened(browser, Path(folder) / "large") as (page, wire):
+                for meter in large(page, wire, asked.repeats):
+                    print(meter.line(), flush=True)
         browser.close()
+
+
+def slider_moves(
+    page: Page, wire: Wire, what: str, address: str, goal: float, repeats: int
+) -> Iterator[Meter]:
+    """One step of the slider of what is kept, to the exact picture of the open matrix."""
+    meter = Meter(f"slider to exact picture, {what}", goal)
+    open_page(page, address)
+    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
+    slider = page.get_by_role("slider", name="Keep", exact=True)
+    page.locator(CANVAS).evaluate("(map) => { window.kenvizMap = map; }")
+    done = "kenvizMap.dataset.queryMs !== undefined " + DETAIL
+    for step in range(repeats + 1):
+        page.evaluate("delete kenvizMap.dataset.queryMs")
+        timed(page, wire, meter, "input", done, partial(slider.press, "ArrowLeft"))
+        if not step:  # the first move ranks the matrix, once
+            first = meter.times.pop()
+            meter.sizes.pop()
+    meter.name += f" (first move {first:.0f} ms)"
+    yield meter
 
 
 def demo(page: Page, wire: Wire, repeats: int) -> Iterator[Meter]:
     yield from page_switches(page, wire, "demo", repeats)
+    yield from slider_moves(page, wire, "demo, ken", "/tune?run=demo", 300, repeats)
+    yield from map_steps(page, wire, "map of the demo", "/map?run=demo", repeats)
     yield from map_steps(page, wire, "matrix of the demo", "/matrix?run=demo", repeats)
+
+
+def large(page: Page, wire: Wire, repeats: int) -> Iterator[Meter]:
+    """32 blocks, on a matrix of 4096 x 11008."""
+    name = f"matrix={big_run.DOWN}"
+    yield from map_steps(page, wire, "map, 6.5 billion", "/map?run=big", repeats)
+    yield from map_steps(page, wire, "matrix 4096 x 11008", f"/matrix?run=big&{name}", repeats)
+    for rule in ("delta", "ken"):
+        address = f"/tune?run=big&{name}&keep=0.5&rule={rule}"
+        what = f"4096 x 11008, {rule}"
+        yield from slider_moves(page, wire, what, address, 800, repeats)
 
 
 if __name__ == "__main__":
