@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+
 from kencore.report.content import Block, Figure, Grid, Section, Table, Text
 from kencore.report.curves import quality_dots
 from kencore.store.run import Run
@@ -21,6 +23,8 @@ def quality(run: Run) -> Section:
     blocks: list[Block] = []
     if "dense" in found:
         blocks += [quality_dots(found, method), quality_table(found, method)]
+        paired = paired_table(found, method)
+        blocks += [paired] if paired is not None else []
         if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
             blocks.append(Text(text=f"{said}."))
         blocks.append(Text(text=_measured_on(found), quiet=True))
@@ -30,9 +34,8 @@ def quality(run: Run) -> Section:
 
 
 def quality_table(found: dict[str, Any], method: str) -> Table:
-    """Every figure of every model with its interval, and its change against dense in pairs."""
+    """Every figure of every model with its interval."""
     language = facts.is_language(found)
-    dense = "Dense, all weights" if language else "Tuned, all parameters"
     if language:
         columns = ["Perplexity", "Loss (nats)"]
         data = judged.perplexity_table(found, method)
@@ -41,17 +44,39 @@ def quality_table(found: dict[str, Any], method: str) -> Table:
         columns = [*scores.values(), "Loss (nats)"]
         data = judged.quality_table(found, method)
     rows = []
-    for _, label, one in judged.steps(found, method, dense):
+    for _, label, one in _steps(found, method):
         if language:
             cells = [measured.perplexity(one), f"{one['nll']:.3f}"]
         else:
             cells = [measured.score(one, name) if name in one else "" for name in scores]
             cells.append(f"{one['loss']:.3f}" if "loss" in one else "")
-        rows.append((label, *cells, versus(one)))
+        rows.append((label, *cells))
     return Table(
         name="quality", caption="Quality of each model, with 95 % intervals in brackets",
-        columns=("Model", *columns, "Against dense, in pairs"), rows=tuple(rows), data=data,
+        columns=("Model", *columns), rows=tuple(rows), data=data,
     )  # fmt: skip
+
+
+def paired_table(found: dict[str, Any], method: str) -> Table | None:
+    """The change of every model against the dense one on the same data, in pairs; ``None`` where
+    none was compared so."""
+    rows = [(label, versus(one)) for _, label, one in _steps(found, method)]
+    rows = [(label, said) for label, said in rows if said]
+    if not rows:
+        return None
+    data = pd.DataFrame(
+        [{"model": label, **one["versus_dense"]} for _, label, one in _steps(found, method)
+         if one.get("versus_dense")]
+    )  # fmt: skip
+    return Table(
+        name="paired", caption="Against the dense model on the same data, in pairs",
+        columns=("Model", "Change"), rows=tuple(rows), data=data,
+    )  # fmt: skip
+
+
+def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
+    dense = "Dense, all weights" if facts.is_language(found) else "Tuned, all parameters"
+    return judged.steps(found, method, dense)
 
 
 def versus(found: dict[str, Any]) -> str:
