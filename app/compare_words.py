@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from app import facts, measured, wording
+from app.charts.compare import LETTERS
 
 if TYPE_CHECKING:
     from kencore.compare import Overlap
@@ -19,7 +20,7 @@ EXPLAINED: Final = (
     "Overlap is the Jaccard index: entries that both keep, over entries that either keeps. *By "
     "chance* is what random masks would have in common that keep as many entries of each row."
 )
-LETTERS: Final = "ABCDEF"
+PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
 PEERS: Final = {
     "ken": "KEN",
     "delta": "Largest difference",
@@ -31,8 +32,7 @@ PEERS: Final = {
 SETTINGS: Final = {
     "model": "Model", "base": "Base model", "model_revision": "Revision of the model",
     "base_revision": "Revision of the base", "method": "Rule", "keep": "Share kept",
-    "k": "Entries per row", "scope": "Pruned where", "embeddings": "Embeddings pruned",
-    "vectors": "Norms and biases pruned", "head": "Head pruned",
+    "k": "Entries per row",
     "allocation": "How sparsity is shared", "step": "NeuroAL searches over",
     "reference": "NeuroAL compares with", "refine": "Mask refined by", "rescale": "Rescaled",
     "calibration": "Calibration text", "sequences": "Calibration sequences",
@@ -50,7 +50,10 @@ _CHOICES: Final[dict[str, Mapping[str, str]]] = {
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """A short name of each run, with words that tell them apart."""
+    """A short name of each run: its rule where that tells them apart, else more words."""
+    rules = [wording.method(run.spec) for run in runs]
+    if len(set(rules)) == len(rules):
+        return rules
     found = facts.short_labels({run.id: run.spec for run in runs})
     return [found[run.id] for run in runs]
 
@@ -80,7 +83,15 @@ def kept_text(found: Overlap, names: Sequence[str]) -> str:
         f"only {names[1]} {wording.exact(found.only_b)}",
         f"neither {wording.exact(found.neither)}",
     )
-    return f"Of {wording.exact(found.params)} entries {', '.join(parts)}."
+    text = f"Of {wording.exact(found.params)} entries {', '.join(parts)}."
+    apart = found.only_a - found.only_b
+    if not apart:
+        return text
+    more, less = names if apart > 0 else reversed(names)
+    return (
+        f"{text} The budgets are not the same: {more} keeps {wording.exact(abs(apart))} entries "
+        f"more than {less}."
+    )
 
 
 def quality(found: Difference | str, names: Sequence[str]) -> str:
@@ -158,11 +169,17 @@ def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFra
 def settings(found: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> pd.DataFrame:
     """Settings that differ: one line each, one column per run."""
     columns = [f"{letter}: {name}" for letter, name in zip(LETTERS, labels(runs), strict=False)]
-    table = {
+    table = {}
+    if any(name in found for name in PLACES):
+        table["Pruned where"] = [
+            f"{facts.scope(run.spec)}: {wording.plural(len(run.pruned), 'tensor')}" for run in runs
+        ]
+    table |= {
         SETTINGS.get(name, name.replace("_", " ").capitalize()): [
             _setting(name, value) for value in values
         ]
         for name, values in found.items()
+        if name not in PLACES
     }
     return pd.DataFrame(table, index=columns).T
 
@@ -178,6 +195,4 @@ def _setting(name: str, value: Any) -> str:
         return wording.short_percent(float(value))
     if name == "tuned":
         return wording.plural(int(value), "step") if value else "no"
-    if isinstance(value, (list, tuple)):
-        return " + ".join(map(str, value))
     return _CHOICES.get(name, {}).get(str(value), str(value))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +220,20 @@ def test_a_run_that_was_tuned_after_pruning_is_not_taken_for_one(tmp_path: Path)
     (run.path / "record.json").write_text(json.dumps(record | {"tuned": {"steps": 9}}))
     listed = [RunSummary(id="a", path=run.path, label="", created="1", problem=None, sweep=None)]
     assert find(run.spec, listed) is None
+
+
+def test_comparing_in_pairs_imports_nothing_heavy() -> None:
+    code = """
+import sys, numpy as np
+from kencore.compare_quality import difference
+from kencore.evaluate.paired import packed
+def run(outcomes, **pruned):
+    return {"task": "language", "pruned": pruned, "outcomes": packed(outcomes)}
+found = difference(run(np.ones(9), nll=1), run(np.arange(9.0), nll=4))
+assert found.paired and found.low < 3 < found.high
+right = {"pruned": {"accuracy": 1}, "outcomes": packed(np.ones(9, bool))}
+assert difference(right, right).paired
+print([name for name in ("torch", "scipy", "numba", "sklearn") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

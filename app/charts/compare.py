@@ -19,6 +19,7 @@ from app.theme import Palette
 OUTSIDE: Final = "outside blocks"
 WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps",
               "neither": "neither keeps"}  # fmt: skip
+LETTERS: Final = "ABCDEF"
 _LABELLED: Final = 24  # rows of cells up to which each cell also says its number
 _MANY: Final = 1500  # rows of a matrix from which on a line is drawn instead of points
 _EVEN: Final = 0.005  # indices that differ less are the same to everybody
@@ -164,15 +165,15 @@ def _categories(figure: go.Figure, across: Sequence[str], down: Sequence[str]) -
     )  # fmt: skip
 
 
-def _ticks(values: pd.Series[float]) -> tuple[float, float, float]:
-    """Ends and middle of the color scale: 0 to 100 %, or what the values span in steps of 5 %."""
+def _ticks(values: pd.Series[float]) -> tuple[float, float]:
+    """Ends of the color scale: 0 and 100 %, or what the values span in steps of 5 %."""
     known = values.dropna()
     low, high = (0.0, 1.0) if known.empty else (float(known.min()), float(known.max()))
     if known.empty or high - low > _FLAT:
-        return 0.0, 0.5, 1.0
+        return 0.0, 1.0
     low, high = np.floor(low * 20) / 20, np.ceil(high * 20) / 20
     high = max(high, low + 0.05)
-    return float(low), float((low + high) / 2), float(high)
+    return float(low), float(high)
 
 
 def _percents(grid: np.ndarray) -> list[list[str]]:
@@ -276,12 +277,15 @@ def agreement(grid: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Ch
             x=list(range(len(labels))), y=list(range(len(labels))),
         )
     )  # fmt: skip
-    short = [label if len(label) < 26 else f"{label[:24]}…" for label in labels]
+    letters = LETTERS[: len(labels)]
+    short = [
+        f"{letter}: {label if len(label) < 24 else label[:22] + '…'}"
+        for letter, label in zip(letters, labels, strict=True)
+    ]
     finish(figure, height=46 * len(labels), x="", y="", left=170)
-    add_color_scale(figure, "overlap", palette.sequential, ticks[::2], percent=True)
-    _categories(figure, [text.replace(" ", "<br>", 1) for text in short], short)
-    figure.update_layout(margin={"b": 56}, height=figure.layout.height + 28,
-                         plot_bgcolor="rgba(0,0,0,0)")  # fmt: skip
+    add_color_scale(figure, "overlap", palette.sequential, ticks, percent=True)
+    _categories(figure, letters, short)
+    figure.update_layout(plot_bgcolor="rgba(0,0,0,0)")
     pairs = [(values[i, j], i, j) for i in range(len(values)) for j in range(i)]
     (low, i, j), (high, k, m) = min(pairs), max(pairs)
     finding = (

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.evaluate.quantiles import NORMAL, coin_tails, student
+
 # N examples, W windows, b examples that only the first model tells right, c only the second
 
 OWN = ("base", "pruned", "untuned")  # steps of a run itself
@@ -98,20 +100,16 @@ def accuracy_change(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> dict
         the four cells (Agresti and Min, Statistics in Medicine 24, 2005); ``mcnemar_p``, exact and
         two-sided (the smaller of b and c under a fair coin); ``lost`` (b) and ``won`` (c).
     """
-    from scipy.special import bdtr, ndtri
-
     count = len(first)
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
     n, b, c = count + 2, lost + 0.5, won + 0.5
     middle = (c - b) / n
-    half = float(ndtri(0.975)) * math.sqrt(b + c - (c - b) ** 2 / n) / n
-    apart = lost + won
-    tails = 2 * float(bdtr(min(lost, won), apart, 0.5)) if apart else 1.0
+    half = NORMAL * math.sqrt(b + c - (c - b) ** 2 / n) / n
     return {
         "accuracy_change": (won - lost) / count,
         "accuracy_change_low": max(-1.0, middle - half),
         "accuracy_change_high": min(1.0, middle + half),
-        "mcnemar_p": min(1.0, tails),
+        "mcnemar_p": coin_tails(min(lost, won), lost + won),
         "lost": lost,
         "won": won,
     }
@@ -143,9 +141,7 @@ def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
     """
     if len(values) < 2:
         return None
-    from scipy.special import stdtrit
-
     middle = float(values.mean())
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = float(stdtrit(len(values) - 1, 0.975)) * error
+    half = student(len(values) - 1) * error
     return middle - half, middle + half
