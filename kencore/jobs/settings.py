@@ -2,8 +2,8 @@
 
 KENVIZ_WORKERS        jobs that run at the same time; default: half the cores, 1 to 4
 KENVIZ_IDLE_SECONDS   the supervisor ends after so long without a job; default 300
-KENVIZ_PRELOAD        1: keep torch, transformers and numba loaded between jobs (default on
-                      Linux); 0: load them anew for each job; or a comma list of modules
+KENVIZ_PRELOAD        1: keep torch, transformers, numba and pandas loaded between jobs (default
+                      on Linux); 0: load them anew for each job; or a comma list of modules
 KENVIZ_GPUS           CUDA cards that jobs may reserve; default: those found
 KENVIZ_RESULTS        results of jobs other than prune that are kept; default 200
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from kencore.devices import count_gpus, usable_cores
 from kencore.errors import SpecError
 
-HEAVY = ("torch", "transformers", "transformers.modeling_utils", "numba", "kencore")
+HEAVY = ("torch", "transformers", "transformers.modeling_utils", "numba", "pandas", "kencore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,10 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_every_kind_can_be_loaded() -> None:
-    assert set(KINDS) == {"inspect", "prune", "tune", "evaluate", "export", "sweep", "selftest"}
+    assert set(KINDS) == {
+        "inspect", "prune", "retune", "tune", "evaluate", "export", "explain", "report", "sweep",
+        "selftest",
+    }  # fmt: skip
     assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())
