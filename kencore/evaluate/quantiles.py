@@ -22,7 +22,7 @@ def coin_tails(fewer: int, tosses: int) -> float:
     for i in range(fewer + 1):
         total += ways
         ways = ways * (tosses - i) // (i + 1)  # tosses over i + 1
-    return min(1.0, 2 * total / 2**tosses)
+    return min(1.0, 2 * total / (1 << tosses))
 
 
 @lru_cache(maxsize=64)
