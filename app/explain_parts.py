@@ -108,14 +108,14 @@ def where_paths_part(found: Explanation, dense: str, palette: Palette) -> None:
 def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
     """A matrix, a neuron of it and a token: what its changed weights did."""
     listed = found.facts["matrices"]
-    if not listed:
+    if not listed and not found.facts["left_out"]:
         st.caption("No pruned matrix of a block could be watched on this sentence.")
         return
     try:
         name = _matrix(found, run)
     except KencoreError as error:
         state.show_error(error)
-        _choose_matrix(run, found, next(iter(listed)), asked=False)
+        _choose_matrix(run, found, _most_moved(found), asked=False)
         return
     _choose_matrix(run, found, name)
     inside = found if name in listed else _block_alone(found, run, name)
@@ -151,6 +151,8 @@ def _matrix(found: Explanation, run: Run) -> str:
 
 def _most_moved(found: Explanation) -> str:
     listed = found.facts["matrices"]
+    if not listed:
+        return str(next(iter(found.facts["left_out"])))
     return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
 
 

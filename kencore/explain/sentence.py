@@ -69,7 +69,7 @@ def explain(
     report(1, STEPS, "Loading the model")
     model, language = _load(run, device, threads)
     ids, cut = _read(model, language, spec.text)
-    blocks, linears = _parts(model, run, spec.block)
+    blocks, linears, refused = _parts(model, run, spec.block)
     states: dict[str, Callable[[], Iterable[tuple[str, Tensor]]]] = {
         "dense": lambda: (), "pruned": lambda: pruned_state(run),
     }  # fmt: skip
@@ -95,7 +95,7 @@ def explain(
         "loss": {name: _loss(one.logits, ids) for name, one in seen.items()} if language else None,
         "distance": _distance(seen),
         "matrices": _matrices(run, seen),
-        "left_out": seen["dense"].left_out | seen["pruned"].left_out,
+        "left_out": refused | seen["dense"].left_out | seen["pruned"].left_out,
         "seconds": round(time.monotonic() - start, 3),
     }  # fmt: skip
     return Explanation(facts=facts, arrays=_arrays(seen, biases))
@@ -136,8 +136,8 @@ def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
 
 def _parts(
     model: LoadedModel, run: Run, block: int | None
-) -> tuple[list[nn.Module], dict[str, Linear]]:
-    """Blocks in order, and the pruned matrices in them by name."""
+) -> tuple[list[nn.Module], dict[str, Linear], dict[str, str]]:
+    """Blocks in order, the pruned matrices in them by name, and why others cannot be watched."""
     from kencore.checkpoint.layout import read_layout
     from kencore.errors import NotALanguageModelError
     from kencore.streams.linears import find_blocks, find_linears
@@ -154,11 +154,12 @@ def _parts(
         raise SpecError(
             "block", got=str(block), wanted=f"0 to {len(found) - 1}", remedy="Leave it out for all."
         )
-    linears, _ = find_linears(model.model, layout, path)
+    linears, refused = find_linears(model.model, layout, path)
     pruned = set(run.pruned)
     kept = {name: linear for name, linear in linears.items()
             if name in pruned and block in (None, linear.slot.block)}  # fmt: skip
-    return list(found), kept
+    refused = {name: reason for name, reason in refused.items() if name in pruned}
+    return list(found), kept, refused
 
 
 def _pass(

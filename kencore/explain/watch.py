@@ -18,7 +18,7 @@ from kencore.streams.linears import Linear, first_tensor
 
 TOO_MUCH: Final = "too much to keep of all blocks at once: ask for its block"
 SHARED: Final = "several blocks use it, so it reads several inputs"
-ROUTED: Final = "it reads only some of the tokens"
+ROUTED: Final = "it does not read each token once"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -202,6 +202,27 @@ def test_a_large_model_is_looked_into_block_by_block(
 
 
 @pytest.mark.parametrize(
+    ("kind", "watched", "why"),
+    [("opt", 12, ""), ("gpt_neox", 8, ""), ("mixtral", 8, "not a linear layer"),
+     ("albert", 0, "several blocks use it"), ("deberta-v2", 12, "each token once")],
+)  # fmt: skip
+def test_what_cannot_be_watched_is_told(tmp_path: Path, kind: str, watched: int, why: str) -> None:
+    base, tuned = save_pair(kind, tmp_path, change=0.2)
+    add_tokenizer(tuned)
+    run = prune(PruneSpec(model=str(tuned), base=str(base), keep=0.4), out=tmp_path / "run")
+    found = explain(ExplainSpec(run=str(run.path), text="w3 w4 w9"))
+    assert len(found.facts["matrices"]) == watched
+    assert all(why in reason for reason in found.facts["left_out"].values())
+    assert bool(found.facts["left_out"]) == bool(why)
+    assert len(found.facts["distance"]["relative"]) == 3
+    for name in found.facts["matrices"]:
+        row, token = found.chosen(run, name)
+        parts = found.contributions(run, name, row, token)
+        total = parts.weights + parts.inputs + parts.bias
+        assert total == pytest.approx(parts.dense - parts.pruned, abs=1e-9)
+
+
+@pytest.mark.parametrize(
     ("settings", "said"),
     [
         ({"text": ""}, "a sentence"),
