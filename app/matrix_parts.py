@@ -226,6 +226,10 @@ def onward(run_id: str, line: Line) -> None:
     """Where to go from here: every block, its rows, and the mask as a file."""
     name = str(line["name"])
     links.page_link(
+        "map", "On the map", icon=":material/map:", at=name,
+        help="The same matrix in its place in the whole model",
+    )  # fmt: skip
+    links.page_link(
         "layers", "In every block", icon=":material/layers:", matrix=name,
         help="The same matrix in every block, side by side",
     )  # fmt: skip

@@ -50,6 +50,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         label="Color by",
     )  # fmt: skip
 draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
+links.page_link("map", "Zoom in, down to a single weight", icon=":material/map:")
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():

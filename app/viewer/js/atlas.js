@@ -328,6 +328,7 @@ export class AtlasMap extends Stage {
 
   /** The pointer is elsewhere on a pane: the other one shows the same place. */
   pointed(pane) {
+    pane.parts.canvas.dataset.hover = pane.hover?.matrix ?? "";
     for (const other of this.panes) {
       if (other !== pane) other.hover = pane.hover && { ...pane.hover, window: null };
     }

@@ -75,6 +75,23 @@ export function drawName(context, { look, font }, area, text) {
   context.fillText(text, area.x + 8, area.y + 12);
 }
 
+/** A line over the middle of the map. */
+export function drawNotice(context, { plot, look, font }, text) {
+  context.font = `13px ${font}`;
+  const wide = Math.min(plot.w, context.measureText(text).width + 28);
+  const [x, y] = [plot.x + plot.w / 2, plot.y + plot.h / 2];
+  context.fillStyle = look.ink.background;
+  context.strokeStyle = look.ink.border;
+  context.beginPath();
+  context.roundRect(x - wide / 2, y - 17, wide, 34, 8);
+  context.fill();
+  context.stroke();
+  context.fillStyle = look.ink.text;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(text, x, y, wide - 16);
+}
+
 /** "4,096 × 11,008 weights, 50 % kept" of a matrix of the atlas. */
 export function inWords(m) {
   const size = `${count(m.rows)} × ${count(m.cols)} weights`;

@@ -5,7 +5,7 @@ import { bindControls } from "./controls.js";
 import { clear, drawAxes, drawMatrix, drawOutlines, matrixArea } from "./draw.js";
 import { count, percent } from "./format.js";
 import { visible } from "./geometry.js";
-import { drawLabels, drawName } from "./labels.js";
+import { drawLabels, drawName, drawNotice } from "./labels.js";
 import { cellOf } from "./pick.js";
 import { Tiles, levelOf } from "./tiles.js";
 import { buildStage, complain, make } from "./toolbar.js";
@@ -16,6 +16,7 @@ const READ_AT_ONCE = 1 << 23; // weights: larger ones are read for values from c
 const READ_FEW = 6;
 const DIRECT = 1 << 22; // weights that the server reads for one tile without the whole matrix
 const SMALL = 90; // pixels: below, the matrix is told, not its cell
+const FAR = "Values of large matrices are shown from closer: zoom in";
 const FULL = 6; // times the RMS at which a difference has its full colour
 
 export class Pane {
@@ -187,6 +188,7 @@ export class Pane {
       drawName(context, frame, area, reason ? `${m.label}: ${reason}` : m.label);
     }
     context.restore();
+    if ([...this.frames.values()].some(({ far }) => far)) drawNotice(context, edge, FAR);
     drawLabels(context, edge, map.world, map.numbered);
     this.drawMarks();
   }

@@ -1,0 +1,192 @@
+"""The map of a whole model in a browser: down to one weight by wheel or keys, and two in step."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from kencore.store.run import Run
+from tests.browser.conftest import NewPage, Server, visit
+from tests.runs import make_run
+
+CANVAS = "[data-testid=kv-canvas]"
+UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
+VIEW = ("level", "matrix", "r0", "r1", "c0", "c1", "layer", "selected")
+
+
+def open_map(page: Page, **query: object) -> Page:
+    address = "&".join(f"{name}={value}" for name, value in {"run": "sample", **query}.items())
+    visit(page, f"map?{address}")
+    return settled(page)
+
+
+def settled(page: Page) -> Page:
+    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
+    page.wait_for_timeout(500)
+    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
+    return page
+
+
+def shown(page: Page, which: int = 0) -> dict[str, Any]:
+    found = page.locator(CANVAS).nth(which).evaluate("canvas => ({...canvas.dataset})")
+    return {name: found[name] for name in VIEW}
+
+
+SCAN = """(canvas, name) => {
+    const area = canvas.getBoundingClientRect();
+    for (let y = area.top + 50; y < area.bottom; y += 6) {
+        for (let x = area.left + 70; x < area.right; x += 6) {
+            const at = {clientX: x, clientY: y, bubbles: true};
+            canvas.dispatchEvent(new PointerEvent("pointermove", at));
+            if (canvas.dataset.hover === name) return [x + 4, y + 4];
+        }
+    }
+    return null;
+}"""
+
+
+def over(page: Page, name: str, which: int = 0) -> tuple[float, float]:
+    """A point of the page inside a matrix, where the pointer is then."""
+    point = page.locator(CANVAS).nth(which).evaluate(SCAN, name)
+    assert point, "the matrix is not on the map"
+    page.mouse.move(*point)
+    return point[0], point[1]
+
+
+def tip(page: Page, which: int = 0) -> Locator:
+    return page.get_by_test_id("kv-tip").nth(which)
+
+
+def said(page: Page, which: int = 0) -> tuple[tuple[int, int], dict[str, str]]:
+    """Row and column of the weight under the pointer, and what the tip says of it."""
+    holder = tip(page, which)
+    expect(holder).to_be_visible()
+    expect(holder).not_to_contain_text("…")
+    numbers = re.search(r"Row ([\d,]+), column ([\d,]+)", holder.locator("b").inner_text())
+    assert numbers
+    row, col = (int(text.replace(",", "")) for text in numbers.groups())
+    names = holder.locator("dt").all_inner_texts()
+    return (row, col), dict(zip(names, holder.locator("dd").all_inner_texts(), strict=True))
+
+
+def test_the_wheel_goes_from_the_model_to_one_weight_and_a_link_opens_it(
+    page: Page, server: Server, new_page: NewPage
+) -> None:
+    open_map(page)
+    assert shown(page)["level"] == "model"
+    kept = server.sample.totals["kept"]
+    expect(page.get_by_test_id("kv-where")).to_contain_text("Whole model")
+    pruned = server.sample.totals["pruned"]
+    share = f"{round(100 * kept / pruned, 1):g} % of {pruned:,} weights kept"
+    expect(page.get_by_test_id("kv-where")).to_contain_text(share)
+    point = over(page, UP)
+    for _ in range(14):
+        page.mouse.wheel(0, -240)
+        page.wait_for_timeout(30)
+    settled(page)
+    assert (shown(page)["level"], shown(page)["matrix"]) == ("window", UP)
+    page.mouse.move(point[0] + 1, point[1])
+    (row, col), words = said(page)
+    assert np.float32(words["Tuned"]) == server.sample.values(UP, "tuned")[row, col]
+    assert np.float32(words["Base"]) == server.sample.values(UP, "base")[row, col]
+    page.mouse.click(*point)
+    settled(page)
+    assert shown(page)["selected"] == f"{UP},{row},{col}"
+    expect(page.get_by_text(f"Row {row}, column {col}", exact=True)).to_be_visible()
+    page.mouse.move(5, 5)
+    settled(page)
+    view, link = shown(page), page.url
+    other = new_page()
+    visit(other, link.split("/", 3)[3])
+    assert shown(settled(other)) == view
+    assert other.url == link
+    crumbs = other.get_by_role("navigation", name="Where you are in the model")
+    crumbs.get_by_role("button", name="Block 1", exact=True).click()
+    settled(other)
+    assert shown(other)["level"] == "block"
+    crumbs.get_by_role("button", name="Model, 4 blocks").click()
+    settled(other)
+    assert shown(other)["level"] == "model"
+    assert "at=" not in other.url
+
+
+def test_keys_alone_reach_a_weight_and_come_back(page: Page, server: Server) -> None:
+    open_map(page, at=UP)
+    page.locator(CANVAS).focus()
+
+    def press(*keys: str) -> dict[str, Any]:
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(380)
+        return shown(settled(page))
+
+    assert press("Shift+ArrowDown")["matrix"] == UP.replace(".1.", ".2.")
+    assert press("Shift+ArrowUp")["matrix"] == UP
+    assert press("PageDown")["matrix"] != UP
+    assert press("PageUp")["matrix"] == UP
+    found = press("Enter", "Enter", "Enter", "Enter")
+    name, row, col = found["selected"].split(",")
+    assert name == UP
+    moved = press("Shift+ArrowRight", "Shift+ArrowDown")
+    assert moved["selected"] == f"{UP},{int(row) + 1},{int(col) + 1}"
+    heading = f"Row {int(row) + 1}, column {int(col) + 1}"
+    expect(page.get_by_text(heading, exact=True)).to_be_visible()
+    near = press("+", "+", "+")
+    table = page.get_by_test_id("kv-table").locator("tr")
+    assert table.count() == 1 + int(near["r1"]) - int(near["r0"])
+    assert press("Escape")["selected"] == ""
+    assert [press("Escape")["level"] for _ in range(3)] == ["matrix", "block", "model"]
+    press("Shift+ArrowRight")
+    expect(page.get_by_test_id("kv-where")).to_contain_text(re.compile(r"Block \d .* kept"))
+    assert press("Enter")["level"] == "matrix"
+    assert press("Home")["level"] == "model"
+    page.keyboard.press("Tab")
+    expect(page.locator(CANVAS)).not_to_be_focused()
+
+
+@pytest.fixture
+def twin(server: Server, tmp_path: Path) -> Iterator[Run]:
+    """Another run of the same pair in the server's store."""
+    folder = server.home / "runs" / "twin"
+    shutil.copytree(make_run(tmp_path, method="magnitude", keep=0.25).path, folder)
+    yield Run(folder)
+    shutil.rmtree(folder)
+
+
+def test_two_maps_move_in_step(page: Page, server: Server, twin: Run) -> None:
+    open_map(page, run="sample", other="twin", layer="tuned")
+    expect(page.locator(CANVAS)).to_have_count(2)
+    over(page, UP, which=1)
+    for _ in range(14):
+        page.mouse.wheel(0, -240)
+        page.wait_for_timeout(30)
+    settled(page)
+    assert shown(page, 0) == shown(page, 1)
+    assert shown(page)["matrix"] == UP
+    rows = slice(int(shown(page)["r0"]), int(shown(page)["r1"]))
+    assert rows.stop - rows.start < 20
+    expect(page.locator("[data-testid=kv-legend]")).to_have_count(1)
+    assert "other=twin" in page.url
+    first = None
+    for which, run in enumerate((server.sample, twin)):
+        area = page.locator(CANVAS).nth(which).bounding_box()
+        assert area
+        page.mouse.move(area["x"] + 0.4 * area["width"], area["y"] + 0.4 * area["height"])
+        seen, words = said(page, which)
+        assert seen == (first or seen)
+        first = seen
+        outcome = words["In the pruned model"]
+        assert outcome.startswith("● kept" if run.keep(UP)[seen] else "○ reset")
+
+
+def test_a_run_of_another_model_is_refused_in_words(page: Page) -> None:
+    open_map(page, run="sample", other="long")
+    expect(page.get_by_text("wanted two runs of the same model")).to_be_visible()
+    expect(page.locator(CANVAS)).to_have_count(1)
