@@ -106,8 +106,8 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         automatic = st.toggle(
             "Measure at rest", value=small, key=AUTOMATIC, persist_state="session",
-            help="When the sliders rest, a worker prunes the whole model at the setting and measures it on the run's own "
-            "data. A newer setting cancels the older job.",
+            help="When the sliders rest, a worker prunes the whole model at the setting and "
+            "measures it on the run's own data. A newer setting cancels the older job.",
         )  # fmt: skip
         known = tune_jobs.find(run, setting)
         clicked = False

@@ -68,7 +68,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
     whole = spec.exact
     return {
         "api": viewer.api(), "run": run.id, "matrix": matrix, "live": live,
-        "text": setting.text, "own": own.text, "map": setting.text,
+        "text": setting.text, "own": own.text,
         "setting": {
             "keep": setting.keep, "k": setting.k, "rule": setting.method,
             "slope": setting.block_lambda, "spread": setting.row_lambda,
@@ -111,7 +111,8 @@ def _named(kind: str, name: str) -> list[str]:
 
 def _lambdas(run: Run) -> dict[str, Any]:
     """The sliders of a NeuroAL run: lambdas with what the run's search measured at each."""
-    spec, found = run.spec, {}
+    spec = run.spec
+    found: dict[str, Any] = {}
     for name, step, trace in (("slope", "block", "block_search"), ("spread", "row", "row_search")):
         used = spec.allocation == "neuroal" and spec.step in (step, "both") and not spec.published
         searched = (run.trace or {}).get(trace) or {}

@@ -46,6 +46,7 @@ def page() -> None:
         run, name, setting, live=pruned and reason is None,
         on_rest=lambda: tune_parts.take_rest(run),
     )  # fmt: skip
+    matrix_parts.choose(run.matrices, line)
     with st.grid(3, min_column_width=230, gap="small") as grid:
         with grid.cell(column_span=2):
             the_map(setting, reason)
@@ -59,7 +60,6 @@ def page() -> None:
 
 def the_map(setting: Setting, reason: str | None) -> None:
     """The open matrix at the setting."""
-    matrix_parts.choose(run.matrices, line)
     if not pruned:
         st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
         return

@@ -56,7 +56,8 @@ class Strip {
       this.sent = null;
       this.now = { ...data.setting, faders: { ...data.setting.faders } };
       this.build();
-      this.moved(false);
+      this.show();
+      this.ask();
     } else if (this.sent !== null) {
       if (data.text === this.sent) this.sent = null; // its echo
     } else if (!this.rest && data.text !== textOf(this.now)) {
@@ -177,7 +178,7 @@ class Strip {
   moved(byHand, typing = null) {
     const text = textOf(this.now);
     this.show(typing);
-    if (this.data.live && (byHand || text !== this.data.map)) {
+    if (this.data.live) {
       const { run, matrix, own } = this.data;
       const query = text === own ? {} : { live: text };
       window.dispatchEvent(new CustomEvent(MOVED, { detail: { run, matrix, query } }));
@@ -264,7 +265,8 @@ class Strip {
     const share = found.kept / found.pruned;
     const kept = `Keeps ${count(found.kept)} of ${count(found.pruned)} prunable weights (${percent(share)})`;
     if (found.worker) {
-      this.totals.textContent = `${kept}. Which ones: ${found.worker}, so a worker has to measure it.`;
+      const why = textOf(this.now) === this.data.own ? "" : ` Which ones, a worker has to find out: ${found.worker}.`;
+      this.totals.textContent = `${kept}.${why}`;
       return;
     }
     const own = found.matrix === null ? "" : ` · ${count(found.matrix)} of this matrix`;

@@ -34,7 +34,7 @@ def keep_run(job: str) -> str:
     """
     spec = status(job).params
     budget = f"k{spec['k']}" if spec.get("k") is not None else f"{float(spec['keep']):g}"
-    name = f"{spec.get('method', 'ken')}-{budget}-{PREFIX}-{job[-8:]}"
+    name = f"{spec.get('method', 'ken')}-{budget}-{PREFIX}-{job.rsplit('-', 1)[-1]}"
     place = runs_folder() / name
     if place.is_dir():
         return name

@@ -1,0 +1,103 @@
+"""Live tuning in a browser: every move paints, the last one wins, a setting becomes a run."""
+
+from __future__ import annotations
+
+import numpy as np
+from playwright.sync_api import Page, Request, expect
+
+from kencore.retune import Setting, totals
+from kencore.select import select_rows
+from kencore.store.run import open_run
+from tests.app.test_api import decode
+from tests.browser.conftest import App, visit
+from tests.browser.test_matrix import CANVAS
+
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"  # 128 x 128: a cell is a weight
+
+
+def open_sliders(tab: Page, **query: object) -> Page:
+    address = "&".join(f"{name}={value}" for name, value in {"run": "demo", **query}.items())
+    visit(tab, f"tune?{address}")
+    tab.wait_for_selector(f"{CANVAS}[data-ready=true]")
+    return tab
+
+
+def move(tab: Page, percent: float) -> None:
+    tab.locator("#keep").evaluate(
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
+        percent,
+    )
+
+
+def painted(tab: Page, query: str) -> None:
+    tab.wait_for_selector(f"{CANVAS}[data-ready=true][data-query='{query}']")
+
+
+def test_thirty_moves_end_with_the_last_one_and_pile_nothing_up(tab: Page) -> None:
+    open_sliders(tab, matrix=QUERY)
+    move(tab, 40)
+    painted(tab, "live=0.4")  # the rows are ranked
+    flying: set[Request] = set()
+    most, last = [0], []
+
+    def sent(request: Request) -> None:
+        if "/kenviz/window" in request.url:
+            flying.add(request)
+            most.append(len(flying))
+            last[:] = [request] if "live=0.49&" in request.url else last
+
+    tab.on("request", sent)
+    tab.on("requestfinished", lambda request: flying.discard(request))
+    tab.on("requestfailed", lambda request: flying.discard(request))
+    for i in range(30):
+        move(tab, 20 + i)
+        tab.wait_for_timeout(90)
+    painted(tab, "live=0.49")
+    assert max(most) <= 2  # the whole in few cells, and the window in sight
+    response = last[0].response()
+    assert response is not None
+    _, planes = decode(response.body())
+    demo = open_run("demo")
+    wanted = select_rows(demo.values(QUERY), None, 63, "ken")  # 0.49 of 128
+    np.testing.assert_array_equal(planes["kept"].astype(bool), wanted)
+    tab.wait_for_function("location.search.includes('keep=0.49')")
+    said = totals(demo, Setting(keep=0.49))
+    expect(tab.get_by_text(f"Keeps {said.kept:,} of {said.pruned:,}")).to_be_visible()
+    tab.reload()
+    painted(tab, "live=0.49")
+
+
+def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
+    open_sliders(tab, matrix=QUERY, keep=0.3)
+    save = tab.get_by_role("button", name="Save as a run")
+    expect(save).to_be_visible(timeout=180_000)
+    save.dblclick()
+    expect(tab.get_by_text("Saved as ken-0.3-tuned")).to_be_visible()
+    with app.store():
+        from kencore.store.runs import list_runs
+
+        made = [run for run in list_runs() if "-tuned-" in run.id]
+    assert len(made) == 1
+    assert open_run(made[0].path).totals["kept"] == totals(open_run("demo"), Setting(keep=0.3)).kept
+    assert len(app.jobs("retune")) >= 1
+
+
+def test_a_fader_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:
+    open_sliders(tab, matrix=QUERY)
+    tab.get_by_text("Equaliser").click()
+    fader = tab.get_by_label("attention query", exact=True)
+    fader.focus()
+    for _ in range(4):
+        fader.press("ArrowUp")
+    painted(tab, "live=0.5%7Eq*2")
+    share = totals(open_run("demo"), Setting(keep=0.5, balance=("q=2",))).shares["q"]
+    expect(fader).to_have_attribute(
+        "aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query"
+    )
+    expect(tab.get_by_text("Total held to the weight")).to_be_visible()
+    tab.wait_for_function("location.search.includes('eq=')")
+    tab.get_by_role("button", name="Level all faders").click()
+    painted(tab, "")
+    tab.wait_for_function("!location.search.includes('eq=')")
+    tab.go_back()
+    painted(tab, "live=0.5%7Eq*2")
