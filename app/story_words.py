@@ -89,19 +89,29 @@ def _kept(run: Run) -> Step:
         said = (
             f"{name} set {wording.count(gone)} weights to zero, "
             f"{wording.short_percent(gone / total.pruned)} of those it was let near. "
-            f"{wording.count(total.kept)} are left of {wording.count(total.params)}."
+            f"{wording.count(total.kept)} are left of {wording.count(total.params)}"
+            f"{_afterwards(run)}."
         )
     else:
         said = (
-            f"{name} kept {wording.count(total.kept)} of {wording.count(total.params)} weights as "
-            f"fine-tuning left them. The other {wording.count(gone)} were put back to what they "
-            "were in the base model."
+            f"{name} kept {wording.count(total.kept)} of {wording.count(total.params)} weights"
+            f"{_afterwards(run) or ' as fine-tuning left them'}. The other {wording.count(gone)} "
+            "were put back to what they were in the base model."
         )
     return Step(
         key="kept", title="What was kept",
         words=(said, "Each cell is one kind of matrix in one block of the model; the darker, the "
                "more of it was kept."),
     )  # fmt: skip
+
+
+def _afterwards(run: Run) -> str:
+    """What became of kept values; nothing where they are as before."""
+    if run.tuning is not None:
+        return ", trained further since"
+    if run.kept_values is None:
+        return ""
+    return ", rescaled since" if run.spec.rescale != "none" else ", adjusted since"
 
 
 HOW: Final = {
