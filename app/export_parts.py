@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app import cost_parts, exports, jobs_view, links, state, submitting, wording
+from app import cost_parts, exports, jobs_view, links, report_parts, state, submitting, wording
 from kencore import jobs
 from kencore.errors import KencoreError
 from kencore.store.exporting import file_name
@@ -22,8 +22,9 @@ _ICONS: Final = {
 
 
 def take_along(run: Run) -> None:
-    """A card for each form, and the commands that write and read them."""
-    with st.grid(3, min_column_width=280, gap="small"):
+    """A card for the report and one for each form, and the commands that write and read them."""
+    with st.grid(2, min_column_width=280, gap="small"):
+        report_parts.card(run)
         for form in exports.FORMS:
             _card(run, form)
     with st.expander("From the command line", icon=":material/terminal:"):
@@ -97,6 +98,7 @@ def commands(run_id: str, *, zero: bool) -> str:
     base = "" if zero else "  # finds the base that the file names; --base names another place"
     return "\n".join(
         [
+            f"python -m kencore report {run} --figures {shlex.quote(f'{run_id}-pictures')}",
             f"python -m kencore export {run} {names['folder']}",
             f"python -m kencore export {run} {names['subnetwork']} --as subnetwork",
             f"python -m kencore open {names['subnetwork']} {restored}{base}",

@@ -17,10 +17,11 @@ FORMS: Final = {
     "folder": "Hugging Face folder",
     "masks": "Masks",
 }
+REPORT: Final = "report"
 
 
 def made(job_id: str) -> tuple[dict[str, Any], Path]:
-    """What an export job says of its export, and where that is: a file or a folder.
+    """What an export or a report job says of what it made, and where that is.
 
     Raises:
         JobNotFoundError: no such job.
@@ -28,7 +29,7 @@ def made(job_id: str) -> tuple[dict[str, Any], Path]:
             removed since.
     """
     found = jobs.status(job_id)
-    if found.kind != "export":
+    if found.kind not in ("export", REPORT):
         raise RunNotFoundError(
             f"Export of job {job_id}", got=f"a job of kind {found.kind}", wanted="an export",
             remedy="Prepare it on the Overview of a run.",
@@ -37,6 +38,11 @@ def made(job_id: str) -> tuple[dict[str, Any], Path]:
     facts = json.loads((folder / "result.json").read_text("utf-8"))
     name = facts["folder" if facts["form"] == "folder" else "file"]
     return facts, folder / Path(name).name
+
+
+def label(kind: str, form: object) -> str:
+    """What a job of that kind makes, in words."""
+    return "Report" if kind == REPORT else FORMS.get(str(form or "folder"), "export")
 
 
 def show(job_id: str) -> None:

@@ -43,9 +43,8 @@ def label(job: JobStatus) -> str:
 
     if job.kind == "tune":
         return f"Tune {_run_name(job)} on {job.params.get('data', '')}"
-    if job.kind == "export":
-        form = exports.FORMS.get(str(job.params.get("form") or "folder"), "export")
-        return f"{form} of {_run_name(job)}"
+    if job.kind in ("export", exports.REPORT):
+        return f"{exports.label(job.kind, job.params.get('form'))} of {_run_name(job)}"
     if job.kind == "sweep":
         return _sweep_name(job)
     if job.kind != "prune":
@@ -164,7 +163,7 @@ def show_failure(job: JobStatus) -> None:
 def _finished(job: JobStatus, shown: bool) -> None:
     took = wording.seconds((job.finished or 0) - (job.started or 0))
     st.caption(f"Finished in {took}" + (f" on {job.device}" if job.device else ""))
-    if job.kind == "export":
+    if job.kind in ("export", exports.REPORT):
         exports.show(job.id)
     if job.kind == "sweep" and (sweep := _sweep_id(job)) is not None:
         links.page_link(

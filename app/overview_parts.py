@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
 
 from app import facts, links, quality_parts, wording
 from app.charts.base import lines
-from kencore.errors import CorruptRunError
 from kencore.store import summaries
 from kencore.words import cards
+from kencore.words.origin import origin
+
+_ICONS: Final = {
+    "Made": "schedule", "Took": "timer", "On": "memory", "Pruned": "filter_alt", "Seed": "casino",
+    "Calibrated on": "menu_book",
+}  # fmt: skip
 
 if TYPE_CHECKING:
     from kencore.store.run import Run
@@ -93,15 +98,7 @@ def how_made(run: Run) -> None:
     st.markdown("The same run from the command line:")
     st.code(facts.command(run.spec), "bash")
     record = run.record
-    made = {
-        ":material/schedule: Made": f"{str(record.get('created', ''))[:19].replace('T', ' ')} UTC",
-        ":material/timer: Took": wording.seconds(float(record.get("seconds") or 0)),
-        ":material/memory: On": str(record.get("device", "unknown")),
-        ":material/filter_alt: Pruned": facts.scope(run.spec),
-        ":material/casino: Seed": str(run.spec.seed),
-    }
-    if run.spec.streams:
-        made[":material/menu_book: Calibrated on"] = _calibrated(run)
+    made = {f":material/{_ICONS[name]}: {name}": said for name, said in origin(run).items()}
     for side in ("tuned", "base"):
         source = (record.get("sources") or {}).get(side)
         if not source:
@@ -115,20 +112,3 @@ def how_made(run: Run) -> None:
     st.table(made, border="horizontal", alt="Where and when the run was made")
     for note in record.get("notes") or ():
         st.caption(f":material/info: {note}")
-
-
-def _calibrated(run: Run) -> str:
-    """The text that activations came from, and how much of it."""
-    spec = run.spec
-    found = _trace(run).get("calibration") or {}
-    window = found.get("window") or spec.window
-    length = f" of {wording.exact(window)} tokens" if window else ""
-    text = wording.text_source(spec.calibration)
-    return f"{text}, {wording.plural(spec.sequences, 'sequence')}{length}"
-
-
-def _trace(run: Run) -> dict[str, Any]:
-    try:
-        return run.trace or {}
-    except CorruptRunError:  # the Sparsity page says so
-        return {}

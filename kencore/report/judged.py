@@ -85,10 +85,15 @@ def versus(found: dict[str, Any]) -> str:
     chance = measured.could_be_chance(found)
     verdict = "" if chance is None else ", could be chance" if chance else ", more than chance"
     if "mcnemar_p" in change:
-        return (
-            f"{facts.points(change['accuracy_change'])}, lost {change['lost']:,}, won "
-            f"{change['won']:,}, {measured.p_value(change['mcnemar_p'])}{verdict}"
+        lost_won = (
+            f"lost {change['lost']:,}, won {change['won']:,}, "
+            f"{measured.p_value(change['mcnemar_p'])}{verdict}"
         )
+        if "accuracy_change" not in change:  # an older run
+            return lost_won
+        ends = (f"{100 * change[f'accuracy_change_{end}']:+.1f}" for end in ("low", "high"))
+        within = f" ({' to '.join(ends)})".replace("-", "−")
+        return f"{facts.points(change['accuracy_change'])}{within}, {lost_won}"
     if "nll_change" not in change:
         return ""
     text = f"{change['nll_change']:+.3f} nats".replace("-", "−")

@@ -14,6 +14,7 @@ from kencore.report.content import Block, Code, Section, Table, Text
 from kencore.store.run import Run
 from kencore.words import facts, wording
 from kencore.words.findings import lines
+from kencore.words.origin import origin
 
 LISTED: Final = 400  # tensors whose hashes a page has room for
 
@@ -49,22 +50,10 @@ def _after(run: Run) -> list[Block]:
     return [Code(label=label, text="\n".join(commands))]
 
 
-def made(run: Run) -> dict[str, str]:
-    """Where and when the run was made, in words."""
-    record = run.record
-    return {
-        "Made": f"{str(record.get('created', ''))[:19].replace('T', ' ')} UTC",
-        "Took": wording.seconds(float(record.get("seconds") or 0)),
-        "On": str(record.get("device", "unknown")),
-        "Pruned": facts.scope(run.spec),
-        "Seed": str(run.spec.seed),
-    }
-
-
 def _made(run: Run) -> Table:
     return Table(
         name="made", caption="When and where", columns=("What", "Value"),
-        rows=tuple(made(run).items()),
+        rows=tuple(origin(run).items()),
     )  # fmt: skip
 
 

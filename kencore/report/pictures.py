@@ -84,7 +84,7 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
     Args:
         roles: `summaries.by_role`.
     """
-    table = roles.sort_values("params", ascending=False, kind="stable")
+    table = roles.sort_values("params", kind="stable").iloc[::-1]
     left, top, tall = 190.0, 34.0, 28.0
     canvas = Canvas(WIDTH, top + tall * len(table) + 46)
     axis = Axis(low=0, high=float(table["params"].max()) or 1.0, start=left, end=WIDTH - 30)
