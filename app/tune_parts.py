@@ -28,9 +28,11 @@ def asked_setting(run: Run) -> Setting:
         LinkError: a value that is none, or that this run cannot have.
     """
     said = {name: links.value(name) for name in PARAMS}
+    own = retune.own_setting(run)
     if not any(said.values()):
-        return Setting.of(run.spec)
-    own = Setting.of(run.spec)
+        return own
+    said["slope"] = said["slope"] or _number(own.block_lambda)
+    said["spread"] = said["spread"] or _number(own.row_lambda)
     budget = f"k{said['k']}" if said["k"] else said["keep"]
     if budget is None:
         budget = own.text.split("~")[0]
@@ -52,7 +54,7 @@ def asked_setting(run: Run) -> Setting:
 
 def write_setting(run: Run, setting: Setting) -> None:
     """Put a setting into the address; the run's own leaves it empty."""
-    own = setting == Setting.of(run.spec)
+    own = setting == retune.own_setting(run)
     found: dict[str, Any] = dict.fromkeys(PARAMS)
     if not own:
         found |= {
@@ -83,7 +85,7 @@ def take_rest(run: Run) -> None:
 
 def title(run: Run, setting: Setting) -> str:
     """What the page shows, as a finding."""
-    own = setting == Setting.of(run.spec)
+    own = setting == retune.own_setting(run)
     budget = f"k = {setting.k}" if setting.keep is None else wording.short_percent(setting.keep)
     if own:
         return f"This run keeps {budget}: move a slider to see any other setting"
@@ -101,7 +103,7 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
     Args:
         needed: only a worker can tell which weights the setting keeps.
     """
-    own = setting == Setting.of(run.spec)
+    own = setting == retune.own_setting(run)
     small = run.totals["params"] <= tune_jobs.SMALL
     with st.container(horizontal=True, vertical_alignment="center"):
         automatic = st.toggle(
@@ -214,7 +216,7 @@ def _made(job: JobStatus) -> None:
 
 def history(run: Run, setting: Setting, palette: Palette) -> None:
     """The last ten settings with what was measured; a click goes back to one."""
-    settings, points = [Setting.of(run.spec)], []
+    settings, points = [retune.own_setting(run)], []
     own = _point("The run itself", run.metrics, run.totals)
     if own is None:
         settings = []

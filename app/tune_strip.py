@@ -63,7 +63,7 @@ def rested() -> str | None:
 
 def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[str, Any]:
     """What the script is given."""
-    spec, own = run.spec, retune.Setting.of(run.spec)
+    spec, own = run.spec, retune.own_setting(run)
     names = retune.fader_names(run)
     whole = spec.exact
     return {
@@ -122,8 +122,7 @@ def _lambdas(run: Run) -> dict[str, Any]:
             {"value": value, "note": _note(costs.get(value), best)}
             for value in (sorted({*LAMBDAS, *costs}) if used else ())
         ]
-        given = spec.block_lambda if name == "slope" else spec.row_lambda
-        found[f"own_{name}"] = given if given is not None else searched.get("chosen", 0.0)
+        found[f"own_{name}"] = searched.get("chosen", 0.0)
     return found
 
 

@@ -131,6 +131,23 @@ def _float(text: str, part: str) -> float:
         raise _bad(text) from None
 
 
+def own_setting(run: Run) -> Setting:
+    """The setting that a run has, with the lambdas that its search chose: another budget is then
+    pruned with these instead of searching anew."""
+    setting, spec = Setting.of(run.spec), run.spec
+    if spec.allocation != "neuroal" or spec.published:
+        return setting
+    trace = run.trace or {}
+    found = {
+        field: (trace.get(search) or {}).get("chosen")
+        for field, search, step in (
+            ("block_lambda", "block_search", "row"), ("row_lambda", "row_search", "block"),
+        )
+        if getattr(spec, field) is None and spec.step != step
+    }  # fmt: skip
+    return replace(setting, **{name: value for name, value in found.items() if value is not None})
+
+
 # --- budgets ---------------------------------------------------------------------------------
 
 
@@ -159,10 +176,11 @@ def why_worker(run: Run, setting: Setting) -> str | None:
         return "the published code's rounding depends on what its search finds"
     if spec.allocation == "uniform":
         return None
-    if spec.allocation == "neuroal" and spec.step == "block" and _slope(run, spec) is not None:
+    if spec.allocation == "neuroal" and spec.step == "block" and spec.block_lambda is not None:
         return None
     if spec.allocation == "neuroal":
-        return "NeuroAL's row step measures the model on calibration text"
+        what = "row step" if spec.step != "block" else "search"
+        return f"NeuroAL's {what} measures the model on calibration text"
     return f"the allocation {spec.allocation} looks at the model anew for every setting"
 
 
@@ -187,22 +205,13 @@ def budgets(run: Run, setting: Setting) -> Kept:
     from kencore.allocate.neuroal import published_clip, ramp
     from kencore.allocate.slot import per_block
 
-    slope = _slope(run, spec)
-    assert slope is not None
+    assert spec.block_lambda is not None
     assert spec.sparsity is not None
     blocks = len((run.trace or {}).get("blocks") or ()) or 1 + max(s.block for s in slots)
-    shares = per_block(slots, published_clip(ramp(blocks, spec.sparsity, slope))[0])
+    shares = per_block(slots, published_clip(ramp(blocks, spec.sparsity, spec.block_lambda))[0])
     gone = exact_counts(slots, shares, spec.sparsity)
     kept = {slot.name: slot.cols - gone[slot.name] for slot in slots}
     return with_faders(slots, places, spec, kept)
-
-
-def _slope(run: Run, spec: PruneSpec) -> float | None:
-    """The slope over blocks: given, or the one that the run's own search chose."""
-    if spec.block_lambda is not None:
-        return spec.block_lambda
-    found = ((run.trace or {}).get("block_search") or {}).get("chosen")
-    return float(found) if found is not None and spec.keep == run.spec.keep else None
 
 
 # --- what it comes to ------------------------------------------------------------------------

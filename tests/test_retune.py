@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 
 from kencore import prune
 from kencore.errors import SpecError
-from kencore.retune import Setting, budgets, check, fader_names, totals, why_worker
+from kencore.retune import (
+    Setting,
+    budgets,
+    check,
+    fader_names,
+    own_setting,
+    totals,
+    why_worker,
+)
 from kencore.spec import PruneSpec
 from kencore.store.bits import kept_per_row
 from kencore.store.run import Run, open_run
@@ -99,6 +108,28 @@ def test_faders_have_the_names_of_roles_and_blocks(demo: Run) -> None:
     assert names["block"] == [f"b{block}" for block in range(6)]
     assert {"q", "k", "v", "o", "up", "down"} <= set(names["role"])
     assert {*names["role"], *names["block"]} == set(totals(demo, Setting(keep=0.5)).shares)
+
+
+def test_another_budget_keeps_the_lambdas_that_the_search_chose() -> None:
+    run = open_run("demo-lm")
+    own = own_setting(run)
+    assert run.trace is not None
+    chosen = [run.trace[f"{step}_search"]["chosen"] for step in ("block", "row")]
+    assert [own.block_lambda, own.row_lambda] == chosen
+    assert own_setting(open_run("demo")) == Setting(keep=0.5)
+
+
+def test_the_ramp_of_a_block_step_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(open_run("demo-lm").path)
+    monkeypatch.setattr(run, "spec", replace(run.spec, step="block"))
+    own = own_setting(run)
+    assert why_worker(run, own) is None
+    found = budgets(run, own)
+    for line in run.matrices[run.matrices["status"] == "pruned"].to_dict("records"):
+        kept = found[line["name"]].sum() / line["params"]
+        # the run's block means are those of this ramp: its row step holds them
+        assert kept == pytest.approx(line["kept"] / line["params"], abs=2e-4)
+    assert sum(int(rows.sum()) for rows in found.values()) == run.totals["kept"]
 
 
 def test_a_language_model_s_row_step_needs_the_worker() -> None:

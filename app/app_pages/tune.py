@@ -20,6 +20,7 @@ from app import (
     tune_strip,
     viewer,
 )
+from kencore import retune
 from kencore.retune import Setting
 from kencore.retune_live import why_not_live
 
@@ -39,7 +40,7 @@ def page() -> None:
     except links.LinkError as error:
         state.show_error(error)
         st.caption("The run's own setting is shown instead.")
-        setting = Setting.of(run.spec)
+        setting = retune.own_setting(run)
     st.title(tune_parts.title(run, setting))
     reason = why_not_live(run, setting, name) if pruned else None
     tune_strip.strip(
@@ -70,7 +71,7 @@ def the_map(setting: Setting, reason: str | None) -> None:
         view = viewer.View()
     query: dict[str, str] = {}
     known = tune_jobs.find(run, setting)
-    own = setting == Setting.of(run.spec)
+    own = setting == retune.own_setting(run)
     if reason is None and not own:
         query = {"live": setting.text}
     elif not own and known is not None and tune_jobs.result(known.job) is not None:
