@@ -34,17 +34,19 @@ def open_matrix(name: str) -> None:
 def current(run: Run, found: Comparison) -> Line:
     """The line of the matrix that the address names, else of the first one inside a block.
 
+    The address alone decides: what was seen on another page would not be in a copied link.
+
     Raises:
         MatrixNotFoundError: the run has no matrix of that name.
     """
-    common = set(found.matrices["name"])
-    line = state.current_matrix(run)
-    if str(line["name"]) in common:
+    name = st.query_params.get("matrix")
+    line = None if name is None else run.matrix(name)
+    if line is not None and name in set(found.matrices["name"]):
         return line
     table = found.matrices[found.matrices["block"].notna() & (found.matrices["rows"] > 1)]
     first = (found.matrices if table.empty else table).iloc[0]
-    if links.value("matrix") is not None:
-        st.caption(f"{line['name']} is not pruned in all of these runs: another one is shown.")
+    if line is not None:
+        st.caption(f"{name} is not pruned in all of these runs: another one is shown.")
     return run.matrix(str(first["name"]))
 
 

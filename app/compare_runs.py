@@ -107,13 +107,16 @@ def choose(run: Run, chosen: Chosen) -> None:
     others |= {found.id: others.get(found.id, found.id) for found in chosen.runs}
     others |= {job.id: f"{jobs_view.label(job)} (not finished)" for job in chosen.waiting}
     others.pop(run.id, None)
+    if not others:
+        st.caption("There is no other run yet.")
+        return
     labels = parts.told_apart(others)
     ids = [name for name in asked(run.id) if name in chosen.ids]
     first, rest = (ids[0] if ids else None), ids[1:]
     st.session_state["compare_b"], st.session_state["compare_more"] = first, rest
 
     def write() -> None:
-        picked, more = st.session_state["compare_b"], st.session_state["compare_more"]
+        picked, more = st.session_state["compare_b"], st.session_state.get("compare_more", [])
         links.write(**address([*([picked] if picked else []), *(m for m in more if m != picked)]))
 
     def swap() -> None:
@@ -123,15 +126,16 @@ def choose(run: Run, chosen: Chosen) -> None:
         st.selectbox(
             "B, beside the run of the sidebar (A)", list(others), key="compare_b", width=330,
             format_func=labels.__getitem__, on_change=write, placeholder="Choose a run",
-            disabled=not others,
         )  # fmt: skip
         swappable = bool(chosen.runs) and first == chosen.runs[0].id
         st.button(
             "Swap A and B", icon=":material/swap_horiz:", on_click=swap, disabled=not swappable,
             help="A becomes B and B becomes A; every count and color follows",
         )  # fmt: skip
+        if first is None:
+            return
         st.multiselect(
             "More runs", [name for name in others if name != first], key="compare_more", width=360,
             format_func=labels.__getitem__, on_change=write, max_selections=MOST - 2,
-            placeholder="Up to four more", disabled=first is None,
+            placeholder="Up to four more",
         )  # fmt: skip

@@ -294,3 +294,18 @@ def test_a_change_of_either_run_makes_a_kept_answer_stale(
     assert "immutable" in fresh.headers["cache-control"]
     old = client.get("/kenviz/window", params=query | {"v": state.stamp(runs["sample"].path)})
     assert "immutable" not in old.headers["cache-control"]
+
+
+def test_a_store_of_one_run_offers_other_rules_alone(open_page: OpenPage, store: Run) -> None:
+    test = open_page("compare", run="sample")
+    assert not test.exception
+    assert "There is no other run yet." in words(test)
+    assert any(found.label.startswith("Compare with") for found in test.button)
+
+
+def test_a_matrix_that_only_one_run_pruned_is_said(
+    open_page: OpenPage, runs: dict[str, Run]
+) -> None:
+    test = open_page("compare", **MAP, matrix="classifier.weight")
+    assert not test.exception
+    assert "classifier.weight is not pruned in all of these runs" in words(test)
