@@ -350,7 +350,7 @@ export class AtlasMap extends Stage {
     const frame = this.panes[0].frames.get(this.focus.m.name);
     const exact = Boolean(frame?.level?.exact);
     mark(this.parts, { layer: this.layer, hide: this.hide, spread: this.spread, exact });
-    if (frame) drawLegend(this.parts.legend, this.layer, frame.look, exact ? [1, 1] : [2, 2], legendMore(this));
+    if (frame) drawLegend(this.parts.legend, this.layer, frame.look, frame.cell, legendMore(this));
     drawCrumbs(this.crumbs, crumbsOf(this), this.numbered ? aloneAddress(this) : null);
     if (!this.said && this.panes.every((pane) => pane.ready)) this.say();
     this.panes[0].parts.canvas.dataset.drawMs = (performance.now() - began).toFixed(1);

@@ -16,7 +16,7 @@ export function drawLabels(context, frame, world, numbered) {
 
 function drawRoles(context, { plot, view }, world) {
   const blocks = world.bands.filter((band) => band.key !== "outside").at(-1);
-  if (!blocks || (blocks.y + blocks.h - view.y0) * view.sy < 0) return; // all below the blocks
+  if (!blocks || (blocks.y + blocks.h - view.y0) * view.sy < plot.h * 0.08) return; // below the blocks
   context.textAlign = "center";
   context.textBaseline = "alphabetic";
   let free = plot.x;

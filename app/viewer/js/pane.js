@@ -183,8 +183,9 @@ export class Pane {
     context.clip();
     for (const frame of this.frames.values()) {
       const area = drawMatrix(context, frame);
-      if (frame.place === focus && map.numbered) continue;
-      const { m, reason } = { m: frame.place.m, reason: frame.m?.reason ?? (frame.m ? null : "not in this run") };
+      const { m } = frame.place;
+      const reason = frame.m ? frame.m.reason : "not in this run";
+      if (frame.place === focus && map.numbered && reason === null) continue; // the edges say it
       drawName(context, frame, area, reason ? `${m.label}: ${reason}` : m.label);
     }
     context.restore();
