@@ -48,6 +48,7 @@ def two_masks(draw: Any) -> tuple[np.ndarray, np.ndarray]:
     return first, second
 
 
+@settings(deadline=None)
 @given(two_masks(), st.integers(1, 40))
 def test_rows_are_those_of_the_unpacked_masks(
     masks: tuple[np.ndarray, np.ndarray], at_once: int
@@ -68,6 +69,7 @@ def test_rows_are_those_of_the_unpacked_masks(
     assert (whole.both, whole.only_a) == (int((a & b).sum()), int((a & ~b).sum()))
 
 
+@settings(deadline=None)
 @given(two_masks())
 def test_the_other_way_round_is_the_mirror_image(masks: tuple[np.ndarray, np.ndarray]) -> None:
     there, back = overlap(*as_runs(*masks), "w"), overlap(*as_runs(*masks[::-1]), "w")

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ttest_rel
 
@@ -146,6 +146,7 @@ def test_every_step_is_compared_with_dense_and_outcomes_of_the_pruned_model_are_
     assert "outcomes" not in json.dumps([found[step] for step in ("dense", "pruned", "baselines")])
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=40))
 def test_outcomes_of_examples_go_to_json_and_back(right: list[bool]) -> None:
     told = np.array(right, dtype=bool)
@@ -155,6 +156,7 @@ def test_outcomes_of_examples_go_to_json_and_back(right: list[bool]) -> None:
     np.testing.assert_array_equal(back, told)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e3), max_size=20))
 def test_losses_of_windows_go_to_json_and_back_bit_for_bit(losses: list[float]) -> None:
     back = unpacked(json.loads(json.dumps(packed(np.array(losses, np.float64)))))

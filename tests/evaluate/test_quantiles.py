@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, t
 
@@ -19,6 +19,7 @@ def test_the_normal_quantile_is_that_of_scipy() -> None:
     assert pytest.approx(float(norm.ppf(0.975)), rel=1e-12) == NORMAL
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 400))
 def test_tails_are_those_of_the_exact_test(first: int, second: int) -> None:
     fewer, tosses = min(first, second), first + second
