@@ -124,12 +124,16 @@ def mask_npy(request: Request) -> Response:
 
 
 def setting(request: Request) -> Response:
-    """What a setting of a run comes to, from counts alone: kept entries, bytes, shares."""
+    """What a setting of a run comes to, from counts alone: kept entries, bytes, shares. With
+    ``warm=1`` the matrix is also made ready for the moves that follow."""
     from kencore.retune import Setting
 
-    asked = _strict(request, "run", "live", "matrix", need=2)
-    run = state.open_cached(asked["run"])
-    found = tune_live.comes_to(run, Setting.from_text(asked["live"]), asked.get("matrix", ""))
+    asked = _strict(request, "run", "live", "matrix", "warm", need=2)
+    run, matrix = state.open_cached(asked["run"]), asked.get("matrix", "")
+    wanted = Setting.from_text(asked["live"])
+    found = tune_live.comes_to(run, wanted, matrix)
+    if "warm" in asked and matrix:
+        tune_live.warm(run, matrix, wanted)
     return JSONResponse(found, headers={"Cache-Control": CHECK})
 
 

@@ -87,7 +87,7 @@ def comes_to(run: Run, setting: Setting, matrix: str) -> dict[str, Any]:
 
 
 def warm(run: Run, matrix: str, setting: Setting) -> None:
-    """Have the open matrix ranked before a slider is moved; whatever is wrong is said later."""
+    """Have the open matrix ranked when a hand nears the sliders; what is wrong is said later."""
     from kencore.retune_live import warm as start
 
     try:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from kencore.store.run import Run
 
 PARAMS: Final = ("keep", "k", "rule", "eq", "slope", "spread")
+_IN_THE_ADDRESS: Final = {
+    "balance": "eq", "method": "rule", "block_lambda": "slope", "row_lambda": "spread",
+    "setting": "keep, eq and rule",
+}  # fmt: skip
 AUTOMATIC: Final = "tune_automatic"
 
 
@@ -45,8 +49,9 @@ def asked_setting(run: Run) -> Setting:
         setting = Setting.from_text("~".join(parts))
         retune.check(run, setting)
     except SpecError as error:
+        name = _IN_THE_ADDRESS.get(error.subject, error.subject)
         raise links.LinkError(
-            f"{error.subject} in the address", got=error.got, wanted=error.wanted,
+            f"{name} in the address", got=error.got, wanted=error.wanted,
             remedy="Correct the address, or move the sliders.",
         ) from error  # fmt: skip
     return setting

@@ -15,7 +15,6 @@ from app import (
     state,
     theme,
     tune_jobs,
-    tune_live,
     tune_parts,
     tune_strip,
     viewer,
@@ -35,13 +34,14 @@ palette = theme.palette()
 @st.fragment(key="tune")
 def page() -> None:
     """All of it: a move of a slider runs this alone."""
+    place = st.empty()
     try:
         setting = tune_parts.asked_setting(run)
     except links.LinkError as error:
         state.show_error(error)
         st.caption("The run's own setting is shown instead.")
         setting = retune.own_setting(run)
-    st.title(tune_parts.title(run, setting))
+    place.title(tune_parts.title(run, setting))
     reason = why_not_live(run, setting, name) if pruned else None
     tune_strip.strip(
         run, name, setting, live=pruned and reason is None,
@@ -78,7 +78,6 @@ def the_map(setting: Setting, reason: str | None) -> None:
         query = {"made": known.job}
     elif reason is not None and not own:
         st.caption(f"The map shows the run itself: {reason}. It is painted once measured.")
-    tune_live.warm(run, name, setting)
     source = viewer.Source(
         run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
         cols=int(line["cols"]), title=matrices.title(line, run.matrices), restore=run.restore,

@@ -45,6 +45,17 @@ class Strip {
     this.kind = null; // what the controls were built for
     this.sent = null; // told to Python, which has not answered yet
     this.rest = 0;
+    root.addEventListener("pointerenter", () => this.warm());
+    root.addEventListener("focusin", () => this.warm());
+  }
+
+  /** A hand nears the sliders: have the server rank the open matrix before the first move. */
+  warm() {
+    const { data } = this;
+    const about = `${data.run}|${data.matrix}|${this.now.rule}`;
+    if (!data.live || this.warmed === about) return;
+    this.warmed = about;
+    this.ask();
   }
 
   update({ data, setStateValue }) {
@@ -242,7 +253,8 @@ class Strip {
       const { api, run, matrix } = this.data;
       const text = this.wanted;
       this.wanted = null;
-      const query = new URLSearchParams({ run, matrix, live: text });
+      const ready = this.warmed ? { warm: 1 } : {};
+      const query = new URLSearchParams({ run, matrix, live: text, ...ready });
       try {
         const answer = await fetch(new URL(`${api}/setting?${query}`, document.baseURI));
         const found = await answer.json();
