@@ -31,6 +31,8 @@ PAGES: Final = {
 }
 STICKY: Final = ("run", "matrix", "sweep")
 _MEMORY: Final = "kenviz_last_seen"
+_PAGE: Final = "kenviz_page"
+_ARRIVED: Final = "kenviz_arrived"
 
 
 class LinkError(KencoreError):
@@ -72,6 +74,18 @@ def value(name: str) -> str | None:
     if here is not None:
         _memory()[name] = here
     return _memory().get(name)
+
+
+def arrive(page: str) -> None:
+    """Note which page runs now, by its address; see `arrived`."""
+    st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+
+
+def arrived() -> bool:
+    """Whether another page, or none, ran before this one: an address that says nothing then comes
+    from the menu, and not from going back."""
+    return bool(st.session_state.get(_ARRIVED, True))
 
 
 def restore(*names: str) -> None:

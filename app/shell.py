@@ -89,6 +89,7 @@ def sidebar(page: StreamlitPage) -> str | None:
 
     A store that cannot be read is said here and nowhere breaks a page.
     """
+    links.arrive(page.url_path)
     links.restore("run", *(["matrix"] if page.url_path in OF_A_MATRIX else []))
     with st.sidebar:
         try:

@@ -1,10 +1,23 @@
-"""Choose a model and a method, see what was found, start a job and watch it."""
+"""Choose a model and a method, see what was found, start a job and watch it.
+
+In the address: every setting by its name in `PruneSpec` (see `app.prepared`), ``job`` and
+``inspect``, the jobs that are shown.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import inspect_view, jobs_view, links, prune_form, prune_language, state, submitting
+from app import (
+    inspect_view,
+    jobs_view,
+    links,
+    prepared,
+    prune_form,
+    prune_language,
+    state,
+    submitting,
+)
 from kencore.errors import KencoreError
 
 st.title("Prune a model")
@@ -12,6 +25,8 @@ st.caption(
     "Every entry of a model is either kept, or put back to the value it had in the base model, or "
     "set to zero. Choose who decides, and how many stay."
 )
+for wrong in prepared.fill_in():
+    state.show_error(wrong)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         subject = prune_form.models()
@@ -28,6 +43,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         settings |= prune_form.scope(subject, streams=streams)
         settings |= prune_form.measuring(subject, streams=streams)
         settings |= prune_form.machine()
+        prepared.write(subject, settings)
     with grid.cell():
         st.subheader("Run", icon=":material/play_arrow:")
         started = st.button(
