@@ -31,6 +31,8 @@ PAGES: Final = {
 }
 STICKY: Final = ("run", "matrix", "sweep")
 _MEMORY: Final = "kenviz_last_seen"
+_WRONG: Final = "kenviz_not_there"
+_OF: Final = "run of the matrix"
 _PAGE: Final = "kenviz_page"
 _ARRIVED: Final = "kenviz_arrived"
 
@@ -72,8 +74,20 @@ def value(name: str) -> str | None:
     if name not in STICKY:
         return here
     if here is not None:
-        _memory()[name] = here
+        if _wrong().get(name) != here:
+            _remember(name, here)
+        return here
+    if name == "matrix" and _memory().get(_OF) != value("run"):
+        return None  # of another run, which may have none of that name
     return _memory().get(name)
+
+
+def forget(name: str) -> None:
+    """What the address or the memory says for ``name`` is not there: do not carry it along."""
+    text = st.query_params.get(name) or _memory().get(name)
+    if text is not None:
+        _wrong()[name] = text
+    _memory().pop(name, None)
 
 
 def arrive(page: str) -> None:
@@ -90,7 +104,8 @@ def arrived() -> bool:
 
 def restore(*names: str) -> None:
     """Put what was seen last back into an address that says nothing of it (after the menu)."""
-    write(**{name: value(name) for name in names if value(name) is not None})
+    silent = [name for name in names if name not in st.query_params]
+    write(**{name: seen for name in silent if (seen := value(name)) is not None})
 
 
 def number(name: str, *, low: int = 0, high: int | None = None) -> int | None:
@@ -148,7 +163,7 @@ def write(**params: object) -> None:
         if key in STICKY and item is None:
             _memory().pop(key, None)
         elif key in STICKY:
-            _memory()[key] = str(item)
+            _remember(key, str(item))
     if changed != query:
         _replace(query, changed)
 
@@ -163,6 +178,19 @@ def _replace(old: dict[str, list[str]], new: dict[str, list[str]]) -> None:
             del st.query_params[key]
 
 
-def _memory() -> dict[str, str]:
-    memory: dict[str, str] = st.session_state.setdefault(_MEMORY, {})
+def _remember(name: str, text: str) -> None:
+    _memory()[name] = text
+    if name == "matrix":
+        run = st.query_params.get("run") or _memory().get("run")
+        _memory()[_OF] = run
+
+
+def _wrong() -> dict[str, str]:
+    """What was not there, by name: the last of each."""
+    wrong: dict[str, str] = st.session_state.setdefault(_WRONG, {})
+    return wrong
+
+
+def _memory() -> dict[str, str | None]:
+    memory: dict[str, str | None] = st.session_state.setdefault(_MEMORY, {})
     return memory

@@ -3,7 +3,8 @@
     prune?model=demo-lm&method=wanda&keep=0.4&scope=attention,down&seed=3
 
 Whoever opens such a link finds the form filled in; whoever fills it in finds the address changed
-with the next click. What is as usual is left out. A value that cannot be is said and left as usual.
+with the next click. What is as usual is left out. A value that cannot be is said, left as usual,
+and leaves the address.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def fill_in() -> list[links.LinkError]:
     said = _said()
     known: dict[str, str] | None = st.session_state.get(_SEEN)
     if said == known or (not said and (known is None or links.arrived())):
-        return st.session_state.get(f"{_SEEN}_wrong", []) if said else []
+        return []
     wrong: list[links.LinkError] = []
     subject = _fill_subject(said)
     rest = {name: text for name, text in said.items() if name not in _SUBJECT}
@@ -69,7 +70,7 @@ def fill_in() -> list[links.LinkError]:
     st.session_state["prune_unit"] = (
         prune_form.SHARE if found["k"] is None else prune_form.ENTRIES
     )  # fmt: skip
-    st.session_state[_SEEN], st.session_state[f"{_SEEN}_wrong"] = said, wrong
+    st.session_state[_SEEN] = said
     return wrong
 
 

@@ -94,7 +94,11 @@ def current_run() -> Run:
                 remedy="Prune a model on the Prune page.",
             )
         run_id = usable[0].id
-    return open_cached(run_id)
+    try:
+        return open_cached(run_id)
+    except RunNotFoundError:
+        links.forget("run")
+        raise
 
 
 def current_matrix(run: Run) -> pd.Series:
@@ -105,7 +109,11 @@ def current_matrix(run: Run) -> pd.Series:
     """
     name = links.value("matrix")
     if name is not None:
-        return run.matrix(name)
+        try:
+            return run.matrix(name)
+        except MatrixNotFoundError:
+            links.forget("matrix")
+            raise
     table = run.matrices
     pruned = table[table["status"] == "pruned"]
     for wanted in (pruned[pruned["block"].notna() & (pruned["rows"] > 1)], pruned, table):

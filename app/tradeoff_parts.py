@@ -69,6 +69,7 @@ def results(sweep: str, *, listed: bool) -> None:
         live = (job is not None and job.live) or found.running
     except SweepNotFoundError as error:
         if job is None or not (job.live or job.state == "failed"):
+            links.forget("sweep")
             state.show_error(error)
             return
         live = job.live

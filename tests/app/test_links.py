@@ -96,3 +96,28 @@ def test_a_widget_s_own_parameter_is_left_alone() -> None:
     test.run()
     assert not test.exception
     assert dict(test.query_params) == {"size": "m", "run": "b"}
+
+
+def test_a_matrix_is_remembered_for_its_own_run() -> None:
+    test = script("st.text(str(links.value('run')))\nst.text(str(links.value('matrix')))")
+    test.query_params["run"] = "a"
+    test.query_params["matrix"] = "m"
+    test.run()
+    test.query_params.clear()
+    assert [text.value for text in test.run().text] == ["a", "m"]
+    test.query_params["run"] = "b"
+    assert [text.value for text in test.run().text] == ["b", "None"]
+
+
+def test_what_was_not_there_is_not_carried_along() -> None:
+    test = script(
+        "run = links.value('run')\nif run == 'gone': links.forget('run')\nst.text(str(run))\n"
+        "links.restore('run')"
+    )
+    test.query_params["run"] = "gone"
+    assert test.run().text[0].value == "gone"
+    assert dict(test.query_params) == {"run": "gone"}
+    assert test.run().text[0].value == "gone"  # the address still says so
+    test.query_params.clear()
+    assert test.run().text[0].value == "None"
+    assert dict(test.query_params) == {}
