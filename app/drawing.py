@@ -1,4 +1,4 @@
-"""How every chart gets onto a page: with its description and its numbers as CSV."""
+"""How every chart gets onto a page: with its description, its numbers as CSV, itself as a file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.charts.base import CONFIG, Chart
+from app.save_chart import save_buttons
 
 
 def draw(
@@ -17,7 +18,7 @@ def draw(
     point: Callable[[int], None] | None = None,
     custom: Callable[[Any], None] | None = None,
 ) -> None:
-    """Draw a chart with a CSV of its numbers.
+    """Draw a chart with a CSV of its numbers, and itself as PNG and SVG.
 
     Args:
         key: unique on the page.
@@ -27,6 +28,7 @@ def draw(
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.markdown(f"**{chart.finding}**", width="stretch")
         csv_button(chart.csv, chart.name, key=f"{key}-csv")
+        save_buttons(chart, key)
     if point is None and custom is None:
         st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
         return

@@ -1,0 +1,98 @@
+"""The report opened without a network, charts saved as files, and links in another profile."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from kencore.report import report
+from tests.browser.conftest import NewPage, visit
+from tests.browser.test_accessibility import GRAVE, settle
+
+
+def test_a_report_without_a_network_has_the_numbers_of_the_app(
+    tab: Page, browser: Browser, tmp_path: Path
+) -> None:
+    visit(tab, "?run=demo-lm")
+    settle(tab)
+    title = tab.get_by_role("heading", level=1).first.inner_text()
+    shown = [metric.inner_text() for metric in tab.get_by_test_id("stMetricValue").all()]
+    report("demo-lm", tmp_path / "report.html")
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    try:
+        context.set_offline(True)
+        page = context.new_page()
+        told: list[str] = []
+        page.on("console", lambda message: told.append(message.text))
+        page.on("pageerror", lambda error: told.append(str(error)))
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            page.goto((tmp_path / "report.html").as_uri())
+            assert page.get_by_role("heading", level=1).inner_text() == title
+            assert page.locator(".cards .value").all_inner_texts() == shown
+            assert page.evaluate("document.documentElement.scrollWidth") == 390
+            found = Axe().run(page).response["violations"]
+            assert [rule["id"] for rule in found if rule["impact"] in GRAVE] == []
+        for image in page.locator("svg image").all():
+            assert image.get_attribute("href").startswith("data:image/png")  # type: ignore[union-attr]
+        page.emulate_media(media="print", color_scheme="dark")
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == "rgb(255, 255, 255)"
+        # axe itself runs eval, which the policy forbids; the page has nothing to say
+        assert [text for text in told if "axe" not in text and "eval" not in text] == []
+    finally:
+        context.close()
+
+
+def test_every_chart_is_saved_as_png_and_svg_with_its_finding(tab: Page) -> None:
+    from PIL import Image
+
+    visit(tab, "?run=demo")
+    settle(tab)
+    plots = tab.locator(".js-plotly-plot").count()
+    buttons = {kind: tab.get_by_role("button", name=f"Save as {kind}: ") for kind in ("PNG", "SVG")}
+    assert plots == 3
+    for kind, found in buttons.items():
+        assert found.count() == plots, kind
+    for i in range(plots):
+        finding = str(buttons["SVG"].nth(i).get_attribute("aria-label")).partition(": ")[2]
+        with tab.expect_download() as saved:
+            buttons["SVG"].nth(i).click()
+        text = Path(saved.value.path()).read_text("utf-8")
+        assert saved.value.suggested_filename.endswith(".svg")
+        assert f"<title>{finding}</title>" in text.replace("&gt;", ">")
+        assert text.count("<svg") >= 2
+        if i:  # one as pixels is enough
+            continue
+        with tab.expect_download() as saved:
+            buttons["PNG"].nth(i).click()
+        pixels = np.asarray(Image.open(io.BytesIO(Path(saved.value.path()).read_bytes())))
+        assert pixels.shape[1] > 500
+        assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20  # not blank
+
+
+def test_an_address_opens_the_same_view_in_another_profile(new_page: NewPage) -> None:
+    here = visit(new_page(), "prune")
+    here.get_by_text("Largest difference", exact=True).first.click()
+    here.get_by_role("slider", name="Kept of each row").press("ArrowLeft")
+    here.get_by_role("radio", name="Entries per row (k)").click()  # reports the others
+    here.get_by_role("radio", name="Share of each row").click()
+    here.wait_for_url("**keep=0.49**")
+    there = new_page()
+    there.goto(here.url)
+    expect(there.get_by_role("radio", name="Largest difference")).to_be_checked()
+    expect(there.get_by_role("slider", name="Kept of each row")).to_have_value("49")
+    here.go_back()
+    expect(here).not_to_have_url(there.url)
+
+
+def test_a_page_that_is_not_there_leads_home(new_page: NewPage) -> None:
+    page = visit(new_page(), "no-such-page?run=sample")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Page not found")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("KEN keeps")
