@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
 HOST   ?= localhost
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: app test lint types check browser install clean
 

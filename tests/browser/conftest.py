@@ -36,7 +36,7 @@ READY = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 )
 
-expect.set_options(timeout=20_000)  # milliseconds: on a busy machine five seconds pass quickly
+expect.set_options(timeout=30_000)  # milliseconds: on a busy machine five seconds pass quickly
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def tab(app: App, browser: Browser) -> Iterator[Page]:
     """A browser tab on that app; ``tab.context.new_page()`` is a second one."""
     context = browser.new_context(base_url=app.url, viewport={"width": 1280, "height": 1600})
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     yield page
     context.close()
 
@@ -183,7 +183,7 @@ def new_page(browser: Browser, server: Server) -> Iterator[NewPage]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         return page
 

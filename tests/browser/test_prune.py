@@ -147,7 +147,7 @@ def test_a_run_is_deleted_after_a_second_question(tab: Page, app: App) -> None:
     shutil.copytree(make_run(app.home / "made").path, app.home / "runs" / "unwanted")
     visit(tab, "prune")
     expect(tab.get_by_text("unwanted")).to_have_count(1)
-    press(tab, "Delete")
+    tab.locator(".st-key-delete-unwanted").get_by_role("button", name="Delete").click()
     press(tab, "Delete this run")
     expect(tab.get_by_text("unwanted")).to_have_count(0)
     assert not (app.home / "runs" / "unwanted").exists()

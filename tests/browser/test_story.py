@@ -17,6 +17,7 @@ def test_through_the_story_by_keyboard(tab: Page) -> None:
     visit(tab, "story?run=demo&step=3")
     heading = tab.get_by_role("heading", level=1)
     expect(heading).to_have_text("What was kept")
+    expect(tab.get_by_role("button", name=re.compile("^Step 3 of 10"))).to_be_visible()
     tab.keyboard.press("ArrowRight")
     expect(heading).to_have_text("How one row was chosen")
     assert "step=4" in tab.url
