@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """All browser tests on one worker: one server and one browser are enough.
+    """Browser tests of one file go to one worker: servers and browsers are started few times.
 
     By address, not by xdist's own groups: these rest on a field that pytest 9.2 no longer has.
     """
@@ -43,6 +43,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class BrowserTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return BROWSER if nodeid.startswith(BROWSER) else nodeid
+            return nodeid.split("::")[0] if nodeid.startswith(BROWSER) else nodeid
 
     return BrowserTogether(config, log)
