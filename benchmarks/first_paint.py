@@ -71,21 +71,28 @@ def seconds_to_title(browser: Browser, script: Path, home: str) -> float:
         process.wait()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+def paint_times(browser: Browser, runs: int) -> dict[str, list[float]]:
+    """Seconds of ``runs`` cold starts of each app, in turns."""
+    with tempfile.TemporaryDirectory() as home:
         empty = Path(home) / "empty.py"
         empty.write_text(EMPTY, "utf-8")
         apps = {"empty app": empty, "KEN_viz": ROOT / "app" / "server.py"}
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
         times: dict[str, list[float]] = {name: [] for name in apps}
         for number in range(runs + 1):
             for name, script in apps.items():
                 seconds = seconds_to_title(browser, script, home)
                 if number:  # the first of each only warms the disk
                     times[name].append(seconds)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        times = paint_times(browser, runs)
         browser.close()
     for name, found in times.items():
         print(f"{name}: median {median(found):.2f} s, fastest {min(found):.2f} s of {len(found)}")

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import big_run  # noqa: E402
-from first_paint import EMPTY, seconds_to_title  # noqa: E402
+from first_paint import paint_times  # noqa: E402
 
 from tests.browser.conftest import FLAGS, READY, running  # noqa: E402
 from tests.browser.install import find_browser  # noqa: E402
@@ -163,17 +163,8 @@ def map_steps(page: Page, wire: Wire, what: str, address: str, repeats: int) -> 
 
 def first_paint(browser: Browser, repeats: int) -> str:
     """Start of a process to the title, in turns with an empty Streamlit app."""
-    with tempfile.TemporaryDirectory() as home:
-        empty = Path(home) / "empty.py"
-        empty.write_text(EMPTY, "utf-8")
-        scripts = {"empty": empty, "ours": ROOT / "app" / "server.py"}
-        times: dict[str, list[float]] = {name: [] for name in scripts}
-        for turn in range(repeats + 1):
-            for name, script in scripts.items():
-                seconds = seconds_to_title(browser, script, home)
-                if turn:  # the first of each only warms the disk
-                    times[name].append(seconds)
-    ours, theirs = median(times["ours"]), median(times["empty"])
+    times = paint_times(browser, repeats)
+    ours, theirs = median(times["KEN_viz"]), median(times["empty app"])
     verdict = "met" if ours / theirs <= 1.3 else "MISSED"
     return (
         f"first paint: {ours:.2f} s, an empty Streamlit app {theirs:.2f} s, ratio "
