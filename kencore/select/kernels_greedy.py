@@ -1,8 +1,8 @@
 """Compiled: the visits of the KEN rule over one sorted row.
 
 Every grid point takes the nearest value not yet taken; distances are float32, so distinct values
-can be equally far and the lowest index of the row decides. Free values form a linked list; a
-taken one points to a free one to its right through a path that is halved at every walk.
+can be equally far and the lowest index of the row decides. A value without copies left points to
+one that has some, to either side, through paths that are halved at every walk (union-find).
 
 Shapes: C columns, K grid points, D distinct values.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from kencore.select.compiled import compiled
 
 DIGIT = 11  # bits sorted per pass
+ONE = np.uint32(1)  # unsigned: numba then leaves out the look for negative places
 
 
 @compiled
@@ -80,12 +81,25 @@ def distinct_values(values, distinct, starts):  # type: ignore[no-untyped-def]
 
 @compiled
 def positions(distinct, grid, at):  # type: ignore[no-untyped-def]
-    """For each grid point the first distinct value not below it (D + 1: none), by a merge."""
-    place, end = 1, distinct.size - 1
-    for j in range(grid.size):
+    """For each grid point the first distinct value not below it (D + 1: none), into ``at`` (K,).
+
+    Guessed from the grid being even, then made exact: cheaper than a merge, where every step is a
+    surprise to the processor.
+    """
+    k, end = grid.size, distinct.size - 1
+    at[:] = 1
+    lo, hi = np.float64(grid[0]), np.float64(grid[k - 1])
+    per_step = (k - 1) / (hi - lo) if hi > lo else 0.0
+    for g in range(1, end):
+        j = int((distinct[g] - lo) * per_step) + 1  # the first point above the value
+        if 0 < j < k:
+            at[j] = g + 1
+    place = 1
+    for j in range(k):
+        place = max(place, np.int64(at[j]))
         while place < end and distinct[place] < grid[j]:
             place += 1
-        while place > 1 and distinct[place - 1] >= grid[j]:  # a grid can step back by an ulp
+        while place > 1 and distinct[place - 1] >= grid[j]:
             place -= 1
         at[j] = place
 
@@ -96,54 +110,65 @@ def take_nearest(distinct, starts, order, grid, at, visits, links, keep):  # typ
 
     ``distinct`` and ``starts`` are D + 2 long; ``distinct`` ends in infinities, which stand for
     "none". ``order`` (C,) are the columns of the sorted values, rising within equal ones.
-    ``links`` are work arrays of D + 2: ``head`` (next copy of a value), ``after`` and ``before``
-    (neighbours still free).
+    ``links`` are work arrays of D + 2: copies of a value that are ``free``, and where to look on
+    from a value that has none, to the ``right`` and to the ``left``.
+
+    Neighbouring points follow each other: the gap that the last one fell into is tried first.
     """
-    head, after, before = links
-    end = distinct.size - 1
+    free, to_right, to_left = links
+    end = np.uint32(distinct.size - 1)
     for g in range(end + 1):
-        head[g], after[g], before[g] = starts[g], g + 1, g - 1
-    after[end] = end
-    before[0] = 0
+        free[g], to_right[g], to_left[g] = starts[g + 1] - starts[g] if g < end else 0, g, g
+    left, right = np.uint32(0), np.uint32(0)  # free, and nothing free between them
     for visit in visits:
-        point = grid[visit]
-        right = _first_free(at[visit], end, starts, head, after)
-        left = before[right]
-        to_left, to_right = point - distinct[left], distinct[right] - point
-        closest = min(to_left, to_right)
-        best = left if to_left < to_right else right
-        beyond = before[left] if to_left < to_right else after[right]
-        if to_left == to_right or abs(distinct[beyond] - point) == closest:
-            best = _first_of_equals(point, closest, left, right, distinct, order, links)
-        keep[order[head[best]]] = True
-        head[best] += 1
-        if head[best] == starts[best + 1]:
-            after[before[best]] = after[best]
-            before[after[best]] = before[best]
+        point, place = grid[visit], at[visit]
+        if place <= left or place > right:
+            right = _free(place, to_right)
+            left = _free(np.uint32(place - ONE), to_left)
+        before, behind = point - distinct[left], distinct[right] - point
+        if before < behind:
+            best, closest, beyond = left, before, point - distinct[np.uint32(left - ONE)]
+        else:
+            best, closest, beyond = right, behind, distinct[np.uint32(right + ONE)] - point
+        if before == behind or beyond == closest:
+            best = _first_of_equals(point, closest, left, right, distinct, starts, order, links)
+        free[best] -= ONE
+        if free[best] == 0:
+            to_right[best], to_left[best] = best + ONE, best - ONE
+            if best == right:
+                right = _free(np.uint32(best + ONE), to_right)
+            elif best == left:
+                left = _free(np.uint32(best - ONE), to_left)
+    for g in range(1, end):
+        for i in range(starts[g], starts[g + 1] - free[g]):
+            keep[order[i]] = True
 
 
 @compiled
-def _first_free(place, end, starts, head, after):  # type: ignore[no-untyped-def]
-    """The first distinct value from ``place`` on that has a copy left, halving the path to it."""
-    while place < end and head[place] == starts[place + 1]:
-        following = after[place]
-        if following < end and head[following] == starts[following + 1]:
-            after[place] = after[following]
-        place = following
+def _free(place, links):  # type: ignore[no-untyped-def]
+    """The next value from ``place`` on that has a copy left, halving the path to it."""
+    following = links[place]
+    while following != place:
+        beyond = links[following]
+        links[place] = beyond
+        place = beyond
+        following = links[place]
     return place
 
 
 @compiled
-def _first_of_equals(point, closest, left, right, distinct, order, links):  # type: ignore[no-untyped-def]
+def _first_of_equals(point, closest, left, right, distinct, starts, order, links):  # type: ignore[no-untyped-def]
     """Of the free values at float32 distance ``closest`` from ``point``, the lowest column's."""
-    head, after, before = links
+    free, to_right, to_left = links
     best, column = right, order.size
     while point - distinct[left] == closest:
-        if order[head[left]] < column:
-            best, column = left, order[head[left]]
-        left = before[left]
+        own = order[starts[left + 1] - free[left]]
+        if own < column:
+            best, column = left, own
+        left = _free(np.uint32(left - ONE), to_left)
     while distinct[right] - point == closest:
-        if order[head[right]] < column:
-            best, column = right, order[head[right]]
-        right = after[right]
+        own = order[starts[right + 1] - free[right]]
+        if own < column:
+            best, column = right, own
+        right = _free(np.uint32(right + ONE), to_right)
     return best

@@ -22,6 +22,8 @@ from kencore.select.compiled import compiled
 # plus the sum of the weights' sizes (2.5, 2.9); the rest is the table's end and float64 rounding.
 COARSE_BOUND, FINE_BOUND = 7.5e-7, 2e-13
 COARSE_ENOUGH = 0.05  # levels: with a wider bound the fine pass comes first
+HALF_CELL = 0.5 + 1e-9  # from a cell's middle to its ends, and what rounding adds
+REACH = 9.0  # bandwidths: a kernel is then 2.6e-18 of its peak
 FEW = 3  # points computed directly before a fine pass is the cheaper way
 
 
@@ -97,8 +99,8 @@ def cell_moments(values, h, moments):  # type: ignore[no-untyped-def]
 def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type: ignore[no-untyped-def]
     """Level of each point by interpolation, into ``levels`` (K,); -1 where it is in doubt.
 
-    ``nodes`` are in levels and followed by P zeros, ``room`` holds M * P. Returns the number of
-    points in doubt.
+    ``nodes`` are in levels and followed by P zeros, ``room`` holds M * (P + 1). Returns how many
+    points are in doubt.
     """
     lo, per_step = np.float64(values[0]), NODES_PER_BANDWIDTH / h
     order = weights.shape[0]
@@ -111,10 +113,15 @@ def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type
             weight, shifted = weights[p, j], nodes[j:]
             for c in range(m):
                 own[c] += weight * shifted[c]
+    flat = room[order * m : order * m + m]
+    _flat_levels(polynomials, bound, flat)
     doubts = 0
     for i in range(points.size):
         u = (np.float64(points[i]) - lo) * per_step
         c = min(int(u), m - 1)  # nodes reach beyond the row: rounding can put a point there
+        if flat[c] >= 0.0:
+            levels[i] = int(flat[c])
+            continue
         f = u - c - 0.5
         density = polynomials[order - 1, c]
         for p in range(order - 2, -1, -1):
@@ -128,13 +135,31 @@ def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type
 
 
 @compiled
+def _flat_levels(polynomials, bound, flat):  # type: ignore[no-untyped-def]
+    """The level that all points of a cell have for certain, else -1, into ``flat`` (M,)."""
+    order, m = polynomials.shape
+    flat[:] = 0.0
+    for p in range(order - 1, 0, -1):
+        own = polynomials[p]
+        for c in range(m):
+            flat[c] = (flat[c] + abs(own[c])) * HALF_CELL
+    for c in range(m):
+        level = np.floor(polynomials[0, c] + 0.5)
+        sure = abs(polynomials[0, c] - level) + flat[c] < 0.5 - bound
+        flat[c] = level if sure else -1.0
+
+
+@compiled
 def settle(points, values, h, scale, levels):  # type: ignore[no-untyped-def]
-    """Levels still in doubt (-1), by the sum over all values in float64."""
+    """Levels still in doubt (-1), by the sum in float64 over the sorted values that reach them."""
     for i in range(points.size):
         if levels[i] < 0:
             point, total = np.float64(points[i]), 0.0
-            for value in values:
-                z = (point - value) / h
+            first = np.searchsorted(values, point - REACH * h)
+            for v in range(first, values.size):
+                z = (point - values[v]) / h
+                if z < -REACH:
+                    break
                 total += math.exp(-0.5 * z * z)
             levels[i] = int(np.rint(total * scale))
 
@@ -146,7 +171,7 @@ def density_levels(points, values, h, unit, coarse, tables, room, levels):  # ty
     Args:
         coarse: sums at the coarse nodes (M,); empty to begin with the fine ones.
         tables: coarse weights, coarse kernel, fine weights, fine kernel.
-        room: float64 work arrays: of M + P, of M + 2 * reach + P, of M * P.
+        room: float64 work arrays: of M + P, of M + 2 * reach + P, of M * (P + 1).
     """
     coarse_weights, _, fine_weights, fine_kernel = tables
     peak = 1.0 / (h * SQRT_TWO_PI * unit)  # of one kernel, in levels

@@ -41,7 +41,7 @@ def work_arrays(widest):  # type: ignore[no-untyped-def]
     """What `density_levels` works in, for at most ``widest`` coarse nodes."""
     m = widest + NODE_BLOCK  # the fine order can need a block more
     sums = np.empty(m + FINE_ORDER)
-    return sums, np.empty(m + 2 * FINE_REACH + FINE_ORDER), np.empty(m * FINE_ORDER)
+    return sums, np.empty(m + 2 * FINE_REACH + FINE_ORDER), np.empty(m * (FINE_ORDER + 1))
 
 
 @compiled
@@ -73,10 +73,10 @@ def keep_sorted(values, order, h, unit, offsets, widest, nodes, budget, tables, 
     for k in budget:
         most = max(most, k)
     grid, levels = np.empty(most, np.float32), np.zeros(most, np.int64)
-    at, visits, spare = np.empty((3, most), np.int32)
+    at, visits, spare = np.empty((3, most), np.uint32)
     counts = np.empty((1 << DIGIT) + 1, np.int64)
-    distinct, starts = np.empty(columns + 2, np.float32), np.zeros(columns + 2, np.int32)
-    links = np.empty((3, columns + 2), np.int32)
+    distinct, starts = np.empty(columns + 2, np.float32), np.zeros(columns + 2, np.uint32)
+    links = np.empty((3, columns + 2), np.uint32)
     room = work_arrays(widest)
     for r in range(rows):
         k, row = budget[r], values[r]

@@ -134,6 +134,31 @@ def test_positions_follow_a_grid_that_steps_back() -> None:
     np.testing.assert_array_equal(at, np.searchsorted(distinct, grid))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("k", [1, 2, 3, 40, 399])
+def test_positions_are_those_of_a_binary_search(kind: str, k: int) -> None:
+    rows, _ = numbers.tame(rows_of(kind, k, 6, 400))
+    for row in rows:
+        distinct = np.concatenate(([-np.inf], np.unique(row), [np.inf])).astype(np.float32)
+        grid = np.linspace(row.min(), row.max(), k, dtype=np.float32)
+        at = np.empty(k, np.uint32)
+        kernels_greedy.positions(distinct, grid, at)
+        np.testing.assert_array_equal(at, np.searchsorted(distinct, grid))
+
+
+@pytest.mark.parametrize("spread", [1e-3, 0.05, 1.0])
+def test_points_in_doubt_are_settled_by_the_values_that_reach_them(spread: float) -> None:
+    values = np.sort(rows_of("t3", 3, 1, 3000)[0])
+    points = np.concatenate((values[::500], [values[0] - 8 * spread, values[-1] + 9.5 * spread]))
+    levels = np.full(len(points), -1)
+    levels[1] = 77  # in no doubt
+    kernels_kde.settle(points, values, spread, 1e3, levels)
+    z = (points[:, None].astype(np.float64) - values.astype(np.float64)) / spread
+    wanted = np.rint(np.exp(-0.5 * z * z).sum(axis=1) * 1e3)
+    wanted[1] = 77
+    np.testing.assert_array_equal(levels, wanted)
+
+
 def test_levels_of_points_beyond_the_row() -> None:
     row = rows_of("normal", 17, 1, 300)
     values, _ = sorted_rows(row)
