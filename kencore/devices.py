@@ -65,6 +65,13 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def usable_threads() -> int:
+    """Threads that are worth starting: one a core, and no more than ``OMP_NUM_THREADS`` says."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    most = int(said) if said.isascii() and said.isdigit() else 0
+    return min(usable_cores(), most) if most else usable_cores()
+
+
 def count_gpus() -> int:
     """CUDA cards this process may use, found without torch. An MPS GPU is not counted."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

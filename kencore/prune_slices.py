@@ -155,10 +155,10 @@ class Pruner:
         lines: dict[str, dict[str, Any]] | None = None,
         strict: bool = True,
     ) -> None:
-        from kencore.devices import usable_cores
+        from kencore.devices import usable_threads
 
         self.pair, self.runs, self.device, self.progress = pair, list(runs), device, progress
-        self.threads = threads or usable_cores()
+        self.threads = threads or usable_threads()
         self.lines_seen = {} if lines is None else lines
         self.strict = strict
         self.done, self.total = 0, sum(run.weights for run in runs)

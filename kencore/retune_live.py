@@ -121,7 +121,7 @@ class LiveMask:
         Raises:
             GettingReady: ``wanted`` said no between two parts.
         """
-        from kencore.devices import usable_cores
+        from kencore.devices import usable_threads
         from kencore.select.chunks import in_order
 
         first, last, _ = rows.indices(len(self._bits))
@@ -134,7 +134,7 @@ class LiveMask:
             for start in range(0, len(missing), PARTS_AT_ONCE):
                 if not wanted():
                     raise _ready_soon("mask", "nobody waits for it any more")
-                in_order(self._fill, missing[start : start + PARTS_AT_ONCE], usable_cores())
+                in_order(self._fill, missing[start : start + PARTS_AT_ONCE], usable_threads())
         return self._bits[first : max(first, last)]
 
     def _fill(self, part: int) -> None:
@@ -179,14 +179,14 @@ class Ranking:
         self.ready.set()
 
     def _rank(self, run: Run, name: str, spec: PruneSpec) -> None:
-        from kencore.devices import usable_cores
+        from kencore.devices import usable_threads
         from kencore.select.chunks import Matrix, in_order
         from kencore.select.random import draw, row_generator
         from kencore.select.rows import RowIndex
         from kencore.select.rules import RULES
 
         tuned = run.values(name, "tuned")
-        threads = usable_cores()
+        threads = usable_threads()
         if spec.method in RANK_BYTES:
             self._index = RowIndex(tuned, rule=spec.method, threads=threads, name=name)
             self.height, self.parts = self._index.part(0).stop, self._index.parts

@@ -57,7 +57,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
     the run's own search. The tuned model's own values are kept, also where the run changed those
     that it kept; only ``dare`` rescales them.
     """
-    from kencore.devices import usable_cores
+    from kencore.devices import usable_threads
     from kencore.select import select_rows
     from kencore.select.random import row_generator
 
@@ -70,7 +70,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
         base = run.values(name, "base") if rule == "delta" or rescale != "none" else None
         keep = select_rows(
             tuned, base, np.maximum(kept, 1), rule,
-            rng=row_generator(run.spec.seed, name), threads=threads or usable_cores(),
+            rng=row_generator(run.spec.seed, name), threads=threads or usable_threads(),
             name=name,
         )  # fmt: skip
         keep[kept == 0] = False  # a rule keeps at least one entry of a row

@@ -67,6 +67,19 @@ def test_the_processor_is_described_with_its_memory() -> None:
     assert f"{devices.usable_cores()} core" in text
 
 
+@pytest.mark.parametrize(
+    ("said", "threads"), [("1", 1), ("2,4", 2), ("64", 3), ("", 3), ("0", 3), ("many", 3)]
+)
+def test_no_more_threads_than_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, said: str, threads: int
+) -> None:
+    monkeypatch.setattr(devices, "usable_cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert devices.usable_threads() == threads
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert devices.usable_threads() == 3
+
+
 @pytest.mark.parametrize(("visible", "cards"), [("", 0), ("-1", 0), ("0", 1), ("0,2, 3", 3)])
 def test_cards_are_counted_without_torch(
     monkeypatch: pytest.MonkeyPatch, visible: str, cards: int

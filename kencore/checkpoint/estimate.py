@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kencore.checkpoint.parameter import Parameter
-from kencore.devices import usable_cores
+from kencore.devices import usable_threads
 
 # One thread, per weight and per doubling of the row length: the rule costs about 1.2 times a sort
 # of its rows, and all matrices of BERT-base (109 million weights, rows of 768 mostly) take 6 s.
@@ -35,7 +35,7 @@ def estimate(parameters: Iterable[Parameter], *, threads: int | None = None) -> 
     Args:
         threads: CPU threads; all cores this process may use if left out.
     """
-    threads = threads or usable_cores()
+    threads = threads or usable_threads()
     shapes = [(p.rows, p.cols) for p in parameters if p.prunable]
     work = sum(rows * cols * math.log2(max(cols, 2)) for rows, cols in shapes)
     largest = max((rows * cols for rows, cols in shapes), default=0)

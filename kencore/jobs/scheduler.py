@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from kencore.devices import usable_cores
+from kencore.devices import usable_threads
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import changes, failures, folders, queries
 from kencore.jobs.child import UNTOLD
@@ -145,7 +145,7 @@ class Scheduler:
             return
         self._kinds[job, number] = kind
         heavy = KINDS[kind].heavy if kind in KINDS else False
-        threads = max(1, usable_cores() // (busy + 1))
+        threads = max(1, usable_threads() // (busy + 1))
         try:
             self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads))
         except (OSError, StoreNotWritableError) as error:

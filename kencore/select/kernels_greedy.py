@@ -68,15 +68,15 @@ def visiting_order(levels, visits, spare, counts):  # type: ignore[no-untyped-de
 @compiled
 def distinct_values(values, distinct, starts):  # type: ignore[no-untyped-def]
     """Sorted ``values`` without repeats at ``distinct[1 : D + 1]``, and where each begins: D."""
-    count = 0
-    for i in range(values.size):
-        if i == 0 or values[i] != values[i - 1]:
-            count += 1
-            distinct[count] = values[i]
-            starts[count] = i
-    starts[count + 1] = values.size
-    distinct[0], distinct[count + 1] = -np.inf, np.inf
-    return count
+    count = np.uint32(1)
+    starts[0], starts[1], starts[2] = 0, 0, 1
+    distinct[1] = values[0]
+    for i in range(1, values.size):  # no branch: where repeats are is a surprise each time
+        count += np.uint32(values[i] != values[i - 1])
+        distinct[count] = values[i]
+        starts[np.uint32(count + ONE)] = i + 1
+    distinct[0], distinct[np.uint32(count + ONE)] = -np.inf, np.inf
+    return np.int64(count)
 
 
 @compiled
@@ -140,7 +140,9 @@ def take_nearest(distinct, starts, order, grid, at, visits, links, keep):  # typ
             elif best == left:
                 left = _free(np.uint32(best - ONE), to_left)
     for g in range(1, end):
-        for i in range(starts[g], starts[g + 1] - free[g]):
+        first, after = starts[g], starts[g + 1] - free[g]
+        keep[order[first]] = first < after
+        for i in range(first + 1, after):
             keep[order[i]] = True
 
 

@@ -156,10 +156,9 @@ def settle(points, values, h, scale, levels):  # type: ignore[no-untyped-def]
         if levels[i] < 0:
             point, total = np.float64(points[i]), 0.0
             first = np.searchsorted(values, point - REACH * h)
-            for v in range(first, values.size):
+            last = np.searchsorted(values, point + REACH * h)
+            for v in range(first, last):
                 z = (point - values[v]) / h
-                if z < -REACH:
-                    break
                 total += math.exp(-0.5 * z * z)
             levels[i] = int(np.rint(total * scale))
 

@@ -144,7 +144,7 @@ def test_ten_tenths_of_a_card_are_one(home: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_lone_job_gets_all_cores_and_its_neighbour_half(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "usable_cores", lambda: 8)
+    monkeypatch.setattr(scheduler, "usable_threads", lambda: 8)
     stage.add()
     stage.add(kind="prune")
     stage.step()

@@ -69,7 +69,8 @@ export function build(root, acts, words = WORDS) {
   const segments = new Map();
   for (const [name, label, hint] of LAYERS) {
     const hidden = name === "overlap"; // until `offer` says otherwise
-    const made = make("button", { type: "button", role: "radio", title: hint, hidden, "data-layer": name }, label);
+    const role = { role: "radio", "aria-checked": "false" }; // until `mark` says otherwise
+    const made = make("button", { type: "button", ...role, title: hint, hidden, "data-layer": name }, label);
     made.onclick = () => acts.layer(name);
     segments.set(name, made);
     layers.append(made);
