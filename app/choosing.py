@@ -9,10 +9,14 @@ import streamlit as st
 from app import links
 
 
-def view(param: str, options: Mapping[str, str], default: str, *, label: str) -> str:
+def view(
+    param: str, options: Mapping[str, str], default: str, *, label: str,
+    along: Mapping[str, Mapping[str, str | None]] | None = None,
+) -> str:  # fmt: skip
     """A segmented control over ``options`` (value to label) that reads and writes ``param``.
 
-    The default is left out of the address.
+    The default is left out of the address. ``along``: what else an option puts into the address,
+    or (``None``) takes out of it, so that "back" takes one step.
 
     Raises:
         LinkError: the address asks for something else; nothing is drawn then.
@@ -22,7 +26,8 @@ def view(param: str, options: Mapping[str, str], default: str, *, label: str) ->
 
     def chosen() -> None:
         value = st.session_state[key]
-        links.write(**{param: None if value == default else value})
+        beside = (along or {}).get(value, {})
+        links.write(**{**beside, param: None if value == default else value})
 
     picked = st.segmented_control(
         label, list(options), key=key, format_func=lambda name: options[name], on_change=chosen,

@@ -34,7 +34,7 @@ _MEMORY: Final = "kenviz_last_seen"
 _WRONG: Final = "kenviz_not_there"
 _OF: Final = "run of the matrix"
 _PAGE: Final = "kenviz_page"
-_ARRIVED: Final = "kenviz_arrived"
+_VISIT: Final = "kenviz_visit"
 
 
 class LinkError(KencoreError):
@@ -91,15 +91,17 @@ def forget(name: str) -> None:
 
 
 def arrive(page: str) -> None:
-    """Note which page runs now, by its address; see `arrived`."""
-    st.session_state[_ARRIVED] = st.session_state.get(_PAGE) != page
+    """Note which page runs now, by its address; see `visit`."""
+    if st.session_state.get(_PAGE) != page:
+        st.session_state[_VISIT] = visit() + 1
     st.session_state[_PAGE] = page
 
 
-def arrived() -> bool:
-    """Whether another page, or none, ran before this one: an address that says nothing then comes
-    from the menu, and not from going back."""
-    return bool(st.session_state.get(_ARRIVED, True))
+def visit() -> int:
+    """How many times a page was come to in this session. An address that says nothing comes from
+    the menu in the first run of a visit, and from going back in a later one."""
+    count: int = st.session_state.get(_VISIT, 0)
+    return count
 
 
 def restore(*names: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import streamlit as st
 
-from app import facts, wording
+from app import facts, form_address, wording
 from app.prune_form import DEMO_DATA, KEEP, QUIET
 from kencore.devices import DEVICES
 from kencore.finetune.spec import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, SCHEDULES, TRAINS
@@ -32,6 +32,15 @@ NO_ADAPTER: Final = (
     "dense, so merged it would change every entry that was reset and undo the mask, and beside the "
     "weights it is one more dense matrix to store and to run."
 )
+FORM: Final = form_address.Form(
+    key="recover_address",
+    names=(
+        "data", "held_out", "held_out_share", "method", "train", "epochs", "steps", "batch", "lr",
+        "weight_decay", "warmup", "schedule", "clip", "every", "patience", "max_length", "window",
+        "sample", "evaluation", "baselines", "save_every", "device", "seed",
+    ),
+)  # fmt: skip
+"""The form's words in the address, see `app.prepared_recover`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

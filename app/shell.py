@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app import links, parts, state
+from app import links, parts, recover_form, state
 from kencore.errors import KencoreError
 
 ART: Final = Path(__file__).resolve().parent / "art"
@@ -100,7 +100,7 @@ def sidebar(page: StreamlitPage) -> str | None:
         usable = {run.id: run for run in runs if run.problem is None} | _point_of_a_sweep()
         broken = [run for run in runs if run.problem]
         if usable:
-            _picker(usable)
+            _picker(usable, page.url_path)
         else:
             st.caption("No finished run yet: prune a model on the Prune page.")
         if broken:
@@ -111,7 +111,7 @@ def sidebar(page: StreamlitPage) -> str | None:
     return shown
 
 
-def _picker(usable: dict[str, RunSummary]) -> None:
+def _picker(usable: dict[str, RunSummary], page: str) -> None:
     asked = links.value("run")
     options = list(usable)
     index = options.index(asked) if asked in usable else (0 if asked is None else None)
@@ -119,9 +119,10 @@ def _picker(usable: dict[str, RunSummary]) -> None:
 
     def chosen() -> None:
         name = st.session_state["run_choice"]
+        form = recover_form.FORM.nothing() if page == "recover" else {}  # it is about one run
         links.write(run=name, matrix=None, at=None, row=None, col=None,
                     r0=None, r1=None, c0=None, c1=None, neuron=None, token=None, block=None,
-                    **state.without_its_layers(name))  # fmt: skip
+                    **state.without_its_layers(name), **form)  # fmt: skip
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})
     st.selectbox(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from app import links, prune_form, prune_language, state, submitting, wording
+from app import form_address, links, prune_form, prune_language, state, submitting, wording
 from app.prune_form import KEEP, QUIET, Subject
 from kencore.errors import KencoreError, SpecError
 from kencore.spec import ALLOCATIONS, DEVICES, NEEDS_ACTIVATIONS, RESCALES
 from kencore.sweep_spec import Skipped, SweepSpec
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 DEMO: Final[dict[str, Any]] = {
     "model": "demo", "base": "demo-base", "methods": ("delta", "ken", "random"),
@@ -20,16 +24,27 @@ DEMO: Final[dict[str, Any]] = {
 }  # fmt: skip
 """A small sweep of the demo, ready to start."""
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
+USUAL_SHARES: Final = SHARES[1:6]
 _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitude", "random")}
+FORM: Final = form_address.Form(
+    key="sweep_address",
+    names=(
+        "model", "base", "model_revision", "base_revision", "methods", "keeps", "ks", "seeds",
+        "allocations", "rescales", "scope", "embeddings", "vectors", "head", "step", "refine",
+        "calibration", "sequences", "window", "search_sequences", "reference", "propagate", "fast",
+        "published", "evaluation", "baselines", "windows", "device",
+    ),
+)  # fmt: skip
+"""The form's words in the address, see `app.prepared_sweep`."""
 
 
-def new_sweep() -> None:
-    """The form, and beside it what it comes to and the button that starts it."""
+def new_sweep() -> tuple[Subject, dict[str, Any], DeltaGenerator]:
+    """The form: what is pruned, the settings as typed, and the place for `plan`."""
     with st.grid(2, min_column_width=420, gap="medium") as grid:
         with grid.cell():
             subject = prune_form.models()
             settings = {**subject.fields, **_ways(subject)}
-            streams = _streams(settings)
+            streams = uses_text(settings)
             settings |= _budgets(subject)
             settings |= _seeds()
         with grid.cell():
@@ -39,26 +54,32 @@ def new_sweep() -> None:
             settings |= prune_form.scope(subject, streams=streams)
             settings |= prune_form.measuring(subject, streams=streams)
             settings["device"] = _device()
-    with place:
-        _plan(settings)
+    return subject, settings, place
 
 
-def shares(words: list[str]) -> tuple[float, ...]:
-    """Percentages as they were typed, as shares: ``"12.5 %"`` is 0.125.
+def share(word: str) -> float:
+    """A percentage as it was typed, as a share: ``"12.5 %"`` is 0.125.
 
     Raises:
         SpecError: something that is not a number.
     """
-    found = []
-    for word in words:
-        try:
-            found.append(float(Decimal(word.replace("%", "").replace(",", ".").strip()) / 100))
-        except InvalidOperation:
-            raise SpecError(
-                "shares to keep", got=repr(word), wanted="percentages, such as 12.5 %",
-                remedy="Remove it, or type a number.",
-            ) from None  # fmt: skip
-    return tuple(found)
+    try:
+        return float(Decimal(word.replace("%", "").replace(",", ".").strip()) / 100)
+    except InvalidOperation:
+        raise SpecError(
+            "shares to keep", got=repr(word), wanted="percentages, such as 12.5 %",
+            remedy="Remove it, or type a number.",
+        ) from None  # fmt: skip
+
+
+def shares(words: Sequence[str]) -> tuple[float, ...]:
+    """The same for several. Raises as `share`."""
+    return tuple(share(word) for word in words)
+
+
+def percent(share: float) -> str:
+    """A share as the word that `share` reads as the same number."""
+    return f"{(100 * Decimal(repr(share))).normalize():f} %"
 
 
 def start(settings: dict[str, Any]) -> None:
@@ -69,11 +90,17 @@ def start(settings: dict[str, Any]) -> None:
     except KencoreError as error:
         state.show_error(error)
         return
-    links.write(sweep=spec.id, view=None)
+    links.write(**FORM.nothing(), sweep=spec.id, view=None)
     st.rerun()
 
 
 # --- parts ------------------------------------------------------------------------------------
+
+
+def usual_methods(subject: Subject) -> tuple[str, ...]:
+    """The methods that the form starts with."""
+    names = prune_form.methods_for(subject)
+    return tuple(name for name in _USUAL[subject.rest] if name in names)
 
 
 def _ways(subject: Subject) -> dict[str, Any]:
@@ -83,7 +110,7 @@ def _ways(subject: Subject) -> dict[str, Any]:
     names = prune_form.methods_for(subject)
     found: dict[str, Any] = {
         "methods": st.multiselect(
-            "Methods", names, default=[name for name in _USUAL[subject.rest] if name in names],
+            "Methods", names, default=list(usual_methods(subject)),
             key=f"tradeoff_methods_{own}", format_func=wording.METHODS.__getitem__, **KEEP,
             help="One line in the chart for each, with each allocation and each rescaling.",
         )
@@ -107,7 +134,7 @@ def _ways(subject: Subject) -> dict[str, Any]:
 def _budgets(subject: Subject) -> dict[str, Any]:
     st.subheader("How much is kept", icon=":material/tune:")
     words = st.multiselect(
-        "Shares that are kept", SHARES, default=list(SHARES[1:6]), key="tradeoff_keeps",
+        "Shares that are kept", SHARES, default=list(USUAL_SHARES), key="tradeoff_keeps",
         accept_new_options=True, filter_mode="prefix", select_all=False, **KEEP,
         help="One point of each line for each share. Others can be typed, such as 33.3 %. "
         + ("Of each row." if subject.rest == "base" else "Of all pruned matrices together."),
@@ -126,7 +153,7 @@ def _seeds() -> dict[str, Any]:
     return {"seeds": words}
 
 
-def _streams(settings: dict[str, Any]) -> bool:
+def uses_text(settings: Mapping[str, Any]) -> bool:
     """Whether some point runs the model on text."""
     return bool(
         NEEDS_ACTIVATIONS.intersection(settings["methods"])
@@ -171,7 +198,8 @@ def asked(settings: dict[str, Any]) -> SweepSpec:
     return SweepSpec.from_dict(settings | {"keeps": shares(settings["keeps"]), "seeds": seeds})
 
 
-def _plan(settings: dict[str, Any]) -> None:
+def plan(settings: dict[str, Any]) -> None:
+    """How many prunings these are, or why none can be, and the button that starts them."""
     st.subheader("What this comes to", icon=":material/play_arrow:")
     try:
         spec = asked(settings)

@@ -175,11 +175,12 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
 
 
 def _with_baselines() -> bool:
-    shown = links.choice("baselines", ("on", "off"), "on")
+    shown = links.choice("show_baselines", ("on", "off"), "on")
     st.session_state["tradeoff_baselines"] = shown == "on"
 
     def changed() -> None:
-        links.write(baselines=None if st.session_state["tradeoff_baselines"] else "off")
+        hidden = not st.session_state["tradeoff_baselines"]
+        links.write(show_baselines="off" if hidden else None)
 
     return st.toggle("Baselines", key="tradeoff_baselines", on_change=changed)
 

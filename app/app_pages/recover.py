@@ -1,10 +1,23 @@
-"""Tune what a run kept, with its mask held: watch it learn, and see what that won back."""
+"""Tune what a run kept, with its mask held: watch it learn, and see what that won back.
+
+In the address: every setting by its name in `TuneSpec` (see `app.prepared_recover`), and ``job``,
+the tuning that is shown.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import facts, links, recover_form, recover_parts, state, submitting, theme
+from app import (
+    facts,
+    links,
+    prepared_recover,
+    recover_form,
+    recover_parts,
+    state,
+    submitting,
+    theme,
+)
 from kencore.errors import KencoreError
 
 with state.messages():
@@ -23,9 +36,12 @@ else:
         "start: the result is a run of its own."
     )
 made = None
+for wrong in prepared_recover.fill_in(run):
+    state.show_error(wrong)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         settings = recover_form.settings(run)
+        prepared_recover.write(run, settings)
     with grid.cell():
         st.subheader("Run", icon=":material/play_arrow:")
         recover_parts.what_it_will_be(run)

@@ -1,13 +1,37 @@
-"""Quality against size: many prunings of one model, measured on the same data."""
+"""Quality against size: many prunings of one model, measured on the same data.
+
+In the address: ``sweep`` and how it is drawn; with ``view=new`` every setting of a new one by its
+name in `SweepSpec`, see `app.prepared_sweep`.
+"""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import choosing, links, state, tradeoff_form, tradeoff_parts, tradeoff_sweeps
+from app import (
+    choosing,
+    links,
+    prepared_sweep,
+    state,
+    tradeoff_form,
+    tradeoff_parts,
+    tradeoff_sweeps,
+)
+from app.tradeoff_form import FORM
 from kencore.store.sweeps import list_sweeps
 
 VIEWS = {"curve": "Sweeps", "new": "New sweep"}
+
+
+def new_sweep() -> None:
+    """The form, filled in as the address says, and beside it what it comes to."""
+    for wrong in prepared_sweep.fill_in():
+        state.show_error(wrong)
+    subject, settings, place = tradeoff_form.new_sweep()
+    prepared_sweep.write(subject, settings)
+    with place:
+        tradeoff_form.plan(settings)
+
 
 st.title("How small before it breaks")
 with state.messages():
@@ -15,12 +39,15 @@ with state.messages():
     shown = tradeoff_sweeps.shown(sweeps)
     if shown is None:
         tradeoff_parts.nothing_yet()
-        tradeoff_form.new_sweep()
+        new_sweep()
         st.stop()
     links.restore("sweep")
-    view = choosing.view("view", VIEWS, "curve", label="View")
+    view = choosing.view(
+        "view", VIEWS, "curve", label="View", along={"curve": FORM.nothing(), "new": FORM.last()}
+    )
 if view == "new":
-    tradeoff_form.new_sweep()
+    new_sweep()
 else:
+    FORM.leave()
     tradeoff_sweeps.choose(sweeps, shown)
     tradeoff_parts.results(shown, listed=shown in {found.id for found in sweeps})

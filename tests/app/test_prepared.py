@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import prepared
+from app.form_address import Form
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
 from tests.app.test_prune import changed, own_models, start
@@ -19,10 +20,10 @@ def store_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
     return FakeJobs(tmp_path).install(monkeypatch)
 
 
-def said(test: AppTest) -> dict[str, str]:
-    return {name: test.query_params[name][0] if isinstance(test.query_params[name], list)
-            else test.query_params[name] for name in test.query_params
-            if name in prepared.NAMES}  # fmt: skip
+def said(test: AppTest, form: Form = prepared.FORM) -> dict[str, str]:
+    """What the address says of the form."""
+    found = {name: test.query_params[name] for name in test.query_params if name in form.names}
+    return {name: text[0] if isinstance(text, list) else text for name, text in found.items()}
 
 
 LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
@@ -114,6 +115,8 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
         ({"keep": "2"}, "a share in hundredths"),
         ({"keep": "many"}, "a share in hundredths"),
         ({"keep": "0.333"}, "a share in hundredths"),
+        ({"model": "demo-lm", "keep": "1"}, "0.01 to 0.99"),
+        ({"model": "demo-lm", "base": "demo-lm-base", "method": "wanda", "keep": "1"}, "0.99"),
         ({"k": "0"}, "a whole number, 1 to"),
         ({"seed": "-1"}, "a whole number, 0 to"),
         ({"scope": ","}, "parts with commas between them"),
@@ -122,6 +125,7 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
         ({"allocation": "owl"}, "one of method, keep"),
         ({"model": "demo-lm", "allocation": "best"}, "one of uniform"),
         ({"model": "demo-lm", "window": "1"}, "a whole number, 2 to"),
+        ({"device": "gpu"}, "auto, cpu, mps, cuda or cuda:N"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_said_and_left_as_usual(
@@ -135,6 +139,35 @@ def test_a_bad_value_is_said_and_left_as_usual(
     bare = open_page("prune", **{key: text for key, text in address.items() if key != name})
     start(test), start(bare)
     assert store_of_jobs.found["job0"].params == store_of_jobs.found["job1"].params
+
+
+def test_half_a_form_is_a_link_too(open_page: OpenPage) -> None:
+    test = open_page("prune")
+    test.get_by_key("prune_which").set_value("My own models").run()
+    assert said(test) == {"model": "", "base": ""}  # neither is typed yet
+    again = open_page("prune", **said(test))
+    assert not again.error
+    assert again.text_input(key="prune_model").value == ""
+    assert said(again) == said(test)
+    test.multiselect(key="prune_scope").set_value([]).run()
+    assert said(test) == {"model": "", "base": ""}  # no part at all cannot be, and is not said
+
+
+def test_what_another_form_changed_meanwhile_is_put_back_by_going_back(
+    open_page: OpenPage,
+) -> None:
+    test = open_page("prune", keep="0.3", seed="4")
+    test.switch_page("app_pages/tradeoff.py")
+    test.query_params["model"] = "demo-lm"  # the form of a new sweep has the same widgets
+    test.query_params["view"] = "new"
+    test.run()
+    assert test.get_by_key("prune_which").value == "Demo language model"
+    test.switch_page("app_pages/prune.py")
+    test.query_params.clear()
+    test.query_params["keep"], test.query_params["seed"] = "0.3", "4"
+    test.run()
+    assert test.get_by_key("prune_which").value == "Demo encoder"
+    assert said(test) == {"keep": "0.3", "seed": "4"}
 
 
 def test_a_bad_value_does_not_spoil_the_good_ones(open_page: OpenPage) -> None:

@@ -131,7 +131,7 @@ def test_the_best_for_each_budget_and_ties(open_page: OpenPage, sweep: Sweep) ->
 
 def test_views_are_links(open_page: OpenPage, sweep: Sweep) -> None:
     test = open_page("tradeoff", sweep=sweep.id, measure="loss", size="bytes", scale="log",
-                     baselines="off")  # fmt: skip
+                     show_baselines="off")  # fmt: skip
     assert not test.exception
     assert not test.error
     drawn = figure(test, "Lines of loss over size of the subnetwork file")
@@ -168,7 +168,7 @@ def test_files_whose_checkpoints_are_gone_have_an_estimated_size(
     ("query", "said"),
     [({"sweep": "0123456789ab"}, "no such sweep"), ({"sweep": "../runs"}, "not the id of a sweep"),
      ({"measure": "beauty"}, "'beauty'"), ({"size": "7"}, "'7'"), ({"view": "x"}, "'x'"),
-     ({"baselines": "maybe"}, "'maybe'")],
+     ({"show_baselines": "maybe"}, "'maybe'")],
 )  # fmt: skip
 def test_bad_links_are_said(
     open_page: OpenPage, sweep: Sweep, query: dict[str, str], said: str
