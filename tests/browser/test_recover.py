@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.run import Run
 from kencore.store.subnetwork import open_subnetwork
 from tests.browser.conftest import ROOT, App, visit
+from tests.browser.test_copy_link import copied
 from tests.browser.test_prune import SLOW, keep, measure_nothing, panel, press
 
 
@@ -59,6 +60,30 @@ def test_from_a_pruned_run_to_the_tuned_one(tab: Page, app: App, tmp_path: Path)
     assert (told["steps"], told["parent"]["id"]) == (3, pruned)
     for name in before.pruned:
         assert (after.mask_bits(name) == before.mask_bits(name)).all()
+
+
+def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
+    tab: Page, app: App, browser: Browser, tmp_path: Path
+) -> None:
+    visit(tab, "recover?run=demo")
+    learn_from_few(tab, tmp_path)
+    set_number(tab, "Times through the data", 4)
+    tab.get_by_text("Kept entries alone").click()
+    tab.get_by_role("radio", name="Other data").click()  # reports the others
+    tab.wait_for_url(re.compile("epochs=4"))
+    tab.get_by_role("radio", name="A share of it, kept apart").click()
+    expect(tab).not_to_have_url(re.compile("held_out"))
+    other = browser.new_context(base_url=app.url)
+    there = other.new_page()
+    there.goto(copied(tab))
+    for page in (tab, there):
+        expect(page.get_by_role("spinbutton", name="Times through the data")).to_have_value("4")
+        expect(page.get_by_role("radio", name="Kept entries alone")).to_be_checked()
+        data = page.get_by_role("combobox", name="What it learns from")
+        expect(data).to_have_value(str(tmp_path / "few.tsv"))
+    other.close()
+    tab.go_back()
+    expect(tab.get_by_role("radio", name="Other data")).to_be_checked()
 
 
 def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(

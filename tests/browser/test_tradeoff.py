@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.sweeps import Sweep, list_sweeps
 from tests.browser.conftest import ROOT, App, running, visit
+from tests.browser.test_copy_link import copied
 from tests.browser.test_pages import click_point, plot
 from tests.browser.test_prune import SLOW, press
 from tests.sweeps import make_sweep
@@ -82,6 +83,37 @@ def test_everything_stays_inside_the_page(
     assert box["x"] + box["width"] <= width
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.context.close()
+
+
+def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
+    browser: Browser, swept: Swept
+) -> None:
+    here = visit(opened(browser, swept), f"tradeoff?sweep={swept.sweep.id}")
+    plot(here, "tradeoff-accuracy-share-linear")
+    here.get_by_role("radio", name="New sweep").click()
+    press(here, "Remove KEN")
+    here.wait_for_url(re.compile("methods=delta%2Crandom"))
+    shares = here.get_by_role("combobox", name="Shares that are kept")
+    shares.fill("33.3")
+    shares.press("Enter")
+    here.wait_for_url(re.compile("keeps=.*0.333"))
+    shares.press("Escape")  # the list of options lies over the page
+    there = opened(browser, swept)
+    there.goto(copied(here))
+    for page in (here, there):
+        expect(page.get_by_role("radio", name="New sweep")).to_be_checked()
+        expect(page.get_by_role("button", name="Remove 33.3")).to_be_visible()
+        expect(page.get_by_role("button", name="Remove Random")).to_be_visible()
+        expect(page.get_by_role("button", name="Remove KEN")).to_have_count(0)
+    here.go_back()
+    expect(here.get_by_role("button", name="Remove 33.3")).to_have_count(0)
+    here.go_back()
+    expect(here.get_by_role("button", name="Remove KEN")).to_be_visible()
+    here.go_back()  # to the curve, whose address has no word of the form
+    plot(here, "tradeoff-accuracy-share-linear")
+    assert "methods" not in here.url
+    for page in (here, there):
+        page.context.close()
 
 
 def measure_on_few(page: Page, folder: Path) -> None:
