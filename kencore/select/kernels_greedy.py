@@ -94,7 +94,7 @@ def positions(distinct, grid, at):  # type: ignore[no-untyped-def]
         j = int((distinct[g] - lo) * per_step) + 1  # the first point above the value
         if 0 < j < k:
             at[j] = g + 1
-    place = 1
+    place = np.int64(1)
     for j in range(k):
         place = max(place, np.int64(at[j]))
         while place < end and distinct[place] < grid[j]:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kencore.store import summaries
-from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.conftest import Server, charts_stay_inside, visit
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
 ROW = "Row 17 of block 1 feed-forward, first"
@@ -75,18 +75,5 @@ def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "layers", "sparsity", f"row?matrix={UP}"])
-@pytest.mark.parametrize("width", [900, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_charts_stay_inside_the_page(
-    new_page: NewPage, address: str, width: int, scheme: str
-) -> None:
-    page = new_page(width=width, color_scheme=scheme)
-    visit(page, address)
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for chart in page.locator(".js-plotly-plot").all():
-        box = chart.bounding_box()
-        assert box
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
+def test_charts_stay_inside_the_page(page: Page, address: str) -> None:
+    charts_stay_inside(visit(page, address))

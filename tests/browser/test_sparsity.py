@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from kencore.store import sparsity
 from kencore.store.run import Run
-from tests.browser.conftest import App, Server, running, visit
+from tests.browser.conftest import App, Server, charts_stay_inside, running, visit
 from tests.browser.test_matrix import point, settled, tip, zoom_in
 from tests.browser.test_pages import click_point, plot
 from tests.browser.test_prune import SLOW, press
@@ -145,24 +145,11 @@ def test_an_updated_weight_is_read_as_it_is_in_the_pruned_model(lm_page: Page, l
     assert set(found) == {True, False}
 
 
-@pytest.mark.parametrize("width", [900, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_charts_stay_inside_the_page(lm: Server, browser: Browser, width: int, scheme: str) -> None:
-    context = browser.new_context(
-        base_url=lm.url, viewport={"width": width, "height": 1200}, color_scheme=scheme
-    )  # type: ignore[call-overload]
-    page = context.new_page()
-    visit(page, f"{FOUR}&bars=role")
+def test_charts_stay_inside_the_page(lm_page: Page) -> None:
+    visit(lm_page, f"{FOUR}&bars=role")
     for key in ("sparsity-bars", "sparsity-depth", "sparsity-rows", "alignment"):
-        plot(page, key)
-    page.wait_for_timeout(500)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    for chart in page.locator(".js-plotly-plot").all():
-        box = chart.bounding_box()
-        assert box
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
-    context.close()
+        plot(lm_page, key)
+    charts_stay_inside(lm_page)
 
 
 def test_a_text_that_is_not_there_is_a_message(tab: Page, app: App) -> None:
