@@ -17,9 +17,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from kencore import jobs
 from kencore.jobs import JobStatus
@@ -31,7 +40,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--in-process-gpu", "--disable-software-rasterizer",
 ]  # fmt: skip
+TALL: ViewportSize = {"width": 1280, "height": 1600}
 LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
 READY = (
     "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
@@ -156,34 +167,66 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def profiles(browser: Browser) -> Iterator[Callable[[str], BrowserContext]]:
+    """``profiles(url)``: one profile of the browser for each app, so that its scripts are fetched
+    once for all tests. What tests of two profiles need they make themselves."""
+    made: dict[str, BrowserContext] = {}
+
+    def profile(url: str) -> BrowserContext:
+        if url not in made:
+            made[url] = browser.new_context(base_url=url, viewport=TALL)
+        return made[url]
+
+    yield profile
+    for context in made.values():
+        context.close()
+
+
+def forget(context: BrowserContext) -> None:
+    """Nothing of a test is left in a profile: no tab, no permission, no cookie."""
+    for page in context.pages:
+        page.close()
+    context.clear_permissions()
+    context.clear_cookies()
+
+
 @pytest.fixture
-def tab(app: App, browser: Browser) -> Iterator[Page]:
+def tab(app: App, profiles: Profiles) -> Iterator[Page]:
     """A browser tab on that app; ``tab.context.new_page()`` is a second one."""
-    context = browser.new_context(base_url=app.url, viewport={"width": 1280, "height": 1600})
+    context = profiles(app.url)
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
-    context.close()
+    forget(context)
+
+
+Profiles = Callable[[str], BrowserContext]
 
 
 NewPage = Callable[..., Page]
+Scheme = Literal["light", "dark"]
 
 
 @pytest.fixture
-def new_page(browser: Browser, server: Server) -> Iterator[NewPage]:
-    """``new_page(width=900, color_scheme="dark")``: a page that shares nothing with others.
-
-    Errors of the page's own scripts fail the test.
+def new_page(browser: Browser, server: Server, profiles: Profiles) -> Iterator[NewPage]:
+    """``new_page(width=900, color_scheme="dark")``: a fresh tab; with ``stranger=True`` or other
+    options one of a profile of its own. Errors of the page's own scripts fail the test.
     """
     contexts = []
     errors: list[str] = []
 
-    def make(*, width: int = 1280, height: int = 900, **options: object) -> Page:
-        context = browser.new_context(
-            base_url=server.url, viewport={"width": width, "height": height}, **options
-        )
-        contexts.append(context)
+    def make(
+        *, width: int = 1280, height: int = 900, color_scheme: Scheme = "light",
+        stranger: bool = False, **options: object,
+    ) -> Page:  # fmt: skip
+        context = profiles(server.url)
+        if stranger or options:
+            context = browser.new_context(base_url=server.url, **options)  # type: ignore[arg-type]
+            contexts.append(context)
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme)
         page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         return page
@@ -191,6 +234,7 @@ def new_page(browser: Browser, server: Server) -> Iterator[NewPage]:
     yield make
     for context in contexts:
         context.close()
+    forget(profiles(server.url))
     assert not errors
 
 

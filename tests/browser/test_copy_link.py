@@ -21,7 +21,7 @@ def test_a_copied_link_opens_the_same_window_in_a_new_profile(
     new_page: NewPage, server: Server
 ) -> None:
     here = visit(new_page(), f"matrix?run=sample&matrix={MATRIX}&r0=8&r1=24&c0=4&c1=20&layer=base")
-    there = new_page()
+    there = new_page(stranger=True)
     there.goto(copied(here))
     for page in (here, there):
         expect(page.get_by_role("heading", level=1)).to_contain_text("Block 1 feed-forward, first")
@@ -35,13 +35,13 @@ def test_a_link_names_the_run_that_was_shown_without_being_chosen(new_page: NewP
     shown = page.get_by_role("combobox", name="Run").input_value()
     link = copied(page)
     assert "run=" in link
-    other = new_page()
+    other = new_page(stranger=True)
     other.goto(link)
     expect(other.get_by_role("combobox", name="Run")).to_have_value(shown)
 
 
 def test_without_a_clipboard_the_address_can_be_taken_by_hand(new_page: NewPage) -> None:
-    page = new_page()
+    page = new_page(stranger=True)
     page.add_init_script(
         "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
         "document.execCommand = () => false;"

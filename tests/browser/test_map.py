@@ -103,7 +103,7 @@ def test_the_wheel_goes_from_the_model_to_one_weight_and_a_link_opens_it(
     page.mouse.move(5, 5)
     settled(page)
     view, link = shown(page), page.url
-    other = new_page()
+    other = new_page(stranger=True)
     visit(other, link.split("/", 3)[3])
     assert shown(settled(other)) == view
     assert other.url == link

@@ -130,7 +130,7 @@ def test_a_link_restores_the_view_in_a_fresh_browser(page: Page, new_page: NewPa
     assert int(view["r1"]) - int(view["r0"]) < 40
     for name in ("r0=", "r1=", "c0=", "c1=", "row=", "col=", "layer=difference", f"matrix={UP}"):
         assert name in link
-    other = new_page()
+    other = new_page(stranger=True)
     visit(other, link.split("/", 3)[3])
     settled(other)
     assert shown(other) == view
@@ -296,13 +296,12 @@ def test_the_theme_is_followed_while_the_page_is_open(new_page: NewPage) -> None
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         expect(page.locator(".kv")).to_have_attribute("data-theme", scheme)
-        page.wait_for_function(CORNER, arg=scheme)
+        page.wait_for_function(CORNER, arg=[page.locator(CANVAS).element_handle(), scheme])
 
 
-CORNER = """scheme => {
-    const brush = document.querySelector("[data-testid=kv-canvas]").getContext("2d");
-    const light = [...brush.getImageData(2, 2, 1, 1).data].slice(0, 3).reduce((a, b) => a + b);
-    return (light > 600) === (scheme === "light");
+CORNER = """([canvas, scheme]) => {
+    const corner = [...canvas.getContext("2d").getImageData(2, 2, 1, 1).data].slice(0, 3);
+    return (corner.reduce((a, b) => a + b) > 600) === (scheme === "light");
 }"""
 
 

@@ -13,6 +13,9 @@ from tests.browser.conftest import ROOT, App, visit
 from tests.browser.test_copy_link import copied
 from tests.browser.test_prune import SLOW, keep, measure_nothing, panel, press
 
+STEPS = 60  # one for each time through so few sentences: long enough to see the live curve
+TUNED = re.compile(f"^Tuned for {STEPS} steps")
+
 
 def set_number(page: Page, name: str, value: int) -> None:
     field = page.get_by_role("spinbutton", name=name)
@@ -39,25 +42,25 @@ def test_from_a_pruned_run_to_the_tuned_one(tab: Page, app: App, tmp_path: Path)
 
     visit(tab, f"recover?run={pruned}")
     learn_from_few(tab, tmp_path)
-    set_number(tab, "Times through the data", 3)
+    set_number(tab, "Times through the data", STEPS)
     tab.get_by_role("button", name="Start tuning").dblclick()
     job = panel(tab)
     tab.locator(".st-key-recover-live .js-plotly-plot .main-svg").first.wait_for(timeout=SLOW)
     expect(tab.get_by_text("Finished in")).to_be_visible(timeout=SLOW)
     assert [found.id for found in app.jobs("tune")] == [job]
 
-    expect(tab.get_by_role("heading", level=2).last).to_have_text(re.compile("^Tuned for 3 steps"))
+    expect(tab.get_by_role("heading", level=2).last).to_have_text(TUNED)
     tab.locator(".st-key-recover-curve .js-plotly-plot .main-svg").first.wait_for()
     tab.get_by_role("link", name="Open the run").click()
     tab.wait_for_url(re.compile(f"run={job}"))
-    expect(tab.get_by_text("Tuned for 3 steps after pruning")).to_be_visible()
+    expect(tab.get_by_text(f"Tuned for {STEPS} steps after pruning")).to_be_visible()
     tab.get_by_role("link", name="How it was tuned").click()
     tab.wait_for_url(re.compile(f"recover.*run={job}"))
-    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile("^Tuned for 3 steps"))
+    expect(tab.get_by_role("heading", level=1)).to_have_text(TUNED)
     before, after = (Run(app.home / "runs" / name) for name in (pruned, job))
     told = after.tuning
     assert told
-    assert (told["steps"], told["parent"]["id"]) == (3, pruned)
+    assert (told["steps"], told["parent"]["id"]) == (STEPS, pruned)
     for name in before.pruned:
         assert (after.mask_bits(name) == before.mask_bits(name)).all()
 

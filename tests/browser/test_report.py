@@ -82,7 +82,7 @@ def test_an_address_opens_the_same_view_in_another_profile(new_page: NewPage) ->
     here.get_by_role("radio", name="Entries per row (k)").click()  # reports the others
     here.get_by_role("radio", name="Share of each row").click()
     here.wait_for_url("**keep=0.49**")
-    there = new_page()
+    there = new_page(stranger=True)
     there.goto(here.url)
     expect(there.get_by_role("radio", name="Largest difference")).to_be_checked()
     expect(there.get_by_role("slider", name="Kept of each row")).to_have_value("49")

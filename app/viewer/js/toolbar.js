@@ -76,9 +76,9 @@ export function build(root, acts, words = WORDS) {
     layers.append(made);
   }
   layers.onkeydown = (event) => moveChoice(event, segments, acts.layer);
-  const hide = make("button", { type: "button", class: "kv-toggle", "data-toggle": "reset" });
+  const hide = make("button", { type: "button", class: "kv-toggle", hidden: true, "data-toggle": "reset" });
   hide.onclick = acts.hide;
-  const spread = make("button", { type: "button", class: "kv-toggle", "data-toggle": "spread" });
+  const spread = make("button", { type: "button", class: "kv-toggle", hidden: true, "data-toggle": "spread" });
   spread.onclick = acts.spread;
   const tools = make(
     "div",
