@@ -19,6 +19,7 @@ from kencore.devices import check_device
 from kencore.errors import SpecError
 
 LARGE: Final = 2**53 - 1
+_WIDGETS: Final = ("prune_", "tradeoff_", "recover_")
 _CORRECT: Final = "Correct the address, or choose from what this page offers."
 
 
@@ -50,11 +51,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """What a form said last, of which thing, and in which visit of its page."""
+    """What a form said last, of which thing, in which visit of its page, and its widgets then."""
 
     visit: int
     of: str
     said: dict[str, str]
+    widgets: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +81,15 @@ class Form:
         away: bool = st.session_state.pop(self._away, False)
         if known is None or (known.visit, known.of) != (links.visit(), of):
             return said or None
-        return None if said == known.said or (away and not said) else said
+        if said == known.said or (away and not said) or known.widgets != _widgets():
+            return None  # what is clicked while the address lags behind the last click stands
+        return said
 
     def write(self, said: Mapping[str, str], of: str = "", **more: object) -> None:
         """Put what the form says into the address, in place of what it said, and ``more``."""
-        st.session_state[self.key] = _Known(visit=links.visit(), of=of, said=dict(said))
+        st.session_state[self.key] = _Known(
+            visit=links.visit(), of=of, said=dict(said), widgets=_widgets()
+        )
         links.write(**{**self.nothing(), **said, **more})
 
     def last(self) -> dict[str, str]:
@@ -111,6 +117,14 @@ class Form:
     def _said(self) -> dict[str, str]:
         params = st.query_params
         return {name: text for name in self.names if (text := params.get(name)) is not None}
+
+
+def _widgets() -> dict[str, Any]:
+    """The values of all widgets of forms."""
+    return {
+        str(key): value for key, value in st.session_state.items()
+        if str(key).startswith(_WIDGETS) and not isinstance(value, _Known)
+    }  # fmt: skip
 
 
 Table = dict[str, Field]

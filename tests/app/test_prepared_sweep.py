@@ -143,6 +143,15 @@ def test_going_back_takes_the_form_back(open_page: OpenPage, sweep: Sweep) -> No
     assert said(test) == {}
 
 
+def test_a_click_stands_though_the_address_lags_behind(open_page: OpenPage, sweep: Sweep) -> None:  # noqa: F811
+    test = open_page("tradeoff", view="new")
+    test.multiselect(key="tradeoff_seeds").set_value(["0", "1"]).run()
+    test.query_params.pop("seeds")  # the browser has not heard of the first click yet
+    test.multiselect(key="tradeoff_seeds").set_value(["0", "1", "2"]).run()
+    assert test.multiselect(key="tradeoff_seeds").value == ["0", "1", "2"]
+    assert said(test) == {"seeds": "0,1,2"}
+
+
 def test_without_any_sweep_the_link_still_asks_for_the_form(open_page: OpenPage) -> None:
     test = open_page("tradeoff")
     assert "view" not in test.query_params

@@ -247,7 +247,7 @@ def page(new_page: NewPage) -> Page:
 def visit(page: Page, address: str) -> Page:
     """Open an address of the app and wait until the page's script has run."""
     page.goto(f"/{address}")
-    page.wait_for_selector(READY)
+    page.wait_for_selector(READY, timeout=120_000)  # the first page of a server starts it
     return page
 
 
