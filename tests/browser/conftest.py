@@ -167,8 +167,13 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
+Profiles = Callable[[str], BrowserContext]
+NewPage = Callable[..., Page]
+Scheme = Literal["light", "dark"]
+
+
 @pytest.fixture(scope="session")
-def profiles(browser: Browser) -> Iterator[Callable[[str], BrowserContext]]:
+def profiles(browser: Browser) -> Iterator[Profiles]:
     """``profiles(url)``: one profile of the browser for each app, so that its scripts are fetched
     once for all tests. What tests of two profiles need they make themselves."""
     made: dict[str, BrowserContext] = {}
@@ -199,13 +204,6 @@ def tab(app: App, profiles: Profiles) -> Iterator[Page]:
     page.set_default_timeout(60_000)
     yield page
     forget(context)
-
-
-Profiles = Callable[[str], BrowserContext]
-
-
-NewPage = Callable[..., Page]
-Scheme = Literal["light", "dark"]
 
 
 @pytest.fixture

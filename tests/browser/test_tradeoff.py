@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.sweeps import Sweep, list_sweeps
-from tests.browser.conftest import ROOT, App, charts_stay_inside, running, visit
+from tests.browser.conftest import ROOT, TALL, App, charts_stay_inside, running, visit
 from tests.browser.test_copy_link import copied
 from tests.browser.test_pages import click_point, plot
 from tests.browser.test_prune import SLOW, press
@@ -46,10 +46,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
         yield Swept(url, sweep)
 
 
-def opened(browser: Browser, swept: Swept, width: int = 1280, scheme: str = "light") -> Page:
-    context = browser.new_context(
-        base_url=swept.url, viewport={"width": width, "height": 1600}, color_scheme=scheme
-    )  # type: ignore[call-overload]
+def opened(browser: Browser, swept: Swept) -> Page:
+    context = browser.new_context(base_url=swept.url, viewport=TALL)
     page = context.new_page()
     page.set_default_timeout(30_000)
     return page
