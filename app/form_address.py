@@ -81,9 +81,11 @@ class Form:
         away: bool = st.session_state.pop(self._away, False)
         if known is None or (known.visit, known.of) != (links.visit(), of):
             return said or None
-        if said == known.said or (away and not said) or known.widgets != _widgets():
-            return None  # what is clicked while the address lags behind the last click stands
-        return said
+        if said == known.said or (away and not said):
+            return None
+        now = st.session_state
+        moved = any(now.get(key, value) != value for key, value in known.widgets.items())
+        return None if moved else said  # the address may lag behind the click before this one
 
     def write(self, said: Mapping[str, str], of: str = "", **more: object) -> None:
         """Put what the form says into the address, in place of what it said, and ``more``."""

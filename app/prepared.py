@@ -39,11 +39,7 @@ def fill_in() -> list[links.LinkError]:
     said = FORM.news()
     if said is None:
         return []
-    subject = prepared_model.fill_subject(said)
-    rest = prepared_model.rest_of(said)
-    found, wrong = form_address.read(rest, table := fields(subject, streams=False))
-    if prune_language.uses_text(found):
-        found, wrong = form_address.read(rest, table := fields(subject, streams=True))
+    table, found, wrong = prepared_model.read(said, fields, prune_language.uses_text)
     if found.get("k") is not None and "keep" not in said:
         found["keep"] = None
     form_address.fill(table, found)

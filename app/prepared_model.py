@@ -3,18 +3,25 @@ model, where it is pruned, the text that decides, what quality is measured on, t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import streamlit as st
 
 from app import form_address, prune_form, prune_language, wording
 from app.form_address import Field, Table
+from app.links import LinkError
 from app.prune_form import Subject
 from kencore.spec import PROPAGATIONS, REFERENCES, SCOPES
 
 SUBJECT: Final = ("model", "base", "model_revision", "base_revision")
+
+
+class Fields(Protocol):
+    """The table of a form for a model; ``streams``: the model is run on text."""
+
+    def __call__(self, subject: Subject, *, streams: bool) -> Table: ...
 
 
 def fill_subject(said: Mapping[str, str]) -> Subject:
@@ -49,9 +56,17 @@ def say_subject(subject: Subject) -> dict[str, str]:
     return found
 
 
-def rest_of(said: Mapping[str, str]) -> dict[str, str]:
-    """What the address says beside the model."""
-    return {name: text for name, text in said.items() if name not in SUBJECT}
+def read(
+    said: Mapping[str, str], fields: Fields, uses_text: Callable[[dict[str, Any]], bool]
+) -> tuple[Table, dict[str, Any], list[LinkError]]:
+    """Fill in which model, and read the rest: the form's table for it, the settings, and what
+    cannot be."""
+    subject = fill_subject(said)
+    rest = {name: text for name, text in said.items() if name not in SUBJECT}
+    found, wrong = form_address.read(rest, table := fields(subject, streams=False))
+    if uses_text(found):
+        found, wrong = form_address.read(rest, table := fields(subject, streams=True))
+    return table, found, wrong
 
 
 def say(table: Table, subject: Subject, settings: Mapping[str, Any]) -> dict[str, str]:

@@ -27,10 +27,8 @@ def fill_in() -> list[links.LinkError]:
     said = FORM.news()
     if said is None:
         return []
-    subject = prepared_model.fill_subject(said)
-    rest = prepared_model.rest_of(said)
-    found, wrong = form_address.read(rest, fields(subject, streams=False))
-    form_address.fill(fields(subject, streams=tradeoff_form.uses_text(found)), found)
+    table, found, wrong = prepared_model.read(said, fields, tradeoff_form.uses_text)
+    form_address.fill(table, found)
     return wrong
 
 

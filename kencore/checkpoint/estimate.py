@@ -33,7 +33,7 @@ def estimate(parameters: Iterable[Parameter], *, threads: int | None = None) -> 
     """Cost of pruning every prunable parameter with ``ken`` on the CPU.
 
     Args:
-        threads: CPU threads; all cores this process may use if left out.
+        threads: CPU threads; `kencore.devices.usable_threads` if left out.
     """
     threads = threads or usable_threads()
     shapes = [(p.rows, p.cols) for p in parameters if p.prunable]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import prepared
 from app.form_address import Form
+from app.prune_form import ENTRIES, SHARE
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
 from tests.app.test_prune import changed, own_models, start
@@ -24,6 +26,38 @@ def said(test: AppTest, form: Form = prepared.FORM) -> dict[str, str]:
     """What the address says of the form."""
     found = {name: test.query_params[name] for name in test.query_params if name in form.names}
     return {name: text[0] if isinstance(text, list) else text for name, text in found.items()}
+
+
+def check_link(
+    test: AppTest, form: Form, press: Callable[[AppTest], AppTest], store_of_jobs: FakeJobs,
+    address: dict[str, str], wanted: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """The form is filled in as the address says, and so is the job that it starts: its settings."""
+    assert not test.exception
+    assert not test.error
+    assert said(test, form) == address
+    press(test)
+    assert not test.error
+    params: dict[str, Any] = store_of_jobs.found["job0"].params
+    assert {name: params[name] for name in wanted} == wanted
+    return params
+
+
+def check_back(
+    test: AppTest, form: Form, widget: Callable[[], Any], word: str, *,
+    first: tuple[Any, str], second: tuple[Any, str], usual: Any,
+) -> None:  # fmt: skip
+    """Two changes of a widget, each its value and the text for it, are taken back one by one."""
+    value, text = first
+    widget().set_value(value).run()
+    widget().set_value(second[0]).run()
+    assert said(test, form) == {word: second[1]}
+    test.query_params[word] = text  # what the browser's button does
+    test.run()
+    assert widget().value == value
+    del test.query_params[word]
+    test.run()
+    assert widget().value == usual
 
 
 LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
@@ -58,13 +92,7 @@ def test_a_link_fills_in_the_form_and_stays(
     open_page: OpenPage, store_of_jobs: FakeJobs, address: dict[str, str], wanted: dict[str, Any]
 ) -> None:
     test = open_page("prune", **address)
-    assert not test.exception
-    assert not test.error
-    assert said(test) == address
-    start(test)
-    assert not test.error
-    params = store_of_jobs.found["job0"].params
-    assert {name: params[name] for name in wanted} == wanted
+    params = check_link(test, prepared.FORM, start, store_of_jobs, address, wanted)
     assert said(test) == address
     again = open_page("prune", **said(test))
     start(again)
@@ -90,21 +118,30 @@ def test_filling_in_makes_the_link(open_page: OpenPage, store_of_jobs: FakeJobs)
 
 def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPage) -> None:
     test = open_page("prune")
-    test.slider(key="prune_share").set_value(20).run()
-    test.slider(key="prune_share").set_value(30).run()
-    assert said(test) == {"keep": "0.3"}
-    test.query_params["keep"] = "0.2"  # what the browser's button does
-    test.run()
-    assert test.slider(key="prune_share").value == 20
-    del test.query_params["keep"]
-    test.run()
-    assert test.slider(key="prune_share").value == 50
+    check_back(
+        test, prepared.FORM, lambda: test.slider(key="prune_share"), "keep",
+        first=(20, "0.2"), second=(30, "0.3"), usual=50,
+    )  # fmt: skip
     test.slider(key="prune_share").set_value(40).run()
     test.switch_page("app_pages/overview.py").run()
     test.query_params.clear()
     test.switch_page("app_pages/prune.py").run()
     assert test.slider(key="prune_share").value == 40
     assert said(test) == {"keep": "0.4"}
+
+
+def test_going_back_to_a_form_with_other_widgets(open_page: OpenPage) -> None:
+    test = open_page("prune")
+    test.get_by_key("prune_unit").set_value(ENTRIES).run()
+    assert said(test) == {"k": "64"}
+    del test.query_params["k"]
+    test.run()
+    assert test.get_by_key("prune_unit").value == SHARE
+    test.get_by_key("prune_which").set_value("Demo language model").run()
+    del test.query_params["model"]
+    test.run()
+    assert test.get_by_key("prune_which").value == "Demo encoder"
+    assert said(test) == {}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.app import test_prepared
 from tests.app.conftest import OpenPage, put_beside
 from tests.app.fake_jobs import FakeJobs
 from tests.app.test_overview import measure
+from tests.app.test_prepared import check_back, check_link
 
 # fixtures: a store of jobs in memory, a run of a language model
 from tests.app.test_recover import language, start, store_of_jobs  # noqa: F401
@@ -54,13 +55,7 @@ def test_a_link_fills_in_the_form_and_stays(
     put_beside(store, language)
     address, wanted = link
     test = open_page("recover", run=run, **address)
-    assert not test.exception
-    assert not test.error
-    assert said(test) == address
-    start(test)
-    assert not test.error
-    params = store_of_jobs.found["job0"].params
-    assert {name: params[name] for name in wanted} == wanted
+    check_link(test, FORM, start, store_of_jobs, address, wanted)
     assert said(test) == address
 
 
@@ -113,14 +108,10 @@ def test_filling_in_makes_the_link_that_opens_the_same_form(
 
 def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPage) -> None:
     test = open_page("recover", run="sample")
-    test.number_input(key="recover_epochs_sentences").set_value(3).run()
-    test.number_input(key="recover_epochs_sentences").set_value(4).run()
-    test.query_params["epochs"] = "3"  # what the browser's button does
-    test.run()
-    assert test.number_input(key="recover_epochs_sentences").value == 3
-    del test.query_params["epochs"]
-    test.run()
-    assert test.number_input(key="recover_epochs_sentences").value == 2
+    check_back(
+        test, FORM, lambda: test.number_input(key="recover_epochs_sentences"), "epochs",
+        first=(3, "3"), second=(4, "4"), usual=2,
+    )  # fmt: skip
     test.number_input(key="recover_seed").set_value(6).run()
     test.switch_page("app_pages/overview.py").run()
     test.query_params.clear()

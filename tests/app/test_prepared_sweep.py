@@ -13,6 +13,7 @@ from kencore.store.sweeps import Sweep
 from tests.app import test_prepared
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
+from tests.app.test_prepared import check_back, check_link
 
 # fixtures: a store of jobs in memory, a sweep in the store
 from tests.app.test_tradeoff import made, store_of_jobs, sweep  # noqa: F401
@@ -59,13 +60,7 @@ def test_a_link_fills_in_the_form_and_stays(
     address: dict[str, str], wanted: dict[str, Any],
 ) -> None:  # fmt: skip
     test = open_page("tradeoff", view="new", **address)
-    assert not test.exception
-    assert not test.error
-    assert said(test) == address
-    start(test)
-    assert not test.error
-    params = store_of_jobs.found["job0"].params
-    assert {name: params[name] for name in wanted} == wanted
+    check_link(test, FORM, start, store_of_jobs, address, wanted)
     assert said(test) == {}  # the sweep is shown now, and not the form
 
 
@@ -132,14 +127,10 @@ def test_the_words_go_with_the_form_and_come_back_with_it(
 
 def test_going_back_takes_the_form_back(open_page: OpenPage, sweep: Sweep) -> None:  # noqa: F811
     test = open_page("tradeoff", view="new")
-    test.multiselect(key="tradeoff_seeds").set_value(["1"]).run()
-    test.multiselect(key="tradeoff_seeds").set_value(["1", "2"]).run()
-    test.query_params["seeds"] = "1"  # what the browser's button does
-    test.run()
-    assert test.multiselect(key="tradeoff_seeds").value == ["1"]
-    del test.query_params["seeds"]
-    test.run()
-    assert test.multiselect(key="tradeoff_seeds").value == ["0"]
+    check_back(
+        test, FORM, lambda: test.multiselect(key="tradeoff_seeds"), "seeds",
+        first=(["1"], "1"), second=(["1", "2"], "1,2"), usual=["0"],
+    )  # fmt: skip
     assert said(test) == {}
 
 
