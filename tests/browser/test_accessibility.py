@@ -7,16 +7,12 @@ beside the page that they belong to.
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from app import links
-from tests.browser.conftest import READY, visit
+from tests.browser.conftest import visit
+from tests.browser.steps import findings, settle
 
-GRAVE = ("serious", "critical")
-# nothing is awaited, and nothing fades in or out any more
-SETTLED = """document.querySelector("[data-testid=stSkeleton], [data-stale=true]") === null
-    && document.getAnimations().every((one) => one.playState !== "running")"""
 PHONE = 390  # also what 1560 px of screen leave at 400 %
 
 # page -> further addresses of it that look quite different
@@ -24,23 +20,6 @@ ADDRESSES = {name: [f"{links.link(name).removeprefix('./')}?run=demo"] for name 
 ADDRESSES["overview"].append("?run=demo-lm")
 ADDRESSES["story"].append("story?run=demo&step=4")
 ADDRESSES["sparsity"].append("sparsity?run=demo-lm")
-
-
-def findings(page: Page) -> list[str]:
-    """What axe calls serious or critical, one line for each element."""
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['impact']} {rule['id']}: {node['html'][:160]} {node['target']}"
-        for rule in found
-        if rule["impact"] in GRAVE
-        for node in rule["nodes"]
-    ]
-
-
-def settle(page: Page) -> None:
-    page.wait_for_selector(READY)
-    page.wait_for_load_state("networkidle")
-    page.wait_for_function(SETTLED)
 
 
 DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'"

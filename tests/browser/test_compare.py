@@ -12,10 +12,10 @@ from playwright.sync_api import Page, expect
 from kencore import open_run
 from kencore.compare import compare
 from kencore.store.run import Run
+from tests.browser.canvas import CANVAS, point, settled
 from tests.browser.conftest import App, NewPage, Server, visit
-from tests.browser.test_matrix import CANVAS, UP, point, settled, shown, tip
-from tests.browser.test_pages import click_point
-from tests.browser.test_prune import SLOW, press
+from tests.browser.steps import SLOW, click_point, press
+from tests.browser.test_matrix import UP, shown, tip
 from tests.runs import make_run
 
 WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A",

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.steps import copied, holds
 
 MATRIX = "bert.encoder.layer.1.intermediate.dense.weight"
-
-
-def copied(page: Page) -> str:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy link").click()
-    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
-    found: str = page.evaluate("navigator.clipboard.readText()")
-    return found
 
 
 def test_a_copied_link_opens_the_same_window_in_a_new_profile(
@@ -26,8 +19,7 @@ def test_a_copied_link_opens_the_same_window_in_a_new_profile(
     for page in (here, there):
         expect(page.get_by_role("heading", level=1)).to_contain_text("Block 1 feed-forward, first")
         expect(page.get_by_role("radio", name="Base")).to_have_attribute("aria-checked", "true")
-    for part in (f"matrix={MATRIX}", "r0=8", "r1=24", "c0=4", "c1=20", "layer=base"):
-        assert part in there.url
+    there.wait_for_url(holds(f"matrix={MATRIX}", "r0=8", "r1=24", "c0=4", "c1=20", "layer=base"))
 
 
 def test_a_link_names_the_run_that_was_shown_without_being_chosen(new_page: NewPage) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from playwright.sync_api import Page, expect
 from safetensors import safe_open
 
+from tests.browser.canvas import point, settled, zoom_in
 from tests.browser.conftest import ROOT, App, visit
-from tests.browser.test_matrix import point, settled, shown, tip, zoom_in
-from tests.browser.test_prune import SLOW, keep, measure_for_long, measure_nothing, panel, press
+from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
+from tests.browser.test_matrix import shown, tip
 
 NAME = "bert.encoder.layer.2.attention.self.query.weight"
 

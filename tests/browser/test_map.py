@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from kencore.store.run import Run
+from tests.browser.canvas import CANVAS, settled, turn_wheel
 from tests.browser.conftest import NewPage, Server, visit
 from tests.runs import make_run
 
-CANVAS = "[data-testid=kv-canvas]"
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
 VIEW = ("level", "matrix", "r0", "r1", "c0", "c1", "layer", "selected")
 
@@ -25,13 +25,6 @@ def open_map(page: Page, **query: object) -> Page:
     address = "&".join(f"{name}={value}" for name, value in {"run": "sample", **query}.items())
     visit(page, f"map?{address}")
     return settled(page)
-
-
-def settled(page: Page) -> Page:
-    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
-    page.wait_for_timeout(500)
-    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
-    return page
 
 
 def shown(page: Page, which: int = 0) -> dict[str, Any]:
@@ -87,10 +80,7 @@ def test_the_wheel_goes_from_the_model_to_one_weight_and_a_link_opens_it(
     share = f"{round(100 * kept / pruned, 1):g} % of {pruned:,} weights kept"
     expect(page.get_by_test_id("kv-where")).to_contain_text(share)
     point = over(page, UP)
-    for _ in range(14):
-        page.mouse.wheel(0, -240)
-        page.wait_for_timeout(30)
-    settled(page)
+    turn_wheel(page, 14)
     assert (shown(page)["level"], shown(page)["matrix"]) == ("window", UP)
     page.mouse.move(point[0] + 1, point[1])
     (row, col), words = said(page)
@@ -124,7 +114,7 @@ def test_keys_alone_reach_a_weight_and_come_back(page: Page, server: Server) -> 
     def press(*keys: str) -> dict[str, Any]:
         for key in keys:
             page.keyboard.press(key)
-            page.wait_for_timeout(380)
+            settled(page, quiet=100)
         return shown(settled(page))
 
     assert press("Shift+ArrowDown")["matrix"] == UP.replace(".1.", ".2.")
@@ -164,10 +154,7 @@ def test_two_maps_move_in_step(page: Page, server: Server, twin: Run) -> None:
     open_map(page, run="sample", other="twin", layer="tuned")
     expect(page.locator(CANVAS)).to_have_count(2)
     over(page, UP, which=1)
-    for _ in range(14):
-        page.mouse.wheel(0, -240)
-        page.wait_for_timeout(30)
-    settled(page)
+    turn_wheel(page, 14)
     assert shown(page, 0) == shown(page, 1)
     assert shown(page)["matrix"] == UP
     rows = slice(int(shown(page)["r0"]), int(shown(page)["r1"]))

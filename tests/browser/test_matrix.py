@@ -13,12 +13,12 @@ from playwright.sync_api import Page, expect
 
 from kencore.store.run import Run
 from kencore.store.views import cell
+from tests.browser.canvas import CANVAS, box, point, settled, zoom_in
 from tests.browser.conftest import NewPage, Server, visit
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
 GAIN = "bert.encoder.layer.1.output.LayerNorm.weight"  # 1 x 48
 WORDS = "bert.embeddings.word_embeddings.weight"
-CANVAS = "[data-testid=kv-canvas]"
 
 
 def open_map(page: Page, **query: object) -> Page:
@@ -27,37 +27,10 @@ def open_map(page: Page, **query: object) -> Page:
     return settled(page)
 
 
-def settled(page: Page) -> Page:
-    """Wait until what is seen has arrived and the address has been written."""
-    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
-    page.wait_for_timeout(450)
-    page.wait_for_selector(f"{CANVAS}[data-ready=true]")
-    return page
-
-
 def shown(page: Page) -> dict[str, str]:
     keys = ("r0", "r1", "c0", "c1", "layer", "cell", "selected")
     found: dict[str, str] = page.locator(CANVAS).evaluate("canvas => ({...canvas.dataset})")
     return {key: found[key] for key in keys}
-
-
-def box(page: Page) -> dict[str, float]:
-    found = page.locator(CANVAS).bounding_box()
-    assert found
-    return dict(found)
-
-
-def point(page: Page, right: float, down: float) -> tuple[float, float]:
-    area = box(page)
-    return area["x"] + area["width"] * right, area["y"] + area["height"] * down
-
-
-def zoom_in(page: Page, times: int = 12) -> None:
-    page.mouse.move(*point(page, 0.5, 0.5))
-    for _ in range(times):
-        page.mouse.wheel(0, -240)
-        page.wait_for_timeout(30)
-    settled(page)
 
 
 def tip(page: Page) -> tuple[tuple[int, int], dict[str, str]]:
@@ -186,7 +159,7 @@ def test_keyboard(page: Page) -> None:
     def press(*keys: str) -> dict[str, str]:
         for key in keys:
             page.keyboard.press(key)
-            page.wait_for_timeout(220)
+            settled(page, quiet=100)
         return shown(settled(page))
 
     near = press("+", "+", "+")
@@ -311,10 +284,11 @@ def test_sharp_on_dense_screens_and_follows_its_room(new_page: NewPage) -> None:
     drawn, laid = page.locator(CANVAS).evaluate(sizes)
     assert drawn == 2 * laid
     page.set_viewport_size({"width": 900, "height": 800})
-    page.wait_for_timeout(400)
-    drawn, narrower = page.locator(CANVAS).evaluate(sizes)
-    assert narrower < laid
-    assert drawn == 2 * narrower
+    page.wait_for_function(
+        """([canvas, before]) => canvas.clientWidth < before
+            && canvas.width === 2 * canvas.clientWidth""",
+        arg=[page.locator(CANVAS).element_handle(), laid],
+    )
     assert shown(settled(page))["r1"] == "96"
 
 

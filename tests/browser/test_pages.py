@@ -5,34 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from kencore.store import summaries
 from tests.browser.conftest import Server, charts_stay_inside, visit
+from tests.browser.steps import click_point, holds, plot
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
 ROW = "Row 17 of block 1 feed-forward, first"
-PLACE = """(plot, [trace, point]) => {
-    const {xaxis, yaxis} = plot._fullLayout, data = plot._fullData[trace];
-    const area = plot.getBoundingClientRect();
-    return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
-            area.y + yaxis._offset + yaxis.l2p(data.y[point])];
-}"""
-
-
-def plot(page: Page, key: str) -> Locator:
-    found = page.locator(f".st-key-{key} .js-plotly-plot")
-    found.locator(".main-svg").first.wait_for()
-    return found
-
-
-def click_point(page: Page, key: str, trace: int, point: int) -> None:
-    chart = plot(page, key)
-    chart.scroll_into_view_if_needed()
-    x, y = chart.evaluate(PLACE, [trace, point])
-    page.mouse.move(x - 4, y)
-    page.mouse.move(x, y)
-    page.mouse.click(x, y)
 
 
 def test_a_cell_of_the_map_opens_its_matrix(page: Page, server: Server) -> None:
@@ -40,9 +20,7 @@ def test_a_cell_of_the_map_opens_its_matrix(page: Page, server: Server) -> None:
     index = int(cells.index[(cells["block"] == 2) & (cells["role"] == "up")][0])
     visit(page, "?run=sample")
     click_point(page, "model-map", 1, index)
-    page.wait_for_url(re.compile("/matrix"))
-    assert f"matrix={cells['name'][index]}" in page.url
-    assert "run=sample" in page.url
+    page.wait_for_url(holds("/matrix", f"matrix={cells['name'][index]}", "run=sample"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward, first")
 
 
@@ -59,9 +37,7 @@ def test_going_back_from_the_matrix_shows_the_map_again(page: Page) -> None:
 def test_a_picture_of_a_block_opens_its_matrix_in_the_same_layer(page: Page) -> None:
     visit(page, f"layers?run=sample&matrix={UP}&layer=neighbours")
     click_point(page, "block-pictures", 0, 3)
-    page.wait_for_url(re.compile("/matrix"))
-    assert f"matrix={UP.replace('.1.', '.3.')}" in page.url
-    assert "layer=neighbours" in page.url
+    page.wait_for_url(holds("/matrix", f"matrix={UP.replace('.1.', '.3.')}", "layer=neighbours"))
 
 
 def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:

@@ -9,45 +9,9 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from kencore.store.runs import describe
-from tests.browser.conftest import ROOT, App, visit
+from tests.browser.conftest import App, visit
+from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
 from tests.runs import make_run
-
-SLOW = 120_000  # milliseconds that a job may take on a busy machine
-
-
-def press(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def measure_nothing(page: Page) -> None:
-    """Leave out the measurement, so that a job takes a moment only."""
-    page.get_by_role("combobox", name="Labelled sentences").click()
-    page.get_by_role("option", name="Do not measure").click()
-
-
-def measure_for_long(page: Page, folder: Path) -> None:
-    """Measure on so many sentences that the job is still running when somebody cancels it."""
-    sentences = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8")
-    (folder / "many.tsv").write_text(sentences.rstrip("\n") + ("\n" + sentences.rstrip("\n")) * 99)
-    choice = page.get_by_role("combobox", name="Labelled sentences")
-    choice.fill(str(folder / "many.tsv"))
-    choice.press("Enter")
-
-
-def keep(page: Page, steps: int) -> None:
-    """Move the slider of the kept share, so that the job is another one."""
-    slider = page.get_by_role("slider", name="Kept of each row")
-    slider.focus()
-    for _ in range(abs(steps)):
-        slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
-
-
-def panel(page: Page) -> str:
-    """The id of the job that the address names."""
-    page.wait_for_url(re.compile("job="))
-    found = re.search(r"job=([\w-]+)", page.url)
-    assert found
-    return found[1]
 
 
 def test_the_first_screen_is_the_demo_already_pruned(tab: Page) -> None:

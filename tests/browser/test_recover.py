@@ -10,8 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from kencore.store.run import Run
 from kencore.store.subnetwork import open_subnetwork
 from tests.browser.conftest import ROOT, App, visit
-from tests.browser.test_copy_link import copied
-from tests.browser.test_prune import SLOW, keep, measure_nothing, panel, press
+from tests.browser.steps import SLOW, copied, keep, measure_nothing, panel, press
 
 STEPS = 60  # one for each time through so few sentences: long enough to see the live curve
 TUNED = re.compile(f"^Tuned for {STEPS} steps")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.report import report
 from tests.browser.conftest import NewPage, visit
-from tests.browser.test_accessibility import GRAVE, settle
+from tests.browser.steps import GRAVE, settle
 
 
 def test_a_report_without_a_network_has_the_numbers_of_the_app(
@@ -53,11 +53,11 @@ def test_every_chart_is_saved_as_png_and_svg_with_its_finding(tab: Page) -> None
 
     visit(tab, "?run=demo")
     settle(tab)
-    plots = tab.locator(".js-plotly-plot").count()
+    plots = 3
+    expect(tab.locator(".js-plotly-plot")).to_have_count(plots)
     buttons = {kind: tab.get_by_role("button", name=f"Save as {kind}: ") for kind in ("PNG", "SVG")}
-    assert plots == 3
-    for kind, found in buttons.items():
-        assert found.count() == plots, kind
+    for found in buttons.values():
+        expect(found).to_have_count(plots)
     for i in range(plots):
         finding = str(buttons["SVG"].nth(i).get_attribute("aria-label")).partition(": ")[2]
         with tab.expect_download() as saved:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from kencore.store import sparsity
 from kencore.store.run import Run
+from tests.browser.canvas import point, settled, zoom_in
 from tests.browser.conftest import App, Server, charts_stay_inside, running, visit
-from tests.browser.test_matrix import point, settled, tip, zoom_in
-from tests.browser.test_pages import click_point, plot
-from tests.browser.test_prune import SLOW, press
+from tests.browser.steps import SLOW, click_point, heights, holds, plot, press
+from tests.browser.test_matrix import tip
 from tests.runs import make_lm_run
 
 MADE: dict[str, dict[str, Any]] = {
@@ -57,21 +57,13 @@ def lm_page(lm: Server, browser: Browser) -> Iterator[Page]:
     assert not [text for text in errors if "404" not in text]
 
 
-def heights(chart: Locator) -> list[list[float]]:
-    """The y values of every trace."""
-    found: list[list[float]] = chart.evaluate(
-        "plot => plot._fullData.map(trace => Array.from(trace.y))"
-    )
-    return found
-
-
 def test_four_runs_are_four_lines_and_the_open_one_has_bars(lm_page: Page, lm: Server) -> None:
     visit(lm_page, FOUR)
-    lines = heights(plot(lm_page, "sparsity-depth"))
+    lines = heights(plot(lm_page, "sparsity-depth"), 4)
     for name, line in zip(("both", "uniform", "owl", "blocks"), lines, strict=True):
         wanted = sparsity.by_block(Run(lm.home / "runs" / name).matrices)["sparsity"]
         np.testing.assert_allclose(line, wanted, rtol=1e-6)
-    (bars,) = heights(plot(lm_page, "sparsity-bars"))
+    (bars,) = heights(plot(lm_page, "sparsity-bars"), 1)
     np.testing.assert_allclose(bars, lines[0], rtol=1e-6)
     assert lm_page.locator(".st-key-sparsity-bars .bars path").count() == 4
     written = lm_page.locator(".st-key-sparsity-depth .annotation-text").all_text_contents()
@@ -87,8 +79,7 @@ def test_a_violin_opens_its_matrix_and_back_leads_back(lm_page: Page) -> None:
     visit(lm_page, f"{FOUR}&matrix={GATE}")
     points = 2
     click_point(lm_page, "sparsity-rows", points, 2)
-    lm_page.wait_for_url(re.compile("/matrix"))
-    assert f"matrix={GATE.replace('.1.', '.2.')}" in lm_page.url
+    lm_page.wait_for_url(holds("/matrix", f"matrix={GATE.replace('.1.', '.2.')}"))
     expect(lm_page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward gate")
     lm_page.go_back()
     plot(lm_page, "sparsity-rows")
@@ -105,14 +96,12 @@ def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
         lm_page.get_by_role("option", name=re.compile(re.escape(text))).first.click()
     lm_page.keyboard.press("Escape")
     lm_page.get_by_role("radio", name="Roles in each block").click()
-    lm_page.wait_for_url(re.compile("compare=owl%2Cblocks.*bars=role|bars=role.*compare=owl"))
-    mine = heights(plot(lm_page, "sparsity-depth"))
-    assert len(mine) == 3
+    lm_page.wait_for_url(holds("compare=owl%2Cblocks", "bars=role"))
     other = lm_page.context.new_page()
     visit(other, lm_page.url.split("/", 3)[3])
-    assert heights(plot(other, "sparsity-depth")) == mine
-    assert heights(plot(other, "sparsity-bars")) == heights(plot(lm_page, "sparsity-bars"))
-    assert len(heights(plot(other, "sparsity-bars"))) == 7
+    for key, traces in (("sparsity-depth", 3), ("sparsity-bars", 7)):
+        mine, theirs = (heights(plot(page, key), traces) for page in (lm_page, other))
+        assert theirs == mine
 
 
 def test_a_map_without_a_base_offers_no_difference(lm_page: Page) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from kencore.store import telling
 from kencore.store.run import open_run
 from tests.browser.conftest import visit
-from tests.browser.test_accessibility import findings, settle
+from tests.browser.steps import findings, settle
 
 
 def test_through_the_story_by_keyboard(tab: Page) -> None:
@@ -20,7 +20,7 @@ def test_through_the_story_by_keyboard(tab: Page) -> None:
     expect(tab.get_by_role("button", name=re.compile("^Step 3 of 10"))).to_be_visible()
     tab.keyboard.press("ArrowRight")
     expect(heading).to_have_text("How one row was chosen")
-    assert "step=4" in tab.url
+    tab.wait_for_url(re.compile("step=4"))
     slider = tab.get_by_role("slider", name="Entries kept so far")
     slider.focus()
     tab.keyboard.press("ArrowRight")  # moves the slider, not the story
@@ -63,7 +63,7 @@ def test_the_presentation_hides_the_rest_and_escape_ends_it(tab: Page, address: 
         expect(sidebar).to_be_hidden()
         tab.keyboard.press("Escape")
     expect(sidebar).to_be_visible()
-    assert "present" not in tab.url
+    expect(tab).not_to_have_url(re.compile("present"))
 
 
 def test_a_sentence_by_link_is_answered(tab: Page) -> None:

@@ -12,16 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.sweeps import Sweep, list_sweeps
 from tests.browser.conftest import ROOT, TALL, App, charts_stay_inside, running, visit
-from tests.browser.test_copy_link import copied
-from tests.browser.test_pages import click_point, plot
-from tests.browser.test_prune import SLOW, press
+from tests.browser.steps import SLOW, click_point, copied, find_point, plot, press, until
 from tests.sweeps import make_sweep
-
-FIND = """(plot, [name, x]) => {
-    const trace = plot._fullData.findIndex(one => one.name === name);
-    const places = Array.from(plot._fullData[trace].x);
-    return [trace, places.findIndex(one => Math.abs(one - x) < 0.02)];
-}"""
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def test_a_point_opens_its_run_and_back_leads_back(browser: Browser, swept: Swep
     page = opened(browser, swept)
     visit(page, f"tradeoff?sweep={swept.sweep.id}")
     key = "tradeoff-accuracy-share-linear"
-    trace, point = plot(page, key).evaluate(FIND, ["Largest difference", 0.25])
+    trace, point = find_point(plot(page, key), "Largest difference", 0.25)
     click_point(page, key, trace, point)
     page.wait_for_url(re.compile(f"run=sweep-{swept.sweep.id}-delta-0.25-s0"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Largest difference keeps")
@@ -129,14 +121,12 @@ def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(
     press(tab, "Start sweep")
     tab.wait_for_url(re.compile("sweep="))
     expect(tab.get_by_text("2 of 2 points done")).to_be_visible(timeout=SLOW)
-    chart = plot(tab, "tradeoff-accuracy-share-linear")
-    _, point = chart.evaluate(FIND, ["Largest difference", 0.25])
-    assert point >= 0
+    find_point(plot(tab, "tradeoff-accuracy-share-linear"), "Largest difference", 0.25)
     with app.store():
         (sweep,) = list_sweeps()
     assert (sweep.done, sweep.failed) == (2, 0)
     assert f"sweep={sweep.id}" in tab.url
-    assert [job.state for job in app.jobs("sweep")] == ["succeeded"]
+    until(tab, lambda: [job.state for job in app.jobs("sweep")] == ["succeeded"], "the job's end")
     press(tab, "Delete")
     press(tab, "Delete this sweep")
     expect(tab.get_by_role("button", name="Sweep the demo")).to_be_visible()

@@ -9,8 +9,8 @@ from kencore.retune import Setting, totals
 from kencore.select import select_rows
 from kencore.store.run import open_run
 from tests.app.test_api import decode
+from tests.browser.canvas import CANVAS
 from tests.browser.conftest import App, visit
-from tests.browser.test_matrix import CANVAS
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"  # 128 x 128: a cell is a weight
 

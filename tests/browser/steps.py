@@ -1,0 +1,172 @@
+"""Steps that tests of several pages share, and how they wait.
+
+An answer of the server reaches the address before it reaches the page, and a busy machine makes
+the time between the two long. So what a step reads is awaited, never read once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import READY, ROOT
+
+SLOW = 120_000  # milliseconds that a job may take on a busy machine
+GRAVE = ("serious", "critical")
+# nothing is awaited, and nothing fades in or out any more
+SETTLED = """document.querySelector("[data-testid=stSkeleton], [data-stale=true]") === null
+    && document.getAnimations().every((one) => one.playState !== "running")"""
+PLACE = """(plot, [trace, point]) => {
+    const {xaxis, yaxis} = plot._fullLayout, data = plot._fullData[trace];
+    const area = plot.getBoundingClientRect();
+    return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
+            area.y + yaxis._offset + yaxis.l2p(data.y[point])];
+}"""
+TRACES = """(plots) => plots.length !== 1 ? [] : plots[0]._fullData.map(
+    ({name, x, y}) => ({name, x: Array.from(x), y: Array.from(y)}))"""
+
+
+Trace = dict[str, Any]  # name, x, y
+
+
+def until(page: Page, check: Callable[[], bool], what: str) -> None:
+    """Wait until ``check()`` holds, while the page goes on."""
+    end = time.monotonic() + SLOW / 1000
+    while not check():
+        assert time.monotonic() < end, f"waited {SLOW / 1000:g} s in vain: {what}"
+        page.wait_for_timeout(100)
+
+
+def holds(*words: str) -> Callable[[str], bool]:
+    """For ``page.wait_for_url``: an address in which all of these are."""
+    return lambda address: all(word in address for word in words)
+
+
+def settle(page: Page) -> None:
+    page.wait_for_selector(READY)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function(SETTLED)
+
+
+def findings(page: Page) -> list[str]:
+    """What axe calls serious or critical, one line for each element."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['impact']} {rule['id']}: {node['html'][:160]} {node['target']}"
+        for rule in found
+        if rule["impact"] in GRAVE
+        for node in rule["nodes"]
+    ]
+
+
+def copied(page: Page) -> str:
+    """What *Copy link* copies."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Link copied")).to_be_visible()
+    found: str = page.evaluate("navigator.clipboard.readText()")
+    return found
+
+
+# --- charts --------------------------------------------------------------------------------
+
+
+def plot(page: Page, key: str) -> Locator:
+    """A chart; while the page is being made again its old picture may stand beside the new one."""
+    found = page.locator(f".st-key-{key} .js-plotly-plot")
+    expect(found).to_have_count(1)
+    found.locator(".main-svg").first.wait_for()
+    return found
+
+
+def traces(chart: Locator, complete: Callable[[list[Trace]], bool]) -> list[Trace]:
+    """Name, x and y of every trace, once they are ``complete``."""
+    found: list[Trace] = []
+
+    def there() -> bool:
+        found[:] = chart.evaluate_all(TRACES)
+        return complete(found)
+
+    until(chart.page, there, f"the traces of {chart}")
+    return found
+
+
+def heights(chart: Locator, count: int) -> list[list[float]]:
+    """The y values of every trace, as soon as there are ``count`` traces."""
+    return [trace["y"] for trace in traces(chart, lambda found: len(found) == count)]
+
+
+def find_point(chart: Locator, name: str, x: float) -> tuple[int, int]:
+    """Which trace has this name and which of its points lies at ``x``, once both are there."""
+
+    def places(found: list[Trace]) -> list[tuple[int, int]]:
+        return [
+            (i, j)
+            for i, trace in enumerate(found)
+            if trace["name"] == name
+            for j, place in enumerate(trace["x"])
+            if abs(place - x) < 0.02
+        ]
+
+    return places(traces(chart, lambda found: bool(places(found))))[0]
+
+
+def click_point(page: Page, key: str, trace: int, point: int) -> None:
+    """Click on a point of a chart, once the chart has come to rest."""
+    chart = plot(page, key)
+    chart.scroll_into_view_if_needed()
+    place: list[float] = []
+
+    def at_rest() -> bool:
+        before, place[:] = list(place), chart.evaluate(PLACE, [trace, point])
+        return before == place
+
+    until(page, at_rest, f"{key} at rest")
+    x, y = place
+    page.mouse.move(x - 4, y)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+
+
+# --- forms and their jobs ------------------------------------------------------------------
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def measure_nothing(page: Page) -> None:
+    """Leave out the measurement, so that a job takes a moment only."""
+    page.get_by_role("combobox", name="Labelled sentences").click()
+    page.get_by_role("option", name="Do not measure").click()
+
+
+def measure_for_long(page: Page, folder: Path) -> None:
+    """Measure on so many sentences that the job is still running when somebody cancels it."""
+    sentences = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8")
+    (folder / "many.tsv").write_text(sentences.rstrip("\n") + ("\n" + sentences.rstrip("\n")) * 99)
+    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice.fill(str(folder / "many.tsv"))
+    choice.press("Enter")
+
+
+def keep(page: Page, steps: int) -> None:
+    """Move the slider of the kept share, so that the job is another one."""
+    slider = page.get_by_role("slider", name="Kept of each row")
+    slider.focus()
+    for _ in range(abs(steps)):
+        slider.press("ArrowRight" if steps > 0 else "ArrowLeft")
+
+
+def panel(page: Page) -> str:
+    """The id of the job that the address names."""
+    page.wait_for_url(re.compile("job="))
+    found = re.search(r"job=([\w-]+)", page.url)
+    assert found
+    return found[1]
