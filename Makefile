@@ -35,7 +35,8 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
-test: browser lint types
+test: $(VENV)/.installed-dev
+	$(MAKE) --no-print-directory --output-sync -j browser lint types
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types

@@ -11,7 +11,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-BROWSER = "tests/browser/"
+LONG = ("tests/browser/", "tests/jobs/", "tests/test_sweep_killed.py", "tests/test_prune_lm.py")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -33,16 +33,22 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Browser tests of one file go to one worker: servers and browsers are started few times.
+    """The tests of one file go to one worker: its models, servers and browsers are made once.
 
     By address, not by xdist's own groups: these rest on a field that pytest 9.2 no longer has.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class BrowserTogether(LoadScopeScheduling):
+    class FilesTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("::")[0] if nodeid.startswith(BROWSER) else nodeid
+            return nodeid.split("::")[0]
 
-    return BrowserTogether(config, log)
+    config.option.loadscopereorder = False  # the order is that of the collection
+    return FilesTogether(config, log)

@@ -15,7 +15,6 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -247,18 +246,3 @@ def visit(page: Page, address: str) -> Page:
     page.goto(f"/{address}")
     page.wait_for_selector(READY, timeout=120_000)  # the first page of a server starts it
     return page
-
-
-def charts_stay_inside(page: Page) -> None:
-    """No chart reaches beyond the page, wide or narrow, in either theme."""
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
-    for width, scheme in product((1440, 900), ("light", "dark")):
-        page.set_viewport_size({"width": width, "height": 1200})
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(500)  # charts follow the width a moment later
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (width, scheme)
-        for chart in page.locator(".js-plotly-plot").all():
-            box = chart.bounding_box()
-            assert box
-            assert box["x"] >= 0, (width, scheme)
-            assert box["x"] + box["width"] <= width, (width, scheme)

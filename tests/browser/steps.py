@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ PLACE = """(plot, [trace, point]) => {
     return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
             area.y + yaxis._offset + yaxis.l2p(data.y[point])];
 }"""
+INSIDE = """() => document.documentElement.scrollWidth <= innerWidth
+    && [...document.querySelectorAll(".js-plotly-plot")].every((chart) => {
+        const {left, right} = chart.getBoundingClientRect();
+        return left >= 0 && right <= innerWidth;
+    })"""
 TRACES = """(plots) => plots.length !== 1 ? [] : plots[0]._fullData.map(
     ({name, x, y}) => ({name, x: Array.from(x), y: Array.from(y)}))"""
 
@@ -132,6 +138,15 @@ def click_point(page: Page, key: str, trace: int, point: int) -> None:
     page.mouse.move(x - 4, y)
     page.mouse.move(x, y)
     page.mouse.click(x, y)
+
+
+def charts_stay_inside(page: Page) -> None:
+    """No chart reaches beyond the page, wide or narrow, in either theme; a page may have none."""
+    for width, scheme in product((1440, 900), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 1200})
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(500)  # charts follow the width a moment later
+        until(page, lambda: bool(page.evaluate(INSIDE)), f"charts inside {width} px, {scheme}")
 
 
 # --- forms and their jobs ------------------------------------------------------------------

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from kencore.store import summaries
-from tests.browser.conftest import Server, charts_stay_inside, visit
+from tests.browser.conftest import Server, visit
 from tests.browser.steps import click_point, holds, plot
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
@@ -48,8 +47,3 @@ def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:
     page.get_by_role("link", name="Open row 17").click()
     page.wait_for_url(re.compile("/row"))
     expect(page.get_by_role("heading", level=1)).to_have_text(ROW)
-
-
-@pytest.mark.parametrize("address", ["", "layers", "sparsity", f"row?matrix={UP}"])
-def test_charts_stay_inside_the_page(page: Page, address: str) -> None:
-    charts_stay_inside(visit(page, address))

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from kencore.store import sparsity
 from kencore.store.run import Run
 from tests.browser.canvas import point, settled, zoom_in
-from tests.browser.conftest import App, Server, charts_stay_inside, running, visit
-from tests.browser.steps import SLOW, click_point, heights, holds, plot, press
+from tests.browser.conftest import App, Server, running, visit
+from tests.browser.steps import SLOW, charts_stay_inside, click_point, heights, holds, plot, press
 from tests.browser.test_matrix import tip
 from tests.runs import make_lm_run
 

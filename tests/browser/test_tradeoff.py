@@ -11,8 +11,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kencore.store.sweeps import Sweep, list_sweeps
-from tests.browser.conftest import ROOT, TALL, App, charts_stay_inside, running, visit
-from tests.browser.steps import SLOW, click_point, copied, find_point, plot, press, until
+from tests.browser.conftest import ROOT, TALL, App, running, visit
+from tests.browser.steps import (
+    SLOW,
+    charts_stay_inside,
+    click_point,
+    copied,
+    find_point,
+    plot,
+    press,
+    until,
+)
 from tests.sweeps import make_sweep
 
 
