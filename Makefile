@@ -6,8 +6,11 @@ BIN    := $(VENV)/bin
 PORT   ?= 8501
 HOST   ?= localhost
 WORKERS ?= 3
+# pip compiles what it installs on one core, compileall on all of them
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
-.PHONY: app test lint types check browser install clean
+.PHONY: app test suite lint types check browser install clean
 
 app: install
 	$(BIN)/streamlit run app/server.py --server.port $(PORT) --server.address $(HOST)
@@ -17,12 +20,14 @@ install: $(VENV)/.installed
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt --editable '.[dev]'
+	$(PIP) -c requirements.txt --editable '.[dev]'
+	$(COMPILE)
 	touch $@
 
 browser: $(VENV)/.installed-dev
@@ -36,7 +41,9 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test: $(VENV)/.installed-dev
-	$(MAKE) --no-print-directory --output-sync -j browser lint types
+	$(MAKE) --no-print-directory -j lint types suite
+
+suite: browser
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types

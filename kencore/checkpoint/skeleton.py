@@ -123,12 +123,12 @@ def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tup
     import transformers
 
     named = next(iter(config.architectures or ()), "")
-    kind = getattr(transformers, named, None) if named else None
+    kind: Any = getattr(transformers, named, None) if named else None
+    is_model = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
     try:
         with torch.device("meta"):
-            if isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel):
-                build: Any = kind._from_config
-                return build(config, attn_implementation="eager"), ()
+            if is_model:
+                return kind._from_config(config, attn_implementation="eager"), ()
             build = transformers.AutoModel.from_config
             model = build(config, attn_implementation="eager")
     except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
