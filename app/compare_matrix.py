@@ -52,7 +52,7 @@ def current(run: Run, found: Comparison) -> Line:
 
 def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
     """The map of one matrix; returns its line, ``None`` where the address names none of A's."""
-    st.subheader("One matrix, entry by entry")
+    st.header("One matrix, entry by entry")
     common = a.matrices[a.matrices["name"].isin(found.matrices["name"])]
     try:
         line = current(a, found)
@@ -173,7 +173,7 @@ def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
-        st.subheader("Its rows")
+        st.header("Its rows")
         with state.messages():
             order = choosing.view("rows", ORDERS, "number", label="Order of rows")
     table = _rows(a.id, b.id, state.stamp(a.path) + state.stamp(b.path), name, _a=a, _b=b)

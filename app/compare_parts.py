@@ -55,7 +55,7 @@ def who_keeps_what(found: Comparison, names: list[str], palette: Palette) -> Non
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
-        st.subheader("Who keeps what")
+        st.header("Who keeps what")
         with state.messages():
             by = choosing.view("by", VIEWS, "role", label="Bars")
     st.caption(f"{compare_words.kept_text(found.overall(), names)} {compare_words.EXPLAINED}")
@@ -75,7 +75,7 @@ def where_they_agree(
     found: Comparison, palette: Palette, open_matrix: Callable[[str], None]
 ) -> None:
     """Overlap by block and role; a click opens the matrix below."""
-    st.subheader("Where they agree")
+    st.header("Where they agree")
     cells = compare.grouped(found.pair(), ["stack", "block", "role"])
     draw(
         charts.jaccard_map(cells, palette), key="compare-map",
@@ -85,7 +85,7 @@ def where_they_agree(
 
 def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
     """More than two runs: what all of them keep, and how alike each two are."""
-    st.subheader("All of these runs")
+    st.header("All of these runs")
     table = found.matrices
     everything, by_all = int(table["params"].sum()), int(table["kept_by_all"].sum())
     none = int(table["kept_by_none"].sum())
@@ -102,7 +102,7 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
 
 def quality(runs: list[Run]) -> None:
     """What each run costs in quality and size, and whether the difference may be chance."""
-    st.subheader("Quality and size")
+    st.header("Quality and size")
     names = compare_words.labels(runs)
     for name, run in zip(names[1:], runs[1:], strict=True):
         found = compare_quality.difference(runs[0].metrics, run.metrics)
@@ -115,7 +115,7 @@ def quality(runs: list[Run]) -> None:
 
 def settings(runs: list[Run]) -> None:
     """Settings that differ, and only those."""
-    st.subheader("Settings that differ")
+    st.header("Settings that differ")
     found = compare_quality.settings(runs)
     if not found:
         st.caption("None: all of these runs were asked for the same.")
@@ -128,7 +128,7 @@ def settings(runs: list[Run]) -> None:
 
 def matrices(found: Comparison, runs: list[Run]) -> None:
     """One line per matrix, each with a link to its picture, and all of it as CSV."""
-    st.subheader("Every matrix")
+    st.header("Every matrix")
     table = found.pair()
     ids = [run.id for run in runs]
     shared = {"run": ids[0], "other": ids[1], "with": links.value("with")}

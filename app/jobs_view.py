@@ -198,9 +198,9 @@ def lists() -> None:
 
 
 def _lists() -> None:
-    st.subheader("Recent jobs", icon=":material/schedule:")
+    st.header("Recent jobs", icon=":material/schedule:")
     _job_list()
-    st.subheader("Runs", icon=":material/folder_open:")
+    st.header("Runs", icon=":material/folder_open:")
     _run_list()
 
 

@@ -40,7 +40,7 @@ class Subject:
 
 def models() -> Subject:
     """Which model, and what becomes of what is not kept."""
-    st.subheader("Model", icon=":material/folder_open:")
+    st.header("Model", icon=":material/folder_open:")
     which = st.segmented_control(
         "Model", list(KINDS), default=DEMO, required=True, key="prune_which",
         label_visibility="collapsed", **KEEP,
@@ -116,7 +116,7 @@ def methods_for(subject: Subject) -> tuple[str, ...]:
 
 def method(subject: Subject) -> str:
     """Which entries are kept."""
-    st.subheader("Method", icon=":material/content_cut:")
+    st.header("Method", icon=":material/content_cut:")
     names = methods_for(subject)
     quiet = subject.kind == "demo"  # nothing else of the form depends on it
     found = st.radio(
@@ -135,7 +135,7 @@ def _note(name: str, subject: Subject) -> str:
 
 def budget(subject: Subject, *, streams: bool) -> dict[str, Any]:
     """How much is kept: per row where nothing spreads it, else of all together."""
-    st.subheader("How much", icon=":material/tune:")
+    st.header("How much", icon=":material/tune:")
     if streams or subject.rest == "zero":
         percent = st.slider(
             "Sparsity", 1, 99, 50, format="%d %%", key="prune_sparsity", **QUIET,
@@ -181,7 +181,7 @@ _RESCALE_HELP: Final = (
 
 def scope(subject: Subject, *, streams: bool) -> dict[str, Any]:
     """Where the rule is applied."""
-    st.subheader("Where", icon=":material/filter_alt:")
+    st.header("Where", icon=":material/filter_alt:")
     key = "prune_scope" if not streams else "prune_scope_blocks"
     places = st.multiselect(
         "Parts of the model", _PLACES, default=["all"], key=key,
@@ -220,7 +220,7 @@ def _all_or_parts(key: str) -> None:
 
 def measuring(subject: Subject, *, streams: bool) -> dict[str, Any]:
     """What quality is measured on, and against what."""
-    st.subheader("Quality", icon=":material/straighten:")
+    st.header("Quality", icon=":material/straighten:")
     labels = wording.TEXTS
     if subject.kind == "demo":
         key, title, known = "demo", "Labelled sentences", [DEMO_DATA, NO_DATA]

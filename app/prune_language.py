@@ -41,7 +41,7 @@ def may_be_published(subject: Subject, settings: dict[str, Any]) -> bool:
 
 def sharing(subject: Subject, method: str) -> dict[str, Any]:
     """How sparsity is shared among blocks and rows, and whether the mask is refined."""
-    st.subheader("How sparsity is shared", icon=":material/bar_chart:")
+    st.header("How sparsity is shared", icon=":material/bar_chart:")
     usual = ALLOCATIONS.index("neuroal" if subject.rest == "zero" else "uniform")
     allocation = st.selectbox(
         "Allocation", ALLOCATIONS, usual, key=f"prune_allocation_{subject.rest}",
@@ -74,7 +74,7 @@ def uses_text(settings: dict[str, Any]) -> bool:
 
 def calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
     """The text that activations are taken from, and what is seldom changed."""
-    st.subheader("Calibration", icon=":material/menu_book:")
+    st.header("Calibration", icon=":material/menu_book:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.selectbox(
             "Text", list(wording.TEXTS.values()), key="prune_text", accept_new_options=True,

@@ -7,6 +7,7 @@ session, one set of values for each kind of model.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -79,18 +80,19 @@ def _is_language(run: Run) -> bool:
     return str(asked.get("architecture") or "").endswith(("ForCausalLM", "LMHeadModel"))
 
 
-def settings(run: Run) -> dict[str, Any]:
-    """All widgets, and what was chosen as the fields of a `TuneSpec`."""
+def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:
+    """All widgets, under headings of that level, and what was chosen as fields of a `TuneSpec`."""
     kind = kind_of(run)
     found: dict[str, Any] = {"run": run.id}
+    heading("Data", icon=":material/menu_book:")
     found |= _data(kind)
+    heading("How it learns", icon=":material/trending_up:")
     found |= _how_long(kind)
     found |= _moving(kind)
     return found | _judging(run, kind) | _advanced(kind)
 
 
 def _data(kind: Kind) -> dict[str, Any]:
-    st.subheader("Data", icon=":material/menu_book:")
     usual, sentences = USUAL[kind], kind in ("demo", "sentences")
     found: dict[str, Any] = {"data": _learned_from(kind)}
     where = st.segmented_control(
@@ -142,7 +144,6 @@ _TEXT: Final = (
 
 
 def _how_long(kind: Kind) -> dict[str, Any]:
-    st.subheader("How it learns", icon=":material/trending_up:")
     usual = USUAL[kind]
     lr = (CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE)[1]
     with st.grid(2, min_column_width=180):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -98,8 +99,8 @@ def points(job_id: str) -> list[dict[str, Any]]:
 # --- a tuned run -----------------------------------------------------------------------------
 
 
-def outcome(run: Run, palette: Palette) -> None:
-    """What a tuned run won back, how it learned, and what that did to the gap."""
+def outcome(run: Run, palette: Palette, heading: Callable[..., Any] = st.header) -> None:
+    """What a tuned run won back, how it learned and what that did, under headings of that level."""
     told = run.tuning
     assert told is not None
     with st.grid(3, min_column_width=300):
@@ -108,16 +109,16 @@ def outcome(run: Run, palette: Palette) -> None:
         _gap(told)
     with st.grid(2, min_column_width=440, gap="medium") as grid:
         with grid.cell():
-            st.subheader("How it learned")
+            heading("How it learned")
             draw(charts.curve(told["curve"], palette, best=told["best_step"]), key="recover-curve")
         with grid.cell():
-            st.subheader("What it learned, and what it only remembers")
+            heading("What it learned, and what it only remembers")
             draw(charts.gap(told, palette), key="recover-gap")
             st.caption(_gap_explained(told))
     if run.metrics:
-        st.subheader("Quality, measured on one set of data")
+        heading("Quality, measured on one set of data")
         quality_parts.figures(run)
-    st.subheader("How it was tuned")
+    heading("How it was tuned")
     st.table(_how(told), border="horizontal", alt="How the run was tuned")
     for note in told.get("notes") or ():
         st.caption(f":material/info: {state.plain(note)}")

@@ -27,7 +27,7 @@ def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
     with st.container(
         horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
     ):
-        st.subheader("By block")
+        st.header("By block")
         with state.messages():
             shown = choosing.view(
                 "bars", {"block": "Blocks", "role": "Roles in each block"}, "block", label="Bars"
@@ -42,7 +42,7 @@ def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
 
 def by_row(run: Run, palette: theme.Palette) -> None:
     """A violin for each matrix of a family; a click opens the matrix."""
-    st.subheader("By row")
+    st.header("By row")
     options = families(run)
     if not options:
         st.caption("This run pruned no matrix with rows inside the blocks.")
@@ -155,7 +155,7 @@ def decided(run: Run) -> str:
 
 def how_decided(run: Run, palette: theme.Palette) -> None:
     """The rule in words, and what it looked at."""
-    st.subheader("How it was decided")
+    st.header("How it was decided")
     st.markdown(decided(run))
     try:
         charts = searches(run, palette)
@@ -197,7 +197,7 @@ ALIGNED: Final = (
 
 def aligned(run: Run, palette: theme.Palette) -> None:
     """Input norms of one matrix in the dense and in the pruned model."""
-    st.subheader("Alignment")
+    st.header("Alignment")
     if not (run.path / "activations.safetensors").is_file():
         st.caption("No activations were recorded: this run looked at weights alone.")
         return

@@ -105,7 +105,7 @@ def usual_methods(subject: Subject) -> tuple[str, ...]:
 
 def _ways(subject: Subject) -> dict[str, Any]:
     """Methods, allocations and rescalings."""
-    st.subheader("Ways to prune", icon=":material/content_cut:")
+    st.header("Ways to prune", icon=":material/content_cut:")
     own = f"{subject.kind}_{subject.rest}"
     names = prune_form.methods_for(subject)
     found: dict[str, Any] = {
@@ -132,7 +132,7 @@ def _ways(subject: Subject) -> dict[str, Any]:
 
 
 def _budgets(subject: Subject) -> dict[str, Any]:
-    st.subheader("How much is kept", icon=":material/tune:")
+    st.header("How much is kept", icon=":material/tune:")
     words = st.multiselect(
         "Shares that are kept", SHARES, default=list(USUAL_SHARES), key="tradeoff_keeps",
         accept_new_options=True, filter_mode="prefix", select_all=False, **KEEP,
@@ -143,7 +143,7 @@ def _budgets(subject: Subject) -> dict[str, Any]:
 
 
 def _seeds() -> dict[str, Any]:
-    st.subheader("Repeats", icon=":material/casino:")
+    st.header("Repeats", icon=":material/casino:")
     words = st.multiselect(
         "Seeds", ("0", "1", "2", "3", "4"), default=["0"], key="tradeoff_seeds",
         accept_new_options=True, filter_mode="prefix", select_all=False, **KEEP,
@@ -200,7 +200,7 @@ def asked(settings: dict[str, Any]) -> SweepSpec:
 
 def plan(settings: dict[str, Any]) -> None:
     """How many prunings these are, or why none can be, and the button that starts them."""
-    st.subheader("What this comes to", icon=":material/play_arrow:")
+    st.header("What this comes to", icon=":material/play_arrow:")
     try:
         spec = asked(settings)
     except KencoreError as error:

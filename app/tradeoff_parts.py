@@ -54,7 +54,7 @@ def nothing_yet() -> None:
         "under a minute on two free cores.",
     ):  # fmt: skip
         tradeoff_form.start(tradeoff_form.DEMO)
-    st.subheader("Or choose what to compare")
+    st.header("Or choose what to compare")
 
 
 def results(sweep: str, *, listed: bool) -> None:
@@ -197,7 +197,7 @@ def _capital(text: str) -> str:
 
 def _best(curves: Curves) -> None:
     """The best way at each budget, and who cannot be told from it."""
-    st.subheader("Best way for each budget")
+    st.header("Best way for each budget")
     st.table(
         best_table(curves), border="horizontal", hide_index=True,
         alt="The best way to prune for each budget, and those tied with it",
@@ -238,7 +238,7 @@ def best_table(curves: Curves) -> pd.DataFrame:
 
 def _points(sweep: Sweep) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-        st.subheader("Every point", width="stretch")
+        st.header("Every point", width="stretch")
         csv_button(
             lambda: sweep.points.to_csv(index=False).encode(), f"sweep-{sweep.id}",
             key="tradeoff-points-csv",
@@ -303,7 +303,7 @@ def _point_words(line: Any) -> str:
 
 
 def _note(sweep: Sweep) -> None:
-    st.subheader("What these numbers are")
+    st.header("What these numbers are")
     st.caption(tradeoff_words.note(sweep, _metrics(sweep)))
 
 

@@ -60,5 +60,5 @@ if found is not None:
     compare_parts.quality(runs)
     compare_parts.settings(runs)
     compare_parts.matrices(found, runs)
-st.subheader("Other rules at the same budget")
+st.header("Other rules at the same budget")
 compare_peers.offer(run, key="compare-peers")

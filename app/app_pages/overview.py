@@ -44,7 +44,7 @@ def open_cell(index: int) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.subheader("Where parameters were kept")
+    st.header("Where parameters were kept")
     measure = choosing.view(
         "measure", {name: what.label for name, what in model.measures(terms).items()}, "share",
         label="Color by",
@@ -54,23 +54,23 @@ links.page_link("map", "Zoom in, down to a single weight", icon=":material/map:"
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():
-        st.subheader("What it cost")
+        st.header("What it cost")
         quality_parts.what_it_cost(run, palette)
     with grid.cell():
-        st.subheader("Which parts hold the parameters")
+        st.header("Which parts hold the parameters")
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
-st.subheader("Beside other rules at the same budget")
+st.header("Beside other rules at the same budget")
 compare_peers.offer(run, key="overview-peers")
-st.subheader("Size, compute and speed")
+st.header("Size, compute and speed")
 cost_parts.size_compute_speed(run)
-st.subheader("Outside the blocks")
+st.header("Outside the blocks")
 overview_parts.outside_table(run)
-st.subheader("What was not pruned, and why")
+st.header("What was not pruned, and why")
 overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
     overview_parts.how_made(run)
-st.subheader("Take it with you")
+st.header("Take it with you")
 export_parts.take_along(run)
 csv_button(
     lambda: facts.matrices_csv(run.matrices),

@@ -45,7 +45,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         settings |= prune_form.machine()
         prepared.write(subject, settings)
     with grid.cell():
-        st.subheader("Run", icon=":material/play_arrow:")
+        st.header("Run", icon=":material/play_arrow:")
         started = st.button(
             "Start pruning", type="primary", icon=":material/play_arrow:", width="stretch"
         )
@@ -63,7 +63,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
                 "It runs in a process of its own: you may close this page and come back. "
                 "Nothing leaves this machine."
             )
-        st.subheader("What was found", icon=":material/search:")
+        st.header("What was found", icon=":material/search:")
         if (found := links.value("inspect")) is not None:
             inspect_view.findings(found)
         else:

@@ -24,6 +24,7 @@ with state.messages():
     run = state.current_run()
     told = run.tuning
 palette = theme.palette()
+heading = st.header if told is None else st.subheader  # the form of a tuned run is a part of it
 st.title(recover_parts.title(run))
 st.caption(facts.subject(run.spec))
 if told is not None:
@@ -40,10 +41,10 @@ for wrong in prepared_recover.fill_in(run):
     state.show_error(wrong)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
-        settings = recover_form.settings(run)
+        settings = recover_form.settings(run, heading)
         prepared_recover.write(run, settings)
     with grid.cell():
-        st.subheader("Run", icon=":material/play_arrow:")
+        heading("Run", icon=":material/play_arrow:")
         recover_parts.what_it_will_be(run)
         try:
             if st.button(
@@ -61,4 +62,4 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             )
 if made is not None and made.id != run.id:
     st.header(recover_parts.title(made))
-    recover_parts.outcome(made, palette)
+    recover_parts.outcome(made, palette, st.subheader)

@@ -63,7 +63,7 @@ else:
     row_parts.show_scores(run, name, tuned, base, keep, palette)
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.subheader("Every entry")
+    st.header("Every entry")
     order = choosing.view("order", ORDERS, "value", label="Order")
 draw(
     charts.row_values(

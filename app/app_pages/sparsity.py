@@ -22,10 +22,10 @@ if sparsity.by_block(run.matrices).empty:
 else:
     sparsity_parts.by_block(run, drawn[0], palette)
     if len(drawn) > 1:
-        st.subheader("Over depth, run by run")
+        st.header("Over depth, run by run")
         draw(depth.depth_lines(drawn, palette), key="sparsity-depth")
     sparsity_parts.by_row(run, palette)
     sparsity_parts.how_decided(run, palette)
     sparsity_parts.aligned(run, palette)
-st.subheader("Quality beside it")
+st.header("Quality beside it")
 sparsity_runs.show_quality(runs)

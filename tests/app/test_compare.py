@@ -52,7 +52,7 @@ def store_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
 
 
 def headings(test: AppTest) -> list[str]:
-    return [heading.value for heading in test.subheader]
+    return [heading.value for heading in test.header]
 
 
 def test_the_headline_and_the_counts_are_those_of_the_masks(

@@ -134,7 +134,7 @@ def test_without_baselines_they_can_be_measured(
 
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
     test = open_page("overview")
-    assert "Take it with you" in [heading.value for heading in test.subheader]
+    assert "Take it with you" in [heading.value for heading in test.header]
     assert test.code[2].value.splitlines() == [
         "python -m kencore report sample --figures sample-pictures",
         "python -m kencore export sample sample-pruned",

@@ -204,7 +204,7 @@ def test_a_finished_tuning_is_shown_and_leads_to_its_run(
     assert not test.exception
     assert not test.error
     assert test.title[0].value == "Recover what pruning lost"
-    assert test.header[0].value == "Tuned for 8 steps: accuracy 70.0\xa0% → 76.0\xa0%"
+    assert test.header[-1].value == "Tuned for 8 steps: accuracy 70.0\xa0% → 76.0\xa0%"
     cards = {metric.label: (metric.value, metric.delta) for metric in test.metric}
     assert cards["Won back"] == ("60\xa0%", "of what pruning lost")
     assert {link.proto.label for link in test.get("page_link")} >= {

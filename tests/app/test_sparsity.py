@@ -76,7 +76,7 @@ def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: dict[str, Run]
 
 def test_alone_there_are_no_lines_over_depth(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("sparsity", run="blocks")
-    assert "Over depth, run by run" not in [heading.value for heading in test.subheader]
+    assert "Over depth, run by run" not in [heading.value for heading in test.header]
     assert test.multiselect(key="sparsity_compare").value == []
 
 
@@ -247,7 +247,7 @@ def test_a_torn_trace_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None
     test = open_page("sparsity", run="both")
     assert not test.exception
     assert "trace.json" in test.error[0].value
-    assert "Quality beside it" in [heading.value for heading in test.subheader]
+    assert "Quality beside it" in [heading.value for heading in test.header]
 
 
 def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: dict[str, Run]) -> None:

@@ -1,4 +1,4 @@
-"""Every page, in both themes, examined by axe-core and measured: nothing serious, nothing cut off.
+"""Every page, in both themes, examined by axe-core and measured: nothing grave, nothing cut off.
 
 What axe can see (names, roles, contrast, structure) is tested here; keyboard paths are tested
 beside the page that they belong to.
@@ -26,7 +26,7 @@ DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark
 
 
 @pytest.mark.parametrize("address", [item for items in ADDRESSES.values() for item in items])
-def test_axe_finds_nothing_serious_and_a_phone_shows_it_all(tab: Page, address: str) -> None:
+def test_axe_finds_nothing_and_a_phone_shows_it_all(tab: Page, address: str) -> None:
     tab.emulate_media(color_scheme="light")
     visit(tab, address)
     settle(tab)

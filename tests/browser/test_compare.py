@@ -15,7 +15,7 @@ from kencore.store.run import Run
 from tests.browser.canvas import CANVAS, point, settled
 from tests.browser.conftest import App, NewPage, Server, visit
 from tests.browser.steps import SLOW, click_point, press
-from tests.browser.test_matrix import UP, shown, tip
+from tests.browser.test_matrix import UP, shown, tip, written
 from tests.runs import make_run
 
 WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A",
@@ -67,15 +67,10 @@ def test_single_weights_say_who_keeps_them_in_this_page_alone(
     assert shown(page)["layer"] == "overlap"
     assert "layer=" not in page.url  # what the page shows by itself
     a, b = server.sample.keep(UP), beside.keep(UP)
-    lines = [
-        [text.inner_text() for text in line.locator("th, td").all()]
-        for line in page.locator("[data-testid=kv-table] tr").all()
-    ]
-    cols = [int(text.removeprefix("column ")) for text in lines[0][1:]]
-    assert len(lines) > 3
-    for line in lines[1:]:
-        row = int(line[0])
-        assert line[1:] == [WHO[bool(a[row, col]), bool(b[row, col])] for col in cols]
+    cols, lines = written(page)
+    assert len(lines) > 2
+    for row, texts in lines:
+        assert texts == [WHO[bool(a[row, col]), bool(b[row, col])] for col in cols]
     page.locator(CANVAS).scroll_into_view_if_needed()
     page.mouse.move(*point(page, 0.5, 0.5))
     (row, col), known = tip(page)

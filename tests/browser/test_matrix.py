@@ -66,29 +66,38 @@ def test_zoom_to_one_weight_and_read_its_number(page: Page, server: Server) -> N
     assert said["In the pruned model"].startswith("● kept" if facts["kept"] else "○ reset")
 
 
-@pytest.mark.parametrize("layer", ["kept", "tuned", "base", "difference", "neighbours"])
-def test_numbers_written_in_the_cells(page: Page, server: Server, layer: str) -> None:
-    open_map(page, matrix=UP, layer=layer, r0=40, r1=45, c0=20, c1=27)
-    lines = [
+def written(page: Page) -> tuple[list[int], list[tuple[int, list[str]]]]:
+    """Columns of the table of what is in sight, and each row with its texts."""
+    head, *lines = [
         [text.inner_text() for text in line.locator("th, td").all()]
         for line in page.locator("[data-testid=kv-table] tr").all()
     ]
+    cols = [int(text.removeprefix("column ")) for text in head[1:]]
+    return cols, [(int(line[0]), line[1:]) for line in lines]
+
+
+def test_numbers_written_in_the_cells(page: Page, server: Server) -> None:
+    open_map(page, matrix=UP, r0=40, r1=45, c0=20, c1=27)
     run, keep = server.sample, server.sample.keep(UP)
     values = {name: run.values(UP, name) for name in ("tuned", "base", "difference")}  # type: ignore[arg-type]
     values["kept"] = np.where(keep, values["tuned"], values["base"])
-    cols = [int(text.removeprefix("column ")) for text in lines[0][1:]]
-    assert cols[0] <= 20
-    assert cols[-1] >= 26
-    for line in lines[1:]:
-        row = int(line[0])
-        for col, text in zip(cols, line[1:], strict=True):
-            number, _, mark = text.partition(" ")
-            assert (mark == "reset" or number == "reset") == (not keep[row, col])
-            if layer == "neighbours":
-                wanted = str(cell(run, UP, row, col)["neighbours"]) if keep[row, col] else "reset"
-                assert number == wanted
-            else:
-                assert float(number) == pytest.approx(values[layer][row, col], rel=0.006, abs=1e-9)
+    for layer in ("kept", "tuned", "base", "difference", "neighbours"):
+        page.get_by_role("radio", name=layer.capitalize(), exact=True).click()
+        assert shown(settled(page))["layer"] == layer
+        cols, lines = written(page)
+        assert cols[0] <= 20
+        assert cols[-1] >= 26
+        assert lines[0][0] <= 40
+        assert lines[-1][0] >= 44
+        for row, texts in lines:
+            for col, text in zip(cols, texts, strict=True):
+                number, _, mark = text.partition(" ")
+                assert (mark == "reset" or number == "reset") == (not keep[row, col])
+                if layer != "neighbours":
+                    wanted = pytest.approx(values[layer][row, col], rel=0.006, abs=1e-9)
+                    assert float(number) == wanted, layer
+                elif keep[row, col]:
+                    assert number == str(cell(run, UP, row, col)["neighbours"])
 
 
 def test_a_link_restores_the_view_in_a_fresh_browser(page: Page, new_page: NewPage) -> None:

@@ -1,4 +1,4 @@
-"""Pictures that lead on: a click on a cell or a block opens its matrix, in both themes."""
+"""Pictures that lead on: a click on a cell or on a picture of a block opens its matrix."""
 
 from __future__ import annotations
 
@@ -14,19 +14,13 @@ UP = "bert.encoder.layer.1.intermediate.dense.weight"
 ROW = "Row 17 of block 1 feed-forward, first"
 
 
-def test_a_cell_of_the_map_opens_its_matrix(page: Page, server: Server) -> None:
+def test_a_cell_of_the_map_opens_its_matrix_and_back_leads_back(page: Page, server: Server) -> None:
     cells = summaries.model_cells(server.sample.matrices)
     index = int(cells.index[(cells["block"] == 2) & (cells["role"] == "up")][0])
     visit(page, "?run=sample")
     click_point(page, "model-map", 1, index)
     page.wait_for_url(holds("/matrix", f"matrix={cells['name'][index]}", "run=sample"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward, first")
-
-
-def test_going_back_from_the_matrix_shows_the_map_again(page: Page) -> None:
-    visit(page, "?run=sample")
-    click_point(page, "model-map", 1, 5)
-    page.wait_for_url(re.compile("/matrix"))
     page.go_back()
     plot(page, "model-map")
     page.wait_for_timeout(1500)  # a click that is remembered would lead away again
