@@ -32,7 +32,7 @@ PLACE = """(plot, [trace, point]) => {
 INSIDE = """() => document.documentElement.scrollWidth <= innerWidth
     && [...document.querySelectorAll(".js-plotly-plot")].every((chart) => {
         const {left, right} = chart.getBoundingClientRect();
-        return left >= 0 && right <= innerWidth;
+        return left >= 0 && left < right && right <= innerWidth;
     })"""
 TRACES = """(plots) => plots.length !== 1 ? [] : plots[0]._fullData.map(
     ({name, x, y}) => ({name, x: Array.from(x), y: Array.from(y)}))"""
@@ -141,7 +141,8 @@ def click_point(page: Page, key: str, trace: int, point: int) -> None:
 
 
 def charts_stay_inside(page: Page) -> None:
-    """No chart reaches beyond the page, wide or narrow, in either theme; a page may have none."""
+    """There are charts, and none reaches beyond the page, wide or narrow, in either theme."""
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
     for width, scheme in product((1440, 900), ("light", "dark")):
         page.set_viewport_size({"width": width, "height": 1200})
         page.emulate_media(color_scheme=scheme)

@@ -20,8 +20,7 @@ ADDRESSES = {name: [f"{links.link(name).removeprefix('./')}?run=demo"] for name 
 ADDRESSES["overview"].append("?run=demo-lm")
 ADDRESSES["story"].append("story?run=demo&step=4")
 ADDRESSES["sparsity"].append("sparsity?run=demo-lm")
-
-
+CHARTED = ("?", "row", "layers", "sparsity")  # addresses that begin so always have charts
 DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'"
 
 
@@ -36,7 +35,8 @@ def test_axe_finds_nothing_and_a_phone_shows_it_all(tab: Page, address: str) -> 
     settle(tab)
     found["dark"] = findings(tab)
     assert found == {"light": [], "dark": []}
-    charts_stay_inside(tab)
+    if address.startswith(CHARTED):
+        charts_stay_inside(tab)
     tab.set_viewport_size({"width": PHONE, "height": 844})
     tab.reload()
     settle(tab)
