@@ -21,17 +21,17 @@ if str(ROOT) not in sys.path:  # started from a checkout that was not installed
 
 import streamlit as st  # noqa: E402
 
-from app.routes import routes  # noqa: E402
+from app.data.routes import routes  # noqa: E402
 
 LOG = logging.getLogger("kenviz")
 FIRST_SEEN = (
     "app.shell",
-    "app.overview_parts",
-    "app.matrix_parts",
-    "app.api",
+    "app.app_pages.overview.tables",
+    "app.parts.matrix",
+    "app.data.answers",
     "app.charts.model",
     "app.charts.quality",
-    "app.drawing",
+    "app.frame.draw",
     "pyarrow.compute",
 )
 
@@ -42,7 +42,7 @@ def warm() -> None:
     Afterwards one collection and a freeze: Streamlit collects garbage after every run of a page,
     which would look at all imported modules each time.
     """
-    from app import state
+    from app.frame import state
     from kencore.errors import KencoreError
 
     gc.disable()  # until all is imported: looking for garbage among modules finds none
@@ -65,7 +65,7 @@ def warm() -> None:
 
 def say(error: Exception) -> bool:
     """Whatever a page did not expect: a message on the page, the traceback in the log."""
-    from app import state
+    from app.frame import state
     from kencore.errors import KencoreError
 
     if isinstance(error, KencoreError):

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app import links, parts, recover_form, state
+from app.forms import recover as recover_form
+from app.frame import links, parts, state
 from kencore.errors import KencoreError
 
-ART: Final = Path(__file__).resolve().parent / "art"
+ART: Final = Path(__file__).resolve().parent / "frame"
 
 FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
@@ -55,7 +56,7 @@ MENU: Final = {
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
-    from kencore.store.runs import RunSummary
+    from kencore.runs.shelf import RunSummary
 
 
 def configure() -> None:
@@ -75,7 +76,7 @@ def navigation() -> StreamlitPage:
         [
             st.Page(
                 links.PAGES[page], title=name, icon=f":material/{icon}:", help=words,
-                default=page == "overview",
+                url_path=page, default=page == "overview",
             )
             for pages in MENU.values()
             for page, name, icon, words in pages
@@ -141,7 +142,7 @@ def _picker(usable: dict[str, RunSummary], page: str) -> None:
 
 def _point_of_a_sweep() -> dict[str, RunSummary]:
     """The run being looked at, where it is one of the many that the list leaves out."""
-    from kencore.store.runs import POINT, find_stored_run, summarise
+    from kencore.runs.shelf import POINT, find_stored_run, summarise
 
     name = links.value("run")
     if name is None or not POINT.match(name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app import shell
-from app.copy_link import copy_link
+from app.frame.copy_link import copy_link
 
 shell.configure()
 page = shell.navigation()

@@ -30,9 +30,9 @@ from safetensors import safe_open
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from kencore.store.run import Run  # noqa: E402
-from kencore.store.stream import header_bytes  # noqa: E402
-from kencore.store.writer import RunWriter  # noqa: E402
+from kencore.checkpoint.write import header_bytes  # noqa: E402
+from kencore.runs.run import Run  # noqa: E402
+from kencore.runs.writer import RunWriter  # noqa: E402
 
 HIDDEN, INNER, BAND = 4096, 11008, 512
 PARTS = {
@@ -159,8 +159,8 @@ def band(rng: np.random.Generator, number: int, rows: int, cols: int) -> np.ndar
 
 def measure(run: Run) -> Iterator[str]:
     """Times of what the map and the viewer ask for, cold (first) and warm (median of 5)."""
-    from app import atlas, payload
-    from kencore.store import tiles
+    from app.data import atlas, payload
+    from kencore.views import tiles
 
     def tile(name: str, layer: str, cell: int, down: int, right: int) -> bytes:
         return atlas.tile_bytes(run, name, layer, (cell, cell), slice(0, down), slice(0, right))

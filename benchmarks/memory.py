@@ -24,7 +24,7 @@ import resource, sys, json
 import numba, numpy, pandas, pyarrow.parquet, torch, transformers
 from transformers import AutoConfig, AutoModelForCausalLM
 from kencore import PruneSpec, prune
-import kencore.select.ken, kencore.checkpoint.pair
+import kencore.methods.ken.rule, kencore.checkpoint.pair
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 model, base, tiny_model, tiny_base, out, threads = sys.argv[1:]
 prune(PruneSpec(model=tiny_model, base=tiny_base, keep=0.5), out=out + "-tiny", threads=1)

@@ -26,11 +26,11 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import plain_neuroal
-from kencore.activations import BlockModel, capture
 from kencore.checkpoint.layout import read_layout
-from kencore.pruning import make_rule, prune_blocks
-from kencore.search import AllocationSettings, allocate
-from kencore.streams.clock import Clock
+from kencore.models.blocks import BlockModel, capture
+from kencore.pruning.blocks import make_rule, prune_blocks
+from kencore.pruning.search.allocate import AllocationSettings, allocate
+from kencore.system.clock import Clock
 
 SEARCH_SEQUENCES = 8
 GOAL, FAST_GOAL = 0.45, 0.3

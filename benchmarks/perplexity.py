@@ -19,14 +19,14 @@ from typing import Any
 
 import torch
 
-from kencore.calibrate import calibration_windows
-from kencore.evaluate.language import usual_window
-from kencore.plan import chosen, decide
-from kencore.prune_parts import open_models
-from kencore.quality import fitting_data
-from kencore.search import AllocationSettings, allocate
-from kencore.spec import PruneSpec
-from kencore.workbench import Workbench
+from kencore.data.calibration import calibration_windows
+from kencore.models.language import usual_window
+from kencore.pruning.lines import open_models
+from kencore.pruning.plan import chosen, decide
+from kencore.pruning.search.allocate import AllocationSettings, allocate
+from kencore.pruning.workbench import Workbench
+from kencore.quality.judge import fitting_data
+from kencore.settings.prune import PruneSpec
 
 SCORES = ["magnitude", "wanda", "multiflow", "sparsegpt"]
 ALLOCATIONS = {

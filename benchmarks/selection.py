@@ -19,7 +19,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kencore.select import select
+from kencore.methods.select import select
 
 WIDTHS = (768, 3072, 4096, 11008)
 THREADS = (1, 2)

@@ -36,10 +36,10 @@ from safetensors.numpy import save_file
 
 from kencore import PruneSpec, Run, prune
 from kencore.checkpoint.tensors import to_float32
-from kencore.evaluate.accuracy import Classifier, Examples, read_examples
-from kencore.store.export import base_bits, pruned_chunks, to_torch
-from kencore.store.subnetwork import open_subnetwork, subnetwork_bytes, write_subnetwork
-from kencore.store.subnetwork_write import stored_keep
+from kencore.exports.subnetwork.open import open_subnetwork, subnetwork_bytes, write_subnetwork
+from kencore.exports.subnetwork.write import stored_keep
+from kencore.models.classifier import Classifier, Examples, read_examples
+from kencore.runs.restore import base_bits, pruned_chunks, to_torch
 
 Bits = np.ndarray[Any, np.dtype[Any]]
 

@@ -26,10 +26,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kencore.prune import prune
-from kencore.spec import PruneSpec
-from kencore.sweep import sweep
-from kencore.sweep_spec import SweepSpec
+from kencore.pruning.prune import prune
+from kencore.settings.prune import PruneSpec
+from kencore.settings.sweep import SweepSpec
+from kencore.sweeps.sweep import sweep
 
 TEN = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 CASES: dict[str, SweepSpec] = {

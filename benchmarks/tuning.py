@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from kencore import PruneSpec, Run, prune
-from kencore.evaluate.text import read_text
-from kencore.finetune import TuneSpec, tune
-from kencore.finetune.gap import recovered
+from kencore.data.text import read_text
+from kencore.recover import TuneSpec, tune
+from kencore.recover.gap import recovered
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 METHODS = {"demo": ("ken", "delta"), "demo-lm": ("wanda",)}

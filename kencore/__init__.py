@@ -10,23 +10,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kencore.prune import prune
-from kencore.select import select
-from kencore.spec import PruneSpec
+from kencore.methods.select import select
+from kencore.pruning.prune import prune
+from kencore.settings.prune import PruneSpec
 
 if TYPE_CHECKING:
-    from kencore.finetune import TuneSpec, tune
-    from kencore.store.export_mask import export_mask
-    from kencore.store.run import Run, open_run
-    from kencore.store.subnetwork import (
+    from kencore.exports.masks import export_mask
+    from kencore.exports.subnetwork.open import (
         inspect_subnetwork,
         open_subnetwork,
         restore_subnetwork,
         subnetwork_bytes,
         write_subnetwork,
     )
-    from kencore.store.sweeps import open_sweep
-    from kencore.sweep_spec import SweepSpec
+    from kencore.recover import TuneSpec, tune
+    from kencore.runs.run import Run, open_run
+    from kencore.settings.sweep import SweepSpec
+    from kencore.sweeps.shelf import open_sweep
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,12 +35,12 @@ __all__ = [
     "restore_subnetwork", "select", "subnetwork_bytes", "tune", "write_subnetwork",
 ]  # fmt: skip
 LAZY = {
-    "Run": "store.run", "open_run": "store.run", "open_sweep": "store.sweeps",
-    "SweepSpec": "sweep_spec", "TuneSpec": "finetune", "tune": "finetune",
-    "export_mask": "store.export_mask",
+    "Run": "runs.run", "open_run": "runs.run", "open_sweep": "sweeps.shelf",
+    "SweepSpec": "settings.sweep", "TuneSpec": "recover", "tune": "recover",
+    "export_mask": "exports.masks",
 } | dict.fromkeys(
     ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes",
-     "write_subnetwork"), "store.subnetwork",
+     "write_subnetwork"), "exports.subnetwork.open",
 )  # fmt: skip
 """Names of the package, and the module of each: they are imported when they are asked for."""
 

@@ -1,6 +1,6 @@
 """``python -m kencore``."""
 
-from kencore.cli import main
+from kencore.cli.main import main
 
 if __name__ == "__main__":
     main()

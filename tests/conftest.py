@@ -11,7 +11,12 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONG = ("tests/browser/", "tests/jobs/", "tests/test_sweep_killed.py", "tests/test_prune_lm.py")
+LONG = (
+    "tests/browser/",
+    "tests/jobs/",
+    "tests/sweeps/test_killed.py",
+    "tests/pruning/test_by_blocks.py",
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -14,66 +14,20 @@ import kencore
 
 ROOT = Path(kencore.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "devices", "palette"),
-    (
-        "home",
-        "locks",
-        "tradeoff",
-        "walks",
-        "score",
-        "allocate",
-        "select",
-        "refine",
-        "rescale",
-        "evaluate",
-    ),
-    ("baselines", "spec", "spec_checks", "spec_json", "sweep_spec", "checkpoint", "calibrate"),
-    ("store", "activations", "streams", "search", "pruning"),
-    (
-        "compare",
-        "compare_quality",
-        "compare_peers",
-        "compare_view",
-        "plan",
-        "retune",
-        "retune_live",
-        "prune_parts",
-        "prune",
-        "prune_lm",
-        "prune_lm_shared",
-        "sweep",
-        "sweep_folder",
-        "prune_slices",
-        "workbench",
-        "phases",
-        "states",
-        "costs",
-        "judging",
-        "quality",
-        "zero_shots",
-        "finetune",
-        "words",
-        "report",
-        "explain",
-    ),
-    ("jobs",),
-    (
-        "cli",
-        "cli_files",
-        "cli_compare",
-        "cli_tune",
-        "cli_text",
-        "cli_measured",
-        "cli_frame",
-        "cli_sweep",
-        "cli_report",
-        "cli_explain",
-        "__main__",
-        "__init__",
-    ),
+    ("errors", "system", "methods", "allocate"),
+    ("settings", "checkpoint", "data"),
+    ("models", "runs"),
+    ("exports",),
+    ("quality",),
+    ("pruning", "views", "explain"),
+    ("live", "recover", "sweeps"),
+    ("words",),
+    ("report",),
+    ("jobs", "cli"),
+    ("__main__", "__init__"),
 )
 FLOOR = {part: number for number, parts in enumerate(FLOORS) for part in parts}
-PURE = ("score", "allocate", "select", "refine", "rescale")
+PURE = ("methods", "allocate")
 HEAVY = ("torch", "transformers", "scipy.stats", "numba", "sklearn")
 
 
@@ -126,10 +80,10 @@ def test_the_library_never_imports_the_app() -> None:
 
 @pytest.mark.parametrize(
     "modules",
-    ["kencore", "kencore.spec, kencore.prune, kencore.evaluate.text",
-     "kencore.store.run, kencore.store.views, kencore.store.sparsity, kencore.explain",
-     "app.sparsity_parts, app.overview_parts, app.prune_form, app.prune_language, app.api, "
-     "app.story_parts, app.explain_parts"],
+    ["kencore", "kencore.settings.prune, kencore.pruning.prune, kencore.data.text",
+     "kencore.runs.run, kencore.views.window, kencore.views.sparsity, kencore.explain",
+     "app.app_pages.sparsity.parts, app.app_pages.overview.tables, app.forms.prune, "
+     "app.forms.prune_language, app.data.answers, app.app_pages.story.pictures, app.parts.explain"],
 )  # fmt: skip
 def test_what_the_web_process_imports_is_light(modules: str) -> None:
     code = f"import sys, {modules}; print([m for m in {HEAVY} if m in sys.modules])"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from kencore.cli import app
-from kencore.spec import PruneSpec
+from kencore.cli.main import app
+from kencore.settings.prune import PruneSpec
 from tests.conftest import ROOT
 
 DOCUMENTS = ("README.md", "docs/rescaling.md", "docs/tuning.md", "docs/real_pair.md",

@@ -9,10 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, finish
-from app.theme import Palette
-from kencore.store.sparsity import Alignment
+from app.frame.theme import Palette
+from kencore.views.sparsity import Alignment
+from kencore.words import numbers as wording
 
 _SPLIT: Final = (0.40, 0.30)  # where the upper panel starts and the lower one ends
 

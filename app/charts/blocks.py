@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts import png
 from app.charts.base import Chart, add_color_scale, finish, lines
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
 _PIXELS: Final = 192

@@ -9,11 +9,11 @@ from typing import Final
 
 import numpy as np
 
-from app import wording
 from app.charts.blocks import Scale
 from app.charts.png import Indices, levels, shades
-from app.theme import Palette
-from kencore.store.views import RESET, Window
+from app.frame.theme import Palette
+from kencore.views.window import RESET, Window
+from kencore.words import numbers as wording
 
 VALUES: Final = ("difference", "tuned", "base")
 _STEPS = 96

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 OUTSIDE: Final = "outside blocks"
 WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps",
@@ -37,7 +37,7 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
     """The four shares of each line of a table as one bar of full length.
 
     Args:
-        table: `kencore.compare.grouped`.
+        table: `kencore.views.compare.masks.grouped`.
         names: what each line is called.
         what: ``role`` or ``block``.
     """
@@ -106,7 +106,7 @@ def jaccard_map(cells: pd.DataFrame, palette: Palette) -> Chart:
     """Overlap (Jaccard index) of two runs by block and role; a click selects a cell's point.
 
     Args:
-        cells: `kencore.compare.grouped` by stack, block and role.
+        cells: `kencore.views.compare.masks.grouped` by stack, block and role.
     """
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
     cells = cells.assign(
@@ -213,7 +213,7 @@ def row_points(table: pd.DataFrame, ranked: bool, palette: Palette) -> Chart:
     """Overlap of each row of one matrix, with what chance would give; a click selects a row.
 
     Args:
-        table: `kencore.compare.row_overlap`.
+        table: `kencore.views.compare.masks.row_overlap`.
         ranked: rows by falling overlap instead of by number.
     """
     shown = table.sort_values("jaccard", ascending=False, kind="stable") if ranked else table

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, finish, lines
-from app.theme import Palette
-from kencore.store import sparsity
+from app.frame.theme import Palette
+from kencore.views import sparsity
+from kencore.words import numbers as wording
 from kencore.words.findings import depth_finding as depth_finding
 from kencore.words.findings import names as names
 from kencore.words.findings import roles_finding as roles_finding

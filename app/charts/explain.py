@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, add_color_scale, finish
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 STATES: Final = {"base": "Base", "dense": "Dense", "pruned": "Pruned"}  # top to bottom
 _SHOWN: Final = 10  # answers drawn; the CSV has all

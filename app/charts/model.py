@@ -7,9 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 from kencore.words.findings import MEASURES as MEASURES
 from kencore.words.findings import OUTSIDE as OUTSIDE
 from kencore.words.findings import Measure as Measure

@@ -12,9 +12,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, finish
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.explain import Contributions

@@ -8,12 +8,12 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import facts
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
-from app.theme import Palette
-from kencore.words.judged import perplexity_finding as perplexity_finding
-from kencore.words.judged import perplexity_table as perplexity_table
+from app.frame.theme import Palette
+from kencore.words import run as facts
+from kencore.words.quality import perplexity_finding as perplexity_finding
+from kencore.words.quality import perplexity_table as perplexity_table
 
 _FAR: Final = 4.0  # times the dense perplexity: what lies beyond is drawn at the edge
 

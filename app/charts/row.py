@@ -12,9 +12,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, finish, lines, with_gaps
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 DOTS: Final = 1100  # entries up to which each one also gets a marker
 

@@ -12,13 +12,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, fade, finish, with_gaps
 from app.charts.row import DOTS, add_lane, lanes
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from kencore.select.kde import RowExplanation
+    from kencore.methods.ken.explained import RowExplanation
 
 _ORDER_GROUPS: Final = 6  # colors for the order in which grid points are visited
 

@@ -10,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from app import wording
 from app.charts.base import Chart, fade, finish
 from app.charts.row import add_lane, lanes
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 
 def row_scores(

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, fade, finish
-from app.theme import Palette
-from kencore.store import sparsity
-from kencore.words.learned import Kind as Kind
-from kencore.words.learned import flatness_words as flatness_words
-from kencore.words.learned import kind_of as kind_of
-from kencore.words.learned import number as number
+from app.frame.theme import Palette
+from kencore.views import sparsity
+from kencore.words import numbers as wording
+from kencore.words.search_and_recover import Kind as Kind
+from kencore.words.search_and_recover import flatness_words as flatness_words
+from kencore.words.search_and_recover import kind_of as kind_of
+from kencore.words.search_and_recover import number as number
 
 
 def search_curve(

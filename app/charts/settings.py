@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, finish
-from app.theme import Palette
-from kencore.words import facts
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

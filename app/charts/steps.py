@@ -8,11 +8,11 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from kencore.words.judged import OWN as OWN
-from kencore.words.judged import Step as Step
-from kencore.words.judged import color as color
-from kencore.words.judged import steps as steps
-from kencore.words.judged import symbol as symbol
+from kencore.words.quality import OWN as OWN
+from kencore.words.quality import Step as Step
+from kencore.words.quality import color as color
+from kencore.words.quality import steps as steps
+from kencore.words.quality import symbol as symbol
 
 ROW: Final = 44  # pixels of a line: a label of two lines, or a dot with its value above it
 LEFT: Final = 178

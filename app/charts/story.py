@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, fade, finish
 from app.charts.neuron import number
-from app.theme import Palette
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from kencore.store.summaries import Totals
-    from kencore.store.telling import Example
+    from kencore.views.example import Example
+    from kencore.views.tables import Totals
 
 
 def two_weights(told: Example, restore: str, palette: Palette) -> Chart:

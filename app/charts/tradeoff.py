@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app import wording
 from app.charts.base import Chart, fade, finish, lines
-from app.theme import Palette
-from app.tradeoff_curves import Curves, Reference, Way
-from app.tradeoff_words import finding
+from app.charts.tradeoff_data import Curves, Reference, Way
+from app.charts.tradeoff_words import finding
+from app.frame.theme import Palette
+from kencore.words import numbers as wording
 
 Size = Literal["share", "bytes"]
 _COLUMNS: Final[dict[Size, str]] = {"share": "kept_share", "bytes": "nbytes"}

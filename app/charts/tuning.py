@@ -9,14 +9,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
-from app.theme import Palette
-from kencore.words.learned import SIDES as SIDES
-from kencore.words.learned import STEPS as STEPS
-from kencore.words.learned import curve_finding as curve_finding
-from kencore.words.learned import curve_table as curve_table
-from kencore.words.learned import gap_finding as gap_finding
-from kencore.words.learned import gap_table as gap_table
-from kencore.words.learned import gap_text as gap_text
+from app.frame.theme import Palette
+from kencore.words.search_and_recover import SIDES as SIDES
+from kencore.words.search_and_recover import STEPS as STEPS
+from kencore.words.search_and_recover import curve_finding as curve_finding
+from kencore.words.search_and_recover import curve_table as curve_table
+from kencore.words.search_and_recover import gap_finding as gap_finding
+from kencore.words.search_and_recover import gap_table as gap_table
+from kencore.words.search_and_recover import gap_text as gap_text
 
 
 def curve(
@@ -25,7 +25,7 @@ def curve(
     """Training and held-out loss over steps.
 
     Args:
-        points: as `kencore.finetune.tune` tells them, at least one.
+        points: as `kencore.recover.tune` tells them, at least one.
         best: the step whose weights were kept; ``None`` while it still learns.
     """
     table = curve_table(points)

@@ -2,7 +2,7 @@
 
 Python says which matrix and which view; the browser asks ``/kenviz/window`` for the weights by
 itself, draws them and keeps the address up to date. Only a click on a weight comes back. The
-scripts in ``js/`` are plain modules, sent by `app.api` under an address that holds their version.
+scripts in ``js/`` are plain modules, sent by `app.data.answers` under an address that holds their version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from app import theme
+from app.frame import theme
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer

@@ -1,7 +1,7 @@
 """ATP (arXiv 2502.14770): sparsity is an arithmetic progression over depth.
 
 Its one number, the common difference, is the one of a grid at which the pruned model has the
-lowest loss; this file gives the grid and the progression, `kencore.search` measures. It is
+lowest loss; this file gives the grid and the progression, `kencore.pruning.search.allocate` measures. It is
 NeuroAL's family of blocks with another way to choose: slope = 2 lambda / (B - 1).
 
 Shapes: B blocks.

@@ -1,6 +1,6 @@
 """NeuroAL (TMLR 2025, github eliacunegatti/NeuroAL): a ramp over depth, then a spread over rows.
 
-Pure functions; what needs the model's streams is in `kencore.search`. "Published" is the authors'
+Pure functions; what needs the model's streams is in `kencore.pruning.search.allocate`. "Published" is the authors'
 code, whose order of float operations is kept: the closed form flips int(C * s) at boundaries.
 
 Shapes: R rows (outputs), C columns (inputs), B blocks.

@@ -10,7 +10,7 @@ from typing import Literal
 from kencore.checkpoint import Progress
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
-from kencore.home import assets_folder as assets_folder
+from kencore.system.places import assets_folder as assets_folder
 
 Kind = Literal["demo", "folder", "hub"]
 DEMO = {

@@ -6,7 +6,7 @@ Importing this package is light: torch and transformers are imported by what run
 from kencore.explain.maths import Contributions, compare, contributions
 from kencore.explain.result import Explanation, open_explanation
 from kencore.explain.sentence import explain
-from kencore.explain.spec import LONGEST_TEXT, ExplainSpec
+from kencore.settings.explain import LONGEST_TEXT, ExplainSpec
 
 __all__ = [
     "LONGEST_TEXT", "Contributions", "ExplainSpec", "Explanation", "compare", "contributions",

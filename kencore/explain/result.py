@@ -20,8 +20,8 @@ from kencore.errors import CorruptRunError, MatrixNotFoundError
 from kencore.explain.maths import Contributions, contributions
 
 if TYPE_CHECKING:
-    from kencore.store.run import Run
-    from kencore.store.weights import Which
+    from kencore.runs.run import Run
+    from kencore.runs.weights import Which
 
 ARRAYS: Final = "activations.safetensors"
 SIDES: Final = ("dense", "pruned")

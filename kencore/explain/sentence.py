@@ -17,16 +17,16 @@ import numpy as np
 from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchError, WindowError
 from kencore.explain.maths import compare
 from kencore.explain.result import Explanation
-from kencore.explain.spec import ExplainSpec
+from kencore.settings.explain import ExplainSpec
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from kencore.evaluate.loaded import LoadedModel
     from kencore.explain.watch import Pass
-    from kencore.store.run import Run
-    from kencore.streams.linears import Linear
+    from kencore.models.blocks.linears import Linear
+    from kencore.models.loaded import LoadedModel
+    from kencore.runs.run import Run
 
 Progress = Callable[[float, float, str], None]
 MOST_BYTES: Final = 1 << 28  # of inputs and outputs of matrices, in one pass
@@ -55,11 +55,11 @@ def explain(
         WindowError: the sentence has no token to read.
         NonFiniteActivationError: an answer is NaN or infinite.
     """
-    from kencore.devices import resolve_device
-    from kencore.evaluate.loaded import torch_threads
-    from kencore.states import base_state, pruned_state
-    from kencore.store.export import verify
-    from kencore.store.run import open_run
+    from kencore.models.loaded import torch_threads
+    from kencore.quality.states import base_state, pruned_state
+    from kencore.runs.restore import verify
+    from kencore.runs.run import open_run
+    from kencore.system.devices import resolve_device
 
     report = progress or (lambda done, total, message: None)
     start, device = time.monotonic(), resolve_device(spec.device)
@@ -102,8 +102,8 @@ def explain(
 
 
 def _load(run: Run, device: str, threads: int | None) -> tuple[LoadedModel, bool]:
-    from kencore.evaluate.accuracy import Classifier
-    from kencore.evaluate.language import LanguageModel, is_language_model
+    from kencore.models.classifier import Classifier
+    from kencore.models.language import LanguageModel, is_language_model
 
     folder = Path(run.tuned_tensors.folder)
     if is_language_model(folder):
@@ -115,7 +115,7 @@ def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
     """Tokens (1, T), and how many of the sentence were cut."""
     import torch
 
-    from kencore.evaluate.accuracy import longest_input
+    from kencore.models.classifier import longest_input
 
     if language:
         every = model.tokens(text)
@@ -140,7 +140,7 @@ def _parts(
     """Blocks in order, the pruned matrices in them by name, and why others cannot be watched."""
     from kencore.checkpoint.layout import read_layout
     from kencore.errors import NotALanguageModelError
-    from kencore.streams.linears import find_blocks, find_linears
+    from kencore.models.blocks.linears import find_blocks, find_linears
 
     layout = read_layout(model.folder, run.tuned_tensors)
     try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kencore.streams.linears import Linear, first_tensor
+from kencore.models.blocks.linears import Linear, first_tensor
 
 TOO_MUCH: Final = "too much to keep of all blocks at once: ask for its block"
 SHARED: Final = "several blocks use it, so it reads several inputs"

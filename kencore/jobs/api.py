@@ -1,6 +1,6 @@
 """Submit, watch and cancel jobs. Light: what runs a job is never imported here.
 
-Jobs belong to the store (`kencore.home`), not to the process that submitted them: any process
+Jobs belong to the store (`kencore.system.places`), not to the process that submitted them: any process
 of the user sees them, and they outlive it.
 """
 
@@ -22,11 +22,13 @@ from kencore.errors import (
     RunNotFoundError,
     StoreNotWritableError,
 )
-from kencore.jobs import changes, folders, processes, queries, spawn
-from kencore.jobs.database import connected, transaction
+from kencore.jobs import folders
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.records import Event, JobStatus
 from kencore.jobs.settings import WorkerSettings
+from kencore.jobs.store import changes, queries
+from kencore.jobs.store.database import connected, transaction
+from kencore.jobs.worker import processes, spawn
 
 MOST_PARAMS = 2**20
 PATIENCE_SECONDS = 15.0

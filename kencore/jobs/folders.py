@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
-from kencore.home import PRIVATE, home, jobs_folder, private_folder
 from kencore.jobs.kinds import KINDS
+from kencore.system.places import PRIVATE, home, jobs_folder, private_folder
 
 SUFFIX = ".part"
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
-from kencore.home import runs_folder
 from kencore.jobs.api import result, status
-from kencore.store.run import Run
+from kencore.runs.run import Run
+from kencore.system.places import runs_folder
 
 PREFIX = "tuned"
 

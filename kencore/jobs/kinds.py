@@ -44,21 +44,21 @@ class Kind:
 
 def check_prune(params: Params) -> None:
     """Raise `SpecError` unless ``params`` are the fields of a `PruneSpec`."""
-    from kencore.spec import PruneSpec
+    from kencore.settings.prune import PruneSpec
 
     PruneSpec.from_dict(params)
 
 
 def check_tune(params: Params) -> None:
     """Raise `SpecError` unless ``params`` are the fields of a `TuneSpec`."""
-    from kencore.finetune.spec import TuneSpec
+    from kencore.settings.recover import TuneSpec
 
     TuneSpec.from_dict(params)
 
 
 def check_sweep(params: Params) -> None:
     """Raise `SpecError` unless ``params`` are the fields of a `SweepSpec`."""
-    from kencore.sweep_spec import SweepSpec
+    from kencore.settings.sweep import SweepSpec
 
     SweepSpec.from_dict(params)
 
@@ -94,7 +94,7 @@ def check_evaluate(params: Params) -> None:
 def check_export(params: Params) -> None:
     """Raise `JobKindError` unless ``params`` name a run, and a form if any; `SpecError` for a form
     that there is not."""
-    from kencore.store.exporting import check
+    from kencore.exports.export import check
 
     _known("export", params, needed={"run"}, allowed=EXPORT_FIELDS | {"zstd"})
     _texts("export", params, EXPORT_FIELDS)
@@ -108,7 +108,7 @@ def check_export(params: Params) -> None:
 
 def check_explain(params: Params) -> None:
     """Raise `SpecError` unless ``params`` are the fields of an `ExplainSpec`."""
-    from kencore.explain.spec import ExplainSpec
+    from kencore.settings.explain import ExplainSpec
 
     ExplainSpec.from_dict(params)
 

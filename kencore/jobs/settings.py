@@ -15,8 +15,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kencore.devices import count_gpus, usable_cores
 from kencore.errors import SpecError
+from kencore.system.devices import count_gpus, usable_cores
 
 HEAVY = ("torch", "transformers", "transformers.modeling_utils", "numba", "pandas", "kencore")
 

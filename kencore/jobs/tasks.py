@@ -13,16 +13,16 @@ from kencore.jobs.context import Context
 
 def inspect_pair(params: dict[str, Any], context: Context) -> None:
     """Write what is known of a model and its base before anything is loaded."""
-    from kencore.checkpoint.inspect import inspect
+    from kencore.models.inspect import inspect
 
     _write_result(context, inspect(**params, progress=context.progress))
 
 
 def prune_pair(params: dict[str, Any], context: Context) -> None:
     """Prune, and leave the complete run in the job's folder."""
-    from kencore.devices import describe_device
-    from kencore.prune import prune
-    from kencore.spec import PruneSpec
+    from kencore.pruning.prune import prune
+    from kencore.settings.prune import PruneSpec
+    from kencore.system.devices import describe_device
 
     spec = PruneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
@@ -33,9 +33,9 @@ def retune_run(params: dict[str, Any], context: Context) -> None:
     """Prune at one setting of a slider: the complete run is left in the folder ``run`` of the
     job's result, which is not kept for ever (`kencore.jobs.keeping` makes it a run of the store).
     """
-    from kencore.devices import describe_device
-    from kencore.prune import prune
-    from kencore.spec import PruneSpec
+    from kencore.pruning.prune import prune
+    from kencore.settings.prune import PruneSpec
+    from kencore.system.devices import describe_device
 
     spec = PruneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
@@ -46,11 +46,11 @@ def retune_run(params: dict[str, Any], context: Context) -> None:
 def tune_run(params: dict[str, Any], context: Context) -> None:
     """Tune a run with its mask held, and leave the complete new run in the job's folder.
 
-    Each point of the curve is an event ``point``; see `kencore.finetune.tune`.
+    Each point of the curve is an event ``point``; see `kencore.recover.tune`.
     """
-    from kencore.devices import describe_device
-    from kencore.finetune import tune
-    from kencore.finetune.spec import TuneSpec
+    from kencore.recover import tune
+    from kencore.settings.recover import TuneSpec
+    from kencore.system.devices import describe_device
 
     spec = TuneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
@@ -63,9 +63,9 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
 def run_sweep(params: dict[str, Any], context: Context) -> None:
     """Run what is missing of a sweep; its points go into the store as they are finished, and stay
     there if the job is cancelled. The result says the sweep's id and how many points it has."""
-    from kencore.devices import describe_device
-    from kencore.sweep import sweep
-    from kencore.sweep_spec import SweepSpec
+    from kencore.settings.sweep import SweepSpec
+    from kencore.sweeps.sweep import sweep
+    from kencore.system.devices import describe_device
 
     spec = SweepSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
@@ -76,9 +76,9 @@ def run_sweep(params: dict[str, Any], context: Context) -> None:
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure quality on labelled examples or on a text, of a run or of a model; see
-    `kencore.quality.judge`."""
-    from kencore.devices import describe_device, resolve_device
-    from kencore.quality import judge
+    `kencore.quality.judge.judge`."""
+    from kencore.quality.judge import judge
+    from kencore.system.devices import describe_device, resolve_device
 
     asked = dict(params)
     device = resolve_device(asked.pop("device", None) or "auto")
@@ -92,8 +92,8 @@ def evaluate_model(params: dict[str, Any], context: Context) -> None:
 
 def export_run(params: dict[str, Any], context: Context) -> None:
     """Leave an export in the job's folder: a folder of the run's name, or a file of it; and what
-    `kencore.store.exporting.export` says of it, the place as a name in that folder."""
-    from kencore.store.exporting import export, file_name
+    `kencore.exports.export.export` says of it, the place as a name in that folder."""
+    from kencore.exports.export import export, file_name
 
     form, zstd = params.get("form") or "folder", params.get("zstd", False)
     path = context.out / file_name(params["run"], form, zstd=zstd)
@@ -116,8 +116,8 @@ def report_run(params: dict[str, Any], context: Context) -> None:
 
 def explain_sentence(params: dict[str, Any], context: Context) -> None:
     """Run a sentence through the models of a run; see `kencore.explain.explain`."""
-    from kencore.devices import describe_device
     from kencore.explain import ExplainSpec, explain
+    from kencore.system.devices import describe_device
 
     spec = ExplainSpec.from_dict(params)
     context.set_device(describe_device(spec.device))

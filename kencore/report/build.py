@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from kencore.report import judged, made, more
+from kencore.report.charts.kept import block_bars, kept_map, role_bars
+from kencore.report.charts.masks import Progress, neighbour_table, neighbours, small_maps
 from kencore.report.content import Block, Bullets, Card, Cards, Figure, Report, Section, Table, Text
-from kencore.report.masks import Progress, neighbour_table, neighbours, small_maps
-from kencore.report.pictures import block_bars, kept_map, role_bars
-from kencore.store import summaries
-from kencore.store.run import Run
-from kencore.words import cards, facts, wording
+from kencore.report.sections import made, more
+from kencore.report.sections import quality as judged
+from kencore.runs.run import Run
+from kencore.views import tables as summaries
+from kencore.words import cards
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 from kencore.words.findings import lines
 
 NAMES: Final = 8  # tensors that a line of what was not pruned names

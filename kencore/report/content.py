@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from kencore.report.canvas import Drawing
+from kencore.report.charts.canvas import Drawing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kencore.report.charts.svg import svg
 from kencore.report.content import (
     Block,
     Bullets,
@@ -25,7 +26,6 @@ from kencore.report.content import (
     Text,
 )
 from kencore.report.style import css
-from kencore.report.svg import svg
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
     "form-action 'none'"  # fmt: skip

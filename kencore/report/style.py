@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from kencore.palette import DARK, LIGHT, Palette
-from kencore.report.canvas import colors
+from kencore.report.charts.canvas import colors
+from kencore.words.palette import DARK, LIGHT, Palette
 
 RULES: Final = """\
 *{box-sizing:border-box}

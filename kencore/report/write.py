@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from kencore.errors import RunExistsError
-from kencore.palette import LIGHT
 from kencore.report.build import build
+from kencore.report.charts.svg import svg
 from kencore.report.content import Report
 from kencore.report.page import html
-from kencore.report.svg import svg
-from kencore.store.run import open_run
-from kencore.store.whole import check_free, check_new, whole_file, whole_folder
+from kencore.runs.run import open_run
+from kencore.system.whole import check_free, check_new, whole_file, whole_folder
+from kencore.words.palette import LIGHT
 
 Progress = Callable[[float, float, str], None]
 
@@ -84,7 +84,7 @@ def write_figures(made: Report, folder: Path, progress: Progress | None = None) 
         RunExistsError: the folder is there and not empty.
         StoreNotWritableError: it cannot be written.
     """
-    from kencore.report.png import png
+    from kencore.report.charts.png import png
 
     pictures = made.figures
     with whole_folder(folder) as temporary:

@@ -6,11 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kencore.words import facts, measured, wording
+from kencore.words import measured
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 
 if TYPE_CHECKING:
-    from kencore.spec import PruneSpec
-    from kencore.store.summaries import Totals
+    from kencore.settings.prune import PruneSpec
+    from kencore.views.tables import Totals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kencore.words import wording
+from kencore.words import numbers as wording
 
 NOT_YET: Final = "not measured yet"
 SAME_SPEED: Final = (

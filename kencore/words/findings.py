@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import pandas as pd
 
-from kencore.store import sparsity
-from kencore.words import wording
+from kencore.views import sparsity
+from kencore.words import numbers as wording
 
 OUTSIDE: Final = "outside blocks"
 

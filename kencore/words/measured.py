@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kencore.words import facts, wording
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 
 SCORES: Final = {
     "accuracy": "Accuracy",

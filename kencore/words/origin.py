@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import CorruptRunError
-from kencore.words import facts, wording
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 
 if TYPE_CHECKING:
-    from kencore.store.run import Run
+    from kencore.runs.run import Run
 
 
 def origin(run: Run) -> dict[str, str]:

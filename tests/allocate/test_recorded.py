@@ -20,7 +20,7 @@ from kencore.allocate.neuroal import (
     published_rows,
     ramp,
 )
-from kencore.select.scored import keep_lowest_pruned
+from kencore.methods.scored import keep_lowest_pruned
 from tests.allocate.recorded import BLOCKS, MODELS, Case, cases
 
 

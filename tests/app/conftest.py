@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import state
-from kencore.store.run import Run
-from tests.runs import make_lm_run, make_run
+from app.frame import state
+from kencore.runs.run import Run
+from tests.support.runs import make_lm_run, make_run
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenPage = Callable[..., AppTest]

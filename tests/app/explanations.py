@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kencore.explain import Explanation, compare
-from kencore.store.run import Run
+from kencore.runs.run import Run
 from tests.app.fake_jobs import FakeJobs
 
 TOKENS = ["[CLS]", "good", "<b>film</b>", "[SEP]"]

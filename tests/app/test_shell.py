@@ -10,8 +10,8 @@ import sys
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import links, state
-from kencore.store.run import Run
+from app.frame import links, state
+from kencore.runs.run import Run
 from tests.app.conftest import ROOT, OpenPage
 
 HEAVY = ("torch", "transformers", "scipy", "numba", "sklearn")
@@ -166,8 +166,8 @@ assert second.startswith("**keep**: got 7"), second
 
 
 def test_a_measurement_is_seen_though_the_run_was_open(store: Run) -> None:
-    from app import state
-    from kencore.quality import save_metrics
+    from app.frame import state
+    from kencore.quality.judge import save_metrics
 
     assert state.open_cached("sample").metrics == {}
     save_metrics(store.path, {"data": "sentences.tsv"})

@@ -31,9 +31,9 @@ from playwright.sync_api import (
 
 from kencore import jobs
 from kencore.jobs import JobStatus
-from kencore.store.run import Run
-from tests import runs
+from kencore.runs.run import Run
 from tests.browser.install import find_browser
+from tests.support import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from app import links
+from app.frame import links
 from tests.browser.conftest import visit
 from tests.browser.steps import charts_stay_inside, findings, settle
 

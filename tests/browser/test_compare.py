@@ -10,13 +10,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kencore import open_run
-from kencore.compare import compare
-from kencore.store.run import Run
+from kencore.runs.run import Run
+from kencore.views.compare.masks import compare
 from tests.browser.canvas import CANVAS, point, settled
 from tests.browser.conftest import App, NewPage, Server, visit
 from tests.browser.steps import SLOW, click_point, press
 from tests.browser.test_matrix import UP, shown, tip, written
-from tests.runs import make_run
+from tests.support.runs import make_run
 
 WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A",
        (True, True): "both"}  # fmt: skip

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from kencore.store.run import Run
+from kencore.runs.run import Run
 from tests.browser.canvas import CANVAS, settled, turn_wheel
 from tests.browser.conftest import NewPage, Server, visit
-from tests.runs import make_run
+from tests.support.runs import make_run
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
 VIEW = ("level", "matrix", "r0", "r1", "c0", "c1", "layer", "selected")

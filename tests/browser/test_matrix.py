@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from kencore.store.run import Run
-from kencore.store.views import cell
+from kencore.runs.run import Run
+from kencore.views.window import cell
 from tests.browser.canvas import CANVAS, box, point, settled, zoom_in
 from tests.browser.conftest import NewPage, Server, visit
 

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from kencore.store import summaries
+from kencore.views import tables as summaries
 from tests.browser.conftest import Server, visit
 from tests.browser.steps import click_point, holds, plot
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from kencore.store.runs import describe
+from kencore.runs.shelf import describe
 from tests.browser.conftest import App, visit
 from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
-from tests.runs import make_run
+from tests.support.runs import make_run
 
 
 def test_the_first_screen_is_the_demo_already_pruned(tab: Page) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from kencore.store.run import Run
-from kencore.store.subnetwork import open_subnetwork
+from kencore.exports.subnetwork.open import open_subnetwork
+from kencore.runs.run import Run
 from tests.browser.conftest import ROOT, App, visit
 from tests.browser.steps import SLOW, copied, keep, measure_nothing, panel, press
 
@@ -102,7 +102,7 @@ def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(
     found.value.save_as(path)
     assert found.value.suggested_filename == "demo.subnetwork.safetensors"
     with app.store():
-        from kencore.store.run import open_run
+        from kencore.runs.run import open_run
 
         wanted = open_run("demo").apply()
         restored = open_subnetwork(path)

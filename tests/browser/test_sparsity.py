@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kencore.store import sparsity
-from kencore.store.run import Run
+from kencore.runs.run import Run
+from kencore.views import sparsity
 from tests.browser.canvas import point, settled, zoom_in
 from tests.browser.conftest import App, Server, running, visit
 from tests.browser.steps import SLOW, charts_stay_inside, click_point, heights, holds, plot, press
 from tests.browser.test_matrix import tip
-from tests.runs import make_lm_run
+from tests.support.runs import make_lm_run
 
 MADE: dict[str, dict[str, Any]] = {
     "uniform": {"allocation": "uniform"},

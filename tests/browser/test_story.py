@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from kencore.store import telling
-from kencore.store.run import open_run
+from kencore.runs.run import open_run
+from kencore.views import example as telling
 from tests.browser.conftest import visit
 from tests.browser.steps import findings, settle
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kencore.store.sweeps import Sweep, list_sweeps
+from kencore.sweeps.shelf import Sweep, list_sweeps
 from tests.browser.conftest import ROOT, TALL, App, running, visit
 from tests.browser.steps import (
     SLOW,
@@ -22,7 +22,7 @@ from tests.browser.steps import (
     press,
     until,
 )
-from tests.sweeps import make_sweep
+from tests.support.sweeps import make_sweep
 
 
 @dataclass(frozen=True)

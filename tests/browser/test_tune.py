@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from playwright.sync_api import Page, Request, expect
 
-from kencore.retune import Setting, totals
-from kencore.select import select_rows
-from kencore.store.run import open_run
-from tests.app.test_api import decode
+from kencore.live.setting import Setting, totals
+from kencore.methods.select import select_rows
+from kencore.runs.run import open_run
+from tests.app.data.test_answers import decode
 from tests.browser.canvas import CANVAS
 from tests.browser.conftest import App, visit
 
@@ -84,7 +84,7 @@ def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
     save.dblclick()
     expect(tab.get_by_text("Saved as ken-0.3-tuned")).to_be_visible()
     with app.store():
-        from kencore.store.runs import list_runs
+        from kencore.runs.shelf import list_runs
 
         made = [run for run in list_runs() if "-tuned-" in run.id]
     assert len(made) == 1

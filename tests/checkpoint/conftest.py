@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_models import save_pair
+from tests.support.tiny_models import save_pair
 
 Pairs = Callable[[str], tuple[Path, Path]]
 

@@ -14,7 +14,7 @@ from kencore.checkpoint.parameter import PARTS, ROLES
 from kencore.checkpoint.tensors import open_tensors
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.expected import BLOCK_ROLES, DECODER_ROLES, HEADS, POOLERS, TIED
-from tests.tiny_models import ARCHITECTURES, BLOCKS
+from tests.support.tiny_models import ARCHITECTURES, BLOCKS
 
 EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 

@@ -15,7 +15,7 @@ from kencore.checkpoint.source import resolve
 from kencore.errors import MissingShardError, PairMismatchError
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import rewrite
-from tests.tiny_models import ARCHITECTURES, save_pair
+from tests.support.tiny_models import ARCHITECTURES, save_pair
 
 State = dict[str, torch.Tensor]
 Change = Callable[[State], State]

@@ -13,7 +13,7 @@ from kencore.checkpoint.parameter import PARTS, ROLES, Parameter
 from kencore.checkpoint.scope import choose, without_numbers
 from kencore.errors import ScopeError
 from tests.checkpoint.conftest import Pairs
-from tests.tiny_models import ARCHITECTURES
+from tests.support.tiny_models import ARCHITECTURES
 
 WORDS = {"all", "blocks", *ROLES, *PARTS}
 EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))

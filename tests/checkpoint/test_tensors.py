@@ -19,7 +19,7 @@ from kencore.checkpoint.tensors import open_tensors, same_bytes
 from kencore.errors import CheckpointError, CorruptShardError, ShapeError
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import entry, small, write
-from tests.tiny_models import save_pair
+from tests.support.tiny_models import save_pair
 
 DTYPES = {
     "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64,

@@ -18,7 +18,7 @@ from transformers import (
 from typer.testing import CliRunner
 
 from kencore import PruneSpec, Run, prune
-from kencore.cli import app
+from kencore.cli.main import app
 from kencore.errors import (
     MatrixNotFoundError,
     RunNotFoundError,
@@ -28,9 +28,9 @@ from kencore.errors import (
 )
 from kencore.explain import LONGEST_TEXT, ExplainSpec, Explanation, explain, open_explanation
 from kencore.explain import sentence as module
-from tests.evaluate.conftest import NAMES, build, save_tokenizer
-from tests.tiny_models import save_pair
-from tests.tiny_text import add_tokenizer
+from tests.support.classifiers import NAMES, build, save_tokenizer
+from tests.support.tiny_models import save_pair
+from tests.support.tiny_text import add_tokenizer
 
 TEXTS = {"bert": "the film is not very good zebra", "gpt2": "w3 w9 w4 w12 w7",
          "llama": "w5 w5 w30 w2 w8 w11"}  # fmt: skip

@@ -27,15 +27,15 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from kencore.activations import BlockModel, Streams, capture
 from kencore.allocate.budget import published_counts
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.checkpoint.layout import read_layout
-from kencore.pruning import make_rule, prune_blocks
-from kencore.search import AllocationSettings, allocate
-from kencore.streams.neuroal import block_candidate, search_rows
-from kencore.streams.rules import Count, Rule
-from kencore.streams.session import Session
+from kencore.models.blocks import BlockModel, Streams, capture
+from kencore.pruning.blocks import make_rule, prune_blocks
+from kencore.pruning.rule import Count, Rule
+from kencore.pruning.search.allocate import AllocationSettings, allocate
+from kencore.pruning.search.neuroal import block_candidate, search_rows
+from kencore.pruning.search.session import Session
 
 SEARCH_SEQUENCES = 8
 COSTS = 1e-3  # relative, per lambda

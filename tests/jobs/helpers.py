@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import psutil
 
 from kencore import jobs
-from kencore.jobs import queries
-from kencore.jobs.database import connected
 from kencore.jobs.records import JobStatus
+from kencore.jobs.store import queries
+from kencore.jobs.store.database import connected
 
 T = TypeVar("T")
 PATIENCE = 120.0  # only how long a broken test hangs

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from kencore.errors import JobCancelled
-from kencore.jobs import changes, context, queries
+from kencore.jobs import context
 from kencore.jobs.context import Context
-from kencore.jobs.database import connected
+from kencore.jobs.store import changes, queries
+from kencore.jobs.store.database import connected
 
 
 @pytest.fixture

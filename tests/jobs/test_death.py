@@ -103,7 +103,7 @@ def test_a_job_goes_on_when_who_submitted_it_is_gone(own: Path) -> None:
 
 def test_the_death_of_the_loaded_process_is_survived(own: Path) -> None:
     assert run({}).state == "succeeded"
-    zygote = until(lambda: processes_of(own, "kencore.jobs.zygote"), "the loaded process")[0]
+    zygote = until(lambda: processes_of(own, "kencore.jobs.worker.zygote"), "the loaded process")[0]
     until(lambda: _parent(run({}).id) == zygote.pid, "a forked job")
     job = jobs.submit("selftest", SLOW)
     assert _parent(job) == zygote.pid
@@ -122,8 +122,10 @@ def test_an_idle_supervisor_leaves_and_the_next_job_brings_another(
 ) -> None:
     monkeypatch.setenv("KENVIZ_IDLE_SECONDS", "0.2")
     assert run({}).state == "succeeded"
-    until(lambda: not processes_of(own, "kencore.jobs.supervisor"), "the supervisor to leave")
-    assert not processes_of(own, "kencore.jobs.zygote")
+    until(
+        lambda: not processes_of(own, "kencore.jobs.worker.supervisor"), "the supervisor to leave"
+    )
+    assert not processes_of(own, "kencore.jobs.worker.zygote")
     assert run({}).state == "succeeded"
 
 
@@ -133,11 +135,13 @@ def test_there_is_never_more_than_one_supervisor(own: Path) -> None:
         jobs.warm()
     supervisor()
     extra = [
-        subprocess.run([sys.executable, "-m", "kencore.jobs.supervisor"], check=True, env=_found())
+        subprocess.run(
+            [sys.executable, "-m", "kencore.jobs.worker.supervisor"], check=True, env=_found()
+        )
         for _ in range(2)
     ]
     assert [process.returncode for process in extra] == [0, 0]
-    assert len(processes_of(own, "kencore.jobs.supervisor")) == 1
+    assert len(processes_of(own, "kencore.jobs.worker.supervisor")) == 1
     for job in running:
         jobs.cancel(job)
 

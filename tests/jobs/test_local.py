@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from kencore.jobs import interpreter, local
-from kencore.jobs.launch import Attempt
-from kencore.jobs.local import LocalLauncher
+from kencore.jobs.worker import interpreter, local
+from kencore.jobs.worker.launch import Attempt
+from kencore.jobs.worker.local import LocalLauncher
 
 
 class Loaded:

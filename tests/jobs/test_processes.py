@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from kencore.jobs import processes
-from kencore.jobs.interpreter import environment
+from kencore.jobs.worker import processes
+from kencore.jobs.worker.interpreter import environment
 
 from .helpers import gone, until
 
@@ -102,7 +102,7 @@ def test_a_process_that_leaves_takes_what_it_started_with_it() -> None:
     script = (
         f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {CHILD!r}],"
         " stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
-        " from kencore.jobs.processes import end_own_family; end_own_family(); print('left')"
+        " from kencore.jobs.worker.processes import end_own_family; end_own_family(); print('left')"
     )
     told = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kencore.jobs import changes, folders, queries, retention
-from kencore.jobs.database import connected
+from kencore.jobs import folders
 from kencore.jobs.records import State
+from kencore.jobs.store import changes, queries, retention
+from kencore.jobs.store.database import connected
 
 
 @pytest.fixture

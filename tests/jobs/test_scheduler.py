@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from kencore.jobs import changes, folders, queries, scheduler
-from kencore.jobs.child import UNTOLD
-from kencore.jobs.database import connected
-from kencore.jobs.launch import Attempt
-from kencore.jobs.scheduler import Scheduler
+from kencore.jobs import folders
 from kencore.jobs.settings import WorkerSettings
+from kencore.jobs.store import changes, queries
+from kencore.jobs.store.database import connected
+from kencore.jobs.worker import scheduler
+from kencore.jobs.worker.child import UNTOLD
+from kencore.jobs.worker.launch import Attempt
+from kencore.jobs.worker.scheduler import Scheduler
 
 SETTINGS = WorkerSettings(workers=2, idle_seconds=1, preload=(), gpus=2, results_kept=10)
 

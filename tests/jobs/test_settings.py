@@ -11,9 +11,9 @@ import pytest
 from kencore import jobs
 from kencore.errors import JobKindError, SpecError
 from kencore.jobs import folders
-from kencore.jobs.interpreter import environment, light_command
 from kencore.jobs.kinds import KINDS, find_kind
 from kencore.jobs.settings import HEAVY, WorkerSettings
+from kencore.jobs.worker.interpreter import environment, light_command
 
 
 def test_without_variables_there_is_a_default_for_each() -> None:
@@ -73,13 +73,13 @@ def test_importing_the_interface_loads_no_model_library() -> None:
 
 
 def test_the_supervisor_loads_next_to_nothing(tmp_path: Path) -> None:
-    probe = light_command("kencore.jobs.supervisor")
+    probe = light_command("kencore.jobs.worker.supervisor")
     probe[probe.index("-c") + 1] += "; print(*sys.modules)"
     loaded = subprocess.run(
         probe, capture_output=True, text=True, check=True,
         env=environment() | {"KENVIZ_IDLE_SECONDS": "0", "KENVIZ_PRELOAD": "0"},
     ).stdout.split()  # fmt: skip
-    assert "kencore.jobs.scheduler" in loaded
+    assert "kencore.jobs.worker.scheduler" in loaded
     assert not {"torch", "pandas", "pyarrow", "numpy", "numba"} & set(loaded)
 
 

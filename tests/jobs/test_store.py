@@ -15,8 +15,8 @@ import pytest
 
 from kencore import jobs
 from kencore.errors import StoreNotWritableError
-from kencore.jobs.database import connected, database_path
-from kencore.locks import FileLock, locked
+from kencore.jobs.store.database import connected, database_path
+from kencore.system.locks import FileLock, locked
 
 from .conftest import settle_in
 from .helpers import finished, gone, half_written, run, supervisor
@@ -167,7 +167,7 @@ def _fill(folder: Path) -> None:
 def test_a_lock_is_held_by_one_and_freed_by_death(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     script = (
-        "import sys, time; from pathlib import Path; from kencore.locks import FileLock;"
+        "import sys, time; from pathlib import Path; from kencore.system.locks import FileLock;"
         f" lock = FileLock(Path({str(path)!r})); print(lock.acquire(), flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen(

@@ -10,11 +10,11 @@ import pytest
 
 from kencore import PruneSpec, jobs, open_run, prune
 from kencore.errors import JobKindError, SpecError
-from kencore.evaluate.accuracy import Classifier, read_examples
 from kencore.explain import ExplainSpec, explain, open_explanation
 from kencore.jobs.kinds import check_evaluate, check_export
-from tests.tiny_models import save_pair
-from tests.tiny_text import add_tokenizer, write_text
+from kencore.models.classifier import Classifier, read_examples
+from tests.support.tiny_models import save_pair
+from tests.support.tiny_text import add_tokenizer, write_text
 
 from .conftest import settle_in
 from .helpers import finished, half_written, until

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kencore.palette import LIGHT
-from kencore.report import masks
-from kencore.report.axes import Axis, log_ticks, ticks
-from kencore.report.canvas import Canvas, shade
-from kencore.report.png import SCALE, png
-from kencore.report.svg import gray_png, svg
-from kencore.store.run import Run
-from tests.runs import make_lm_run, make_run
+from kencore.report.charts import masks
+from kencore.report.charts.axes import Axis, log_ticks, ticks
+from kencore.report.charts.canvas import Canvas, shade
+from kencore.report.charts.png import SCALE, png
+from kencore.report.charts.svg import gray_png, svg
+from kencore.runs.run import Run
+from kencore.words.palette import LIGHT
+from tests.support.runs import make_lm_run, make_run
 
 
 @pytest.fixture(scope="module", params=["ken", "wanda"])

@@ -15,12 +15,12 @@ import pytest
 from kencore.errors import IncomparableRunsError, RunExistsError, RunNotFoundError
 from kencore.report import report
 from kencore.report.build import build
-from kencore.report.canvas import colors, contrast
+from kencore.report.charts.canvas import colors, contrast
 from kencore.report.page import html
-from kencore.store.run import Run, open_run
-from tests.charts.test_quality import measured
+from kencore.runs.run import Run, open_run
+from tests.app.charts.test_quality import measured
 from tests.report.pages import Page, parse
-from tests.runs import make_lm_run, make_run
+from tests.support.runs import make_lm_run, make_run
 
 EVIL = "<img src=x onerror=alert(1)>\"'&amp;</style><script>alert(2)</script>"
 LIMIT = 3_000_000  # bytes
@@ -219,7 +219,7 @@ def test_beside_another_run(sample: Run, language: Run, tmp_path_factory: Any) -
 
 @pytest.mark.parametrize("theme", ["LIGHT", "DARK"])
 def test_letters_can_be_read_on_every_colour(theme: str) -> None:
-    from kencore import palette
+    from kencore.words import palette
 
     found = colors(getattr(palette, theme))
     for i in range(10):

@@ -6,7 +6,7 @@ const MOST_KEPT = 24; // windows held
 const KINDS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array };
 const AGAIN = 250; // ms until a server that is still getting ready is asked again
 
-/** {header, planes: {name: typed array}} of an answer, see app/payload.py. */
+/** {header, planes: {name: typed array}} of an answer, see app/data/payload.py. */
 export function unpack(buffer) {
   const bytes = new DataView(buffer);
   if (bytes.getUint32(0, false) !== 0x4b565731) throw new Error("not a window of weights");

@@ -1,6 +1,6 @@
 // What Streamlit calls: once per mount, and again whenever the data or the theme changes.
 
-import { AtlasMap } from "./atlas.js";
+import { AtlasMap } from "./map.js";
 import { Viewer } from "./viewer.js";
 
 const viewers = new WeakMap(); // the mount's element -> its viewer

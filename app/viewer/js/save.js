@@ -8,7 +8,7 @@ import { legendParts, says } from "./legend.js";
 const HEAD = 40;
 const FOOT = 56;
 
-const MOST_CSV = 1 << 18; // weights, as app/api.py allows
+const MOST_CSV = 1 << 18; // weights, as app/data/answers.py allows
 
 export function savePicture(viewer) {
   const frame = viewer.frame();

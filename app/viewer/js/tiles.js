@@ -3,12 +3,12 @@
 
 import { messageOf, unpack } from "./data.js";
 
-export const SIDE = 64; // cells of a tile, as kencore/store/tiles.py
+export const SIDE = 64; // cells of a tile, as kencore/views/tiles.py
 const MOST_BYTES = 96 << 20;
 const AT_ONCE = 5;
 const PIXELS = 2; // the least side of a cell
 const EXACT_FROM = 6; // pixels per weight: from here tiles hold every value
-const LONGEST = 1024; // weights of an exact window, as app/api.py allows
+const LONGEST = 1024; // weights of an exact window, as app/data/answers.py allows
 
 const power = (least) => 2 ** Math.max(0, Math.ceil(Math.log2(least) - 1e-9));
 

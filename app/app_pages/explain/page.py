@@ -1,0 +1,36 @@
+"""One sentence through the models of a run: other answers, where paths part, which weights did it.
+
+The address: ``run``, ``text`` (the sentence), ``matrix`` or ``block`` (where to look), ``neuron``
+(a row of the matrix) and ``token`` (its place in the sentence).
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.frame import links, state, theme
+from app.parts import explain as explain_parts
+from app.parts import explain_ask
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+
+with state.messages():
+    run = state.current_run()
+terms = wording.TERMS[run.restore]
+text = links.value("text") or explain_ask.example(run)
+head = st.container()
+explain_parts.sentence_form(text)
+found = explain_ask.ask(run, text)
+with head:
+    st.title(explain_parts.title(found, terms.dense))
+    st.caption(facts.subject(run.spec))
+if found is None:
+    st.stop()
+
+palette = theme.palette()
+explain_parts.what_was_read(found)
+explain_parts.answers(found, run, palette)
+st.header("Where the two paths part")
+explain_parts.where_paths_part(found, terms.dense, palette)
+st.header("Which weights did it")
+explain_parts.one_neuron(found, run, palette)

@@ -1,0 +1,70 @@
+"""The same matrix in every block, side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.charts import blocks as charts
+from app.charts import cells
+from app.frame import links, state, theme
+from app.frame.draw import draw
+from app.parts import blocks as block_views
+from kencore.errors import KencoreError
+from kencore.views import tables as summaries
+from kencore.words import numbers as wording
+
+with state.messages():
+    run = state.current_run()
+palette, terms = theme.palette(), wording.TERMS[run.restore]
+options = block_views.family_options(run.matrices)
+if not options:
+    st.title("The same matrix in every block")
+    st.info("This model has no blocks: every parameter is on the Overview page.")
+    st.stop()
+try:
+    here = state.current_matrix(run)
+    layer = links.choice("layer", tuple(wording.layers(run.restore)), "kept")
+except KencoreError as error:
+    missing = not isinstance(error, links.LinkError)
+    st.title("No such matrix in this run" if missing else "No such view of the blocks")
+    state.show_error(error)
+    block_views.choose(run.matrices, options)
+    st.stop()
+
+st.title("The same matrix in every block")
+family = summaries.family(here["name"], here["block"])
+if family not in options:
+    family = next(iter(options))
+    if links.value("matrix"):
+        st.caption(f"{here['name']} is outside the blocks; this is another one.")
+
+
+def choose_layer() -> None:
+    links.write(layer=st.session_state["layers_layer"])
+
+
+named = wording.layers(run.restore)
+st.session_state["layers_layer"] = layer
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    block_views.choose(run.matrices, options, family)
+    st.segmented_control(
+        "Show", list(named), key="layers_layer", format_func=lambda name: named[name],
+        on_change=choose_layer, required=True,
+    )  # fmt: skip
+
+blocks = summaries.family_blocks(run.matrices, family)
+found = block_views.pictures(run, family, layer)
+names = block_views.labels(blocks)
+rows, cols = found.span
+draw(
+    charts.block_pictures(
+        block_views.indices(found), cells.colors(layer, palette),
+        list(zip(names, block_views.below(blocks, found, layer), strict=True)), blocks, palette,
+        finding=block_views.finding(blocks, found, layer, terms), aspect=rows / cols,
+        scale=cells.scale(layer, palette, found.limit, terms),
+    ),
+    key="block-pictures",
+    point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=layer),
+)  # fmt: skip
+st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
+draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

@@ -1,0 +1,45 @@
+"""The whole model on one map, from blocks and roles down to a single weight.
+
+The address: ``run``, ``other`` (a run beside it, in step), ``at`` (a matrix), ``r0 r1 c0 c1`` (what
+is in sight, in rows and columns of that matrix), ``row col`` (a weight), ``layer``, ``reset``.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.app_pages.map import parts as map_parts
+from app.frame import state
+from app.viewer import map_view
+from kencore.errors import KencoreError
+
+with state.messages():
+    run = state.current_run()
+st.title(map_parts.finding(run))
+map_parts.choose_other(run)
+second = None
+try:
+    second = map_parts.other(run)
+except KencoreError as error:
+    state.show_error(error)
+try:
+    view = map_view.view_of(run)
+except KencoreError as error:
+    state.show_error(error)
+    st.caption("The whole model is shown instead.")
+    view = map_view.View()
+runs = [run] if second is None else [run, second]
+sources = [map_view.source(one, map_parts.title_of(one)) for one in runs]
+
+
+@st.fragment(key="in-view")
+def in_view() -> None:
+    """Follows the map without running the page again."""
+    map_parts.details(run, *map_parts.in_view(view))
+
+
+with st.grid(4, min_column_width=230, gap="small") as grid:
+    with grid.cell(column_span=3 if second is None else 4):
+        map_view.model_map(sources, view, key=map_parts.MAP, on_cell=lambda: st.rerun("in-view"))
+    with grid.cell(), st.container(border=True, gap="small"):
+        in_view()

@@ -1,0 +1,48 @@
+"""One matrix, from the whole of it down to a single weight."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import viewer
+from app.frame import links, matrices, state
+from app.parts import matrix as matrix_parts
+
+with state.messages():
+    run = state.current_run()
+line = matrix_parts.matrix_or_choice(run)
+
+name = str(line["name"])
+pruned = line["status"] == "pruned"
+st.title(matrices.finding(line, run.matrices) if pruned else matrices.title(line, run.matrices))
+matrix_parts.choose(run.matrices, line)
+if not pruned:
+    st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+    st.stop()
+try:
+    view = matrix_parts.view_of(line, run.restore)
+except links.LinkError as error:
+    state.show_error(error)
+    st.caption("The whole matrix is shown instead.")
+    view = viewer.View()
+
+
+@st.fragment(key="weight")
+def selected_weight() -> None:
+    """Follows the click on the map without running the page again."""
+    matrix_parts.weight(run, name, matrix_parts.selected(name, view))
+
+
+source = viewer.Source(
+    run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
+    cols=int(line["cols"]), title=matrices.finding(line, run.matrices),
+    restore=run.restore, updated=run.kept_values is not None,
+)  # fmt: skip
+with st.grid(4, min_column_width=230, gap="small") as grid:
+    with grid.cell(column_span=3, row_span=2):
+        viewer.weight_map(source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("weight"))
+    with grid.cell(), st.container(border=True):
+        selected_weight()
+    with grid.cell(), st.container(border=True, gap="small"):
+        matrix_parts.facts(line, run.restore)
+        matrix_parts.onward(run.id, line)

@@ -1,0 +1,60 @@
+"""Size, compute and speed of a run on its overview: four small tables, each with what it means."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from app.frame import parts, state
+from kencore.words import costs as cost_words
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+_SPREAD: Final = " Median and quartiles, taken in turns; what differs is noise of the machine."
+
+
+def size_compute_speed(run: Run) -> None:
+    """What the run needs on disk and what it needs to run, beside the dense model."""
+    cost = run.metrics.get("cost") or {}
+    zero = run.restore == "zero"
+    needs = "" if zero else " The base is needed beside the file."
+    with st.grid(2, min_column_width=340, gap="small"):
+        _card("Size", cost_words.size(cost, run.totals, subnetwork_size(run)),
+              f"The file holds kept values and one bit per parameter.{needs}")  # fmt: skip
+        _card("Compute", cost_words.compute(cost),
+              cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)  # fmt: skip
+        _card("Speed", cost_words.speed(cost),
+              cost_words.SAME_SPEED + (_SPREAD if cost else ""))  # fmt: skip
+        _card("Memory and kernels", cost_words.memory(cost), cost_words.memory_notes(cost))
+    if cost:
+        st.caption(f"Measured on {state.plain(str(cost['device']))}.")
+    else:
+        st.caption(
+            "Compute, speed and memory are measured together with quality, whenever a run is "
+            "pruned with data to measure on, or measured with `python -m kencore evaluate`."
+        )
+
+
+def _card(title: str, lines: cost_words.Lines, note: str) -> None:
+    with st.container(border=True, height="stretch"):
+        st.markdown(f"**{title}**")
+        parts.pairs(lines)
+        if note:
+            st.caption(note)
+
+
+def subnetwork_size(run: Run) -> int | None:
+    """Bytes of the run's subnetwork file; ``None`` where they cannot be told without fetching."""
+    return _size(run.id, run.path, state.stamp(run.path))
+
+
+@lru_cache(maxsize=64)
+def _size(run_id: str, folder: Path, _stamp: str) -> int | None:
+    from kencore.exports.subnetwork.plan import known_bytes
+    from kencore.runs.run import Run
+
+    return known_bytes(Run(folder, name=run_id))

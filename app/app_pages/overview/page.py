@@ -1,0 +1,75 @@
+"""A run at a glance: what was kept, what that cost, where it was kept, how to make it again."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.frame import state
+from kencore.views import tables as summaries
+from kencore.words import run as facts
+
+with state.messages():
+    run = state.current_run()
+total = summaries.totals(run.matrices)
+st.title(facts.headline(run.spec, total, run.metrics))
+st.caption(facts.subject(run.spec))
+
+# the title is painted before Plotly is imported
+from app.app_pages.overview import cost as cost_parts  # noqa: E402
+from app.app_pages.overview import exports as export_parts  # noqa: E402
+from app.app_pages.overview import tables as overview_parts  # noqa: E402
+from app.charts import model  # noqa: E402
+from app.frame import choosing, links, theme  # noqa: E402
+from app.frame.draw import csv_button, draw  # noqa: E402
+from app.parts import peers as compare_peers  # noqa: E402
+from app.parts import quality as quality_parts  # noqa: E402
+from kencore.words import numbers as wording  # noqa: E402
+
+with state.messages():
+    links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
+palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
+cells = summaries.model_cells(run.matrices)
+overview_parts.metric_row(run, total)
+if why := facts.updated(run.spec):
+    st.caption(why)
+if tuned := run.record.get("tuned"):
+    overview_parts.tuned_note(tuned)
+
+
+def open_cell(index: int) -> None:
+    links.go("matrix", matrix=cells["name"].iloc[index])
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.header("Where parameters were kept")
+    measure = choosing.view(
+        "measure", {name: what.label for name, what in model.measures(terms).items()}, "share",
+        label="Color by",
+    )  # fmt: skip
+draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
+links.page_link("map", "Zoom in, down to a single weight", icon=":material/map:")
+
+with st.grid(2, min_column_width=440, gap="medium") as grid:
+    with grid.cell():
+        st.header("What it cost")
+        quality_parts.what_it_cost(run, palette)
+    with grid.cell():
+        st.header("Which parts hold the parameters")
+        draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
+
+st.header("Beside other rules at the same budget")
+compare_peers.offer(run, key="overview-peers")
+st.header("Size, compute and speed")
+cost_parts.size_compute_speed(run)
+st.header("Outside the blocks")
+overview_parts.outside_table(run)
+st.header("What was not pruned, and why")
+overview_parts.untouched_table(run.matrices)
+with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
+    overview_parts.how_made(run)
+st.header("Take it with you")
+export_parts.take_along(run)
+csv_button(
+    lambda: facts.matrices_csv(run.matrices),
+    f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV",
+)  # fmt: skip

@@ -1,0 +1,117 @@
+"""Parts of the overview page: its numbers, its tables, and how the run was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.base import lines
+from app.frame import links
+from app.parts import quality as quality_parts
+from kencore.views import tables as summaries
+from kencore.words import cards
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+from kencore.words.origin import origin
+
+_ICONS: Final = {
+    "Made": "schedule", "Took": "timer", "On": "memory", "Pruned": "filter_alt", "Seed": "casino",
+    "Calibrated on": "menu_book",
+}  # fmt: skip
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+    from kencore.views.tables import Totals
+
+
+def metric_row(run: Run, total: Totals) -> None:
+    """Four cards: parameters, size, quality, and the best baseline at the same budget."""
+    with st.grid(4, min_column_width=200):
+        quality_parts.card(cards.kept(run.spec, total))
+        quality_parts.card(cards.size(run.spec, total))
+        quality_parts.before_and_after(run)
+        quality_parts.baseline(run)
+
+
+def tuned_note(tuned: dict[str, Any]) -> None:
+    """That a run was tuned after pruning, and where that is shown."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"Tuned for {wording.plural(int(tuned['steps']), 'step')} after pruning: kept values "
+            "are those that it learned.", width="content",
+        )  # fmt: skip
+        links.page_link("recover", "How it was tuned", icon=":material/healing:")
+
+
+def outside_table(run: Run) -> None:
+    """Every parameter outside the blocks, with a link to its matrix."""
+    table = summaries.outside_roles(run.matrices)
+    if table.empty:
+        return
+    shown = pd.DataFrame(
+        {
+            "Parameter": table["name"],
+            "What it is": table["role"].map(lambda role: wording.ROLES_EXPLAINED.get(role, role)),
+            "Shape": [f"{row.rows:,} × {row.cols:,}" for row in lines(table)],
+            "Parameters": table["params"],
+            "Kept": table["share"],
+            "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
+            "Open": [links.link("matrix", run=run.id, matrix=name) for name in table["name"]],
+        }
+    )
+    st.dataframe(
+        shown, hide_index=True, alt="Parameters outside the blocks and how much of each was kept",
+        column_config={
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            "Open": st.column_config.LinkColumn(display_text="matrix", width="small"),
+        },
+    )  # fmt: skip
+
+
+def untouched_table(matrices: pd.DataFrame) -> None:
+    """What was not pruned, and why."""
+    table = summaries.left_alone(matrices)
+    if table.empty:
+        st.caption("Every parameter was pruned.")
+        return
+    shown = pd.DataFrame(
+        {
+            "Why": table["reason"],
+            "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
+            "Tensors": table["matrices"],
+            "Parameters": table["params"],
+            "Names": [", ".join(names) for names in table["names"]],
+        }
+    )
+    st.dataframe(
+        shown, hide_index=True, alt="Parameters that were not pruned, by reason",
+        column_config={
+            "Why": st.column_config.TextColumn(width="large"),
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Names": st.column_config.TextColumn(width="large"),
+        },
+    )  # fmt: skip
+
+
+def how_made(run: Run) -> None:
+    """The command that makes the run again, and where and when it was made."""
+    st.markdown("The same run from the command line:")
+    st.code(facts.command(run.spec), "bash")
+    record = run.record
+    made = {f":material/{_ICONS[name]}: {name}": said for name, said in origin(run).items()}
+    for side in ("tuned", "base"):
+        source = (record.get("sources") or {}).get(side)
+        if not source:
+            continue
+        revision = f" at {source['revision']}" if source.get("revision") else ""
+        name = "model" if run.spec.restore == "zero" else f"{side} model"
+        made[f":material/folder: {name.capitalize()}"] = f"{source.get('text', '')}{revision}"
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    if versions:
+        made[":material/inventory_2: Versions"] = versions
+    st.table(made, border="horizontal", alt="Where and when the run was made")
+    for note in record.get("notes") or ():
+        st.caption(f":material/info: {note}")

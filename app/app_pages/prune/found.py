@@ -1,0 +1,110 @@
+"""What an inspection found, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.frame import state
+from app.jobs import panel as jobs_view
+from kencore import jobs
+from kencore.errors import KencoreError
+from kencore.words import numbers as wording
+
+_LONGER = (
+    "Methods and allocations that run the model on text take longer: the job says how long while "
+    "it runs. They prune the matrices inside the blocks only."
+)
+
+
+def findings(job_id: str) -> None:
+    """The result of an inspect job, its progress, or why it failed."""
+    try:
+        job = jobs.status(job_id)
+    except KencoreError as error:
+        state.show_error(error)
+        return
+    if job.state != "succeeded":
+        jobs_view.panel(job_id)
+        return
+    try:
+        found = json.loads((jobs.result(job_id) / "result.json").read_text("utf-8"))
+    except KencoreError as error:
+        state.show_error(error)
+        return
+    _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    counts, cost = found["parameters"], found["estimate"]
+    st.markdown(
+        f"**{found['architecture']}** with {wording.plural(found['blocks'], 'block')} and "
+        f"{wording.count(counts['total'])} parameters"
+    )
+    with st.grid(2, min_column_width=150):
+        _number("Can be pruned", wording.count(counts["prunable"]), f"of {counts['total']:,}")
+        _number("On disk", wording.size(found["bytes"]), _dtypes(found))
+        language = bool(found.get("streams"))
+        _number(
+            "Time", _about(cost["seconds"]),
+            "by weights alone" if language else "without measuring quality",
+        )  # fmt: skip
+        _number("Memory", f"about {wording.size(cost['memory_bytes'])}", "at the peak")
+    for note in found["notes"]:
+        st.caption(f":material/info: {note}")
+    st.dataframe(
+        _roles(found["roles"]), hide_index=True, alt="Parameters of the model by role",
+        column_config={
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Can be pruned": st.column_config.NumberColumn(format="localized"),
+        },
+    )  # fmt: skip
+    _exceptions(found)
+    with st.expander("Names, for a scope of your own", icon=":material/list:"):
+        st.dataframe(
+            pd.DataFrame(found["patterns"])[["pattern", "role", "tensors", "parameters"]],
+            hide_index=True, alt="Name patterns of the model's parameters",
+        )  # fmt: skip
+    st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
+
+
+def _number(title: str, value: str, below: str) -> None:
+    st.metric(title, value, below, delta_color="off", delta_arrow="off", border=True)
+
+
+def _about(seconds: float) -> str:
+    return "under a second" if seconds < 1 else f"about {wording.seconds(seconds)}"
+
+
+def _dtypes(found: dict[str, Any]) -> str:
+    return " + ".join(row["name"] for row in found["dtypes"])
+
+
+def _roles(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Role": [wording.ROLES_EXPLAINED.get(row["name"], row["name"]) for row in rows],
+            "Tensors": [row["tensors"] for row in rows],
+            "Parameters": [row["parameters"] for row in rows],
+            "Can be pruned": [row["prunable"] for row in rows],
+        }
+    )
+
+
+def _exceptions(found: dict[str, Any]) -> None:
+    """What stays as it is, and why."""
+    reasons: dict[str, list[str]] = {}
+    for row in found["unprunable"]:
+        reasons.setdefault(row["reason"], []).append(row["name"])
+    for tied in found["tied"]:
+        names = [tied["name"], *tied["aliases"]]
+        reasons.setdefault("one tensor under several names, pruned once", []).extend(names)
+    for reason, names in reasons.items():
+        shown = ", ".join(f"`{name}`" for name in names[:6])
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        st.markdown(f":material/block: {reason[:1].upper()}{reason[1:]}: {shown}{more}")
+    if not reasons and not found["new_heads"]:
+        st.caption("Every parameter can be pruned.")

@@ -1,0 +1,61 @@
+"""Tune what a run kept, with its mask held: watch it learn, and see what that won back.
+
+In the address: every setting by its name in `TuneSpec` (see `app.forms.prepared_recover`), and ``job``,
+the tuning that is shown.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.app_pages.recover import parts as recover_parts
+from app.forms import prepared_recover
+from app.forms import recover as recover_form
+from app.frame import links, state, theme
+from app.jobs import submit as submitting
+from kencore.errors import KencoreError
+from kencore.words import run as facts
+
+with state.messages():
+    run = state.current_run()
+    told = run.tuning
+palette = theme.palette()
+heading = st.header if told is None else st.subheader  # the form of a tuned run is a part of it
+st.title(recover_parts.title(run))
+st.caption(facts.subject(run.spec))
+if told is not None:
+    recover_parts.outcome(run, palette)
+    st.header("Tune it again")
+else:
+    st.caption(
+        "Pruning costs quality; training the entries that were kept for a while can win some of it "
+        "back, while every pruned entry stays where pruning put it. Choose what it learns from and "
+        "start: the result is a run of its own."
+    )
+made = None
+for wrong in prepared_recover.fill_in(run):
+    state.show_error(wrong)
+with st.grid(2, min_column_width=420, gap="medium") as grid:
+    with grid.cell():
+        settings = recover_form.settings(run, heading)
+        prepared_recover.write(run, settings)
+    with grid.cell():
+        heading("Run", icon=":material/play_arrow:")
+        recover_parts.what_it_will_be(run)
+        try:
+            if st.button(
+                "Start tuning", type="primary", icon=":material/play_arrow:", width="stretch"
+            ):
+                links.write(job=submitting.tune(settings))
+        except KencoreError as error:
+            state.show_error(error)
+        if (job := links.value("job")) is not None:
+            made = recover_parts.watch(job, palette)
+        else:
+            st.caption(
+                "It runs in a process of its own: you may close this page and come back. "
+                "Cancelled or killed, the same settings go on from the last checkpoint."
+            )
+if made is not None and made.id != run.id:
+    st.header(recover_parts.title(made))
+    recover_parts.outcome(made, palette, st.subheader)

@@ -1,0 +1,221 @@
+"""Sections of the sparsity page: blocks, rows of a matrix, the search, alignment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from app.charts import alignment, depth, search, spread
+from app.frame import choosing, links, state, theme
+from app.frame.draw import draw
+from app.parts import blocks as block_views
+from app.parts import matrix as matrix_parts
+from kencore.errors import KencoreError, MatrixNotFoundError
+from kencore.views import sparsity
+from kencore.views import tables as summaries
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    from app.charts.base import Chart
+    from kencore.runs.run import Run
+
+AT_ONCE: Final = 24  # blocks shown unless more are asked for
+SLIDER: Final = 4  # blocks from which on a range can be chosen
+COLOR: Final = theme.RUNS[0]  # of the open run
+
+
+def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
+    """Bars of the open run, by block or by role."""
+    cells = sparsity.by_block_and_role(run.matrices)
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
+    ):
+        st.header("By block")
+        with state.messages():
+            shown = choosing.view(
+                "bars", {"block": "Blocks", "role": "Roles in each block"}, "block", label="Bars"
+            )
+    if shown == "role":
+        draw(depth.role_bars(cells, drawn, palette), key="sparsity-bars")
+        return
+    draw(depth.block_bars(drawn, palette), key="sparsity-bars")
+    if sparsity.same_in_a_block(cells):
+        st.caption("Inside a block all roles have the same sparsity.")
+
+
+def by_row(run: Run, palette: theme.Palette) -> None:
+    """A violin for each matrix of a family; a click opens the matrix."""
+    st.header("By row")
+    options = families(run)
+    if not options:
+        st.caption("This run pruned no matrix with rows inside the blocks.")
+        return
+    try:
+        family = chosen_family(run, options)
+        table = summaries.family_blocks(run.matrices, family)
+        table = table[table["status"] == "pruned"]
+        block_views.choose(run.matrices, options, family)
+        first, last = block_range(len(table))
+    except KencoreError as error:
+        state.show_error(error)
+        return
+    table = table.iloc[first : last + 1].reset_index(drop=True)
+    names = tuple(table["name"])
+    spreads = row_spreads(run, names)
+    role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
+    if all(found.even for found in spreads):
+        st.caption(
+            f"In each of these matrices ({role}) all rows have the same sparsity, give or take "
+            "one entry from rounding: there is nothing to draw."
+        )
+        return
+    chart = spread.row_violins(spreads, block_views.labels(table), names, role, COLOR, palette)
+    draw(chart, key="sparsity-rows", point=lambda at: links.go("matrix", matrix=names[at]))
+    st.caption(
+        "A violin shows how many rows have which sparsity; the bar is the middle half of the "
+        "rows, the ring their median. Click one to open its matrix."
+    )
+
+
+def families(run: Run) -> dict[str, str]:
+    """Families of matrices with rows that the run pruned, with what a person calls them."""
+    table = summaries.families(run.matrices)
+    some = set(table.loc[table["two_d"] & (table["pruned"] > 0), "family"])
+    return {
+        name: text for name, text in block_views.family_options(run.matrices).items()
+        if name in some
+    }  # fmt: skip
+
+
+def chosen_family(run: Run, options: dict[str, str]) -> str:
+    """The family of the matrix in the address, else the first.
+
+    Raises:
+        MatrixNotFoundError: the address names a matrix that the run does not have.
+    """
+    line = state.current_matrix(run)
+    found = summaries.family(line["name"], line["block"])
+    return found if found in options else next(iter(options))
+
+
+def block_range(blocks: int) -> tuple[int, int]:
+    """First and last block to show, from the address; a slider where there are many.
+
+    Raises:
+        LinkError: the address names no such range.
+    """
+    usual = (0, min(blocks, AT_ONCE) - 1)
+    first = links.number("from", high=blocks - 1)
+    last = links.number("to", low=first or 0, high=blocks - 1)
+    asked = (usual[0] if first is None else first, max(usual[1], first or 0)
+             if last is None else last)  # fmt: skip
+    if blocks <= SLIDER:
+        return asked
+    st.session_state["sparsity_blocks"] = asked
+
+    def chosen() -> None:
+        low, high = st.session_state["sparsity_blocks"]
+        links.write(**{"from": low or None, "to": None if high == usual[1] else high})
+
+    st.slider(
+        "Blocks", 0, blocks - 1, key="sparsity_blocks", on_change=chosen, width=320,
+    )  # fmt: skip
+    return asked
+
+
+def row_spreads(run: Run, names: tuple[str, ...]) -> list[sparsity.Spread]:
+    """How sparsity differs between the rows of each matrix, read once per run."""
+    return _row_spreads(run.id, state.stamp(run.path), names, _run=run)
+
+
+@st.cache_resource(max_entries=32, show_spinner="Counting rows")
+def _row_spreads(
+    run_id: str, stamp: str, names: tuple[str, ...], *, _run: Run
+) -> list[sparsity.Spread]:
+    return [
+        sparsity.spread(_run.rows(name)["kept"].to_numpy(), _run.shape(name)[1]) for name in names
+    ]
+
+
+SCORES: Final = {  # what decided, and what its axis says
+    "owl": ("outlier share", "share of outliers among the scores"),
+    "alpha": ("power-law exponent", "power-law exponent, mean of the block"),
+    "dlp": ("median score", "median score of the block"),
+}
+
+
+def decided(run: Run) -> str:
+    """Which rule decided how much each block gives, in one or two sentences."""
+    spec = run.spec
+    if spec.allocation != "uniform":
+        return wording.ALLOCATIONS_EXPLAINED[spec.allocation]
+    unit = "matrix" if spec.exact else "row"
+    return (
+        f"Nothing was searched: every {unit} was given the same budget, and "
+        f"{wording.METHODS.get(spec.method, spec.method)} chose the entries."
+    )
+
+
+def how_decided(run: Run, palette: theme.Palette) -> None:
+    """The rule in words, and what it looked at."""
+    st.header("How it was decided")
+    st.markdown(decided(run))
+    try:
+        charts = searches(run, palette)
+    except KencoreError as error:
+        state.show_error(error)
+        return
+    if not charts:
+        return
+    with st.grid(len(charts), min_column_width=420, gap="medium") as grid:
+        for number, chart in enumerate(charts):
+            with grid.cell():
+                draw(chart, key=f"sparsity-search-{number}")
+
+
+def searches(run: Run, palette: theme.Palette) -> list[Chart]:
+    """The charts of what the allocation looked at: searches first, then scores of blocks."""
+    trace = run.trace or {}
+    steps = (
+        ("block_search", "sparsity-search-blocks", "Over blocks"),
+        ("row_search", "sparsity-search-rows", "Over rows"),
+    )
+    found = [
+        search.search_curve(trace[key], name, what, COLOR, palette)
+        for key, name, what in steps
+        if trace.get(key)
+    ]
+    if found or run.spec.allocation not in SCORES:
+        return found
+    scores = search.block_scores(trace.get("blocks") or (), *SCORES[run.spec.allocation], COLOR)
+    return [scores] if scores is not None else []
+
+
+ALIGNED: Final = (
+    "Alignment: a layer weighs features by how strong they arrive. Pruning what comes before "
+    "changes that pattern; the closer the two curves, the more the pruned model still feeds this "
+    "matrix what it was trained on."
+)
+
+
+def aligned(run: Run, palette: theme.Palette) -> None:
+    """Input norms of one matrix in the dense and in the pruned model."""
+    st.header("Alignment")
+    if not (run.path / "activations.safetensors").is_file():
+        st.caption("No activations were recorded: this run looked at weights alone.")
+        return
+    try:
+        line = state.current_matrix(run)
+        norms = run.activation_norms(str(line["name"]))
+    except MatrixNotFoundError:  # said above, by the rows
+        return
+    except KencoreError as error:
+        state.show_error(error)
+        return
+    matrix_parts.choose(run.matrices, line)
+    if norms is None:
+        st.caption("The inputs of this matrix were not recorded: choose another one.")
+        return
+    draw(alignment.norm_curves(sparsity.alignment(*norms), COLOR, palette), key="alignment")
+    st.caption(ALIGNED)

@@ -1,0 +1,165 @@
+"""The picture of each step of the story."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from app.app_pages.story import walk as story_walk
+from app.charts import depth, model, perplexity, quality, row, tuning
+from app.charts import explain as answers
+from app.charts import story as charts
+from app.frame import links, state, theme
+from app.frame.draw import draw
+from app.parts import explain as explain_parts
+from app.parts import explain_ask
+from app.parts import row as row_parts
+from kencore.views import sparsity
+from kencore.views import tables as summaries
+from kencore.views.walk import walk_row
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    from app.charts.base import Chart
+    from app.frame.theme import Palette
+    from kencore.runs.run import Run
+    from kencore.views.example import Example
+
+LARGE: Final = 17  # letters of charts on a screen for many
+ONWARD: Final = (  # page, label, icon
+    ("overview", "Everything about this run", "dashboard"),
+    ("explain", "Explain one sentence", "psychology"),
+    ("map", "Walk over the whole model", "map"),
+    ("matrix", "Look at its matrices", "grid_on"),
+    ("tune", "Move the slider", "tune"),
+    ("recover", "Win quality back", "healing"),
+    ("tradeoff", "Quality against size", "stacked_line_chart"),
+    ("compare", "Compare it with another run", "compare"),
+    ("report", "Report to pass on", "description"),
+)
+
+
+def picture(key: str, run: Run, example: Example | None, palette: Palette, *, large: bool) -> None:
+    """Draw what belongs to a step."""
+    if key == "ask":
+        _ask(run, palette, large)
+    elif key == "row" and example is not None:
+        _row(run, example)
+    elif key == "next":
+        _onward()
+    elif key == "unmeasured":
+        links.page_link("overview", "Measure it on the Overview", icon=":material/straighten:")
+    elif key in CHARTS:
+        chart = CHARTS[key](run, example, palette)
+        _draw(chart, key, large)
+
+
+def _draw(chart: Chart, key: str, large: bool) -> None:
+    if large:
+        figure = chart.figure.__class__(chart.figure)
+        figure.update_layout(font={"size": LARGE}, height=round(1.25 * chart.figure.layout.height))
+        chart = replace(chart, figure=figure)
+    draw(chart, key=f"story-{key}")
+
+
+def _ask(run: Run, palette: Palette, large: bool) -> None:
+    text = links.value("text") or explain_ask.example(run)
+    explain_parts.sentence_form(text)
+    found = explain_ask.ask(run, text, key="story-ask")
+    if found is None:
+        return
+    explain_parts.what_was_read(found)
+    _draw(answers.answers(found.facts, palette, wording.TERMS[run.restore].dense), "answers", large)
+    links.page_link(
+        "explain", "Why did it answer so?", icon=":material/psychology:", text=links.value("text")
+    )
+
+
+def _row(run: Run, example: Example) -> None:
+    with state.messages():
+        found = row_parts.scores(run, example.matrix, example.tuned, example.base)
+    score, what = found if found is not None else (None, "")
+    walk = walk_row(example.tuned, example.keep, run.spec.method, score=score)
+    name = f"{run.id} {example.matrix} {example.row}"
+    axis = "how crowded (density)" if len(walk.curve_x) else what
+    story_walk.draw_walk(walk, name, axis, run.restore)
+    if walk.kind == "ranked" and run.spec.method == "wanda":
+        st.caption(
+            "The scores are those of the finished model; the run ranked before this block was "
+            "pruned, so the cut need not be sharp."
+        )
+    links.page_link(
+        "row", "This row in full", icon=":material/show_chart:", matrix=example.matrix,
+        row=example.row,
+    )  # fmt: skip
+
+
+def _model(measure: str) -> Callable[[Run, Example | None, Palette], Chart]:
+    def chart(run: Run, example: Example | None, palette: Palette) -> Chart:
+        cells = summaries.model_cells(run.matrices)
+        return model.model_map(cells, palette, measure, wording.TERMS[run.restore])
+
+    return chart
+
+
+def _weights(run: Run, example: Example | None, palette: Palette) -> Chart:
+    assert example is not None
+    return charts.two_weights(example, run.restore, palette)
+
+
+def _depth(run: Run, example: Example | None, palette: Palette) -> Chart:
+    blocks = sparsity.by_block(run.matrices)
+    totals = run.totals
+    drawn = depth.Depth(
+        label=run.id, color=theme.RUNS[0], symbol="circle", blocks=blocks,
+        target=totals["reset"] / totals["pruned"],
+    )  # fmt: skip
+    return depth.block_bars(drawn, palette)
+
+
+def _tails(run: Run, example: Example | None, palette: Palette) -> Chart:
+    assert example is not None
+    deciles = summaries.distance_deciles(example.tuned, example.keep)
+    return row.distance_bars(deciles, float(example.keep.mean()), palette)
+
+
+def _quality(baselines: bool) -> Callable[[Run, Example | None, Palette], Chart]:
+    def chart(run: Run, example: Example | None, palette: Palette) -> Chart:
+        found = run.metrics if baselines else run.metrics | {"baselines": {}}
+        if found.get("task") == "language":
+            return perplexity.perplexity_dots(found, run.spec.method, palette)
+        return quality.quality_dots(found, run.spec.method, palette)
+
+    return chart
+
+
+def _tuned(run: Run, example: Example | None, palette: Palette) -> Chart:
+    told = run.tuning
+    assert told is not None
+    return tuning.curve(told["curve"], palette, best=told["best_step"])
+
+
+def _stored(run: Run, example: Example | None, palette: Palette) -> Chart:
+    return charts.stored(summaries.totals(run.matrices), run.restore, palette)
+
+
+CHARTS: Final[dict[str, Callable[[Run, Example | None, Palette], Chart]]] = {
+    "changed": _model("diff_rms"),
+    "kept": _model("share"),
+    "weight": _weights,
+    "depth": _depth,
+    "tails": _tails,
+    "cost": _quality(False),
+    "baseline": _quality(True),
+    "tuned": _tuned,
+    "stored": _stored,
+}
+
+
+def _onward() -> None:
+    for page, label, icon in ONWARD:
+        if page in links.PAGES:
+            links.page_link(page, label, icon=f":material/{icon}:")

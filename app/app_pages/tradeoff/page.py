@@ -1,0 +1,49 @@
+"""Quality against size: many prunings of one model, measured on the same data.
+
+In the address: ``sweep`` and how it is drawn; with ``view=new`` every setting of a new one by its
+name in `SweepSpec`, see `app.forms.prepared_sweep`.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.app_pages.tradeoff import parts as tradeoff_parts
+from app.app_pages.tradeoff import sweeps as tradeoff_sweeps
+from app.forms import prepared_sweep
+from app.forms import sweep as tradeoff_form
+from app.forms.sweep import FORM
+from app.frame import choosing, links, state
+from kencore.sweeps.shelf import list_sweeps
+
+VIEWS = {"curve": "Sweeps", "new": "New sweep"}
+
+
+def new_sweep() -> None:
+    """The form, filled in as the address says, and beside it what it comes to."""
+    for wrong in prepared_sweep.fill_in():
+        state.show_error(wrong)
+    subject, settings, place = tradeoff_form.new_sweep()
+    prepared_sweep.write(subject, settings)
+    with place:
+        tradeoff_form.plan(settings)
+
+
+st.title("How small before it breaks")
+with state.messages():
+    sweeps = list_sweeps()
+    shown = tradeoff_sweeps.shown(sweeps)
+    if shown is None:
+        tradeoff_parts.nothing_yet()
+        new_sweep()
+        st.stop()
+    links.restore("sweep")
+    view = choosing.view(
+        "view", VIEWS, "curve", label="View", along={"curve": FORM.nothing(), "new": FORM.last()}
+    )
+if view == "new":
+    new_sweep()
+else:
+    FORM.leave()
+    tradeoff_sweeps.choose(sweeps, shown)
+    tradeoff_parts.results(shown, listed=shown in {found.id for found in sweeps})

@@ -1,0 +1,84 @@
+"""Live tuning: sliders for how much is kept, the open matrix repainted at every move.
+
+Address: ``run``, ``matrix`` and the map's own (r0 r1 c0 c1 row col layer reset); ``keep`` (a share)
+or ``k``, ``rule``, ``eq`` (faders: ``q*1.5~b2*0.5``), and of NeuroAL ``slope`` and ``spread``.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import viewer
+from app.app_pages.tune import jobs as tune_jobs
+from app.app_pages.tune import parts as tune_parts
+from app.app_pages.tune import strip as tune_strip
+from app.frame import links, matrices, state, theme
+from app.parts import matrix as matrix_parts
+from kencore.live import setting as retune
+from kencore.live.ranking import why_not_live
+from kencore.live.setting import Setting
+
+with state.messages():
+    run = state.current_run()
+line = matrix_parts.matrix_or_choice(run)
+name = str(line["name"])
+pruned = line["status"] == "pruned"
+palette = theme.palette()
+
+
+@st.fragment(key="tune")
+def page() -> None:
+    """All of it: a move of a slider runs this alone."""
+    place = st.empty()
+    try:
+        setting = tune_parts.asked_setting(run)
+    except links.LinkError as error:
+        state.show_error(error)
+        st.caption("The run's own setting is shown instead.")
+        setting = retune.own_setting(run)
+    place.title(tune_parts.title(run, setting))
+    reason = why_not_live(run, setting, name) if pruned else None
+    tune_strip.strip(
+        run, name, setting, live=pruned and reason is None,
+        on_rest=lambda: tune_parts.take_rest(run),
+    )  # fmt: skip
+    matrix_parts.choose(run.matrices, line)
+    with st.grid(3, min_column_width=230, gap="small") as grid:
+        with grid.cell(column_span=2):
+            the_map(setting, reason)
+        with grid.cell():
+            with st.container(border=True, gap="small"):
+                tune_parts.measuring(run, setting, needed=reason is not None)
+            with st.container(border=True, gap="small"):
+                tune_parts.history(run, setting, palette)
+    tune_parts.same_as_a_command(run, setting)
+
+
+def the_map(setting: Setting, reason: str | None) -> None:
+    """The open matrix at the setting."""
+    if not pruned:
+        st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+        return
+    try:
+        view = matrix_parts.view_of(line, run.restore)
+    except links.LinkError as error:
+        state.show_error(error)
+        view = viewer.View()
+    query: dict[str, str] = {}
+    known = tune_jobs.find(run, setting)
+    own = setting == retune.own_setting(run)
+    if reason is None and not own:
+        query = {"live": setting.text}
+    elif not own and known is not None and tune_jobs.result(known.job) is not None:
+        query = {"made": known.job}
+    elif reason is not None and not own:
+        st.caption(f"The map shows the run itself: {reason}. It is painted once measured.")
+    source = viewer.Source(
+        run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
+        cols=int(line["cols"]), title=matrices.title(line, run.matrices), restore=run.restore,
+        updated=run.kept_values is not None, query=query,
+    )  # fmt: skip
+    viewer.weight_map(source, view, key=matrix_parts.MAP)
+
+
+page()

@@ -1,0 +1,322 @@
+// Sliders that set how much a run would keep. Each move goes to the map at once (an event that
+// `viewer/js/query.js` hears) and to the server for what it comes to; Python is told when they rest.
+
+const REST = 450; // ms without a move until Python is told
+const STEP = 4; // steps of a fader that double its factor
+const SPAN = 12; // steps to each side
+const MOVED = "kenviz:query";
+
+const clean = (number) => Number(number.toPrecision(6));
+const factorOf = (step) => clean(Number((2 ** (step / STEP)).toPrecision(3)));
+const stepOf = (factor) => Math.round(Math.log2(factor) * STEP);
+const percent = (share) => `${(100 * share).toFixed(1).replace(/\.0$/, "")} %`;
+const count = (number) => number.toLocaleString("en-US");
+
+function size(bytes) {
+  for (const [step, unit] of [[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]]) {
+    if (bytes >= step) return `${Number((bytes / step).toPrecision(3))} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
+
+/** A setting as `kencore.live.setting.Setting.text` writes it, but for the order of its parts. */
+export function textOf({ keep, k, rule, slope, spread, faders }) {
+  const parts = [k === null ? String(clean(keep)) : `k${k}`];
+  if (rule) parts.push(`rule*${rule}`);
+  if (slope !== null) parts.push(`slope*${clean(slope)}`);
+  if (spread !== null) parts.push(`spread*${clean(spread)}`);
+  const names = Object.keys(faders).filter((name) => faders[name] !== 1).sort();
+  return [...parts, ...names.map((name) => `${name}*${clean(faders[name])}`)].join("~");
+}
+
+function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null) made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+class Strip {
+  constructor(root) {
+    this.root = root;
+    this.kind = null; // what the controls were built for
+    this.sent = null; // told to Python, which has not answered yet
+    this.rest = 0;
+    root.addEventListener("pointerenter", () => this.warm());
+    root.addEventListener("focusin", () => this.warm());
+  }
+
+  /** A hand nears the sliders: have the server rank the open matrix before the first move. */
+  warm() {
+    const { data } = this;
+    const about = `${data.run}|${data.matrix}|${this.now.rule}`;
+    if (!data.live || this.warmed === about) return;
+    this.warmed = about;
+    this.ask();
+  }
+
+  update({ data, setStateValue }) {
+    this.data = data;
+    this.tell = (text) => setStateValue("setting", text);
+    const kind = JSON.stringify([data.run, data.groups, data.rules, data.slopes, data.spreads]);
+    if (kind !== this.kind) {
+      this.kind = kind;
+      this.sent = null;
+      this.now = { ...data.setting, faders: { ...data.setting.faders } };
+      this.build();
+      this.show();
+      this.ask();
+    } else if (this.sent !== null) {
+      if (data.text === this.sent) this.sent = null; // its echo
+    } else if (!this.rest && data.text !== textOf(this.now)) {
+      this.now = { ...data.setting, faders: { ...data.setting.faders } }; // back, or a point clicked
+      this.moved(false);
+    } else if (data.matrix !== this.matrix) this.ask();
+    this.matrix = data.matrix;
+  }
+
+  // --- controls ----------------------------------------------------------------------------
+
+  build() {
+    const { data } = this;
+    this.controls = { faders: new Map() };
+    const main = make("div", { class: "main" }, ...this.keep(), ...this.rule());
+    this.totals = make("p", { class: "totals", role: "status" });
+    const lambdas = ["slope", "spread"].filter((name) => data[`${name}s`].length);
+    const parts = [main, ...lambdas.map((name) => this.lambda(name)), this.totals];
+    if (data.faders) parts.push(this.equaliser());
+    this.root.replaceChildren(...parts);
+  }
+
+  keep() {
+    const { data } = this;
+    const range = make("input", { type: "range", id: "keep", class: "wide" });
+    const box = make("input", { type: "number", id: "keep-number", "aria-label": "Keep, as a number" });
+    const unit = make(
+      "select", { "aria-label": "Unit of what is kept" },
+      make("option", { value: "share" }, data.words.share),
+      make("option", { value: "k" }, data.words.k),
+    );
+    unit.hidden = !data.most;
+    const set = (value) => {
+      const number = Number(value);
+      if (!(number > 0)) return;
+      if (this.now.k === null) this.now.keep = clean(Math.min(number, 100) / 100);
+      else this.now.k = Math.max(1, Math.min(Math.round(number), data.most));
+      this.moved(true, box);
+    };
+    range.oninput = () => set(range.value);
+    box.oninput = () => set(box.value);
+    box.onchange = () => this.show();
+    unit.onchange = () => {
+      const { most } = this.data;
+      if (unit.value === "k") Object.assign(this.now, { k: Math.max(1, Math.round(this.now.keep * most)), keep: null });
+      else Object.assign(this.now, { keep: clean(this.now.k / most), k: null });
+      this.moved(true);
+    };
+    Object.assign(this.controls, { range, box, unit });
+    return [make("label", { for: "keep" }, "Keep"), range, box, unit];
+  }
+
+  rule() {
+    const { rules } = this.data;
+    if (!rules.length) return [];
+    const options = rules.map(([value, label]) => make("option", { value }, label));
+    const choice = make("select", { id: "rule" }, ...options);
+    choice.onchange = () => {
+      this.now.rule = choice.value === this.data.own_rule ? null : choice.value;
+      this.moved(true);
+    };
+    this.controls.rule = choice;
+    return [make("label", { for: "rule" }, "Rule"), choice];
+  }
+
+  lambda(name) {
+    const values = this.data[`${name}s`];
+    const range = make("input", { type: "range", id: name, min: 0, max: values.length - 1, class: "wide" });
+    const said = make("output", { for: name });
+    range.oninput = () => {
+      this.now[name] = values[Number(range.value)].value;
+      this.moved(true);
+    };
+    this.controls[name] = { range, said, values };
+    return make("div", { class: "main" }, make("label", { for: name }, this.data.words[name]), range, said);
+  }
+
+  equaliser() {
+    const { groups } = this.data;
+    const level = make("button", { type: "button" }, "Level all faders");
+    level.onclick = () => {
+      this.now.faders = {};
+      this.moved(true);
+    };
+    this.controls.level = level;
+    this.held = make("p", { class: "held" });
+    const parts = groups.map(({ title, names }) =>
+      make("fieldset", {}, make("legend", {}, title), make("div", { class: "faders" }, ...names.map((n) => this.fader(n)))),
+    );
+    const open = Object.keys(this.now.faders).length > 0 || this.data.open;
+    const summary = make("summary", {}, "Equaliser: give a role or a block more or less, the total is held");
+    const box = make("details", { open }, summary, ...parts, make("div", { class: "foot" }, level, this.held));
+    return box;
+  }
+
+  fader([name, short, label]) {
+    const range = make("input", {
+      type: "range", min: -SPAN, max: SPAN, step: 1, orient: "vertical", "aria-label": label, title: label,
+    });
+    const said = make("span", { class: "share", "aria-hidden": "true" });
+    range.oninput = () => {
+      const factor = factorOf(Number(range.value));
+      if (factor === 1) delete this.now.faders[name];
+      else this.now.faders[name] = factor;
+      this.moved(true);
+    };
+    range.ondblclick = () => {
+      delete this.now.faders[name];
+      this.moved(true);
+    };
+    this.controls.faders.set(name, { range, said, label });
+    return make("div", { class: "fader" }, make("span", { class: "name", "aria-hidden": "true" }, short), range, said);
+  }
+
+  // --- moves -------------------------------------------------------------------------------
+
+  /** Something moved: by hand, or because the address says so. */
+  moved(byHand, typing = null) {
+    const text = textOf(this.now);
+    this.show(typing);
+    if (this.data.live) {
+      const { run, matrix, own } = this.data;
+      const query = text === own ? {} : { live: text };
+      window.dispatchEvent(new CustomEvent(MOVED, { detail: { run, matrix, query } }));
+    }
+    this.ask();
+    if (!byHand) return;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => {
+      this.rest = 0;
+      if (text === this.data.text) return;
+      this.sent = text;
+      setTimeout(() => {
+        if (this.sent === text) this.sent = null; // Python said it in other words
+      }, 4000);
+      this.tell(text);
+    }, REST);
+  }
+
+  show(typing = null) {
+    const { range, box, unit, rule, faders, level } = this.controls;
+    const { now, data } = this;
+    const share = now.k === null;
+    const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
+    const value = share ? clean(100 * now.keep) : now.k;
+    Object.assign(range, limits, { value });
+    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} entries of each row`);
+    Object.assign(box, { min: share ? 0.01 : 1, max: limits.max, step: share ? "any" : 1 });
+    if (box !== typing || !box.matches(":focus")) box.value = value;
+    unit.value = share ? "share" : "k";
+    if (rule) rule.value = now.rule ?? data.own_rule;
+    for (const name of ["slope", "spread"]) this.showLambda(name);
+    for (const [name, { range: fader, label }] of faders) {
+      const factor = now.faders[name] ?? 1;
+      fader.value = stepOf(factor);
+      fader.setAttribute("aria-valuetext", `${label}, times ${factor}`);
+      fader.closest(".fader").classList.toggle("set", factor !== 1);
+    }
+    if (level) level.disabled = !Object.keys(now.faders).length;
+    this.root.dataset.setting = textOf(now);
+  }
+
+  showLambda(name) {
+    const control = this.controls[name];
+    if (!control) return;
+    const { values, range, said } = control;
+    const wanted = this.now[name] ?? this.data[`own_${name}`];
+    const place = values.reduce((best, item, i) =>
+      Math.abs(item.value - wanted) < Math.abs(values[best].value - wanted) ? i : best, 0);
+    range.value = place;
+    const text = `λ = ${values[place].value}${values[place].note}`;
+    range.setAttribute("aria-valuetext", text);
+    said.textContent = text;
+  }
+
+  /** What the setting comes to; one question at a time, the newest wins. */
+  async ask() {
+    this.wanted = textOf(this.now);
+    if (this.asking) return;
+    this.asking = true;
+    while (this.wanted !== null) {
+      const { api, run, matrix } = this.data;
+      const text = this.wanted;
+      this.wanted = null;
+      const ready = this.warmed ? { warm: 1 } : {};
+      const query = new URLSearchParams({ run, matrix, live: text, ...ready });
+      try {
+        const answer = await fetch(new URL(`${api}/setting?${query}`, document.baseURI));
+        const found = await answer.json();
+        if (this.wanted === null) this.say(found, answer.ok);
+      } catch {
+        if (this.wanted === null) this.totals.textContent = "The server does not answer.";
+      }
+    }
+    this.asking = false;
+  }
+
+  say(found, fine) {
+    this.root.dataset.said = fine ? textOf(this.now) : "error";
+    this.totals.classList.toggle("wrong", !fine);
+    if (!fine) {
+      this.totals.textContent = found.message;
+      return;
+    }
+    const { words } = this.data;
+    const share = found.kept / found.pruned;
+    const kept = `Keeps ${count(found.kept)} of ${count(found.pruned)} prunable weights (${percent(share)})`;
+    if (found.worker) {
+      const why = textOf(this.now) === this.data.own ? "" : ` Which ones, a worker has to find out: ${found.worker}.`;
+      this.totals.textContent = `${kept}.${why}`;
+      return;
+    }
+    const own = found.matrix === null ? "" : ` · ${count(found.matrix)} of this matrix`;
+    const bytes = `${size(found.bytes_stored)} stored, ${size(found.bytes_dense)} dense`;
+    this.totals.textContent = `${kept}${own} · ${bytes}`;
+    for (const [name, { range, said, label }] of this.controls.faders) {
+      const part = found.shares[name];
+      said.textContent = part === undefined ? "" : percent(part);
+      const factor = this.now.faders[name] ?? 1;
+      range.setAttribute("aria-valuetext", `times ${factor}, keeps ${said.textContent} of ${label}`);
+    }
+    if (!this.held) return;
+    const full = found.whole.length ? ` Kept whole, so they can take no more: ${found.whole.join(", ")}.` : "";
+    const off = found.asked - found.kept;
+    const held = off === 0 ? "Total held to the weight." : `Total missed by ${count(off)} weights.`;
+    this.held.textContent = `${held} ${words.faders}${full}`;
+  }
+
+  close() {
+    clearTimeout(this.rest);
+    this.wanted = null;
+  }
+}
+
+const strips = new WeakMap();
+
+export default function main(component) {
+  const { parentElement } = component;
+  const root = parentElement.querySelector(".strip");
+  let strip = strips.get(parentElement);
+  if (!strip || strip.root !== root) {
+    strip?.close();
+    strip = new Strip(root);
+    strips.set(parentElement, strip);
+  }
+  strip.update(component);
+  return () => {
+    strip.close();
+    strips.delete(parentElement);
+  };
+}

@@ -1,0 +1,1 @@
+"""The answers over HTTP: windows of matrices, tiles of maps, exports."""

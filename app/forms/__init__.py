@@ -1,0 +1,1 @@
+"""Forms of a pruning, a sweep and a tuning: a setting is one row."""

@@ -1,0 +1,1 @@
+"""What every page stands in: state, links, theme, charts on a page."""

@@ -1,0 +1,55 @@
+"""How every chart gets onto a page: with its description, its numbers as CSV, itself as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from app.charts.base import CONFIG, Chart
+from app.frame.save_chart import save_buttons
+
+
+def draw(
+    chart: Chart,
+    *,
+    key: str,
+    point: Callable[[int], None] | None = None,
+    custom: Callable[[Any], None] | None = None,
+) -> None:
+    """Draw a chart with a CSV of its numbers, and itself as PNG and SVG.
+
+    Args:
+        key: unique on the page.
+        point: called with the index of the point that was clicked, before anything below runs.
+        custom: the same with its ``customdata``, for charts of several traces.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+        st.markdown(f"**{chart.finding}**", width="stretch")
+        csv_button(chart.csv, chart.name, key=f"{key}-csv")
+        save_buttons(chart, key)
+    if point is None and custom is None:
+        st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
+        return
+    event = st.plotly_chart(
+        chart.figure, key=key, alt=chart.alt, config=_config(chart) | {"displayModeBar": False},
+        on_select="rerun", selection_mode="points",
+    )  # fmt: skip
+    picked = event["selection"]["points"]
+    if picked and point is not None:
+        point(int(picked[0]["point_index"]))
+    if picked and custom is not None:
+        custom(picked[0].get("customdata"))
+
+
+def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "CSV") -> None:
+    """A small button that downloads ``name``.csv, made when it is clicked."""
+    st.download_button(
+        label, data, f"{name}.csv", "text/csv", key=key, on_click="ignore", type="tertiary",
+        icon=":material/download:", help="The numbers as a table, comma-separated",
+    )  # fmt: skip
+
+
+def _config(chart: Chart) -> dict[str, Any]:
+    return CONFIG | {"toImageButtonOptions": {"format": "svg", "filename": chart.name}}

@@ -1,0 +1,160 @@
+"""What the pages share: the run being looked at, opened once, and errors said as messages."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from app.frame import links
+from kencore.errors import KencoreError, MatrixNotFoundError, RunNotFoundError
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kencore.runs.run import Run
+    from kencore.runs.shelf import RunSummary
+
+_LIST_SECONDS = 2.0
+_lock = threading.Lock()
+_listed: tuple[float, str, list[RunSummary]] | None = None
+
+
+def runs() -> list[RunSummary]:
+    """The runs of the store, the demo first; listed again after two seconds at most."""
+    from kencore.runs.shelf import list_runs
+    from kencore.system.places import home
+
+    global _listed
+    with _lock:
+        now, place = time.monotonic(), str(home())
+        if _listed is None or now - _listed[0] > _LIST_SECONDS or _listed[1] != place:
+            _listed = (now, place, list_runs())
+        return _listed[2]
+
+
+def forget_runs() -> None:
+    """List the store anew at the next call, as after a job has finished."""
+    global _listed
+    with _lock:
+        _listed = None
+
+
+def open_cached(run_id: str) -> Run:
+    """The run of that id, opened once and again when its files change.
+
+    Only ids of the store are opened: an id from an address never becomes a path.
+
+    Raises:
+        RunNotFoundError: the store has no run of that id.
+        CorruptRunError: the run's folder is broken.
+    """
+    from kencore.runs.shelf import find_stored_run
+
+    folder = find_stored_run(run_id)
+    return _open(run_id, folder, stamp(folder))
+
+
+def stamp(folder: Path) -> str:
+    """Identity of a run's files: another text when the folder is written anew."""
+    parts = []
+    for name in ("record.json", "metrics.json", "masks.safetensors"):
+        try:
+            info = (folder / name).stat()
+            parts.append(f"{info.st_mtime_ns:x}-{info.st_size:x}")
+        except OSError:
+            parts.append("0")
+    return ".".join(parts)
+
+
+@lru_cache(maxsize=8)
+def _open(run_id: str, folder: Path, _stamp: str) -> Run:
+    from kencore.runs.run import Run
+
+    return Run(folder, name=run_id)
+
+
+def current_run() -> Run:
+    """The run that the address names, else the one seen last, else the first of the store."""
+    run_id = links.value("run")
+    if run_id is None:
+        usable = [summary for summary in runs() if not summary.problem]
+        if not usable:
+            raise RunNotFoundError(
+                "store",
+                got="no finished run",
+                wanted="at least one",
+                remedy="Prune a model on the Prune page.",
+            )
+        run_id = usable[0].id
+    try:
+        return open_cached(run_id)
+    except RunNotFoundError:
+        links.forget("run")
+        raise
+
+
+def current_matrix(run: Run) -> pd.Series:
+    """The line of the matrix that the address names, else of the first pruned one of a block.
+
+    Raises:
+        MatrixNotFoundError: the run has no matrix of that name.
+    """
+    name = links.value("matrix")
+    if name is not None:
+        try:
+            return run.matrix(name)
+        except MatrixNotFoundError:
+            links.forget("matrix")
+            raise
+    table = run.matrices
+    pruned = table[table["status"] == "pruned"]
+    for wanted in (pruned[pruned["block"].notna() & (pruned["rows"] > 1)], pruned, table):
+        if len(wanted):
+            return wanted.iloc[0]
+    raise MatrixNotFoundError(
+        f"run {run.id}", got="no parameters", wanted="at least one",
+        remedy="Choose another run in the sidebar.",
+    )  # fmt: skip
+
+
+def without_its_layers(run_id: str) -> dict[str, None]:
+    """``{"layer": None}`` where the address names a layer that another run does not have."""
+    if links.value("layer") not in wording.PAIRED:
+        return {}
+    try:
+        return {} if open_cached(run_id).restore == "base" else {"layer": None}
+    except KencoreError:  # the page says it
+        return {}
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Show a mistake as a message on the page, and stop the page there."""
+    try:
+        yield
+    except KencoreError as error:
+        show_error(error)
+        st.stop()
+
+
+def plain(text: str) -> str:
+    """Text as it is: what people typed may hold signs that Markdown takes for its own."""
+    return re.sub(r"([\\`*_\[\]#~<>$|])", r"\\\1", text)
+
+
+def show_error(error: KencoreError) -> None:
+    """One look for every mistake: what is wrong, what was wanted, what to do."""
+    subject, got, wanted = map(plain, (error.subject, error.got, error.wanted))
+    st.error(
+        f"**{subject}**: got {got}; wanted {wanted}.\n\n{error.remedy}",
+        icon=":material/error:",
+    )

@@ -1,0 +1,1 @@
+"""Sending work to a worker and watching it."""

@@ -1,0 +1,176 @@
+"""Small windows of one matrix in every block: how large, what they hold, what is said below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.charts import cells
+from app.charts.base import lines
+from app.charts.png import Indices
+from app.frame import links, state
+from kencore.views import tables as summaries
+from kencore.views import window as views
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+SIDE: Final = 96  # cells along each side of a picture
+WHOLE: Final = 1 << 22  # weights: of larger matrices the change is shown for a part
+PART: Final = 512  # rows and columns of that part
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """One picture per block; ``span`` is (rows, columns) shown, from the first ones on."""
+
+    windows: list[views.Window | None]
+    limit: float
+    span: tuple[int, int]
+
+
+def family_options(matrices: pd.DataFrame) -> dict[str, str]:
+    """Families that recur in blocks, with what a person calls them."""
+    table = summaries.families(matrices)
+    return {
+        line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}"
+        for line in lines(table)
+    }
+
+
+def choose(matrices: pd.DataFrame, options: dict[str, str], family: str | None = None) -> None:
+    """Which family; a choice goes into the address. Without one, what the address gets is new."""
+
+    def open_family() -> None:
+        first = summaries.family_blocks(matrices, st.session_state["layers_family"]).iloc[0]
+        links.write(matrix=first["name"], **({"layer": None} if family is None else {}))
+
+    st.session_state["layers_family"] = family
+    st.selectbox(
+        "Matrix", list(options), key="layers_family", format_func=options.__getitem__,
+        on_change=open_family, index=None if family is None else 0,
+        placeholder="Choose a matrix",
+    )  # fmt: skip
+
+
+def labels(blocks: pd.DataFrame) -> list[str]:
+    """The name of each block of a family."""
+    several = len(set(blocks["stack"])) > 1
+    places = zip(blocks["block"], blocks["stack"], strict=True)
+    return [wording.block_label(int(block), stack, several) for block, stack in places]
+
+
+def pictures(run: Run, family: str, layer: str) -> Pictures:
+    """Windows of every block of a family, read once per run and layer."""
+    return _pictures(str(run.id), state.stamp(run.path), family, layer, _run=run)
+
+
+@st.cache_resource(max_entries=24, show_spinner="Reading the blocks")
+def _pictures(run_id: str, stamp: str, family: str, layer: str, *, _run: Run) -> Pictures:
+    blocks = summaries.family_blocks(_run.matrices, family)
+    windows = [_window(_run, line.name, line.status, layer) for line in lines(blocks)]
+    largest = blocks.iloc[int(blocks["params"].argmax())]
+    span = _span(int(largest["rows"]), int(largest["cols"]), layer)
+    return Pictures(windows, _limit(windows, layer), span)
+
+
+def _window(run: Run, name: str, status: str, layer: str) -> views.Window | None:
+    if status != "pruned":
+        return None
+    rows, cols = _span(*run.shape(name), layer)
+    return views.window(run, name, layer, 0, rows, 0, cols, max_rows=SIDE, max_cols=SIDE)
+
+
+def _span(rows: int, cols: int, layer: str) -> tuple[int, int]:
+    if layer not in cells.VALUES or rows * cols <= WHOLE:
+        return rows, cols
+    return min(rows, PART), min(cols, PART)
+
+
+def _limit(windows: list[views.Window | None], layer: str) -> float:
+    """The size that gets the strongest color: one for all blocks, so that they compare."""
+    if layer not in cells.VALUES:
+        return 1.0
+    sizes = [float(np.abs(window.data).max()) for window in windows if window is not None]
+    return max(sizes, default=0.0) or 1.0
+
+
+def indices(found: Pictures) -> list[Indices]:
+    """Color indices of each picture."""
+    return [
+        cells.not_pruned() if window is None else cells.indices(window, found.limit)
+        for window in found.windows
+    ]
+
+
+def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
+    """What is written under each picture: the number that belongs to the layer."""
+    texts = []
+    for line, window in zip(lines(blocks), found.windows, strict=True):
+        if window is None:
+            texts.append("not pruned")
+        elif layer == "difference":
+            texts.append(f"{wording.percent(line.diff_share_kept, 0)} of it kept")
+        elif layer == "neighbours":
+            texts.append(f"{summaries.mean_neighbours(window):.2f} of 4")
+        else:
+            texts.append(f"{wording.short_percent(line.share)} kept")
+    return texts
+
+
+def finding(
+    blocks: pd.DataFrame,
+    found: Pictures,
+    layer: str,
+    terms: wording.Terms = wording.TERMS["base"],
+) -> str:
+    """What the pictures show together."""
+    pruned = blocks[blocks["status"] == "pruned"]
+    where = wording.plural(len(blocks), "block")
+    if pruned.empty:
+        return f"This matrix was not pruned in any of {where}"
+    if layer == "neighbours":
+        means = [summaries.mean_neighbours(window) for window in found.windows if window]
+        by_chance = 4 * float(pruned["share"].mean())
+        return (
+            f"A kept entry has {min(means):.2f} to {max(means):.2f} kept neighbours; "
+            f"a random choice would give it {by_chance:.2f}"
+        )
+    if layer in cells.VALUES:
+        named = terms.dense if layer == "tuned" else layer
+        low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
+        return {
+            "difference": f"Fine-tuning moved entries by {low:.2g} to {high:.2g} (rms) in {where}",
+        }.get(layer, f"{named.capitalize()} values of {where}, in one color scale")
+    low, high = float(pruned["share"].min()), float(pruned["share"].max())
+    if high - low < 0.005:
+        return f"{wording.short_percent(high)} of the entries kept in each of {where}"
+    return f"{wording.percent(low)} to {wording.percent(high)} of the entries kept in {where}"
+
+
+def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
+    """What colors and cells mean, in one line."""
+    window = next((window for window in found.windows if window is not None), None)
+    if window is None:
+        return ""
+    height, width = window.cell
+    cell = "One cell is one weight" if (height, width) == (1, 1) else (
+        f"One cell is {height} × {width} weights"
+    )  # fmt: skip
+    value = (
+        "the value" if window.cell == (1, 1) else "the value of largest size in it, with its sign"
+    )
+    what = {
+        "kept": "colored by how much of it is kept",
+        "neighbours": "colored by how many of the four entries next to it are kept",
+    }.get(layer, f"colored by {value}")
+    part = "" if found.span == shape else (
+        f" The first {found.span[0]:,} rows and {found.span[1]:,} columns of "
+        f"{shape[0]:,} × {shape[1]:,}."
+    )  # fmt: skip
+    return f"{cell}, {what}.{part} Rows are outputs. Click a picture to open the matrix."

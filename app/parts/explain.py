@@ -1,0 +1,283 @@
+"""Parts of the explain page: the sentence, its answers, the two paths, one neuron."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from app.charts import explain as charts
+from app.charts import neuron as neurons
+from app.frame import links, matrices, parts, state
+from app.frame.draw import draw
+from app.parts import explain_ask
+from kencore.errors import KencoreError
+from kencore.explain import LONGEST_TEXT
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    from app.frame.theme import Palette
+    from kencore.explain import Explanation
+    from kencore.runs.run import Run
+
+
+def title(found: Explanation | None, dense: str) -> str:
+    """What the models say, as the page's title; plain text."""
+    if found is None:
+        return "Explain one prediction"
+    return state.plain(charts.answers_finding(found.facts, dense))
+
+
+def sentence_form(text: str) -> None:
+    """The sentence and the button; another one goes into the address."""
+    st.session_state["explain_text"] = text
+
+    def asked() -> None:
+        typed = str(st.session_state["explain_text"] or "")
+        links.write(text=typed if typed.strip() else None, token=None)
+
+    with (
+        st.form("explain_form", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input("A sentence", key="explain_text", max_chars=LONGEST_TEXT, width="stretch")
+        st.form_submit_button("Ask", type="primary", icon=":material/send:", on_click=asked)
+
+
+def what_was_read(found: Explanation) -> None:
+    """How many tokens were read, and which of them the model does not know."""
+    tokens, cut = found.facts["tokens"], int(found.facts["cut"])
+    said = [f"Read as {wording.plural(len(tokens), 'token')}"]
+    strange = sum(bool(token["unknown"]) for token in tokens)
+    if strange:
+        said.append(f"{strange:,} of them unknown to this model's tokenizer, so its answer says "
+                    "little")  # fmt: skip
+    if cut:
+        end = "first" if found.facts["task"] == "language" else "last"
+        said.append(f"the {end} {cut:,} of the sentence were left out: the model reads no more")
+    st.caption("; ".join(said) + ".")
+
+
+def answers(found: Explanation, run: Run, palette: Palette) -> None:
+    """Probabilities of every state side by side, and what the states are."""
+    terms = wording.TERMS[run.restore]
+    draw(charts.answers(found.facts, palette, terms.dense), key="answers")
+    base = (
+        " Base: everything that could be reset is reset; what has no base, such as the head, is "
+        "the tuned model's."
+        if "base" in found.facts["states"]
+        else ""
+    )
+    st.caption(f"{_states(found, terms.dense)}{base}{_loss(found, terms.dense)}")
+
+
+def _states(found: Explanation, dense: str) -> str:
+    what = "the next token" if found.facts["task"] == "language" else "a label"
+    return (
+        f"Each model gives {what} a probability. {dense.capitalize()}: before pruning. Pruned: "
+        "this run."
+    )
+
+
+def _loss(found: Explanation, dense: str) -> str:
+    loss = found.facts["loss"]
+    if not loss or loss["dense"] is None:
+        return ""
+    return (
+        f" The sentence itself costs the {dense} model {loss['dense']:.2f} and the pruned one "
+        f"{loss['pruned']:.2f} nats per token; lower is better."
+    )
+
+
+def where_paths_part(found: Explanation, dense: str, palette: Palette) -> None:
+    """Distance of the hidden states, by block and by token."""
+    with st.grid(2, min_column_width=420, gap="medium") as grid:
+        with grid.cell():
+            draw(charts.paths(found.facts, palette), key="paths")
+        with grid.cell():
+            draw(charts.token_map(found.facts, palette), key="paths-by-token")
+    st.caption(
+        "Length of the difference between the hidden states of the pruned and of the "
+        f"{dense} model, as a share of the {dense} model's: over all tokens, and for each token. "
+        "“Input” is what enters the first block."
+    )
+
+
+# --- one neuron ------------------------------------------------------------------------------
+
+
+def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
+    """A matrix, a neuron of it and a token: what its changed weights did."""
+    listed = found.facts["matrices"]
+    if not listed and not found.facts["left_out"]:
+        st.caption("No pruned matrix of a block could be watched on this sentence.")
+        return
+    try:
+        name = _matrix(found, run)
+    except KencoreError as error:
+        state.show_error(error)
+        _choose_matrix(run, found, _most_moved(found), asked=False)
+        return
+    _choose_matrix(run, found, name)
+    inside = found if name in listed else _block_alone(found, run, name)
+    if inside is None:
+        return
+    try:
+        row, token = _row_and_token(inside, run, name)
+    except KencoreError as error:
+        state.show_error(error)
+        _choose_neuron(inside, run, name, *inside.chosen(run, name), asked=False)
+        return
+    found = inside
+    _choose_neuron(found, run, name, row, token)
+    with state.messages():
+        told = found.contributions(run, name, row, token)
+    _show(found, run, (name, row, token), told, palette)
+
+
+def _matrix(found: Explanation, run: Run) -> str:
+    """The matrix that the address names, else one of the block it names, else where paths part."""
+    known = list(found.facts["matrices"]) + list(found.facts["left_out"])
+    asked, block = st.query_params.get("matrix"), links.number("block")
+    if asked is not None:
+        run.matrix(asked)  # says it where there is no such matrix
+        if asked in known:
+            return asked
+    inside = [n for n in known if block is not None and run.matrix(n)["block"] == block]
+    if block is not None and not inside:
+        last = max(int(run.matrix(n)["block"]) for n in known)
+        links.number("block", high=last)
+    return str((inside or [_most_moved(found)])[0])
+
+
+def _most_moved(found: Explanation) -> str:
+    listed = found.facts["matrices"]
+    if not listed:
+        return str(next(iter(found.facts["left_out"])))
+    return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
+
+
+def _block_alone(found: Explanation, run: Run, name: str) -> Explanation | None:
+    """Look into the block of a matrix that was too much to keep with all others."""
+    reason = str(found.facts["left_out"].get(name, ""))
+    block = int(run.matrix(name)["block"])
+    if "ask for its block" not in reason:
+        st.caption(f"This matrix cannot be looked into: {reason}.")
+        return None
+    wider = explain_ask.ask(run, found.facts["text"], block=block, key="ask-block")
+    return wider if wider is not None and name in wider.facts["matrices"] else None
+
+
+def _row_and_token(found: Explanation, run: Run, name: str) -> tuple[int, int]:
+    rows, tokens = run.shape(name)[0], len(found.facts["tokens"])
+    row = links.number("neuron", high=rows - 1)
+    token = links.number("token", high=tokens - 1)
+    return found.chosen(run, name, row, token)
+
+
+def _choose_matrix(run: Run, found: Explanation, name: str, *, asked: bool = True) -> None:
+    """Which matrix; ``asked``: it is the one that is shown, not a way on from a bad address."""
+    names = [*found.facts["matrices"], *found.facts["left_out"]]
+    if name not in names:
+        names.append(name)
+    table = run.matrices
+    labels = parts.told_apart({n: matrices.title(run.matrix(n), table) for n in names})
+    st.session_state["explain_matrix"] = name if asked else None
+
+    def chosen() -> None:
+        links.write(matrix=st.session_state["explain_matrix"], block=None, neuron=None, token=None)
+
+    st.selectbox(
+        "Matrix", names, key="explain_matrix", on_change=chosen, width=360,
+        format_func=labels.__getitem__, placeholder="Choose a matrix",
+    )  # fmt: skip
+
+
+def _choose_neuron(
+    found: Explanation, run: Run, name: str, row: int, token: int, *, asked: bool = True
+) -> None:
+    """Which neuron, on which token. ``asked`` as in `_choose_matrix`."""
+    rows = run.shape(name)[0]
+    top = [int(one["row"]) for one in found.facts["matrices"][name]["rows"]]
+    tokens = found.facts["tokens"]
+    st.session_state["explain_neuron"] = row if asked else None
+    st.session_state["explain_token"] = token
+    st.session_state["explain_top"] = row if row in top and asked else None
+
+    def to(**params: int | None) -> None:
+        links.write(matrix=name, block=None, **params)
+
+    def typed() -> None:
+        number = min(max(int(st.session_state["explain_neuron"] or 0), 0), rows - 1)
+        to(neuron=number, token=token if asked else None)
+
+    def picked() -> None:
+        if st.session_state["explain_top"] is not None:
+            to(neuron=int(st.session_state["explain_top"]), token=token if asked else None)
+
+    def other_token() -> None:
+        to(neuron=row, token=int(st.session_state["explain_token"]))
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            f"Neuron, 0 to {rows - 1:,}", 0, rows - 1, key="explain_neuron", on_change=typed,
+            width=160, help="One row of the matrix: the weights that make one output.",
+        )  # fmt: skip
+        st.selectbox(
+            "Token", range(len(tokens)), key="explain_token", on_change=other_token, width=220,
+            format_func=lambda i: f"{i}: {charts.shown(str(tokens[i]['text']))}",
+        )  # fmt: skip
+    st.pills(
+        "Neurons whose output changed most on this sentence", top, key="explain_top",
+        on_change=picked,
+    )  # fmt: skip
+
+
+def _show(
+    found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any, palette: Palette
+) -> None:
+    name, row, token = chosen
+    dense = wording.TERMS[run.restore].dense
+    line = slice(row, row + 1)
+    place = found.facts["matrices"][name]["input"]
+    inputs = found.arrays[f"{place}.dense"][token]
+    table = neurons.contribution_table(
+        told, told.top(neurons.TOP), run.values(name, "tuned", line)[0],
+        run.values(name, "pruned", line)[0], inputs,
+    )  # fmt: skip
+    with st.grid(2, min_column_width=420, gap="medium") as grid:
+        with grid.cell():
+            draw(neurons.parts(told, palette, dense), key="neuron-parts")
+        with grid.cell():
+            if len(table):
+                draw(neurons.contributions(table, told, palette), key="neuron-weights")
+            else:
+                st.caption("Pruning changed no weight of this neuron that read anything here.")
+    st.caption(
+        "Output = weights × input + bias. The change splits exactly: what the neuron's own "
+        f"changed weights did on what they read in the {dense} model, and what came in with a "
+        "changed input, which matrices before this one are to blame for. Among the weights, a bar "
+        "to the right is what pruning took away from the output, one to the left what it added."
+    )
+    if len(table):
+        with st.expander("These weights as a table", icon=":material/table:"):
+            st.dataframe(
+                _named(table, wording.TERMS[run.restore]), hide_index=True,
+                alt="The weights that contributed most",
+            )  # fmt: skip
+    with st.container(horizontal=True):
+        links.page_link(
+            "row", "How this row was chosen", icon=":material/show_chart:", matrix=name, row=row
+        )
+        links.page_link(
+            "matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row,
+            col=int(table["column"].iloc[0]) if len(table) else 0,
+        )  # fmt: skip
+
+
+def _named(table: pd.DataFrame, terms: wording.Terms) -> pd.DataFrame:
+    dense = f"{terms.dense.capitalize()} weight"
+    names = {"column": "Input", "dense": dense, "pruned": "Pruned weight", "input": "It reads",
+             "contribution": "Contribution"}  # fmt: skip
+    return table.rename(columns=names)

@@ -1,0 +1,190 @@
+"""The quality of a run on its overview: cards, chart, and how to measure what is missing."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from app.charts import perplexity, quality
+from app.frame import choosing, links, state
+from app.frame.draw import draw
+from app.jobs import panel as jobs_view
+from app.jobs import submit as submitting
+from kencore.errors import KencoreError
+from kencore.words import cards, measured
+from kencore.words import run as facts
+
+if TYPE_CHECKING:
+    from app.frame.theme import Palette
+    from kencore.runs.run import Run
+
+QUIET: Final[dict[str, Any]] = {
+    "delta_color": "off",
+    "delta_arrow": "off",
+    "border": True,
+    "height": "stretch",
+}
+
+
+def card(number: cards.Number) -> None:
+    """One number in a frame."""
+    st.metric(
+        number.label, number.value, number.below, delta_description=number.beside,
+        help=number.explained, **QUIET,
+    )  # fmt: skip
+
+
+def before_and_after(run: Run) -> None:
+    """A card: accuracy or perplexity of the dense and of the pruned model."""
+    if "dense" in run.metrics:
+        card(cards.quality(run.metrics))
+        return
+    st.metric(
+        "Quality", "not measured", "measure it below",
+        help="Measure it on text or on labelled sentences, under “What it cost”.", **QUIET,
+    )  # fmt: skip
+
+
+def baseline(run: Run) -> None:
+    """A card: the best of the other rules at the same budget."""
+    if run.metrics.get("baselines"):
+        card(cards.baseline(run.metrics, run.spec.method))
+        return
+    st.metric(
+        "Baselines", "not measured", "measure them below",
+        help="Other rules at the same budget show whether this one earns its keep. Measure "
+        "them under “What it cost”.",
+        **QUIET,
+    )  # fmt: skip
+
+
+def what_it_cost(run: Run, palette: Palette) -> None:
+    """The chart of what was measured, and how to measure what was not."""
+    found = run.metrics
+    if "dense" not in found:
+        _not_measured(run)
+        return
+    language = facts.is_language(found)
+    if language:
+        draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
+    else:
+        draw(
+            quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)),
+            key="quality",
+        )
+    if found.get("baselines"):
+        st.caption("Other rules were measured at the same budget, on the same data.")
+    figures(run)
+    if not found.get("baselines"):
+        _without_baselines(run)
+
+
+def _measure_shown(found: dict[str, Any]) -> str:
+    """Which measure the chart is of: chosen here, kept in the address."""
+    known = measured.scores(found)
+    if len(known) < 2:
+        return "accuracy"
+    with state.messages():
+        return choosing.view("score", known, "accuracy", label="Measure")
+
+
+def figures(run: Run) -> None:
+    """Every figure of the run itself with its interval, and whether its change may be chance."""
+    found = run.metrics
+    language = facts.is_language(found)
+    st.table(
+        _columns(found, language), border="horizontal",
+        alt="Every measured figure of the dense and of the pruned model, with 95 % intervals",
+    )  # fmt: skip
+    if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
+        st.markdown(f"{said}.")
+    where = cards.windows(found) if language else str(found.get("data", ""))
+    st.caption(f"Measured on {state.plain(where)}.")
+    if not language:
+        st.caption(measured.SCORES_EXPLAINED)
+    elif "perplexity_low" in found["pruned"]:
+        st.caption("In brackets 95 % intervals, from the spread over windows.")
+
+
+def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
+    """Measures down, models across."""
+    tuned = "untuned" in found
+    models = {"dense": "Dense"} | ({"untuned": "Before tuning"} if tuned else {})
+    models["pruned"] = "Tuned" if tuned else "This run"
+    table = {}
+    for step, label in models.items():
+        one = found[step]
+        if language:
+            cells = {"Perplexity": measured.perplexity(one), "Loss (nats)": f"{one['nll']:.3f}"}
+        else:
+            cells = {text: measured.score(one, name)
+                     for name, text in measured.scores(found).items() if name in one}  # fmt: skip
+            cells |= {"Loss (nats)": f"{one['loss']:.3f}"} if "loss" in one else {}
+        table[label] = cells
+    return pd.DataFrame(table).fillna("")
+
+
+def _not_measured(run: Run) -> None:
+    st.markdown("**Quality was not measured**")
+    st.caption(
+        "This run says which parameters were kept, not yet what that did to the model. Measure it "
+        "now; the baselines are measured at the same budget beside it."
+    )
+    if _learned(run):
+        return
+    demos = {"demo": "demo", "demo-lm": "pydoc"}
+    _measure(run, demos.get(run.spec.model, "pydoc" if run.spec.streams else ""))
+
+
+def _learned(run: Run) -> bool:
+    """Whether the run was tuned after pruning: then it must not be measured on just any data."""
+    if not run.record.get("tuned"):
+        return False
+    st.caption(
+        ":material/info: This run learned from data after pruning. Tune it once more with what is "
+        "missing, or measure it with `python -m kencore evaluate` on data that it did not learn "
+        "from."
+    )
+    return True
+
+
+def _without_baselines(run: Run) -> None:
+    st.markdown("**Baselines were not measured**")
+    if _learned(run):
+        return
+    st.caption(
+        "Other rules at the same budget show whether this one earns its keep. Measuring now "
+        "measures this run again, with the baselines beside it."
+    )
+    _measure(run, str(run.metrics.get("data") or ""))
+
+
+def _measure(run: Run, data: str) -> None:
+    language = run.spec.streams or run.spec.model == "demo-lm" or facts.is_language(run.metrics)
+    title = "Text to predict" if language else "Labelled sentences"
+    data = st.text_input(
+        title, data, key="overview_data", persist_state="session",
+        placeholder="pydoc, wikitext2, or path of a text file" if language
+        else "path of a .tsv, .jsonl or .parquet file",
+        help="pydoc stands for Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet "
+        "file on the machine that runs KEN_viz." if language
+        else "A file on the machine that runs KEN_viz, with columns sentence and label; demo "
+        "stands for the sentences that come with the demo. For a language model, a text.",
+    )  # fmt: skip
+    if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
+        params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}
+        try:
+            links.write(job=submitting.submit_once("evaluate", params))
+        except KencoreError as error:
+            state.show_error(error)
+    if (job := links.value("job")) is not None:
+        jobs_view.panel(job)
+    with st.expander("From the command line", icon=":material/terminal:"):
+        named = shlex.quote(data.strip() or ("pydoc" if language else "sentences.tsv"))
+        st.code(
+            f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save",
+            "bash",
+        )

@@ -1,0 +1,176 @@
+"""Parts of the row page: choosing row and k, what the row explains, its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from app.charts.row_scores import row_scores
+from app.frame import links, parts, state
+from app.frame.draw import draw
+from kencore.methods.ken.explained import RowExplanation, explain_row
+from kencore.views import tables as summaries
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    from app.frame.theme import Palette
+    from kencore.runs.run import Run
+
+    Line = pd.Series[Any]
+
+
+def choose_row(rows: int, row: int) -> None:
+    """Row number with steps; a change goes into the address."""
+    st.session_state["row_number"] = row
+
+    def open_row() -> None:
+        chosen = st.session_state["row_number"]
+        links.write(row=min(max(int(chosen or 0), 0), rows - 1))
+
+    st.number_input(
+        f"Row, 0 to {rows - 1:,}", 0, rows - 1, key="row_number", on_change=open_row, width=200,
+        disabled=rows == 1,
+    )  # fmt: skip
+
+
+def choose_anew(rows: int) -> None:
+    """The way on from an address that names no row: any row, without what else it asked for."""
+    st.session_state["row_number"] = None
+
+    def open_row(chosen: int | None = None) -> None:
+        row = st.session_state["row_number"] if chosen is None else chosen
+        links.write(row=min(max(int(row or 0), 0), rows - 1), k=None, order=None)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            f"Row, 0 to {rows - 1:,}", 0, rows - 1, None, key="row_number", on_change=open_row,
+            width=200, placeholder="Type a row", disabled=rows == 1,
+        )  # fmt: skip
+        st.button("Open row 0", icon=":material/show_chart:", on_click=open_row, args=(0,))
+
+
+def choose_k(cols: int, own: int, asked: int) -> None:
+    """Another number of kept entries to try; a change goes into the address."""
+    st.session_state["row_k"] = asked
+
+    def try_k() -> None:
+        chosen = int(st.session_state["row_k"])
+        links.write(k=None if chosen == own else chosen)
+
+    st.slider(
+        "What if another number were kept?", 1, cols, key="row_k", on_change=try_k, width="stretch",
+        help=f"This run kept {own:,}. Another k is computed for this row alone, exactly.",
+    )  # fmt: skip
+
+
+def asked_k(cols: int, own: int) -> int:
+    """The k that the address asks for, the run's own where it says nothing.
+
+    Raises:
+        LinkError: not a number of entries that this row has.
+    """
+    return links.number("k", low=1, high=cols) or own
+
+
+def values(run: Run, name: str, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Tuned and base values of one row, (C,) each."""
+    return _values(run.id, state.stamp(run.path), name, row, _run=run)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _values(
+    run_id: str, stamp: str, name: str, row: int, *, _run: Run
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    line = slice(row, row + 1)
+    return _run.values(name, "tuned", line)[0], _run.values(name, "base", line)[0]
+
+
+@st.cache_data(max_entries=64, show_spinner="Following the rule through this row")
+def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
+    """The row under ``ken`` or ``ken-density``."""
+    return explain_row(row, k, rule)
+
+
+def scores(
+    run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], str] | None:
+    """What the run's rule ranked the entries of a row by, (C,), with its name; None where the
+    run does not hold all that goes into it."""
+    rule = run.spec.method
+    if rule == "magnitude":
+        return np.abs(tuned), "|weight|"
+    if rule == "delta":
+        return np.abs(tuned - base), "|tuned − base|"
+    norms = run.activation_norms(name) if rule == "wanda" else None
+    if norms is None:
+        return None
+    seen = norms[0] if run.spec.propagate == "dense" else norms[1]
+    return np.abs(tuned) * seen, "|weight| × norm of its input"
+
+
+NO_SCORE: Final = {
+    "random": "This run kept a random choice: no curve of the row explains it.",
+    "multiflow": "MultiFlow ranks entries by what flows through the whole matrix: one row does "
+    "not hold all of it.",
+    "sparsegpt": "SparseGPT ranks entries over the whole matrix, while it updates those that are "
+    "left: one row does not hold all of it.",
+    "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not "
+    "record the norms.",
+}
+
+
+def show_scores(
+    run: Run,
+    name: str,
+    tuned: NDArray[np.float32],
+    base: NDArray[np.float32],
+    keep: NDArray[np.bool_],
+    palette: Palette,
+) -> None:
+    """The row by the scores that decided, or why they cannot be drawn."""
+    found = scores(run, name, tuned, base)
+    if found is None:
+        st.caption(NO_SCORE[run.spec.method])
+        return
+    score, what = found
+    terms = wording.TERMS[run.restore]
+    draw(row_scores(score, keep, what, palette, terms), key="row-scores")
+    if run.spec.refine == "dsnot":
+        st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
+    elif run.spec.method == "wanda":
+        st.caption(
+            "The norms are those of the finished model. The run ranked before this block itself "
+            "was pruned, so the cut need not be sharp."
+        )
+
+
+def numbers(
+    tuned: NDArray[np.float32],
+    base: NDArray[np.float32],
+    keep: NDArray[np.bool_],
+    bandwidth: float | None,
+    restore: str,
+) -> None:
+    """The row in numbers; ``bandwidth`` is that of KEN's curve, where one was drawn."""
+    found = summaries.row_numbers(tuned, base, keep)
+    paired = restore == "base"
+    lines = [
+        ("Kept", f"{found.kept:,} of {found.cols:,}"),
+        *((("Bandwidth of the curve", f"{bandwidth:.4g}"),) if bandwidth is not None else ()),
+        ("Smallest value", f"{found.low:.4g}"),
+        ("Median", f"{found.middle:.4g}"),
+        ("Largest value", f"{found.high:.4g}"),
+        ("Standard deviation", f"{found.spread:.4g}"),
+        ("Difference tuned - base, rms" if paired else "Weights, rms", f"{found.diff_rms:.3g}"),
+        (
+            "Squared difference kept" if paired else "Squared weights kept",
+            wording.percent(found.diff_share_kept),
+        ),
+        ("Same for a random choice", wording.percent(found.share)),
+        ("Kept among largest magnitudes", wording.percent(found.overlap_top)),
+    ]
+    parts.pairs(lines)

@@ -1,0 +1,114 @@
+"""The command that explains one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kencore.cli.frame import Json, command
+
+if TYPE_CHECKING:
+    from kencore.explain import Explanation
+    from kencore.runs.run import Run
+
+SHOWN = 8  # answers in words
+
+
+def explain(
+    run: Annotated[str, typer.Argument(help="The run: its id or folder; demo is the demo run.")],
+    text: Annotated[str, typer.Argument(help="A sentence, between quotes.")],
+    matrix: Annotated[
+        str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")
+    ] = None,
+    neuron: Annotated[
+        int | None, typer.Option(help="Its row; by default the one that changed most.")
+    ] = None,
+    token: Annotated[
+        int | None, typer.Option(help="Its token; by default where it changed most.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="At most so many weights.")] = 10,
+    block: Annotated[
+        int | None, typer.Option(help="Of a large model: look into the matrices of this block.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; all cores by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a sentence through a run's models: answers, and where the paths part."""
+    from kencore.errors import SpecError
+    from kencore.explain import ExplainSpec
+    from kencore.explain import explain as run_explain
+    from kencore.runs.run import open_run
+
+    with command(as_json) as (report, show):
+        if matrix is None and (neuron is not None or token is not None):
+            raise SpecError(
+                "neuron and token", got="no matrix", wanted="the matrix that they are of",
+                remedy="Name it with --matrix.",
+            )  # fmt: skip
+        spec = ExplainSpec(run=run, text=text, block=block, device=device)
+        found = run_explain(spec, threads=threads, progress=report)
+        facts = dict(found.facts)
+        if matrix is not None:
+            facts["neuron"] = neuron_facts(found, open_run(run), matrix, neuron, token, top)
+        show(facts, explained)
+
+
+def neuron_facts(
+    found: Explanation, run: Run, matrix: str, neuron: int | None, token: int | None, top: int
+) -> dict[str, Any]:
+    """The parts of one neuron's change as plain values, see `kencore.explain.Contributions`."""
+    row, place = found.chosen(run, matrix, neuron, token)
+    parts = found.contributions(run, matrix, row, place)
+    return {
+        "matrix": matrix, "row": row, "token": place, "dense": parts.dense,
+        "pruned": parts.pruned, "weights": parts.weights, "inputs": parts.inputs,
+        "bias": parts.bias,
+        "top": [{"column": int(i), "contribution": float(parts.entries[i])}
+                for i in parts.top(top)],
+    }  # fmt: skip
+
+
+def explained(facts: dict[str, Any]) -> str:
+    """What `explain` found, in words."""
+    states, tokens = facts["states"], facts["tokens"]
+    what = "Next token" if facts["task"] == "language" else "Label"
+    unknown = sum(token["unknown"] for token in tokens)
+    lines = [
+        f"{len(tokens):,} tokens, {unknown} unknown, {facts['cut']} cut; on {facts['device']}.",
+        f"{what:<20}" + "".join(f"{state:>10}" for state in states),
+    ]
+    lines += [
+        f"  {answer['text']!r:<18}" + "".join(f"{answer[state]:>10.2%}" for state in states)
+        for answer in facts["answers"][:SHOWN]
+    ]
+    if facts["loss"] is not None and facts["loss"]["dense"] is not None:
+        losses = "".join(f"{facts['loss'][state]:>10.3f}" for state in states)
+        lines.append(f"{'Nats per token':<20}{losses}")
+    lines.append("Pruned against dense, difference of hidden states relative to their size:")
+    pairs = zip(facts["distance"]["relative"], facts["distance"]["cosine"], strict=True)
+    for place, (relative, cosine) in enumerate(pairs):
+        where = "before block 0" if place == 0 else f"after block {place - 1}"
+        lines.append(f"  {where:<16} {_number(relative, '.2%')}   cosine {_number(cosine, '.4f')}")
+    if "neuron" in facts:
+        lines += _neuron(facts["neuron"], tokens)
+    return "\n".join(lines)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "n/a" if value is None else format(value, form)
+
+
+def _neuron(one: dict[str, Any], tokens: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"Neuron {one['row']} of {one['matrix']}, token {one['token']} "
+        f"({tokens[one['token']]['text']!r}): {one['dense']:.4g} dense, {one['pruned']:.4g} pruned",
+        f"  taken away by its changed weights {one['weights']:+.4g}, by its changed input "
+        f"{one['inputs']:+.4g}, by its bias {one['bias']:+.4g}",
+    ]
+    return lines + [
+        f"  column {entry['column']:>6,}  {entry['contribution']:+.4g}" for entry in one["top"]
+    ]

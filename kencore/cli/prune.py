@@ -1,0 +1,200 @@
+"""What the command line prints for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kencore.cli.evaluate import judged as judged
+from kencore.cli.evaluate import quality
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+
+def run_facts(run: Run) -> dict[str, Any]:
+    """The facts of a run as plain values."""
+    totals = run.totals
+    return {
+        "run": run.id,
+        "folder": str(run.path.resolve()),
+        "method": run.spec.method,
+        "restore": run.restore,
+        "matrices_pruned": len(run.pruned),
+        **totals,
+        "kept_share_of_pruned": totals["kept"] / totals["pruned"],
+        "reset_share_of_model": totals["reset"] / totals["params"],
+        "allocation": _allocation(run),
+        "seconds": run.record.get("seconds"),
+        "device": run.record.get("device"),
+        "notes": run.record.get("notes", []),
+        "metrics": run.metrics,
+    }
+
+
+def _allocation(run: Run) -> dict[str, Any] | None:
+    """How sparsity was shared out, and what a search chose; ``None`` without activations."""
+    trace = run.trace
+    if trace is None:
+        return None
+    return {
+        "name": trace["allocation"],
+        "step": run.spec.step if trace["allocation"] == "neuroal" else None,
+        "refine": run.spec.refine,
+        "chosen": {
+            f"{step} {'slope' if 'slopes' in found else 'lambda'}": found["chosen"]
+            for step in ("block", "row")
+            if (found := trace.get(f"{step}_search"))
+        },
+        "block_sparsity": [block["sparsity"] for block in trace["blocks"]],
+    }
+
+
+def pruned(facts: dict[str, Any]) -> str:
+    """What `prune` did."""
+    back = "Set to zero" if facts["restore"] == "zero" else "Back to the base"
+    lines = [
+        f"Kept {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} "
+        f"tensors ({facts['kept_share_of_pruned']:.2%}).",
+        f"{back}: {facts['reset']:,} of the model's {facts['params']:,} parameters "
+        f"({facts['reset_share_of_model']:.2%}).",
+    ]
+    if facts["allocation"]:
+        lines.append(_shared_out(facts["allocation"]))
+    lines.append(
+        f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, "
+        f"dense {facts['bytes_dense']:,}."
+    )
+    lines += [f"Note: {note}" for note in facts["notes"]]
+    lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
+    if facts["metrics"]:
+        lines.append(quality(facts["metrics"]))
+    return "\n".join(lines)
+
+
+def _shared_out(allocation: dict[str, Any]) -> str:
+    words = [allocation["name"], *([allocation["step"]] if allocation["step"] else [])]
+    words += [f"{name} {value:g}" for name, value in allocation["chosen"].items()]
+    words += [allocation["refine"]] if allocation["refine"] != "none" else []
+    line = f"Allocation: {', '.join(words)}."
+    shares = allocation["block_sparsity"]
+    if shares:
+        low, high = min(shares), max(shares)
+        spread = f"{low:.1%}" if f"{low:.1%}" == f"{high:.1%}" else f"{low:.1%} to {high:.1%}"
+        line += f" Sparsity of the {_count(len(shares), 'block')}: {spread}."
+    return line
+
+
+def runs(facts: dict[str, Any]) -> str:
+    """The list of runs."""
+    if not facts["runs"]:
+        return "No runs yet."
+    lines = []
+    for run in facts["runs"]:
+        problem = f"  [broken: {run['problem']}]" if run["problem"] else ""
+        lines.append(f"{run['id']:<28} {run['created'][:19]:<20} {run['label']}{problem}")
+    return "\n".join(lines)
+
+
+def inspected(facts: dict[str, Any]) -> str:
+    """What `inspect` found."""
+    counts, guess = facts["parameters"], facts["estimate"]
+    lines = [
+        f"{facts['architecture']} ({facts['model_type']}), {facts['blocks']} blocks, "
+        f"{counts['total']:,} parameters in {counts['tensors']:,} tensors, "
+        f"{facts['bytes']:,} bytes in {_count(len(facts['shards']), 'file')}",
+        f"model {_source(facts['model'])}",
+    ]
+    if facts["base"]:
+        lines.append(f"base  {_source(facts['base'])}")
+    lines.append(_task(facts))
+    dtypes = ", ".join(f"{d['parameters']:,} in {d['name']}" for d in facts["dtypes"])
+    lines += [
+        f"dtypes: {dtypes}",
+        "",
+        f"{'role':<10}{'tensors':>9}{'parameters':>16}{'prunable':>16}",
+    ]
+    lines += [
+        f"{role['name']:<10}{role['tensors']:>9,}{role['parameters']:>16,}{role['prunable']:>16,}"
+        for role in facts["roles"]
+    ]
+    lines += ["", "matrices and vectors:"]
+    for kind in facts["patterns"]:
+        shape = " x ".join(f"{side:,}" for side in kind["shape"])
+        lines.append(f"  {kind['tensors']:>4} x {kind['pattern']}  ({kind['role']}, {shape})")
+    lines += ["", *_listed("cannot be pruned", facts["unprunable"])]
+    lines += [f"tied, counted once: {' = '.join(_names(tied))}" for tied in facts["tied"]]
+    lines += [f"note: {note}" for note in facts["notes"]]
+    lines.append(
+        f"estimate for rules on weights alone: {guess['seconds']:.3g} s on "
+        f"{_count(guess['threads'], 'thread')}, {guess['memory_bytes'] / 2**20:.0f} MiB of memory. "
+        f"{guess['how']}"
+    )
+    if facts["task"] == "language":
+        lines.append("Methods and allocations that run the model on text take longer.")
+    return "\n".join(lines)
+
+
+def exported(facts: dict[str, Any]) -> str:
+    """What `export` wrote."""
+    line = f"Wrote {facts.get('folder') or facts['file']} ({facts['bytes']:,} bytes)"
+    return line + (f"\nUploaded to {facts['repository']}" if "repository" in facts else "")
+
+
+def subnetwork(facts: dict[str, Any]) -> str:
+    """What a subnetwork file is."""
+    spec, ways, base = facts["spec"], facts["tensors"], facts["base"]
+    share = f" ({facts['kept'] / facts['masked']:.2%})" if facts["masked"] else ""
+    lines = [
+        f"Subnetwork file, version {facts['version']}, {facts['bytes']:,} bytes"
+        + (" (one zstd frame)" if facts["compressed"] else "")
+        + f"; the model dense: {facts['bytes_dense']:,}.",
+        f"{facts['architecture'] or 'A model'} of {facts['parameters']:,} parameters, pruned by "
+        f"{spec.get('method')}; its masks keep {facts['kept']:,} of {facts['masked']:,}{share}.",
+        f"Tensors: {ways['values']} as mask and values, {ways['dense']} dense, {ways['base']} as "
+        f"in the base, {ways['same']} tied.",
+    ]
+    if facts["needs_base"]:
+        at = f" at {base['revision']}" if base["revision"] else ""
+        lines.append(f"Needs its base: {base['text']}{at}.")
+    else:
+        lines.append("Needs no base.")
+    lines.append("Every hash fits: this is what was written.")
+    return "\n".join(lines)
+
+
+def _task(facts: dict[str, Any]) -> str:
+    what = {
+        "language": "a causal language model",
+        "classification": "a classifier of texts",
+        "other": "neither a causal language model nor a classifier of texts",
+    }[facts["task"]]
+    reads = f", reads up to {facts['positions']:,} tokens" if facts["positions"] else ""
+    streams = facts["streams"]
+    prunes = (
+        f"; activations can prune {streams['matrices']:,} matrices of "
+        f"{streams['parameters']:,} parameters"
+        if streams
+        else ""
+    )
+    return f"task: {what}{reads}{prunes}"
+
+
+def _listed(what: str, items: list[dict[str, Any]], most: int = 20) -> list[str]:
+    if not items:
+        return [f"{what}: nothing"]
+    lines = [f"{what}:"]
+    lines += [f"  {item['name']}: {item['reason']}" for item in items[:most]]
+    return lines + ([f"  and {len(items) - most} more"] if len(items) > most else [])
+
+
+def _names(tied: Any) -> list[str]:
+    return [tied["name"], *tied["aliases"]] if isinstance(tied, dict) else [str(n) for n in tied]
+
+
+def _source(source: dict[str, Any]) -> str:
+    revision = f" at {source['revision']}" if source["revision"] else ""
+    return f"{source['text']}{revision} ({source['folder']})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

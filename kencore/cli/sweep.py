@@ -1,0 +1,299 @@
+"""Commands that prune by a grid and list what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from kencore.cli.frame import TEXTS, Json, command
+from kencore.errors import SpecError
+from kencore.settings.prune import (
+    ALLOCATIONS,
+    METHODS,
+    PROPAGATIONS,
+    REFERENCES,
+    REFINEMENTS,
+    RESCALES,
+    STEPS,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kencore.sweeps.shelf import Sweep
+
+T = TypeVar("T")
+STOPPED = "Interrupted. The same command goes on and repeats no finished pruning."
+
+
+def _list(words: tuple[str, ...]) -> str:
+    return f"Comma-separated, of {', '.join(words)}."
+
+
+def sweep(
+    model: Annotated[str, typer.Option(help="The model: demo, demo-lm, a folder or a hub id.")],
+    base: Annotated[str | None, typer.Option(help="Its pretrained base, same forms.")] = None,
+    methods: Annotated[str, typer.Option(help=_list(METHODS))] = "ken",
+    allocations: Annotated[str, typer.Option(help=_list(ALLOCATIONS))] = "uniform",
+    keeps: Annotated[
+        str | None, typer.Option(help="Shares kept, comma-separated, such as 0.9,0.5,0.25.")
+    ] = None,
+    ks: Annotated[str | None, typer.Option(help="Instead: entries kept per row.")] = None,
+    rescales: Annotated[str, typer.Option(help=_list(RESCALES))] = "none",
+    seeds: Annotated[str, typer.Option(help="Whole numbers, comma-separated.")] = "0",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="What is pruned, as for prune; may be repeated."),
+    ] = None,
+    embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
+    vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
+    head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
+    step: Annotated[str, typer.Option(help=f"Of neuroal: {', '.join(STEPS)}.")] = "block",
+    reference: Annotated[str, typer.Option(help=f"Of neuroal: {', '.join(REFERENCES)}.")] = "local",
+    refine: Annotated[str, typer.Option(help=f"One of {', '.join(REFINEMENTS)}.")] = "none",
+    calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
+    sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
+    search_sequences: Annotated[
+        int, typer.Option(help="How many of them an allocation is searched on.")
+    ] = 8,
+    window: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
+    propagate: Annotated[str, typer.Option(help=f"One of {', '.join(PROPAGATIONS)}.")] = "pruned",
+    fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
+    published: Annotated[bool, typer.Option(help="As NeuroAL's published code.")] = False,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(help=f"Measure quality: demo or a file of labelled sentences; or {TEXTS}."),
+    ] = None,
+    windows: Annotated[
+        int | None, typer.Option(help="At most so many windows of evaluation text.")
+    ] = None,
+    baselines: Annotated[
+        bool, typer.Option(help="Where quality is measured: also other methods at each budget.")
+    ] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    model_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
+    base_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
+    out_csv: Annotated[
+        Path | None, typer.Option(help="Also write one line per pruning to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prune by every combination of methods, budgets and seeds; say which is best at what size.
+
+    The same settings are the same sweep: what is finished stays, what is missing is done. Where a
+    pruning failed the exit code is 1.
+    """
+    from kencore.settings.sweep import SweepSpec
+    from kencore.sweeps.sweep import sweep as run_sweep
+
+    with command(as_json, STOPPED) as (report, show):
+        if out_csv is not None:
+            check_csv(out_csv)
+        spec = SweepSpec(
+            model=model, base=base, methods=_values("methods", methods, str),
+            allocations=_values("allocations", allocations, str),
+            keeps=_values("keeps", keeps, float), ks=_values("ks", ks, int),
+            rescales=_values("rescales", rescales, str), seeds=_values("seeds", seeds, int),
+            scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
+            step=step, reference=reference, refine=refine, calibration=calibration,
+            sequences=sequences, search_sequences=search_sequences, window=window,
+            propagate=propagate, fast=fast, published=published, evaluation=evaluation,
+            windows=windows, baselines=baselines, device=device,
+            model_revision=model_revision, base_revision=base_revision,
+        )  # fmt: skip
+        found = run_sweep(spec, progress=report, threads=threads)
+        if out_csv is not None:
+            write_csv(found.points, out_csv)
+        facts = sweep_facts(found)
+        show(facts, sweep_text)
+    if facts["failed"]:
+        raise typer.Exit(1)
+
+
+def sweeps(as_json: Json = False) -> None:
+    """List the sweeps of the store."""
+    from kencore.sweeps.shelf import list_sweeps
+
+    with command(as_json) as (_, show):
+        lines = [
+            {"id": s.id, "label": s.label, "created": s.created, "planned": s.planned,
+             "done": s.done, "failed": s.failed, "running": s.running, "problem": s.problem,
+             "folder": str(s.path)}
+            for s in list_sweeps()
+        ]  # fmt: skip
+        show({"sweeps": lines}, sweeps_text)
+
+
+# --- facts and text ---------------------------------------------------------------------------
+
+
+def sweep_facts(found: Sweep) -> dict[str, Any]:
+    """The facts of a sweep as plain values."""
+    from kencore.views.tradeoff import best_per_budget, curve, knees
+
+    lines = curve(found.points, found.baselines)
+    return {
+        "sweep": found.id, "folder": str(found.path), "label": found.label, **found.progress,
+        "points": _plain(found.points), "dense": found.dense, "curve": _plain(lines),
+        "best": _plain(best_per_budget(lines)),
+        "knees": {name: _plain(lines.loc[[at]])[0] for name, at in
+                  knees(lines, found.dense).items()},
+        "skipped": sorted({skipped.reason for skipped in found.skipped}),
+    }  # fmt: skip
+
+
+def sweep_text(facts: dict[str, Any]) -> str:
+    """What a sweep came to."""
+    lines = [
+        f"Sweep {facts['sweep']}: {facts['done']} of {facts['planned']} prunings done"
+        + (f", {facts['failed']} failed" if facts["failed"] else "") + "."
+    ]  # fmt: skip
+    lines += [f"Failed: {p['run']}: {p['reason']}" for p in facts["points"]
+              if p["state"] == "failed"]  # fmt: skip
+    lines += [f"Left out: {reason}" for reason in facts["skipped"]]
+    if facts["curve"]:
+        lines += _table(facts)
+    else:
+        lines += [f"  {p['run']}: kept {p['kept']:,} ({p['kept_share']:.2%})"
+                  for p in facts["points"] if p["state"] == "done"]  # fmt: skip
+    return "\n".join([*lines, f"Sweep folder: {facts['folder']}"])
+
+
+def sweeps_text(facts: dict[str, Any]) -> str:
+    """The list of sweeps."""
+    if not facts["sweeps"]:
+        return "No sweeps yet."
+    return "\n".join(
+        f"{s['id']}  {s['problem'] or s['label']}  {s['done']} of {s['planned']} done"
+        + (f", {s['failed']} failed" if s["failed"] else "")
+        + (", running" if s["running"] else "")
+        for s in facts["sweeps"]
+    )
+
+
+def _table(facts: dict[str, Any]) -> list[str]:
+    knees = {(name, line["keep"], line["k"]) for name, line in facts["knees"].items()}
+    metric = facts["curve"][0]["metric"]
+    wide = max(len(line["name"]) for line in facts["curve"]) + 2
+    lines = [f"{metric.capitalize()} with its 95 % interval (* not of the grid, but measured):"]
+    if facts["dense"]:
+        lines.append(f"  {'dense':<{wide}} {'':>9} {_dense(metric, facts['dense'])}")
+    for line in facts["curve"]:
+        name = line["name"] + ("*" if line["baseline"] else "")
+        seeds = f"  {line['seeds']} seeds" if line["seeds"] > 1 else ""
+        knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
+        lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
+    lines.append("Best at each budget (tied: the 95 % interval of the difference reaches zero):")
+    lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}"
+              for best in facts["best"]]  # fmt: skip
+    return lines
+
+
+def _budget(line: dict[str, Any]) -> str:
+    return f"k = {line['k']}" if line["k"] is not None else f"keep {line['keep']:g}"
+
+
+def _winner(best: dict[str, Any]) -> str:
+    """Semicolons between names, since a name may have a comma: ``ken, rescaled by share``."""
+    return str(best["best"]) + (f"; tied with {'; '.join(best['tied'])}" if best["tied"] else "")
+
+
+def _dense(metric: str, dense: dict[str, Any]) -> str:
+    ends = {end: dense.get(f"{metric}_{end}") for end in ("low", "high")}
+    if None in ends.values():
+        return _value(metric, dense[metric])
+    return _between(metric, {"quality": dense[metric], **ends})
+
+
+def _between(metric: str, line: dict[str, Any]) -> str:
+    low, high = (_value(metric, line[end]) for end in ("low", "high"))
+    return f"{_value(metric, line['quality'])} ({low} to {high})"
+
+
+def _value(metric: str, value: float | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value:,.2f}" if metric == "perplexity" else f"{value:.2%}"
+
+
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Lines of a table as JSON has them: no NaN, no infinity, no numpy."""
+    return [{str(key): _known(value) for key, value in line.items()}
+            for line in table.astype(object).to_dict("records")]  # fmt: skip
+
+
+def _known(value: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(value, tuple):
+        return list(value)
+    if value is None or value is pd.NA:
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_csv(path: Path) -> None:
+    """Find before a long sweep, not after it, that its table cannot be written.
+
+    Raises:
+        StoreNotWritableError: the folder is not there or not to be written, or the path is one.
+    """
+    from kencore.runs.writer import not_writable
+
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table, whole or not at all; what is there is replaced.
+
+    Raises:
+        StoreNotWritableError: it cannot be written.
+    """
+    from kencore.runs.writer import not_writable
+
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        os.close(handle)
+        try:
+            table.to_csv(name, index=False)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def _values(name: str, text: str | None, kind: Callable[[str], T]) -> tuple[T, ...]:
+    """The values of a comma-separated list.
+
+    Raises:
+        SpecError: one of them is no such value.
+    """
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    try:
+        return tuple(kind(word) for word in words)
+    except ValueError:
+        what = {float: "numbers", int: "whole numbers"}.get(kind, "words")  # type: ignore[call-overload]
+        raise SpecError(
+            name, got=repr(text), wanted=f"{what}, separated by commas",
+            remedy="Write them like 0.9,0.5." if kind is float else "Write them like 0,1,2.",
+        ) from None  # fmt: skip

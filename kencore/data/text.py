@@ -1,0 +1,222 @@
+"""Plain text for calibration and perplexity: Python's own topics, a file, or a hub data set.
+
+Importing this module needs neither torch nor transformers: the web process checks settings with it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
+from kencore.data.hub_text import HUB, Part, missing_library, read_hub_text
+from kencore.errors import TextError, TextTooShortError, WindowError
+
+PYDOC = "pydoc"
+SOURCES: dict[str, str] = {
+    PYDOC: "Python's reference topics (on every machine)",
+    "wikitext2": "WikiText-2 (from the hub)",
+    "c4": "C4, English (from the hub)",
+    "ptb": "Penn Treebank (from the hub)",
+}
+COLUMNS = ("text", *(name for name in TEXT_COLUMNS if name != "text"))
+BETWEEN = "\n\n"
+# N tokens of a text, T tokens of a window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A text, whole.
+
+    Args:
+        source: what the person wrote.
+        text: the documents, joined.
+        sha256: of the text in UTF-8.
+        documents: how many were joined.
+        windows: how many windows the usual recipe takes of it; ``None``: all of them.
+    """
+
+    source: str
+    text: str
+    sha256: str
+    documents: int
+    windows: int | None = None
+
+
+def read_text(source: str | Path, *, part: Part) -> Text:
+    """Read a text.
+
+    Args:
+        source: ``"pydoc"``; ``"wikitext2"``, ``"c4"`` or ``"ptb"``, see `read_hub_text`; or a UTF-8
+            file: ``.txt`` or ``.md`` (whole), ``.jsonl`` (field ``text``), ``.csv`` or ``.tsv``
+            (column ``text``; the first where there is no header), ``.parquet`` (column ``text``).
+            In place of ``text`` the names that `read_examples` knows serve too. Rows are joined by
+            an empty line.
+        part: what the text is for. ``pydoc`` and the hub data sets give each its own documents;
+            a file is the same for both.
+
+    Raises:
+        TextError: no such source, an unreadable file, no such column, no text in it, or a hub
+            data set without the library that reads it.
+        NoNetworkError: a hub data set that is neither on this machine nor within reach.
+    """
+    name = str(source)
+    limit = None
+    if name == PYDOC:
+        texts, between = _topics(held_out=part == "evaluation"), BETWEEN
+    elif name in HUB:
+        texts, between, limit = read_hub_text(name, part)
+    else:
+        texts, between = _documents(read_file(source, READERS, _wrong)), BETWEEN
+    text = between.join(texts)
+    sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return Text(source=name, text=text, sha256=sha256, documents=len(texts), windows=limit)
+
+
+def check_text(source: str | Path, *, part: Part = "evaluation") -> None:
+    """Raise what `read_text` would say of a source, as far as that can be told without network."""
+    if str(source) in HUB:
+        if importlib.util.find_spec("datasets") is None:
+            raise missing_library(str(source))
+        return
+    read_text(source, part=part)
+
+
+def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:
+    """(N,) the tokens of a text, tokenised once and whole.
+
+    With the special tokens that the tokenizer itself puts around a text, as the published
+    evaluations of pruned models have it.
+    """
+    # verbose=False: a text is longer than a window, and a warning says so each time
+    return np.asarray(tokenizer(text, verbose=False)["input_ids"], dtype=np.int64)
+
+
+def check_window(window: int, positions: int | None) -> None:
+    """Raise `WindowError` unless a window predicts something and fits the model's positions."""
+    if window < 2 or (positions is not None and window > positions):
+        wanted = "2 tokens or more" if positions is None else f"2 to {positions:,} tokens"
+        raise WindowError(
+            "window", got=f"{window:,} tokens", wanted=f"{wanted}, what this model can read",
+            remedy="Choose another window, or none for the largest that is usual.",
+        )  # fmt: skip
+
+
+def check_length(tokens: int, window: int, name: str) -> None:
+    """Raise `TextTooShortError` unless ``tokens`` tokens hold one window."""
+    if tokens < window:
+        raise TextTooShortError(
+            f"Text {name}", got=f"{tokens:,} tokens", wanted=f"{window:,} or more, for one window",
+            remedy="Choose a longer text, or a shorter window.",
+        )  # fmt: skip
+
+
+# --- where it comes from ------------------------------------------------------------------------
+
+
+def _topics(*, held_out: bool) -> list[str]:
+    """A fifth of Python's reference topics, or the rest.
+
+    Topics of the fifth that stand almost line for line inside the rest are left out of both: they
+    are no new text.
+    """
+    from pydoc_data.topics import topics
+
+    names = sorted(topics)
+    rest = [topics[name] for name in names if not _is_held_out(name)]
+    if not held_out:
+        return rest
+    known = {line for text in rest for line in text.splitlines()}
+    fifth = (topics[name] for name in names if _is_held_out(name))
+    return [text for text in fifth if not _repeats(text, known)]
+
+
+def _repeats(text: str, known: set[str]) -> bool:
+    """Whether half of a text's lines are known, or more."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return sum(line in known for line in lines) * 2 >= len(lines)
+
+
+def _is_held_out(name: str) -> bool:
+    return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0
+
+
+def _documents(file: DataFile) -> list[str]:
+    texts = READERS[file.ending](file)
+    if not any(text.strip() for text in texts):
+        raise _wrong(file.path, "no text in it", "give at least a few thousand words")
+    return texts
+
+
+def _whole(file: DataFile) -> list[str]:
+    return [file.text()]
+
+
+def _jsonl(file: DataFile) -> list[str]:
+    records = file.records()
+    if not records:
+        return []
+    name = next((name for name in COLUMNS if any(name in record for record in records)), None)
+    if name is None:
+        raise _no_column(file.path, records[0])
+    return _texts(file.path, (record.get(name) for record in records), first_row=1)
+
+
+def _table(file: DataFile) -> list[str]:
+    """The text column of a ``.csv`` (quoted as usual) or a ``.tsv`` (no quoting)."""
+    if file.ending == ".csv":
+        rows = list(csv.reader(io.StringIO(file.text(), newline="")))
+    else:
+        rows = [line.split("\t") for line in file.lines()]
+    header = [field.strip().lower() for field in rows[0]] if rows else []
+    name = next((name for name in COLUMNS if name in header), None)
+    column, first = (0, 0) if name is None else (header.index(name), 1)
+    cells = (row[column] if column < len(row) else "" for row in rows[first:])
+    return _texts(file.path, cells, first_row=first + 1)
+
+
+def _parquet(file: DataFile) -> list[str]:
+    table = file.parquet()
+    names = {str(name).strip().lower(): name for name in table.columns}
+    name = next((names[name] for name in COLUMNS if name in names), None)
+    if name is None:
+        raise _no_column(file.path, names)
+    return _texts(file.path, table[name], first_row=1)
+
+
+READERS: dict[str, Callable[[DataFile], list[str]]] = {
+    ".txt": _whole, ".md": _whole, ".jsonl": _jsonl, ".csv": _table, ".tsv": _table,
+    ".parquet": _parquet,
+}  # fmt: skip
+
+
+def _texts(path: Path, cells: Iterable[object], *, first_row: int) -> list[str]:
+    texts = []
+    for row, cell in enumerate(cells, start=first_row):
+        if not isinstance(cell, str):
+            raise _wrong(path, f"no text at row {row}", "remove the row, or give it its text")
+        texts.append(cell)
+    return texts
+
+
+def _no_column(path: Path, names: Iterable[str]) -> TextError:
+    got = f"fields {', '.join(map(str, names)) or 'without a name'}"
+    return _wrong(path, got, f"name the one that holds the text: {', '.join(COLUMNS)}")
+
+
+def _wrong(path: Path, got: str, remedy: str) -> TextError:
+    return TextError(
+        f"Text {path}",
+        got=got,
+        wanted=f"{', '.join(SOURCES)}, or a file of text ({', '.join(READERS)})",
+        remedy=remedy[0].upper() + remedy[1:] + ".",
+    )

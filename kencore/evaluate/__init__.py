@@ -1,1 +1,0 @@
-"""How good a model is on somebody's data. Importing this package is light."""

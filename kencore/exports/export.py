@@ -1,0 +1,99 @@
+"""Export a run in one of three forms: what the command line, the worker and the app call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kencore.errors import SpecError
+
+FORMS = ("folder", "subnetwork", "masks")
+Progress = Callable[[float, float, str], None]
+
+
+def export(
+    run: str | Path,
+    path: str | Path,
+    form: str = "folder",
+    *,
+    zstd: bool = False,
+    push: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write a run as a Hugging Face folder, a subnetwork file, or a file of keep masks.
+
+    Args:
+        run: its id or folder.
+        path: the folder or file to write; nothing is overwritten.
+        form: one of ``FORMS``.
+        zstd: compress the subnetwork file.
+        push: also upload it to this repository of the hub, which is made private if it is new.
+        progress: called with (done, total, what is being done); may raise to cancel.
+
+    Returns:
+        ``form``, ``bytes`` of what was written, where it is as ``folder`` or ``file``, and as
+        ``repository`` if it was uploaded.
+
+    Raises:
+        KencoreError: the class says which mistake it was.
+    """
+    from kencore.runs.run import open_run
+
+    check(form, zstd=zstd)
+    report = progress or (lambda done, total, message: None)
+    if push is not None:
+        from kencore.exports.upload import check_name
+
+        check_name(push)  # before minutes of writing
+    opened, path = open_run(run), Path(path)
+    if form == "folder":
+        report(0, 1, "Writing the pruned model")
+        written = opened.save_pretrained(path)
+    elif form == "subnetwork":
+        from kencore.exports.subnetwork.open import write_subnetwork
+
+        written = write_subnetwork(opened, path, zstd, report)
+    else:
+        from kencore.exports.masks import export_mask
+
+        written = export_mask(opened, path, report)
+    facts: dict[str, Any] = {
+        "run": opened.id, "form": form, "bytes": _bytes(written),
+        "folder" if form == "folder" else "file": str(written),
+    }  # fmt: skip
+    if push is not None:
+        from kencore.exports.upload import upload
+
+        report(0, 1, f"Uploading to {push}")
+        facts["repository"] = upload(written, push)
+    return facts
+
+
+def file_name(run: str | Path, form: str, *, zstd: bool = False) -> str:
+    """A name for an export of a run (its id or folder), such as a download gets."""
+    name = Path(run).name or "run"
+    return {
+        "folder": f"{name}-pruned",
+        "subnetwork": f"{name}.subnetwork.safetensors" + (".zst" if zstd else ""),
+        "masks": f"{name}.masks.safetensors",
+    }[form]
+
+
+def check(form: str, *, zstd: bool) -> None:
+    """Raise `SpecError` for a form that there is not, or that cannot be compressed."""
+    if form not in FORMS:
+        raise SpecError(
+            "form", got=repr(form), wanted=f"one of {', '.join(FORMS)}",
+            remedy="Check the spelling.",
+        )  # fmt: skip
+    if zstd and form != "subnetwork":
+        raise SpecError(
+            "zstd", got=f"a compressed {form}", wanted="a subnetwork file",
+            remedy="Leave it out, or export as subnetwork.",
+        )  # fmt: skip
+
+
+def _bytes(path: Path) -> int:
+    files = path.iterdir() if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)

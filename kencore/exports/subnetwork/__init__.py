@@ -1,0 +1,1 @@
+"""The subnetwork file: what a pruned model has beyond its base."""

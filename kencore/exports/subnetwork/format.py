@@ -1,0 +1,293 @@
+"""What a subnetwork file says of itself: its one key of metadata, and the tensors that follow.
+
+A subnetwork file is a safetensors file that, with the base model, gives a pruned model back bit
+for bit (without a base where entries became zero). The model's tensors, n entries each, are stored
+in one of four ways:
+
+    values   ``<name>.bitmask``, uint8 (ceil(n / 8),): the keep mask, flattened as the checkpoint
+             stores the tensor, ``numpy.packbits(..., bitorder="little")``; and ``<name>.values``,
+             (kept,) in the tensor's dtype: the kept values themselves, in the same order
+    dense    ``<name>.dense``: the whole tensor, where that is smaller or there is no mask
+    base     nothing: it is the base's tensor, rounded to the tuned dtype (to nearest even)
+    same     nothing: it is tied to another tensor
+
+``<file>.file``, uint8, are config and tokenizer files, deflated (RFC 1950), unless the base has the
+same. The key ``kencore_subnetwork`` holds sorted JSON: ``content`` and the sha256 of its compact
+form. In it are the sha256 of every tensor of the base that is needed, of every resulting tensor,
+and of all bytes after the header. Shapes never need trust: each is checked against the bytes there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.checkpoint.header import BITS
+from kencore.checkpoint.tensors import FLOATS
+from kencore.runs.restore import COPIED
+
+KEY = "kencore_subnetwork"
+VERSION = 1
+WAYS = ("values", "dense", "base", "same")
+NO_HASH = "0" * 64
+LARGEST_TEXT = 1 << 28  # bytes of a config or tokenizer file
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+Entries = dict[str, tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One tensor of the model.
+
+    Args:
+        how: one of ``WAYS``.
+        dtype, shape: of the result, as in a safetensors header.
+        shard: number of the weight file it goes into.
+        sha256: of the resulting tensor's bytes.
+        base, base_dtype, base_sha256: name, dtype and content of the base's tensor that is needed.
+        kept: entries that the mask keeps; only of ``values``.
+        same_as: the tensor it is tied to; only of ``same``.
+
+    Raises:
+        ValueError: a field is missing, superfluous or out of range.
+    """
+
+    how: str
+    dtype: str
+    shape: tuple[int, ...]
+    shard: int
+    sha256: str = NO_HASH
+    base: str | None = None
+    base_dtype: str | None = None
+    base_sha256: str | None = None
+    kept: int | None = None
+    same_as: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.how not in WAYS or self.dtype not in BITS:
+            raise ValueError(f"a tensor stored as {self.how!r} of dtype {self.dtype!r}")
+        if not all(_count(side) for side in self.shape) or not _count(self.shard):
+            raise ValueError(f"shape {self.shape!r}, shard {self.shard!r}")
+        if self.size * BITS[self.dtype] % 8:
+            raise ValueError(f"{self.size} entries of {self.dtype} fill no whole bytes")
+        if not _is_hash(self.sha256):
+            raise ValueError(f"sha256 {self.sha256!r}")
+        base = (self.base, self.base_dtype, self.base_sha256)
+        if any(base) and not (isinstance(self.base, str) and self.base_dtype in BITS
+                              and _is_hash(self.base_sha256)):  # fmt: skip
+            raise ValueError(f"base {base!r}")
+        if (self.base is None) != (self.how in ("dense", "same")) and self.how != "values":
+            raise ValueError(f"base {self.base!r} of a tensor stored as {self.how}")
+        if (self.how == "same") != isinstance(self.same_as, str):
+            raise ValueError(f"same_as {self.same_as!r} of a tensor stored as {self.how}")
+        if self.how == "values":
+            if self.dtype not in FLOATS or not _count(self.kept) or (self.kept or 0) > self.size:
+                raise ValueError(f"{self.kept!r} kept of {self.size} {self.dtype}")
+        elif self.kept is not None:
+            raise ValueError(f"kept {self.kept!r} of a tensor stored as {self.how}")
+
+    @property
+    def size(self) -> int:
+        """Entries of the tensor."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the resulting tensor."""
+        return self.size * BITS[self.dtype] // 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFile:
+    """A config or tokenizer file: ``size`` bytes, carried as ``packed`` deflated ones, or ``None``
+    if the base has the same."""
+
+    sha256: str
+    size: int
+    packed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_hash(self.sha256) or not _count(self.size) or self.size > LARGEST_TEXT:
+            raise ValueError(f"a file of {self.size!r} bytes, sha256 {self.sha256!r}")
+        if self.packed is not None and not _count(self.packed):
+            raise ValueError(f"a file of {self.packed!r} deflated bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """All that a file says of itself.
+
+    Args:
+        restore: what entries that were not kept became: ``base`` or ``zero``.
+        base: where the base is, ``text`` and ``revision`` of `kencore.checkpoint.source.resolve`;
+            ``None`` where none is needed.
+        spec: the settings of the pruning, for people.
+        shards: names of the weight files of the resulting folder.
+        tensors, files: by name.
+        payload_sha256: of all bytes after the header.
+
+    Raises:
+        ValueError: a field is missing or out of range, or two contradict each other.
+    """
+
+    restore: str
+    base: Mapping[str, str | None] | None
+    spec: Mapping[str, Any]
+    shards: tuple[str, ...]
+    tensors: Mapping[str, Stored]
+    files: Mapping[str, TextFile] = field(default_factory=dict)
+    payload_sha256: str = NO_HASH
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if self.version != VERSION:
+            raise ValueError(f"version {self.version!r}, not {VERSION}")
+        if self.restore not in ("base", "zero") or not isinstance(self.spec, Mapping):
+            raise ValueError(f"restore {self.restore!r}")
+        if self.base is not None:
+            if set(self.base) != {"text", "revision"} or not isinstance(self.base["text"], str):
+                raise ValueError("no usable name of the base")
+            if not isinstance(self.base["revision"], str | None):
+                raise ValueError("no usable revision of the base")
+        if not _is_hash(self.payload_sha256):
+            raise ValueError(f"payload_sha256 {self.payload_sha256!r}")
+        bad = [name for name in self.shards if not _is_shard(name)]
+        if bad or len(set(self.shards)) != len(self.shards):
+            raise ValueError(f"weight files {self.shards!r}")
+        for name, stored in self.tensors.items():
+            self._check(name, stored)
+        unknown = sorted(set(self.files) - set(COPIED))
+        if unknown:
+            raise ValueError(f"a file {unknown[0]!r}")
+        if self.base is None and any(file.packed is None for file in self.files.values()):
+            raise ValueError("a file of a base that it does not have")
+
+    def _check(self, name: str, stored: Stored) -> None:
+        if name == "__metadata__":
+            raise ValueError("a tensor of the name that safetensors keeps for itself")
+        if stored.shard >= len(self.shards):
+            raise ValueError(f"{name} in weight file {stored.shard} of {len(self.shards)}")
+        if stored.base is not None and self.base is None:
+            raise ValueError(f"{name} needs a base that is not named")
+        if stored.how == "values" and (stored.base is None) != (self.restore == "zero"):
+            raise ValueError(f"{name} restored to {self.restore} with base {stored.base!r}")
+        if stored.same_as is not None:
+            other = self.tensors.get(stored.same_as)
+            alike = other is not None and other.how != "same" and (
+                (other.dtype, other.shape, other.sha256)
+                == (stored.dtype, stored.shape, stored.sha256)
+            )  # fmt: skip
+            if not alike:
+                raise ValueError(f"{name} cannot be the same as {stored.same_as!r}")
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether anything of the base is needed to make the model."""
+        return any(stored.base is not None for stored in self.tensors.values()) or any(
+            file.packed is None for file in self.files.values()
+        )
+
+    def entries(self) -> Entries:
+        """dtype and shape of every tensor in the file, in order: wide dtypes first, so that all
+        are aligned, then bytes."""
+        wide: Entries = {}
+        masks: Entries = {}
+        for name, stored in self.tensors.items():
+            if stored.how == "dense":
+                wide[f"{name}.dense"] = (stored.dtype, stored.shape)
+            elif stored.how == "values":
+                wide[f"{name}.values"] = (stored.dtype, (int(stored.kept or 0),))
+                masks[f"{name}.bitmask"] = ("U8", (-(-stored.size // 8),))
+        texts: Entries = {
+            f"{name}.file": ("U8", (file.packed,))
+            for name, file in self.files.items()
+            if file.packed is not None
+        }
+        order = sorted(wide.items(), key=lambda item: (-BITS[item[1][0]], item[0]))
+        return dict(order) | dict(sorted(masks.items())) | dict(sorted(texts.items()))
+
+    def text(self) -> str:
+        """The value of the metadata key: equal content is equal text."""
+        content = {
+            "version": self.version, "restore": self.restore,
+            "base": None if self.base is None else dict(self.base), "spec": dict(self.spec),
+            "shards": list(self.shards), "payload_sha256": self.payload_sha256,
+            "tensors": {name: _plain(stored) for name, stored in self.tensors.items()},
+            "files": {name: _plain(file) for name, file in self.files.items()},
+        }  # fmt: skip
+        return _compact({"content": content, "sha256": _digest(content)})
+
+
+def parse(text: str) -> Content:
+    """The content that a metadata value holds.
+
+    Raises:
+        ValueError: it is not JSON, its hash does not fit, or `Content` refuses it.
+    """
+    try:
+        outer = json.loads(text)
+        content, digest = outer["content"], outer["sha256"]
+        if _compact(outer) != text or _digest(content) != digest:
+            raise ValueError("metadata that was changed: its sha256 does not fit")
+        if content.get("version") != VERSION:
+            raise ValueError(f"version {content.get('version')!r}, not {VERSION}")
+        tensors = {
+            name: Stored(**(record | {"shape": tuple(record["shape"])}))
+            for name, record in content.pop("tensors").items()
+        }
+        files = {name: TextFile(**record) for name, record in content.pop("files").items()}
+        shards = tuple(content.pop("shards"))
+        return Content(tensors=tensors, files=files, shards=shards, **content)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"unusable metadata ({error!r})") from error
+
+
+def buffer(bits: NDArray[np.generic]) -> memoryview:
+    """The bytes of an array in their order, for a hash."""
+    return np.ascontiguousarray(bits).data
+
+
+def _plain(record: Stored | TextFile) -> dict[str, Any]:
+    values = {one.name: getattr(record, one.name) for one in fields(record)}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _compact(data: Any) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(_compact(content).encode()).hexdigest()
+
+
+def _count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and _HASH.fullmatch(value) is not None
+
+
+def _is_shard(name: object) -> bool:
+    """Whether it is the plain name of a weight file, on every system."""
+    return (
+        isinstance(name, str)
+        and name.endswith(".safetensors")
+        and not name.startswith(".")
+        and "\0" not in name
+        and PurePosixPath(name).name == name == PureWindowsPath(name).name
+    )

@@ -1,0 +1,246 @@
+"""The subnetwork file: the small file that, with the base, is the pruned model, bit for bit.
+
+`write_subnetwork` makes it of a run, `inspect_subnetwork` says what one is, `open_subnetwork` and
+`restore_subnetwork` make the model of it. The format is told in `kencore.exports.subnetwork.format`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.checkpoint.folder import write_weights
+from kencore.checkpoint.header import TensorInfo
+from kencore.checkpoint.tensors import STORAGE
+from kencore.errors import SourceNotFoundError, WrongBaseError
+from kencore.exports.subnetwork.format import buffer
+from kencore.exports.subnetwork.plan import subnetwork_bytes
+from kencore.exports.subnetwork.read import (
+    Subnetwork,
+    bad,
+    inspect_subnetwork,
+    is_subnetwork,
+    opened,
+)
+from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.runs.restore import base_bits, to_torch
+from kencore.system.whole import check_free, whole_folder
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.checkpoint.tensors import Tensors
+
+__all__ = [
+    "inspect_subnetwork", "is_subnetwork", "open_subnetwork", "restore_subnetwork",
+    "subnetwork_bytes", "write_subnetwork",
+]  # fmt: skip
+
+AT_ONCE = 1 << 22  # entries restored at once; a multiple of 8
+WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+Progress = Callable[[float, float, str], None]
+Words = NDArray[np.generic]
+
+
+def open_subnetwork(
+    path: str | Path, base: str | Path | None = None, progress: Progress | None = None
+) -> dict[str, torch.Tensor]:
+    """The state dict of the pruned model, bit for bit, under the tuned checkpoint's names.
+
+    Args:
+        path: the subnetwork file, compressed or not.
+        base: the base model: a demo's name, a folder or a hub id; by default the one that the file
+            names. Files of runs without a base need none.
+        progress: called with (bytes done, bytes in all, what is being done); may raise to cancel.
+
+    Raises:
+        CorruptSubnetworkError: the file is damaged or no subnetwork file.
+        WrongBaseError: the base is another model; names the first tensor that differs.
+        SourceNotFoundError: the base is not there.
+        MissingExtraError: the file is compressed and zstandard is not installed.
+    """
+    with opened(path) as file:
+        restorer = _Restorer(file, base, progress)
+        state = {}
+        for name, stored in file.content.tensors.items():
+            pieces = [piece.reshape(-1).view(np.uint8) for piece in restorer.pieces(name)]
+            whole = np.concatenate(pieces) if pieces else np.zeros(0, np.uint8)
+            info = TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0)
+            state[name] = to_torch(whole, info)
+        return state
+
+
+def restore_subnetwork(
+    path: str | Path,
+    base: str | Path | None,
+    folder: str | Path,
+    progress: Progress | None = None,
+) -> Path:
+    """Write the pruned model as a Hugging Face folder: the files that the run's own
+    `save_pretrained` writes. It appears whole or not at all.
+
+    Args:
+        path, base, progress: as of `open_subnetwork`.
+        folder: a new or an empty one.
+
+    Raises:
+        RunExistsError: the folder is there and not empty.
+        StoreNotWritableError: it cannot be written.
+        CorruptSubnetworkError, WrongBaseError, SourceNotFoundError, MissingExtraError: see
+            `open_subnetwork`.
+    """
+    folder = Path(folder)
+    check_free(folder)
+    with opened(path) as file:
+        restorer = _Restorer(file, base, progress)
+        texts = {name: restorer.text(name) for name in file.content.files}
+        tensors = file.content.tensors
+        shards: dict[str, list[str]] = {shard: [] for shard in file.content.shards}
+        for name in sorted(tensors):
+            shards[file.content.shards[tensors[name].shard]].append(name)
+        entries = {name: (stored.dtype, stored.shape) for name, stored in tensors.items()}
+        with whole_folder(folder) as temporary:
+            write_weights(temporary, shards, entries, restorer.pieces)
+            for name, text in texts.items():
+                (temporary / name).write_bytes(text)
+    return folder
+
+
+class _Restorer:
+    """Makes the tensors of an open file, once its base is known to be the right one."""
+
+    def __init__(
+        self, file: Subnetwork, base: str | Path | None, progress: Progress | None
+    ) -> None:
+        self.file, self.content = file, file.content
+        self.report = progress or (lambda done, total, message: None)
+        self.done = 0
+        self.total = sum(stored.nbytes for stored in self.content.tensors.values())
+        self.base = _open_base(file, base)
+        if self.base is not None:
+            self.report(0, 1, "Checking that the base is the right one")
+            _check_base(file, self.base)
+
+    def pieces(self, name: str) -> Iterator[Words]:
+        """Storage bits of a tensor of the model, laid flat, some at a time.
+
+        Raises:
+            CorruptSubnetworkError: they are not what the file says the result is.
+        """
+        stored = self.content.tensors[name]
+        digest = hashlib.sha256()
+        for piece in self._pieces(stored.same_as or name):
+            digest.update(buffer(piece))
+            yield piece
+        if digest.hexdigest() != stored.sha256:
+            raise bad(self.file.path, f"{name} does not come out as it was written")
+        self.done += stored.nbytes
+        self.report(self.done, self.total, f"Restoring {name}")
+        self.file.release()
+        if self.base is not None:
+            self.base.release()
+
+    def _pieces(self, name: str) -> Iterator[Words]:
+        stored = self.content.tensors[name]
+        if stored.how == "dense":
+            yield self.file.raw(f"{name}.dense")
+            return
+        if stored.how == "base" and stored.dtype not in STORAGE:  # several entries in a byte
+            assert self.base is not None
+            yield self.base.raw(str(stored.base))
+            return
+        if stored.how == "base":
+            for at in range(0, stored.size, AT_ONCE):
+                yield self._reset(name, at, min(at + AT_ONCE, stored.size))
+            return
+        mask, values = self.file.raw(f"{name}.bitmask"), self.file.raw(f"{name}.values")
+        used = 0
+        for at in range(0, stored.size, AT_ONCE):
+            last = min(at + AT_ONCE, stored.size)
+            window = mask[at // 8 : -(-last // 8)].view(np.uint8)
+            keep = np.unpackbits(window, count=last - at, bitorder="little").view(np.bool_)
+            count = int(np.count_nonzero(keep))
+            piece = self._reset(name, at, last)
+            piece[keep] = _words(values[used : used + count])
+            used += count
+            yield piece
+
+    def _reset(self, name: str, first: int, last: int) -> Words:
+        """What entries become that are not kept, as unsigned integers of their size."""
+        stored = self.content.tensors[name]
+        if stored.base is None:
+            width = stored.nbytes // max(1, stored.size)
+            return np.zeros(last - first, WORDS[width])
+        assert self.base is not None
+        assert stored.base_dtype is not None
+        values = self.base.raw(stored.base).reshape(-1)[first:last]
+        return _words(base_bits(stored.base_dtype, stored.dtype, values)).copy()
+
+    def text(self, name: str) -> bytes:
+        """A config or tokenizer file of the model.
+
+        Raises:
+            WrongBaseError: the base's is another one.
+        """
+        found = self.file.text(name)
+        if found is not None:
+            return found
+        assert self.base is not None
+        path = Path(self.base.folder) / name
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != self.content.files[name].sha256:
+            got = "other content" if path.is_file() else "no such file"
+            raise _wrong(f"{name} in {self.base.folder}", got)
+        return data
+
+
+def _open_base(file: Subnetwork, base: str | Path | None) -> Tensors | None:
+    """The base that a file needs; ``None`` if it needs none."""
+    from kencore.checkpoint.source import resolve
+    from kencore.checkpoint.tensors import open_tensors
+
+    if not file.content.needs_base:
+        return None
+    named = file.content.base
+    assert named is not None
+    if base is not None:
+        return open_tensors(resolve(str(base)).folder)
+    try:
+        return open_tensors(resolve(str(named["text"]), revision=named["revision"]).folder)
+    except SourceNotFoundError as error:
+        raise SourceNotFoundError(
+            f"the base of {file.path}", got=f"it is not at {named['text']}",
+            wanted="the model that the tuned one started from", remedy="Pass it as the base.",
+        ) from error  # fmt: skip
+
+
+def _check_base(file: Subnetwork, base: Tensors) -> None:
+    """Raise `WrongBaseError` naming the first tensor that the file was not made from."""
+    for _, stored in sorted(file.content.tensors.items()):
+        if stored.base is None:
+            continue
+        if stored.base not in base:
+            raise _wrong(f"{stored.base} in {base.folder}", "no such tensor")
+        info = base.info(stored.base)
+        if (info.dtype, tuple(info.shape)) != (stored.base_dtype, stored.shape):
+            raise _wrong(f"{stored.base} in {base.folder}", f"{info.dtype} of shape {info.shape}")
+        if base.sha256(stored.base) != stored.base_sha256:
+            raise _wrong(f"{stored.base} in {base.folder}", "other weights")
+        base.release()
+
+
+def _wrong(subject: str, got: str) -> WrongBaseError:
+    return WrongBaseError(
+        subject, got=got, wanted="that of the base that the file was made from",
+        remedy="Pass the very model, and revision, that the tuned one started from.",
+    )  # fmt: skip
+
+
+def _words(values: NDArray[np.generic]) -> Words:
+    """The same bits as unsigned integers, so that no NaN is touched."""
+    return values.view(WORDS[values.dtype.itemsize])

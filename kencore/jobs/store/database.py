@@ -1,0 +1,163 @@
+"""The job store's file: one SQLite database in WAL mode, private to the user.
+
+Every process opens its own short-lived connection; the database keeps the order. WAL needs a
+local disk: a network folder is no place for the store.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kencore.errors import StoreNotWritableError
+from kencore.system.locks import locked
+from kencore.system.places import home, jobs_folder, not_writable
+
+VERSION = 1
+BUSY_SECONDS = 20.0
+SCHEMA = """
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    params TEXT NOT NULL,
+    user TEXT NOT NULL,
+    gpus REAL NOT NULL,
+    request_key TEXT,
+    folder TEXT NOT NULL,              -- working folder of who submitted it
+    state TEXT NOT NULL DEFAULT 'queued',
+    done REAL NOT NULL DEFAULT 0,
+    total REAL NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    seconds_left REAL,
+    updated REAL,                      -- when the line above was written
+    error TEXT,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0, -- attempts that ended without a word
+    handle TEXT,                       -- process of the running attempt, written by itself
+    cancel_asked REAL,
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    device TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_user ON jobs (user, started);
+-- one job for an impatient double click; a failed or cancelled job frees its key
+CREATE UNIQUE INDEX jobs_by_key ON jobs (user, request_key)
+    WHERE request_key IS NOT NULL AND state NOT IN ('failed', 'cancelled');
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    time REAL NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX events_by_job ON events (job, seq);
+CREATE TABLE notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+def database_path() -> Path:
+    """Where the database is, made or not."""
+    return home() / "jobs" / "jobs.sqlite3"
+
+
+@contextmanager
+def connected(*, make: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection in autocommit mode, closed at the end; ``make`` makes a missing store.
+
+    Raises:
+        StoreNotWritableError: the store is damaged, full, or cannot be made or opened.
+        FileNotFoundError: there is no store and ``make`` is off.
+    """
+    path = database_path()
+    if make:
+        jobs_folder()
+    elif not path.exists():
+        raise FileNotFoundError(path)
+    with plain_errors(path):
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _set_up(connection, path)
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Hold the write lock: all of the block is written, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors about the file into one a person can mend.
+
+    Raises:
+        StoreNotWritableError: as said.
+    """
+    try:
+        yield
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise  # a fault of ours
+    except sqlite3.OperationalError as error:
+        if "no such" in str(error) or "syntax" in str(error):
+            raise _damaged(path, str(error)) from error
+        raise not_writable(path.parent, str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> StoreNotWritableError:
+    return StoreNotWritableError(
+        f"The job store {path}",
+        got=f"a damaged file ({reason})",
+        wanted="a database of jobs",
+        remedy="Move it away: a new one is made, and finished runs are not touched.",
+    )
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in an empty database.
+
+    Raises:
+        StoreNotWritableError: the database was written by a newer version.
+    """
+    if _version(connection) == VERSION:
+        return
+    try:
+        # two processes at a new file: only one may switch it to WAL and make the tables
+        with locked(path.with_name("making.lock")):
+            if _version(connection) == 0:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
+                )
+                path.chmod(0o600)
+    except (OSError, TimeoutError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise not_writable(path.parent, reason) from error
+    if _version(connection) > VERSION:
+        raise StoreNotWritableError(
+            f"The job store {path}",
+            got=f"format {_version(connection)}",
+            wanted=f"format {VERSION}",
+            remedy="It was written by a newer version: update, or set KENVIZ_HOME elsewhere.",
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,1 @@
+"""Another setting of a run, under a slider."""

@@ -1,0 +1,303 @@
+"""Another setting of a finished run: how much it would keep of every row, and what that comes to.
+
+Light: the web process answers a moving slider with this. Nothing is read but the run's tables.
+
+Shapes: R rows of a matrix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from kencore.allocate.balance import Place, factors, parse_faders
+from kencore.allocate.slot import Slot
+from kencore.errors import SpecError
+from kencore.pruning.plan import Kept, even_budgets, stored_bytes, with_faders
+from kencore.settings.checks import checked_balance
+from kencore.settings.json import JsonSettings
+from kencore.settings.prune import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+SWITCHABLE = ("ken", "ken-density", "delta", "magnitude", "random")
+_NAMES = {"rule": "method", "slope": "block_lambda", "spread": "row_lambda"}
+_BUDGET = re.compile(r"k(\d{1,9})|(\d*\.?\d+(?:e-?\d+)?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting(JsonSettings):
+    """What sliders can change of a run; the rest is the run's own.
+
+    Args:
+        keep, k: as of `PruneSpec`; exactly one.
+        method: another rule for a run of a rule that needs no activations; ``None``: the run's.
+        balance: faders, as of `PruneSpec`.
+        block_lambda, row_lambda: as of `PruneSpec`.
+
+    Raises:
+        SpecError: a value that cannot be.
+    """
+
+    keep: float | None = None
+    k: int | None = None
+    method: str | None = None
+    balance: tuple[str, ...] = ()
+    block_lambda: float | None = None
+    row_lambda: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "balance", checked_balance(self.balance))
+
+    @classmethod
+    def of(cls, spec: PruneSpec) -> Setting:
+        """The setting that a run was made with."""
+        return cls(
+            keep=spec.keep, k=spec.k, balance=spec.balance,
+            block_lambda=spec.block_lambda, row_lambda=spec.row_lambda,
+        )  # fmt: skip
+
+    @property
+    def text(self) -> str:
+        """Compact, for an address: ``0.25~rule*delta~q*1.5~b2*0.5~slope*0.1``."""
+        parts = [f"k{self.k}" if self.keep is None else f"{self.keep:.6g}"]
+        for name, field in _NAMES.items():
+            value = getattr(self, field)
+            if value is not None:
+                parts.append(f"{name}*{value}" if field == "method" else f"{name}*{value:g}")
+        return "~".join([*parts, *(fader.replace("=", "*") for fader in self.balance)])
+
+    @classmethod
+    def from_text(cls, text: str) -> Setting:
+        """The inverse of `text`.
+
+        Raises:
+            SpecError: not of that form.
+        """
+        budget, *others = text.strip().split("~")
+        match = _BUDGET.fullmatch(budget)
+        fields: dict[str, Any] = {}
+        faders = []
+        for part in others:
+            name, star, value = part.partition("*")
+            if not star:
+                raise _bad(text)
+            if name in _NAMES:
+                fields[_NAMES[name]] = value if name == "rule" else _float(text, value)
+            else:
+                faders.append(f"{name}={value}")
+        if match is None:
+            raise _bad(text)
+        k = None if match[1] is None else int(match[1])
+        keep = None if match[2] is None else _float(text, match[2])
+        return cls(keep=keep, k=k, balance=tuple(faders), **fields)
+
+    def spec(self, asked: PruneSpec) -> PruneSpec:
+        """The settings of a run with these in place.
+
+        Raises:
+            SpecError: they do not go together.
+        """
+        method = self.method or asked.method
+        if method != asked.method and not {method, asked.method} <= set(SWITCHABLE):
+            raise SpecError(
+                "rule", got=f"{method} in place of {asked.method}",
+                wanted=f"one of {', '.join(SWITCHABLE)}, in a run of one of these",
+                remedy="Keep the run's own rule, or prune anew.",
+            )  # fmt: skip
+        return replace(
+            asked, keep=self.keep, k=self.k, method=method, balance=self.balance,
+            block_lambda=self.block_lambda, row_lambda=self.row_lambda,
+        )  # fmt: skip
+
+
+def _bad(text: str) -> SpecError:
+    return SpecError(
+        "setting", got=repr(text), wanted="how much is kept, then faders and the like, such as "
+        "0.25~q*1.5~b2*0.5 or k64~rule*delta",
+        remedy="Correct the address, or move the sliders.",
+    )  # fmt: skip
+
+
+def _float(text: str, part: str) -> float:
+    try:
+        return float(part)
+    except ValueError:
+        raise _bad(text) from None
+
+
+def own_setting(run: Run) -> Setting:
+    """The setting that a run has, with the lambdas that its search chose: another budget is then
+    pruned with these instead of searching anew."""
+    setting, spec = Setting.of(run.spec), run.spec
+    if spec.allocation != "neuroal" or spec.published:
+        return setting
+    trace = run.trace or {}
+    found = {
+        field: (trace.get(search) or {}).get("chosen")
+        for field, search, step in (
+            ("block_lambda", "block_search", "row"), ("row_lambda", "row_search", "block"),
+        )
+        if getattr(spec, field) is None and spec.step != step
+    }  # fmt: skip
+    return replace(setting, **{name: value for name, value in found.items() if value is not None})
+
+
+# --- budgets ---------------------------------------------------------------------------------
+
+
+def pruned_slots(run: Run) -> tuple[list[Slot], dict[str, Place]]:
+    """The pruned matrices of a run, as an allocation and as faders see them."""
+    slots, places = [], {}
+    for line in _pruned(run.matrices):
+        block = None if pd.isna(line["block"]) else int(line["block"])
+        name, role = str(line["name"]), str(line["role"])
+        rows, cols = int(line["rows"]), int(line["cols"])
+        slots.append(Slot(name=name, block=block or 0, role=role, rows=rows, cols=cols))
+        places[name] = Place(role, block, str(line["stack"]))
+    return slots, places
+
+
+def _pruned(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The lines of the pruned matrices."""
+    return table[table["status"] == "pruned"].to_dict("records")
+
+
+def why_worker(run: Run, setting: Setting) -> str | None:
+    """Why the budgets of a setting are only known once a worker has made it; ``None``: they are
+    known at once."""
+    spec = setting.spec(run.spec)
+    if spec.published:
+        return "the published code's rounding depends on what its search finds"
+    if spec.allocation == "uniform":
+        return None
+    if spec.allocation == "neuroal" and spec.step == "block" and spec.block_lambda is not None:
+        return None
+    if spec.allocation == "neuroal":
+        what = "row step" if spec.step != "block" else "search"
+        return f"NeuroAL's {what} measures the model on calibration text"
+    return f"the allocation {spec.allocation} looks at the model anew for every setting"
+
+
+def budgets(run: Run, setting: Setting) -> Kept:
+    """Entries that each row of each pruned matrix would keep, int64 (R,) by name: what `prune`
+    with the same settings gives. The total is the one without faders, to the entry.
+
+    Raises:
+        SpecError: a setting that cannot be, or that only a worker can tell (see `why_worker`).
+    """
+    spec = setting.spec(run.spec)
+    reason = why_worker(run, setting)
+    if reason is not None:
+        raise SpecError(
+            "setting", got=reason, wanted="budgets that follow from the setting alone",
+            remedy="Measure it: a worker prunes the model at this setting.",
+        )  # fmt: skip
+    slots, places = pruned_slots(run)
+    if spec.allocation == "uniform":
+        return with_faders(slots, places, spec, even_budgets(slots, spec))
+    from kencore.allocate.budget import exact_counts
+    from kencore.allocate.neuroal import published_clip, ramp
+    from kencore.allocate.slot import per_block
+
+    assert spec.block_lambda is not None
+    assert spec.sparsity is not None
+    blocks = len((run.trace or {}).get("blocks") or ()) or 1 + max(s.block for s in slots)
+    shares = per_block(slots, published_clip(ramp(blocks, spec.sparsity, spec.block_lambda))[0])
+    gone = exact_counts(slots, shares, spec.sparsity)
+    kept = {slot.name: slot.cols - gone[slot.name] for slot in slots}
+    return with_faders(slots, places, spec, kept)
+
+
+# --- what it comes to ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """A setting in numbers, from counts alone.
+
+    Attributes:
+        kept, pruned: entries kept, and entries in all pruned matrices.
+        asked: entries that the same budget keeps without faders: what is held.
+        params: parameters of the model.
+        bytes_dense, bytes_stored: of the whole model, and of the subnetwork's bits and values.
+        shares: kept share of every role and block, by the name of its fader, largest groups'
+            entries weighing most.
+        whole: faders' names whose matrices are all kept whole: they can take no more.
+        matrices: kept entries of each pruned matrix.
+    """
+
+    kept: int
+    pruned: int
+    asked: int
+    params: int
+    bytes_dense: int
+    bytes_stored: int
+    shares: dict[str, float]
+    whole: tuple[str, ...]
+    matrices: dict[str, int]
+
+
+def totals(run: Run, setting: Setting) -> Totals:
+    """What a setting comes to, before anything is pruned. Raises as `budgets`."""
+    found = {name: int(rows.sum()) for name, rows in budgets(run, setting).items()}
+    plain = budgets(run, replace(setting, balance=())) if setting.balance else None
+    table = run.matrices
+    stored = dict(zip(table["name"], table["bytes_stored"], strict=True))
+    for line in _pruned(table):
+        shape, name = (int(line["rows"]), int(line["cols"])), str(line["name"])
+        stored[name] = stored_bytes(
+            shape, found[name], int(line["bytes_dense"]), int(line["params"])
+        )
+    shares = group_shares(run, found)
+    kept = sum(found.values())
+    return Totals(
+        kept=kept, pruned=int(table.loc[table["status"] == "pruned", "params"].sum()),
+        asked=kept if plain is None else sum(int(rows.sum()) for rows in plain.values()),
+        params=int(table["params"].sum()), bytes_dense=int(table["bytes_dense"].sum()),
+        bytes_stored=int(sum(stored.values())), shares=shares,
+        whole=tuple(name for name, share in shares.items() if share >= 1),
+        matrices=found,
+    )  # fmt: skip
+
+
+def fader_names(run: Run) -> dict[str, list[str]]:
+    """The faders that a run has: ``{"role": [...], "block": [...]}``, in the order of the model."""
+    _, places = pruned_slots(run)
+    several = len({p.stack for p in places.values() if p.block is not None}) > 1
+    found: dict[str, list[str]] = {"role": [], "block": []}
+    for place in places.values():
+        for kind, name in zip(("role", "block"), place.names(several_stacks=several), strict=False):
+            if name not in found[kind]:
+                found[kind].append(name)
+    return found
+
+
+def group_shares(run: Run, kept: Mapping[str, int]) -> dict[str, float]:
+    """Kept share of every role and block, by the name of its fader."""
+    slots, places = pruned_slots(run)
+    several = len({p.stack for p in places.values() if p.block is not None}) > 1
+    sums: dict[str, list[int]] = {}
+    for slot in slots:
+        for name in places[slot.name].names(several_stacks=several):
+            own = sums.setdefault(name, [0, 0])
+            own[0] += kept[slot.name]
+            own[1] += slot.size
+    return {name: own / size for name, (own, size) in sums.items()}
+
+
+def check(run: Run, setting: Setting) -> PruneSpec:
+    """The settings of the pruning that a setting stands for, with its faders checked.
+
+    Raises:
+        SpecError: a value out of range, settings that clash, a fader that nothing answers to.
+    """
+    spec = setting.spec(run.spec)
+    if spec.balance:
+        factors(parse_faders(spec.balance), pruned_slots(run)[1])
+    return spec

@@ -1,0 +1,42 @@
+"""The rules ``delta`` and ``magnitude``: the largest entries of a row, lowest column among equals.
+
+float32 is compared as it is, float64 in float64.
+
+Shapes: R rows, C columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.methods.chunks import Rows
+from kencore.methods.keys import Keys, Ordered, with_columns
+
+
+def magnitude(rows: Rows) -> Ordered:
+    """Keep the entries of largest absolute value."""
+    return Ordered(falling(np.abs(rows.tuned)))
+
+
+def delta(rows: Rows) -> Ordered:
+    """Keep the entries that tuning moved furthest, |tuned - base|.
+
+    The difference is rounded to the wider dtype of the two (float32 for half precision).
+    """
+    assert rows.base is not None
+    with np.errstate(over="ignore"):
+        return Ordered(falling(np.abs(rows.tuned - rows.base)))
+
+
+def falling(sizes: NDArray[Any]) -> Keys:
+    """Keys (R, C) that rise as ``sizes`` (R, C) >= 0 fall."""
+    if sizes.dtype == np.float32:
+        return with_columns(~sizes.view(np.uint32))  # bits rise with a float that is not negative
+    order = np.argsort(-sizes, axis=1, kind="stable")
+    ranks = np.empty(sizes.shape, np.uint64)
+    places = np.arange(sizes.shape[1], dtype=np.uint64)
+    np.put_along_axis(ranks, order, np.broadcast_to(places, sizes.shape), axis=1)
+    return ranks

@@ -1,0 +1,1 @@
+"""Loaded models: what they are, and what they answer."""

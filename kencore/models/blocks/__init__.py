@@ -1,0 +1,16 @@
+"""Block-by-block calibration streams of a causal language model.
+
+`BlockModel` sees a loaded model as blocks and slots, `capture` reads the calibration text once,
+`run_block` sends a stream through one block and gathers statistics of what its slots are given.
+
+Shapes: S sequences, T tokens, H hidden size.
+"""
+
+from __future__ import annotations
+
+from kencore.models.blocks.block import run_block
+from kencore.models.blocks.capture import Streams, capture
+from kencore.models.blocks.model import BlockModel
+from kencore.models.blocks.run import Hidden
+
+__all__ = ["BlockModel", "Hidden", "Streams", "capture", "run_block"]

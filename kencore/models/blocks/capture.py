@@ -1,0 +1,170 @@
+"""The calibration streams: what every block is given when the model reads the text.
+
+Shapes: S sequences, T tokens, H hidden size, B blocks, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from kencore.errors import ShapeError
+from kencore.models.blocks.run import HERE, Call, Hidden, Stop, check_finite, on_device, placed
+
+if TYPE_CHECKING:
+    from kencore.models.blocks.model import BlockModel
+
+TOKENS_AT_ONCE = 2048
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """What it takes to run every block again, batch by batch.
+
+    Args:
+        ids: the token ids (S, T).
+        hidden: the first block's input, one (S, T, H) per batch, in main memory.
+        calls: of each block, how the model calls it for each batch.
+        tuples: of each block, whether it gives a tuple that begins with its output.
+        device: where blocks run.
+    """
+
+    ids: Tensor
+    hidden: Hidden
+    calls: tuple[tuple[Call, ...], ...]
+    tuples: tuple[bool, ...]
+    device: torch.device
+
+    @property
+    def sequences(self) -> int:
+        """S, over all batches."""
+        return int(self.ids.shape[0])
+
+    def bytes(self) -> int:
+        """Memory of one stream of hidden states."""
+        return sum(batch.nbytes for batch in self.hidden)
+
+
+def capture(
+    model: BlockModel,
+    ids: Tensor,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int | None = None,
+) -> Streams:
+    """Run the dense model once and record the arguments of every block.
+
+    Every block's own, since some models hand different masks to different blocks (Gemma 2). The
+    pass ends after the last block. Masks that do not change between batches are stored once.
+
+    Args:
+        ids: integer (S, T).
+        device: where blocks run; a model that lies elsewhere is moved block by block.
+        batch: sequences per forward pass; as many as make `TOKENS_AT_ONCE` tokens by default.
+
+    Raises:
+        ShapeError: no sequence, or not a matrix of token ids.
+        NonFiniteActivationError: naming the block.
+    """
+    if ids.ndim != 2 or ids.numel() == 0 or ids.is_floating_point():
+        raise ShapeError(
+            "token ids", got=f"{ids.dtype} of shape {tuple(ids.shape)}",
+            wanted="whole numbers (sequences, tokens), at least one of each",
+            remedy="Pass the windows of a calibration text.",
+        )  # fmt: skip
+    target = torch.device(device)
+    size = batch or max(1, TOKENS_AT_ONCE // ids.shape[1])
+    recorder = _Recorder(model, target)
+    with torch.no_grad(), recorder.listening():
+        for part in torch.split(ids.long(), size):
+            recorder.read(part)
+    return Streams(
+        ids=ids, hidden=recorder.hidden, calls=tuple(map(tuple, recorder.calls)),
+        tuples=tuple(recorder.tuples), device=target,
+    )  # fmt: skip
+
+
+class _Recorder:
+    """Hooks on every block while the model itself reads the text."""
+
+    def __init__(self, model: BlockModel, device: torch.device) -> None:
+        self.model, self.device = model, device
+        self.hidden: Hidden = []
+        self.calls: list[list[Call]] = [[] for _ in model.blocks]
+        self.tuples = [False] * len(model.blocks)
+        self._own: ExitStack = ExitStack()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for number, block in enumerate(self.model.blocks):
+                before = block.register_forward_pre_hook(self._before(number), with_kwargs=True)
+                after = block.register_forward_hook(self._after(number))
+                stack.callback(before.remove)
+                stack.callback(after.remove)
+            stack.callback(self._release)
+            yield
+
+    def read(self, ids: Tensor) -> None:
+        """One batch (S, T) of token ids."""
+        own = next(self.model.model.parameters()).device
+        try:
+            self.model.model(ids.to(own), use_cache=False)
+        except Stop:
+            self._release()
+
+    def _release(self) -> None:
+        self._own.close()
+
+    def _before(self, number: int) -> Callable[..., Any]:
+        def hook(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            call, hidden = split(args, kwargs)
+            if number == 0:
+                self.hidden.append(hidden.to(CPU))
+            earlier = self.calls[number]
+            stored = Call(on_device(call.args, CPU), on_device(call.kwargs, CPU))
+            self.calls[number].append(_shared(stored, earlier[-1]) if earlier else stored)
+            self._release()
+            self._own.enter_context(placed(block, self.device))
+            return on_device(args, self.device), on_device(kwargs, self.device)
+
+        return hook
+
+    def _after(self, number: int) -> Callable[..., Any]:
+        def hook(block: nn.Module, args: tuple[Any, ...], out: Any) -> None:
+            self.tuples[number] = not isinstance(out, Tensor)
+            check_finite(out[0] if self.tuples[number] else out, number)
+            if number == len(self.model.blocks) - 1:
+                raise Stop
+
+        return hook
+
+
+def split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Tensor]:
+    """A block's arguments without its hidden states, and these: the first positional argument,
+    or the one by that name."""
+    if args and isinstance(args[0], Tensor):
+        return Call((HERE, *args[1:]), dict(kwargs)), args[0]
+    hidden = kwargs["hidden_states"]
+    assert isinstance(hidden, Tensor)
+    return Call(args, kwargs | {"hidden_states": HERE}), hidden
+
+
+def _shared(new: Any, old: Any) -> Any:
+    """``new`` with every tensor that equals the one at its place in ``old`` taken from there."""
+    if isinstance(new, Call):
+        return Call(_shared(new.args, old.args), _shared(new.kwargs, old.kwargs))
+    if isinstance(new, Tensor):
+        same = isinstance(old, Tensor) and new.dtype == old.dtype and torch.equal(new, old)
+        return old if same else new
+    if isinstance(new, tuple | list) and isinstance(old, tuple | list) and len(new) == len(old):
+        return type(new)(_shared(a, b) for a, b in zip(new, old, strict=True))
+    if isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
+        return {key: _shared(value, old[key]) for key, value in new.items()}
+    return new

@@ -1,0 +1,236 @@
+"""Everything a person wants to know of a model before anything is loaded, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from kencore.checkpoint import Progress
+from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.pair import NO_BASE, open_pair
+from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
+from kencore.checkpoint.scope import without_numbers
+from kencore.checkpoint.source import Source, resolve
+from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
+from kencore.models.estimate import estimate
+
+WEIGHTS_AT_ONCE = 1 << 22
+
+
+def inspect(
+    model: str,
+    base: str | None = None,
+    *,
+    model_revision: str | None = None,
+    base_revision: str | None = None,
+    check_values: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """What a checkpoint is made of, what of it can be pruned, and what that will cost.
+
+    Reads headers and config only, whatever the size; tied tensors are counted once.
+
+    Args:
+        model, base: ``"demo"``, a folder or a hub id; with a base the pair is checked.
+        check_values: also read every weight and count NaN and infinity.
+        progress: called as (done, total, message); what it raises ends the work.
+
+    Returns:
+        model, base: where they come from (``text``, ``kind``, ``folder``, ``revision``).
+        task: ``language`` (continues a text), ``classification`` (one label per text), ``other``.
+        positions: tokens that the model can read at once, ``None`` where config.json says nothing.
+        streams: of a language model, ``matrices`` and ``parameters`` that methods which look at
+        activations would prune (all matrices inside its blocks); ``None`` of others.
+        architecture, model_type, blocks, stacks (blocks by stack).
+        parameters: ``total`` = ``prunable`` + ``untouchable``, and ``tensors``.
+        roles, parts: rows of ``name``, ``tensors``, ``parameters``, ``prunable``.
+        patterns: names with ``#`` for numbers: ``pattern``, ``role``, ``part``, ``shape``,
+        ``tensors``, ``parameters``: each pattern is a scope.
+        dtypes: rows of ``name``, ``tensors``, ``parameters``, ``bytes``; bytes, shards.
+        unprunable: ``name``, ``shape``, ``dtype``, ``parameters``, ``reason`` of each.
+        tied: ``name`` and ``aliases``; new_heads: names only in the tuned model.
+        notes: plain sentences, those of the pair included.
+        estimate: ``seconds``, ``memory_bytes``, ``threads``, ``how``.
+        not_finite: ``name`` and ``count`` of tensors with NaN or infinity; ``None`` if not asked.
+
+    Raises:
+        CheckpointError: see `resolve`, `open_tensors`, `read_layout` and `open_pair`.
+    """
+    source = resolve(model, revision=model_revision, progress=progress)
+    if base is None:
+        with open_tensors(source.folder) as tensors:
+            layout = read_layout(source.folder, tensors)
+            bad = _not_finite(tensors, layout, progress) if check_values else None
+            return _report(source, None, layout, tensors, layout.notes, [], bad)
+    pair = open_pair(source, resolve(base, revision=base_revision, progress=progress))
+    try:
+        bad = _not_finite(pair.tuned_tensors, pair.layout, progress) if check_values else None
+        heads = [p.name for p in pair.layout.prunable if pair.base_names[p.name] is None]
+        layout = _with_heads_kept(pair.layout, set(heads))
+        return _report(source, pair.base, layout, pair.tuned_tensors, pair.notes, heads, bad)
+    finally:
+        pair.close()
+
+
+def _with_heads_kept(layout: Layout, heads: set[str]) -> Layout:
+    """The layout of a pair: what the base does not have cannot be pruned."""
+    parameters = tuple(
+        replace(parameter, prunable=False, reason=NO_BASE) if parameter.name in heads else parameter
+        for parameter in layout.parameters
+    )
+    return replace(layout, parameters=parameters)
+
+
+def _report(
+    source: Source,
+    base: Source | None,
+    layout: Layout,
+    tensors: Tensors,
+    notes: tuple[str, ...],
+    new_heads: list[str],
+    not_finite: list[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    parameters = layout.parameters
+    total = sum(parameter.params for parameter in parameters)
+    prunable = sum(parameter.params for parameter in layout.prunable)
+    return {
+        "model": _source(source),
+        "base": _source(base) if base else None,
+        **_task(source, layout),
+        "architecture": layout.architecture,
+        "model_type": layout.model_type,
+        "blocks": layout.blocks,
+        "stacks": layout.stacks,
+        "parameters": {
+            "total": total,
+            "prunable": prunable,
+            "untouchable": total - prunable,
+            "tensors": len(parameters),
+        },
+        "roles": _table(parameters, ROLES, lambda parameter: parameter.role),
+        "parts": _table(parameters, PARTS, lambda parameter: parameter.part),
+        "patterns": _patterns(parameters),
+        "dtypes": _dtypes(parameters, tensors),
+        "bytes": tensors.nbytes,
+        "shards": list(tensors.shards),
+        "unprunable": [
+            {
+                "name": p.name, "shape": list(p.shape), "dtype": p.dtype,
+                "parameters": p.params, "reason": p.reason,
+            }
+            for p in parameters
+            if not p.prunable
+        ],
+        "tied": [{"name": p.name, "aliases": list(p.aliases)} for p in parameters if p.aliases],
+        "new_heads": new_heads,
+        "notes": list(notes),
+        "estimate": asdict(estimate(parameters)),
+        "not_finite": not_finite,
+    }  # fmt: skip
+
+
+def _task(source: Source, layout: Layout) -> dict[str, Any]:
+    """What the model is for, how much it reads at once, and what activations could prune."""
+    from kencore.models.language import is_language_model
+    from kencore.models.loading import HEAD
+
+    language = is_language_model(source.folder)
+    classifier = layout.architecture.endswith(HEAD)
+    inside = [p for p in layout.prunable if p.block is not None and len(p.shape) == 2]
+    return {
+        "task": "language" if language else "classification" if classifier else "other",
+        "positions": _positions(source),
+        "streams": {"matrices": len(inside), "parameters": sum(p.params for p in inside)}
+        if language
+        else None,
+    }
+
+
+def _positions(source: Source) -> int | None:
+    """As the configuration says, its own defaults included."""
+    from transformers import AutoConfig
+
+    from kencore.models.loaded import stated_positions
+
+    try:
+        return stated_positions(AutoConfig.from_pretrained(source.folder, local_files_only=True))
+    except (ValueError, KeyError, OSError):  # of a model type that only the layout can read
+        return None
+
+
+def _source(source: Source) -> dict[str, Any]:
+    return {
+        "text": source.text, "kind": source.kind, "folder": str(source.folder),
+        "revision": source.revision,
+    }  # fmt: skip
+
+
+def _table(
+    parameters: Iterable[Parameter], words: tuple[str, ...], key: Callable[[Parameter], str]
+) -> list[dict[str, Any]]:
+    """One row for each word that occurs, in the order of ``words``."""
+    rows = {word: {"name": word, "tensors": 0, "parameters": 0, "prunable": 0} for word in words}
+    for parameter in parameters:
+        row: dict[str, Any] = rows[key(parameter)]
+        row["tensors"] += 1
+        row["parameters"] += parameter.params
+        row["prunable"] += parameter.params if parameter.prunable else 0
+    return [row for row in rows.values() if row["tensors"]]
+
+
+def _patterns(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
+    """Names that differ in numbers only, as one; of different shapes, the first one's."""
+    rows: dict[str, dict[str, Any]] = {}
+    for parameter in parameters:
+        pattern = without_numbers(parameter.name)
+        row = rows.setdefault(
+            pattern,
+            {
+                "pattern": pattern, "role": parameter.role, "part": parameter.part,
+                "shape": list(parameter.shape), "tensors": 0, "parameters": 0,
+            },
+        )  # fmt: skip
+        row["tensors"] += 1
+        row["parameters"] += parameter.params
+    return list(rows.values())
+
+
+def _dtypes(parameters: Iterable[Parameter], tensors: Tensors) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for parameter in parameters:
+        row = rows.setdefault(
+            parameter.dtype,
+            {"name": parameter.dtype, "tensors": 0, "parameters": 0, "bytes": 0},
+        )
+        row["tensors"] += 1
+        row["parameters"] += parameter.params
+        row["bytes"] += tensors.info(parameter.name).nbytes
+    return sorted(rows.values(), key=lambda row: -row["bytes"])
+
+
+def _not_finite(
+    tensors: Tensors, layout: Layout, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """Tensors with NaN or infinity, read in pieces of a few million weights."""
+    bad, done = [], 0
+    total = sum(parameter.params for parameter in layout.parameters)
+    for parameter in layout.parameters:
+        if progress is not None:
+            progress(done, total, f"Reading {parameter.name}")
+        done += parameter.params
+        if parameter.dtype not in FLOATS:
+            continue
+        # first dimension by the rest; a piece is never less than one row of it
+        length = parameter.shape[0] if parameter.shape else 1
+        step = max(1, WEIGHTS_AT_ONCE * length // max(parameter.params, 1))
+        pieces = [slice(at, at + step) for at in range(0, length, step)]
+        count = sum(
+            int(np.count_nonzero(~np.isfinite(tensors.floats(parameter.name, rows))))
+            for rows in (pieces if parameter.shape else [None])
+        )
+        if count:
+            bad.append({"name": parameter.name, "count": count})
+    return bad

@@ -1,0 +1,195 @@
+"""A causal language model judged on text, and swapping its weights without loading it again.
+
+Importing this module is light; torch and transformers are imported when a model is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.data.text import read_text, token_numbers
+from kencore.errors import NotALanguageModelError
+from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
+from kencore.models.loading import check_files, load_fields, load_tokenizer, read_config
+from kencore.models.perplexity import Progress, perplexity, windows
+from kencore.quality.paired import Figures
+
+if TYPE_CHECKING:
+    import torch
+
+HEADS = ("ForCausalLM", "LMHeadModel")
+USUAL_WINDOW = 2048
+# families that read both sides of a token, unless their config says that they decode
+TWO_SIDED = frozenset({
+    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie",
+    "megatron-bert", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+})  # fmt: skip
+PERMUTING = frozenset({"xlm", "xlnet"})  # not trained to continue a text from left to right
+# N tokens of a text, W windows, T tokens of a window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Windows of a text, in its order.
+
+    Args:
+        ids: (W, T) int64.
+        source: the text, as the person wrote it.
+        sha256: of the whole text.
+    """
+
+    ids: torch.Tensor
+    source: str
+    sha256: str
+
+
+@dataclass(kw_only=True, eq=False)
+class LanguageModel(LoadedModel):
+    """A causal language model and the tokenizer from its folder."""
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> LanguageModel:
+        """Load the model and the tokenizer of a folder.
+
+        Args:
+            folder: a transformers folder with safetensors weights.
+            device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+            threads: processor threads while measuring.
+            dtype: of the weights; ``None``: float32.
+
+        Raises:
+            DeviceNotFoundError: this machine has no such device.
+            SourceNotFoundError, NoSafetensorsError, CorruptShardError: what their names say.
+            NotALanguageModelError: another kind of model, or one without its output layer.
+            TaskMismatchError: no tokenizer files in the folder.
+            ConfigError: config.json is missing, or of a model type that is not known.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        from kencore.system.devices import resolve_device
+
+        folder = Path(folder)
+        check_language_task(folder)
+        fields, missing = load_fields(
+            AutoModelForCausalLM,
+            folder,
+            device=resolve_device(device),
+            dtype=dtype or torch.float32,
+        )
+        if missing:
+            raise _not_a_language_model(folder, f"no weights for {', '.join(missing[:3])}")
+        return cls(threads=threads, **fields)
+
+    @property
+    def positions(self) -> int | None:
+        """Tokens that the model can read at once; ``None``: any number."""
+        stated = stated_positions(self.model.config)
+        return None if stated is None else usable_positions(self.model, stated)
+
+    def tokens(self, text: str) -> torch.Tensor:
+        """(N,) int64 tokens of a text, see `token_numbers`."""
+        import torch
+
+        return torch.from_numpy(token_numbers(self.tokenizer, text))
+
+    def quality(
+        self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None
+    ) -> Figures:
+        """What `perplexity` says of the model on these windows. Raises as it does."""
+        self.model.eval()
+        with torch_threads(self.threads):
+            return perplexity(
+                self.model, windows.ids, batch=batch, device=self.device, progress=progress
+            )
+
+
+def usual_window(positions: int | None) -> int:
+    """Tokens of a window where nobody chose: 2,048, or fewer where the model reads fewer."""
+    return min(USUAL_WINDOW, positions or USUAL_WINDOW)
+
+
+def read_windows(
+    folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None
+) -> Windows:
+    """The windows of a text that a model's quality is measured on. Reads none of its weights.
+
+    Args:
+        folder: of the model, with its tokenizer.
+        source: see `read_text`; its evaluation part is taken.
+        window: tokens of each; ``None``: see `usual_window`.
+        limit: take the first so many; ``None``: as many as the text's recipe takes.
+
+    Raises:
+        TextError, NoNetworkError: see `read_text`.
+        TextTooShortError, WindowError: see `kencore.models.perplexity.windows`.
+        NotALanguageModelError and others: see `check_language_task`.
+    """
+    import torch
+
+    check_language_task(folder)
+    text = read_text(source, part="evaluation")
+    config, tokenizer = load_tokenizer(folder)
+    positions = stated_positions(config)
+    ids = windows(
+        torch.from_numpy(token_numbers(tokenizer, text.text)),
+        usual_window(positions) if window is None else window,
+        limit=text.windows if limit is None else limit,
+        positions=positions,
+        name=text.source,
+    )
+    return Windows(ids=ids, source=text.source, sha256=text.sha256)
+
+
+def is_language_model(folder: Path) -> bool:
+    """Whether a folder's config.json names a causal language model. Reads no weights.
+
+    Raises:
+        SourceNotFoundError, ConfigError: no such folder, or no readable config.json.
+    """
+    return _why_not(read_config(folder)) is None
+
+
+def check_language_task(folder: Path) -> None:
+    """Raise unless the folder holds a causal language model and a tokenizer.
+
+    Raises:
+        SourceNotFoundError, ConfigError: no such folder, or no readable config.json.
+        NotALanguageModelError: another kind of model.
+        NoSafetensorsError: no safetensors weights.
+        TaskMismatchError: no tokenizer files.
+    """
+    reason = _why_not(read_config(folder))
+    if reason is not None:
+        raise _not_a_language_model(folder, reason)
+    check_files(folder)
+
+
+def _why_not(config: dict[str, Any]) -> str | None:
+    names = [str(name) for name in config.get("architectures") or []]
+    kind = config.get("model_type")
+    if not any(name.endswith(HEADS) for name in names):
+        return ", ".join(names) or "no architecture in config.json"
+    if kind in PERMUTING or (kind in TWO_SIDED and not config.get("is_decoder")):
+        return f"{', '.join(names)}, which reads both sides of a token"
+    return None
+
+
+def _not_a_language_model(folder: Path, got: str) -> NotALanguageModelError:
+    return NotALanguageModelError(
+        f"Model {folder}",
+        got=got,
+        wanted="a causal language model (...ForCausalLM in config.json)",
+        remedy="Choose a model that continues a text. Others are pruned by magnitude, random or "
+        "against their base, and measured on labelled sentences.",
+    )

@@ -1,0 +1,124 @@
+"""A loaded transformers model whose weights can be swapped: what every judge shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.errors import ShapeError, TaskMismatchError
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.models.names import Piece
+
+
+@dataclass(kw_only=True, eq=False)
+class LoadedModel:
+    """A model and the tokenizer from its folder.
+
+    Args:
+        folder: where the model was loaded from.
+        model: a transformers model.
+        tokenizer: a transformers tokenizer.
+        device: a torch device.
+        threads: processor threads while measuring; ``None`` leaves torch's own number.
+        parameters: names on disk to names in ``model.state_dict()``; an empty tuple where none
+            holds that tensor alone.
+        pieces: where in a larger parameter the other names on disk are.
+        ignored: names on disk that the model does not use.
+    """
+
+    folder: Path
+    model: Any
+    tokenizer: Any
+    device: str
+    threads: int | None
+    parameters: dict[str, tuple[str, ...]]
+    pieces: dict[str, Piece]
+    ignored: frozenset[str]
+
+    def replace(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Give parameters other values, in place; parameters that are not named stay.
+
+        Values are taken exactly where the model's type is as wide as theirs: float16 and bfloat16
+        are widened to float32. A parameter that the model ties to another changes both.
+
+        Args:
+            state: tensors by their names on disk, shaped as on disk; not changed.
+
+        Raises:
+            TaskMismatchError: a name that is not on disk, or that transformers does not load
+                one to one. Nothing has changed then.
+            ShapeError: another shape than on disk. Nothing has changed then.
+        """
+        import torch
+
+        with torch.no_grad():
+            own = self.model.state_dict()
+            targets = {name: self._targets(own, name, tensor) for name, tensor in state.items()}
+            for name, tensor in state.items():
+                for target in targets[name]:
+                    target.copy_(tensor)
+
+    def _targets(
+        self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor
+    ) -> list[torch.Tensor]:
+        targets = [state[known] for known in self.parameters.get(name, ())]
+        piece = self.pieces.get(name)
+        if piece is not None:
+            rows = slice(piece.row, piece.row + piece.rows)
+            targets = [state[piece.parameter][piece.expert, rows]]  # a view
+        if not targets and name not in self.ignored:
+            raise TaskMismatchError(
+                f"Parameter {name}",
+                got="no parameter of the loaded model that holds it alone",
+                wanted=f"a tensor of {self.folder} that is loaded one to one",
+                remedy="Use the names of the model's safetensors file.",
+            )
+        for target in targets:
+            if target.shape != tensor.shape:
+                raise ShapeError(
+                    f"Parameter {name}",
+                    got=f"shape {tuple(tensor.shape)}",
+                    wanted=f"{tuple(target.shape)}",
+                    remedy="Pass the tensor as it is shaped on disk.",
+                )
+        return targets
+
+
+def stated_positions(config: Any) -> int | None:
+    """Tokens that a transformers config says the model can read; ``None`` where it says nothing."""
+    config = config.get_text_config(decoder=True)
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        if getattr(config, name, None):
+            return int(getattr(config, name))
+    return None
+
+
+def usable_positions(model: Any, limit: int) -> int:
+    """``limit``, or less where a table of learned positions is shorter."""
+    for name, module in model.named_modules():
+        if name.endswith(("position_embeddings", "embed_positions", "wpe")):
+            rows = getattr(module, "num_embeddings", limit)
+            # RoBERTa and its kin start counting after the padding row
+            padding = getattr(module, "padding_idx", None)
+            limit = min(limit, rows - (0 if padding is None else padding + 1))
+    return limit
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """So many processor threads inside; ``None`` changes nothing."""
+    import torch
+
+    before = torch.get_num_threads()
+    if number is not None:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

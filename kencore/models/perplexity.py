@@ -1,0 +1,160 @@
+"""Perplexity of a causal language model over windows of a text.
+
+Perplexity depends on the window: figures of different windows are not to be compared.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kencore.data.text import check_length, check_window
+from kencore.errors import NonFiniteActivationError, WindowError
+from kencore.quality.paired import Figures, mean_interval
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[float, float, str], None]
+LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
+# N tokens of a text, W windows, T tokens of a window, B windows of a batch, V vocabulary
+
+
+def windows(
+    ids: torch.Tensor,
+    window: int,
+    *,
+    limit: int | None = None,
+    positions: int | None = None,
+    name: str = "the text",
+) -> torch.Tensor:
+    """Cut a text into windows that do not overlap; the tail that fills none is dropped.
+
+    Args:
+        ids: (N,) int64.
+        window: T.
+        limit: take the first so many windows; ``None``: all of them.
+        positions: tokens that the model can read at once; ``None``: any number.
+        name: the text, for the error.
+
+    Returns:
+        (W, T) int64.
+
+    Raises:
+        TextTooShortError: less than one window of text.
+        WindowError: a window of fewer than 2 tokens or more than ``positions``, or a limit below 1.
+    """
+    check_window(window, positions)
+    check_length(len(ids), window, name)
+    if limit is not None and limit < 1:
+        raise WindowError(
+            "windows", got=f"{limit:,}", wanted="1 or more",
+            remedy="Leave it out to measure on the whole text.",
+        )  # fmt: skip
+    count = min(len(ids) // window, limit or sys.maxsize)
+    return ids[: count * window].reshape(count, window)
+
+
+def perplexity(
+    model: Any,
+    ids: torch.Tensor,
+    *,
+    batch: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Figures:
+    """Perplexity: exp of the mean negative log-likelihood of every token but a window's first.
+
+    Args:
+        model: a causal model of transformers, on ``device`` and in evaluation mode.
+        ids: (W, T) int64, T at least 2.
+        batch: windows at once; ``None``: as many as keep the logits within 256 MB, at least one.
+        device: where the model is.
+        progress: called as (windows done, windows, message); what it raises ends the work.
+
+    Returns:
+        ``perplexity`` (the largest float where it is larger), ``nll`` (mean, in nats), ``tokens``
+        (predicted: W * (T - 1)), ``windows``, ``window``, ``seconds``; with two windows or more
+        also a 95 % interval, ``perplexity_low`` to ``perplexity_high``: exp of that of the mean
+        over windows, see `kencore.quality.paired.mean_interval`. Log-likelihoods are
+        computed in float32 from log-softmax, so that no logit overflows, and summed in float64.
+        Published code (SparseGPT, Wanda) weighs the same mean by T instead of T - 1: the same
+        number.
+
+    Raises:
+        NonFiniteActivationError: a window's likelihood is NaN or infinite.
+    """
+    import torch
+
+    started = time.monotonic()
+    count, window = ids.shape
+    size = batch or windows_at_once(model, window)
+    sums: list[float] = []
+    with torch.inference_mode():
+        for start in range(0, count, size):
+            part = ids[start : start + size].to(device)  # B, T
+            for i, nll in enumerate(window_nll(model, part).tolist()):
+                _check_finite(nll, start + i, count)
+                sums.append(nll)
+            if progress is not None:
+                done = min(start + size, count)
+                progress(done, count, f"{done:,} of {count:,} windows")
+    tokens = count * (window - 1)
+    means = np.array(sums) / (window - 1)  # W
+    mean = math.fsum(sums) / tokens
+    figures = {
+        "perplexity": _exp(mean),
+        "nll": mean,
+        "tokens": tokens,
+        "windows": count,
+        "window": window,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    interval = mean_interval(means)
+    if interval is not None:
+        low, high = interval
+        figures |= {"perplexity_low": _exp(max(0.0, low)), "perplexity_high": _exp(high)}
+    return Figures(figures, means)
+
+
+def windows_at_once(model: Any, window: int) -> int:
+    """Windows whose logits stay within 256 MB, at least one."""
+    vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
+    return max(1, LOGITS_AT_ONCE // (window * vocabulary))
+
+
+def _exp(nll: float) -> float:
+    """exp, the largest float where it is larger."""
+    return math.exp(nll) if nll < math.log(sys.float_info.max) else sys.float_info.max
+
+
+def window_nll(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """(B,) float64: summed negative log-likelihood, in nats, of each window's tokens 2 to T.
+
+    Args:
+        model: as for `perplexity`.
+        ids: (B, T) int64 on the model's device.
+    """
+    import torch
+    from torch.nn import functional
+
+    logits = model(input_ids=ids, use_cache=False).logits  # B, T, V
+    sums = []
+    for row, wanted in zip(logits, ids, strict=True):  # one by one: float32 logits are large
+        losses = functional.cross_entropy(row[:-1].float(), wanted[1:], reduction="none")  # T - 1
+        sums.append(losses.cpu().double().sum())  # not every device has float64
+    return torch.stack(sums)
+
+
+def _check_finite(nll: float, window: int, count: int) -> None:
+    if not math.isfinite(nll):
+        raise NonFiniteActivationError(
+            f"window {window + 1} of {count}", got="NaN or infinite likelihood",
+            wanted="finite logits for every token",
+            remedy="Look for NaN or infinity in the weights; half precision may be too narrow.",
+        )  # fmt: skip

@@ -1,0 +1,392 @@
+"""Pruning a language model by what its blocks do on calibration text, and the run on disk.
+
+The same files as every run, and three more: what the search saw, the input norms of every matrix
+before and after, and, of SparseGPT, the weights it changed.
+
+Shapes: R rows (outputs), C columns (inputs) of a slot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.pruning.lines import (
+    Progress,
+    asked,
+    changed_dtypes,
+    open_models,
+    record,
+    run_folder,
+    silent,
+    write_matrix,
+)
+from kencore.pruning.plan import decide, places, with_faders
+from kencore.pruning.shared import Shared
+from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
+from kencore.quality.judge_model import DENSE, Key
+from kencore.runs.extras import TRACE_VERSION
+from kencore.settings.prune import PruneSpec
+from kencore.system.progress import Bar, Seconds
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.models.blocks import Streams
+    from kencore.models.language import Windows
+    from kencore.pruning.blocks import Pruned, Rule
+    from kencore.pruning.search.allocate import Allocated
+    from kencore.runs.run import Run
+    from kencore.runs.writer import RunWriter
+
+ONE_PASS = frozenset({"owl", "dlp"})
+CANDIDATES = {"neuroal": 15, "atp": 24, "owl": 1, "dlp": 1}
+PASSES_PER_CANDIDATE = 2.0
+PASSES_TO_PRUNE = 3.0
+
+
+def prune_lm(
+    spec: PruneSpec,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Prune a causal language model on calibration text and write the run.
+
+    Args and result as `kencore.pruning.prune.prune`.
+
+    Raises:
+        NotALanguageModelError: an encoder, a classifier, an encoder-decoder.
+        TextTooShortError, WindowError, TextError: the calibration or the evaluation text.
+        NonFiniteActivationError, DeadLayerError, FactorizationError: naming block or layer.
+        KencoreError: others, as `prune`.
+    """
+    from kencore.models.language import check_language_task
+    from kencore.quality.judge import read_data
+    from kencore.system.devices import resolve_device
+
+    report = progress or silent
+    started = time.monotonic()
+    report(0, 1, "Opening the model")
+    device = resolve_device(spec.device)
+    pair = open_models(spec)
+    check_language_task(pair.tuned.folder)
+    # of a language model: never labelled sentences
+    windows = cast("Windows | None", read_data(pair.tuned.folder, spec))
+    plan = decide(pair, spec)
+    folder = run_folder(spec, out)
+    report(0, 1, "Loading the model")
+    shared = Shared(pair, plan, windows, device=device, threads=threads)
+    return prune_on(shared, spec, folder, threads=threads, started=started, progress=report)
+
+
+def prune_on(
+    shared: Shared,
+    spec: PruneSpec,
+    folder: Path,
+    *,
+    threads: int | None,
+    started: float,
+    progress: Progress,
+    marks: Mapping[str, Any] | None = None,
+) -> Run:
+    """Prune a model that is loaded already, write the run, and leave it in some pruned state.
+
+    Args:
+        folder: of the run.
+        started: what `time.monotonic` said when the work on it began.
+        marks: further entries of ``record.json``, which then has ``totals`` too.
+    """
+    import pandas as pd
+
+    from kencore.models.loaded import torch_threads
+    from kencore.runs.run import Run, totals_of
+    from kencore.runs.writer import RunWriter
+
+    bench = shared.bench
+    job = _Job(shared, spec, progress)
+    shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
+    values = changed_dtypes({name: bench.chosen[name] for name in shapes}, spec)
+    with torch_threads(threads), RunWriter(folder, shapes, values=values) as writer:
+        metrics = job.measure_dense()
+        found, streams = job.allocate()
+        lines = job.write(writer, streams, found)
+        writer.add_matrices(lines)
+        writer.add_json("spec.json", asked(spec, bench.pair.layout))
+        metrics |= job.measure_pruned(streams, found)
+        writer.add_json("trace.json", job.trace(found))
+        said = record(
+            bench.pair, started=started, device=bench.device, seconds_by_matrix={},
+            notes=_notes(found),
+        )  # fmt: skip
+        if marks:
+            said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
+        writer.add_json("record.json", said)
+        writer.add_json("metrics.json", {})
+        assert writer.folder is not None
+        writer.add_json("metrics.json", job.judged(metrics, Run(writer.folder, folder.name)))
+        said["seconds"] = round(time.monotonic() - started, 3)
+        writer.add_json("record.json", said)
+        progress(1, 1, "Done")
+        writer.finish()
+    return Run(folder)
+
+
+class _Job:
+    """One pruning of one model, with its progress and its clock."""
+
+    def __init__(self, shared: Shared, spec: PruneSpec, report: Progress) -> None:
+        self.shared, self.bench, self.spec = shared, shared.bench, spec
+        self.calibration, self.windows = shared.calibration(spec), shared.windows
+        bench, calibration, windows = self.bench, self.calibration, self.windows
+        self.rule = bench.rule(
+            spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed,
+            published=spec.published,
+        )  # fmt: skip
+        self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
+        self.seconds = Seconds()
+        self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
+        # work is measured in tokens that go through the model
+        self.judging = 0 if windows is None else windows.ids.numel()
+        self.pruning = PASSES_TO_PRUNE * calibration.ids.numel()
+        self.searching = self._candidates() * PASSES_PER_CANDIDATE * self._search_ids().numel()
+        models = 3 + len(self.baselines) + (bench.pair.base_tensors is not None)
+        prunings = 1 + len(self.baselines)
+        self.bar = Bar(report, models * self.judging + self.searching + prunings * self.pruning)
+
+    def _candidates(self) -> int:
+        """How many allocations will be measured, about."""
+        both = self.spec.allocation == "neuroal" and self.spec.step == "both"
+        return CANDIDATES.get(self.spec.allocation, 0) * (2 if both else 1)
+
+    def _search_ids(self) -> torch.Tensor:
+        """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
+        ids = self.calibration.ids
+        return ids if self.spec.allocation in ONE_PASS else ids[: self.spec.search_sequences]
+
+    def measure_dense(self) -> dict[str, Any]:
+        """The head of ``metrics.json`` with the dense model, and the base where there is one."""
+        if self.windows is None:
+            return {}
+        found = {"dense": self._quality("Measuring dense", DENSE, self.shared.restore)}
+        if self.bench.pair.base_tensors is not None:
+            key = self.shared.base_key()
+            found["base"] = self._quality("Measuring base", key, self._bring_base)
+        return {
+            "task": "language",
+            "data": self.windows.source, "data_sha256": self.windows.sha256,
+            "window": int(self.windows.ids.shape[1]), "windows": int(self.windows.ids.shape[0]),
+            "tokens": found["dense"]["tokens"], "device": self.bench.device,
+            **found,
+        }  # fmt: skip
+
+    def _bring_base(self) -> None:
+        self.shared.dense = False
+        for slot in self.bench.slots:
+            self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
+
+    def allocate(self) -> tuple[Allocated, Streams]:
+        """Share the sparsity out; and the streams of all calibration text, to prune on."""
+        from kencore.pruning.search.allocate import AllocationSettings, allocate
+
+        spec = self.spec
+        settings = AllocationSettings(
+            allocation=spec.allocation, sparsity=self.sparsity, step=spec.step,
+            reference=cast(Any, spec.reference),
+            published=spec.published, fast=spec.fast,
+            block_lambda=spec.block_lambda, row_lambda=spec.row_lambda,
+        )  # fmt: skip
+        with self.seconds("capture"):
+            streams = self.shared.streams(len(self._search_ids()))
+        self.shared.restore()
+        at = self.bar.phase("", self.searching)
+        with self.seconds("search"):
+            found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+            found = self._balanced(found)
+        with self.seconds("capture"):
+            return found, self.shared.streams(self.calibration.sequences)
+
+    def _balanced(self, found: Allocated) -> Allocated:
+        """The allocation after the faders; what it asks for is then what each row keeps."""
+        if not self.spec.balance:
+            return found
+        slots = {slot.name: slot for slot in self.bench.slots}
+        kept = {
+            name: slot.cols - np.broadcast_to(np.asarray(found.counts[name], np.int64), slot.rows)
+            for name, slot in slots.items()
+        }
+        moved = with_faders(self.bench.slots, places(self.shared.plan), self.spec, kept)
+        return replace(
+            found, counts={name: slot.cols - moved[name] for name, slot in slots.items()},
+            sparsities={name: 1 - moved[name] / slot.cols for name, slot in slots.items()},
+        )  # fmt: skip
+
+    def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:
+        """Prune, write each matrix as it is done, and return the lines of all parameters."""
+        pair, lines = self.bench.pair, self.shared.lines()
+        self.shared.dense = False
+        norms: dict[str, NDArray[np.float32]] = {}
+        at = self.bar.phase("", self.pruning)
+        with self.seconds("prune"):
+            for pruned in self.bench.prune(
+                streams, found.rule, found.counts,
+                propagate=self.spec.propagate, progress=at,
+            ):  # fmt: skip
+                name = pruned.slot.name
+                lines[name] |= self._write_one(writer, pruned)
+                # a share may lie outside of 0 ... 1 before rounding (AlphaPruning's do)
+                lines[name]["target_keep"] = 1 - float(np.clip(found.sparsities[name], 0, 1).mean())
+                norms |= _norms(pruned)
+                pair.release()
+        writer.add_activations(norms)
+        if self.spec.published:  # its rounding misses the target: baselines prune as much
+            own = [lines[slot.name] for slot in self.bench.slots]
+            self.sparsity = 1 - sum(line["kept"] for line in own) / sum(
+                line["params"] for line in own
+            )
+        return list(lines.values())
+
+    def _write_one(self, writer: RunWriter, pruned: Pruned) -> dict[str, Any]:
+        name = pruned.slot.name
+        decision, keep = self.bench.chosen[name], pruned.keep.numpy()
+        base = None
+        if self.bench.pair.base_tensors is not None:
+            base = self.bench.base(name).numpy()
+        columns = write_matrix(writer, decision, self.bench.original(name), base, keep)
+        if self.spec.updates:
+            kept = pruned.weight[pruned.keep].to(self.bench.blocks.dtype(name))  # (kept,)
+            writer.add_values(name, _bits(kept))
+        return columns
+
+    def measure_pruned(self, streams: Streams, allocated: Allocated) -> dict[str, Any]:
+        """The rest of ``metrics.json``: the pruned model, and the baselines in the same run."""
+        if self.windows is None:
+            return {}
+        key = self.shared.key(allocated.rule, allocated.counts, self.spec.propagate)
+        pruned, found = self._quality("Measuring pruned", key), {}
+        for name in self.baselines:
+            found[name] = self._baseline(name, streams)
+        return {"pruned": pruned, "baselines": found}
+
+    def judged(self, metrics: dict[str, Any], run: Run) -> dict[str, Any]:
+        """``metrics.json`` whole: how each step compares with the dense model, and what the run
+        costs. The model is left in some pruned state."""
+        from kencore.quality.cost import cost_of
+        from kencore.quality.paired import compared
+
+        if self.windows is None:
+            return {}
+        language = self.bench.language
+        language.device = self.bench.device
+        at = self.bar.phase("Measuring cost", self.judging)
+        try:
+            cost = cost_of(
+                run, language, self.windows, like=self.shared.cost,
+                progress=lambda done, what: at(done, 1, what),
+            )  # fmt: skip
+        finally:
+            language.model.to("cpu")
+        self.shared.cost = self.shared.cost or cost
+        return compared(metrics) | {"cost": cost}
+
+    def _quality(
+        self,
+        what: str,
+        key: Key | None,
+        bring: Callable[[], None] = lambda: None,
+        *,
+        phase: str = "evaluate",
+    ) -> dict[str, Any]:
+        """Perplexity of a state of the model, which ``bring`` puts it into; or what is known."""
+        assert self.windows is not None
+        at = self.bar.phase(what, self.judging)
+        known = self.shared.known
+        if key is not None and key in known:
+            return known[key]
+        with self.seconds(phase):
+            bring()
+            found = self.bench.quality(self.windows, progress=at)
+        if key is not None:
+            known[key] = found
+        return found
+
+    def _baseline(self, name: str, streams: Streams) -> dict[str, Any]:
+        """Perplexity of another method, or of this one, with the same share everywhere."""
+        from kencore.allocate.budget import uniform_counts
+
+        spec = self.spec
+        if name == UNIFORM:
+            settings = {"refine": spec.refine, "rescale": spec.rescale}
+            rule: Rule = self.bench.rule(spec.method, seed=spec.seed, **settings)
+        else:
+            method, rescale = baseline_rule(name)
+            rule = self.bench.rule(method, rescale=rescale, seed=spec.seed)
+        counts = uniform_counts(self.bench.slots, self.sparsity)
+        at = self.bar.phase(f"Baseline {name}", self.pruning)
+
+        def bring() -> None:
+            self.shared.restore()
+            self.shared.dense = False
+            self.bench.prune_all(streams, rule, counts, progress=at)
+
+        key = self.shared.key(rule, counts, "pruned")
+        return self._quality(f"Baseline {name}", key, bring, phase="baselines")
+
+    def trace(self, found: Allocated) -> dict[str, Any]:
+        """The content of ``trace.json``: what the search saw, on what text, and the seconds."""
+        c = self.calibration
+        seconds = {**found.trace["seconds"], **self.seconds}
+        return {
+            **found.trace,
+            "version": TRACE_VERSION,
+            "calibration": {
+                "source": c.source, "sha256": c.sha256, "seed": c.seed, "window": c.window,
+                "sequences": c.sequences, "offsets": list(c.offsets),
+                "search_sequences": len(self._search_ids()),
+            },
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }  # fmt: skip
+
+
+def _baselines(spec: PruneSpec) -> tuple[str, ...]:
+    """What is measured beside the run: other methods, and the same method spread evenly."""
+    names = baseline_names(spec)
+    if spec.restore == "zero" and spec.method != "wanda":
+        names = (*names, "wanda")
+    plain = spec.allocation == "uniform" and not spec.published
+    return names if plain else (*names, UNIFORM)
+
+
+def _notes(found: Allocated) -> tuple[str, ...]:
+    dead = found.trace.get("dead") or []
+    if not dead:
+        return ()
+    more = f" and {len(dead) - 3} more" if len(dead) > 3 else ""
+    names = ", ".join(dead[:3]) + more
+    return (f"Zero on every calibration token, so without influence on the search: {names}.",)
+
+
+def _norms(pruned: Pruned) -> dict[str, NDArray[np.float32]]:
+    if pruned.dense_norm is None or pruned.sparse_norm is None:
+        return {}
+    name = pruned.slot.name
+    return {
+        f"{name}.dense": pruned.dense_norm.numpy(),
+        f"{name}.sparse": pruned.sparse_norm.numpy(),
+    }
+
+
+def _bits(values: Any) -> NDArray[np.generic]:
+    """Storage bits of a tensor (K,)."""
+    import torch
+
+    size = values.element_size()
+    bits: NDArray[np.generic] = values.view(getattr(torch, f"int{8 * size}")).numpy()
+    return bits

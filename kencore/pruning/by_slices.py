@@ -1,0 +1,311 @@
+"""Pruning by slices: one run or several of one pair, matrix by matrix, a few rows at a time.
+
+Runs that lie side by side share the reading of the checkpoints and, where they rank rows alike,
+the ranking: rows are sorted once for all budgets. Each run holds what it would hold alone.
+
+Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.errors import KencoreError
+from kencore.methods.random import row_generator
+from kencore.pruning.lines import (
+    Floats,
+    Mask,
+    Progress,
+    as_matrix,
+    asked,
+    changed_dtypes,
+    dtype_bytes,
+    matrix_line,
+    pruned_columns,
+    read_pair,
+    record,
+    rescaled_bits,
+    sources,
+    write_piece,
+)
+from kencore.pruning.plan import Decision, chosen, decide, kept_per_row
+from kencore.runs.writer import RunWriter
+from kencore.settings.prune import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.checkpoint.pair import Pair
+    from kencore.runs.run import Run
+
+WEIGHTS_AT_ONCE = 1 << 22
+Ranking = tuple[str, int]  # rule and, where it draws, seed: who shares it shares the ranking
+
+
+class SliceRun:
+    """One run being made: a writer around it, and what its lines and its record will say.
+
+    Args:
+        pair: the opened checkpoints.
+        spec: of a job without activations.
+        out: the run folder to write.
+        marks: further entries of ``record.json``.
+
+    Raises:
+        ScopeError: nothing to prune.
+        RunExistsError: ``out`` is taken.
+
+    Attributes:
+        plan: what happens to every parameter.
+        failed: why this run cannot be made, when others beside it can.
+        spent: seconds of this run alone.
+    """
+
+    def __init__(
+        self, pair: Pair, spec: PruneSpec, out: Path, marks: Mapping[str, Any] | None = None
+    ) -> None:
+        self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
+        self.plan = decide(pair, spec)
+        self.budgets = kept_per_row(self.plan, spec)
+        shapes = {name: decision.shape for name, decision in chosen(self.plan).items()}
+        self.writer = RunWriter(out, shapes, values=changed_dtypes(chosen(self.plan), spec))
+        self.lines: list[dict[str, Any]] = []
+        self.seconds: dict[str, float] = {}
+        self.spent = 0.0
+        self.failed: KencoreError | None = None
+
+    def __enter__(self) -> SliceRun:
+        self.writer.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.writer.__exit__(kind, error, trace)
+
+    def touch(self) -> None:
+        """Say that the half-written folder is still in use, to whoever sweeps the store."""
+        if self.writer.folder is not None and self.writer.folder.is_dir():
+            os.utime(self.writer.folder)
+
+    @property
+    def weights(self) -> int:
+        """Entries of all pruned matrices."""
+        return sum(rows * cols for rows, cols in self.writer.shapes.values())
+
+    @property
+    def ranking(self) -> Ranking:
+        """Runs of the same one differ in their budgets alone, as far as selection goes."""
+        return self.spec.method, self.spec.seed if self.spec.method == "random" else 0
+
+    def write_tables(self) -> Run:
+        """Write all but quality and time; the run as it can be read before it has its name."""
+        from kencore.runs.run import Run
+
+        self.writer.add_matrices(self.lines)
+        self.writer.add_json("spec.json", asked(self.spec, self.pair.layout))
+        self.writer.add_json("record.json", {"created": "", "sources": sources(self.pair)})
+        self.writer.add_json("metrics.json", {})
+        assert self.writer.folder is not None
+        return Run(self.writer.folder, self.out.name)
+
+    def finish(self, *, started: float, device: str, metrics: Mapping[str, Any] | None) -> None:
+        """Write the rest and give the folder its name.
+
+        Args:
+            started: what `time.monotonic` said when the work on it began.
+        """
+        if metrics is not None:
+            self.writer.add_json("metrics.json", metrics)
+        said = record(self.pair, started=started, device=device, seconds_by_matrix=self.seconds)
+        self.writer.add_json("record.json", said | self.marks)
+        self.writer.finish()
+
+
+class Pruner:
+    """Prunes one parameter after the other in all runs, and keeps count of time and progress.
+
+    Args:
+        runs: of one pair, with the same parameters to prune.
+        lines: of parameters that were looked at before, by name: hashing them takes as long as
+            reading the model. What is looked at now is added.
+        progress: called with the weights done and the weights to do.
+        strict: raise what is wrong with a run; otherwise it becomes its ``failed``, and the others
+            go on.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        runs: Sequence[SliceRun],
+        *,
+        device: str,
+        threads: int | None,
+        progress: Progress,
+        lines: dict[str, dict[str, Any]] | None = None,
+        strict: bool = True,
+    ) -> None:
+        from kencore.system.devices import usable_threads
+
+        self.pair, self.runs, self.device, self.progress = pair, list(runs), device, progress
+        self.threads = threads or usable_threads()
+        self.lines_seen = {} if lines is None else lines
+        self.strict = strict
+        self.done, self.total = 0, sum(run.weights for run in runs)
+
+    def prune(self) -> None:
+        """Prune all parameters; what it comes to is in the runs and their writers."""
+        for decisions in zip(*(run.plan for run in self.runs), strict=True):
+            for run, decision in zip(self.runs, decisions, strict=True):
+                run.lines.append(self._line(decision))
+            if decisions[0].status == "pruned" and self._live():
+                with self._guard(self._live()):
+                    self._prune(decisions[0].parameter.name)
+            self.pair.release()  # or the whole of both files would stay in memory
+
+    def _line(self, decision: Decision) -> dict[str, Any]:
+        name = decision.parameter.name
+        if name not in self.lines_seen:
+            self.lines_seen[name] = matrix_line(self.pair, decision)
+        return self.lines_seen[name] | {"k": decision.k}
+
+    def _live(self) -> list[SliceRun]:
+        return [run for run in self.runs if run.failed is None]
+
+    @contextmanager
+    def _guard(self, runs: Sequence[SliceRun]) -> Iterator[None]:
+        """Around what these runs need: a mistake in it is theirs."""
+        try:
+            yield
+        except KencoreError as error:
+            if self.strict:
+                raise
+            for run in runs:
+                run.failed = error
+
+    def _prune(self, name: str) -> None:
+        """Prune one parameter in every run, some rows at a time."""
+        parts = [_Part(run, name) for run in self._live()]
+        started = time.monotonic()
+        step = parts[0].run.writer.rows_at_once(name, WEIGHTS_AT_ONCE)
+        generators = {part.run.ranking: row_generator(part.run.spec.seed, name) for part in parts}
+        for rows, tuned, base in read_pair(self.pair, parts[0].decision, step):
+            raw = _Stored(self.pair, parts[0].decision, rows)
+            for ranking, generator in generators.items():
+                alike = [p for p in parts if p.run.ranking == ranking and p.run.failed is None]
+                self._piece(alike, rows, (tuned, base), raw, generator)
+        shared = (time.monotonic() - started - sum(part.spent for part in parts)) / len(parts)
+        for part in parts:
+            if part.run.failed is None:
+                with self._guard([part.run]):
+                    part.finish()
+                part.run.seconds[name] = round(part.spent + shared, 4)
+                part.run.spent += part.spent
+
+    def _piece(
+        self,
+        parts: list[_Part],
+        rows: slice,
+        sides: tuple[Floats, Floats],
+        raw: _Stored,
+        generator: np.random.Generator,
+    ) -> None:
+        """Prune some rows (r, C) in runs that rank them alike."""
+        if not parts:
+            return
+        with self._guard([part.run for part in parts]):
+            keep = self._ranked(parts, sides, generator)
+            for part in parts:
+                self.progress(self.done, self.total, f"Pruning {part.name}")
+                started, budget = time.monotonic(), part.budget[rows]
+                mask = keep(np.maximum(budget, 1))  # a rule keeps at least one entry of a row
+                mask[budget == 0] = False
+                with self._guard([part.run]):
+                    part.add(rows, sides, mask, raw)
+                part.spent += time.monotonic() - started
+                self.done += mask.size
+
+    def _ranked(
+        self, parts: list[_Part], sides: tuple[Floats, Floats], generator: np.random.Generator
+    ) -> Callable[[NDArray[np.int64]], Mask]:
+        """Gives the keep mask (r, C) of a budget (r,), 1 or more."""
+        rule, name, (tuned, base) = parts[0].run.spec.method, parts[0].name, sides
+        if self.device.startswith("cuda") and rule != "random":
+            return _on_device(rule, sides, self.device)
+        from kencore.methods.rows import RowIndex, select_rows
+
+        if len(parts) == 1:
+            return lambda budget: select_rows(
+                tuned, base, budget, rule, rng=generator, threads=self.threads, name=name
+            )
+        index = RowIndex(
+            tuned, base=base, rule=rule, rng=generator, threads=self.threads, name=name
+        )
+        return index.keep
+
+
+def _on_device(
+    rule: str, sides: tuple[Floats, Floats], device: str
+) -> Callable[[NDArray[np.int64]], Mask]:
+    """`Pruner._ranked` on a CUDA card."""
+    import torch
+
+    from kencore.methods.select import select
+
+    weights, base = (torch.from_numpy(side).to(device) for side in sides)
+    return lambda budget: np.asarray(select(weights, budget, rule=rule, base=base).cpu().numpy())
+
+
+class _Part:
+    """One parameter of one run, seen some rows at a time."""
+
+    def __init__(self, run: SliceRun, name: str) -> None:
+        from kencore.runs.measures import MatrixMeasures
+
+        self.run, self.name = run, name
+        self.decision = next(d for d in run.plan if d.parameter.name == name)
+        self.budget = run.budgets[name]
+        self.whole = MatrixMeasures()
+        self.table: list[Any] = []
+        self.changed: list[NDArray[np.generic]] = []
+        self.spent = 0.0
+
+    def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask, raw: _Stored) -> None:
+        """Write the mask (r, C) of the next rows, and the values that rescaling changes."""
+        self.table.append(write_piece(self.run.writer, self.name, self.whole, *sides, keep))
+        if self.run.spec.updates:
+            bits = rescaled_bits(
+                raw.bits(), sides, keep, self.run.spec.rescale, self.decision.parameter.dtype,
+                name=self.name, first=rows.start,
+            )  # fmt: skip
+            self.changed.append(bits[keep])
+
+    def finish(self) -> None:
+        """Write the row table and the values; the parameter's line is then whole."""
+        self.run.writer.add_table(self.name, self.table)
+        if self.run.spec.updates:
+            self.run.writer.add_values(self.name, np.concatenate(self.changed))
+        target = {"target_keep": self.run.spec.keep} if self.run.spec.exact else {}
+        columns = pruned_columns(self.decision, self.whole, self.budget, dtype_bytes(self.decision))
+        self.run.lines[-1] |= columns | target
+
+
+class _Stored:
+    """Some rows (r, C) of a tuned parameter as stored, read when a run asks for them."""
+
+    def __init__(self, pair: Pair, decision: Decision, rows: slice) -> None:
+        self.pair, self.parameter, self.rows = pair, decision.parameter, rows
+
+    def bits(self) -> NDArray[np.generic]:
+        stored = self.pair.tuned_tensors.raw(self.parameter.name)
+        return as_matrix(stored, transposed=self.parameter.transposed)[self.rows]

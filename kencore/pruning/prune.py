@@ -1,0 +1,89 @@
+"""The pipeline: which parameters, how many entries per row, which ones, and the run on disk.
+
+Matrix by matrix through slices of the checkpoints (`kencore.pruning.by_slices`): no model is ever built
+for this, and no more than a few chunks of one matrix are in memory. Jobs that look at activations
+go to `kencore.pruning.by_blocks`; many prunings of one model to `kencore.sweeps.sweep`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.pruning.lines import Progress, open_models, run_folder, silent
+from kencore.pruning.plan import Decision
+from kencore.settings.prune import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+SECONDS_PER_WEIGHT = 1.5e-7  # one thread, `ken`: only weighs the phases of the progress bar
+
+
+def prune(
+    spec: PruneSpec,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Prune a model and write the run.
+
+    Args:
+        spec: what is asked.
+        out: the run folder to write; a new one in the store where it is left out.
+        progress: called with (done, total, what is being done); may raise to cancel, which
+            leaves nothing behind.
+        threads: CPU threads of the selection; all cores where it is left out.
+
+    Returns:
+        The finished run, opened.
+
+    Raises:
+        KencoreError: the class says which mistake it was; nothing is written then.
+    """
+    if spec.streams:
+        from kencore.pruning.by_blocks import prune_lm
+
+        return prune_lm(spec, out=out, progress=progress, threads=threads)
+    from kencore.pruning.by_slices import Pruner, SliceRun
+    from kencore.quality.judge import measure, read_data
+    from kencore.runs.run import Run
+    from kencore.system.devices import resolve_device
+
+    report = progress or silent
+    started = time.monotonic()
+    report(0, 1, "Opening the checkpoints")
+    device = resolve_device(spec.device)
+    pair = open_models(spec)
+    data = read_data(pair.tuned.folder, spec)
+    folder = run_folder(spec, out)
+    with SliceRun(pair, spec, folder) as run:
+        pruning = run.weights * SECONDS_PER_WEIGHT
+        judging = seconds_to_judge(run.plan, data, spec)
+        total = pruning + judging
+        Pruner(
+            pair, [run], device=device, threads=threads,
+            progress=lambda done, _, message: report(done * SECONDS_PER_WEIGHT, total, message),
+        ).prune()  # fmt: skip
+        written, metrics = run.write_tables(), None
+        if data is not None:
+            metrics = measure(
+                written, data, baselines=spec.baselines, device=device, threads=threads,
+                progress=lambda done, message: report(pruning + judging * done, total, message),
+            )  # fmt: skip
+        report(total, total, "Done")
+        run.finish(started=started, device=device, metrics=metrics)
+    return Run(folder)
+
+
+def seconds_to_judge(plan: Sequence[Decision], data: Any, spec: PruneSpec) -> float:
+    """A rough guess that only weighs the phases of the progress bar."""
+    if data is None:
+        return 0.0
+    inner = sum(d.size for d in plan if d.parameter.part != "embedding")
+    passes = 3 + (3 if spec.baselines else 0)
+    examples = len(data.labels) if hasattr(data, "labels") else 400
+    return float(5 + passes * examples * inner * 2 * 25 / 2e10)

@@ -1,0 +1,244 @@
+"""How one weight is pruned once its inputs are known: every method behind one call.
+
+Shapes: R rows (outputs), C columns (inputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kencore.allocate.slot import Slot
+from kencore.errors import SpecError
+from kencore.methods.random import row_generator
+from kencore.methods.rescale import FACTORS, rescaled
+from kencore.methods.scored import Ties, keep_lowest_pruned
+from kencore.methods.scores import NEEDS, SCORES
+from kencore.methods.sparsegpt import sparsegpt, sparsegpt_published
+from kencore.methods.statistics import RunningInputs
+from kencore.models.blocks.inputs import Inputs
+
+Count = NDArray[np.int64] | int | float
+"""Entries to prune: whole numbers (R,) or one for all rows. A float is a share of the matrix:
+only SparseGPT as published takes one."""
+
+Prepared = Callable[[Count], tuple[Tensor, Tensor]]
+"""Prunes so many entries: the new weight, float32 (R, C), and the keep mask, bool (R, C)."""
+
+SELECTED = frozenset({"ken", "ken-density", "delta", "random"})
+METHODS: tuple[str, ...] = (*SCORES, "sparsegpt", *sorted(SELECTED))
+ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
+RESCALES = ("none", *FACTORS)
+REFINE_NEEDS = frozenset({"norm", "moments"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One way to prune a weight.
+
+    Args:
+        method: one of `METHODS`.
+        bases: gives a slot's base weight (R, C): what entries that are not kept become; zero
+            without it.
+        refine: ``none`` or ``dsnot``, for attention slots only, as published.
+        rescale: ``none``, or how kept differences to the base grow, see `kencore.methods.rescale`.
+        seed: for ``random``.
+        published: as the authors' code computes it, its faults included.
+        ties: see `keep_lowest_pruned`.
+    """
+
+    method: str
+    bases: Callable[[str], Tensor] | None = None
+    refine: str = "none"
+    rescale: str = "none"
+    seed: int = 0
+    published: bool = False
+    ties: Ties = "pruned"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What must be known of a slot's inputs."""
+        refined = REFINE_NEEDS if self.refine == "dsnot" else frozenset()
+        return NEEDS.get(self.method, frozenset()) | refined
+
+    @property
+    def plain(self) -> Rule:
+        """The same rule without refinement, as searches use it."""
+        return replace(self, refine="none")
+
+    def base(self, slot: Slot, like: Tensor) -> Tensor | None:
+        """The slot's base weight on the device of another tensor, ``None`` for zero restore."""
+        return None if self.bases is None else self.bases(slot.name).to(like)
+
+    def __call__(
+        self,
+        slot: Slot,
+        weight: Tensor,
+        base: Tensor | None,
+        statistics: RunningInputs | None,
+        pruned: Count,
+    ) -> tuple[Tensor, Tensor]:
+        """New weight, float32 (R, C), and keep mask, bool (R, C); see `prepare`."""
+        return self.prepare(slot, weight, base, statistics)(pruned)
+
+    def prepare(
+        self, slot: Slot, weight: Tensor, base: Tensor | None, statistics: RunningInputs | None
+    ) -> Prepared:
+        """Everything that does not depend on how many entries go.
+
+        Args:
+            weight: floating (R, C). Not changed.
+            base: what entries become that are not kept; zero without it.
+            statistics: of the slot's inputs, with `needs`.
+
+        Raises (here or when the result is called):
+            NonFiniteWeightError: a weight that cannot be ranked.
+            FactorizationError: SparseGPT's Hessian cannot be factored.
+            SpecError: ``delta`` without a base.
+        """
+        if self.method in SELECTED:
+            choose = self._selected(slot, weight, base)
+        elif self.method == "sparsegpt" and self.refine == "none":
+            return self._updated(slot, weight, statistics)
+        else:
+            choose = self._scored(slot, weight, statistics)
+
+        def prune(pruned: Count) -> tuple[Tensor, Tensor]:
+            keep = self._refined(slot, weight, choose(pruned), statistics)
+            if base is None:  # several times faster than `where` with a number
+                return weight.to(torch.float32, copy=True).masked_fill_(~keep, 0.0), keep
+            if self.rescale != "none":
+                return _rescaled(weight, base, keep, self.rescale), keep
+            return torch.where(keep, weight.float(), base.float()), keep
+
+        return prune
+
+    def _scored(
+        self, slot: Slot, weight: Tensor, statistics: RunningInputs | None
+    ) -> Callable[[Count], Tensor]:
+        score = self._score(slot, weight, statistics)
+        return lambda pruned: keep_lowest_pruned(
+            score, _whole(pruned), ties=self.ties, name=slot.name
+        )
+
+    def _score(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Tensor:
+        if self.method != "sparsegpt":
+            return SCORES[self.method](weight, statistics)
+        if self.published:
+            # published DSnoT never fills SparseGPT's Hessian: every score is 0
+            return torch.zeros_like(weight, dtype=torch.float32)
+        diagonal = torch.diagonal(_factor(slot, statistics))  # (C,)
+        return weight.float() ** 2 / diagonal.reshape(1, -1) ** 2
+
+    def _updated(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Prepared:
+        def prune(pruned: Count) -> tuple[Tensor, Tensor]:
+            assert statistics is not None
+            factor, hessian = _factor(slot, statistics), statistics.hessian()
+            if isinstance(pruned, float):
+                return sparsegpt_published(weight, hessian, pruned, factor=factor, name=slot.name)
+            total = int(np.sum(np.broadcast_to(pruned, (slot.rows,))))
+            return sparsegpt(weight, hessian, total, factor=factor, name=slot.name)
+
+        return prune
+
+    def _selected(
+        self, slot: Slot, weight: Tensor, base: Tensor | None
+    ) -> Callable[[Count], Tensor]:
+        from kencore.methods.select import select, select_rows
+
+        def choose(pruned: Count) -> Tensor:
+            kept = slot.cols - np.broadcast_to(_whole(pruned), (slot.rows,))  # (R,)
+            some = np.maximum(kept, 1)  # a selection keeps at least one
+            if self.method == "random":
+                mask = select_rows(
+                    weight.cpu().float().numpy(), None, some, "random",
+                    rng=row_generator(self.seed, slot.name), name=slot.name,
+                )  # fmt: skip
+                keep = torch.from_numpy(mask).to(weight.device)
+            else:
+                keep = select(weight, some, self.method, base, name=slot.name)
+            keep[torch.from_numpy(kept == 0).to(keep.device)] = False
+            return keep
+
+        return choose
+
+    def _refined(
+        self, slot: Slot, weight: Tensor, keep: Tensor, statistics: RunningInputs | None
+    ) -> Tensor:
+        if self.refine == "none" or slot.role not in ATTENTION:
+            return keep
+        from kencore.methods.dsnot import dsnot
+
+        assert statistics is not None
+        return dsnot(weight, keep, statistics, published=self.published)
+
+
+def make_rule(
+    method: str,
+    *,
+    bases: Callable[[str], Tensor] | None = None,
+    refine: str = "none",
+    rescale: str = "none",
+    seed: int = 0,
+    published: bool = False,
+) -> Rule:
+    """The rule of that name; arguments as in `Rule`.
+
+    Raises:
+        SpecError: no such method or refinement, ``delta`` without a base, or a base where
+            nothing can go back to it (``sparsegpt`` and ``dsnot`` count on zeros).
+    """
+    if method not in METHODS:
+        raise SpecError(
+            "method", got=repr(method), wanted=f"one of {', '.join(METHODS)}",
+            remedy="Choose one of these.",
+        )  # fmt: skip
+    if refine not in ("none", "dsnot"):
+        raise SpecError(
+            "refine", got=repr(refine), wanted="none or dsnot", remedy="Choose one of these."
+        )
+    if method == "delta" and bases is None:
+        raise SpecError(
+            "base", got="no base model", wanted="one: delta ranks what tuning changed",
+            remedy="Name the base, or take another method.",
+        )  # fmt: skip
+    if rescale not in RESCALES or (rescale != "none" and bases is None):
+        raise SpecError(
+            "rescale", got=repr(rescale) + ("" if bases is not None else " without a base model"),
+            wanted=f"one of {', '.join(RESCALES)}, and a base for all but none",
+            remedy="Choose one of these, or name the base.",
+        )  # fmt: skip
+    if bases is not None and (method == "sparsegpt" or refine == "dsnot"):
+        raise SpecError(
+            "base", got=f"a base model with {method if refine == 'none' else refine}",
+            wanted="none: it makes up for entries that become zero",
+            remedy="Leave the base out, or take another method.",
+        )  # fmt: skip
+    return Rule(
+        method=method, bases=bases, refine=refine, rescale=rescale, seed=seed, published=published
+    )  # fmt: skip
+
+
+def _rescaled(weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:
+    tuned, old = (side.float().cpu().numpy() for side in (weight, base))
+    values = rescaled(tuned, old, keep.cpu().numpy(), kind)
+    return torch.from_numpy(values).to(weight.device)
+
+
+def _factor(slot: Slot, statistics: RunningInputs | None) -> Tensor:
+    assert isinstance(statistics, Inputs)
+    return statistics.factor(slot.name)
+
+
+def _whole(pruned: Count) -> NDArray[np.int64] | int:
+    if isinstance(pruned, float):
+        raise SpecError(
+            "pruned entries", got=f"a share ({pruned:g})", wanted="whole numbers per row",
+            remedy="kencore.allocate.budget turns shares into counts.",
+        )  # fmt: skip
+    return pruned

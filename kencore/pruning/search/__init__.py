@@ -1,0 +1,1 @@
+"""Looking for an allocation on the activations of a model."""

@@ -1,0 +1,321 @@
+"""Quality of a run: dense, base and pruned model on the same data in the same pass.
+
+A causal language model is judged by its perplexity on text, any other model as a classifier of
+labelled sentences. The base is measured with the tuned model's own head and whatever else it lacks:
+it is the point where everything that could be reset is reset. A run that sets entries to zero has
+none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.errors import (
+    NotALanguageModelError,
+    RunExistsError,
+    RunNotFoundError,
+    TaskMismatchError,
+)
+from kencore.models.language import LanguageModel, Windows, is_language_model
+from kencore.quality.baselines import baseline_names, baseline_rule
+from kencore.quality.cost import cost_of_model
+from kencore.quality.judge_model import Judge
+from kencore.quality.paired import compared
+from kencore.quality.states import State, base_state, baseline_state, pruned_state, untuned_state
+from kencore.runs.restore import verify
+from kencore.runs.run import open_run
+from kencore.runs.shelf import find_run, is_shipped
+from kencore.runs.writer import not_writable
+from kencore.settings.prune import SLICE_METHODS
+
+if TYPE_CHECKING:
+    from kencore.data.examples import Examples
+    from kencore.runs.run import Run
+    from kencore.settings.prune import PruneSpec
+
+__all__ = [
+    "base_state", "baseline_state", "fitting_data", "judge", "measure", "pruned_state",
+    "read_data", "save_metrics",
+]  # fmt: skip
+
+Report = Callable[[float, str], None]
+LABELLED = "demo"  # the labelled sentences that ship with the project
+
+
+def measure(
+    run: Run,
+    data: Examples | Windows,
+    *,
+    baselines: bool,
+    device: str,
+    threads: int | None,
+    progress: Report,
+    before: Run | None = None,
+    judge: Judge | None = None,
+) -> dict[str, Any]:
+    """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
+
+    Every other step has ``versus_dense`` (see `kencore.quality.paired`), and ``cost`` says what
+    `kencore.quality.cost.cost_of` does.
+
+    Args:
+        data: what `fitting_data` read for the run's tuned model.
+        baselines: measure every baseline rule too, at the run's own budget and scope: as many
+            entries of each row.
+        progress: called with the share done (0 to 1) and what is being done.
+        before: of a run that was tuned after pruning: the run that it was tuned from, measured as
+            ``untuned``.
+        judge: of other runs of the same model, measured on the same data; loaded where it is left
+            out.
+    """
+    judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
+    extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
+    states: dict[str, Callable[[], State]] = {
+        "base": lambda: base_state(run),
+        "pruned": lambda: pruned_state(run),
+    }
+    if before is not None:
+        states["untuned"] = lambda: untuned_state(run, before)
+    states |= extra
+    if run.spec.restore == "zero":
+        del states["base"]
+    steps = ["dense", *states]
+    parts = len(steps) + 1  # the last one is the cost
+    found: dict[str, dict[str, Any]] = {}
+    for i, step in enumerate(steps):
+        progress(i / parts, f"Measuring {step}")
+        found[step] = judge.figures(
+            run, step, states.get(step), _at(i, parts, progress, f"Measuring {step}: ")
+        )
+    own = {step: found.pop(step) for step in steps if step not in extra}
+    metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
+    cost = judge.cost_of(
+        run, lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}")
+    )
+    return compared(metrics) | {"cost": cost}
+
+
+def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
+    """What a job is to be measured on, checked before anything is pruned.
+
+    Args:
+        folder: of the tuned model.
+
+    Raises as `fitting_data`.
+    """
+    if spec.evaluation is None:
+        return None
+    return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows)
+
+
+def fitting_data(
+    folder: Path, data: str, *, window: int | None = None, limit: int | None = None
+) -> Examples | Windows:
+    """Read the data that a model is to be judged on, and check that they fit it.
+
+    Args:
+        folder: of the model; its weights are not read.
+        data: for a causal language model a text, see `kencore.data.text.read_text`; for a
+            classifier labelled sentences, see `read_examples`.
+        window: of a text: tokens of a window; ``None``: see `usual_window`.
+        limit: of a text: at most so many windows.
+
+    Raises:
+        TaskMismatchError: labelled sentences for a language model, a model that is neither that
+            nor a classifier, or labels that the classifier does not know.
+        NotALanguageModelError: a text for a classifier.
+        DataFileError, NoNetworkError: the data cannot be read, or are too short.
+        WindowError: a window that the model cannot read.
+    """
+    if is_language_model(folder):
+        from kencore.models.language import read_windows
+
+        if data == LABELLED:
+            raise _labels_for_a_language_model(folder)
+        return read_windows(folder, data, window=window, limit=limit)
+    from kencore.data.examples import ENDINGS, read_examples
+    from kencore.data.text import READERS, SOURCES
+    from kencore.models.loading import check_labels, check_task
+
+    if data in SOURCES or Path(data).suffix.lower() in READERS.keys() - set(ENDINGS):
+        check_task(folder)
+        raise _text_for_a_classifier(folder, data)
+    examples = read_examples(data)
+    check_task(folder)
+    check_labels(folder, examples)
+    return examples
+
+
+def judge(
+    subject: str,
+    data: str,
+    *,
+    baselines: bool = False,
+    save: bool = False,
+    window: int | None = None,
+    windows: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Measure a run (dense, base, pruned and, if asked, baselines) or a single model.
+
+    Args:
+        subject: the id or folder of a run; otherwise a model: a folder or a hub id.
+        data: of a classifier ``"demo"``, or a ``.tsv``, ``.jsonl`` or ``.parquet`` file of
+            labelled sentences; of a causal language model a text: ``"pydoc"``, ``"wikitext2"``,
+            ``"c4"``, ``"ptb"`` or a file.
+        save: of a run: keep the result as its ``metrics.json``.
+        window, windows: of a text: tokens of a window, and at most how many windows; ``None``: as
+            the run was asked to, else the largest window that is usual and the whole text.
+
+    Raises:
+        KencoreError: no such run or model, data that do not fit, or a run that cannot be written.
+    """
+    from kencore.system.devices import resolve_device
+
+    report = progress or (lambda done, total, message: None)
+    place = resolve_device(device)
+    run = run_or_none(subject)
+    if save and run is not None and is_shipped(run.path):
+        raise RunExistsError(
+            "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
+            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
+        )  # fmt: skip
+    if run is None:
+        from kencore.checkpoint.source import resolve
+
+        found = _judge_model(
+            resolve(subject).folder, data,
+            window=window, limit=windows, device=place, threads=threads, report=report,
+        )  # fmt: skip
+        return {"model": subject, **found}
+    measured_on = fitting_data(
+        run.tuned_tensors.folder, data,
+        window=run.spec.window if window is None else window,
+        limit=run.spec.windows if windows is None else windows,
+    )  # fmt: skip
+    report(0, 1, "Checking that the models are those of the run")
+    verify(run)
+    metrics = measure(
+        run, measured_on, baselines=baselines, device=place, threads=threads,
+        progress=lambda done, message: report(done, 1, message),
+    )  # fmt: skip
+    still = still_true(run.metrics, metrics)
+    metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
+    if "zero_shot" in run.metrics:  # on data of its own
+        metrics["zero_shot"] = run.metrics["zero_shot"]
+    if save:
+        save_metrics(run.path, metrics)
+    return {"run": run.id, **metrics}
+
+
+def still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What the run was measured with on the very same data, and is not measured again: baselines,
+    and the model before it was tuned.
+
+    Some baselines take the calibration streams, which only pruning has, and the run that a run was
+    tuned from may be gone: measuring again does not lose them.
+    """
+    same = all(old.get(key) == new.get(key) for key in ("data_sha256", "window", "windows"))
+    return {name: old[name] for name in ("untuned", "baselines") if same and old.get(name)}
+
+
+def run_or_none(subject: str) -> Run | None:
+    """The run, or None where the text names a folder without one, or nothing that is there."""
+    try:
+        folder = find_run(subject)
+    except RunNotFoundError:
+        return None
+    return open_run(subject) if (folder / "spec.json").is_file() else None
+
+
+def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """Replace the ``metrics.json`` of a run, whole or not at all."""
+    temporary = folder / f".metrics-{uuid.uuid4().hex}.json"  # several may measure at once
+    try:
+        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", "utf-8")
+        temporary.replace(folder / "metrics.json")
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise not_writable(folder, error) from error
+
+
+def _judge_model(
+    folder: Path,
+    data: str,
+    *,
+    window: int | None,
+    limit: int | None,
+    device: str,
+    threads: int | None,
+    report: Callable[[float, float, str], None],
+) -> dict[str, Any]:
+    found = fitting_data(folder, data, window=window, limit=limit)
+    model = load_judge(folder, found, device=device, threads=threads).model
+    quality = model.quality(found, progress=report)
+    report(1, 1, "Measuring cost")
+    return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
+
+
+def load_judge(
+    folder: Path, data: Examples | Windows, *, device: str, threads: int | None
+) -> Judge:
+    """Load a model to be judged on data that `fitting_data` read for it.
+
+    It is a `LanguageModel` or a `Classifier`, by what its quality is measured on.
+    """
+    if isinstance(data, Windows):
+        return Judge(LanguageModel.load(folder, device=device, threads=threads), data)
+    from kencore.models.classifier import Classifier
+
+    return Judge(Classifier.load(folder, device=device, threads=threads), data)
+
+
+def _measured_on(data: Examples | Windows) -> dict[str, Any]:
+    facts: dict[str, Any] = {"data": data.source, "data_sha256": data.sha256}
+    if not isinstance(data, Windows):
+        return facts | {"examples": len(data)}
+    count, window = data.ids.shape
+    sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
+    return {"task": "language"} | facts | sizes
+
+
+def _at(i: int, parts: int, progress: Report, what: str) -> Callable[[float, float, str], None]:
+    """Progress of part i of so many."""
+
+    def report(done: float, total: float, message: str) -> None:
+        progress((i + done / max(total, 1)) / parts, f"{what}{message}")
+
+    return report
+
+
+def _rules(run: Run) -> list[str]:
+    """The baselines that need no activations: the others are measured while pruning alone."""
+    return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in SLICE_METHODS]
+
+
+def _baseline(run: Run, rule: str, threads: int | None) -> Callable[[], State]:
+    return lambda: baseline_state(run, rule, threads)
+
+
+def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:
+    return TaskMismatchError(
+        f"Data {LABELLED}", got="labelled sentences",
+        wanted=f"a text, since {folder.name} is a causal language model",
+        remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
+    )  # fmt: skip
+
+
+def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
+    return NotALanguageModelError(
+        f"Data {data}", got="text without labels",
+        wanted=f"labelled sentences, since {folder.name} is a classifier",
+        remedy="Choose demo or a .tsv, .jsonl or .parquet file of labelled sentences.",
+    )  # fmt: skip

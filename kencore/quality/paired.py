@@ -1,0 +1,147 @@
+"""Two models on the same data: what changed, and how sure that is. Pure functions of arrays."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.quality.quantiles import NORMAL, coin_tails, student
+
+# N examples, W windows, b examples that only the first model tells right, c only the second
+
+OWN = ("base", "pruned", "untuned")  # steps of a run itself
+
+
+class Figures(dict[str, Any]):
+    """What was measured of one model, and what it was computed from.
+
+    A plain dictionary to whoever reads or writes it as JSON; ``outcomes`` is not written.
+
+    Args:
+        outcomes: of a classifier (N,) bool, which examples it told right; of a language model
+            (W,) float64, the mean negative log-likelihood of each window's tokens, in nats.
+    """
+
+    def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any]) -> None:
+        super().__init__(figures)
+        self.outcomes = outcomes
+
+
+def compared(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The content of a ``metrics.json`` with ``versus_dense`` in every step that was measured.
+
+    Args:
+        metrics: its steps (``dense``, ``pruned``, ``base``, ``untuned`` and those under
+            ``baselines``) are `Figures` of the same data; a step that is a plain dictionary is
+            left as it is.
+
+    Returns:
+        A new dictionary, with ``outcomes`` of the pruned model (see `packed`), so that another run
+        can be compared with it in pairs. The argument is not changed.
+    """
+    dense = metrics.get("dense")
+
+    def told(step: Any) -> Any:
+        if not (isinstance(step, Figures) and isinstance(dense, Figures)):
+            return step
+        return {**step, "versus_dense": versus(dense, step)}
+
+    found = dict(metrics)
+    found |= {name: told(metrics[name]) for name in OWN if name in metrics}
+    if "baselines" in metrics:
+        found["baselines"] = {name: told(step) for name, step in metrics["baselines"].items()}
+    if isinstance(metrics.get("pruned"), Figures):
+        found["outcomes"] = packed(metrics["pruned"].outcomes)
+    return found
+
+
+def packed(outcomes: NDArray[Any]) -> dict[str, Any]:
+    """Outcomes as JSON: ``right`` (one bit per example, lowest first, in hexadecimal) and
+    ``examples``, or ``nll`` (the numbers of each window)."""
+    if outcomes.dtype != np.bool_:
+        return {"nll": [float(value) for value in outcomes]}
+    text = np.packbits(outcomes, bitorder="little").tobytes().hex()
+    return {"right": text, "examples": len(outcomes)}
+
+
+def unpacked(stored: Any) -> NDArray[Any] | None:
+    """The inverse of `packed`; ``None`` where nothing of that form is stored."""
+    if not isinstance(stored, dict):
+        return None
+    try:
+        if "nll" in stored:
+            return np.asarray(stored["nll"], np.float64)
+        held = np.frombuffer(bytes.fromhex(stored["right"]), np.uint8)
+        right = np.unpackbits(held, count=int(stored["examples"]), bitorder="little")
+    except (KeyError, TypeError, ValueError):
+        return None
+    return right.view(np.bool_)
+
+
+def versus(dense: Figures, other: Figures) -> dict[str, Any]:
+    """`accuracy_change` or `nll_change` of another model against the dense one."""
+    if dense.outcomes.dtype == np.bool_:
+        return accuracy_change(dense.outcomes, other.outcomes)
+    return nll_change(dense.outcomes, other.outcomes)
+
+
+def accuracy_change(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> dict[str, Any]:
+    """How much more of the same examples a second model tells right.
+
+    Args:
+        first, second: (N,) which examples each tells right, in the same order.
+
+    Returns:
+        ``accuracy_change`` (second - first) with its 95 % interval ``accuracy_change_low`` and
+        ``accuracy_change_high``: Wald's for matched pairs with half an example added to each of
+        the four cells (Agresti and Min, Statistics in Medicine 24, 2005); ``mcnemar_p``, exact and
+        two-sided (the smaller of b and c under a fair coin); ``lost`` (b) and ``won`` (c).
+    """
+    count = len(first)
+    lost, won = int((first & ~second).sum()), int((~first & second).sum())
+    n, b, c = count + 2, lost + 0.5, won + 0.5
+    middle = (c - b) / n
+    half = NORMAL * math.sqrt(b + c - (c - b) ** 2 / n) / n
+    return {
+        "accuracy_change": (won - lost) / count,
+        "accuracy_change_low": max(-1.0, middle - half),
+        "accuracy_change_high": min(1.0, middle + half),
+        "mcnemar_p": coin_tails(min(lost, won), lost + won),
+        "lost": lost,
+        "won": won,
+    }
+
+
+def nll_change(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
+    """How many nats per token more a second model needs for the same windows.
+
+    Args:
+        first, second: (W,) mean negative log-likelihood of each window's tokens.
+
+    Returns:
+        ``nll_change`` (second - first) and, with two windows or more, its 95 % interval
+        ``nll_change_low`` to ``nll_change_high``, see `mean_interval` (of the differences).
+    """
+    apart = np.subtract(second, first)  # W
+    found = {"nll_change": float(apart.mean())}
+    interval = mean_interval(apart)
+    if interval is not None:
+        found["nll_change_low"], found["nll_change_high"] = interval
+    return found
+
+
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The 95 % interval of a mean, from the spread of its values (N,) by Student's t.
+
+    It takes them for independent draws. Windows that follow each other in one text are nearly
+    that; where they are not the interval is too narrow. ``None`` for a single value.
+    """
+    if len(values) < 2:
+        return None
+    middle = float(values.mean())
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = student(len(values) - 1) * error
+    return middle - half, middle + half

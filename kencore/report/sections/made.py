@@ -1,0 +1,146 @@
+"""Sections of a report on how a run came to be: settings, models and hashes, how to make it
+again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from typing import Any, Final
+
+import pandas as pd
+
+from kencore.report.content import Block, Code, Section, Table, Text
+from kencore.runs.run import Run
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+from kencore.words.findings import lines
+from kencore.words.origin import origin
+
+LISTED: Final = 400  # tensors whose hashes a page has room for
+
+
+def how_made(run: Run) -> Section:
+    """Settings, where and when, models, hashes, versions and the commands."""
+    return Section(
+        name="made", title="How to make it again",
+        blocks=(
+            Code(label="The same run from the command line", text=facts.command(run.spec)),
+            *_after(run), _made(run), _settings(run), _versions(run), *_models(run), _files(run),
+            *(Text(text=str(note), quiet=True) for note in run.record.get("notes") or ()),
+        ),
+    )  # fmt: skip
+
+
+def _after(run: Run) -> list[Block]:
+    """Commands after pruning: measuring, and the report itself."""
+    name, found = shlex.quote(run.id), run.metrics
+    commands = []
+    if run.record.get("tuned"):
+        return [
+            Text(text="That is the run before tuning; how it was tuned is under “Tuning after "
+                 "pruning”.", quiet=True),
+            Code(label="This report", text=f"python -m kencore report {name}"),
+        ]  # fmt: skip
+    if found.get("data"):
+        data = shlex.quote(str(found["data"]))
+        flags = " --baselines" if found.get("baselines") else ""
+        commands.append(f"python -m kencore evaluate {name} --data {data}{flags} --save")
+    commands.append(f"python -m kencore report {name}")
+    label = "Its quality, and this report" if len(commands) > 1 else "This report"
+    return [Code(label=label, text="\n".join(commands))]
+
+
+def _made(run: Run) -> Table:
+    return Table(
+        name="made", caption="When and where", columns=("What", "Value"),
+        rows=tuple(origin(run).items()),
+    )  # fmt: skip
+
+
+def _settings(run: Run) -> Table:
+    asked: dict[str, Any] = json.loads(run.spec.to_json())
+    rows = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for name, value in asked.items()]  # fmt: skip
+    return Table(
+        name="settings", caption="All settings, by the names of PruneSpec",
+        columns=("Setting", "Value"), rows=tuple(rows), folded=True,
+    )  # fmt: skip
+
+
+def _versions(run: Run) -> Table:
+    return Table(
+        name="versions", caption="Versions that made the run", columns=("Package", "Version"),
+        rows=tuple(sorted(run.versions.items())) or (("not recorded", ""),),
+    )  # fmt: skip
+
+
+def _models(run: Run) -> list[Block]:
+    """Where the models came from, and the hashes of their tensors."""
+    sources, table = run.record.get("sources") or {}, run.matrices
+    rows = []
+    for side in ("tuned", "base"):
+        source = sources.get(side)
+        if not source:
+            continue
+        named = "Model" if run.restore == "zero" else f"{side.capitalize()} model"
+        digest = tensors_digest(table, side)
+        rows.append((named, str(source.get("text", "")), str(source.get("revision") or "none"),
+                     digest or "not recorded"))  # fmt: skip
+    models = Table(
+        name="models", caption="Models", columns=("Which", "From", "Revision", "SHA-256"),
+        rows=tuple(rows) or (("not recorded", "", "", ""),),
+    )  # fmt: skip
+    note = Text(
+        text="The SHA-256 of a model is that of one line “name hash” for each of its tensors, in "
+        "the order of their names.", quiet=True,
+    )  # fmt: skip
+    if len(table) > LISTED:
+        return [models, note]
+    return [models, note, _tensors(table)]
+
+
+def tensors_digest(table: pd.DataFrame, side: str) -> str | None:
+    """One hash for all tensors of a side; ``None`` where theirs were not recorded.
+
+    Args:
+        table: a run's ``matrices``.
+        side: ``tuned`` or ``base``.
+    """
+    known = {line.name: getattr(line, f"{side}_sha256") for line in lines(table)}
+    known = {name: found for name, found in known.items() if isinstance(found, str) and found}
+    if not known:
+        return None
+    text = "".join(f"{name} {known[name]}\n" for name in sorted(known))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _tensors(table: pd.DataFrame) -> Table:
+    columns = ["name", "role", "status", "rows", "cols", "params", "kept", "tuned_sha256"]
+    return Table(
+        name="tensors", caption="Every tensor: what was kept, and the SHA-256 of its values",
+        columns=("Tensor", "Role", "State", "Shape", "Kept", "SHA-256"),
+        rows=tuple(
+            (line.name, line.role, wording.STATUSES.get(line.status, line.status),
+             f"{line.rows:,} × {line.cols:,}",
+             f"{line.kept:,} of {line.params:,}", str(line.tuned_sha256 or ""))
+            for line in lines(table)
+        ),
+        data=table[columns], folded=True,
+    )  # fmt: skip
+
+
+def _files(run: Run) -> Table:
+    """The run's own files: whoever has the same ones has the same run."""
+    files = sorted(path for path in run.path.iterdir() if path.is_file())
+    return Table(
+        name="files", caption="Files of the run", columns=("File", "Bytes", "SHA-256"),
+        rows=tuple((path.name, f"{path.stat().st_size:,}", _hash(path.open("rb")))
+                   for path in files if not path.name.startswith(".")),
+        folded=True,
+    )  # fmt: skip
+
+
+def _hash(file: Any) -> str:
+    with file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,192 @@
+"""Sections of a report on what a run cost: quality, and size, compute and speed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from kencore.exports.subnetwork.plan import known_bytes
+from kencore.report.charts.curves import quality_dots
+from kencore.report.content import Block, Figure, Grid, Section, Table, Text
+from kencore.runs.run import Run
+from kencore.words import cards, costs, measured
+from kencore.words import quality as judged
+from kencore.words import run as facts
+
+
+def quality(run: Run) -> Section:
+    """The picture and the table of everything that was measured, and what may be chance."""
+    found, method = run.metrics, run.spec.method
+    if not found:
+        text = Text(text="Quality was not measured: this report says which entries were kept, not "
+                    "what that did to the model.")  # fmt: skip
+        return Section(name="quality", title="Quality", blocks=(text,))
+    blocks: list[Block] = []
+    if "dense" in found:
+        blocks += [quality_dots(found, method), quality_table(found, method)]
+        paired = paired_table(found, method)
+        blocks += [paired] if paired is not None else []
+        if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
+            blocks.append(Text(text=f"{said}."))
+        blocks.append(Text(text=_measured_on(found), quiet=True))
+    if "zero_shot" in found:
+        blocks += [_zero_shot(found["zero_shot"])]
+    return Section(name="quality", title="Quality", blocks=tuple(blocks))
+
+
+def quality_table(found: dict[str, Any], method: str) -> Table:
+    """Every figure of every model with its interval."""
+    language = facts.is_language(found)
+    if language:
+        columns = ["Perplexity", "Loss (nats)"]
+        data = judged.perplexity_table(found, method)
+    else:
+        scores = measured.scores(found)
+        columns = [*scores.values(), "Loss (nats)"]
+        data = judged.quality_table(found, method)
+    rows = []
+    for _, label, one in _steps(found, method):
+        if language:
+            cells = [measured.perplexity(one), f"{one['nll']:.3f}"]
+        else:
+            cells = [measured.score(one, name) if name in one else "" for name in scores]
+            cells.append(f"{one['loss']:.3f}" if "loss" in one else "")
+        rows.append((label, *cells))
+    return Table(
+        name="quality", caption="Quality of each model, with 95 % intervals in brackets",
+        columns=("Model", *columns), rows=tuple(rows), data=data,
+    )  # fmt: skip
+
+
+def paired_table(found: dict[str, Any], method: str) -> Table | None:
+    """The change of every model against the dense one on the same data, in pairs; ``None`` where
+    none was compared so."""
+    rows = [(label, versus(one)) for _, label, one in _steps(found, method)]
+    rows = [(label, said) for label, said in rows if said]
+    if not rows:
+        return None
+    data = pd.DataFrame(
+        [{"model": label, **one["versus_dense"]} for _, label, one in _steps(found, method)
+         if one.get("versus_dense")]
+    )  # fmt: skip
+    return Table(
+        name="paired", caption="Against the dense model on the same data, in pairs",
+        columns=("Model", "Change"), rows=tuple(rows), data=data,
+    )  # fmt: skip
+
+
+def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
+    dense = "Dense, all weights" if facts.is_language(found) else "Tuned, all parameters"
+    return judged.steps(found, method, dense)
+
+
+def versus(found: dict[str, Any]) -> str:
+    """The change of one model against the dense one on the same data, in a few words."""
+    change = found.get("versus_dense") or {}
+    chance = measured.could_be_chance(found)
+    verdict = "" if chance is None else ", could be chance" if chance else ", more than chance"
+    if "mcnemar_p" in change:
+        lost_won = (
+            f"lost {change['lost']:,}, won {change['won']:,}, "
+            f"{measured.p_value(change['mcnemar_p'])}{verdict}"
+        )
+        if "accuracy_change" not in change:  # an older run
+            return lost_won
+        ends = (f"{100 * change[f'accuracy_change_{end}']:+.1f}" for end in ("low", "high"))
+        within = f" ({' to '.join(ends)})".replace("-", "−")
+        return f"{facts.points(change['accuracy_change'])}{within}, {lost_won}"
+    if "nll_change" not in change:
+        return ""
+    text = f"{change['nll_change']:+.3f} nats".replace("-", "−")
+    if "nll_change_low" in change:
+        ends = (f"{change[f'nll_change_{end}']:+.3f}" for end in ("low", "high"))
+        text += f" ({' to '.join(ends)})".replace("-", "−")
+    return text + verdict
+
+
+def _measured_on(found: dict[str, Any]) -> str:
+    if facts.is_language(found):
+        text = f"Measured on {cards.windows(found)}."
+        return text + " Intervals come from the spread over windows."
+    return (
+        f"Measured on {found['examples']:,} labelled sentences ({found['data']}). "
+        f"{measured.SCORES_EXPLAINED}"
+    )
+
+
+def _zero_shot(found: dict[str, Any]) -> Table:
+    rows = []
+    for task in found["tasks"]:
+        for state in ("dense", "pruned"):
+            one = found.get(state, {}).get(task)
+            if one is None:
+                continue
+            names = [name for name in one if name not in ("examples", "seconds", "versus_dense")
+                     and not name.endswith(("_low", "_high"))]  # fmt: skip
+            said = ", ".join(
+                f"{name} {measured.score(one, name)}" if f"{name}_low" in one
+                else f"{name} {one[name]:.4g}" for name in names
+            )  # fmt: skip
+            rows.append((task, state, said, f"{one['examples']:,}", versus(one)))
+    return Table(
+        name="zero-shot", rows=tuple(rows),
+        caption=f"Zero-shot tasks, lm-evaluation-harness {found['harness']}",
+        columns=("Task", "Model", "Scores", "Examples", "Against dense, in pairs"),
+    )  # fmt: skip
+
+
+def cost(run: Run) -> Section:
+    """Four small tables and what each means, as on the Overview page."""
+    found, zero = run.metrics.get("cost") or {}, run.restore == "zero"
+    needs = "" if zero else " The base is needed beside the file."
+    parts = (
+        ("size", "Size", costs.size(found, run.totals, known_bytes(run)),
+         f"The file holds kept values and one bit per parameter.{needs}"),
+        ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),
+        ("speed", "Speed", costs.speed(found), costs.SAME_SPEED),
+        ("memory", "Memory and kernels", costs.memory(found), costs.memory_notes(found)),
+    )  # fmt: skip
+    cells = tuple(
+        (Table(name=name, caption=caption, columns=("What", "Value"), rows=tuple(lines)), note)
+        for name, caption, lines, note in parts
+    )
+    blocks: list[Block] = [Grid(cells=cells)]
+    if found:
+        said = f"Measured on {found['device']}. Times are medians and quartiles, taken in turns."
+        blocks.append(Text(text=said, quiet=True))
+    return Section(name="cost", title="Size, compute and speed", blocks=tuple(blocks))
+
+
+def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
+    """What a reader may think was measured and was not, in sentences."""
+    found, spec = run.metrics, run.spec
+    cost, said = found.get("cost") or {}, []
+    if "dense" not in found:
+        said.append("Quality: neither the pruned model nor the one before pruning was measured.")
+    elif not found.get("baselines"):
+        said.append("Baselines: whether another rule does better at the same budget is not known.")
+    if "dense" in found:
+        language = facts.is_language(found)
+        what = "text" if language else "set of sentences"
+        said.append(
+            f"Other data: quality was measured on one {what}; on other data, languages or tasks "
+            "it may differ."
+        )
+        if language and "zero_shot" not in found:
+            said.append("Zero-shot tasks: only perplexity was measured, which says little of them.")
+        if found["pruned"].get("versus_dense") is None:
+            said.append("The change in pairs: whether it may be chance cannot be told.")
+    if not any(figure.name == "trade-off" for figure in figures):
+        budget = f"keep {spec.keep:g}" if spec.keep is not None else f"k {spec.k}"
+        said.append(f"Other budgets and seeds: this is one run with {budget} and seed {spec.seed}.")
+    if not cost:
+        said.append("Compute, speed and memory of the model.")
+    else:
+        notes = costs.memory_notes(cost)
+        said += [notes] if notes else []
+        said.append(f"Speed on another machine than {cost['device']}, and with sparse kernels.")
+    if run.tuning is not None:
+        said.append("Baselines that were tuned as well: those shown were not.")
+    said.append("Robustness, calibration, bias and energy.")
+    return tuple(said)

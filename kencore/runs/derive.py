@@ -1,0 +1,100 @@
+"""A run made from another run: the same masks, other values of what was kept.
+
+Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.runs.run import Run
+from kencore.runs.writer import ROWS_SCHEMA, RunWriter
+
+Bits = NDArray[np.generic]
+CONTENT = (
+    "spec.json", "matrices.parquet", "masks.safetensors", "values.safetensors", "dense.safetensors",
+)  # fmt: skip
+
+
+@contextmanager
+def derived(
+    parent: Run, out: Path, values: Callable[[str], Bits], changed: Mapping[str, tuple[str, Bits]]
+) -> Iterator[tuple[RunWriter, Run]]:
+    """Write a run with the masks of another; inside, it can be read before it has its name.
+
+    What a search saw is taken over. Input norms are not: they are of the values before.
+
+    Args:
+        parent: the run that it is made from; not changed.
+        out: where it shall be.
+        values: the kept values (K,) of a pruned matrix, storage bits, row by row of its mask.
+        changed: parameters that were not pruned and are not as in the tuned checkpoint: stored
+            name -> (safetensors dtype, storage bits).
+
+    Yields:
+        The writer, to add ``metrics.json``, ``record.json`` (both are there, nearly empty) and what
+        else there is, and to `finish`; and the run as it is so far.
+
+    Raises:
+        RunExistsError, StoreNotWritableError: see `RunWriter`.
+    """
+    shapes = {name: parent.shape(name) for name in parent.pruned}
+    kept = {
+        name: (str(parent.matrix(name)["dtype"]), int(parent.matrix(name)["kept"]))
+        for name in parent.pruned
+    }
+    with RunWriter(out, shapes, values=kept) as writer:
+        for name in parent.pruned:
+            writer.add_rows(name, parent.keep(name))
+            writer.add_values(name, values(name))
+            writer.add_table(name, [_row_columns(parent, name)])
+            parent.release()
+        writer.add_matrices(_lines(parent))
+        if changed:
+            writer.add_changed(changed)
+        del values, changed  # they may hold a model
+        folder = writer.folder
+        assert folder is not None
+        for file in ("spec.json", "trace.json"):
+            if (parent.path / file).is_file():
+                shutil.copyfile(parent.path / file, folder / file)
+        writer.add_json("record.json", {"created": "", "sources": parent.record["sources"]})
+        writer.add_json("metrics.json", {})
+        yield writer, Run(folder, out.name)
+
+
+def content_sha256(run: Run) -> str:
+    """A hash of what makes the weights of a run: its settings, masks and changed values, and the
+    hashes of the models that it was made from."""
+    found = hashlib.sha256()
+    for name in CONTENT:
+        path = run.path / name
+        if path.is_file():
+            with path.open("rb") as file:
+                found.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()} ".encode())
+    return found.hexdigest()
+
+
+def _row_columns(parent: Run, name: str) -> dict[str, NDArray[Any]]:
+    table = parent.rows(name)
+    return {
+        field.name: table[field.name].to_numpy()
+        for field in ROWS_SCHEMA
+        if field.name not in ("matrix", "row")
+    }
+
+
+def _lines(parent: Run) -> list[dict[str, Any]]:
+    """The lines of ``matrices.parquet``, with nothing where pandas says NaN."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(parent.path / "matrices.parquet").to_pylist()
+    return [{"target_keep": None} | line for line in table]

@@ -1,0 +1,192 @@
+"""From a run back to weights: the pruned state dict and a Hugging Face folder, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kencore.checkpoint.folder import write_weights
+from kencore.errors import CheckpointChangedError
+from kencore.system.whole import check_free, whole_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from kencore.checkpoint.header import TensorInfo
+    from kencore.runs.run import Run
+
+COPIED = (
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
+    "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "preprocessor_config.json",
+    "chat_template.jinja",
+)  # fmt: skip
+ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
+
+
+def apply(run: Run) -> dict[str, torch.Tensor]:
+    """The pruned state dict of a run, under the tuned checkpoint's own names and dtypes.
+
+    Raises:
+        CheckpointChangedError: a tensor is not the one that the run was made from.
+    """
+    verify(run)
+    state = {}
+    for name in run.tuned_tensors.names:
+        info = run.tuned_tensors.info(name)
+        chunks = list(pruned_chunks(run, name))
+        whole = np.concatenate(chunks) if info.shape else chunks[0]
+        state[name] = to_torch(whole, info)
+    return state
+
+
+def verify(run: Run) -> None:
+    """Check by hash that the checkpoints are the ones that the run was made from.
+
+    Raises:
+        CheckpointChangedError: naming the first tensor that differs.
+    """
+    for line in run.matrices.to_dict("records"):
+        sides = [(run.tuned_tensors, line["name"], line["tuned_sha256"])]
+        twins = [name for name in line["tied"] if name in run.tuned_tensors]
+        sides += [(run.tuned_tensors, name, line["tuned_sha256"]) for name in twins]
+        if line["status"] == "pruned" and run.restore == "base":
+            sides.append((run.base_tensors, line["base_name"], line["base_sha256"]))
+        for tensors, name, wanted in sides:
+            found = tensors.sha256(name) if name in tensors else "nothing"
+            if found != wanted:
+                raise CheckpointChangedError(
+                    f"{name} in {tensors.folder}", got=f"content {found[:12]}",
+                    wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
+                    remedy="Put the checkpoint back as it was, or prune again.",
+                )  # fmt: skip
+        run.release()
+
+
+def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
+    """Storage bits as a tensor of the stored dtype and shape; the bits are copied."""
+    import torch
+
+    flat = torch.from_numpy(np.array(bits).reshape(-1).view(np.uint8))
+    return flat.view(torch_dtypes()[info.dtype]).reshape(tuple(info.shape))
+
+
+def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
+    """Storage bits of one pruned tensor as stored, some rows at a time."""
+    shape = run.tuned_tensors.info(name).shape
+    owner = run.owner(name)
+    if owner is None:
+        yield (run.tuned_tensors if run.changed is None or name not in run.changed else
+               run.changed).raw(name)  # fmt: skip
+        return
+    step = max(1, ROWS_AT_ONCE // max(1, int(np.prod(shape[1:]))))
+    for first in range(0, shape[0], step):
+        yield restored(run, owner, name, slice(first, min(first + step, shape[0])))
+
+
+def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic]:
+    """Stored rows ``part`` of a pruned tensor: kept entries tuned, or as the method changed them,
+    the others base, or zero."""
+    line = run.matrix(owner)
+    tuned = run.tuned_tensors.raw(name, part)
+    if tuned.ndim == 1:
+        rows, columns = slice(0, 1), part
+    elif line["transposed"]:  # stored inputs x outputs, the mask is outputs x inputs
+        rows, columns = slice(None), part
+    else:
+        rows, columns = part, slice(None)
+    keep = as_stored(run.keep(owner, rows, columns), line["transposed"], tuned.shape)
+    kept = tuned
+    if run.kept_values is not None:
+        kept = as_stored(run.kept_bits(owner, rows)[:, columns], line["transposed"], tuned.shape)
+    return np.where(keep, kept, reset_bits(run, line, tuned, part))
+
+
+def reset_bits(
+    run: Run, line: pd.Series[Any], tuned: NDArray[np.generic], part: slice | None = None
+) -> NDArray[np.generic]:
+    """Storage bits of what entries become that are not kept: of the stored rows ``part`` of the
+    tensor of a line of the table of matrices, whose tuned bits are ``tuned``."""
+    if run.restore == "zero":
+        return np.zeros_like(tuned)  # all bits zero is 0.0 in every float dtype
+    base_name = str(line["base_name"])
+    info = run.base_tensors.info(base_name)
+    return base_bits(info.dtype, str(line["dtype"]), run.base_tensors.raw(base_name, part))
+
+
+def as_stored(matrix: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A window (outputs x inputs) as the checkpoint has it."""
+    return (matrix.T if transposed else matrix).reshape(shape)
+
+
+def base_bits(dtype: str, wanted: str, values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Storage bits of base values in the tuned model's dtype, rounded to nearest even."""
+    if dtype == wanted:
+        return values
+    import torch
+
+    dtypes = torch_dtypes()
+    raw = torch.from_numpy(
+        np.array(values).reshape(-1).view(np.uint8)
+    )  # a copy: maps are read-only
+    cast = raw.view(dtypes[dtype]).to(dtypes[wanted])
+    like = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64}[cast.element_size()]
+    if wanted == "F16":
+        like = np.float16
+    return cast.view(torch.uint8).numpy().view(like).reshape(values.shape)
+
+
+def save_pretrained(run: Run, folder: Path) -> Path:
+    """Write config, tokenizer and pruned weights, shard by shard as the tuned model has them.
+
+    Raises:
+        RunExistsError: the folder is there and not empty.
+        CheckpointChangedError: a tensor is not the one that the run was made from.
+        StoreNotWritableError: it cannot be written.
+    """
+    check_free(folder)
+    verify(run)
+    with whole_folder(folder) as temporary:
+        _write_folder(run, temporary)
+    return Path(os.path.realpath(folder))
+
+
+def _write_folder(run: Run, folder: Path) -> None:
+    tensors = run.tuned_tensors
+    shards: dict[str, list[str]] = {}
+    for name in tensors.names:
+        shards.setdefault(Path(tensors.info(name).shard).name, []).append(name)
+    infos = {name: tensors.info(name) for name in tensors.names}
+    entries = {name: (info.dtype, tuple(info.shape)) for name, info in infos.items()}
+
+    def pieces(name: str) -> Iterator[NDArray[np.generic]]:
+        yield from pruned_chunks(run, name)
+        run.release()
+
+    write_weights(folder, shards, entries, pieces)
+    source = Path(tensors.folder)
+    for file in COPIED:
+        if (source / file).is_file():
+            shutil.copyfile(source / file, folder / file)
+
+
+def torch_dtypes() -> dict[str, torch.dtype]:
+    """safetensors dtype names as torch dtypes."""
+    import torch
+
+    return {
+        "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
+        "U16": torch.uint16, "I32": torch.int32, "U32": torch.uint32, "I64": torch.int64,
+        "U64": torch.uint64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32,
+        "F64": torch.float64, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+        "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+        "F8_E8M0": torch.float8_e8m0fnu, "C64": torch.complex64,
+    }  # fmt: skip

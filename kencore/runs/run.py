@@ -1,0 +1,362 @@
+"""A finished run: a folder that is complete or absent, read by memory map and by slice.
+
+Nothing here imports torch at module level: the web process reads runs with this file.
+
+    spec.json             what was asked, with versions and hashes
+    record.json           when and where it ran, and how long each matrix took
+    matrices.parquet      one line per parameter of the model
+    rows.parquet          one line per row of every pruned matrix, one row group per matrix
+    masks.safetensors     keep masks packed to bits (see `kencore.runs.bits`)
+    overview.safetensors  share kept per cell, at most 512 x 512 cells per matrix
+    metrics.json          quality before and after, where it was measured
+
+Only some runs have (see `kencore.runs.extras`):
+
+    values.safetensors       kept values, where the method, rescaling or tuning changed them
+    dense.safetensors        parameters that were not pruned, where tuning changed them
+    activations.safetensors  input norms of each matrix in the dense and in the pruned model
+    trace.json               what the search for an allocation saw
+    tuning.json              how the run was tuned after pruning
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kencore.errors import KencoreError, MatrixNotFoundError
+from kencore.runs import FILES, bits
+from kencore.runs.extras import (
+    KeptValues,
+    Norms,
+    corrupt,
+    open_changed,
+    read_norms,
+    read_trace,
+    read_tuning,
+)
+from kencore.runs.weights import Which, open_checkpoint, read_values
+from kencore.settings.prune import PruneSpec
+
+if TYPE_CHECKING:
+    import torch
+
+    from kencore.checkpoint.tensors import Tensors
+
+__all__ = ["Run", "Which", "open_run"]
+
+
+class Run:
+    """One run folder. Opening reads two small JSON files and the table of matrices.
+
+    Raises:
+        CorruptRunError: a file is missing or unreadable, or two of them contradict each other.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self.path = path
+        self.id = name or path.name
+        missing = [name for name in FILES if not (path / name).is_file()]
+        if missing:
+            raise corrupt(path, f"no {', '.join(missing)}")
+        asked = self._json("spec.json")
+        self.record: dict[str, Any] = self._json("record.json")
+        self.metrics: dict[str, Any] = self._json("metrics.json")
+        try:
+            self.spec = PruneSpec.from_dict(asked["spec"])
+            self.versions: dict[str, str] = dict(asked["versions"])
+            self.matrices: pd.DataFrame = pq.read_table(path / "matrices.parquet").to_pandas()
+            if "target_keep" not in self.matrices:  # a run from before there were allocations
+                place = self.matrices.columns.get_loc("tuned_mean")
+                self.matrices.insert(place, "target_keep", np.nan)
+            self._position = {name: i for i, name in enumerate(self.matrices["name"])}
+            self._owner = _owners(self.matrices)
+            self.pruned: tuple[str, ...] = tuple(
+                self.matrices.loc[self.matrices["status"] == "pruned", "name"]
+            )
+        except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+            raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
+        self.checked: set[tuple[Tensors, str]] = set()
+        self._first: dict[str, NDArray[np.int64]] = {}
+        self._check_masks()
+        self.kept_values = self._open_values()
+        self.changed = open_changed(path, self._owner)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            data = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise corrupt(self.path, f"{name} cannot be read ({error})") from error
+        if not isinstance(data, dict):
+            raise corrupt(self.path, f"{name} holds no object")
+        return data
+
+    def _check_masks(self) -> None:
+        held = set(self._masks.keys())
+        if held != set(self.pruned) or set(self._overviews.keys()) != held:
+            raise corrupt(self.path, "masks or overviews and the table of matrices disagree")
+        for name in self.pruned:
+            line = self.matrix(name)
+            wanted = [int(line["rows"]), -(-int(line["cols"]) // 8)]
+            if list(self._masks.get_slice(name).get_shape()) != wanted:
+                raise corrupt(
+                    self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes"
+                )
+
+    def _open_values(self) -> KeptValues | None:
+        if not (self.path / "values.safetensors").is_file():
+            if self.spec.updates:
+                raise corrupt(self.path, "no values.safetensors, though kept values were changed")
+            return None
+        kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"],
+                   strict=True)  # fmt: skip
+        return KeptValues(self.path, {name: int(count) for name, count in kept})
+
+    mask_id = ""  # which mask it has, if not the stored one (see `kencore.live.ranking`)
+
+    @property
+    def stored(self) -> Run:
+        """The run as it is on disk: itself, unless its mask was selected again."""
+        return self
+
+    @property
+    def restore(self) -> str:
+        """What entries that were not kept became: ``base`` (its value) or ``zero``."""
+        return self.spec.restore
+
+    @cached_property
+    def trace(self) -> dict[str, Any] | None:
+        """What the search for an allocation saw; ``None`` where there was none.
+
+        Raises:
+            CorruptRunError: the file is there and cannot be read.
+        """
+        return read_trace(self.path)
+
+    @cached_property
+    def tuning(self) -> dict[str, Any] | None:
+        """How the run was tuned after pruning; ``None`` where it was not.
+
+        Raises:
+            CorruptRunError: the file is there and cannot be read.
+        """
+        return read_tuning(self.path)
+
+    @property
+    def changed_names(self) -> tuple[str, ...]:
+        """Stored names of the parameters that were not pruned and that tuning changed."""
+        return () if self.changed is None else self.changed.names
+
+    def activation_norms(self, name: str) -> Norms | None:
+        """Input norms (C,) of a matrix in the dense and in the pruned model, float32; ``None``
+        where the run kept none.
+
+        Raises:
+            MatrixNotFoundError: no such matrix.
+            CorruptRunError: the file is there and does not fit.
+        """
+        return read_norms(self.path, name, self.shape(name)[1])
+
+    @cached_property
+    def _masks(self) -> Any:
+        return _open_safetensors(self.path / "masks.safetensors")
+
+    @cached_property
+    def _overviews(self) -> Any:
+        return _open_safetensors(self.path / "overview.safetensors")
+
+    @cached_property
+    def _row_groups(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.path / "rows.parquet", memory_map=True)
+
+    @cached_property
+    def tuned_tensors(self) -> Tensors:
+        """The tuned checkpoint, opened lazily (headers only)."""
+        return open_checkpoint(self, "tuned")
+
+    @cached_property
+    def base_tensors(self) -> Tensors:
+        """The base checkpoint, opened lazily (headers only).
+
+        Raises:
+            MatrixNotFoundError: the run has no base: entries became zero.
+        """
+        if self.restore == "zero":
+            raise MatrixNotFoundError(
+                f"run {self.id}", got="no base model: what was not kept became zero",
+                wanted="a run against a base", remedy="Look at the values of the model itself.",
+            )  # fmt: skip
+        return open_checkpoint(self, "base")
+
+    def release(self) -> None:
+        """Give back the memory of what was read from the checkpoints."""
+        self.tuned_tensors.release()
+        if self.restore == "base":
+            self.base_tensors.release()
+        for extra in (self.kept_values, self.changed):
+            if extra is not None:
+                extra.release()
+
+    def matrix(self, name: str) -> pd.Series[Any]:
+        """The line of one parameter in `matrices`.
+
+        Raises:
+            MatrixNotFoundError: the model has no parameter of that name.
+        """
+        if name not in self._position:
+            raise MatrixNotFoundError(
+                f"run {self.id}",
+                got=f"no matrix {name!r}",
+                wanted=f"one of {len(self._position)}, such as {next(iter(self.pruned), 'none')}",
+                remedy="Choose a matrix from the list.",
+            )
+        return self.matrices.iloc[self._position[name]]
+
+    def _pruned_matrix(self, name: str) -> pd.Series[Any]:
+        line = self.matrix(name)
+        if line["status"] != "pruned":
+            raise MatrixNotFoundError(
+                f"run {self.id}",
+                got=f"{name} was not pruned ({line['reason']})",
+                wanted="a pruned matrix",
+                remedy="Choose a matrix that the run pruned.",
+            )
+        return line
+
+    def owner(self, name: str) -> str | None:
+        """The pruned parameter that a stored tensor belongs to (itself, or what it is tied to)."""
+        return self._owner.get(name)
+
+    def shape(self, name: str) -> tuple[int, int]:
+        """(R, C) of one parameter, rows being outputs; a 1-D parameter is one row."""
+        line = self.matrix(name)
+        return int(line["rows"]), int(line["cols"])
+
+    def rows(self, name: str) -> pd.DataFrame:
+        """One line per row of a pruned matrix: kept, bandwidth, value range, difference."""
+        self._pruned_matrix(name)
+        group = self.pruned.index(name)
+        try:
+            table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
+        return table.drop(columns="matrix")
+
+    def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
+        """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8."""
+        first, last, _ = rows.indices(int(self._pruned_matrix(name)["rows"]))
+        return np.asarray(self._masks.get_slice(name)[first : max(first, last)])
+
+    def keep(
+        self, name: str, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> NDArray[np.bool_]:
+        """The keep mask, or a window of it: True = kept, False = the base value, or zero."""
+        first, last, _ = columns.indices(self.shape(name)[1])
+        return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
+
+    def overview(self, name: str) -> NDArray[np.float16]:
+        """Share kept per cell of the whole matrix, at most 512 x 512 cells."""
+        self._pruned_matrix(name)
+        return self._overviews.get_tensor(name)  # type: ignore[no-any-return]
+
+    def values(
+        self,
+        name: str,
+        which: Which = "tuned",
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[np.float32]:
+        """A window of float32 weights, read from the checkpoint by slice; rows are outputs.
+
+        ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored;
+        without a base that is zero. ``pruned`` is what the run made of it.
+        """
+        return read_values(self, name, which, rows, columns)
+
+    def kept_bits(self, name: str, rows: slice = slice(None)) -> NDArray[np.generic]:
+        """Storage bits of the changed values of some rows (r, C), zero where not kept.
+
+        Only of runs whose method changed values (``kept_values`` is not ``None``).
+        """
+        assert self.kept_values is not None
+        if name not in self._first:
+            counts = bits.kept_per_row(self.mask_bits(name))  # R
+            self._first[name] = np.concatenate([[0], np.cumsum(counts)])  # R + 1
+        keep = self.keep(name, rows)  # r, C
+        first, last, _ = rows.indices(self.shape(name)[0])
+        span = self._first[name][[first, max(first, last)]]
+        stored = self.kept_values.bits(name, int(span[0]), int(span[1]))
+        values: NDArray[np.generic] = np.zeros(keep.shape, stored.dtype)
+        values[keep] = stored
+        return values
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Counts over the model: params, pruned (in pruned matrices), kept, reset, and bytes."""
+        return totals_of(self.matrices)
+
+    def apply(self) -> dict[str, torch.Tensor]:
+        """The pruned state dict, bit for bit: kept entries as tuned (or as the method changed
+        them), all others as in the base, or zero."""
+        from kencore.runs.restore import apply
+
+        return apply(self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write a Hugging Face folder with the pruned weights, config and tokenizer."""
+        from kencore.runs.restore import save_pretrained
+
+        return save_pretrained(self, Path(folder))
+
+
+def open_run(run: str | Path) -> Run:
+    """Open a run by its folder, or by its id in the store.
+
+    The shipped runs are ``demo`` (an encoder) and ``demo-lm`` (a language model).
+
+    Raises:
+        RunNotFoundError: no such folder, and no such run in the store.
+        CorruptRunError: the folder is there but is not a whole run.
+    """
+    from kencore.runs.shelf import SHIPPED, find_run
+
+    return Run(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
+
+
+def totals_of(matrices: pd.DataFrame) -> dict[str, int]:
+    """`Run.totals` from the lines of all parameters."""
+    pruned = matrices["status"] == "pruned"
+    params, inside = int(matrices["params"].sum()), int(matrices.loc[pruned, "params"].sum())
+    kept = int(matrices.loc[pruned, "kept"].sum())
+    return {
+        "params": params,
+        "pruned": inside,
+        "kept": kept,
+        "reset": inside - kept,
+        "bytes_dense": int(matrices["bytes_dense"].sum()),
+        "bytes_stored": int(matrices["bytes_stored"].sum()),
+    }
+
+
+def _owners(matrices: pd.DataFrame) -> dict[str, str]:
+    """Stored tensor -> pruned parameter, tied names included."""
+    pruned = matrices[matrices["status"] == "pruned"]
+    names = zip(pruned["name"], pruned["tied"], strict=True)
+    return {stored: name for name, tied in names for stored in (name, *tied)}
+
+
+def _open_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return safe_open(path, framework="numpy")
+    except (SafetensorError, OSError) as error:
+        raise corrupt(path.parent, f"{path.name} cannot be read ({error})") from error

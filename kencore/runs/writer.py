@@ -1,0 +1,249 @@
+"""Write a run folder matrix by matrix: the folder appears whole, under its name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kencore.checkpoint.write import SafetensorsWriter, VectorsWriter
+from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.runs import bits
+from kencore.runs.measures import Columns
+
+OVERVIEW_CELLS = 512  # at most so many cells down and across
+ROWS_SCHEMA = pa.schema(
+    [
+        ("matrix", pa.string()),
+        ("row", pa.int32()),
+        ("kept", pa.int32()),
+        ("bandwidth", pa.float32()),
+        ("value_min", pa.float32()),
+        ("value_max", pa.float32()),
+        ("diff_rms", pa.float32()),
+        ("diff_share_kept", pa.float32()),
+    ]
+)
+
+MATRICES_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("name", "base_name", "stack", "role", "part", "dtype",
+     "status", "reason", "tuned_sha256", "base_sha256")]
+    + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept",
+       "bytes_dense", "bytes_stored")]
+    + [(name, pa.float64()) for name in ("target_keep", "tuned_mean", "tuned_std", "tuned_min",
+       "tuned_max", "diff_rms", "diff_share_kept")]
+    + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
+)  # fmt: skip
+
+
+class RunWriter:
+    """A run being written into a hidden folder beside its place; `finish` renames it.
+
+    Args:
+        out: where the run shall be; must not exist, or be an empty folder.
+        shapes: name -> (R, C) of the matrices to be pruned, in the order of writing.
+        values: for a method that changes what it keeps: name -> (safetensors dtype, kept values)
+            of the same matrices, ``None`` for a number that is not known before.
+
+    Raises:
+        RunExistsError: ``out`` holds something.
+        StoreNotWritableError: it cannot be written.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        shapes: Mapping[str, tuple[int, int]],
+        values: Mapping[str, tuple[str, int | None]] | None = None,
+    ) -> None:
+        if is_taken(out):
+            raise run_exists(out)
+        if values is not None and values.keys() != shapes.keys():
+            raise ValueError("values of other matrices than those to be pruned")
+        self.out = out
+        self.shapes = dict(shapes)
+        self.counts = None if values is None else dict(values)
+        self.cells = {name: overview_cell(*shape) for name, shape in self.shapes.items()}
+        self._files: list[Any] = []
+        self.folder: Path | None = None
+
+    def __enter__(self) -> RunWriter:
+        try:
+            self.out.parent.mkdir(parents=True, exist_ok=True)
+            self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}-", dir=self.out.parent))
+            packed = {name: ("U8", (r, -(-c // 8))) for name, (r, c) in self.shapes.items()}
+            maps = {
+                name: ("F16", (-(-r // self.cells[name][0]), -(-c // self.cells[name][1])))
+                for name, (r, c) in self.shapes.items()
+            }
+            self._masks = SafetensorsWriter(self.folder / "masks.safetensors", packed)
+            self._overview = SafetensorsWriter(self.folder / "overview.safetensors", maps)
+            self._rows = pq.ParquetWriter(self.folder / "rows.parquet", ROWS_SCHEMA)
+            self._files = [self._masks, self._overview, self._rows]
+            if self.counts is not None:
+                most = {name: (self.counts[name][0], r * c) for name, (r, c) in self.shapes.items()}
+                self._values = VectorsWriter(self.folder / "values.safetensors", most)
+                self._files.append(self._values)
+        except OSError as error:
+            self._remove()
+            raise not_writable(self.out, error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._remove()
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise not_writable(self.out, error) from error
+
+    def _remove(self) -> None:
+        for file in self._files:
+            with contextlib.suppress(ValueError, OSError):  # not whole: it is thrown away
+                file.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rows_at_once(self, name: str, weights: int) -> int:
+        """Rows of a matrix that make about ``weights`` weights and fill whole overview cells."""
+        height = self.cells[name][0]
+        return max(1, weights // self.shapes[name][1] // height) * height
+
+    def add_rows(self, name: str, keep: NDArray[np.bool_]) -> None:
+        """Append the keep mask (r, C) of the next rows of a matrix."""
+        packed = bits.pack(keep)
+        self._masks.write(name, packed)
+        counts = bits.kept_per_cell(packed, keep.shape[1], self.cells[name])
+        sizes = bits.cell_sizes(keep.shape[0], keep.shape[1], self.cells[name])
+        self._overview.write(name, (counts / sizes).astype(np.float16))
+
+    def add_values(self, name: str, bits: NDArray[np.generic]) -> None:
+        """Write the kept values of a whole matrix, (kept,) as stored, row by row of its mask."""
+        assert self.counts is not None
+        count = self.counts[name][1]
+        if count is not None and len(bits) != count:
+            raise ValueError(f"{len(bits)} values of {name}, not {count} as announced")
+        self._values.write(name, bits)
+
+    def add_activations(self, norms: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write input norms (C,): ``<name>.dense`` and ``<name>.sparse`` of matrices."""
+        assert self.folder is not None
+        entries = {name: ("F32", values.shape) for name, values in sorted(norms.items())}
+        with SafetensorsWriter(self.folder / "activations.safetensors", entries) as writer:
+            for name in entries:
+                writer.write(name, np.asarray(norms[name], np.float32))
+
+    def add_changed(self, tensors: Mapping[str, tuple[str, NDArray[np.generic]]]) -> None:
+        """Write parameters that were not pruned and changed all the same: stored name ->
+        (safetensors dtype, storage bits in the stored shape)."""
+        assert self.folder is not None
+        entries = {name: (kind, bits.shape) for name, (kind, bits) in sorted(tensors.items())}
+        with SafetensorsWriter(self.folder / "dense.safetensors", entries) as writer:
+            for name in entries:
+                writer.write(name, tensors[name][1])
+
+    def add_table(self, name: str, parts: Sequence[Columns]) -> None:
+        """Write the row table of a finished matrix as one row group."""
+        columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        count = len(columns["kept"])
+        table = {"matrix": pa.array([name] * count), "row": np.arange(count, dtype=np.int32)}
+        arrays = [pa.array((table | columns)[field.name], field.type) for field in ROWS_SCHEMA]
+        self._rows.write_table(
+            pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA), row_group_size=max(1, count)
+        )
+
+    def add_matrices(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of all parameters, one line each, and end the files of what is pruned.
+
+        The pruned ones in the order of ``shapes``: `Run.rows` finds a matrix's rows by its place.
+        """
+        assert self.folder is not None
+        if [line["name"] for line in lines if line["status"] == "pruned"] != list(self.shapes):
+            raise ValueError("lines in another order than the matrices were written in")
+        for file in self._files:
+            file.close()
+        self._files = []
+        table = pa.Table.from_pylist([dict(line) for line in lines], schema=MATRICES_SCHEMA)
+        pq.write_table(table, self.folder / "matrices.parquet")
+
+    def add_json(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write one of the JSON files, sorted, so that equal content is equal bytes.
+
+        JSON has neither NaN nor infinity: they become null.
+        """
+        assert self.folder is not None
+        text = json.dumps(_finite(data), indent=1, sort_keys=True, allow_nan=False) + "\n"
+        (self.folder / name).write_text(text, "utf-8")
+
+    def finish(self) -> Path:
+        """Give the folder its name."""
+        assert self.folder is not None
+        self.folder.chmod(0o755)
+        try:
+            self.folder.replace(self.out)
+        except OSError as error:
+            if is_taken(self.out):  # by somebody who began later and was quicker
+                raise run_exists(self.out) from error
+            raise
+        self.folder = None
+        return self.out
+
+
+def _finite(data: Any) -> Any:
+    """The same tree with ``None`` for what is no finite number."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def overview_cell(rows: int, columns: int) -> tuple[int, int]:
+    """The smallest powers of two (h, w) with at most 512 x 512 cells of h x w weights."""
+    height = width = 1
+    while -(-rows // height) > OVERVIEW_CELLS:
+        height *= 2
+    while -(-columns // width) > OVERVIEW_CELLS:
+        width *= 2
+    return height, width
+
+
+def is_taken(path: Path) -> bool:
+    """Whether something is there that is not an empty folder.
+
+    Raises:
+        StoreNotWritableError: the path cannot be looked at: too long a name, no permission.
+    """
+    try:
+        return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise not_writable(path, error) from error
+
+
+def run_exists(path: Path) -> RunExistsError:
+    """The error for a run folder that is taken."""
+    return RunExistsError(
+        str(path), got="something is there already", wanted="a folder that does not exist",
+        remedy="Choose another folder, or delete this run.",
+    )  # fmt: skip
+
+
+def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
+    """The error for a run that cannot be written where it should be."""
+    return StoreNotWritableError(
+        str(path), got=error.strerror or str(error), wanted="room in a folder that can be written",
+        remedy="Free some space, check the permissions or choose another folder.",
+    )  # fmt: skip

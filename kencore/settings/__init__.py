@@ -1,0 +1,1 @@
+"""What is asked for: frozen settings that fail before a model is loaded."""

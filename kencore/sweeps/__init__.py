@@ -1,0 +1,1 @@
+"""Many prunings as one piece of work."""

@@ -1,0 +1,128 @@
+"""The folder of a sweep that is being worked on: its lock, what it began with, what is checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kencore.errors import CheckpointChangedError, DataFileError
+from kencore.pruning.lines import PACKAGES
+from kencore.settings.sweep import SweepSpec
+from kencore.sweeps.shelf import VERSION, Sweep, busy, lock_file, remains
+from kencore.system.locks import FileLock
+from kencore.system.places import private_folder, sweeps_folder
+from kencore.system.whole import whole_file
+
+if TYPE_CHECKING:
+    from kencore.checkpoint.pair import Pair
+    from kencore.checkpoint.tensors import Tensors
+    from kencore.data.examples import Examples
+    from kencore.models.language import Windows
+
+TRY_AGAIN = 0.05
+
+
+@contextmanager
+def working_on(spec: SweepSpec, patience: float) -> Iterator[None]:
+    """Be the only process that works on a sweep.
+
+    Raises:
+        SweepBusyError: another one was at it for ``patience`` seconds.
+    """
+    lock, deadline = FileLock(_lock_path(spec)), time.monotonic() + patience
+    while not (lock.acquire() and lock.is_in_place()):  # a sweep that was deleted took it along
+        lock.release()
+        if time.monotonic() >= deadline:
+            raise busy(spec.id)
+        time.sleep(TRY_AGAIN)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_path(spec: SweepSpec) -> Path:
+    sweeps_folder()
+    return lock_file(spec.id)
+
+
+def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | None) -> Path:
+    """Make the folder of a sweep, or check that the one that is there began with the same.
+
+    What a process that was killed left half written is removed.
+
+    Args:
+        pairs: the checkpoints that its points are made of.
+        data: what they are measured on.
+
+    Raises:
+        CheckpointChangedError, DataFileError: something is not what the sweep began with.
+        CorruptRunError: its ``sweep.json`` cannot be read.
+        StoreNotWritableError: the folder cannot be made.
+    """
+    folder = sweeps_folder() / spec.id
+    found = fingerprint(pairs, data)
+    for half in remains(spec.id, hidden=True):
+        shutil.rmtree(half, ignore_errors=True)
+    if (folder / "sweep.json").is_file():
+        _check(Sweep(folder), found)
+        return folder
+    asked = {
+        "version": VERSION, "spec": asdict(spec), "fingerprint": found,
+        "versions": {name: version(name) for name in PACKAGES},
+        "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }  # fmt: skip
+    with whole_file(private_folder(folder) / "sweep.json") as file:
+        file.write_text(json.dumps(asked, indent=1, sort_keys=True) + "\n", "utf-8")
+    return folder
+
+
+def fingerprint(pairs: Sequence[Pair], data: Examples | Windows | None) -> dict[str, Any]:
+    """Hashes of what the points hang on: of each checkpoint by its folder, and of the data."""
+    opened: dict[str, Tensors] = {}
+    for pair in pairs:
+        for tensors in pair.opened:
+            opened.setdefault(str(tensors.folder), tensors)
+    return {
+        "checkpoints": {folder: _hash(tensors) for folder, tensors in opened.items()},
+        "evaluation": None if data is None else data.sha256,
+    }
+
+
+def _hash(tensors: Tensors) -> str:
+    """Hash of names, types, shapes and bytes of all tensors."""
+    found = hashlib.sha256()
+    for name in sorted(tensors.names):
+        info = tensors.info(name)
+        found.update(f"{name} {info.dtype} {tuple(info.shape)} {tensors.sha256(name)}\n".encode())
+        tensors.release()
+    return found.hexdigest()
+
+
+def _check(sweep: Sweep, found: dict[str, Any]) -> None:
+    remedy = f"Put it back as it was, or delete sweep {sweep.id} and start it again."
+    began = sweep.asked.get("fingerprint") or {}
+    before, now = began.get("checkpoints") or {}, found["checkpoints"]
+    for folder in now:
+        if now[folder] != before.get(folder):
+            raise CheckpointChangedError(
+                f"checkpoint {folder}", got=f"content {now[folder][:12]}",
+                wanted=f"{str(before.get(folder))[:12]}, as when sweep {sweep.id} began",
+                remedy=remedy,
+            )  # fmt: skip
+    if found["evaluation"] != began.get("evaluation"):
+        raise DataFileError(
+            f"evaluation data {sweep.spec.evaluation}",
+            got=f"content {str(found['evaluation'])[:12]}",
+            wanted=f"{str(began.get('evaluation'))[:12]}, as when sweep {sweep.id} began",
+            remedy=remedy,
+        )  # fmt: skip

@@ -1,0 +1,80 @@
+"""What happened to each point of a sweep, line by line: a file that is only ever added to.
+
+One JSON object a line: ``event`` (``began``, ``finished`` or ``failed``), ``point`` (the id of its
+run), ``time`` (UTC, ISO 8601), ``pid``, and of a failure ``error`` (`KencoreError.to_json`). A line
+that a power cut tore is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from kencore.system.places import not_writable
+
+Event = Literal["began", "finished", "failed"]
+NAME = "journal.jsonl"
+
+
+def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None = None) -> None:
+    """Add a line to the journal of a sweep's folder.
+
+    Raises:
+        StoreNotWritableError: it cannot be written.
+    """
+    line: dict[str, Any] = {
+        "event": event, "point": point, "pid": os.getpid(),
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }  # fmt: skip
+    if error is not None:
+        line["error"] = dict(error)
+    path = folder / NAME
+    text = ("\n" if _is_torn(path) else "") + json.dumps(line, sort_keys=True) + "\n"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "ab", buffering=0) as file:
+            file.write(text.encode())  # one call: a reader sees the line or nothing of it
+    except OSError as error:
+        raise not_writable(path, str(error)) from error
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Every whole line of a sweep's journal, oldest first; nothing where there is none."""
+    try:
+        lines = (folder / NAME).read_bytes().split(b"\n")
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and {"event", "point"} <= entry.keys():
+            found.append(entry)
+    return found
+
+
+def failures(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """The message of every point whose last word is that it failed."""
+    last = {str(entry["point"]): entry for entry in entries}
+    return {
+        point: str((entry.get("error") or {}).get("message", "no reason was written"))
+        for point, entry in last.items() if entry["event"] == "failed"
+    }  # fmt: skip
+
+
+def _is_torn(path: Path) -> bool:
+    """Whether the last line lacks its end."""
+    try:
+        with path.open("rb") as file:
+            if not file.seek(0, os.SEEK_END):
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:
+        return False

@@ -1,0 +1,326 @@
+"""Sweeps in the store: list them, open one, delete one. Light: nothing here imports torch.
+
+A sweep is a folder ``sweeps/<id>`` below the store's home:
+
+    sweep.json      what was asked, with versions, and hashes of the checkpoints and the data
+    journal.jsonl   when each point began and how it ended (`kencore.sweeps.journal`)
+
+Its points are ordinary runs of the store, ``runs/sweep-<id>-<point>``: `open_run` opens each, and
+everything else that is known of a sweep is read from them. ``record.json`` of a point says
+``sweep`` (the id) and ``totals`` (as `Run.totals`).
+
+    sweep = open_sweep("3f2a9c01d4e5")
+    sweep.progress                      # planned, done, failed, missing
+    sweep.points                        # one line per planned point
+    sweep.dense, sweep.baselines        # what the points are compared with
+    kencore.views.tradeoff.curve(sweep.points, sweep.baselines)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kencore.errors import (
+    CorruptRunError,
+    KencoreError,
+    StoreNotWritableError,
+    SweepBusyError,
+    SweepNotFoundError,
+)
+from kencore.runs import FILES
+from kencore.runs.shelf import short_name
+from kencore.settings.prune import PruneSpec
+from kencore.settings.sweep import Skipped, SweepSpec
+from kencore.sweeps.journal import failures, read
+from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line
+from kencore.system.locks import FileLock
+from kencore.system.places import runs_folder, sweeps_folder
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSummary:
+    """One line of the list of sweeps; ``problem`` says why a folder cannot be opened.
+
+    Attributes:
+        planned, done, failed: points; what is neither done nor failed is missing.
+        running: a process works on it at this moment.
+    """
+
+    id: str
+    path: Path
+    label: str
+    created: str
+    planned: int = 0
+    done: int = 0
+    failed: int = 0
+    running: bool = False
+    problem: str | None = None
+
+
+class Sweep:
+    """One sweep. Opening reads one small JSON file; the rest is read when it is asked for, once:
+    open it again to see what has changed.
+
+    Attributes:
+        id, path: of its folder.
+        spec: what was asked.
+        created: UTC, ISO 8601.
+        asked: the content of ``sweep.json``.
+
+    Raises:
+        CorruptRunError: ``sweep.json`` cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.asked: dict[str, Any] = json.loads((path / "sweep.json").read_text("utf-8"))
+            self.spec = SweepSpec.from_dict(self.asked["spec"])
+            self.created = str(self.asked["created"])
+        except (OSError, ValueError, KeyError, TypeError, KencoreError) as error:
+            raise CorruptRunError(
+                f"sweep {path.name}", got=f"sweep.json cannot be read ({error})",
+                wanted="a whole sweep folder", remedy="Delete it and start the sweep again.",
+            ) from error  # fmt: skip
+        self.id = self.spec.id
+
+    @property
+    def label(self) -> str:
+        """One line for a person: the model and the size of the grid."""
+        return describe(self.spec)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Combinations of the grid that cannot be, each with the reason."""
+        return self.spec.skipped()
+
+    @property
+    def running(self) -> bool:
+        """Whether a process works on the sweep at this moment."""
+        lock = FileLock(lock_file(self.id))
+        if not lock.path.exists():
+            return False
+        free = lock.acquire()
+        lock.release()
+        return not free
+
+    @cached_property
+    def plan(self) -> dict[str, PruneSpec]:
+        """The planned points by the id of their run, in the order of the grid."""
+        return {self.spec.point_id(point): point for point in self.spec.points()}
+
+    @cached_property
+    def journal(self) -> list[dict[str, Any]]:
+        """What happened, see `kencore.sweeps.journal`."""
+        return read(self.path)
+
+    @cached_property
+    def failures(self) -> dict[str, str]:
+        """Why points failed, by the id of their run; a point that is done did not."""
+        found = failures(self.journal)
+        return {name: found[name] for name in self.plan if name in found and not is_done(name)}
+
+    @property
+    def progress(self) -> dict[str, int]:
+        """Counts of points: planned, done, failed, missing."""
+        done, failed = sum(map(is_done, self.plan)), len(self.failures)
+        planned = len(self.plan)
+        return {
+            "planned": planned, "done": done, "failed": failed, "missing": planned - done - failed
+        }  # fmt: skip
+
+    @cached_property
+    def points(self) -> pd.DataFrame:
+        """One line per planned point, in the order of the grid.
+
+        Columns: ``run`` (id), ``method``, ``allocation``, ``rescale``, ``keep`` (share, NaN where
+        ``k`` is given), ``k`` (entries per row, ``<NA>`` where ``keep`` is), ``seed``, ``restore``
+        (``base`` or ``zero``), ``state`` (``done``, ``missing`` or ``failed``), ``reason`` (of a
+        failure, else empty), ``kept`` and ``kept_share`` (entries of the pruned matrices),
+        ``bytes_dense``, ``bytes_stored``, ``metric`` (``accuracy`` or ``perplexity``), ``quality``
+        with its 95 % interval ``low`` to ``high``, ``f1_macro`` with its own ``f1_low`` to
+        ``f1_high``, ``loss`` (mean cross-entropy in nats: of an example or of a token) and
+        ``seconds`` (of the point alone, what it shares not counted).
+        What was not measured, or not yet, is NaN or ``<NA>``.
+        """
+        lines = [
+            point_line(name, point, self._records.get(name), self.failures.get(name))
+            for name, point in self.plan.items()
+        ]
+        table = pd.DataFrame(lines, columns=list(POINT_COLUMNS))
+        return table.astype(POINT_COLUMNS)
+
+    @cached_property
+    def dense(self) -> dict[str, Any] | None:
+        """What was measured of the dense model; ``None`` where nothing was, or not yet."""
+        measured = (metrics.get("dense") for _, metrics in self._records.values())
+        return next((dict(dense) for dense in measured if dense), None)
+
+    @cached_property
+    def baselines(self) -> pd.DataFrame:
+        """One line per baseline that was measured, budget by budget.
+
+        Columns: ``baseline`` (``random``, ``magnitude``, ``delta``, ``dare``, ... or ``uniform``,
+        the method spread evenly), ``method`` (of the points it stands beside; the rule itself but
+        for ``uniform``), ``rescale``, ``keep``, ``k``, ``seed``, ``restore``, ``kept_share``,
+        ``bytes_stored`` (of a point beside it, which keeps as many), ``metric``, ``quality``,
+        ``low``, ``high``, ``f1_macro``, ``f1_low``, ``f1_high``, ``loss``.
+        """
+        lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for name, (record, metrics) in self._records.items():
+            for key, line in baseline_lines(self.plan[name], record, metrics):
+                lines.setdefault(key, line)
+        table = pd.DataFrame(list(lines.values()), columns=list(BASELINE_COLUMNS))
+        return table.astype(BASELINE_COLUMNS)
+
+    @cached_property
+    def _records(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """``record.json`` and ``metrics.json`` of the points that are done."""
+        found = {}
+        for name in filter(is_done, self.plan):
+            with contextlib.suppress(OSError, ValueError):  # deleted meanwhile: it is missing
+                folder = runs_folder() / name
+                record, metrics = (
+                    json.loads((folder / file).read_text("utf-8"))
+                    for file in ("record.json", "metrics.json")
+                )
+                found[name] = (_with_totals(folder, record), metrics)
+        return found
+
+
+def open_sweep(sweep: str | Path) -> Sweep:
+    """Open a sweep by its id, or by its folder.
+
+    Raises:
+        SweepNotFoundError: neither a sweep of the store nor the folder of one.
+        CorruptRunError: its ``sweep.json`` cannot be read.
+    """
+    return Sweep(find_sweep(str(sweep)))
+
+
+def find_sweep(sweep: str) -> Path:
+    """The folder of a sweep, by id or by path.
+
+    Raises:
+        SweepNotFoundError: neither.
+    """
+    plain = Path(sweep).name == sweep and not sweep.startswith(".") and bool(sweep)
+    for folder in ((sweeps_folder() / sweep,) if plain else ()) + (Path(sweep),):
+        with contextlib.suppress(OSError, ValueError):  # a name that no folder can have
+            if (folder / "sweep.json").is_file():
+                return folder
+    raise SweepNotFoundError(
+        repr(sweep), got="no such sweep in the store", wanted="the id of a sweep or its folder",
+        remedy="List the sweeps with `python -m kencore sweeps`.",
+    )  # fmt: skip
+
+
+def list_sweeps() -> list[SweepSummary]:
+    """All sweeps, newest first; broken ones are listed with their problem."""
+    folders = [path for path in sweeps_folder().iterdir() if path.is_dir()]
+    found = [_summarise(path) for path in folders if not path.name.startswith(".")]
+    return sorted(found, key=lambda sweep: sweep.created, reverse=True)
+
+
+def delete_sweep(sweep: str) -> None:
+    """Delete a sweep of the store and all of its points.
+
+    Raises:
+        SweepNotFoundError: no such sweep in the store.
+        SweepBusyError: a process works on it.
+        StoreNotWritableError: something cannot be removed.
+    """
+    folder = find_sweep(sweep)
+    if folder.parent.resolve() != sweeps_folder().resolve():
+        raise SweepNotFoundError(
+            repr(sweep), got="a folder outside of the store", wanted="the id of a sweep",
+            remedy="Remove the folder yourself.",
+        )  # fmt: skip
+    lock = FileLock(lock_file(folder.name))
+    if not lock.acquire():
+        raise busy(folder.name)
+    try:
+        for point in remains(folder.name):
+            shutil.rmtree(point)
+        shutil.rmtree(folder)  # last: cut off before, it can be deleted again
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+            lock.path.unlink()
+    except OSError as error:
+        raise StoreNotWritableError(
+            f"sweep {sweep}", got=f"it cannot be removed ({error})", wanted="a store to write to",
+            remedy="Check the permissions of the folder.",
+        ) from error  # fmt: skip
+    finally:
+        lock.release()
+
+
+def remains(sweep: str, *, hidden: bool = False) -> list[Path]:
+    """Folders of a sweep's points; with ``hidden`` only what writing left half done."""
+    hid = list(runs_folder().glob(f".sweep-{sweep}-*"))
+    return hid if hidden else hid + list(runs_folder().glob(f"sweep-{sweep}-*"))
+
+
+def lock_file(sweep: str) -> Path:
+    """The file that whoever works on a sweep locks."""
+    return sweeps_folder() / f".{sweep}.lock"
+
+
+def busy(sweep: str) -> SweepBusyError:
+    """The error for a sweep that another process works on."""
+    return SweepBusyError(
+        f"sweep {sweep}", got="another process works on it", wanted="one process at a time",
+        remedy="Wait until it ends, or cancel it: points that are finished stay.",
+    )  # fmt: skip
+
+
+def is_done(point: str) -> bool:
+    """Whether the run of a point is in the store, whole."""
+    return all((runs_folder() / point / file).is_file() for file in FILES)
+
+
+def describe(spec: SweepSpec) -> str:
+    """One line for a person: the model and the size of the grid."""
+    axes = ("methods", "allocations", "rescales", "seeds")
+    counts = {name: len(getattr(spec, name)) for name in axes}
+    words = [", ".join(spec.methods)]
+    words += [
+        f"{count} {name}" for name, count in counts.items() if name != "methods" and count > 1
+    ]
+    budgets = len(spec.keeps) + len(spec.ks)
+    words += [f"{budgets} budget{'s' if budgets > 1 else ''}"]
+    return f"{short_name(spec.model)} · {' × '.join(words)}"
+
+
+def _summarise(folder: Path) -> SweepSummary:
+    try:
+        sweep = Sweep(folder)
+    except CorruptRunError as error:
+        return SweepSummary(
+            id=folder.name, path=folder, label=folder.name, created="", problem=error.got
+        )
+    counts = sweep.progress
+    return SweepSummary(
+        id=sweep.id, path=folder, label=sweep.label, created=sweep.created,
+        planned=counts["planned"], done=counts["done"], failed=counts["failed"],
+        running=sweep.running,
+    )  # fmt: skip
+
+
+def _with_totals(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a run, with its totals where a run of another making has none."""
+    if "totals" in record:
+        return dict(record)
+    from kencore.runs.run import Run
+
+    return {**record, "totals": Run(folder).totals}

@@ -1,0 +1,1 @@
+"""This machine: devices, places, locks, whole files, progress."""

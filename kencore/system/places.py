@@ -1,0 +1,84 @@
+"""Where runs, results and jobs live on this machine, and where what ships with the project is.
+
+``KENVIZ_HOME`` names the folder; without it, the platform's user data folder is taken.
+Folders are made on demand and are private to the user (mode 0700): parameters of a job may name
+private models.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kencore.errors import StoreNotWritableError
+
+PRIVATE = 0o700
+
+
+def home() -> Path:
+    """The store's folder, as an absolute path. Nothing is made."""
+    named = os.environ.get("KENVIZ_HOME", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_data_path("kenviz", appauthor=False)
+
+
+def assets_folder() -> Path:
+    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else beside this package."""
+    chosen = os.environ.get("KENVIZ_ASSETS")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
+
+
+def runs_folder() -> Path:
+    """Finished prune runs, one folder each; made on demand.
+
+    Raises:
+        StoreNotWritableError: the folder is not there and cannot be made, or is read-only.
+    """
+    return private_folder(home() / "runs")
+
+
+def results_folder() -> Path:
+    """Results of other jobs, one folder each; made on demand. Raises as `runs_folder`."""
+    return private_folder(home() / "results")
+
+
+def sweeps_folder() -> Path:
+    """Sweeps, one folder each, made on demand; their points are runs. Raises as `runs_folder`."""
+    return private_folder(home() / "sweeps")
+
+
+def jobs_folder() -> Path:
+    """The job store: database, logs and locks; made on demand. Raises as `runs_folder`."""
+    return private_folder(home() / "jobs")
+
+
+def private_folder(folder: Path) -> Path:
+    """Make ``folder`` and what is missing above it, each with mode 0700.
+
+    A folder that is there already keeps its mode. Raises as `runs_folder`.
+    """
+    try:
+        for missing in reversed([folder, *folder.parents]):
+            # not mkdir(parents=True): that gives the mode to the last folder only
+            if not missing.exists():
+                missing.mkdir(mode=PRIVATE, exist_ok=True)
+        if not folder.is_dir():
+            raise NotADirectoryError(f"{folder} is a file")
+    except OSError as error:
+        raise not_writable(folder, error.strerror or str(error)) from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise not_writable(folder, "no permission to write")
+    return folder
+
+
+def not_writable(place: Path, reason: str) -> StoreNotWritableError:
+    """The error for a store at ``place`` that cannot be written because of ``reason``."""
+    return StoreNotWritableError(
+        f"The store at {place}",
+        got=reason[:1].lower() + reason[1:],
+        wanted="a folder that can be written and has free space",
+        remedy="Free some space or correct the permissions, or set KENVIZ_HOME to another folder.",
+    )

@@ -1,0 +1,99 @@
+"""Files and folders that appear whole, under their name, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.runs.writer import is_taken
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """A hidden path beside ``path`` to write to; it gets the name when the block ends well.
+
+    Args:
+        force: put it in the place of a file that is there.
+
+    Raises:
+        RunExistsError: something is there already.
+        StoreNotWritableError: it cannot be written.
+    """
+    if not force:
+        check_new(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o644)
+        if not force:
+            check_new(path)  # somebody may have written it meanwhile
+        temporary.replace(path)
+    except OSError as error:
+        raise not_writable(path, error) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside ``folder`` to fill; it gets the name when the block ends well.
+
+    Raises:
+        RunExistsError: the folder is there and not empty.
+        StoreNotWritableError: it cannot be written.
+    """
+    check_free(folder)
+    folder = Path(os.path.realpath(folder))  # a link to an empty folder cannot be replaced
+    temporary: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.replace(folder)
+    except OSError as error:
+        check_free(folder)  # somebody may have filled it meanwhile
+        raise not_writable(folder, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new(path: Path) -> None:
+    """Raise `RunExistsError` unless nothing of that name is there."""
+    try:
+        there = path.exists() or path.is_symlink()
+    except OSError as error:
+        raise not_writable(path, error) from error
+    if there:
+        raise RunExistsError(
+            str(path), got="something is there already", wanted="a file that does not exist",
+            remedy="Choose another name: nothing is overwritten.",
+        )  # fmt: skip
+
+
+def check_free(folder: Path) -> None:
+    """Raise `RunExistsError` unless the folder is new or empty."""
+    if is_taken(folder):
+        raise RunExistsError(
+            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
+            remedy="Choose another folder: nothing is overwritten.",
+        )  # fmt: skip
+
+
+def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
+    """The error for what cannot be written where it should be."""
+    return StoreNotWritableError(
+        str(path), got=error.strerror or str(error), wanted="room, and a place to write to",
+        remedy="Free some space, check the permissions or choose another place.",
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""Other rules at a run's own budget: which settings they have, and whether the store has them.
+
+A peer has the run's models, scope, budget and evaluation, and another rule. No torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from kencore.errors import KencoreError
+from kencore.models.language import HEADS
+from kencore.runs.shelf import RunSummary
+from kencore.settings.prune import PruneSpec
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+SAME_MASKS: Final = ("baselines", "device")  # settings that change neither masks nor quality
+STREAMED: Final = "wanda"  # the rule that NeuroAL's allocation is compared under
+DEMO_BASES: Final = {"demo": "demo-base", "demo-lm": "demo-lm-base"}
+PLAIN: Final[dict[str, Any]] = {"allocation": "uniform", "refine": "none", "published": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another rule at the budget of a run.
+
+    Attributes:
+        key: ``ken``, ``delta``, ``magnitude``, ``random``, ``wanda`` or ``neuroal``.
+        spec: what makes it; ``None`` where it cannot be made.
+        why: why it cannot.
+    """
+
+    key: str
+    spec: PruneSpec | None
+    why: str | None = None
+
+
+def is_language(run: Run) -> bool:
+    """Whether the run is of a causal language model, which activations need."""
+    if run.spec.streams or run.metrics.get("task") == "language":
+        return True
+    try:
+        named = json.loads((run.path / "spec.json").read_text("utf-8")).get("architecture")
+    except (OSError, ValueError):
+        return False
+    return str(named or "").endswith(HEADS)
+
+
+def peers(run: Run) -> list[Peer]:
+    """Rules to lay beside a run, without its own: KEN, differences, NeuroAL, Wanda, magnitude,
+    random, each with the run's budget."""
+    spec = run.spec
+    found = [
+        Peer(key="ken", **_based(run, "ken")),
+        Peer(key="delta", **_based(run, "delta")),
+        Peer(key="neuroal", **_streamed(run, "neuroal")),
+    ]
+    if is_language(run):
+        found.append(Peer(key="wanda", **_streamed(run, "uniform")))
+    found += [
+        Peer(key=rule, **_made(spec, method=rule, **PLAIN)) for rule in ("magnitude", "random")
+    ]
+    return [peer for peer in found if peer.spec is None or not same(peer.spec, spec)]
+
+
+def same(first: PruneSpec, second: PruneSpec) -> bool:
+    """Whether two settings give the same masks, measured on the same data."""
+    return _identity(first) == _identity(second)
+
+
+def find(spec: PruneSpec, runs: Iterable[RunSummary]) -> str | None:
+    """The id of the newest run whose settings are the same, ``None`` where there is none.
+
+    Runs that were tuned after pruning have other values, and are none.
+    """
+    wanted = _identity(spec)
+    matching = [
+        (run.created, run.id) for run in runs if run.problem is None and _asked(run) == wanted
+    ]
+    return max(matching)[1] if matching else None
+
+
+def _asked(run: RunSummary) -> dict[str, Any] | None:
+    try:
+        if json.loads((run.path / "record.json").read_text("utf-8")).get("tuned"):
+            return None
+        asked = json.loads((run.path / "spec.json").read_text("utf-8"))["spec"]
+        return _identity(PruneSpec.from_dict(asked))
+    except (OSError, ValueError, KeyError, TypeError, KencoreError):
+        return None
+
+
+def _identity(spec: PruneSpec) -> dict[str, Any]:
+    """The settings that masks and quality hang on: what no part of the job reads is left out."""
+    found = {name: value for name, value in asdict(spec).items() if name not in SAME_MASKS}
+    for name in _unread(spec):
+        del found[name]
+    return found
+
+
+def _unread(spec: PruneSpec) -> Iterator[str]:
+    if not spec.streams:
+        yield from ("calibration", "sequences", "propagate")
+        if spec.method != "random":
+            yield "seed"
+    if spec.allocation not in ("neuroal", "atp"):
+        yield from ("search_sequences", "fast")
+    if spec.allocation != "neuroal":
+        yield from ("step", "reference")
+
+
+def _based(run: Run, method: str) -> dict[str, Any]:
+    """A rule that needs a base; a demo's own one where the run has none."""
+    spec = run.spec
+    base = spec.base or DEMO_BASES.get(spec.model)
+    if base is None:
+        return {"spec": None, "why": "it needs the base model, and this run was made without one"}
+    fields = PLAIN | {"method": method, "base": base}
+    if spec.base is None:  # the same matrices: those of the blocks
+        fields |= {"scope": ("blocks",) if spec.scope == ("all",) else spec.scope,
+                   "vectors": False, "embeddings": False, "head": False}  # fmt: skip
+    return _made(spec, **fields)
+
+
+def _streamed(run: Run, allocation: str) -> dict[str, Any]:
+    """Wanda with an allocation; NeuroAL's ramp over blocks, then rows, as in the run if it has
+    one."""
+    spec = run.spec
+    if not is_language(run):
+        return {"spec": None, "why": "it takes causal language models only"}
+    if spec.keep is None:
+        return {"spec": None, "why": "it takes a share, not a number of entries per row"}
+    own = spec.allocation == "neuroal"
+    return _made(
+        spec, method=spec.method if own else STREAMED, allocation=allocation,
+        step=spec.step if own else "both", refine="none", published=False,
+    )  # fmt: skip
+
+
+def _made(spec: PruneSpec, **changes: Any) -> dict[str, Any]:
+    try:
+        made = replace(spec, baselines=False, **changes)
+    except KencoreError as error:
+        return {"spec": None, "why": f"{error.got}; wanted {error.wanted}"}
+    return {"spec": made}

@@ -1,0 +1,200 @@
+"""A comparison of runs in words: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from app.charts.compare import LETTERS
+from kencore.words import measured
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+    from kencore.views.compare.masks import Overlap
+    from kencore.views.compare.quality import Difference
+
+NEAR: Final = 0.01  # an index this close to chance is about chance
+EXPLAINED: Final = (
+    "Overlap is the Jaccard index: entries that both keep, over entries that either keeps. *By "
+    "chance* is what random masks would have in common that keep as many entries of each row."
+)
+PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
+PEERS: Final = {
+    "ken": "KEN",
+    "delta": "Largest difference",
+    "neuroal": "NeuroAL",
+    "wanda": "Wanda, every block alike",
+    "magnitude": "Largest magnitude",
+    "random": "Random",
+}
+SETTINGS: Final = {
+    "model": "Model", "base": "Base model", "model_revision": "Revision of the model",
+    "base_revision": "Revision of the base", "method": "Rule", "keep": "Share kept",
+    "k": "Entries per row",
+    "allocation": "How sparsity is shared", "step": "NeuroAL searches over",
+    "reference": "NeuroAL compares with", "refine": "Mask refined by", "rescale": "Rescaled",
+    "calibration": "Calibration text", "sequences": "Calibration sequences",
+    "search_sequences": "Sequences of the search", "window": "Window, tokens",
+    "propagate": "A block is pruned on", "fast": "Short search",
+    "published": "As the published code", "evaluation": "Measured on",
+    "windows": "Windows measured", "seed": "Seed", "tuned": "Tuned after pruning",
+    "versions": "Library versions",
+}  # fmt: skip
+_CHOICES: Final[dict[str, Mapping[str, str]]] = {
+    "method": wording.METHODS, "allocation": wording.ALLOCATIONS, "step": wording.STEPS,
+    "reference": wording.REFERENCES, "refine": wording.REFINEMENTS, "rescale": wording.RESCALES,
+    "calibration": wording.TEXTS, "evaluation": wording.TEXTS, "propagate": wording.PROPAGATIONS,
+}  # fmt: skip
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """A short name of each run: its rule where that tells them apart, else more words."""
+    rules = [wording.method(run.spec) for run in runs]
+    if len(set(rules)) == len(rules):
+        return rules
+    found = facts.short_labels({run.id: run.spec for run in runs})
+    return [found[run.id] for run in runs]
+
+
+def headline(names: Sequence[str], found: Overlap) -> str:
+    """The two runs in one sentence."""
+    index, chance = found.jaccard, found.chance
+    if not found.both + found.only_a + found.only_b:
+        return f"Neither {names[0]} nor {names[1]} keeps anything"
+    if not found.only_a + found.only_b:
+        return f"{names[0]} and {names[1]} keep exactly the same entries"
+    text = (
+        f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries that either "
+        "keeps"
+    )
+    if abs(index - chance) < NEAR:
+        return f"{text}: about as many as by chance ({wording.percent(chance)})"
+    more = "more" if index > chance else "fewer"
+    return f"{text}: {more} than by chance ({wording.percent(chance)})"
+
+
+def kept_text(found: Overlap, names: Sequence[str]) -> str:
+    """Exact counts of the four parts."""
+    parts = (
+        f"both keep {wording.exact(found.both)}",
+        f"only {names[0]} {wording.exact(found.only_a)}",
+        f"only {names[1]} {wording.exact(found.only_b)}",
+        f"neither {wording.exact(found.neither)}",
+    )
+    text = f"Of {wording.exact(found.params)} entries {', '.join(parts)}."
+    apart = found.only_a - found.only_b
+    if not apart:
+        return text
+    more, less = names if apart > 0 else reversed(names)
+    return (
+        f"{text} The budgets are not the same: {more} keeps {wording.exact(abs(apart))} entries "
+        f"more than {less}."
+    )
+
+
+def quality(found: Difference | str, names: Sequence[str]) -> str:
+    """How the second run differs from the first in quality, in one or two sentences."""
+    if isinstance(found, str):
+        return f"Quality cannot be compared: {found}."
+    if found.lost == found.won == 0:
+        return f"{names[1]} and {names[0]} answer every example alike."
+    text = _compared(found, names)
+    if found.low is not None and found.high is not None:
+        scale, digits = (100, 1) if found.measure == "accuracy" else (1, 3)
+        ends = [_signed(scale * end, digits) for end in (found.low, found.high)]
+        text += f", 95 % interval {ends[0]} to {ends[1]}"
+    if found.lost is not None and found.p is not None:
+        text += (
+            f": it lost {wording.plural(found.lost, 'example')} and won {found.won:,}, "
+            f"{measured.p_value(found.p)}"
+        )
+    if found.change and (chance := found.could_be_chance) is not None:
+        text += ", which could be chance" if chance else ", more than chance"
+    return text + ("." if found.paired else f". {UNPAIRED}")
+
+
+def _compared(found: Difference, names: Sequence[str]) -> str:
+    """Which of the two does better by how much."""
+    size = abs(found.change)
+    if found.measure == "accuracy":
+        if not size:
+            return f"{names[1]} and {names[0]} tell equally many examples right"
+        more = "more" if found.change > 0 else "less"
+        return f"{names[1]} has {100 * size:.1f} points {more} accuracy than {names[0]}"
+    more = "more" if found.change > 0 else "less"
+    return f"{names[1]} needs {size:.3f} nats per token {more} than {names[0]} (less is better)"
+
+
+UNPAIRED: Final = (
+    "The outcome of each example is not stored for both runs, so the interval takes the two "
+    "measurements for independent: on the same data it is wider than it need be. Measure again to "
+    "compare in pairs."
+)
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def score(run: Run) -> str:
+    """The measured quality of a run with its interval."""
+    found = run.metrics
+    if not found:
+        return "not measured"
+    if facts.is_language(found):
+        return f"perplexity {measured.perplexity(found['pruned'])}"
+    return f"accuracy {measured.score(found['pruned'], 'accuracy')}"
+
+
+def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One column per run, with its letter: quality, entries kept and bytes."""
+    table = {}
+    names = labels(runs)
+    for letter, name, run, size in zip(LETTERS, names, runs, sizes, strict=False):
+        file = size["bytes_subnetwork"]
+        table[f"{letter}: {name}"] = {
+            "Quality": score(run),
+            "Measured on": str(run.metrics.get("data", "")) or "nothing",
+            "Entries kept": f"{size['kept']:,} of {size['pruned']:,} "
+            f"({wording.percent(size['kept'] / size['pruned'])})" if size["pruned"] else "none",
+            "Kept values and masks": wording.size(size["bytes_stored"]),
+            "Subnetwork file": "not measured" if file is None else wording.size(file),
+            "Dense model": wording.size(size["bytes_dense"]),
+        }  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def settings(found: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> pd.DataFrame:
+    """Settings that differ: one line each, one column per run."""
+    columns = [f"{letter}: {name}" for letter, name in zip(LETTERS, labels(runs), strict=False)]
+    table = {}
+    if any(name in found for name in PLACES):
+        table["Pruned where"] = [
+            f"{facts.scope(run.spec)}: {wording.plural(len(run.pruned), 'tensor')}" for run in runs
+        ]
+    table |= {
+        SETTINGS.get(name, name.replace("_", " ").capitalize()): [
+            _setting(name, value) for value in values
+        ]
+        for name, values in found.items()
+        if name not in PLACES
+    }
+    return pd.DataFrame(table, index=columns).T
+
+
+def _setting(name: str, value: Any) -> str:
+    if value is None:
+        return {"base": "none: what is not kept becomes zero", "evaluation": "nothing"}.get(
+            name, "not set"
+        )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "keep":
+        return wording.short_percent(float(value))
+    if name == "tuned":
+        return wording.plural(int(value), "step") if value else "no"
+    return _CHOICES.get(name, {}).get(str(value), str(value))

@@ -1,0 +1,148 @@
+"""What was measured of a run, model by model: names, tables, and what they say in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+
+from kencore.words import measured
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+from kencore.words.palette import METHODS as METHOD_COLORS
+from kencore.words.palette import Palette
+
+OWN: Final = ("dense", "untuned", "pruned", "base")  # steps that are no other rule
+MEASURES: Final = measured.SCORES
+_ENDS: Final = ("", "_low", "_high")
+# an open circle is the run's own rule without something: tuning, rescaling or an allocation
+_SYMBOLS: Final = {
+    "dense": "diamond", "base": "diamond-open", "pruned": "circle", "untuned": "circle-open",
+    "uniform": "circle-open", "dare": "square-open",
+}  # fmt: skip
+
+Step = tuple[str, str, dict[str, Any]]
+
+
+def steps(metrics: dict[str, Any], method: str, dense: str) -> list[Step]:
+    """What was measured: its name in the metrics, its label, its figures.
+
+    Args:
+        metrics: a run's metrics, not empty.
+        method: the run's own rule.
+        dense: what the unpruned model is called.
+    """
+    name = wording.METHODS.get(method, method)
+    tuned = bool(metrics.get("untuned"))
+    found = [
+        ("dense", dense, metrics.get("dense")),
+        ("untuned", f"{name}, before tuning", metrics.get("untuned")),
+        ("pruned", f"{name}, tuned (this run)" if tuned else f"{name} (this run)",
+         metrics.get("pruned")),
+        *(
+            (rule, facts.baseline_name(rule, method), figures)
+            for rule, figures in (metrics.get("baselines") or {}).items()
+        ),
+        ("base", "Base, everything reset", metrics.get("base")),
+    ]  # fmt: skip
+    return [(what, label, figures) for what, label, figures in found if figures]
+
+
+def color(what: str, method: str, palette: Palette) -> str:
+    """The color of a step: that of its rule, and no color for what was not pruned."""
+    if what in ("dense", "base"):
+        return palette.muted
+    rule = method if what in ("pruned", "untuned", "uniform") else what
+    return METHOD_COLORS.get("random" if rule == "dare" else rule, palette.primary)
+
+
+def symbol(what: str, method: str) -> str:
+    """The mark of a step."""
+    return _SYMBOLS.get(what, "circle-open" if what == method else "square")
+
+
+def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
+    """One line per measured model: ``what label``, each measure with ``_low`` and ``_high`` (NaN
+    where it was not measured), ``loss examples``, and the change against dense in pairs.
+
+    Args:
+        metrics: a run's metrics, not empty.
+        method: the run's own rule.
+    """
+    table = []
+    for what, label, found in steps(metrics, method, "Tuned, all parameters"):
+        line: dict[str, Any] = {"what": what, "label": label}
+        line |= {f"{name}{end}": found.get(f"{name}{end}") for name in MEASURES for end in _ENDS}
+        line["loss"] = found.get("loss")
+        line["examples"] = found.get("examples", metrics.get("examples"))
+        versus = found.get("versus_dense") or {}
+        line |= {name: versus.get(name) for name in ("lost", "won", "mcnemar_p")}
+        table.append(line)
+    numbers = [f"{name}{end}" for name in MEASURES for end in _ENDS] + ["loss", "mcnemar_p"]
+    return pd.DataFrame(table).astype(dict.fromkeys(numbers, float))
+
+
+def quality_finding(
+    table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy"
+) -> str:
+    """Before and after in one sentence, and which baseline did better, if any did."""
+    values = table.set_index("what")[measure]
+    text = f"{MEASURES[measure]} {wording.percent(values['dense'])} to "
+    if "untuned" in values:
+        text += f"{wording.percent(values['untuned'])} by pruning, "
+    text += wording.percent(values["pruned"])
+    text += " after tuning" if "untuned" in values else ""
+    if measure == "accuracy":
+        text += _how_sure(metrics)
+    rest = values.drop(index=list(OWN), errors="ignore")
+    if rest.empty:
+        return text
+    best = str(rest.idxmax())
+    if rest[best] > values["pruned"]:
+        name = facts.baseline_inline(best, method)
+        return f"{text}; {name} does better at the same budget ({wording.percent(rest[best])})"
+    return f"{text}; no baseline does better at the same budget"
+
+
+def _how_sure(metrics: dict[str, Any]) -> str:
+    """Whether the change may be chance: in pairs where that was measured, else by the interval."""
+    pruned, dense = metrics["pruned"], metrics["dense"]
+    if pruned.get("versus_dense"):
+        changed = pruned["accuracy"] != dense["accuracy"]
+        return ", which could be chance" if changed and measured.could_be_chance(pruned) else ""
+    inside = pruned["accuracy_low"] <= dense["accuracy"] <= pruned["accuracy_high"]
+    return ", within the interval of the measurement" if inside else ""
+
+
+def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
+    """One line per measured model: ``what label perplexity nll tokens windows window``, the
+    interval of the perplexity and the change against dense (NaN where they were not measured)."""
+    fields = ("perplexity", "perplexity_low", "perplexity_high", "nll", "tokens", "windows",
+              "window")  # fmt: skip
+    table = pd.DataFrame(
+        [
+            {"what": what, "label": label}
+            | {field: found.get(field, metrics.get(field)) for field in fields}
+            | {"nll_change": (found.get("versus_dense") or {}).get("nll_change")}
+            for what, label, found in steps(metrics, method, "Dense, all weights")
+        ]
+    )
+    return table.astype(dict.fromkeys((*fields[:4], "nll_change"), float))
+
+
+def perplexity_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str) -> str:
+    """Before and after in one sentence, and which baseline did better, if any did."""
+    values = table.set_index("what")["perplexity"]
+    text = f"Perplexity {facts.perplexity(values['dense'])} to "
+    if "untuned" in values:
+        text += f"{facts.perplexity(values['untuned'])} by pruning, "
+    text += facts.perplexity(values["pruned"]) + (" after tuning" if "untuned" in values else "")
+    text += ", which could be chance" if measured.could_be_chance(metrics["pruned"]) else ""
+    rest = values.drop(index=list(OWN), errors="ignore")
+    if rest.empty:
+        return text
+    best = str(rest.idxmin())
+    if rest[best] < values["pruned"]:
+        name = facts.baseline_inline(best, method)
+        return f"{text}; {name} does better at the same budget ({facts.perplexity(rest[best])})"
+    return f"{text}; no baseline does better at the same budget"

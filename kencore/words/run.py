@@ -1,0 +1,256 @@
+"""What a run has to say about itself, in words: pure functions of its numbers."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kencore.views.tables import Totals
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kencore.settings.prune import PruneSpec
+
+# settings of language models in the order of the command line, left out where they are as usual
+_OPTIONS: Final = (
+    "allocation", "step", "reference", "block_lambda", "row_lambda", "refine", "rescale",
+    "calibration", "sequences", "search_sequences", "window", "propagate", "evaluation", "windows",
+)  # fmt: skip
+# what tells runs apart, the most telling first, and the order in which it is said
+_TOLD: Final = (
+    "allocation", "method", "budget", "refine", "rescale", "model", "scope", "reference", "text",
+    "seed",
+)  # fmt: skip
+_SAID: Final = (
+    "model", "method", "allocation", "refine", "rescale", "budget", "scope", "reference", "text",
+    "seed",
+)  # fmt: skip
+
+
+def is_language(metrics: Mapping[str, Any]) -> bool:
+    """Whether the measurement is a perplexity (lower is better), not an accuracy."""
+    return metrics.get("task") == "language"
+
+
+def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
+    """The run in one sentence: what was kept of how much, and what it cost."""
+    name = wording.method(spec)
+    if spec.restore == "zero":
+        text = (
+            f"{name} sets {wording.short_percent(1 - total.share_pruned)} of "
+            f"{wording.count(total.pruned)} weights to zero"
+        )
+    else:
+        text = (
+            f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} "
+            "parameters"
+        )
+    if "dense" not in metrics:  # it may hold zero-shot tasks alone
+        return f"{text}; quality was not measured"
+    before, after = metrics["dense"], metrics["pruned"]
+    if is_language(metrics):
+        return (
+            f"{text}; perplexity {perplexity(before['perplexity'])} → "
+            f"{perplexity(after['perplexity'])}"
+        )
+    return (
+        f"{text}; accuracy {wording.percent(before['accuracy'])} → "
+        f"{wording.percent(after['accuracy'])}"
+    )
+
+
+def points(change: float) -> str:
+    """A change of a share in percentage points, with its sign."""
+    return f"{100 * change:+.1f} points".replace("-", "−")
+
+
+def perplexity(value: float) -> str:
+    """A perplexity in about three digits: 7.43, 31.2, 1,240."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def change(value: float) -> str:
+    """A change of a perplexity, with its sign."""
+    return ("+" if value >= 0 else "−") + perplexity(abs(value))
+
+
+def interval(found: dict[str, Any]) -> str:
+    """The 95 % interval of a measured accuracy, no finer than it is wide."""
+    low, high = 100 * found["accuracy_low"], 100 * found["accuracy_high"]
+    digits = 0 if high - low >= 4 else 1
+    return f"{low:.{digits}f}–{high:.{digits}f}\u00a0%"
+
+
+def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The measured rule that does best at the same budget, if any was measured."""
+    found = metrics.get("baselines") or {}
+    if not found:
+        return None
+    if is_language(metrics):
+        best = min(found, key=lambda rule: found[rule]["perplexity"])
+    else:
+        best = max(found, key=lambda rule: found[rule]["accuracy"])
+    return best, found[best]
+
+
+def baseline_name(rule: str, method: str) -> str:
+    """A baseline in words; ``uniform`` is the run's own method, every block alike, and the own
+    method by its name is the one without rescaling."""
+    if rule == "uniform":
+        return f"{wording.METHODS.get(method, method)}, uniform"
+    if rule == method:
+        return f"{wording.METHODS.get(method, method)}, not rescaled"
+    return wording.BASELINES.get(rule, rule)
+
+
+def baseline_inline(rule: str, method: str) -> str:
+    """The same inside a sentence: lower case but for names that are capitals or names of papers."""
+    name = baseline_name(rule, method)
+    proper = rule in ("uniform", "dare") or name == "Wanda" or name[1:] != name[1:].lower()
+    return name if proper else name.lower()
+
+
+def command(spec: PruneSpec) -> str:
+    """The command line that makes this run again, over several lines."""
+    parts = ["python -m kencore prune", f"--model {shlex.quote(spec.model)}"]
+    if spec.base is not None and not _implied(spec):
+        parts.append(f"--base {shlex.quote(spec.base)}")
+    for option, revision in (
+        ("--model-revision", spec.model_revision),
+        ("--base-revision", spec.base_revision),
+    ):
+        if revision is not None:
+            parts.append(f"{option} {shlex.quote(revision)}")
+    parts.append(f"--method {spec.method}")
+    parts.append(f"--k {spec.k}" if spec.keep is None else f"--keep {spec.keep!r}")
+    if spec.scope != ("all",):
+        parts += [f"--scope {shlex.quote(term)}" for term in spec.scope]
+    parts += [
+        f"--no-{name}" for name in ("embeddings", "vectors", "head") if not getattr(spec, name)
+    ]
+    usual = {field.name: field.default for field in fields(spec)}
+    for name in _OPTIONS:
+        value = getattr(spec, name)
+        if value != usual[name]:
+            parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+    parts += [f"--balance {fader}" for fader in spec.balance]
+    parts += [f"--{name}" for name in ("fast", "published") if getattr(spec, name)]
+    parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
+    if spec.seed:
+        parts.append(f"--seed {spec.seed}")
+    if spec.device != "auto":
+        parts.append(f"--device {spec.device}")
+    return " \\\n  ".join(parts)
+
+
+def _implied(spec: PruneSpec) -> bool:
+    """Whether the base is the one that a demo has without being asked."""
+    from kencore.settings.prune import NEEDS_BASE
+
+    if spec.model == "demo-lm":  # its other methods set to zero unless a base is named
+        needed = spec.method in NEEDS_BASE or spec.rescale != "none"
+        return spec.base == "demo-lm-base" and needed
+    return spec.model == "demo" and spec.base == "demo-base"
+
+
+def scope(spec: PruneSpec) -> str:
+    """Where a run pruned, in words."""
+    everything = spec.scope == ("all",)
+    if spec.streams and everything:
+        return "all matrices of the blocks"
+    where = "everything" if everything else " + ".join(spec.scope)
+    if spec.restore == "zero" and everything:
+        return "all matrices but embeddings and head"
+    left = [
+        label
+        for label, inside in (
+            ("embeddings", spec.embeddings),
+            ("norms and biases", spec.vectors),
+            ("head", spec.head),
+        )
+        if not inside
+    ]
+    return where + (f", without {' and '.join(left)}" if left else "")
+
+
+def matrices_csv(matrices: pd.DataFrame) -> bytes:
+    """The whole table of parameters as UTF-8 CSV."""
+    return matrices.to_csv(index=False).encode()
+
+
+def subject(spec: PruneSpec) -> str:
+    """What the run is about, in one line."""
+    model = wording.DEMOS.get(spec.model, spec.model)
+    parts = [model, wording.method(spec), wording.budget(spec), f"pruned: {scope(spec)}"]
+    if spec.streams:
+        parts.append(f"calibrated on {wording.text_source(spec.calibration)}")
+    if spec.restore == "zero":
+        parts.append(f"what is not kept is {wording.TERMS['zero'].gone_long}")
+    return " · ".join(parts)
+
+
+UPDATED: Final = (
+    "SparseGPT updates the weights that it keeps, to make up for those set to zero: kept weights "
+    "are no longer those of the dense model."
+)
+RESCALED: Final = {
+    kind: f"Rescaled: each row's kept differences to the base are divided by the share of {what} "
+    "that was kept, so kept values are no longer those of the tuned model."
+    for kind, what in (("share", "the row"), ("energy", "the row's squared difference"))
+}
+
+
+def updated(spec: PruneSpec) -> str | None:
+    """Why kept weights are other than before, in a sentence; ``None`` where they are not."""
+    if not spec.updates:
+        return None
+    return RESCALED.get(spec.rescale, UPDATED)
+
+
+def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
+    """A short name for each run: as few words as tell the runs apart, else with their ids.
+
+    Where methods or allocations differ both are said, since each could be what made the others
+    better or worse.
+    """
+    said = {run: _words(spec) for run, spec in specs.items()}
+    differ = [part for part in _TOLD if len({words[part] for words in said.values()}) > 1] or [
+        "allocation" if any(spec.streams for spec in specs.values()) else "method"
+    ]
+    labels: dict[str, str] = {}
+    always = len({"allocation", "method"}.intersection(differ))  # they lead the list
+    for number in range(always or 1, len(differ) + 1):
+        shown = sorted(differ[:number], key=_SAID.index)
+        labels = {
+            run: ", ".join(filter(None, map(words.get, shown))) for run, words in said.items()
+        }
+        if len(set(labels.values())) == len(labels):
+            break
+    seen = Counter(labels.values())
+    return {
+        run: text if text and seen[text] == 1 else f"{text or said[run]['method']} ({run})"
+        for run, text in labels.items()
+    }
+
+
+def _words(spec: PruneSpec) -> dict[str, str]:
+    """The settings of a run in a word or two each; nothing for what is as usual."""
+    sparsity = "" if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
+    return {
+        "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name,
+        "method": wording.METHODS.get(spec.method, spec.method),
+        "allocation": wording.allocation(spec),
+        "refine": "DSnoT" if spec.refine == "dsnot" else "",
+        "rescale": wording.RESCALED.get(spec.rescale, ""),
+        "budget": sparsity or f"k = {spec.k}",
+        "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
+        "reference": "global reference" if spec.reference == "global" else "",
+        "text": wording.text_source(spec.calibration) if spec.streams else "",
+        "seed": f"seed {spec.seed}",
+    }

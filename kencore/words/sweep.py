@@ -1,0 +1,33 @@
+"""The ways to prune that a sweep has, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kencore.views import tradeoff
+from kencore.words import numbers as wording
+from kencore.words.findings import lines
+
+if TYPE_CHECKING:
+    from kencore.sweeps.shelf import Sweep
+
+
+def labels(sweep: Sweep) -> dict[str, tuple[str, str]]:
+    """Each ``name`` of `kencore.views.tradeoff.curve` in words, with its method, baselines included."""
+    found: dict[str, tuple[str, str]] = {}
+    for point in sweep.plan.values():
+        name = tradeoff.way(point.method, point.allocation, point.rescale)
+        dare = wording.BASELINES["dare"] if name == "dare" else wording.method(point)
+        found.setdefault(name, (dare, point.method))
+    for line in lines(sweep.baselines):
+        name = tradeoff.way(line.method, rescale=line.rescale)
+        words = wording.BASELINES.get(name) or wording.METHODS.get(line.method, line.method)
+        if name != "dare" and line.rescale != "none":
+            words += f" + {wording.RESCALED[line.rescale]}"
+        found.setdefault(name, (words, line.method))
+    return found
+
+
+def budget(keep: float, k: int) -> str:
+    """A budget of a table of `kencore.views.tradeoff`: ``25 %`` or ``k = 64``."""
+    return f"k = {int(k)}" if keep != keep else wording.short_percent(float(keep))

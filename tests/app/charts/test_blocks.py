@@ -1,0 +1,134 @@
+"""Pictures of every block: the right colors in the right place, and any number of blocks."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from app.charts import blocks, cells, png
+from app.frame.theme import DARK, LIGHT
+from kencore.views import tables as summaries
+from kencore.views.window import Window
+from tests.app.charts.conftest import line
+
+
+def decode(source: str) -> np.ndarray:
+    """The pixels (H, W, 3) of a data address."""
+    raw = base64.b64decode(source.removeprefix("data:image/png;base64,"))
+    return np.asarray(Image.open(io.BytesIO(raw)).convert("RGB"))
+
+
+def rgb(color: str) -> tuple[int, ...]:
+    return tuple(int(color[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def window(layer: str, data: np.ndarray, cell: tuple[int, int] = (1, 1)) -> Window:
+    kept = (data != 255).astype(np.float32)
+    return Window(layer=layer, rows=(0, 2), cols=(0, 2), cell=cell, data=data, kept=kept)
+
+
+def test_png_gives_back_every_pixel() -> None:
+    indices = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    colors = png.shades(LIGHT.sequential, 12)
+    pixels = decode(png.data_uri(png.encode(indices, colors)))
+    for place, index in np.ndenumerate(indices):
+        assert tuple(pixels[place]) == rgb(colors[index])
+
+
+def test_shades_keep_the_ends_and_every_given_color() -> None:
+    shades = png.shades(LIGHT.sequential, 10)
+    assert shades == list(LIGHT.sequential)
+    assert png.shades(("#000000", "#FFFFFF"), 3) == ["#000000", "#808080", "#FFFFFF"]
+
+
+def test_levels_clip_and_survive_nan() -> None:
+    found = png.levels(np.array([-1, 0, 0.5, 1, 9, np.nan]), 0, 1, 5)
+    assert found.tolist() == [0, 0, 2, 4, 4, 0]
+    assert png.levels(np.array([3.0, 3.0]), 3, 3, 5).tolist() == [0, 0]
+
+
+def test_neighbour_counts_have_the_five_colors_and_reset_its_own() -> None:
+    table = cells.colors("neighbours", LIGHT)
+    data = np.array([[0, 1, 2], [3, 4, 255]], np.uint8)
+    found = cells.indices(window("neighbours", data), 1.0)
+    wanted = [*LIGHT.neighbours, LIGHT.reset]
+    shown = [rgb(table[index]) for index in found.ravel()]
+    for got, want in zip(shown, wanted, strict=True):
+        assert np.abs(np.array(got) - rgb(want)).max() <= 4  # between two of 96 shades
+
+
+def test_mean_neighbours_of_larger_cells_lie_between() -> None:
+    data = np.array([[0.0, 4.0], [2.0, np.nan]], np.float32)
+    found = cells.indices(window("neighbours", data, (2, 2)), 1.0)
+    table = cells.colors("neighbours", LIGHT)
+    assert table[found[0, 0]] == LIGHT.neighbours[0]
+    assert table[found[0, 1]] == LIGHT.neighbours[-1]
+    assert table[found[1, 1]] == LIGHT.reset
+
+
+def test_kept_and_difference_use_the_maps_of_the_theme() -> None:
+    kept = cells.indices(window("kept", np.array([[0, 1]], np.uint8)), 1.0)
+    table = cells.colors("kept", DARK)
+    assert (table[kept[0, 0]], table[kept[0, 1]]) == (DARK.reset, DARK.sequential[-1])
+    change = cells.indices(window("difference", np.array([[-2.0, 2.0]], np.float32)), 2.0)
+    table = cells.colors("difference", DARK)
+    assert [table[i] for i in change[0]] == [DARK.diverging[0], DARK.diverging[-1]]
+
+
+def draw(number: int, finding: str = "finding") -> blocks.Chart:
+    table = pd.DataFrame([line(f"l.{b}.q", b, "q") for b in range(number)])
+    pictures = [np.full((4, 4), b % 96, np.uint8) for b in range(number)]
+    labels = [(f"block {b}", "50 % kept") for b in range(number)]
+    return blocks.block_pictures(
+        pictures, cells.colors("kept", LIGHT), labels, table, LIGHT, finding=finding, aspect=1.0,
+        scale=cells.scale("kept", LIGHT, 1.0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [1, 2, 6, 12, 32, 80])
+def test_any_number_of_blocks_without_overlap(number: int) -> None:
+    chart = draw(number)
+    images = [image for image in chart.figure.layout.images if image.xref == "x"]
+    labels = [note for note in chart.figure.layout.annotations if note.xref == "x"]
+    assert len(images) == len(labels) == number
+    places = {(round(image.x, 3), round(image.y, 3)) for image in images}
+    assert len(places) == number
+    assert all(image.sizex < 1 and image.sizey < 1 for image in images)
+    across = blocks.tiles_across(number)
+    assert max(image.x for image in images) < across
+    assert len(chart.figure.to_json()) < 2_000_000
+
+
+def test_a_point_lies_inside_each_picture_in_order() -> None:
+    chart = draw(7)
+    points = next(trace for trace in chart.figure.data if trace.hovertemplate)
+    images = [image for image in chart.figure.layout.images if image.xref == "x"]
+    for i, image in enumerate(images):
+        assert image.x < points.x[i] < image.x + image.sizex
+        assert image.y < points.y[i] < image.y + image.sizey
+        assert f"block {i}" in points.text[i]
+
+
+def test_each_picture_shows_its_own_block() -> None:
+    colors = cells.colors("kept", LIGHT)
+    images = [image for image in draw(3).figure.layout.images if image.xref == "x"]
+    for i, image in enumerate(images):
+        assert tuple(decode(image.source)[0, 0]) == rgb(colors[i])
+
+
+def test_lines_hold_both_shares(matrices: pd.DataFrame) -> None:
+    table = summaries.family_blocks(matrices, "layer.*.k")
+    chart = blocks.block_lines(table, ["block 0", "block 1"], LIGHT)
+    entries, change = chart.figure.data
+    assert entries.y.tolist() == [0.25, 0.5]
+    assert change.y.tolist() == [np.float32(0.2), 0.5]
+    assert entries.marker.symbol != change.marker.symbol
+    assert chart.finding == (
+        "25\xa0% to 50\xa0% of the entries kept, most in block 1 "
+        "and 20\xa0% to 50\xa0% of the change"
+    )

@@ -1,0 +1,144 @@
+"""Commands that make files of a run, and models of files, as a person and a script use them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from kencore import Run
+from kencore.cli.main import app
+from kencore.exports.subnetwork.open import is_subnetwork, write_subnetwork
+from tests.support.runs import make_run
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run"), "delta", 0.25)
+
+
+def call(*arguments: str | Path, code: int = 0) -> Any:
+    """Run a command with ``--json`` and return what it printed."""
+    done = runner.invoke(app, [*map(str, arguments), "--json"])
+    assert done.exit_code == code, (done.stdout, done.stderr)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("zstd", [(), ("--zstd",)])
+def test_export_inspect_and_open_a_subnetwork(
+    run: Run, zstd: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    written = call("export", run.path, file, "--as", "subnetwork", *zstd)
+    assert written["bytes"] == file.stat().st_size
+    facts = call("inspect", file)
+    assert facts["kind"] == "subnetwork"
+    assert facts["compressed"] == bool(zstd)
+    assert facts["kept"] == run.totals["kept"]
+    assert call("open", file, tmp_path / "model")["folder"] == str(tmp_path / "model")
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    for name, tensor in run.apply().items():
+        assert torch.equal(saved[name], tensor)
+    moved = tmp_path / "base"
+    moved.symlink_to(str(run.spec.base))
+    call("open", file, tmp_path / "again", "--base", moved)
+    words = runner.invoke(app, ["inspect", str(file)]).stdout
+    for part in (f"{written['bytes']:,} bytes", f"keep {run.totals['kept']:,}", "pruned by delta",
+                 f"Needs its base: {run.spec.base}"):  # fmt: skip
+        assert part in words
+    assert ("one zstd frame" in words) == bool(zstd)
+
+
+def test_export_of_a_folder_and_of_masks(run: Run, tmp_path: Path) -> None:
+    folder = call("export", run.path, tmp_path / "model")
+    assert (folder["form"], folder["folder"]) == ("folder", str(tmp_path / "model"))
+    masks = call("export", run.path, tmp_path / "masks", "--as", "masks")
+    assert masks["file"] == str(tmp_path / "masks")
+    assert load_file(tmp_path / "masks").keys() == set(run.pruned)
+    done = runner.invoke(app, ["export", str(run.path), str(tmp_path / "more"), "--as", "masks"])
+    assert done.stdout == f"Wrote {tmp_path / 'more'} ({masks['bytes']:,} bytes)\n"
+
+
+def test_mistakes_are_messages(run: Run, tmp_path: Path) -> None:
+    file = write_subnetwork(run, tmp_path / "file")
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(file.read_bytes()[:-1])
+    empty = tmp_path / "empty.subnetwork"
+    empty.touch()
+    tuned = run.spec.model
+    for arguments, kind in (
+        (("export", run.path, tmp_path / "x", "--as", "pickle"), "SpecError"),
+        (("export", run.path, tmp_path / "x", "--zstd"), "SpecError"),
+        (("export", run.path, file, "--as", "subnetwork"), "RunExistsError"),
+        (("export", "no-such-run", tmp_path / "x"), "RunNotFoundError"),
+        (("inspect", damaged), "CorruptSubnetworkError"),
+        (("inspect", empty), "CorruptSubnetworkError"),
+        (("inspect", file, "--base", run.spec.base), "SpecError"),
+        (("inspect", f"{tuned}/model.safetensors"), "SourceNotFoundError"),
+        (("open", damaged, tmp_path / "x"), "CorruptSubnetworkError"),
+        (("open", f"{tuned}/model.safetensors", tmp_path / "x"), "CorruptSubnetworkError"),
+        (("open", tmp_path / "none", tmp_path / "x"), "CorruptSubnetworkError"),
+        (("open", file, tmp_path / "x", "--base", tuned), "WrongBaseError"),
+        (("open", file, tmp_path / "x", "--base", "./nowhere"), "SourceNotFoundError"),
+        (("open", file, tuned), "RunExistsError"),
+    ):
+        error = call(*arguments, code=1)["error"]
+        assert error["type"] == kind, arguments
+        assert "Traceback" not in runner.invoke(app, [str(word) for word in arguments]).output
+    assert not (tmp_path / "x").exists()
+
+
+STOPPED = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from kencore import cli
+from kencore.store import stream
+folder, number, after = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+write, calls = stream.SafetensorsWriter.write, []
+def stop(self, name, values):
+    write(self, name, values)
+    calls.append(name)
+    if len(calls) == after:
+        assert any(name.startswith(".") for name in os.listdir(folder))
+        os.kill(os.getpid(), number)
+        for _ in range(1000):  # another thread may receive the signal first
+            time.sleep(0.01)
+stream.SafetensorsWriter.write = stop
+sys.argv = ["kencore", *sys.argv[4:]]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "what"),
+    [(signal.SIGINT, 130, "export"), (signal.SIGTERM, 143, "export"),
+     (signal.SIGTERM, 143, "open")],
+)  # fmt: skip
+def test_what_is_stopped_in_the_middle_leaves_nothing(
+    run: Run, number: int, code: int, what: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    if what == "export":
+        asked = ["export", str(run.path), str(place / "file"), "--as", "subnetwork"]
+    else:
+        file = write_subnetwork(run, tmp_path / "file")
+        assert is_subnetwork(file)
+        asked = ["open", str(file), str(place / "model")]
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(place), str(int(number)), "20", *asked],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(place.iterdir()) == []

@@ -1,0 +1,28 @@
+"""The run that ships with the demo is the one that its command makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kencore import open_run, prune
+from kencore.runs.shelf import DEMO, list_runs
+
+
+def test_pruning_the_demo_again_gives_the_shipped_run(tmp_path: Path) -> None:
+    shipped = open_run(DEMO)
+    again = prune(shipped.spec, out=tmp_path / "run")
+    assert again.matrices.equals(shipped.matrices)
+    for name in shipped.pruned:
+        assert (again.mask_bits(name) == shipped.mask_bits(name)).all(), name
+    for which in ("dense", "base", "pruned"):
+        for figure in ("accuracy", "f1_macro"):
+            found = again.metrics[which][figure]
+            assert found == pytest.approx(shipped.metrics[which][figure], abs=0.003)
+
+
+def test_the_demo_is_the_first_run_of_the_list() -> None:
+    first = list_runs()[0]
+    assert (first.id, first.problem) == (DEMO, None)
+    assert set(open_run(DEMO).metrics["baselines"]) == {"random", "magnitude", "delta"}

@@ -1,0 +1,139 @@
+"""Another setting of a run: the budgets and sizes are those of a run pruned with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kencore import prune
+from kencore.errors import SpecError
+from kencore.live.setting import (
+    Setting,
+    budgets,
+    check,
+    fader_names,
+    own_setting,
+    totals,
+    why_worker,
+)
+from kencore.runs.bits import kept_per_row
+from kencore.runs.run import Run, open_run
+from kencore.settings.prune import PruneSpec
+
+NAMES = st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"])
+FADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"]), st.sampled_from([0.5, 1.25, 4])
+    ),
+    unique_by=lambda fader: fader[0],
+)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Run:
+    return open_run("demo")
+
+
+@given(
+    keep=st.integers(1, 1000).map(lambda n: n / 1000), k=st.none() | st.integers(1, 9999),
+    method=st.none() | st.sampled_from(["delta", "ken-density"]), faders=FADERS,
+    slope=st.none() | st.sampled_from([0.0, 0.05, 0.25]),
+)  # fmt: skip
+def test_a_setting_survives_text_and_json(
+    keep: float, k: int | None, method: str | None, faders: list, slope: float | None
+) -> None:
+    setting = Setting(
+        keep=None if k else keep, k=k, method=method, block_lambda=slope,
+        balance=tuple(f"{name}={factor}" for name, factor in faders),
+    )  # fmt: skip
+    assert Setting.from_text(setting.text) == setting
+    assert Setting.from_json(setting.to_json()) == setting
+
+
+@pytest.mark.parametrize("text", ["", "x", "0.3~q", "0.3~q*", "0.3~slope*x", "k", "0.5~~"])
+def test_text_that_is_no_setting_is_refused(text: str) -> None:
+    with pytest.raises(SpecError):
+        Setting.from_text(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2", "0.3~zz*2", "0.3~rule*wanda", "0.3~slope*0.1", "0.3~q*900", "0"]
+)
+def test_a_setting_that_the_run_cannot_have_is_refused(demo: Run, text: str) -> None:
+    with pytest.raises(SpecError):
+        check(demo, Setting.from_text(text))
+
+
+def test_the_run_s_own_setting_gives_the_run(demo: Run) -> None:
+    own = Setting.of(demo.spec)
+    assert why_worker(demo, own) is None
+    found = totals(demo, own)
+    assert (found.kept, found.bytes_stored) == (
+        demo.totals["kept"], demo.totals["bytes_stored"],
+    )  # fmt: skip
+    assert set(found.matrices) == set(demo.pruned)
+
+
+@pytest.mark.parametrize("text", ["0.3", "k40", "0.3~b1*0.5~q*2", "k40~rule*delta~embedding*0.25"])
+def test_budgets_are_those_of_a_pruning(demo: Run, tmp_path: Path, text: str) -> None:
+    setting = Setting.from_text(text)
+    spec = PruneSpec.from_json(check(demo, setting).to_json())
+    made = prune(
+        PruneSpec.from_dict({**_fields(spec), "evaluation": None, "device": "cpu"}),
+        out=tmp_path / "run", threads=1,
+    )  # fmt: skip
+    found = budgets(demo, setting)
+    for name in demo.pruned:
+        np.testing.assert_array_equal(found[name], kept_per_row(made.mask_bits(name)), name)
+    said = totals(demo, setting)
+    assert said.kept == made.totals["kept"] == said.asked
+    assert said.bytes_stored == made.totals["bytes_stored"]
+    assert open_run(made.path).spec.balance == setting.balance
+
+
+def _fields(spec: PruneSpec) -> dict:
+    import json
+
+    fields: dict = json.loads(spec.to_json())
+    return fields
+
+
+def test_faders_have_the_names_of_roles_and_blocks(demo: Run) -> None:
+    names = fader_names(demo)
+    assert names["block"] == [f"b{block}" for block in range(6)]
+    assert {"q", "k", "v", "o", "up", "down"} <= set(names["role"])
+    assert {*names["role"], *names["block"]} == set(totals(demo, Setting(keep=0.5)).shares)
+
+
+def test_another_budget_keeps_the_lambdas_that_the_search_chose() -> None:
+    run = open_run("demo-lm")
+    own = own_setting(run)
+    assert run.trace is not None
+    chosen = [run.trace[f"{step}_search"]["chosen"] for step in ("block", "row")]
+    assert [own.block_lambda, own.row_lambda] == chosen
+    assert own_setting(open_run("demo")) == Setting(keep=0.5)
+
+
+def test_the_ramp_of_a_block_step_is_known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(open_run("demo-lm").path)
+    monkeypatch.setattr(run, "spec", replace(run.spec, step="block"))
+    own = own_setting(run)
+    assert why_worker(run, own) is None
+    found = budgets(run, own)
+    for line in run.matrices[run.matrices["status"] == "pruned"].to_dict("records"):
+        kept = found[line["name"]].sum() / line["params"]
+        # the run's block means are those of this ramp: its row step holds them
+        assert kept == pytest.approx(line["kept"] / line["params"], abs=2e-4)
+    assert sum(int(rows.sum()) for rows in found.values()) == run.totals["kept"]
+
+
+def test_a_language_model_s_row_step_needs_the_worker() -> None:
+    run = open_run("demo-lm")
+    assert "row step" in (why_worker(run, Setting.of(run.spec)) or "")
+    with pytest.raises(SpecError, match="worker"):
+        budgets(run, Setting.of(run.spec))
