@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kencore._version import __version__
 from kencore.methods.select import select
 from kencore.pruning.prune import prune
 from kencore.settings.prune import PruneSpec
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.shelf import open_sweep
 
-__version__ = "0.1.0"
 __all__ = [
     "PruneSpec", "Run", "SweepSpec", "TuneSpec", "__version__", "export_mask",
     "inspect_subnetwork", "open_run", "open_subnetwork", "open_sweep", "prune",

@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts.base import Chart, finish
-from app.frame.theme import Palette
 from kencore.views.sparsity import Alignment
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 _SPLIT: Final = (0.40, 0.30)  # where the upper panel starts and the lower one ends
 

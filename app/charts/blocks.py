@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 
 from app.charts import png
 from app.charts.base import Chart, add_color_scale, finish, lines
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
 _PIXELS: Final = 192

@@ -11,9 +11,9 @@ import numpy as np
 
 from app.charts.blocks import Scale
 from app.charts.png import Indices, levels, shades
-from app.frame.theme import Palette
 from kencore.views.window import RESET, Window
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 VALUES: Final = ("difference", "tuned", "base")
 _STEPS = 96

@@ -13,13 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.compare import LETTERS
+from kencore.words.palette import Palette
 
 OUTSIDE: Final = "outside blocks"
 WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps",
               "neither": "neither keeps"}  # fmt: skip
-LETTERS: Final = "ABCDEF"
 _LABELLED: Final = 24  # rows of cells up to which each cell also says its number
 _MANY: Final = 1500  # rows of a matrix from which on a line is drawn instead of points
 _EVEN: Final = 0.005  # indices that differ less are the same to everybody

@@ -13,12 +13,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
-from app.frame.theme import Palette
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words.findings import depth_finding as depth_finding
 from kencore.words.findings import names as names
 from kencore.words.findings import roles_finding as roles_finding
+from kencore.words.palette import Palette
 
 _ACROSS: Final = 4  # small panels in a line
 _PANEL: Final = 110  # pixels of a small panel

@@ -13,8 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, add_color_scale, finish
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 STATES: Final = {"base": "Base", "dense": "Dense", "pruned": "Pruned"}  # top to bottom
 _SHOWN: Final = 10  # answers drawn; the CSV has all

@@ -8,7 +8,6 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
 from kencore.words.findings import MEASURES as MEASURES
 from kencore.words.findings import OUTSIDE as OUTSIDE
@@ -17,6 +16,7 @@ from kencore.words.findings import map_finding as map_finding
 from kencore.words.findings import measures as measures
 from kencore.words.findings import place_of as place_of
 from kencore.words.findings import role_ranks as role_ranks
+from kencore.words.palette import Palette
 
 _LABELLED = 24  # rows of cells up to which each cell also says its number
 

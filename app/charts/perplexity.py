@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
-from app.frame.theme import Palette
 from kencore.words import run as facts
+from kencore.words.palette import Palette
 from kencore.words.quality import perplexity_finding as perplexity_finding
 from kencore.words.quality import perplexity_table as perplexity_table
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
-from app.frame.theme import Palette
+from kencore.words.palette import Palette
 from kencore.words.quality import MEASURES as MEASURES
 from kencore.words.quality import quality_finding as quality_finding
 from kencore.words.quality import quality_table as quality_table

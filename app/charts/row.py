@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts.base import Chart, finish, lines, with_gaps
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 DOTS: Final = 1100  # entries up to which each one also gets a marker
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from app.charts.base import Chart, fade, finish, with_gaps
 from app.charts.row import DOTS, add_lane, lanes
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 if TYPE_CHECKING:
     from kencore.methods.ken.explained import RowExplanation

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from app.charts.base import Chart, fade, finish
 from app.charts.row import add_lane, lanes
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 
 def row_scores(

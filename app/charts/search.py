@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish
-from app.frame.theme import Palette
 from kencore.views import sparsity
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 from kencore.words.search_and_recover import Kind as Kind
 from kencore.words.search_and_recover import flatness_words as flatness_words
 from kencore.words.search_and_recover import kind_of as kind_of

@@ -10,9 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.palette import Palette
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,9 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish, with_gaps
-from app.frame.theme import Palette
 from kencore.views.sparsity import Spread
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 _HALF: Final = 0.42  # of a violin at its widest, in blocks
 

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish
 from app.charts.neuron import number
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 if TYPE_CHECKING:
     from kencore.views.example import Example

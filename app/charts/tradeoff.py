@@ -15,8 +15,8 @@ import plotly.graph_objects as go
 from app.charts.base import Chart, fade, finish, lines
 from app.charts.tradeoff_data import Curves, Reference, Way
 from app.charts.tradeoff_words import finding
-from app.frame.theme import Palette
 from kencore.words import numbers as wording
+from kencore.words.palette import Palette
 
 Size = Literal["share", "bytes"]
 _COLUMNS: Final[dict[Size, str]] = {"share": "kept_share", "bytes": "nbytes"}

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from app.charts.base import lines
-from app.frame import theme
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
+from kencore.words import palette
 from kencore.words import run as facts
 from kencore.words import sweep as words
 
@@ -150,7 +150,7 @@ def ways(sweep: Sweep) -> dict[str, Way]:
     """
     found: dict[str, Way] = {}
     for number, (name, (label, method)) in enumerate(words.labels(sweep).items()):
-        color = theme.METHODS.get(method, theme.METHODS["random"])
+        color = palette.METHODS.get(method, palette.METHODS["random"])
         alike = sum(way.color == color for way in found.values())
         found[name] = Way(
             label=label, color=color, dash=DASHES[alike % len(DASHES)],

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from app.charts.base import lines
-from app.frame import state
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
@@ -92,7 +91,7 @@ def note(sweep: Sweep, metrics: dict[str, Any]) -> str:
     spec = sweep.spec
     if not metrics:
         return "Nothing was measured."
-    data = state.plain(wording.text_source(str(metrics.get("data", ""))))
+    data = wording.text_source(str(metrics.get("data", "")))
     if facts.is_language(metrics):
         pruned = metrics["pruned"]
         said = (

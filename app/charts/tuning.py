@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
-from app.frame.theme import Palette
+from kencore.words.palette import Palette
 from kencore.words.search_and_recover import SIDES as SIDES
 from kencore.words.search_and_recover import STEPS as STEPS
 from kencore.words.search_and_recover import curve_finding as curve_finding

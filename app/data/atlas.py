@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.data import payload
+from app.data.request import cache_headers, strict, whole_number
 from app.frame import matrices, state
 from kencore.views import tables as summaries
 from kencore.views import tiles
@@ -36,20 +37,16 @@ FIGURES = ("tuned_min", "tuned_max", "diff_rms")
 
 def atlas(request: Request) -> Response:
     """Every matrix of a run in at most 32 x 32 cells."""
-    from app.data import answers as api
-
-    asked = api._strict(request, "run", "v", need=1)
+    asked = strict(request, "run", "v", need=1)
     run = state.open_cached(asked["run"])
     return _answer(request, run, asked, lambda: _remembered(run.id, state.stamp(run.path)))
 
 
 def tile(request: Request) -> Response:
     """Some tiles of one layer of a matrix."""
-    from app.data import answers as api
-
-    asked = api._strict(request, "run", "matrix", "layer", *TILE, "v", need=9)
+    asked = strict(request, "run", "matrix", "layer", *TILE, "v", need=9)
     run = state.open_cached(asked["run"])
-    h, w, i0, i1, j0, j1 = (api._whole_number(asked, key) or 0 for key in TILE)
+    h, w, i0, i1, j0, j1 = (whole_number(asked, key) or 0 for key in TILE)
     return _answer(
         request, run, asked,
         lambda: tile_bytes(
@@ -59,9 +56,7 @@ def tile(request: Request) -> Response:
 
 
 def _answer(request: Request, run: Run, asked: dict[str, str], make: Any) -> Response:
-    from app.data import answers as api
-
-    headers = api._cache_headers(request, run, asked)
+    headers = cache_headers(request, run, asked)
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     headers |= {"Content-Encoding": "identity"}

@@ -248,7 +248,7 @@ def check_csv(path: Path) -> None:
     Raises:
         StoreNotWritableError: the folder is not there or not to be written, or the path is one.
     """
-    from kencore.runs.writer import not_writable
+    from kencore.system.places import not_writable
 
     try:
         if path.is_dir():
@@ -265,7 +265,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     Raises:
         StoreNotWritableError: it cannot be written.
     """
-    from kencore.runs.writer import not_writable
+    from kencore.system.places import not_writable
 
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.data.examples import Examples, read_examples
-from kencore.errors import NonFiniteWeightError, TaskMismatchError
-from kencore.models.figures import Predictions, quality_of
+from kencore.errors import NonFiniteWeightError
+from kencore.models.figures import Figures, Predictions, quality_of
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
-from kencore.quality.paired import Figures
+from kencore.models.loading import label_numbers
 
 if TYPE_CHECKING:
     import torch
@@ -142,29 +142,6 @@ class Classifier(LoadedModel):
                 wanted="finite logits",
                 remedy="Look for NaN or infinity in the weights.",
             )
-
-
-def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(N,) the examples' labels as the model numbers them.
-
-    Raises:
-        TaskMismatchError: a label that the model does not know.
-    """
-    names = {str(name): int(number) for name, number in config.label2id.items()}
-    names = {name.lower(): number for name, number in names.items()} | names
-    found = np.empty(len(examples), dtype=np.int64)
-    for i, label in enumerate(examples.labels):
-        number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
-        if number is None or not 0 <= number < config.num_labels:
-            known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
-            raise TaskMismatchError(
-                f"Labels of {examples.source or 'the examples'}",
-                got=f"{label!r} at example {i + 1}",
-                wanted=f"a label the model knows: {', '.join(known)}",
-                remedy="Choose data made for this model, or correct the labels.",
-            )
-        found[i] = number
-    return found
 
 
 def longest_input(classifier: Classifier) -> int:

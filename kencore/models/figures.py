@@ -1,12 +1,15 @@
-"""Figures of a classifier's predictions: pure functions of arrays."""
+"""Figures of a model's predictions: pure functions of arrays."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kencore.models.quantiles import student
 
 RESAMPLES = 2000
 # N examples, L labels of the model, K pairs of truth and answer that occur, S resamples
@@ -101,3 +104,32 @@ def mean_loss(predictions: Predictions) -> float:
 
     logs = log_softmax(predictions.logits.astype(np.float64), axis=1)  # (N, L)
     return float(-logs[np.arange(len(logs)), predictions.truth].mean())
+
+
+class Figures(dict[str, Any]):
+    """What was measured of one model, and what it was computed from.
+
+    A plain dictionary to whoever reads or writes it as JSON; ``outcomes`` is not written.
+
+    Args:
+        outcomes: of a classifier (N,) bool, which examples it told right; of a language model
+            (W,) float64, the mean negative log-likelihood of each window's tokens, in nats.
+    """
+
+    def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any]) -> None:
+        super().__init__(figures)
+        self.outcomes = outcomes
+
+
+def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The 95 % interval of a mean, from the spread of its values (N,) by Student's t.
+
+    It takes them for independent draws. Windows that follow each other in one text are nearly
+    that; where they are not the interval is too narrow. ``None`` for a single value.
+    """
+    if len(values) < 2:
+        return None
+    middle = float(values.mean())
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = student(len(values) - 1) * error
+    return middle - half, middle + half

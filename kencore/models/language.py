@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.data.text import read_text, token_numbers
 from kencore.errors import NotALanguageModelError
+from kencore.models.figures import Figures
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import check_files, load_fields, load_tokenizer, read_config
 from kencore.models.perplexity import Progress, perplexity, windows
-from kencore.quality.paired import Figures
 
 if TYPE_CHECKING:
     import torch

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kencore.errors import (
     ConfigError,
     CorruptShardError,
@@ -177,9 +179,30 @@ def check_labels(folder: Path, examples: Examples) -> None:
     """
     from transformers import AutoConfig
 
-    from kencore.models.classifier import label_numbers
-
     label_numbers(AutoConfig.from_pretrained(folder), examples)
+
+
+def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """(N,) the examples' labels as the model numbers them.
+
+    Raises:
+        TaskMismatchError: a label that the model does not know.
+    """
+    names = {str(name): int(number) for name, number in config.label2id.items()}
+    names = {name.lower(): number for name, number in names.items()} | names
+    found = np.empty(len(examples), dtype=np.int64)
+    for i, label in enumerate(examples.labels):
+        number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
+        if number is None or not 0 <= number < config.num_labels:
+            known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
+            raise TaskMismatchError(
+                f"Labels of {examples.source or 'the examples'}",
+                got=f"{label!r} at example {i + 1}",
+                wanted=f"a label the model knows: {', '.join(known)}",
+                remedy="Choose data made for this model, or correct the labels.",
+            )
+        found[i] = number
+    return found
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from kencore.data.text import check_length, check_window
 from kencore.errors import NonFiniteActivationError, WindowError
-from kencore.quality.paired import Figures, mean_interval
+from kencore.models.figures import Figures, mean_interval
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ def perplexity(
         ``perplexity`` (the largest float where it is larger), ``nll`` (mean, in nats), ``tokens``
         (predicted: W * (T - 1)), ``windows``, ``window``, ``seconds``; with two windows or more
         also a 95 % interval, ``perplexity_low`` to ``perplexity_high``: exp of that of the mean
-        over windows, see `kencore.quality.paired.mean_interval`. Log-likelihoods are
+        over windows, see `kencore.models.figures.mean_interval`. Log-likelihoods are
         computed in float32 from log-softmax, so that no logit overflows, and summed in float64.
         Published code (SparseGPT, Wanda) weighs the same mean by T instead of T - 1: the same
         number.

@@ -25,7 +25,6 @@ from kencore.pruning.lines import (
     Floats,
     Mask,
     Progress,
-    as_matrix,
     asked,
     changed_dtypes,
     dtype_bytes,
@@ -33,11 +32,11 @@ from kencore.pruning.lines import (
     pruned_columns,
     read_pair,
     record,
-    rescaled_bits,
     sources,
     write_piece,
 )
 from kencore.pruning.plan import Decision, chosen, decide, kept_per_row
+from kencore.runs.restore import as_matrix, rescaled_bits
 from kencore.runs.writer import RunWriter
 from kencore.settings.prune import PruneSpec
 

@@ -108,44 +108,6 @@ def base_values(pair: Pair, decision: Decision, rows: slice, tuned: Floats) -> F
     return values
 
 
-def as_matrix(raw: NDArray[np.generic], *, transposed: bool) -> NDArray[np.generic]:
-    """A tensor as stored as a matrix (R, C), rows being outputs; a vector is one row."""
-    if transposed:  # stored inputs x outputs
-        return raw.T
-    return raw.reshape(1, -1) if raw.ndim == 1 else raw
-
-
-def rescaled_bits(
-    raw: NDArray[np.generic],
-    sides: tuple[Floats, Floats],
-    keep: Mask,
-    kind: str,
-    dtype: str,
-    *,
-    name: str,
-    first: int = 0,
-) -> NDArray[np.generic]:
-    """Storage bits (r, C) of what rescaling makes of some rows; they hold where ``keep`` does.
-
-    Args:
-        raw: bits of the tuned rows (r, C), which rows that are kept whole keep.
-        sides: tuned and base values, float32 (r, C).
-        kind: see `kencore.methods.rescale.rescaled`.
-        dtype: safetensors dtype of the tensor.
-        name, first: of the tensor, and its row that these start at, for messages.
-
-    Raises:
-        NonFiniteWeightError: a rescaled value is too large for the dtype.
-    """
-    from kencore.methods.rescale import check_rescaled, rescaled
-    from kencore.runs.restore import base_bits
-    from kencore.runs.weights import round_to
-
-    values = round_to(rescaled(*sides, keep, kind), dtype)
-    check_rescaled(values, name, first)
-    return np.where(keep.all(axis=1, keepdims=True), raw, base_bits("F32", dtype, values))
-
-
 def check_finite(values: Floats, first: int, name: str, which: str) -> None:
     """Raise `NonFiniteWeightError` for a row (of r, counted from ``first``) that no rule can
     rank."""
@@ -236,7 +198,7 @@ def dtype_bytes(decision: Decision) -> int:
 
 def asked(spec: PruneSpec, layout: Layout) -> dict[str, Any]:
     """The content of ``spec.json``."""
-    from kencore import __version__
+    from kencore._version import __version__
 
     versions = {"kencore": __version__} | {name: version(name) for name in PACKAGES}
     return {"spec": asdict(spec), "versions": versions, "architecture": layout.architecture}

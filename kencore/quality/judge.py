@@ -30,8 +30,8 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
-from kencore.runs.writer import not_writable
 from kencore.settings.prune import SLICE_METHODS
+from kencore.system.places import not_writable
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples

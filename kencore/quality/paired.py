@@ -8,26 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.quality.quantiles import NORMAL, coin_tails, student
+from kencore.models.figures import Figures, mean_interval
+from kencore.models.quantiles import NORMAL, coin_tails
 
 # N examples, W windows, b examples that only the first model tells right, c only the second
 
 OWN = ("base", "pruned", "untuned")  # steps of a run itself
-
-
-class Figures(dict[str, Any]):
-    """What was measured of one model, and what it was computed from.
-
-    A plain dictionary to whoever reads or writes it as JSON; ``outcomes`` is not written.
-
-    Args:
-        outcomes: of a classifier (N,) bool, which examples it told right; of a language model
-            (W,) float64, the mean negative log-likelihood of each window's tokens, in nats.
-    """
-
-    def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any]) -> None:
-        super().__init__(figures)
-        self.outcomes = outcomes
 
 
 def compared(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -131,17 +117,3 @@ def nll_change(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[
     if interval is not None:
         found["nll_change_low"], found["nll_change_high"] = interval
     return found
-
-
-def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """The 95 % interval of a mean, from the spread of its values (N,) by Student's t.
-
-    It takes them for independent draws. Windows that follow each other in one text are nearly
-    that; where they are not the interval is too narrow. ``None`` for a single value.
-    """
-    if len(values) < 2:
-        return None
-    middle = float(values.mean())
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    half = student(len(values) - 1) * error
-    return middle - half, middle + half

@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import Floats, Mask, as_matrix, rescaled_bits
+from kencore.runs.restore import Floats, Mask
 from kencore.quality.baselines import baseline_rule
 from kencore.runs.bits import kept_per_row
-from kencore.runs.restore import as_stored, pruned_chunks, reset_bits, to_torch
+from kencore.runs.restore import (
+    as_matrix,
+    as_stored,
+    pruned_chunks,
+    rescaled_bits,
+    reset_bits,
+    to_torch,
+)
 
 if TYPE_CHECKING:
     import torch

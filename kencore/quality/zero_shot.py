@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import RunExistsError, SpecError, TaskMismatchError
+from kencore.models.figures import Figures
 from kencore.models.language import LanguageModel, check_language_task
 from kencore.quality.judge import judge, run_or_none, save_metrics
-from kencore.quality.paired import Figures, versus
+from kencore.quality.paired import versus
 from kencore.quality.states import pruned_state
 from kencore.quality.zero_shot_harness import check_installed
 from kencore.quality.zero_shot_result import opened, zero_shot

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.errors import ZeroShotTaskError
+from kencore.models.figures import Figures
 from kencore.models.loaded import torch_threads
-from kencore.quality.paired import Figures
 from kencore.quality.zero_shot_harness import (
     Progress,
     answers,

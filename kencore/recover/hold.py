@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import NonFiniteWeightError
-from kencore.pruning.lines import as_matrix
-from kencore.runs.restore import as_stored, base_bits, pruned_chunks
+from kencore.runs.restore import as_matrix, as_stored, base_bits, pruned_chunks
 from kencore.runs.weights import round_to
 
 if TYPE_CHECKING:

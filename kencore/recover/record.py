@@ -44,7 +44,7 @@ def tuning_facts(
         trained: how many entries could move.
         fixed: stored names that were held because the model has them in no parameter of their own.
     """
-    from kencore import __version__
+    from kencore._version import __version__
 
     return {
         "version": TUNING_VERSION,

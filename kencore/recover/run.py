@@ -110,7 +110,8 @@ def _open(text: str) -> Run:
 
 def _place(parent: Run, out: str | Path | None) -> Path:
     from kencore.recover.saved import sweep
-    from kencore.runs.writer import is_taken, run_exists
+    from kencore.runs.writer import run_exists
+    from kencore.system.whole import is_taken
 
     sweep()
     folder = run_folder(parent.spec, out)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.folder import write_weights
 from kencore.errors import CheckpointChangedError
+from kencore.runs.weights import round_to
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from kencore.checkpoint.header import TensorInfo
     from kencore.runs.run import Run
 
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 COPIED = (
     "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
     "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
@@ -142,6 +145,42 @@ def base_bits(dtype: str, wanted: str, values: NDArray[np.generic]) -> NDArray[n
     if wanted == "F16":
         like = np.float16
     return cast.view(torch.uint8).numpy().view(like).reshape(values.shape)
+
+
+def as_matrix(raw: NDArray[np.generic], *, transposed: bool) -> NDArray[np.generic]:
+    """A tensor as stored as a matrix (R, C), rows being outputs; a vector is one row."""
+    if transposed:  # stored inputs x outputs
+        return raw.T
+    return raw.reshape(1, -1) if raw.ndim == 1 else raw
+
+
+def rescaled_bits(
+    raw: NDArray[np.generic],
+    sides: tuple[Floats, Floats],
+    keep: Mask,
+    kind: str,
+    dtype: str,
+    *,
+    name: str,
+    first: int = 0,
+) -> NDArray[np.generic]:
+    """Storage bits (r, C) of what rescaling makes of some rows; they hold where ``keep`` does.
+
+    Args:
+        raw: bits of the tuned rows (r, C), which rows that are kept whole keep.
+        sides: tuned and base values, float32 (r, C).
+        kind: see `kencore.methods.rescale.rescaled`.
+        dtype: safetensors dtype of the tensor.
+        name, first: of the tensor, and its row that these start at, for messages.
+
+    Raises:
+        NonFiniteWeightError: a rescaled value is too large for the dtype.
+    """
+    from kencore.methods.rescale import check_rescaled, rescaled
+
+    values = round_to(rescaled(*sides, keep, kind), dtype)
+    check_rescaled(values, name, first)
+    return np.where(keep.all(axis=1, keepdims=True), raw, base_bits("F32", dtype, values))
 
 
 def save_pretrained(run: Run, folder: Path) -> Path:

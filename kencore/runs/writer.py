@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kencore.checkpoint.write import SafetensorsWriter, VectorsWriter
-from kencore.errors import RunExistsError, StoreNotWritableError
+from kencore.errors import RunExistsError
 from kencore.runs import bits
 from kencore.runs.measures import Columns
+from kencore.system.places import not_writable
+from kencore.system.whole import is_taken
 
 OVERVIEW_CELLS = 512  # at most so many cells down and across
 ROWS_SCHEMA = pa.schema(
@@ -221,29 +223,9 @@ def overview_cell(rows: int, columns: int) -> tuple[int, int]:
     return height, width
 
 
-def is_taken(path: Path) -> bool:
-    """Whether something is there that is not an empty folder.
-
-    Raises:
-        StoreNotWritableError: the path cannot be looked at: too long a name, no permission.
-    """
-    try:
-        return path.exists() and (not path.is_dir() or any(path.iterdir()))
-    except OSError as error:
-        raise not_writable(path, error) from error
-
-
 def run_exists(path: Path) -> RunExistsError:
     """The error for a run folder that is taken."""
     return RunExistsError(
         str(path), got="something is there already", wanted="a folder that does not exist",
         remedy="Choose another folder, or delete this run.",
-    )  # fmt: skip
-
-
-def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
-    """The error for a run that cannot be written where it should be."""
-    return StoreNotWritableError(
-        str(path), got=error.strerror or str(error), wanted="room in a folder that can be written",
-        remedy="Free some space, check the permissions or choose another folder.",
     )  # fmt: skip

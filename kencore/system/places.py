@@ -68,17 +68,18 @@ def private_folder(folder: Path) -> Path:
         if not folder.is_dir():
             raise NotADirectoryError(f"{folder} is a file")
     except OSError as error:
-        raise not_writable(folder, error.strerror or str(error)) from error
+        raise not_writable(folder, error) from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise not_writable(folder, "no permission to write")
     return folder
 
 
-def not_writable(place: Path, reason: str) -> StoreNotWritableError:
-    """The error for a store at ``place`` that cannot be written because of ``reason``."""
+def not_writable(place: Path, why: OSError | str) -> StoreNotWritableError:
+    """The error for a ``place`` (the store, a file, a folder) that cannot be written."""
+    reason = why if isinstance(why, str) else why.strerror or str(why)
     return StoreNotWritableError(
-        f"The store at {place}",
+        str(place),
         got=reason[:1].lower() + reason[1:],
-        wanted="a folder that can be written and has free space",
-        remedy="Free some space or correct the permissions, or set KENVIZ_HOME to another folder.",
+        wanted="a place that can be written and has free space",
+        remedy="Free some space, correct the permissions or choose another place (of the store: KENVIZ_HOME).",
     )

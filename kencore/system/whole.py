@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from kencore.errors import RunExistsError, StoreNotWritableError
-from kencore.runs.writer import is_taken
+from kencore.errors import RunExistsError
+from kencore.system.places import not_writable
 
 
 @contextlib.contextmanager
@@ -91,9 +91,13 @@ def check_free(folder: Path) -> None:
         )  # fmt: skip
 
 
-def not_writable(path: Path, error: OSError) -> StoreNotWritableError:
-    """The error for what cannot be written where it should be."""
-    return StoreNotWritableError(
-        str(path), got=error.strerror or str(error), wanted="room, and a place to write to",
-        remedy="Free some space, check the permissions or choose another place.",
-    )  # fmt: skip
+def is_taken(path: Path) -> bool:
+    """Whether something is there that is not an empty folder.
+
+    Raises:
+        StoreNotWritableError: the path cannot be looked at: too long a name, no permission.
+    """
+    try:
+        return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise not_writable(path, error) from error

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from app.charts.compare import LETTERS
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -44,6 +43,7 @@ SETTINGS: Final = {
     "windows": "Windows measured", "seed": "Seed", "tuned": "Tuned after pruning",
     "versions": "Library versions",
 }  # fmt: skip
+LETTERS: Final = "ABCDEF"  # of the runs side by side
 _CHOICES: Final[dict[str, Mapping[str, str]]] = {
     "method": wording.METHODS, "allocation": wording.ALLOCATIONS, "step": wording.STEPS,
     "reference": wording.REFERENCES, "refine": wording.REFINEMENTS, "rescale": wording.RESCALES,

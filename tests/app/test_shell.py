@@ -110,7 +110,8 @@ def test_the_web_process_stays_light(store: Run) -> None:
     code = f"""
 import json, sys
 from streamlit.testing.v1 import AppTest
-from app import links, server
+from app import server
+from app.frame import links
 server.warm()
 test = AppTest.from_file("app/streamlit_app.py", default_timeout=60).run()
 for page in list(links.PAGES)[1:]:
@@ -127,7 +128,7 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 
 def test_an_error_of_ours_is_shown_as_its_parts() -> None:
     test = AppTest.from_string(
-        "from app import state\nfrom kencore.errors import SpecError\nimport streamlit as st\n"
+        "from app.frame import state\nfrom kencore.errors import SpecError\nimport streamlit as st\n"
         "with state.messages():\n"
         "    raise SpecError('keep', got='7', wanted='a share', remedy='Pass 0.5.')\n"
         "st.text('not reached')"
@@ -138,7 +139,7 @@ def test_an_error_of_ours_is_shown_as_its_parts() -> None:
 
 def test_an_error_repeats_what_was_typed_to_the_letter() -> None:
     test = AppTest.from_string(
-        "from app import state\nfrom kencore.errors import ScopeError\n"
+        "from app.frame import state\nfrom kencore.errors import ScopeError\n"
         "with state.messages():\n"
         "    raise ScopeError('My/Nope_a* model', got='`$x$`', wanted='[a](b)', remedy='`do`')\n"
     ).run()

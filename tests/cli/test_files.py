@@ -101,8 +101,8 @@ def test_mistakes_are_messages(run: Run, tmp_path: Path) -> None:
 STOPPED = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from kencore import cli
-from kencore.store import stream
+from kencore.cli import main as cli
+from kencore.checkpoint import write as stream
 folder, number, after = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 write, calls = stream.SafetensorsWriter.write, []
 def stop(self, name, values):

@@ -100,7 +100,7 @@ def test_a_taken_folder_for_the_model_is_told_before_pruning(
 STOPPED = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell's "&" started us
-from kencore import cli
+from kencore.cli import main as cli
 import kencore.pruning.by_slices
 folder, number = sys.argv[1], int(sys.argv[2])
 def stop(*_):

@@ -29,8 +29,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from kencore import open_run
-from tests.tuned_cases import tuned_run
-from tests.finetune.test_tuning_saved import SETTINGS
+from tests.support.tuned_cases import tuned_run
+from tests.recover.test_tuning_saved import SETTINGS
 run, data, out, step = sys.argv[1:]
 def kill(point):
     if point["step"] == int(step):

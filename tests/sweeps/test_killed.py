@@ -32,9 +32,9 @@ WORK = """
 import sys
 from functools import partial
 import kencore.quality.judge_model
-from kencore.costs import cost_of
-from kencore.sweep import sweep
-from kencore.sweep_spec import SweepSpec
+from kencore.quality.cost import cost_of
+from kencore.sweeps.sweep import sweep
+from kencore.settings.sweep import SweepSpec
 kencore.quality.judge_model.cost_of = partial(cost_of, repeats=1)
 sweep(SweepSpec.from_json(sys.argv[1]), threads=1)
 """

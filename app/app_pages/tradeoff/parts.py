@@ -299,7 +299,7 @@ def _point_words(line: Any) -> str:
 
 def _note(sweep: Sweep) -> None:
     st.header("What these numbers are")
-    st.caption(tradeoff_words.note(sweep, _metrics(sweep)))
+    st.caption(state.plain(tradeoff_words.note(sweep, _metrics(sweep))))
 
 
 def _metrics(sweep: Sweep) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def start() -> None:
     try:
         process = _start(path)
     except OSError as error:
-        raise not_writable(path.parent, error.strerror or str(error)) from error
+        raise not_writable(path.parent, error) from error
     # without somebody who waits, an ended supervisor stays a zombie as long as this process lives
     threading.Thread(target=process.wait, daemon=True, name="supervisor").start()
 

@@ -9,7 +9,7 @@ from app.frame import links
 
 
 def script(body: str) -> AppTest:
-    return AppTest.from_string("import streamlit as st\nfrom app import links\n" + body)
+    return AppTest.from_string("import streamlit as st\nfrom app.frame import links\n" + body)
 
 
 def test_links_are_relative_and_escaped() -> None:

@@ -225,8 +225,8 @@ def test_a_run_that_was_tuned_after_pruning_is_not_taken_for_one(tmp_path: Path)
 def test_comparing_in_pairs_imports_nothing_heavy() -> None:
     code = """
 import sys, numpy as np
-from kencore.compare_quality import difference
-from kencore.evaluate.paired import packed
+from kencore.views.compare.quality import difference
+from kencore.quality.paired import packed
 def run(outcomes, **pruned):
     return {"task": "language", "pruned": pruned, "outcomes": packed(outcomes)}
 found = difference(run(np.ones(9), nll=1), run(np.arange(9.0), nll=4))

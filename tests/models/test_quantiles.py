@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, t
 
-from kencore.quality.quantiles import NORMAL, coin_tails, student
+from kencore.models.quantiles import NORMAL, coin_tails, student
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 40), 99, 100, 353, 1000, 4097, 20_000])
