@@ -14,8 +14,8 @@ from kencore.cli.main import app
 from kencore.settings.prune import PruneSpec
 from tests.conftest import ROOT
 
-DOCUMENTS = ("README.md", "docs/rescaling.md", "docs/tuning.md", "docs/real_pair.md",
-             "docs/perplexity.md", "assets/demo/README.md")  # fmt: skip
+DOCUMENTS = ("README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+             "assets/demo/README.md")  # fmt: skip
 CHOICES = {"method", "rescale", "allocation", "step", "reference", "refine", "propagate"}
 
 
