@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kencore.errors import JobCancelled
+from kencore.jobs.diary import tell
 from kencore.jobs.estimate import TimeLeft
 from kencore.jobs.store import changes
-from kencore.jobs.worker.diary import tell
 
 BETWEEN_WRITES = 0.1
 MOST_EVENTS = 10_000

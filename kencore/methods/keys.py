@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.methods.chunks import Budget, Mask
-from kencore.methods.ken.bandwidth import Float32
 
+Float32 = NDArray[np.float32]
 Keys = NDArray[np.uint64]
 HALF = np.uint64(32)
 SIGN = np.uint32(0x80000000)

@@ -17,14 +17,14 @@ import pytest
 from typer.testing import CliRunner
 
 from kencore import Run, jobs, open_run
-from kencore.cli import app
+from kencore.cli.main import app
 from kencore.errors import KencoreError, RunNotFoundError, SweepNotFoundError
 from kencore.explain import open_explanation
-from kencore.jobs import spawn
 from kencore.jobs.keeping import keep_run
+from kencore.jobs.worker import spawn
 from kencore.report import report
-from kencore.store.runs import delete_run, list_runs
-from kencore.store.sweeps import delete_sweep, list_sweeps, open_sweep
+from kencore.runs.shelf import delete_run, list_runs
+from kencore.sweeps.shelf import delete_sweep, list_sweeps, open_sweep
 
 STORE = Path(__file__).with_name("store_0_1_0")
 SWEEP = "adba9622c357"

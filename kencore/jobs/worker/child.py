@@ -17,11 +17,11 @@ from typing import NoReturn
 from kencore.errors import JobCancelled
 from kencore.jobs import folders
 from kencore.jobs.context import Context
+from kencore.jobs.diary import tell_traceback
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.records import State
 from kencore.jobs.store import changes
 from kencore.jobs.store.database import connected
-from kencore.jobs.worker.diary import tell_traceback
 from kencore.jobs.worker.failures import to_error
 from kencore.jobs.worker.processes import end_own_family, own_handle
 

@@ -12,8 +12,8 @@ import time
 from contextlib import suppress
 
 from kencore.jobs import folders
+from kencore.jobs.diary import tell
 from kencore.jobs.worker import processes
-from kencore.jobs.worker.diary import tell
 from kencore.jobs.worker.interpreter import changed_since, command, environment
 from kencore.jobs.worker.launch import Attempt
 from kencore.jobs.worker.zygote_client import Zygote

@@ -7,12 +7,12 @@ import time
 
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import folders
+from kencore.jobs.diary import tell
 from kencore.jobs.kinds import KINDS
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.worker import failures
 from kencore.jobs.worker.child import UNTOLD
-from kencore.jobs.worker.diary import tell
 from kencore.jobs.worker.launch import Attempt, Launcher
 from kencore.system.devices import usable_threads
 

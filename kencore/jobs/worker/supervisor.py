@@ -14,10 +14,10 @@ import time
 
 from kencore.errors import KencoreError
 from kencore.jobs import folders
+from kencore.jobs.diary import tell_traceback
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries, retention
 from kencore.jobs.store.database import connected, transaction
-from kencore.jobs.worker.diary import tell_traceback
 from kencore.jobs.worker.interpreter import changed_since
 from kencore.jobs.worker.launch import Launcher
 from kencore.jobs.worker.local import LocalLauncher

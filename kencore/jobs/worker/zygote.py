@@ -21,8 +21,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from kencore.jobs import folders
+from kencore.jobs.diary import tell_traceback
 from kencore.jobs.worker.child import UNTOLD, leave, main
-from kencore.jobs.worker.diary import tell_traceback
 
 
 class Zygote:
