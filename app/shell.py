@@ -19,38 +19,40 @@ OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
 # page, name in the menu, icon, what it is for
 MENU: Final = {
     "Understand": (
-        ("overview", "Overview", "dashboard",
-         "What a run kept, block by block, and what that cost in quality."),
-        ("story", "Story", "auto_stories",
-         "The run told step by step, for people who do not read matrices."),
-        ("explain", "Explain", "psychology",
-         "One sentence: what pruning changed in the answer, and which weights did it."),
+        ("overview", "Overview", "dashboard", "What a run kept, block by block, and what that cost in quality."),
+        ("story", "Story", "auto_stories", "The run told step by step, for people who do not read matrices."),
+        (
+            "explain",
+            "Explain",
+            "psychology",
+            "One sentence: what pruning changed in the answer, and which weights did it.",
+        ),
     ),
     "Make": (
-        ("prune", "Prune", "content_cut",
-         "Choose a model, a method and how much to keep; watch it run."),
-        ("tune", "Tune", "tune",
-         "Sliders for how much is kept, painted at every move, measured when they rest."),
-        ("recover", "Recover", "healing",
-         "Tune what a run kept, with its mask held, and see what that wins back."),
-        ("tradeoff", "Trade-off", "stacked_line_chart",
-         "Quality against size: sweeps of many prunings, their curves and the best."),
+        ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep; watch it run."),
+        ("tune", "Tune", "tune", "Sliders for how much is kept, painted at every move, measured when they rest."),
+        ("recover", "Recover", "healing", "Tune what a run kept, with its mask held, and see what that wins back."),
+        (
+            "tradeoff",
+            "Trade-off",
+            "stacked_line_chart",
+            "Quality against size: sweeps of many prunings, their curves and the best.",
+        ),
     ),
     "Look closer": (
-        ("map", "Map", "map",
-         "The whole model on one map, from its blocks down to a single weight."),
-        ("matrix", "Matrix", "grid_on",
-         "One matrix, from the whole of it down to a single weight."),
-        ("row", "Row", "show_chart",
-         "One row: its density curve, its grid, and which values were kept."),
-        ("layers", "Layers", "layers",
-         "The same matrix in every block, side by side."),
-        ("sparsity", "Sparsity", "bar_chart",
-         "How sparsity is spread over blocks and rows, run beside run, and why."),
-        ("compare", "Compare", "compare_arrows",
-         "Two or more runs: which entries all, some or none of them keep, and what that costs."),
+        ("map", "Map", "map", "The whole model on one map, from its blocks down to a single weight."),
+        ("matrix", "Matrix", "grid_on", "One matrix, from the whole of it down to a single weight."),
+        ("row", "Row", "show_chart", "One row: its density curve, its grid, and which values were kept."),
+        ("layers", "Layers", "layers", "The same matrix in every block, side by side."),
+        ("sparsity", "Sparsity", "bar_chart", "How sparsity is spread over blocks and rows, run beside run, and why."),
+        (
+            "compare",
+            "Compare",
+            "compare_arrows",
+            "Two or more runs: which entries all, some or none of them keep, and what that costs.",
+        ),
     ),
-}  # fmt: skip
+}
 
 
 if TYPE_CHECKING:
@@ -75,14 +77,18 @@ def navigation() -> StreamlitPage:
     return st.navigation(
         [
             st.Page(
-                links.PAGES[page], title=name, icon=f":material/{icon}:", help=words,
-                url_path=page, default=page == "overview",
+                links.PAGES[page],
+                title=name,
+                icon=f":material/{icon}:",
+                help=words,
+                url_path=page,
+                default=page == "overview",
             )
             for pages in MENU.values()
             for page, name, icon, words in pages
         ],
         expanded=True,
-    )  # fmt: skip
+    )
 
 
 def sidebar(page: StreamlitPage) -> str | None:
@@ -121,23 +127,38 @@ def _picker(usable: dict[str, RunSummary], page: str) -> None:
     def chosen() -> None:
         name = st.session_state["run_choice"]
         form = recover_form.FORM.nothing() if page == "recover" else {}  # it is about one run
-        links.write(run=name, matrix=None, at=None, row=None, col=None,
-                    r0=None, r1=None, c0=None, c1=None, neuron=None, token=None, block=None,
-                    **state.without_its_layers(name), **form)  # fmt: skip
+        links.write(
+            run=name,
+            matrix=None,
+            at=None,
+            row=None,
+            col=None,
+            r0=None,
+            r1=None,
+            c0=None,
+            c1=None,
+            neuron=None,
+            token=None,
+            block=None,
+            **state.without_its_layers(name),
+            **form,
+        )
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})
     st.selectbox(
-        "Run", options, key="run_choice", format_func=labels.__getitem__,
-        on_change=chosen, placeholder="Choose a run",
+        "Run",
+        options,
+        key="run_choice",
+        format_func=labels.__getitem__,
+        on_change=chosen,
+        placeholder="Choose a run",
         help="Every page shows this run. The address of the page names it.",
-    )  # fmt: skip
+    )
     name = st.session_state["run_choice"]
     if name is not None and len(labels[name]) > FITS:
         st.caption(state.plain(labels[name]))
     if name is not None and (sweep := usable[name].sweep) is not None:
-        links.page_link(
-            "tradeoff", "A point of a sweep", icon=":material/stacked_line_chart:", sweep=sweep
-        )  # fmt: skip
+        links.page_link("tradeoff", "A point of a sweep", icon=":material/stacked_line_chart:", sweep=sweep)
 
 
 def _point_of_a_sweep() -> dict[str, RunSummary]:

@@ -66,23 +66,26 @@ def make(folder: Path, blocks: int = 32, values: int = 1) -> Run:
     with RunWriter(out, names) as writer:
         lines = [write_matrix(writer, name, rng) | hashes(folder / "pair", name) for name in names]
         writer.add_matrices(lines)
-        spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"),
-                "method": "random", "keep": 0.5}  # fmt: skip
+        spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"), "method": "random", "keep": 0.5}
         writer.add_json("spec.json", {"spec": spec, "versions": {}})
         sources = {side: {"text": str(folder / "pair" / side)} for side in ("tuned", "base")}
         writer.add_json(
             "record.json",
-            {"created": "2026-01-01T00:00:00+00:00", "seconds": 1.0, "device": "cpu",
-             "seconds_by_matrix": {}, "notes": ["Made up: random masks."], "sources": sources},
-        )  # fmt: skip
+            {
+                "created": "2026-01-01T00:00:00+00:00",
+                "seconds": 1.0,
+                "device": "cpu",
+                "seconds_by_matrix": {},
+                "notes": ["Made up: random masks."],
+                "sources": sources,
+            },
+        )
         writer.add_json("metrics.json", {})
         writer.finish()
     return Run(out)
 
 
-def write_checkpoint(
-    folder: Path, names: dict[str, tuple[int, int]], values: int, seed: int
-) -> None:
+def write_checkpoint(folder: Path, names: dict[str, tuple[int, int]], values: int, seed: int) -> None:
     """float16 weights: random in the first blocks, holes behind them."""
     folder.mkdir(parents=True, exist_ok=True)
     head = header_bytes({name: ("F16", shape) for name, shape in names.items()}, None)
@@ -90,9 +93,7 @@ def write_checkpoint(
     with (folder / "model.safetensors").open("wb") as file:
         file.write(len(head).to_bytes(8, "little") + head)
         for name, (rows, cols) in list(names.items())[: values * len(PARTS)]:
-            weights = np.random.default_rng([1, *name.encode()]).standard_normal(
-                (rows, cols), np.float32
-            )
+            weights = np.random.default_rng([1, *name.encode()]).standard_normal((rows, cols), np.float32)
             if seed > 1:
                 noise = np.random.default_rng([seed, *name.encode()])
                 weights += 0.1 * noise.standard_normal((rows, cols), np.float32)
@@ -138,13 +139,32 @@ def write_matrix(writer: RunWriter, name: str, rng: np.random.Generator) -> dict
     role, part, _, _ = PARTS[".".join(name.split(".")[3:5])]
     total = int(per_row.sum())
     return {
-        "name": name, "base_name": name, "block": int(name.split(".")[2]), "stack": "blocks",
-        "role": role, "part": part, "shape": [rows, cols], "rows": rows, "cols": cols,
-        "transposed": False, "dtype": "F16", "params": rows * cols, "status": "pruned",
-        "reason": None, "k": None, "tied": [], "kept": total, "bytes_dense": 2 * rows * cols,
-        "bytes_stored": 2 * total + rows * cols // 8, "tuned_mean": 0.0, "tuned_std": 0.02,
-        "tuned_min": -0.1, "tuned_max": 0.1, "diff_rms": 0.002, "diff_share_kept": 0.5,
-    }  # fmt: skip
+        "name": name,
+        "base_name": name,
+        "block": int(name.split(".")[2]),
+        "stack": "blocks",
+        "role": role,
+        "part": part,
+        "shape": [rows, cols],
+        "rows": rows,
+        "cols": cols,
+        "transposed": False,
+        "dtype": "F16",
+        "params": rows * cols,
+        "status": "pruned",
+        "reason": None,
+        "k": None,
+        "tied": [],
+        "kept": total,
+        "bytes_dense": 2 * rows * cols,
+        "bytes_stored": 2 * total + rows * cols // 8,
+        "tuned_mean": 0.0,
+        "tuned_std": 0.02,
+        "tuned_min": -0.1,
+        "tuned_max": 0.1,
+        "diff_rms": 0.002,
+        "diff_share_kept": 0.5,
+    }
 
 
 def band(rng: np.random.Generator, number: int, rows: int, cols: int) -> np.ndarray:

@@ -50,16 +50,25 @@ def seconds_to_title(browser: Browser, script: Path, home: str) -> float:
     """One cold start: from the start of the process until the page's title is seen."""
     port = free_port()
     command = [
-        sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port),
-        "--server.headless", "true", "--server.fileWatcherType", "none",
-        "--browser.gatherUsageStats", "false",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+        "--server.fileWatcherType",
+        "none",
+        "--browser.gatherUsageStats",
+        "false",
+    ]
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"KENVIZ_HOME": home}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        command, cwd=ROOT, env=os.environ | {"KENVIZ_HOME": home}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         wait_for_server(port)
         page.goto(f"http://localhost:{port}/")
@@ -97,8 +106,7 @@ def main() -> None:
     for name, found in times.items():
         print(f"{name}: median {median(found):.2f} s, fastest {min(found):.2f} s of {len(found)}")
     ours, theirs = times["KEN_viz"], times["empty app"]
-    print(f"ratio of medians {median(ours) / median(theirs):.2f} (goal 1.3), "
-          f"of fastest {min(ours) / min(theirs):.2f}")  # fmt: skip
+    print(f"ratio of medians {median(ours) / median(theirs):.2f} (goal 1.3), of fastest {min(ours) / min(theirs):.2f}")
 
 
 if __name__ == "__main__":

@@ -96,9 +96,7 @@ VIEW = "['r0', 'r1', 'c0', 'c1'].map((edge) => kenvizMap.dataset[edge]).join()"
 DETAIL = "&& kenvizMap.dataset.ready === 'true'"
 
 
-def timed(
-    page: Page, wire: Wire, meter: Meter, kind: str, done: str, act: Callable[[], None]
-) -> None:
+def timed(page: Page, wire: Wire, meter: Meter, kind: str, done: str, act: Callable[[], None]) -> None:
     """One interaction: ``act`` causes an event ``kind``, after which ``done`` comes true."""
     wire.restart()
     page.evaluate(CLOCK, [kind, done])
@@ -155,9 +153,7 @@ def map_steps(page: Page, wire: Wire, what: str, address: str, repeats: int) -> 
         page.locator(CANVAS).focus()
         for step in range(repeats):
             done, key = f"{view_of(page)} {more}", "ArrowRight" if step % 2 else "ArrowDown"
-            timed(
-                page, wire, meters["pan"], "keydown", done, lambda key=key: page.keyboard.press(key)
-            )
+            timed(page, wire, meters["pan"], "keydown", done, lambda key=key: page.keyboard.press(key))
     yield from (*painted.values(), *sharp.values())
 
 
@@ -203,9 +199,7 @@ def main() -> None:
         browser.close()
 
 
-def slider_moves(
-    page: Page, wire: Wire, what: str, address: str, goal: float, repeats: int
-) -> Iterator[Meter]:
+def slider_moves(page: Page, wire: Wire, what: str, address: str, goal: float, repeats: int) -> Iterator[Meter]:
     """One step of the slider of what is kept, to the exact picture of the open matrix."""
     meter = Meter(f"slider to exact picture, {what}", goal)
     open_page(page, address)

@@ -34,16 +34,20 @@ print(json.dumps({"before": before, "peak": peak()}))
 """
 
 
-def write_checkpoint(
-    folder: Path, seed: int, sizes: tuple[int, int, int, int], shards: int
-) -> tuple[int, int]:
+def write_checkpoint(folder: Path, seed: int, sizes: tuple[int, int, int, int], shards: int) -> tuple[int, int]:
     """A random checkpoint in shards; (bytes of all tensors, bytes of the largest)."""
     hidden, inner, vocabulary, blocks = sizes
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
-        "intermediate_size": inner, "num_hidden_layers": blocks, "vocab_size": vocabulary,
-        "num_attention_heads": 8, "num_key_value_heads": 8, "tie_word_embeddings": False,
-    }  # fmt: skip
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": hidden,
+        "intermediate_size": inner,
+        "num_hidden_layers": blocks,
+        "vocab_size": vocabulary,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 8,
+        "tie_word_embeddings": False,
+    }
     shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
     shapes["lm_head.weight"] = (vocabulary, hidden)
     for block in range(blocks):
@@ -64,9 +68,7 @@ def write_checkpoint(
         tensors = {n: rng.standard_normal(shapes[n], np.float32) * 0.02 for n in part}
         save_file(tensors, folder / file, {"format": "pt"})
         where |= dict.fromkeys(part, file)
-    (folder / "model.safetensors.index.json").write_text(
-        json.dumps({"metadata": {}, "weight_map": where})
-    )
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
     sizes_in_bytes = [int(np.prod(shape)) * 4 for shape in shapes.values()]
     return sum(sizes_in_bytes), max(sizes_in_bytes)
 
@@ -78,8 +80,7 @@ def main() -> None:
         for side, seed in (("tuned", 1), ("base", 2)):
             total, largest = write_checkpoint(folder / side, seed, large, SHARDS)
             write_checkpoint(folder / f"tiny-{side}", seed, tiny, 2)
-        print(f"checkpoint {total / 2**20:.0f} MiB in {SHARDS} shards, "
-              f"largest tensor {largest / 2**20:.0f} MiB")  # fmt: skip
+        print(f"checkpoint {total / 2**20:.0f} MiB in {SHARDS} shards, largest tensor {largest / 2**20:.0f} MiB")
         for threads in (1, 2):
             paths = [folder / name for name in ("tuned", "base", "tiny-tuned", "tiny-base")]
             arguments = [*map(str, [*paths, folder / f"run-{threads}"]), str(threads)]

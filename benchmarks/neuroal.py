@@ -86,11 +86,14 @@ def ours(model: BlockModel, ids: Tensor, method: str, settings: AllocationSettin
         model.set_weight(name, weight)
     steps = [found.trace[step] for step in ("block_search", "row_search")]
     return Timed(
-        search=searched, prune=pruned, clock=dict(clock.seconds),
+        search=searched,
+        prune=pruned,
+        clock=dict(clock.seconds),
         block_costs=steps[0]["costs"] if steps[0] else [],
         row_costs=steps[1]["costs"] if steps[1] else [],
-        lambdas=[step["chosen"] for step in steps if step], gone=gone,
-    )  # fmt: skip
+        lambdas=[step["chosen"] for step in steps if step],
+        gone=gone,
+    )
 
 
 def plain(model: BlockModel, ids: Tensor, method: str, settings: AllocationSettings) -> Timed:
@@ -112,20 +115,26 @@ def plain(model: BlockModel, ids: Tensor, method: str, settings: AllocationSetti
         model.set_weight(name, weight)
     lambdas = [lam for lam in (found.block_lambda, found.row_lambda) if lam is not None]
     return Timed(
-        search=searched, prune=pruned, clock={}, block_costs=found.block_costs,
-        row_costs=found.row_costs, lambdas=lambdas, gone=gone,
-    )  # fmt: skip
+        search=searched,
+        prune=pruned,
+        clock={},
+        block_costs=found.block_costs,
+        row_costs=found.row_costs,
+        lambdas=lambdas,
+        gone=gone,
+    )
 
 
 def compare(model: BlockModel, ids: Tensor, method: str, sparsity: float, step: str) -> float:
     """Print both; the ratio of their CPU seconds."""
-    settings = AllocationSettings(
-        allocation="neuroal", sparsity=sparsity, step=step, published=True
-    )
+    settings = AllocationSettings(allocation="neuroal", sparsity=sparsity, step=step, published=True)
     mine, other = ours(model, ids, method, settings), plain(model, ids, method, settings)
-    quick = ours(model, ids, method, AllocationSettings(
-        allocation="neuroal", sparsity=sparsity, step=step, published=True, fast=True
-    ))  # fmt: skip
+    quick = ours(
+        model,
+        ids,
+        method,
+        AllocationSettings(allocation="neuroal", sparsity=sparsity, step=step, published=True, fast=True),
+    )
     passes = 2 * SEARCH_SEQUENCES * (len(mine.block_costs) + len(mine.row_costs))
     same = (
         ("costs", mine.block_costs + mine.row_costs == other.block_costs + other.row_costs),
@@ -140,10 +149,7 @@ def compare(model: BlockModel, ids: Tensor, method: str, sparsity: float, step: 
             f"{phases(run)}",
             flush=True,
         )
-    print(
-        "  bit for bit: "
-        + ", ".join(f"{what} {'same' if ok else 'DIFFERENT'}" for what, ok in same)
-    )
+    print("  bit for bit: " + ", ".join(f"{what} {'same' if ok else 'DIFFERENT'}" for what, ok in same))
     print(f"  lambdas {mine.lambdas}, fast {quick.lambdas}")
     return mine.total / other.total
 
@@ -159,8 +165,7 @@ def fast_cases(folder: Path, models: dict[str, BlockModel]) -> None:
     for path in sorted(folder.glob("*__neuroal-*.npz")):
         with np.load(path) as case:
             meta = json.loads(bytes(case["meta"]))
-            scores = {step: case[f"{step}_scores"] for step in ("block", "row")
-                      if f"{step}_scores" in case.files}  # fmt: skip
+            scores = {step: case[f"{step}_scores"] for step in ("block", "row") if f"{step}_scores" in case.files}
             ids, sparsity = torch.from_numpy(case["calib_ids"]).long(), float(case["sparsity"])
         model = models.setdefault(meta["model"], load(folder / "models" / meta["model"]))
         settings = AllocationSettings(
@@ -176,9 +181,7 @@ def fast_cases(folder: Path, models: dict[str, BlockModel]) -> None:
                 wanted, chosen = meta[f"lambda_{step}"], record["chosen"]
                 more = scores[step][meta[f"{step}_lambdas"].index(chosen)] / scores[step].min() - 1
                 rows.append((step, chosen == wanted))
-                mark = (
-                    "" if rows[-1][1] else f"  recorded {wanted:g}, costs {100 * more:.2f} % less"
-                )
+                mark = "" if rows[-1][1] else f"  recorded {wanted:g}, costs {100 * more:.2f} % less"
                 print(f"  {path.stem:44} {step:5} {chosen:g}{mark}", flush=True)
     for step in ("block", "row"):
         own = [same for kind, same in rows if kind == step]

@@ -66,9 +66,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    done: list[Point] = (
-        json.loads(args.table.read_text()) if args.table and args.table.exists() else []
-    )
+    done: list[Point] = json.loads(args.table.read_text()) if args.table and args.table.exists() else []
     table = Table(args)
     print(f"dense: {table.dense:.2f}", flush=True)
     for sparsity in args.sparsities:
@@ -92,22 +90,21 @@ class Table:
     def __init__(self, args: argparse.Namespace) -> None:
         method = "wanda" if args.base is None else "magnitude"
         spec = PruneSpec(
-            model=args.model, base=args.base, method=method, allocation="owl", keep=0.5,
-            device=args.device,
-        )  # fmt: skip
-        pair = open_models(spec)
-        self.bench = Workbench(
-            pair, chosen(decide(pair, spec)), device=args.device, threads=args.threads
+            model=args.model, base=args.base, method=method, allocation="owl", keep=0.5, device=args.device
         )
+        pair = open_models(spec)
+        self.bench = Workbench(pair, chosen(decide(pair, spec)), device=args.device, threads=args.threads)
         language = self.bench.language
         window = args.window or usual_window(language.positions)
-        self.windows: Any = fitting_data(
-            pair.tuned.folder, args.text, window=window, limit=args.windows or None
-        )
+        self.windows: Any = fitting_data(pair.tuned.folder, args.text, window=window, limit=args.windows or None)
         self.ids = calibration_windows(
-            language.tokenizer, args.calibration, sequences=args.sequences, window=window,
-            seed=0, positions=language.positions,
-        ).ids  # fmt: skip
+            language.tokenizer,
+            args.calibration,
+            sequences=args.sequences,
+            window=window,
+            seed=0,
+            positions=language.positions,
+        ).ids
         self.streams = self.bench.capture(self.ids)
         self.search = self.bench.capture(self.ids[: args.search_sequences])
         self.dense: float = self.bench.quality(self.windows)["perplexity"]
@@ -121,22 +118,18 @@ class Table:
             self.bench.blocks,
             self.streams if allocation in ONE_PASS else self.search,
             rule,
-            AllocationSettings(
-                allocation=allocation, step=step, reference=reference, sparsity=sparsity
-            ),
+            AllocationSettings(allocation=allocation, step=step, reference=reference, sparsity=sparsity),
         )
         self.bench.prune_all(self.streams, found.rule, found.counts)
         measured = self.bench.quality(self.windows)
         self.bench.restore()
-        chosen = {
-            part: found.trace[part]["chosen"]
-            for part in ("block_search", "row_search")
-            if found.trace.get(part)
-        }
+        chosen = {part: found.trace[part]["chosen"] for part in ("block_search", "row_search") if found.trace.get(part)}
         return {
-            "perplexity": measured["perplexity"], "nll": measured["nll"], **chosen,
+            "perplexity": measured["perplexity"],
+            "nll": measured["nll"],
+            **chosen,
             "seconds": round(time.monotonic() - started, 2),
-        }  # fmt: skip
+        }
 
 
 def line(point: Point) -> str:
@@ -158,9 +151,7 @@ def report(points: list[Point], args: argparse.Namespace, dense: float) -> Itera
             found = [cells.get((sparsity, method, name)) for method in args.methods]
             yield (
                 f"| {name} | "
-                + " | ".join(
-                    "" if point is None else f"{point['perplexity']:.1f}" for point in found
-                )
+                + " | ".join("" if point is None else f"{point['perplexity']:.1f}" for point in found)
                 + " |"
             )
     yield "\n| allocation | better than uniform | geometric mean of perplexity over uniform's |"

@@ -93,10 +93,7 @@ def catch(model: nn.Module, blocks: nn.ModuleList, ids: Tensor) -> Plain:
 
         return hook
 
-    handles = [
-        block.register_forward_pre_hook(recorder(place), with_kwargs=True)
-        for place, block in enumerate(blocks)
-    ]
+    handles = [block.register_forward_pre_hook(recorder(place), with_kwargs=True) for place, block in enumerate(blocks)]
     with torch.no_grad():
         for sequence in ids:
             model(sequence[None].long(), use_cache=False)
@@ -109,9 +106,7 @@ def layers_of(block: nn.Module) -> dict[str, nn.Linear]:
     return {name: m for name, m in block.named_modules() if isinstance(m, nn.Linear)}
 
 
-def forward(
-    plain: Plain, place: int, inputs: list[Tensor], hessian: bool
-) -> tuple[list[Tensor], dict[str, Seen]]:
+def forward(plain: Plain, place: int, inputs: list[Tensor], hessian: bool) -> tuple[list[Tensor], dict[str, Seen]]:
     """All sequences through a block, with statistics of every layer."""
     block = plain.blocks[place]
     seen = {name: Seen(layer, hessian) for name, layer in layers_of(block).items()}
@@ -180,9 +175,7 @@ def prune_layer(layer: nn.Linear, method: str, seen: Seen, share: Any, rows: boo
     return gone
 
 
-def evaluate(
-    plain: Plain, method: str, shares: Shares, rows: bool
-) -> tuple[float, dict[str, Tensor]]:
+def evaluate(plain: Plain, method: str, shares: Shares, rows: bool) -> tuple[float, dict[str, Tensor]]:
     """Cost of one distribution and the alignment of every layer."""
     terms, alignment = {}, {}
     inputs, hessian = [hidden.clone() for hidden in plain.inputs], method == "sparsegpt"
@@ -257,10 +250,7 @@ def search(plain: Plain, method: str, sparsity: float, step: str) -> Search:
         _, alignment = evaluate(plain, method, found.shares, rows=False)
     else:
         lambdas = STEPS if sparsity < 0.8 else STEPS[:-1]
-        outcomes = [
-            evaluate(plain, method, block_shares(plain, sparsity, lam), rows=False)
-            for lam in lambdas
-        ]
+        outcomes = [evaluate(plain, method, block_shares(plain, sparsity, lam), rows=False) for lam in lambdas]
         found.block_costs = [cost for cost, _ in outcomes]
         best = found.block_costs.index(min(found.block_costs))
         found.block_lambda, alignment = lambdas[best], outcomes[best][1]

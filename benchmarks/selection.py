@@ -54,9 +54,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     entries, repeats = (200_000, 7) if quick else (1_000_000, 25)
     select(torch.randn(2, 64), 32)  # compiles, once per machine
-    print(
-        f"select(rule='ken', k=C/2) over torch.sort, medians of {repeats}; goal {GOAL} on 1 thread"
-    )
+    print(f"select(rule='ken', k=C/2) over torch.sort, medians of {repeats}; goal {GOAL} on 1 thread")
     print(f"{'C':>6} {'rows':>6} {'threads':>8} {'sort ms':>9} {'select ms':>10} {'ratio':>7}")
     worst = 0.0
     for columns in WIDTHS:
@@ -65,9 +63,7 @@ def main() -> None:
             ratio = own / sort
             worst = max(worst, ratio) if threads == 1 else worst
             print(
-                f"{columns:>6} {rows:>6} {threads:>8} {sort * 1e3:>9.2f} {own * 1e3:>10.2f} "
-                f"{ratio:>7.2f}",
-                flush=True,
+                f"{columns:>6} {rows:>6} {threads:>8} {sort * 1e3:>9.2f} {own * 1e3:>10.2f} {ratio:>7.2f}", flush=True
             )
     verdict = "met" if worst <= GOAL else "missed"
     print(f"worst ratio on one thread: {worst:.2f} (goal {GOAL}: {verdict})")

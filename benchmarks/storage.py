@@ -132,9 +132,7 @@ class Files:
                 words = words ^ np.ascontiguousarray(base).reshape(-1).view(words.dtype)
             planes = words.view(np.uint8).reshape(-1, words.dtype.itemsize).T.tobytes()
             packed = (
-                zlib.compress(planes, 9)
-                if packer == "zlib"
-                else zstandard.ZstdCompressor(level=9).compress(planes)
+                zlib.compress(planes, 9) if packer == "zlib" else zstandard.ZstdCompressor(level=9).compress(planes)
             )
             tensors[name] = np.frombuffer(packed, np.uint8)
         return self.size(tensors)
@@ -206,13 +204,10 @@ def main() -> None:
             if i == 0:
                 tables.insert(0, ("all", fixed_rows))
             for kept, table in tables:
-                classifier = Classifier.load(
-                    Path(run.tuned_tensors.folder), device="cpu", threads=asked.threads
-                )
+                classifier = Classifier.load(Path(run.tuned_tensors.folder), device="cpu", threads=asked.threads)
                 for way, size, accuracy in table(asked, run, classifier, examples, folder):
                     dense = dense or size
-                    print(f"| {kept} | {way} | {size:,} | {size / dense:.3f} | {accuracy:.2%} |",
-                          flush=True)  # fmt: skip
+                    print(f"| {kept} | {way} | {size:,} | {size / dense:.3f} | {accuracy:.2%} |", flush=True)
 
 
 if __name__ == "__main__":

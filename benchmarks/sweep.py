@@ -35,10 +35,9 @@ TEN = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 CASES: dict[str, SweepSpec] = {
     "encoder": SweepSpec(model="demo", methods=("delta", "ken"), keeps=TEN, evaluation="demo"),
     "lm": SweepSpec(
-        model="demo-lm", methods=("wanda",), keeps=TEN, evaluation="pydoc", windows=16,
-        sequences=16, window=256,
+        model="demo-lm", methods=("wanda",), keeps=TEN, evaluation="pydoc", windows=16, sequences=16, window=256
     ),
-}  # fmt: skip
+}
 WORDS = {
     "encoder": "demo encoder, delta and ken, labelled sentences",
     "lm": "demo-lm, wanda on 16 x 256 tokens, perplexity on 16 windows",
@@ -104,8 +103,7 @@ def _timed(work: Callable[[], None]) -> Taken:
 
 def _processor() -> float:
     """Processor seconds of this process and of those that it waited for."""
-    used: list[Any] = [resource.getrusage(who) for who in
-                       (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # fmt: skip
+    used: list[Any] = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return float(sum(one.ru_utime + one.ru_stime for one in used))
 
 
@@ -124,16 +122,15 @@ def _store() -> Iterator[None]:
 
 
 def _tell(case: str, points: int, taken: dict[str, list[Taken]]) -> None:
-    medians = {
-        way: tuple(statistics.median(side) for side in zip(*times, strict=True))
-        for way, times in taken.items()
-    }
+    medians = {way: tuple(statistics.median(side) for side in zip(*times, strict=True)) for way, times in taken.items()}
     print(f"{WORDS[case]}: {points} prunings, medians of {len(taken['sweep'])}", flush=True)
     own = medians["sweep"]
     for way, (clock, processor) in medians.items():
         ratio = f"sweep takes {own[0] / clock:.2f} of it, {own[1] / processor:.2f} of its processor"
-        print(f"  {way:<20} {clock:8.1f} s   processor {processor:8.1f} s"
-              + ("" if way == "sweep" else f"   {ratio}"), flush=True)  # fmt: skip
+        print(
+            f"  {way:<20} {clock:8.1f} s   processor {processor:8.1f} s" + ("" if way == "sweep" else f"   {ratio}"),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

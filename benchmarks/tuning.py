@@ -59,14 +59,21 @@ def settings(model: str, asked: argparse.Namespace, folder: Path) -> tuple[dict[
     """What differs between the models: of the pruning, and of the tuning."""
     if model == "demo":
         tuning = {
-            "data": str(asked.sst2 / "train.tsv"), "held_out": str(asked.sst2 / "dev.tsv"),
-            "evaluation": str(asked.sst2 / "test.tsv"), "steps": asked.encoder_steps,
+            "data": str(asked.sst2 / "train.tsv"),
+            "held_out": str(asked.sst2 / "dev.tsv"),
+            "evaluation": str(asked.sst2 / "test.tsv"),
+            "steps": asked.encoder_steps,
             "lr": asked.encoder_rate,
-        }  # fmt: skip
+        }
         return {}, tuning
     watched, judged = halves(folder)
-    tuning = {"data": "pydoc", "held_out": str(watched), "evaluation": str(judged),
-              "steps": asked.lm_steps, "lr": asked.lm_rate}  # fmt: skip
+    tuning = {
+        "data": "pydoc",
+        "held_out": str(watched),
+        "evaluation": str(judged),
+        "steps": asked.lm_steps,
+        "lr": asked.lm_rate,
+    }
     return {"sequences": 32, "window": 256}, tuning
 
 
@@ -74,13 +81,16 @@ def one(asked: argparse.Namespace, model: str, method: str, sparsity: float, fol
     """Prune, then tune."""
     pruning, tuning = settings(model, asked, folder)
     spec = PruneSpec(
-        model=model, method=method, keep=round(1 - sparsity, 6), scope=("blocks",),
-        vectors=False, baselines=False, **pruning,
-    )  # fmt: skip
-    run = prune(spec, out=folder / "run", threads=asked.threads)
-    wish = TuneSpec(
-        run=str(run.path), train=asked.train, baselines=False, weight_decay=0.01, **tuning
+        model=model,
+        method=method,
+        keep=round(1 - sparsity, 6),
+        scope=("blocks",),
+        vectors=False,
+        baselines=False,
+        **pruning,
     )
+    run = prune(spec, out=folder / "run", threads=asked.threads)
+    wish = TuneSpec(run=str(run.path), train=asked.train, baselines=False, weight_decay=0.01, **tuning)
     return tune(wish, folder / "tuned", threads=asked.threads)
 
 
@@ -89,12 +99,15 @@ def row(run: Run, model: str, method: str, sparsity: float) -> str:
     assert told is not None
     share = recovered(metrics)
     cells = [
-        model, method, f"{sparsity:.0%}",
+        model,
+        method,
+        f"{sparsity:.0%}",
         *(quality(metrics[step]) for step in ("dense", "untuned", "pruned")),
         "-" if share is None else f"{share:.0%}",
         *(gap(told["gap"][step]) for step in ("dense", "untuned", "tuned")),
-        f"{told['steps']} ({told['best_step']})", f"{told['seconds']['training']:.0f}",
-    ]  # fmt: skip
+        f"{told['steps']} ({told['best_step']})",
+        f"{told['seconds']['training']:.0f}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 

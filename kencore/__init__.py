@@ -30,18 +30,35 @@ if TYPE_CHECKING:
     from kencore.sweeps.shelf import open_sweep
 
 __all__ = [
-    "PruneSpec", "Run", "SweepSpec", "TuneSpec", "__version__", "export_mask",
-    "inspect_subnetwork", "open_run", "open_subnetwork", "open_sweep", "prune",
-    "restore_subnetwork", "select", "subnetwork_bytes", "tune", "write_subnetwork",
-]  # fmt: skip
+    "PruneSpec",
+    "Run",
+    "SweepSpec",
+    "TuneSpec",
+    "__version__",
+    "export_mask",
+    "inspect_subnetwork",
+    "open_run",
+    "open_subnetwork",
+    "open_sweep",
+    "prune",
+    "restore_subnetwork",
+    "select",
+    "subnetwork_bytes",
+    "tune",
+    "write_subnetwork",
+]
 LAZY = {
-    "Run": "runs.run", "open_run": "runs.run", "open_sweep": "sweeps.shelf",
-    "SweepSpec": "settings.sweep", "TuneSpec": "recover", "tune": "recover",
+    "Run": "runs.run",
+    "open_run": "runs.run",
+    "open_sweep": "sweeps.shelf",
+    "SweepSpec": "settings.sweep",
+    "TuneSpec": "recover",
+    "tune": "recover",
     "export_mask": "exports.masks",
 } | dict.fromkeys(
-    ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes",
-     "write_subnetwork"), "exports.subnetwork.open",
-)  # fmt: skip
+    ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes", "write_subnetwork"),
+    "exports.subnetwork.open",
+)
 """Names of the package, and the module of each: they are imported when they are asked for."""
 
 

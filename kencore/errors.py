@@ -30,9 +30,7 @@ class KencoreError(Exception):
         }
 
 
-def _rebuild(
-    kind: type[KencoreError], subject: str, got: str, wanted: str, remedy: str
-) -> KencoreError:
+def _rebuild(kind: type[KencoreError], subject: str, got: str, wanted: str, remedy: str) -> KencoreError:
     return kind(subject, got=got, wanted=wanted, remedy=remedy)
 
 

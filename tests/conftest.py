@@ -11,12 +11,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONG = (
-    "tests/browser/",
-    "tests/jobs/",
-    "tests/sweeps/test_killed.py",
-    "tests/pruning/test_by_blocks.py",
-)
+LONG = ("tests/browser/", "tests/jobs/", "tests/sweeps/test_killed.py", "tests/pruning/test_by_blocks.py")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -14,8 +14,11 @@ from kencore.cli.main import app
 from kencore.settings.prune import PruneSpec
 from tests.conftest import ROOT
 
-DOCUMENTS = ("README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
-             "assets/demo/README.md")  # fmt: skip
+DOCUMENTS = (
+    "README.md",
+    *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+    "assets/demo/README.md",
+)
 CHOICES = {"method", "rescale", "allocation", "step", "reference", "refine", "propagate"}
 
 
@@ -47,8 +50,16 @@ SCRIPTS = commands("python ")
 
 def test_there_are_commands_to_look_at() -> None:
     assert {words[0] for _, words in CLI} >= {
-        "prune", "inspect", "runs", "evaluate", "export", "open", "sweep", "sweeps", "tune",
-    }  # fmt: skip
+        "prune",
+        "inspect",
+        "runs",
+        "evaluate",
+        "export",
+        "open",
+        "sweep",
+        "sweeps",
+        "tune",
+    }
 
 
 @pytest.mark.parametrize(("document", "words"), CLI)
@@ -65,9 +76,7 @@ def test_the_settings_are_such_that_can_be(document: str, words: list[str]) -> N
     PruneSpec(model=given["model"], base=given["base"], keep=keep, k=given["k"], **chosen)
 
 
-@pytest.mark.parametrize(
-    ("document", "words"), [c for c in SCRIPTS if c[1] and c[1][0].endswith(".py")]
-)
+@pytest.mark.parametrize(("document", "words"), [c for c in SCRIPTS if c[1] and c[1][0].endswith(".py")])
 def test_scripts_are_there_and_have_the_options(document: str, words: list[str]) -> None:
     script = ROOT / words[0]
     text = script.read_text(encoding="utf-8")

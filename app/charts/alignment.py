@@ -33,28 +33,37 @@ def norm_curves(found: Alignment, color: str, palette: Palette) -> Chart:
     ):
         figure.add_trace(
             go.Scatter(
-                x=place, y=values.astype(np.float32), mode="lines", name=name, line=style,
-                customdata=about, legendrank=1000 if name == "pruned model" else 900,
-                hovertemplate=f"{name}<br>feature %{{customdata[0]:,.0f}}: %{{y:.3%}} of the norm"
-                "<extra></extra>",
+                x=place,
+                y=values.astype(np.float32),
+                mode="lines",
+                name=name,
+                line=style,
+                customdata=about,
+                legendrank=1000 if name == "pruned model" else 900,
+                hovertemplate=f"{name}<br>feature %{{customdata[0]:,.0f}}: %{{y:.3%}} of the norm<extra></extra>",
             )
-        )  # fmt: skip
+        )
     _differences(figure, place, found.sparse - found.dense, about, palette)
-    finish(figure, height=400, legend=True, y="", left=84,
-           x="input features, strongest of the dense model first")  # fmt: skip
+    finish(figure, height=400, legend=True, y="", left=84, x="input features, strongest of the dense model first")
     figure.update_layout(
-        yaxis={"domain": [_SPLIT[0], 1], "title": {"text": "share of input norm"},
-               "rangemode": "tozero", "tickformat": ".2~%"},
-        yaxis2={"domain": [0, _SPLIT[1]], "title": {"text": "pruned − dense"},
-                "tickformat": "+.2~%", "zeroline": True},
-    )  # fmt: skip
+        yaxis={
+            "domain": [_SPLIT[0], 1],
+            "title": {"text": "share of input norm"},
+            "rangemode": "tozero",
+            "tickformat": ".2~%",
+        },
+        yaxis2={"domain": [0, _SPLIT[1]], "title": {"text": "pruned − dense"}, "tickformat": "+.2~%", "zeroline": True},
+    )
     figure.update_xaxes(anchor="y2", showgrid=False, zeroline=False)
     finding = _finding(found)
     return Chart(
-        figure=figure, finding=finding, name="alignment", data=_table(found),
+        figure=figure,
+        finding=finding,
+        name="alignment",
+        data=_table(found),
         alt="Two curves of input norms over the features, dense and pruned model, with their "
         f"difference below. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _differences(
@@ -71,21 +80,22 @@ def _differences(
     ):
         figure.add_trace(
             go.Scatter(
-                x=place, y=part.astype(np.float32), yaxis="y2", mode="lines", fill="tozeroy",
-                name=name, line={"color": color, "width": 0.8, "shape": "hvh"}, customdata=about,
+                x=place,
+                y=part.astype(np.float32),
+                yaxis="y2",
+                mode="lines",
+                fill="tozeroy",
+                name=name,
+                line={"color": color, "width": 0.8, "shape": "hvh"},
+                customdata=about,
                 hovertemplate="feature %{customdata[0]:,.0f}: %{y:+.3%}<extra></extra>",
             )
-        )  # fmt: skip
+        )
 
 
 def _table(found: Alignment) -> pd.DataFrame:
     return pd.DataFrame(
-        {
-            "feature": found.order,
-            "dense": found.dense,
-            "pruned": found.sparse,
-            "difference": found.sparse - found.dense,
-        }
+        {"feature": found.order, "dense": found.dense, "pruned": found.sparse, "difference": found.sparse - found.dense}
     )
 
 
@@ -94,7 +104,4 @@ def _finding(found: Alignment) -> str:
         return "These inputs are exactly as they were: nothing pruned comes before this matrix"
     if found.moved < 5e-5:
         return "Pruning leaves the pattern of these inputs as it was"
-    return (
-        f"{wording.percent(found.moved)} of the input norm lies on other features than in the "
-        "dense model"
-    )
+    return f"{wording.percent(found.moved)} of the input norm lies on other features than in the dense model"

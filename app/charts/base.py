@@ -17,10 +17,7 @@ from app.charts import png
 _TITLE_WIDTH, _TITLE_SIZE, _LINE, _LEGEND = 72, 15, 20, 30
 _SCALE = 44  # pixels above a plot for its color scale
 _SCALE_WIDTH = 0.34  # of the plot's width
-CONFIG: Final[dict[str, Any]] = {
-    "displaylogo": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-}
+CONFIG: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,35 +49,48 @@ class Chart:
         figure = go.Figure(self.figure)
         figure.update_layout(
             title={
-                "text": "<br>".join(lines), "x": 0, "xref": "container", "xanchor": "left",
-                "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 8, "l": 8},
+                "text": "<br>".join(lines),
+                "x": 0,
+                "xref": "container",
+                "xanchor": "left",
+                "y": 1,
+                "yref": "container",
+                "yanchor": "top",
+                "pad": {"t": 8, "l": 8},
                 "font": {"size": _TITLE_SIZE},
             },
             height=self.figure.layout.height + room,
             margin={"t": self.figure.layout.margin.t + room},
-        )  # fmt: skip
+        )
         if figure.layout.showlegend:
             figure.update_layout(legend={"y": 1 - room / figure.layout.height})
         return figure
 
 
-def finish(
-    figure: go.Figure, *, height: int, x: str, y: str, legend: bool = False, left: int = 64
-) -> go.Figure:
+def finish(figure: go.Figure, *, height: int, x: str, y: str, legend: bool = False, left: int = 64) -> go.Figure:
     """Give a figure its axis titles, its margins and, where asked, a legend above the plot.
 
     ``height`` is that of the plot; legend and axis titles come on top of it.
     """
     top, bottom = _LEGEND if legend else 12, 52 if x else 28
     figure.update_layout(
-        height=top + height + bottom, margin={"t": top, "b": bottom, "l": left, "r": 16},
-        showlegend=legend, hoverlabel={"align": "left"},
+        height=top + height + bottom,
+        margin={"t": top, "b": bottom, "l": left, "r": 16},
+        showlegend=legend,
+        hoverlabel={"align": "left"},
         legend={
-            "orientation": "h", "x": 0, "xref": "container", "xanchor": "left", "y": 1,
-            "yref": "container", "yanchor": "top", "title": {"text": ""}, "traceorder": "normal",
+            "orientation": "h",
+            "x": 0,
+            "xref": "container",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "title": {"text": ""},
+            "traceorder": "normal",
             "bgcolor": "rgba(0,0,0,0)",
         },
-    )  # fmt: skip
+    )
     if x:
         figure.update_xaxes(title={"text": x, "standoff": 8})
     if y:
@@ -89,12 +99,7 @@ def finish(
 
 
 def add_color_scale(
-    figure: go.Figure,
-    title: str,
-    colors: Sequence[str],
-    ticks: Sequence[float],
-    *,
-    percent: bool = False,
+    figure: go.Figure, title: str, colors: Sequence[str], ticks: Sequence[float], *, percent: bool = False
 ) -> None:
     """A flat color scale above the plot, at its right; gives the figure the room for it.
 
@@ -107,21 +112,24 @@ def add_color_scale(
     shown = png.shades(colors)
     strip = png.encode(np.arange(len(shown), dtype=np.uint8)[None, :], shown)
     figure.add_layout_image(
-        source=png.data_uri(strip), xref="paper", yref="paper", x=1, xanchor="right",
-        sizex=_SCALE_WIDTH, y=1 + 26 / plot, yanchor="bottom", sizey=8 / plot, sizing="stretch",
-    )  # fmt: skip
-    common = {
-        "xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False,
-        "font": {"size": 11},
-    }  # fmt: skip
+        source=png.data_uri(strip),
+        xref="paper",
+        yref="paper",
+        x=1,
+        xanchor="right",
+        sizex=_SCALE_WIDTH,
+        y=1 + 26 / plot,
+        yanchor="bottom",
+        sizey=8 / plot,
+        sizing="stretch",
+    )
+    common = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
     figure.add_annotation(text=title, x=1, xanchor="right", yshift=34, **common)
     for i, tick in enumerate(ticks):
         place = i / (len(ticks) - 1)
         anchor = "left" if i == 0 else "right" if place == 1 else "center"
         text = f"{100 * tick:.0f} %" if percent else f"{tick:.2g}"
-        figure.add_annotation(
-            text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=6, **common
-        )
+        figure.add_annotation(text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=6, **common)
 
 
 def lines(table: pd.DataFrame) -> list[Any]:

@@ -82,45 +82,71 @@ def block_pictures(
     images = [
         {
             "source": png.data_uri(png.encode(png.enlarge(picture, _PIXELS), colors)),
-            "xref": "x", "yref": "y", "x": x[i] + 0.02, "y": y[i] + label, "xanchor": "left",
-            "yanchor": "top", "sizex": 0.96, "sizey": 0.98 - label, "sizing": "stretch",
+            "xref": "x",
+            "yref": "y",
+            "x": x[i] + 0.02,
+            "y": y[i] + label,
+            "xanchor": "left",
+            "yanchor": "top",
+            "sizex": 0.96,
+            "sizey": 0.98 - label,
+            "sizing": "stretch",
             "layer": "below",
         }
         for i, picture in enumerate(pictures)
-    ]  # fmt: skip
+    ]
     notes = [
         {
-            "text": f"<b>{name}</b><br>{text}", "xref": "x", "yref": "y", "x": x[i] + 0.02,
-            "y": y[i] + label, "xanchor": "left", "yanchor": "bottom", "showarrow": False,
-            "align": "left", "font": {"size": 12, "color": palette.text},
+            "text": f"<b>{name}</b><br>{text}",
+            "xref": "x",
+            "yref": "y",
+            "x": x[i] + 0.02,
+            "y": y[i] + label,
+            "xanchor": "left",
+            "yanchor": "bottom",
+            "showarrow": False,
+            "align": "left",
+            "font": {"size": 12, "color": palette.text},
         }
         for i, (name, text) in enumerate(labels)
-    ]  # fmt: skip
+    ]
     # all at once: one by one takes seconds for 80 blocks
     figure = go.Figure(layout={"images": images, "annotations": notes})
     figure.add_trace(
         go.Scatter(
-            x=x + 0.5, y=y + label + (1 - label) / 2, mode="markers", name="", showlegend=False,
+            x=x + 0.5,
+            y=y + label + (1 - label) / 2,
+            mode="markers",
+            name="",
+            showlegend=False,
             text=[f"<b>{name}</b><br>{text}<br><i>click to open</i>" for name, text in labels],
             hovertemplate="%{text}<extra></extra>",
             marker={"size": 60, "symbol": "square", "opacity": 0},
-            selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+            selected={"marker": {"opacity": 0}},
+            unselected={"marker": {"opacity": 0}},
         )
-    )  # fmt: skip
+    )
     height = int(lines * (tall + _LABEL))
     finish(figure, height=height, x="", y="", legend=True)
     figure.update_layout(
-        hovermode="closest", hoverdistance=400, clickmode="event+select", dragmode=False,
-        height=height + 16, margin={"t": 8, "l": 2, "r": 2, "b": 8},
-    )  # fmt: skip
+        hovermode="closest",
+        hoverdistance=400,
+        clickmode="event+select",
+        dragmode=False,
+        height=height + 16,
+        margin={"t": 8, "l": 2, "r": 2, "b": 8},
+    )
     _add_scale(figure, scale)
     axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
     figure.update_xaxes(range=[0, across], **axis)
     figure.update_yaxes(range=[lines, 0], **axis)
     return Chart(
-        figure=figure, finding=finding, name="blocks-pictures", data=blocks,
+        figure=figure,
+        finding=finding,
+        name="blocks-pictures",
+        data=blocks,
         alt=f"The same matrix in {len(pictures)} blocks, side by side. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _add_scale(figure: go.Figure, scale: Scale) -> None:
@@ -130,17 +156,18 @@ def _add_scale(figure: go.Figure, scale: Scale) -> None:
     if scale.reset is not None:
         figure.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", name=scale.gone, hoverinfo="skip",
+                x=[None],
+                y=[None],
+                mode="markers",
+                name=scale.gone,
+                hoverinfo="skip",
                 marker={"color": scale.reset, "symbol": "square", "size": 11},
             )
-        )  # fmt: skip
+        )
 
 
 def block_lines(
-    blocks: pd.DataFrame,
-    labels: Sequence[str],
-    palette: Palette,
-    terms: wording.Terms = wording.TERMS["base"],
+    blocks: pd.DataFrame, labels: Sequence[str], palette: Palette, terms: wording.Terms = wording.TERMS["base"]
 ) -> Chart:
     """Kept share of the entries and of the change, block by block.
 
@@ -161,26 +188,38 @@ def block_lines(
     for column, name, color, symbol, dash in (
         ("share", "kept share of the entries", palette.kept, "circle", "solid"),
         ("diff_share_kept", f"kept share of the {change}", "#D06F12", "diamond", "dash"),
-    ):  # fmt: skip
+    ):
         figure.add_trace(
             go.Scatter(
-                x=place, y=blocks[column].to_numpy(np.float32), mode="lines+markers", name=name,
-                line={"color": color, "width": 2, "dash": dash}, text=hover,
-                marker={"size": 8, "symbol": symbol}, hovertemplate="%{text}<extra></extra>",
+                x=place,
+                y=blocks[column].to_numpy(np.float32),
+                mode="lines+markers",
+                name=name,
+                line={"color": color, "width": 2, "dash": dash},
+                text=hover,
+                marker={"size": 8, "symbol": symbol},
+                hovertemplate="%{text}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     finding = _lines_finding(blocks, labels, "squared weights" if alone else "change")
     finish(figure, height=240, x="block", y="share", legend=True)
     every = max(1, len(labels) // 24)
     figure.update_xaxes(
-        tickmode="array", tickvals=place[::every].tolist(), ticktext=list(labels)[::every],
-        showgrid=False, zeroline=False, range=[-0.5, len(labels) - 0.5],
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=place[::every].tolist(),
+        ticktext=list(labels)[::every],
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, len(labels) - 0.5],
+    )
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%")
     return Chart(
-        figure=figure, finding=finding, name="blocks-shares", data=blocks,
+        figure=figure,
+        finding=finding,
+        name="blocks-shares",
+        data=blocks,
         alt=f"Lines of kept share by block. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> str:
@@ -194,7 +233,4 @@ def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> st
     )
     if change.isna().all():
         return text
-    return (
-        f"{text} and {wording.percent(change.min(), 0)} to "
-        f"{wording.percent(change.max(), 0)} of the {what}"
-    )
+    return f"{text} and {wording.percent(change.min(), 0)} to {wording.percent(change.max(), 0)} of the {what}"

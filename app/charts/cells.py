@@ -25,20 +25,28 @@ def colors(layer: str, palette: Palette) -> list[str]:
     return [*shades(maps.get(layer, palette.diverging), _STEPS), palette.reset, palette.surface]
 
 
-def scale(
-    layer: str, palette: Palette, limit: float, terms: wording.Terms = wording.TERMS["base"]
-) -> Scale:
+def scale(layer: str, palette: Palette, limit: float, terms: wording.Terms = wording.TERMS["base"]) -> Scale:
     """What the colors of a layer mean, for its color scale."""
     if layer == "kept":
         return Scale(
-            title="kept share", low=0, high=1, percent=True, colors=palette.sequential,
-            reset=palette.reset, gone=terms.gone_long,
-        )  # fmt: skip
+            title="kept share",
+            low=0,
+            high=1,
+            percent=True,
+            colors=palette.sequential,
+            reset=palette.reset,
+            gone=terms.gone_long,
+        )
     if layer == "neighbours":
         return Scale(
-            title="kept neighbours, of 4", low=0, high=4, ticks=5, colors=palette.neighbours,
-            reset=palette.reset, gone=terms.gone_long,
-        )  # fmt: skip
+            title="kept neighbours, of 4",
+            low=0,
+            high=4,
+            ticks=5,
+            colors=palette.neighbours,
+            reset=palette.reset,
+            gone=terms.gone_long,
+        )
     named = terms.dense if layer == "tuned" else layer
     title = "tuned - base" if layer == "difference" else f"{named} value"
     return Scale(title=title, low=-limit, high=limit, colors=palette.diverging)

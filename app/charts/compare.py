@@ -18,8 +18,7 @@ from kencore.words.compare import LETTERS
 from kencore.words.palette import Palette
 
 OUTSIDE: Final = "outside blocks"
-WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps",
-              "neither": "neither keeps"}  # fmt: skip
+WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps", "neither": "neither keeps"}
 _LABELLED: Final = 24  # rows of cells up to which each cell also says its number
 _MANY: Final = 1500  # rows of a matrix from which on a line is drawn instead of points
 _EVEN: Final = 0.005  # indices that differ less are the same to everybody
@@ -41,8 +40,12 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
         names: what each line is called.
         what: ``role`` or ``block``.
     """
-    colors = {"both": palette.kept, "only_a": palette.only_a, "only_b": palette.only_b,
-              "neither": fade(palette.reset_mark, 0.35)}  # fmt: skip
+    colors = {
+        "both": palette.kept,
+        "only_a": palette.only_a,
+        "only_b": palette.only_b,
+        "neither": fade(palette.reset_mark, 0.35),
+    }
     marks = {"both": "", "only_a": "|", "only_b": "-", "neither": "/"}
     figure = go.Figure()
     for who, label in WHO.items():
@@ -50,31 +53,39 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
         ink = palette.reset_mark if who == "neither" else palette.background
         figure.add_trace(
             go.Bar(
-                x=share, y=list(names), orientation="h", name=label,
-                text=[_bar_hover(name, who, line) for name, line
-                      in zip(names, lines(table), strict=True)],
-                textposition="none", hovertemplate="%{text}<extra></extra>",
+                x=share,
+                y=list(names),
+                orientation="h",
+                name=label,
+                text=[_bar_hover(name, who, line) for name, line in zip(names, lines(table), strict=True)],
+                textposition="none",
+                hovertemplate="%{text}<extra></extra>",
                 marker={
-                    "color": colors[who], "line": {"width": 0},
-                    "pattern": {"shape": marks[who], "size": 6, "solidity": 0.2, "fgcolor": ink,
-                                "bgcolor": colors[who]},
+                    "color": colors[who],
+                    "line": {"width": 0},
+                    "pattern": {
+                        "shape": marks[who],
+                        "size": 6,
+                        "solidity": 0.2,
+                        "fgcolor": ink,
+                        "bgcolor": colors[who],
+                    },
                 },
             )
-        )  # fmt: skip
+        )
     many = len(table) > _LABELLED
-    finish(
-        figure, height=(16 if many else 27) * len(table) + 10, x="share of entries", y="",
-        legend=True, left=150,
-    )  # fmt: skip
+    finish(figure, height=(16 if many else 27) * len(table) + 10, x="share of entries", y="", legend=True, left=150)
     figure.update_layout(barmode="stack", bargap=0.1 if many else 0.3)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
     finding = _bars_finding(table, names, what)
     return Chart(
-        figure=figure, finding=finding, name=f"overlap-{what}s", data=table,
-        alt=f"Bars by {what}: the share of entries that both, only one or neither keeps. "
-        f"{finding}.",
-    )  # fmt: skip
+        figure=figure,
+        finding=finding,
+        name=f"overlap-{what}s",
+        data=table,
+        alt=f"Bars by {what}: the share of entries that both, only one or neither keeps. {finding}.",
+    )
 
 
 def _bar_hover(name: str, who: str, line: Any) -> str:
@@ -109,9 +120,7 @@ def jaccard_map(cells: pd.DataFrame, palette: Palette) -> Chart:
         cells: `kencore.views.compare.masks.grouped` by stack, block and role.
     """
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    cells = cells.assign(
-        place=[place(line.block, line.stack, several) for line in lines(cells)]
-    )  # fmt: skip
+    cells = cells.assign(place=[place(line.block, line.stack, several) for line in lines(cells)])
     rows = list(dict.fromkeys(cells["place"]))
     order = list(wording.ROLES)
     roles = sorted(set(cells["role"]), key=lambda role: order.index(role) if role in order else 99)
@@ -124,45 +133,69 @@ def jaccard_map(cells: pd.DataFrame, palette: Palette) -> Chart:
     figure = go.Figure(
         [
             go.Heatmap(
-                z=grid, colorscale=palette.scale(palette.sequential), xgap=2, ygap=2,
-                zmin=ticks[0], zmax=ticks[-1], showscale=False, hoverinfo="skip",
-                text=_percents(grid) if said else None, texttemplate="%{text}" if said else None,
+                z=grid,
+                colorscale=palette.scale(palette.sequential),
+                xgap=2,
+                ygap=2,
+                zmin=ticks[0],
+                zmax=ticks[-1],
+                showscale=False,
+                hoverinfo="skip",
+                text=_percents(grid) if said else None,
+                texttemplate="%{text}" if said else None,
             ),
             # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
             go.Scatter(
-                x=x, y=y, mode="markers", name="",
+                x=x,
+                y=y,
+                mode="markers",
+                name="",
                 text=[_cell_hover(line) for line in lines(cells)],
                 marker={"size": 26, "symbol": "square", "opacity": 0},
-                selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+                selected={"marker": {"opacity": 0}},
+                unselected={"marker": {"opacity": 0}},
                 hovertemplate="%{text}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     height = int(np.clip(34 * len(rows), 120, 408) if len(rows) <= 12 else 20 * len(rows))
     finish(figure, height=height, x="role", y="", left=96)
     add_color_scale(figure, "overlap", palette.sequential, ticks, percent=True)
     figure.update_layout(
-        hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False,
-        plot_bgcolor="rgba(0,0,0,0)",
-    )  # fmt: skip
+        hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False, plot_bgcolor="rgba(0,0,0,0)"
+    )
     _categories(figure, roles, rows)
     finding = _map_finding(cells)
     return Chart(
-        figure=figure, finding=finding, name="overlap-map", data=cells.drop(columns="place"),
+        figure=figure,
+        finding=finding,
+        name="overlap-map",
+        data=cells.drop(columns="place"),
         alt=f"Map of blocks by roles: overlap of the two runs in each cell. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _categories(figure: go.Figure, across: Sequence[str], down: Sequence[str]) -> None:
     figure.update_xaxes(
-        tickmode="array", tickvals=list(range(len(across))), ticktext=list(across), side="bottom",
-        showgrid=False, zeroline=False, fixedrange=True, range=[-0.5, len(across) - 0.5],
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=list(range(len(across))),
+        ticktext=list(across),
+        side="bottom",
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        range=[-0.5, len(across) - 0.5],
+    )
     every = max(1, len(down) // 40)
     figure.update_yaxes(
-        tickmode="array", tickvals=list(range(0, len(down), every)), ticktext=list(down)[::every],
-        range=[len(down) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True,
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=list(range(0, len(down), every)),
+        ticktext=list(down)[::every],
+        range=[len(down) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
 
 
 def _ticks(values: pd.Series[float]) -> tuple[float, float]:
@@ -222,27 +255,36 @@ def row_points(table: pd.DataFrame, ranked: bool, palette: Palette) -> Chart:
     figure = go.Figure(
         [
             go.Scatter(
-                x=x, y=shown["chance"].to_numpy(np.float32), mode="lines", name="by chance",
-                line={"color": palette.muted, "width": 1.5, "dash": "dash"}, hoverinfo="skip",
+                x=x,
+                y=shown["chance"].to_numpy(np.float32),
+                mode="lines",
+                name="by chance",
+                line={"color": palette.muted, "width": 1.5, "dash": "dash"},
+                hoverinfo="skip",
             ),
             go.Scatter(
-                x=x, y=shown["jaccard"].to_numpy(np.float32), name="overlap",
-                mode="lines" if many else "markers", customdata=shown["row"].to_numpy(np.int32),
+                x=x,
+                y=shown["jaccard"].to_numpy(np.float32),
+                name="overlap",
+                mode="lines" if many else "markers",
+                customdata=shown["row"].to_numpy(np.int32),
                 marker={"size": 6, "color": palette.primary},
                 line={"color": palette.primary, "width": 1},
                 hovertemplate="row %{customdata:,}: overlap %{y:.1%}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
-    finish(figure, height=220, x="rows, most alike first" if ranked else "row", y="overlap",
-           legend=True, left=84)  # fmt: skip
+    )
+    finish(figure, height=220, x="rows, most alike first" if ranked else "row", y="overlap", legend=True, left=84)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     figure.update_layout(hovermode="closest", clickmode="event+select", dragmode=False)
     finding = _rows_finding(table)
     return Chart(
-        figure=figure, finding=finding, name="overlap-rows", data=shown,
+        figure=figure,
+        finding=finding,
+        name="overlap-rows",
+        data=shown,
         alt=f"Overlap of the two runs in each row, with chance as a dashed line. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _rows_finding(table: pd.DataFrame) -> str:
@@ -271,12 +313,21 @@ def agreement(grid: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Ch
     ticks = _ticks(pd.Series(off, dtype=float))
     figure = go.Figure(
         go.Heatmap(
-            z=values, colorscale=palette.scale(palette.sequential), xgap=2, ygap=2, zmin=ticks[0],
-            zmax=ticks[-1], showscale=False, text=_percents(values), texttemplate="%{text}",
-            hovertemplate="%{y} and %{x}: overlap %{z:.1%}<extra></extra>", hoverongaps=False,
-            x=list(range(len(labels))), y=list(range(len(labels))),
+            z=values,
+            colorscale=palette.scale(palette.sequential),
+            xgap=2,
+            ygap=2,
+            zmin=ticks[0],
+            zmax=ticks[-1],
+            showscale=False,
+            text=_percents(values),
+            texttemplate="%{text}",
+            hovertemplate="%{y} and %{x}: overlap %{z:.1%}<extra></extra>",
+            hoverongaps=False,
+            x=list(range(len(labels))),
+            y=list(range(len(labels))),
         )
-    )  # fmt: skip
+    )
     letters = LETTERS[: len(labels)]
     short = [
         f"{letter}: {label if len(label) < 24 else label[:22] + '…'}"
@@ -293,7 +344,9 @@ def agreement(grid: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Ch
         f"{labels[j]} and {labels[i]} least ({wording.percent(float(low))})"
     )
     return Chart(
-        figure=figure, finding=finding, name="overlap-runs",
+        figure=figure,
+        finding=finding,
+        name="overlap-runs",
         data=grid.set_axis(list(labels), axis=0).set_axis(list(labels), axis=1).reset_index(),
         alt=f"Map of runs by runs: overlap of each pair. {finding}.",
-    )  # fmt: skip
+    )

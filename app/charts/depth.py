@@ -52,9 +52,12 @@ def block_bars(run: Depth, palette: Palette) -> Chart:
     figure.add_annotation(**_target_note(run.target, palette))
     finding = depth_finding(run.blocks, labels)
     return Chart(
-        figure=figure, finding=finding, name="sparsity-blocks", data=table,
+        figure=figure,
+        finding=finding,
+        name="sparsity-blocks",
+        data=table,
         alt=f"Bars of sparsity by block, with the target as a line. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
@@ -78,31 +81,49 @@ def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
         figure.update_layout(
             {
                 f"xaxis{number}": {
-                    "domain": x, "anchor": f"y{number}", "showgrid": False, "zeroline": False,
-                    "range": [-0.6, deepest - 0.4], "dtick": max(1, math.ceil(deepest / 6)),
+                    "domain": x,
+                    "anchor": f"y{number}",
+                    "showgrid": False,
+                    "zeroline": False,
+                    "range": [-0.6, deepest - 0.4],
+                    "dtick": max(1, math.ceil(deepest / 6)),
                     "title": {"text": "block", "standoff": 8} if i // across == down - 1 else None,
                 },
                 f"yaxis{number}": {
-                    "domain": y, "anchor": f"x{number}", "range": [0, top], "tickformat": ".0%",
-                    "showticklabels": i % across == 0, "nticks": 4,
+                    "domain": y,
+                    "anchor": f"x{number}",
+                    "range": [0, top],
+                    "tickformat": ".0%",
+                    "showticklabels": i % across == 0,
+                    "nticks": 4,
                     "title": {"text": "sparsity", "standoff": 14} if i % across == 0 else None,
                 },
             }
-        )  # fmt: skip
+        )
         figure.add_annotation(
-            text=f"<b>{wording.ROLES.get(role, role)}</b>", xref="paper", yref="paper",
-            x=x[0], y=y[1], xanchor="left", yanchor="bottom", showarrow=False,
-            font={"size": 12}, yshift=2,
-        )  # fmt: skip
+            text=f"<b>{wording.ROLES.get(role, role)}</b>",
+            xref="paper",
+            yref="paper",
+            x=x[0],
+            y=y[1],
+            xanchor="left",
+            yanchor="bottom",
+            showarrow=False,
+            font={"size": 12},
+            yshift=2,
+        )
         level = _level(run.target, palette.text)
         figure.add_shape(level | {"xref": f"x{number} domain", "yref": f"y{number}"})
     finish(figure, height=(_PANEL + 60) * down - 60, x="", y="")
     figure.update_layout(bargap=0.25, margin={"t": 30, "b": 52, "l": 84}, showlegend=False)
     finding = roles_finding(cells)
     return Chart(
-        figure=figure, finding=finding, name="sparsity-roles", data=cells,
+        figure=figure,
+        finding=finding,
+        name="sparsity-roles",
+        data=cells,
         alt=f"Bars of sparsity by block, a panel for each role. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def depth_lines(runs: Sequence[Depth], palette: Palette) -> Chart:
@@ -117,12 +138,16 @@ def depth_lines(runs: Sequence[Depth], palette: Palette) -> Chart:
         place = np.arange(len(run.blocks), dtype=np.int32)
         figure.add_trace(
             go.Scatter(
-                x=place, y=run.blocks["sparsity"].to_numpy(np.float32), name=run.label,
-                mode="lines+markers", text=_hovers(run.blocks, names(run.blocks), run.label),
-                hovertemplate="%{text}<extra></extra>", line={"color": run.color, "width": 2},
+                x=place,
+                y=run.blocks["sparsity"].to_numpy(np.float32),
+                name=run.label,
+                mode="lines+markers",
+                text=_hovers(run.blocks, names(run.blocks), run.label),
+                hovertemplate="%{text}<extra></extra>",
+                line={"color": run.color, "width": 2},
                 marker={"size": 8, "symbol": run.symbol, "color": run.color},
             )
-        )  # fmt: skip
+        )
     finish(figure, height=320, x="block", y="sparsity", left=84)
     longest = max((names(run.blocks) for run in runs), key=len)
     _block_axis(figure, longest)
@@ -130,30 +155,37 @@ def depth_lines(runs: Sequence[Depth], palette: Palette) -> Chart:
     one = len(targets) == 1
     figure.update_layout(
         shapes=[_level(target, palette.muted if one else _of(runs, target)) for target in targets],
-        hovermode="closest", hoverdistance=40,
-    )  # fmt: skip
+        hovermode="closest",
+        hoverdistance=40,
+    )
     _end_labels(figure, runs, low, high, 320)
     if one:
         figure.add_annotation(**_target_note(targets[0], palette))
     finding = _lines_finding(runs)
     return Chart(
-        figure=figure, finding=finding, name="sparsity-depth",
+        figure=figure,
+        finding=finding,
+        name="sparsity-depth",
         data=pd.concat([run.blocks.assign(run=run.label) for run in runs], ignore_index=True),
         alt=f"Lines of sparsity over the blocks, one per run. {finding}.",
-    )  # fmt: skip
+    )
 
 
 # --- pieces ----------------------------------------------------------------------------------
 
 
-def _bars(
-    place: Any, table: pd.DataFrame, labels: Sequence[str], color: str, **axes: Any
-) -> go.Bar:
+def _bars(place: Any, table: pd.DataFrame, labels: Sequence[str], color: str, **axes: Any) -> go.Bar:
     return go.Bar(
-        x=place, y=table["sparsity"].to_numpy(np.float32), text=_hovers(table, labels),
-        textposition="none", hovertemplate="%{text}<extra></extra>", name="",
-        marker={"color": color, "line": {"width": 0}}, showlegend=False, **axes,
-    )  # fmt: skip
+        x=place,
+        y=table["sparsity"].to_numpy(np.float32),
+        text=_hovers(table, labels),
+        textposition="none",
+        hovertemplate="%{text}<extra></extra>",
+        name="",
+        marker={"color": color, "line": {"width": 0}},
+        showlegend=False,
+        **axes,
+    )
 
 
 def _hovers(table: pd.DataFrame, labels: Sequence[str], run: str = "") -> list[str]:
@@ -168,26 +200,46 @@ def _hovers(table: pd.DataFrame, labels: Sequence[str], run: str = "") -> list[s
 
 def _level(value: float, color: str) -> dict[str, Any]:
     return {
-        "type": "line", "xref": "paper", "yref": "y", "x0": 0, "x1": 1, "y0": value, "y1": value,
-        "line": {"color": color, "width": 1.3, "dash": "dash"}, "layer": "above",
-    }  # fmt: skip
+        "type": "line",
+        "xref": "paper",
+        "yref": "y",
+        "x0": 0,
+        "x1": 1,
+        "y0": value,
+        "y1": value,
+        "line": {"color": color, "width": 1.3, "dash": "dash"},
+        "layer": "above",
+    }
 
 
 def _target_note(value: float, palette: Palette) -> dict[str, Any]:
     return {
-        "text": f"target {wording.short_percent(value)}", "xref": "paper", "yref": "y", "x": 0,
-        "y": value, "xanchor": "left", "yanchor": "bottom", "showarrow": False, "xshift": 4,
-        "font": {"size": 11, "color": palette.text}, "bgcolor": palette.background, "opacity": 0.9,
-    }  # fmt: skip
+        "text": f"target {wording.short_percent(value)}",
+        "xref": "paper",
+        "yref": "y",
+        "x": 0,
+        "y": value,
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "xshift": 4,
+        "font": {"size": 11, "color": palette.text},
+        "bgcolor": palette.background,
+        "opacity": 0.9,
+    }
 
 
 def _block_axis(figure: go.Figure, labels: Sequence[str]) -> None:
     plain = [label.removeprefix("block ") for label in labels]
     every = max(1, math.ceil(len(labels) / 24))
     figure.update_xaxes(
-        tickmode="array", tickvals=list(range(0, len(labels), every)), ticktext=plain[::every],
-        showgrid=False, zeroline=False, range=[-0.6, len(labels) - 0.4],
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=list(range(0, len(labels), every)),
+        ticktext=plain[::every],
+        showgrid=False,
+        zeroline=False,
+        range=[-0.6, len(labels) - 0.4],
+    )
 
 
 def _axes(i: int, across: int, down: int) -> dict[str, str]:
@@ -210,9 +262,7 @@ def _of(runs: Sequence[Depth], target: float) -> str:
     return next(run.color for run in runs if round(run.target, 6) == target)
 
 
-def _end_labels(
-    figure: go.Figure, runs: Sequence[Depth], low: float, high: float, height: int
-) -> None:
+def _end_labels(figure: go.Figure, runs: Sequence[Depth], low: float, high: float, height: int) -> None:
     """The name of each run at the end of its line, pushed apart where two would touch."""
     texts = [textwrap.wrap(run.label, _LABEL) or [""] for run in runs]
     last = [float(run.blocks["sparsity"].iloc[-1]) for run in runs]
@@ -228,10 +278,18 @@ def _end_labels(
     deepest = max(len(run.blocks) for run in runs) - 1
     for i in order:
         figure.add_annotation(
-            text="<br>".join(texts[i]), x=deepest, y=places[i], xref="x", yref="y",
-            xanchor="left", yanchor="middle", xshift=14, showarrow=False, align="left",
+            text="<br>".join(texts[i]),
+            x=deepest,
+            y=places[i],
+            xref="x",
+            yref="y",
+            xanchor="left",
+            yanchor="middle",
+            xshift=14,
+            showarrow=False,
+            align="left",
             font={"color": runs[i].color, "size": 12},
-        )  # fmt: skip
+        )
     widest = max(len(line) for text in texts for line in text)
     figure.update_layout(margin={"r": int(min(200, 24 + 7 * widest))})
     figure.update_xaxes(range=[-0.4, deepest + 0.1])

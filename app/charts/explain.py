@@ -49,8 +49,10 @@ def best(facts: Mapping[str, Any], state: str) -> tuple[str, float]:
 def answers_finding(facts: Mapping[str, Any], dense: str = "dense") -> str:
     """What the dense and the pruned model say, in one sentence."""
     (before, sure), (after, still) = best(facts, "dense"), best(facts, "pruned")
-    said = [f"“{text.strip() or shown(text)}” ({wording.percent(chance, 0)})"
-            for text, chance in ((before, sure), (after, still))]  # fmt: skip
+    said = [
+        f"“{text.strip() or shown(text)}” ({wording.percent(chance, 0)})"
+        for text, chance in ((before, sure), (after, still))
+    ]
     if before == after:
         return (
             f"Both say “{before.strip() or shown(before)}”: the {dense} model with "
@@ -62,10 +64,7 @@ def answers_finding(facts: Mapping[str, Any], dense: str = "dense") -> str:
 def _chance_finding(facts: Mapping[str, Any], dense: str) -> str:
     text, chance = best(facts, "dense")
     now = next(answer for answer in facts["answers"] if answer["text"] == text)["pruned"]
-    return (
-        f"“{text.strip() or shown(text)}”: {wording.percent(chance)} {dense}, "
-        f"{wording.percent(float(now))} pruned"
-    )
+    return f"“{text.strip() or shown(text)}”: {wording.percent(chance)} {dense}, {wording.percent(float(now))} pruned"
 
 
 def answers(facts: Mapping[str, Any], palette: Palette, dense: str = "dense") -> Chart:
@@ -85,32 +84,52 @@ def answers(facts: Mapping[str, Any], palette: Palette, dense: str = "dense") ->
     figure = go.Figure(
         [
             go.Bar(
-                y=labels, x=top[state].to_numpy(np.float32), orientation="h", name=names[state],
-                marker={"color": colors[state], "line": {"width": 0},
-                        "pattern": {"shape": hatch[state], "size": 6, "solidity": 0.3,
-                                    "fillmode": "overlay", "fgcolor": palette.background}},
-                text=[wording.percent(value) for value in top[state]], textposition="outside",
-                cliponaxis=False, textfont={"size": 11, "color": palette.text},
+                y=labels,
+                x=top[state].to_numpy(np.float32),
+                orientation="h",
+                name=names[state],
+                marker={
+                    "color": colors[state],
+                    "line": {"width": 0},
+                    "pattern": {
+                        "shape": hatch[state],
+                        "size": 6,
+                        "solidity": 0.3,
+                        "fillmode": "overlay",
+                        "fgcolor": palette.background,
+                    },
+                },
+                text=[wording.percent(value) for value in top[state]],
+                textposition="outside",
+                cliponaxis=False,
+                textfont={"size": 11, "color": palette.text},
                 hovertemplate=f"%{{y}}<br>{names[state]}: %{{x:.2%}}<extra></extra>",
             )
             for state in states
         ]
-    )  # fmt: skip
+    )
     language = facts["task"] == "language"
     high = float(top[states].to_numpy().max())
     finish(
-        figure, height=max(120, (18 * len(states) + 14) * len(top)), x="probability", y="",
-        legend=True, left=max(70, 9 * max(map(len, labels)) + 14),
-    )  # fmt: skip
+        figure,
+        height=max(120, (18 * len(states) + 14) * len(top)),
+        x="probability",
+        y="",
+        legend=True,
+        left=max(70, 9 * max(map(len, labels)) + 14),
+    )
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(range=[0, min(1.0, high) * 1.18], tickformat=".0%", zeroline=False)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     finding = _chance_finding(facts, dense)
     what = "next tokens" if language else "labels"
     return Chart(
-        figure=figure, finding=finding, name="answers", data=table,
+        figure=figure,
+        finding=finding,
+        name="answers",
+        data=table,
         alt=f"Bars of the probability of {what} in each model. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def places(count: int) -> list[str]:
@@ -126,21 +145,27 @@ def paths(facts: Mapping[str, Any], palette: Palette) -> Chart:
     labels = places(len(relative))
     figure = go.Figure(
         go.Scatter(
-            x=labels, y=relative.astype(np.float32), mode="lines+markers", name="distance",
-            line={"color": palette.primary, "width": 2}, marker={"size": 7},
+            x=labels,
+            y=relative.astype(np.float32),
+            mode="lines+markers",
+            name="distance",
+            line={"color": palette.primary, "width": 2},
+            marker={"size": 7},
             customdata=cosine.astype(np.float32),
             hovertemplate="after %{x}: %{y:.1%} apart<br>cosine %{customdata:.4f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(figure, height=240, x="after block", y="relative distance (L2)", left=72)
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(rangemode="tozero", tickformat=".0%")
     finding = paths_finding(relative)
     return Chart(
-        figure=figure, finding=finding, name="paths",
+        figure=figure,
+        finding=finding,
+        name="paths",
         alt=f"Line of the distance between pruned and dense hidden states by block. {finding}.",
         data=pd.DataFrame({"after": labels, "relative_l2": relative, "cosine": cosine}),
-    )  # fmt: skip
+    )
 
 
 def paths_finding(relative: np.ndarray[Any, np.dtype[np.float64]]) -> str:
@@ -166,30 +191,37 @@ def token_map(facts: Mapping[str, Any], palette: Palette) -> Chart:
     columns = list(range(len(texts)))
     figure = go.Figure(
         go.Heatmap(
-            z=grid, x=columns, y=rows, zmin=0, zmax=high, showscale=False, xgap=1, ygap=1,
+            z=grid,
+            x=columns,
+            y=rows,
+            zmin=0,
+            zmax=high,
+            showscale=False,
+            xgap=1,
+            ygap=1,
             colorscale=palette.scale(palette.sequential),
             customdata=np.array([[shown(text) for text in texts]] * len(rows), dtype=object),
             hovertemplate="token %{x}: %{customdata}<br>after %{y}: %{z:.1%} apart<extra></extra>",
         )
-    )  # fmt: skip
-    finish(figure, height=max(120, 26 * len(rows)), x="token", y="after block", left=72)
-    add_color_scale(
-        figure, "relative distance", palette.sequential, (0, high / 2, high), percent=True
     )
+    finish(figure, height=max(120, 26 * len(rows)), x="token", y="after block", left=72)
+    add_color_scale(figure, "relative distance", palette.sequential, (0, high / 2, high), percent=True)
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     ticks = columns if len(columns) <= _TOKENS else columns[:: len(columns) // 32]
     figure.update_xaxes(
-        tickmode="array", tickvals=ticks, ticktext=[shown(texts[i], 12) for i in ticks],
-        tickangle=-55, showgrid=False,
-    )  # fmt: skip
+        tickmode="array", tickvals=ticks, ticktext=[shown(texts[i], 12) for i in ticks], tickangle=-55, showgrid=False
+    )
     figure.update_layout(margin={"b": 84}, height=figure.layout.height + 32)
     finding = _token_finding(grid, texts)
     table = pd.DataFrame(grid.T, columns=[f"after {name}" for name in rows])
     table.insert(0, "token", texts)
     return Chart(
-        figure=figure, finding=finding, name="paths-by-token", data=table,
+        figure=figure,
+        finding=finding,
+        name="paths-by-token",
+        data=table,
         alt=f"Map of the distance by block and token. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _token_finding(grid: np.ndarray[Any, np.dtype[np.float32]], texts: Sequence[str]) -> str:
@@ -198,7 +230,4 @@ def _token_finding(grid: np.ndarray[Any, np.dtype[np.float32]], texts: Sequence[
         return "No token ends up elsewhere"
     furthest = int(last.argmax())
     text = texts[furthest].strip() or shown(texts[furthest])
-    return (
-        f"“{text}” (token {furthest}) ends up furthest away: "
-        f"{wording.percent(float(last[furthest]), 0)} apart"
-    )
+    return f"“{text}” (token {furthest}) ends up furthest away: {wording.percent(float(last[furthest]), 0)} apart"

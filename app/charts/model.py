@@ -22,10 +22,7 @@ _LABELLED = 24  # rows of cells up to which each cell also says its number
 
 
 def model_map(
-    cells: pd.DataFrame,
-    palette: Palette,
-    measure: str = "share",
-    terms: wording.Terms = wording.TERMS["base"],
+    cells: pd.DataFrame, palette: Palette, measure: str = "share", terms: wording.Terms = wording.TERMS["base"]
 ) -> Chart:
     """Blocks by roles, colored by ``measure``; clicking a cell selects its point.
 
@@ -50,41 +47,64 @@ def model_map(
     figure = go.Figure(
         [
             go.Heatmap(
-                z=grid, colorscale=palette.scale(palette.sequential), xgap=2, ygap=2,
-                zmin=0, zmax=ticks[-1], showscale=False, hoverinfo="skip",
+                z=grid,
+                colorscale=palette.scale(palette.sequential),
+                xgap=2,
+                ygap=2,
+                zmin=0,
+                zmax=ticks[-1],
+                showscale=False,
+                hoverinfo="skip",
                 text=_cell_text(grid, shares) if len(rows) <= _LABELLED else None,
                 texttemplate="%{text}" if len(rows) <= _LABELLED else None,
             ),
             # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
             go.Scatter(
-                x=x, y=y, mode="markers", name="", text=_hovers(cells, terms),
+                x=x,
+                y=y,
+                mode="markers",
+                name="",
+                text=_hovers(cells, terms),
                 marker={"size": 26, "symbol": "square", "opacity": 0},
-                selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+                selected={"marker": {"opacity": 0}},
+                unselected={"marker": {"opacity": 0}},
                 hovertemplate="%{text}<extra></extra>",
             ),
         ]
-    )  # fmt: skip
+    )
     finding = map_finding(cells, measure, terms)
     finish(figure, height=height, x="role", y="", left=96)
     add_color_scale(figure, what.unit, palette.sequential, ticks, percent=shares)
     figure.update_layout(
-        hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False,
-        plot_bgcolor="rgba(0,0,0,0)",
-    )  # fmt: skip
+        hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False, plot_bgcolor="rgba(0,0,0,0)"
+    )
     figure.update_xaxes(
-        tickmode="array", tickvals=list(range(len(roles))), ticktext=roles, side="bottom",
-        showgrid=False, zeroline=False, fixedrange=True, range=[-0.5, len(roles) - 0.5],
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=list(range(len(roles))),
+        ticktext=roles,
+        side="bottom",
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+        range=[-0.5, len(roles) - 0.5],
+    )
     every = max(1, len(rows) // 40)
     figure.update_yaxes(
-        tickmode="array", tickvals=list(range(0, len(rows), every)), ticktext=rows[::every],
-        range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, fixedrange=True,
-    )  # fmt: skip
+        tickmode="array",
+        tickvals=list(range(0, len(rows), every)),
+        ticktext=rows[::every],
+        range=[len(rows) - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
     return Chart(
-        figure=figure, finding=finding, name=f"model-{measure}",
+        figure=figure,
+        finding=finding,
+        name=f"model-{measure}",
         alt=f"Map of blocks by roles, {what.label.lower()} in each cell. {finding}.",
         data=cells.drop(columns="place"),
-    )  # fmt: skip
+    )
 
 
 def _ticks(grid: NDArray[np.float32], shares: bool) -> tuple[float, ...]:
@@ -114,9 +134,7 @@ def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
     ]
 
 
-def role_bars(
-    roles: pd.DataFrame, palette: Palette, terms: wording.Terms = wording.TERMS["base"]
-) -> Chart:
+def role_bars(roles: pd.DataFrame, palette: Palette, terms: wording.Terms = wording.TERMS["base"]) -> Chart:
     """Entries of each role, kept (solid) and not kept (hatched).
 
     Args:
@@ -131,39 +149,42 @@ def role_bars(
         for name, line in zip(names, lines(table), strict=True)
     ]
     common = {
-        "y": names, "orientation": "h", "text": hover, "textposition": "none",
+        "y": names,
+        "orientation": "h",
+        "text": hover,
+        "textposition": "none",
         "hovertemplate": "%{text}<extra></extra>",
-    }  # fmt: skip
+    }
     figure = go.Figure(
         [
             go.Bar(
-                x=table["kept"].to_numpy(np.float32), name=terms.kept,
-                marker={"color": palette.kept, "line": {"width": 0}}, **common,
+                x=table["kept"].to_numpy(np.float32),
+                name=terms.kept,
+                marker={"color": palette.kept, "line": {"width": 0}},
+                **common,
             ),
             go.Bar(
-                x=reset, name=terms.gone_value,
+                x=reset,
+                name=terms.gone_value,
                 marker={
-                    "color": fade(palette.reset_mark, 0.35), "line": {"width": 0},
-                    "pattern": {"shape": "/", "size": 6, "solidity": 0.25,
-                                "fgcolor": palette.reset_mark},
+                    "color": fade(palette.reset_mark, 0.35),
+                    "line": {"width": 0},
+                    "pattern": {"shape": "/", "size": 6, "solidity": 0.25, "fgcolor": palette.reset_mark},
                 },
                 **common,
             ),
         ]
-    )  # fmt: skip
+    )
     top = table.iloc[-1]
     whole = int(table["params"].sum())
-    finding = (
-        f"{names[-1].capitalize()}: {wording.percent(top.params / whole, 0)} of all parameters, "
-        "the largest part"
-    )
-    finish(
-        figure, height=28 * len(table) + 10, x="parameters", y="", legend=True,
-        left=150,
-    )  # fmt: skip
+    finding = f"{names[-1].capitalize()}: {wording.percent(top.params / whole, 0)} of all parameters, the largest part"
+    finish(figure, height=28 * len(table) + 10, x="parameters", y="", legend=True, left=150)
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(showgrid=False)
     return Chart(
-        figure=figure, finding=finding, name="roles", data=roles,
+        figure=figure,
+        finding=finding,
+        name="roles",
+        data=roles,
         alt=f"Bars of kept and other parameters by role. {finding}.",
-    )  # fmt: skip
+    )

@@ -31,9 +31,14 @@ def contribution_table(
 ) -> pd.DataFrame:
     """One line per weight: ``column dense pruned input contribution``."""
     return pd.DataFrame(
-        {"column": top, "dense": dense[top], "pruned": pruned[top], "input": inputs[top],
-         "contribution": found.entries[top]}
-    )  # fmt: skip
+        {
+            "column": top,
+            "dense": dense[top],
+            "pruned": pruned[top],
+            "input": inputs[top],
+            "contribution": found.entries[top],
+        }
+    )
 
 
 def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -> Chart:
@@ -52,13 +57,16 @@ def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -
     ]
     figure = go.Figure(
         go.Bar(
-            y=labels, x=values, orientation="h", text=hover, textposition="none",
+            y=labels,
+            x=values,
+            orientation="h",
+            text=hover,
+            textposition="none",
             marker={"color": colors, "line": {"width": 0}},
             hovertemplate="%{text}<extra></extra>",
         )
-    )  # fmt: skip
-    finish(figure, height=max(110, 24 * len(table)), x="(dense − pruned weight) × input", y="",
-           left=92)  # fmt: skip
+    )
+    finish(figure, height=max(110, 24 * len(table)), x="(dense − pruned weight) × input", y="", left=92)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(zeroline=True)
     shown = float(np.abs(found.entries[table["column"].to_numpy()]).sum())
@@ -72,9 +80,12 @@ def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -
         else "No changed weight did anything to this output"
     )
     return Chart(
-        figure=figure, finding=finding, name="contributions", data=table,
+        figure=figure,
+        finding=finding,
+        name="contributions",
+        data=table,
         alt=f"Bars of what each changed weight contributed. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def parts(found: Contributions, palette: Palette, dense: str = "dense") -> Chart:
@@ -83,18 +94,22 @@ def parts(found: Contributions, palette: Palette, dense: str = "dense") -> Chart
     Args:
         dense: what the run calls the model before pruning.
     """
-    names = [f"{dense}<br>output", "changed<br>weights", "changed<br>input", "changed<br>bias",
-             "pruned<br>output"]  # fmt: skip
+    names = [f"{dense}<br>output", "changed<br>weights", "changed<br>input", "changed<br>bias", "pruned<br>output"]
     values = [found.dense, -found.weights, -found.inputs, -found.bias, found.pruned]
     if not found.bias:
         del names[3], values[3]
     measure = ["absolute", *["relative"] * (len(names) - 2), "total"]
     figure = go.Figure(
         go.Waterfall(
-            x=names, y=np.array(values, np.float32), measure=measure,
-            text=[number(value, "+.3g" if kind == "relative" else ".3g")
-                  for value, kind in zip(values, measure, strict=True)],
-            textposition="outside", cliponaxis=False,
+            x=names,
+            y=np.array(values, np.float32),
+            measure=measure,
+            text=[
+                number(value, "+.3g" if kind == "relative" else ".3g")
+                for value, kind in zip(values, measure, strict=True)
+            ],
+            textposition="outside",
+            cliponaxis=False,
             textfont={"color": palette.text},
             increasing={"marker": {"color": palette.diverging[-3]}},
             decreasing={"marker": {"color": palette.diverging[2]}},
@@ -102,16 +117,18 @@ def parts(found: Contributions, palette: Palette, dense: str = "dense") -> Chart
             connector={"line": {"color": palette.muted, "width": 1}},
             hovertemplate="%{x}: %{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(figure, height=252, x="", y="output before activation", left=72)
     figure.update_xaxes(showgrid=False, tickangle=0)
     figure.update_layout(margin={"b": 44})
     finding = parts_finding(found)
     return Chart(
-        figure=figure, finding=finding, name="neuron-parts",
+        figure=figure,
+        finding=finding,
+        name="neuron-parts",
         data=pd.DataFrame({"part": [n.replace("<br>", " ") for n in names], "value": values}),
         alt=f"Steps from the dense to the pruned output of one neuron. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def parts_finding(found: Contributions) -> str:
@@ -120,8 +137,11 @@ def parts_finding(found: Contributions) -> str:
     text = f"{number(found.dense)} became {number(found.pruned)}"
     if not gap:
         return f"{number(found.dense)} in both models"
-    by = {"its own changed weights": found.weights, "earlier changes, through its input":
-          found.inputs, "its bias": found.bias}  # fmt: skip
+    by = {
+        "its own changed weights": found.weights,
+        "earlier changes, through its input": found.inputs,
+        "its bias": found.bias,
+    }
     name = max(by, key=lambda key: by[key] * np.sign(gap))
     return f"{text}, most of it by {name}"
 

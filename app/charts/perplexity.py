@@ -28,16 +28,17 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
     figure.add_vline(x=float(values[0]), line={"color": palette.muted, "width": 1, "dash": "dot"})
     for line in lines(table):
         _add_dot(figure, line, method, edge, palette)
-    finish(
-        figure, height=steps.ROW * len(table) + 10, x=axis["title"]["text"], y="", left=steps.LEFT
-    )
+    finish(figure, height=steps.ROW * len(table) + 10, x=axis["title"]["text"], y="", left=steps.LEFT)
     figure.update_xaxes(**axis)
     steps.label_axis(figure, list(table["label"]))
     finding = perplexity_finding(table, metrics, method)
     return Chart(
-        figure=figure, finding=finding, name="perplexity", data=table,
+        figure=figure,
+        finding=finding,
+        name="perplexity",
+        data=table,
         alt=f"Perplexity of each model, lower is better. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _add_dot(figure: go.Figure, line: Any, method: str, edge: float, palette: Palette) -> None:
@@ -47,25 +48,30 @@ def _add_dot(figure: go.Figure, line: Any, method: str, edge: float, palette: Pa
     low, high = line.perplexity_low, line.perplexity_high
     known = bool(np.isfinite([low, high]).all())
     bars = {
-        "type": "data", "symmetric": False, "color": color, "thickness": 2,
+        "type": "data",
+        "symmetric": False,
+        "color": color,
+        "thickness": 2,
         "array": [max(0.0, min(high, edge) - line.perplexity)],
         "arrayminus": [line.perplexity - low],
-    }  # fmt: skip
+    }
     interval = f"<br>95 % interval {low:,.4g} to {high:,.4g}" if known else ""
     figure.add_trace(
         go.Scatter(
-            x=[min(line.perplexity, edge)], y=[line.label], mode="markers+text",
-            text=[f"{said} →" if far else said], cliponaxis=False,
+            x=[min(line.perplexity, edge)],
+            y=[line.label],
+            mode="markers+text",
+            text=[f"{said} →" if far else said],
+            cliponaxis=False,
             textposition="top left" if far else "top center",
             textfont={"color": palette.text, "size": 12},
-            marker={"size": 12, "color": color, "symbol": symbol,
-                    "line": {"width": 2, "color": color}},
+            marker={"size": 12, "color": color, "symbol": symbol, "line": {"width": 2, "color": color}},
             error_x=bars if known and not far else {},
             hovertemplate=f"<b>{line.label}</b><br>perplexity {line.perplexity:,.4g}{interval}<br>"
             f"{line.nll:.4f} nats per token<br>"
             f"{line.tokens:,} tokens in windows of {line.window:,}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def _axis(values: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[dict[str, Any], float]:
@@ -79,8 +85,7 @@ def _axis(values: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[dict[
     if near.sum() < 2:  # all are far: powers of ten
         drawn = np.concatenate([values, ends.ravel()])
         logs = [float(np.log10(np.nanmin(drawn))) - 0.15, float(np.log10(np.nanmax(drawn))) + 0.15]
-        axis = {"type": "log", "range": logs, "exponentformat": "power",
-                "title": {"text": f"{title} (log scale)"}}  # fmt: skip
+        axis = {"type": "log", "range": logs, "exponentformat": "power", "title": {"text": f"{title} (log scale)"}}
         return axis, float("inf")
     low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     room, all_near = max(0.1 * (high - low), 0.02 * low), bool(near.all())

@@ -36,33 +36,32 @@ def row_values(
     figure = go.Figure()
     for kept in (False, True):  # kept ones are drawn last, on top
         chosen = np.flatnonzero(keep == kept).astype(np.int32)
-        _add_stems(
-            figure, place[chosen], row[chosen], chosen, kept, palette, terms,
-            dots=len(row) <= DOTS,
-        )  # fmt: skip
+        _add_stems(figure, place[chosen], row[chosen], chosen, kept, palette, terms, dots=len(row) <= DOTS)
         if len(row) > DOTS:
             add_lane(figure, place[chosen], kept, palette)
     finding = _values_finding(row, keep, terms)
     finish(
-        figure, height=300, y=f"{terms.dense} value", legend=True,
+        figure,
+        height=300,
+        y=f"{terms.dense} value",
+        legend=True,
         x="rank of the entry by value" if by_value else "index of the entry in the row",
-    )  # fmt: skip
+    )
     figure.update_xaxes(showgrid=False, zeroline=False, range=[-0.01 * len(row), 1.01 * len(row)])
     figure.update_yaxes(zeroline=True)
     if len(row) > DOTS:
         figure.update_xaxes(anchor="y2")
-        figure.update_layout(
-            yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes(terms.gone, "kept")}
-        )
-    data = pd.DataFrame(
-        {"entry": np.arange(len(row)), terms.dense: row, "kept": keep, "place": place}
-    )
+        figure.update_layout(yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes(terms.gone, "kept")})
+    data = pd.DataFrame({"entry": np.arange(len(row)), terms.dense: row, "kept": keep, "place": place})
     if base is not None:
         data.insert(2, "base", base)
     return Chart(
-        figure=figure, finding=finding, name="row-values", data=data,
+        figure=figure,
+        finding=finding,
+        name="row-values",
+        data=data,
         alt=f"Values of one row with {len(row)} entries, kept and not. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _add_stems(
@@ -80,35 +79,45 @@ def _add_stems(
     color = palette.kept if kept else palette.reset_mark
     label = terms.kept if kept else terms.gone_value
     common: dict[str, Any] = {
-        "name": label, "legendgroup": label, "legendrank": 900 if kept else 1000,
+        "name": label,
+        "legendgroup": label,
+        "legendrank": 900 if kept else 1000,
         "hovertemplate": (
             f"entry %{{customdata[0]:,.0f}}<br>{terms.dense} value %{{customdata[1]:.5g}}"
             f"<extra>{'kept' if kept else terms.gone}</extra>"
         ),
-    }  # fmt: skip
-    about = np.stack([entries.astype(np.float32), y], axis=1)  # N, 2: exact up to 2^24 columns
-    line = {
-        "color": color,
-        "width": 1.2 if kept else 1,
-        "dash": "dot" if dots and not kept else "solid",
     }
+    about = np.stack([entries.astype(np.float32), y], axis=1)  # N, 2: exact up to 2^24 columns
+    line = {"color": color, "width": 1.2 if kept else 1, "dash": "dot" if dots and not kept else "solid"}
     answering: dict[str, Any] = {"hoverinfo": "skip", "hovertemplate": None}
     if not dots:  # then the stems answer the pointer: each is two ends and a gap
         answering = {"customdata": about.repeat(3, axis=0)}
     figure.add_trace(
         go.Scatter(
-            x=with_gaps(x, x), y=with_gaps(np.zeros(len(y)), y), mode="lines", line=line,
-            showlegend=not dots, **(common | answering),
+            x=with_gaps(x, x),
+            y=with_gaps(np.zeros(len(y)), y),
+            mode="lines",
+            line=line,
+            showlegend=not dots,
+            **(common | answering),
         )
-    )  # fmt: skip
+    )
     if dots:
         figure.add_trace(
             go.Scatter(
-                x=x, y=y, mode="markers", customdata=about, **common,
-                marker={"color": color, "symbol": "circle" if kept else "circle-open", "size": 5,
-                        "line": {"width": 1, "color": color}},
+                x=x,
+                y=y,
+                mode="markers",
+                customdata=about,
+                **common,
+                marker={
+                    "color": color,
+                    "symbol": "circle" if kept else "circle-open",
+                    "size": 5,
+                    "line": {"width": 1, "color": color},
+                },
             )
-        )  # fmt: skip
+        )
 
 
 def add_lane(figure: go.Figure, x: NDArray[Any], kept: bool, palette: Palette) -> None:
@@ -116,29 +125,35 @@ def add_lane(figure: go.Figure, x: NDArray[Any], kept: bool, palette: Palette) -
     level, half = (1.0 if kept else 0.0), 0.3
     figure.add_trace(
         go.Scatter(
-            x=with_gaps(x, x), yaxis="y2", mode="lines", hoverinfo="skip", showlegend=False,
+            x=with_gaps(x, x),
+            yaxis="y2",
+            mode="lines",
+            hoverinfo="skip",
+            showlegend=False,
             y=with_gaps(np.full(len(x), level - half), np.full(len(x), level + half)),
             line={"color": palette.kept if kept else palette.reset_mark, "width": 1},
             name="kept" if kept else "reset",
         )
-    )  # fmt: skip
+    )
 
 
 def lanes(*names: str) -> dict[str, Any]:
     """An axis of named lanes, the first one at the bottom."""
     return {
-        "range": [-0.5, len(names) - 0.5], "tickmode": "array", "tickvals": list(range(len(names))),
-        "ticktext": list(names), "showgrid": False, "zeroline": False, "fixedrange": True,
-    }  # fmt: skip
+        "range": [-0.5, len(names) - 0.5],
+        "tickmode": "array",
+        "tickvals": list(range(len(names))),
+        "ticktext": list(names),
+        "showgrid": False,
+        "zeroline": False,
+        "fixedrange": True,
+    }
 
 
 def _values_finding(row: NDArray[np.float32], keep: NDArray[np.bool_], terms: wording.Terms) -> str:
     kept = int(np.count_nonzero(keep))
     verb = "keep their tuned value" if terms.dense == "tuned" else "are kept"
-    return (
-        f"{kept:,} of {len(row):,} entries {verb} "
-        f"({wording.short_percent(kept / max(1, len(row)))})"
-    )
+    return f"{kept:,} of {len(row):,} entries {verb} ({wording.short_percent(kept / max(1, len(row)))})"
 
 
 def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Chart:
@@ -155,31 +170,37 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
     ]
     figure = go.Figure(
         go.Bar(
-            x=deciles["decile"].to_numpy(np.int32), y=deciles["share"].to_numpy(np.float32),
-            marker={"color": palette.kept}, text=hover, textposition="none", name="this row",
+            x=deciles["decile"].to_numpy(np.int32),
+            y=deciles["share"].to_numpy(np.float32),
+            marker={"color": palette.kept},
+            text=hover,
+            textposition="none",
+            name="this row",
             hovertemplate="%{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_trace(
         go.Scatter(
-            x=[0.45, len(deciles) + 0.55], y=[share, share], mode="lines",
+            x=[0.45, len(deciles) + 0.55],
+            y=[share, share],
+            mode="lines",
             line={"color": palette.text, "width": 1.5, "dash": "dash"},
-            name="same budget at random", hovertemplate="random keeps %{y:.1%}<extra></extra>",
+            name="same budget at random",
+            hovertemplate="random keeps %{y:.1%}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     near, far = float(deciles["share"].iloc[0]), float(deciles["share"].iloc[-1])
     finding = (
-        f"Kept share goes from {wording.percent(near, 0)} near the middle to "
-        f"{wording.percent(far, 0)} in the tails"
+        f"Kept share goes from {wording.percent(near, 0)} near the middle to {wording.percent(far, 0)} in the tails"
     )
-    finish(
-        figure, height=260, legend=True, y="kept share",
-        x="tenth of the entries by |value - median|, nearest first",
-    )  # fmt: skip
+    finish(figure, height=260, legend=True, y="kept share", x="tenth of the entries by |value - median|, nearest first")
     figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
     figure.update_xaxes(dtick=1, showgrid=False, range=[0.4, len(deciles) + 0.6])
     figure.update_layout(bargap=0.25)
     return Chart(
-        figure=figure, finding=finding, name="row-deciles", data=deciles,
+        figure=figure,
+        finding=finding,
+        name="row-deciles",
+        data=deciles,
         alt=f"Bars of kept share by distance from the median. {finding}.",
-    )  # fmt: skip
+    )

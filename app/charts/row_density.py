@@ -54,15 +54,15 @@ def row_density(
     )
     figure.update_xaxes(zeroline=False, anchor="y2")
     return Chart(
-        figure=figure, finding=finding, name="row-density",
+        figure=figure,
+        finding=finding,
+        name="row-density",
         alt=f"Density curve of one row with {len(row)} entries. {finding}.",
         data=_density_data(row, keep, explained),
-    )  # fmt: skip
+    )
 
 
-def _density_data(
-    row: NDArray[np.float32], keep: NDArray[np.bool_], explained: RowExplanation
-) -> pd.DataFrame:
+def _density_data(row: NDArray[np.float32], keep: NDArray[np.bool_], explained: RowExplanation) -> pd.DataFrame:
     if len(explained.grid):
         return grid_table(row, explained)
     table = pd.DataFrame({"entry": np.arange(len(row)), "value": row, "kept": keep})
@@ -90,16 +90,17 @@ def _add_curve(figure: go.Figure, explained: RowExplanation, palette: Palette) -
         go.Scatter(
             x=np.asarray(explained.curve_x, np.float32),
             y=np.asarray(explained.curve_y, np.float32),
-            mode="lines", line={"color": palette.primary, "width": 2}, fill="tozeroy",
-            fillcolor=fade(palette.primary, 0.10), name="density curve",
+            mode="lines",
+            line={"color": palette.primary, "width": 2},
+            fill="tozeroy",
+            fillcolor=fade(palette.primary, 0.10),
+            name="density curve",
             hovertemplate="value %{x:.5g}<br>density %{y:.4g}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
-def _add_matches(
-    figure: go.Figure, row: NDArray[np.float32], explained: RowExplanation, palette: Palette
-) -> None:
+def _add_matches(figure: go.Figure, row: NDArray[np.float32], explained: RowExplanation, palette: Palette) -> None:
     """Grid points on the curve and their lines to the values, in groups by visiting order."""
     order = np.asarray(explained.order)  # k, visit -> grid point
     grid = np.asarray(explained.grid, np.float32)
@@ -117,20 +118,20 @@ def _add_matches(
         _add_grid_points(figure, grid[points], density[points], about, name, color)
         figure.add_trace(
             go.Scatter(
-                x=with_gaps(grid[points], picked), mode="lines", yaxis="y2", legendgroup=name,
+                x=with_gaps(grid[points], picked),
+                mode="lines",
+                yaxis="y2",
+                legendgroup=name,
                 y=with_gaps(np.full(len(points), 2.0), np.full(len(points), 1.3)),
-                line={"color": color, "width": 1}, hoverinfo="skip", showlegend=False,
+                line={"color": color, "width": 1},
+                hoverinfo="skip",
+                showlegend=False,
             )
-        )  # fmt: skip
+        )
 
 
 def _add_grid_points(
-    figure: go.Figure,
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    about: NDArray[np.float64],
-    name: str,
-    color: str,
+    figure: go.Figure, x: NDArray[np.float32], y: NDArray[np.float32], about: NDArray[np.float64], name: str, color: str
 ) -> None:
     """Some grid points on the curve: diamonds, or stems where there are very many of them."""
     few = len(x) * _ORDER_GROUPS <= DOTS
@@ -140,7 +141,10 @@ def _add_grid_points(
         about = about.repeat(3, axis=0)  # each stem is two ends and a gap
     figure.add_trace(
         go.Scatter(
-            **place, name=name, legendgroup=name, customdata=about.astype(np.float32),
+            **place,
+            name=name,
+            legendgroup=name,
+            customdata=about.astype(np.float32),
             marker={"color": color, "size": 6, "symbol": "diamond"},
             line={"color": color, "width": 1},
             hovertemplate=(
@@ -149,27 +153,26 @@ def _add_grid_points(
                 "%{customdata[3]:.5g}<extra></extra>"
             ),
         )
-    )  # fmt: skip
+    )
 
 
-def _add_threshold(
-    figure: go.Figure, keep: NDArray[np.bool_], explained: RowExplanation, palette: Palette
-) -> None:
+def _add_threshold(figure: go.Figure, keep: NDArray[np.bool_], explained: RowExplanation, palette: Palette) -> None:
     """The lowest density that was kept, as a level line."""
     lowest = float(explained.entry_density[keep].min())
     ends = [explained.curve_x[0], explained.curve_x[-1]] if len(explained.curve_x) else [0.0, 0.0]
     figure.add_trace(
         go.Scatter(
-            x=ends, y=[lowest, lowest], mode="lines", name="lowest density kept",
+            x=ends,
+            y=[lowest, lowest],
+            mode="lines",
+            name="lowest density kept",
             line={"color": palette.text, "width": 1.5, "dash": "dash"},
             hovertemplate="lowest density kept %{y:.4g}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
-def _density_finding(
-    keep: NDArray[np.bool_], explained: RowExplanation, terms: wording.Terms
-) -> str:
+def _density_finding(keep: NDArray[np.bool_], explained: RowExplanation, terms: wording.Terms) -> str:
     if explained.bandwidth == 0:
         return "This row has no density curve: all its values are equal, so the first ones are kept"
     if not len(explained.grid):

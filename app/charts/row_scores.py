@@ -17,11 +17,7 @@ from kencore.words.palette import Palette
 
 
 def row_scores(
-    score: NDArray[np.float32],
-    keep: NDArray[np.bool_],
-    what: str,
-    palette: Palette,
-    terms: wording.Terms,
+    score: NDArray[np.float32], keep: NDArray[np.bool_], what: str, palette: Palette, terms: wording.Terms
 ) -> Chart:
     """Scores in falling order, the lowest kept one as a level, and a lane each for kept and not.
 
@@ -36,22 +32,29 @@ def row_scores(
     falling, kept = score[order].astype(np.float32), keep[order]
     figure = go.Figure(
         go.Scatter(
-            x=place, y=falling, mode="lines", name=what, fill="tozeroy",
-            fillcolor=fade(palette.primary, 0.10), line={"color": palette.primary, "width": 2},
+            x=place,
+            y=falling,
+            mode="lines",
+            name=what,
+            fill="tozeroy",
+            fillcolor=fade(palette.primary, 0.10),
+            line={"color": palette.primary, "width": 2},
             customdata=np.stack([order.astype(np.float32), kept.astype(np.float32)], axis=1),
-            hovertemplate="rank %{x:,.0f}, entry %{customdata[0]:,.0f}<br>score %{y:.4g}"
-            "<extra></extra>",
+            hovertemplate="rank %{x:,.0f}, entry %{customdata[0]:,.0f}<br>score %{y:.4g}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     if kept.any():
         cut = float(falling[kept].min())
         figure.add_trace(
             go.Scatter(
-                x=[0, len(score) - 1], y=[cut, cut], mode="lines", name="lowest score kept",
+                x=[0, len(score) - 1],
+                y=[cut, cut],
+                mode="lines",
+                name="lowest score kept",
                 line={"color": palette.text, "width": 1.5, "dash": "dash"},
                 hovertemplate="lowest score kept %{y:.4g}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     for side in (True, False):
         add_lane(figure, place[kept == side], side, palette)
     finding = _finding(kept, what)
@@ -62,10 +65,12 @@ def row_scores(
     )
     figure.update_xaxes(zeroline=False, showgrid=False, anchor="y2")
     return Chart(
-        figure=figure, finding=finding, name="row-scores",
+        figure=figure,
+        finding=finding,
+        name="row-scores",
         data=pd.DataFrame({"rank": place, "entry": order, "score": falling, "kept": kept}),
         alt=f"Falling curve of {what} over the entries of a row, kept and not. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _finding(kept: NDArray[np.bool_], what: str) -> str:

@@ -20,9 +20,7 @@ from kencore.words.search_and_recover import kind_of as kind_of
 from kencore.words.search_and_recover import number as number
 
 
-def search_curve(
-    search: Mapping[str, Any], name: str, what: str, color: str, palette: Palette
-) -> Chart:
+def search_curve(search: Mapping[str, Any], name: str, what: str, color: str, palette: Palette) -> Chart:
     """Cost of each candidate, the chosen one marked, and a band of those within 1 % of the best.
 
     Args:
@@ -41,21 +39,35 @@ def search_curve(
     best = float(np.nanmin(y)) if found else math.nan
     figure = go.Figure(
         go.Scatter(
-            x=x[order], y=y[order], mode="lines+markers", name="candidates",
-            line={"color": color, "width": 2}, marker={"size": 7, "color": color},
+            x=x[order],
+            y=y[order],
+            mode="lines+markers",
+            name="candidates",
+            line={"color": color, "width": 2},
+            marker={"size": 7, "color": color},
             text=[_hover(kind, x[i], y[i], best) for i in order],
             hovertemplate="%{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_trace(
         go.Scatter(
-            x=[x[at]], y=[y[at]], mode="markers+text", text=[f"chosen: {number(chosen)}"],
-            textposition="bottom center", textfont={"color": palette.text, "size": 12},
-            marker={"size": 15, "symbol": "circle-open", "color": palette.text,
-                    "line": {"width": 2, "color": palette.text}},
-            hoverinfo="skip", name="chosen", cliponaxis=False,
+            x=[x[at]],
+            y=[y[at]],
+            mode="markers+text",
+            text=[f"chosen: {number(chosen)}"],
+            textposition="bottom center",
+            textfont={"color": palette.text, "size": 12},
+            marker={
+                "size": 15,
+                "symbol": "circle-open",
+                "color": palette.text,
+                "line": {"width": 2, "color": palette.text},
+            },
+            hoverinfo="skip",
+            name="chosen",
+            cliponaxis=False,
         )
-    )  # fmt: skip
+    )
     finish(figure, height=240, x=kind.axis, y=kind.unit, left=80)
     figure.update_xaxes(showgrid=False, zeroline=False)
     figure.update_yaxes(zeroline=False, exponentformat="power", nticks=6)
@@ -64,20 +76,19 @@ def search_curve(
         room = 0.08 * (high - best)
         figure.update_yaxes(range=[best - 3 * room, high + room])  # the label stands below
         figure.add_hrect(
-            y0=best, y1=best * (1 + sparsity.NEAR), fillcolor=fade(palette.muted, 0.16),
-            line_width=0, layer="below",
-        )  # fmt: skip
+            y0=best, y1=best * (1 + sparsity.NEAR), fillcolor=fade(palette.muted, 0.16), line_width=0, layer="below"
+        )
     finding = f"{what}: {flatness_words(kind, found, chosen)}"
     return Chart(
-        figure=figure, finding=finding, name=name,
+        figure=figure,
+        finding=finding,
+        name=name,
         data=pd.DataFrame({kind.candidates: x, kind.costs: y, "chosen": np.arange(len(x)) == at}),
         alt=f"Line of {kind.unit} over {kind.sign}, the chosen one marked. {finding}.",
-    )  # fmt: skip
+    )
 
 
-def block_scores(
-    blocks: Sequence[Mapping[str, Any]], what: str, axis: str, color: str
-) -> Chart | None:
+def block_scores(blocks: Sequence[Mapping[str, Any]], what: str, axis: str, color: str) -> Chart | None:
     """The score that decided each block's share, over depth; None where no block has one."""
     table = pd.DataFrame([dict(block) for block in blocks])
     if table.empty or "score" not in table or table["score"].isna().all():
@@ -85,11 +96,15 @@ def block_scores(
     values = table["score"].to_numpy(np.float64)
     figure = go.Figure(
         go.Scatter(
-            x=table["block"].to_numpy(np.int32), y=values, mode="lines+markers", name=what,
-            line={"color": color, "width": 2}, marker={"size": 8, "color": color},
+            x=table["block"].to_numpy(np.int32),
+            y=values,
+            mode="lines+markers",
+            name=what,
+            line={"color": color, "width": 2},
+            marker={"size": 8, "color": color},
             hovertemplate=f"block %{{x}}<br>{what} %{{y:.4g}}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(figure, height=240, x="block", y=axis, left=80)
     figure.update_xaxes(showgrid=False, zeroline=False, dtick=max(1, len(table) // 24))
     low, high = int(table["block"].iloc[values.argmin()]), int(table["block"].iloc[values.argmax()])
@@ -98,9 +113,12 @@ def block_scores(
         f"{values.max():.3g} in block {high}"
     )
     return Chart(
-        figure=figure, finding=finding, name="sparsity-scores", data=table,
+        figure=figure,
+        finding=finding,
+        name="sparsity-scores",
+        data=table,
         alt=f"Line of {what} over the blocks. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _hover(kind: Kind, candidate: float, cost: float, best: float) -> str:

@@ -27,12 +27,7 @@ class Point:
 
 
 def settings_chart(
-    points: Sequence[Point],
-    now: int | None,
-    dense: float | None,
-    palette: Palette,
-    *,
-    lower: bool,
+    points: Sequence[Point], now: int | None, dense: float | None, palette: Palette, *, lower: bool
 ) -> Chart:
     """Quality against the kept share, one numbered point a setting, the run itself as 0.
 
@@ -48,16 +43,25 @@ def settings_chart(
     if dense is not None:
         figure.add_hline(y=scale * dense, line={"color": palette.muted, "dash": "dot", "width": 2})
         figure.add_annotation(
-            text=f"dense {say(dense)}", x=1, xref="paper", xanchor="right", y=scale * dense,
-            yanchor="bottom", showarrow=False, font={"color": palette.muted, "size": 11},
-        )  # fmt: skip
+            text=f"dense {say(dense)}",
+            x=1,
+            xref="paper",
+            xanchor="right",
+            y=scale * dense,
+            yanchor="bottom",
+            showarrow=False,
+            font={"color": palette.muted, "size": 11},
+        )
     here = [i == now for i in range(len(points))]
     known = [not math.isnan(point.low) for point in points]
     figure.add_trace(
         go.Scatter(
-            x=[point.share for point in points], y=[scale * point.value for point in points],
-            mode="markers+text", text=[str(i) for i in range(len(points))],
-            textposition="middle right", textfont={"color": palette.text, "size": 12},
+            x=[point.share for point in points],
+            y=[scale * point.value for point in points],
+            mode="markers+text",
+            text=[str(i) for i in range(len(points))],
+            textposition="middle right",
+            textfont={"color": palette.text, "size": 12},
             marker={
                 "size": [15 if at else 10 for at in here],
                 "symbol": ["diamond" if at else "circle" for at in here],
@@ -65,33 +69,36 @@ def settings_chart(
                 "line": {"width": 2, "color": palette.primary},
             },
             error_y={
-                "type": "data", "symmetric": False, "color": palette.muted, "thickness": 1,
+                "type": "data",
+                "symmetric": False,
+                "color": palette.muted,
+                "thickness": 1,
                 "width": 3,
-                "array": [scale * (p.high - p.value) if ok else 0
-                          for p, ok in zip(points, known, strict=True)],
-                "arrayminus": [scale * (p.value - p.low) if ok else 0
-                               for p, ok in zip(points, known, strict=True)],
+                "array": [scale * (p.high - p.value) if ok else 0 for p, ok in zip(points, known, strict=True)],
+                "arrayminus": [scale * (p.value - p.low) if ok else 0 for p, ok in zip(points, known, strict=True)],
             },
-            customdata=[point.label for point in points], cliponaxis=False,
-            hovertemplate="<b>%{customdata}</b><br>%{x:.1%} kept, " + name
-            + " %{y:.1f}<extra></extra>",
+            customdata=[point.label for point in points],
+            cliponaxis=False,
+            hovertemplate="<b>%{customdata}</b><br>%{x:.1%} kept, " + name + " %{y:.1f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(
-        figure, height=230, x="kept of what is pruned",
-        y=f"{name}, lower is better" if lower else f"{name}, %", left=64,
-    )  # fmt: skip
+        figure, height=230, x="kept of what is pruned", y=f"{name}, lower is better" if lower else f"{name}, %", left=64
+    )
     figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
     finding = _finding(points, now, lower, say)
     data = pd.DataFrame(
         {
-            "number": range(len(points)), "setting": [point.label for point in points],
+            "number": range(len(points)),
+            "setting": [point.label for point in points],
             "kept_share": [point.share for point in points],
-            name: [point.value for point in points], "low": [point.low for point in points],
-            "high": [point.high for point in points], "current": here,
+            name: [point.value for point in points],
+            "low": [point.low for point in points],
+            "high": [point.high for point in points],
+            "current": here,
         }
-    )  # fmt: skip
+    )
     return Chart(
         figure=figure,
         finding=finding,

@@ -18,12 +18,7 @@ _HALF: Final = 0.42  # of a violin at its widest, in blocks
 
 
 def row_violins(
-    spreads: Sequence[Spread],
-    labels: Sequence[str],
-    matrices: Sequence[str],
-    role: str,
-    color: str,
-    palette: Palette,
+    spreads: Sequence[Spread], labels: Sequence[str], matrices: Sequence[str], role: str, color: str, palette: Palette
 ) -> Chart:
     """A violin of row sparsity per matrix; clicking one selects its point.
 
@@ -40,50 +35,65 @@ def row_violins(
     ys = np.concatenate([y for _, y in shapes]).astype(np.float32)
     figure.add_trace(
         go.Scatter(
-            x=xs, y=ys, mode="lines", fill="toself", hoverinfo="skip", name="rows",
-            fillcolor=fade(color, 0.28), line={"color": color, "width": 1.2},
+            x=xs,
+            y=ys,
+            mode="lines",
+            fill="toself",
+            hoverinfo="skip",
+            name="rows",
+            fillcolor=fade(color, 0.28),
+            line={"color": color, "width": 1.2},
         )
-    )  # fmt: skip
+    )
     place = np.arange(len(spreads), dtype=np.int32)
     middle = np.array([spread.middle for spread in spreads], np.float32)
-    lower, upper = (
-        np.array([getattr(spread, field) for spread in spreads]) for field in ("lower", "upper")
+    lower, upper = (np.array([getattr(spread, field) for spread in spreads]) for field in ("lower", "upper"))
+    figure.add_trace(
+        go.Scatter(
+            x=with_gaps(place, place),
+            y=with_gaps(lower, upper),
+            mode="lines",
+            hoverinfo="skip",
+            line={"color": color, "width": 5},
+            name="middle half",
+        )
     )
     figure.add_trace(
         go.Scatter(
-            x=with_gaps(place, place), y=with_gaps(lower, upper), mode="lines", hoverinfo="skip",
-            line={"color": color, "width": 5}, name="middle half",
-        )
-    )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=place, y=middle, mode="markers", name="median",
-            text=_hovers(spreads, labels, matrices), hovertemplate="%{text}<extra></extra>",
+            x=place,
+            y=middle,
+            mode="markers",
+            name="median",
+            text=_hovers(spreads, labels, matrices),
+            hovertemplate="%{text}<extra></extra>",
             marker={"size": 8, "color": palette.background, "line": {"width": 2, "color": color}},
-            selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
         )
-    )  # fmt: skip
+    )
     finish(figure, height=300, x="block", y="sparsity of a row", left=84)
     every = max(1, -(-len(labels) // 24))
     figure.update_xaxes(
-        tickmode="array", tickvals=place[::every].tolist(), showgrid=False, zeroline=False,
+        tickmode="array",
+        tickvals=place[::every].tolist(),
+        showgrid=False,
+        zeroline=False,
         ticktext=[label.removeprefix("block ") for label in labels][::every],
-        range=[-0.7, len(labels) - 0.3], fixedrange=True,
-    )  # fmt: skip
+        range=[-0.7, len(labels) - 0.3],
+        fixedrange=True,
+    )
     low, high = float(np.nanmin(ys)), float(np.nanmax(ys))
     room = max(0.04 * (high - low), 0.01)
-    figure.update_yaxes(
-        range=[max(0.0, low - room), min(1.0, high + room)], tickformat=".0%", fixedrange=True
-    )
-    figure.update_layout(
-        hovermode="closest", hoverdistance=70, clickmode="event+select", dragmode=False
-    )
+    figure.update_yaxes(range=[max(0.0, low - room), min(1.0, high + room)], tickformat=".0%", fixedrange=True)
+    figure.update_layout(hovermode="closest", hoverdistance=70, clickmode="event+select", dragmode=False)
     finding = _finding(spreads, labels, role)
     return Chart(
-        figure=figure, finding=finding, name="sparsity-rows",
+        figure=figure,
+        finding=finding,
+        name="sparsity-rows",
         data=_table(spreads, labels, matrices),
         alt=f"Violins of row sparsity, one per block. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _outline(at: int, spread: Spread) -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +123,7 @@ def _hovers(spreads: Sequence[Spread], labels: Sequence[str], matrices: Sequence
     return texts
 
 
-def _table(
-    spreads: Sequence[Spread], labels: Sequence[str], matrices: Sequence[str]
-) -> pd.DataFrame:
+def _table(spreads: Sequence[Spread], labels: Sequence[str], matrices: Sequence[str]) -> pd.DataFrame:
     fields = ("rows", "cols", "low", "lower", "middle", "upper", "high", "even")
     return pd.DataFrame(
         [

@@ -23,7 +23,11 @@ _LETTERS: Final = 24  # of a label, in that room
 def label_axis(figure: go.Figure, labels: Sequence[str]) -> None:
     """Labels down the left side, over two lines where they are long."""
     figure.update_yaxes(
-        range=[len(labels) - 0.5, -0.75], showgrid=False, categoryorder="array",
-        categoryarray=list(labels), tickmode="array", tickvals=list(labels),
+        range=[len(labels) - 0.5, -0.75],
+        showgrid=False,
+        categoryorder="array",
+        categoryarray=list(labels),
+        tickmode="array",
+        tickvals=list(labels),
         ticktext=["<br>".join(textwrap.wrap(label, _LETTERS)) for label in labels],
-    )  # fmt: skip
+    )

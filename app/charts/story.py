@@ -24,15 +24,20 @@ def two_weights(told: Example, restore: str, palette: Palette) -> Chart:
     chosen = {"kept": told.kept, terms.gone_long: told.gone}
     table = pd.DataFrame(
         [
-            {"weight": name, "column": column, "base": told.base[column],
-             terms.dense: told.tuned[column], "now": told.now[column]}
-            for name, column in chosen.items() if column is not None
+            {
+                "weight": name,
+                "column": column,
+                "base": told.base[column],
+                terms.dense: told.tuned[column],
+                "now": told.now[column],
+            }
+            for name, column in chosen.items()
+            if column is not None
         ]
-    )  # fmt: skip
+    )
     if restore == "zero":
         table = table.drop(columns="base")
-    labels = [f"{name},<br>column {column:,}"
-              for name, column in zip(table["weight"], table["column"], strict=True)]  # fmt: skip
+    labels = [f"{name},<br>column {column:,}" for name, column in zip(table["weight"], table["column"], strict=True)]
     marks: dict[str, dict[str, Any]] = {
         "base": {"symbol": "diamond-open", "size": 14, "color": palette.muted},
         terms.dense: {"symbol": "circle", "size": 13, "color": palette.primary},
@@ -45,24 +50,30 @@ def two_weights(told: Example, restore: str, palette: Palette) -> Chart:
         values = table[name].to_numpy(np.float32)
         figure.add_trace(
             go.Scatter(
-                x=values, y=labels, mode="markers", name=name, cliponaxis=False,
+                x=values,
+                y=labels,
+                mode="markers",
+                name=name,
+                cliponaxis=False,
                 marker=mark | {"line": {"width": 2.5, "color": mark["color"]}},
                 hovertemplate=f"{name}: %{{x:.5g}}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     finish(figure, height=190, x="value of the weight", y="", legend=True, left=120)
     figure.update_yaxes(autorange="reversed", showgrid=True)
     figure.update_xaxes(zeroline=True)
     said = [
-        f"{line['weight']}: {number(line[terms.dense])} → {number(line['now'])}"
-        for line in table.to_dict("records")
+        f"{line['weight']}: {number(line[terms.dense])} → {number(line['now'])}" for line in table.to_dict("records")
     ]
     finding = "; ".join(said)
     finding = finding[:1].upper() + finding[1:]
     return Chart(
-        figure=figure, finding=finding, name="two-weights", data=table,
+        figure=figure,
+        finding=finding,
+        name="two-weights",
+        data=table,
         alt=f"Dots of two weights before and after pruning. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def stored(total: Totals, restore: str, palette: Palette) -> Chart:
@@ -72,13 +83,17 @@ def stored(total: Totals, restore: str, palette: Palette) -> Chart:
     values = [total.bytes_dense, total.bytes_stored]
     figure = go.Figure(
         go.Bar(
-            x=np.array(values, np.float64) / 1e6, y=["<br>".join(_wrapped(n)) for n in names],
-            orientation="h", text=[wording.size(value) for value in values],
-            textposition="outside", cliponaxis=False, textfont={"color": palette.text},
+            x=np.array(values, np.float64) / 1e6,
+            y=["<br>".join(_wrapped(n)) for n in names],
+            orientation="h",
+            text=[wording.size(value) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            textfont={"color": palette.text},
             marker={"color": [fade(palette.reset_mark, 0.6), palette.kept], "line": {"width": 0}},
             hovertemplate="%{y}: %{text}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     finish(figure, height=150, x="megabytes", y="", left=150)
     figure.update_xaxes(range=[0, 1.2 * max(values) / 1e6])
     figure.update_yaxes(autorange="reversed", showgrid=False)
@@ -87,10 +102,12 @@ def stored(total: Totals, restore: str, palette: Palette) -> Chart:
         f"{wording.percent(total.share_bytes, 0)}"
     )
     return Chart(
-        figure=figure, finding=finding, name="stored",
+        figure=figure,
+        finding=finding,
+        name="stored",
         data=pd.DataFrame({"what": names, "bytes": values}),
         alt=f"Bars of the bytes of the whole model and of what is stored. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def _wrapped(text: str) -> list[str]:

@@ -20,9 +20,7 @@ from kencore.words.palette import Palette
 
 Size = Literal["share", "bytes"]
 _COLUMNS: Final[dict[Size, str]] = {"share": "kept_share", "bytes": "nbytes"}
-_AXES: Final[dict[Size, str]] = {
-    "share": "kept of what is pruned", "bytes": "size of the subnetwork file",
-}  # fmt: skip
+_AXES: Final[dict[Size, str]] = {"share": "kept of what is pruned", "bytes": "size of the subnetwork file"}
 _FEW: Final = 5  # lines up to which each has a band; more have error bars
 _FAR: Final = 6.0  # times the smallest: a measure that spans more is drawn on a log scale
 _NARROW: Final = 460  # pixels of a plot on a small screen
@@ -45,10 +43,14 @@ def quality_by_size(curves: Curves, palette: Palette, *, size: Size, log: bool) 
     best = table[table["front"]].sort_values(column, kind="stable")
     figure.add_trace(
         go.Scatter(
-            x=best[column], y=scale * best["value"], mode="lines", name="Pareto front",
-            line={"color": fade(palette.muted, 0.28), "width": 11}, hoverinfo="skip",
+            x=best[column],
+            y=scale * best["value"],
+            mode="lines",
+            name="Pareto front",
+            line={"color": fade(palette.muted, 0.28), "width": 11},
+            hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     bands = table["name"].nunique() <= _FEW
     for name, part in table.groupby("name", sort=False):
         way = curves.ways[str(name)]
@@ -58,11 +60,14 @@ def quality_by_size(curves: Curves, palette: Palette, *, size: Size, log: bool) 
     marked = table[table["knee"] & ~table["baseline"].astype(bool)]
     figure.add_trace(
         go.Scatter(
-            x=marked[column], y=scale * marked["value"], mode="markers", name="knee",
-            marker={"size": 19, "symbol": "circle-open", "color": palette.text,
-                    "line": {"width": 2}}, hoverinfo="skip",
+            x=marked[column],
+            y=scale * marked["value"],
+            mode="markers",
+            name="knee",
+            marker={"size": 19, "symbol": "circle-open", "color": palette.text, "line": {"width": 2}},
+            hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     if curves.dense is not None:
         _dense_point(figure, curves.dense, palette, scale, size)
     said = f"{measure.label}, lower is better" if measure.lower else measure.label
@@ -71,14 +76,15 @@ def quality_by_size(curves: Curves, palette: Palette, *, size: Size, log: bool) 
     _x_axis(figure, curves, column, size, log)
     powers = _y_axis(figure, curves, scale)
     _name_references(figure, curves, palette, scale, powers)
-    figure.update_layout(
-        hovermode="closest", clickmode="event+select", dragmode=False, uirevision="sweep"
-    )
+    figure.update_layout(hovermode="closest", clickmode="event+select", dragmode=False, uirevision="sweep")
     found = finding(curves, sizes=size == "bytes")
     return Chart(
-        figure=figure, finding=found, name="trade-off", data=_data(curves),
+        figure=figure,
+        finding=found,
+        name="trade-off",
+        data=_data(curves),
         alt=f"Lines of {measure.label} over {_AXES[size]}, one per way to prune. {found}.",
-    )  # fmt: skip
+    )
 
 
 def _data(curves: Curves) -> pd.DataFrame:
@@ -86,41 +92,58 @@ def _data(curves: Curves) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "way": [curves.ways[name].label for name in table["name"]],
-            "baseline": table["baseline"], "kept_asked": table["keep"], "k": table["k"],
-            "kept_share": table["kept_share"], "bytes": table["nbytes"],
-            "measure": curves.measure.label, "value": table["value"], "low": table["value_low"],
-            "high": table["value_high"], "seeds": table["seeds"], "knee": table["knee"],
-            "pareto_front": table["front"], "runs": [" ".join(runs) for runs in table["runs"]],
+            "baseline": table["baseline"],
+            "kept_asked": table["keep"],
+            "k": table["k"],
+            "kept_share": table["kept_share"],
+            "bytes": table["nbytes"],
+            "measure": curves.measure.label,
+            "value": table["value"],
+            "low": table["value_low"],
+            "high": table["value_high"],
+            "seeds": table["seeds"],
+            "knee": table["knee"],
+            "pareto_front": table["front"],
+            "runs": [" ".join(runs) for runs in table["runs"]],
         }
-    )  # fmt: skip
+    )
 
 
 # --- traces -----------------------------------------------------------------------------------
 
 
-def _line(
-    part: pd.DataFrame, column: str, scale: float, way: Way, curves: Curves, *, bars: bool
-) -> go.Scatter:
+def _line(part: pd.DataFrame, column: str, scale: float, way: Way, curves: Curves, *, bars: bool) -> go.Scatter:
     baseline = bool(part["baseline"].all())
-    value, low, high = (
-        scale * part[name].to_numpy(np.float64) for name in ("value", "value_low", "value_high")
-    )
+    value, low, high = (scale * part[name].to_numpy(np.float64) for name in ("value", "value_low", "value_high"))
     error = {
-        "type": "data", "symmetric": False, "array": np.nan_to_num(high - value),
-        "arrayminus": np.nan_to_num(value - low), "color": way.color, "thickness": 1, "width": 3,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": np.nan_to_num(high - value),
+        "arrayminus": np.nan_to_num(value - low),
+        "color": way.color,
+        "thickness": 1,
+        "width": 3,
+    }
     return go.Scatter(
-        x=part[column], y=value, mode="lines+markers", opacity=0.75 if baseline else 1.0,
+        x=part[column],
+        y=value,
+        mode="lines+markers",
+        opacity=0.75 if baseline else 1.0,
         name=way.label,
         line={"color": way.color, "width": 1.3 if baseline else 2.2, "dash": way.dash},
-        marker={"size": 6 if baseline else 9, "symbol": way.symbol, "color": way.color,
-                "line": {"width": 1.5, "color": way.color}},
+        marker={
+            "size": 6 if baseline else 9,
+            "symbol": way.symbol,
+            "color": way.color,
+            "line": {"width": 1.5, "color": way.color},
+        },
         error_y=error if bars and not baseline else None,
         customdata=[runs[0] if runs else "" for runs in part["runs"]],
         text=[_hover(line, way, curves) for line in lines(part)],
         hovertemplate="%{text}<extra></extra>",
-        selected={"marker": {"opacity": 1}}, unselected={"marker": {"opacity": 1}},
-    )  # fmt: skip
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
 
 
 def _band(part: pd.DataFrame, column: str, scale: float, way: Way) -> go.Scatter:
@@ -129,10 +152,16 @@ def _band(part: pd.DataFrame, column: str, scale: float, way: Way) -> go.Scatter
     x = known[column].to_numpy(np.float64)
     low, high = (scale * known[name].to_numpy(np.float64) for name in ("value_low", "value_high"))
     return go.Scatter(
-        x=np.concatenate([x, x[::-1]]), y=np.concatenate([low, high[::-1]]), mode="lines",
-        fill="toself", fillcolor=fade(way.color, 0.13), line={"width": 0}, hoverinfo="skip",
-        showlegend=False, name=f"{way.label}, 95 % interval",
-    )  # fmt: skip
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([low, high[::-1]]),
+        mode="lines",
+        fill="toself",
+        fillcolor=fade(way.color, 0.13),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        name=f"{way.label}, 95 % interval",
+    )
 
 
 def _hover(line: Any, way: Way, curves: Curves) -> str:
@@ -157,18 +186,18 @@ def _references(figure: go.Figure, curves: Curves, palette: Palette, scale: floa
             continue
         if math.isfinite(reference.low) and math.isfinite(reference.high) and dash == "dash":
             figure.add_hrect(
-                y0=scale * reference.low, y1=scale * reference.high, line_width=0, layer="below",
+                y0=scale * reference.low,
+                y1=scale * reference.high,
+                line_width=0,
+                layer="below",
                 fillcolor=fade(palette.muted, 0.15),
-            )  # fmt: skip
+            )
         figure.add_hline(
-            y=scale * reference.value, layer="below",
-            line={"color": palette.muted, "width": 1.4, "dash": dash},
-        )  # fmt: skip
+            y=scale * reference.value, layer="below", line={"color": palette.muted, "width": 1.4, "dash": dash}
+        )
 
 
-def _name_references(
-    figure: go.Figure, curves: Curves, palette: Palette, scale: float, powers: bool
-) -> None:
+def _name_references(figure: go.Figure, curves: Curves, palette: Palette, scale: float, powers: bool) -> None:
     """What the lines across are, on the side of them where no curve is."""
     for reference in (curves.dense, curves.base):
         if reference is None or not math.isfinite(reference.value):
@@ -176,27 +205,38 @@ def _name_references(
         y = scale * reference.value
         above = (reference is curves.dense) != curves.measure.lower
         figure.add_annotation(
-            text=f"{reference.label} {curves.measure.say(reference.value)}", xref="paper", x=0,
-            y=math.log10(y) if powers else y, xanchor="left", xshift=4, showarrow=False,
-            yanchor="bottom" if above else "top", font={"size": 11, "color": palette.text},
-            bgcolor=palette.background, opacity=0.85,
-        )  # fmt: skip
+            text=f"{reference.label} {curves.measure.say(reference.value)}",
+            xref="paper",
+            x=0,
+            y=math.log10(y) if powers else y,
+            xanchor="left",
+            xshift=4,
+            showarrow=False,
+            yanchor="bottom" if above else "top",
+            font={"size": 11, "color": palette.text},
+            bgcolor=palette.background,
+            opacity=0.85,
+        )
 
 
-def _dense_point(
-    figure: go.Figure, dense: Reference, palette: Palette, scale: float, size: Size
-) -> None:
+def _dense_point(figure: go.Figure, dense: Reference, palette: Palette, scale: float, size: Size) -> None:
     x = 1.0 if size == "share" else dense.nbytes
     if not (math.isfinite(x) and math.isfinite(dense.value)):
         return
     figure.add_trace(
         go.Scatter(
-            x=[x], y=[scale * dense.value], mode="markers", showlegend=False, name=dense.label,
-            marker={"size": 12, "symbol": "diamond", "color": palette.muted}, customdata=[""],
+            x=[x],
+            y=[scale * dense.value],
+            mode="markers",
+            showlegend=False,
+            name=dense.label,
+            marker={"size": 12, "symbol": "diamond", "color": palette.muted},
+            customdata=[""],
             text=[f"<b>{dense.label}</b>, nothing pruned"],
-            hovertemplate="%{text}<br>%{y:.4g}<extra></extra>", cliponaxis=False,
+            hovertemplate="%{text}<br>%{y:.4g}<extra></extra>",
+            cliponaxis=False,
         )
-    )  # fmt: skip
+    )
 
 
 # --- axes -------------------------------------------------------------------------------------
@@ -221,9 +261,7 @@ def _x_axis(figure: go.Figure, curves: Curves, column: str, size: Size, log: boo
         high = max(high, curves.dense.nbytes)
     if size == "bytes":
         ticks = _byte_ticks(low, high, log)
-        figure.update_xaxes(
-            tickvals=ticks, ticktext=[wording.size(tick) for tick in ticks], tickmode="array"
-        )
+        figure.update_xaxes(tickvals=ticks, ticktext=[wording.size(tick) for tick in ticks], tickmode="array")
     elif log:
         ticks = [tick for tick in _SHARES if tick >= low * 0.9]
         figure.update_xaxes(tickvals=ticks, tickmode="array")
@@ -278,9 +316,12 @@ def _y_axis(figure: go.Figure, curves: Curves, scale: float) -> bool:
     elif low > 0 and high > _FAR * low:
         ticks = _log_ticks(low, high)
         figure.update_yaxes(
-            type="log", tickmode="array", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks],
+            type="log",
+            tickmode="array",
+            tickvals=ticks,
+            ticktext=[f"{tick:,g}" for tick in ticks],
             range=[math.log10(low) - 0.06, math.log10(high) + 0.06],
-        )  # fmt: skip
+        )
         return True
     else:
         figure.update_yaxes(range=[low - room, high + room])

@@ -23,10 +23,23 @@ if TYPE_CHECKING:
 
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS: Final = (
-    "circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star",
-    "circle-open", "square-open", "diamond-open", "triangle-up-open", "triangle-down-open",
-    "cross-open", "x-open", "star-open",
-)  # fmt: skip
+    "circle",
+    "square",
+    "diamond",
+    "triangle-up",
+    "triangle-down",
+    "cross",
+    "x",
+    "star",
+    "circle-open",
+    "square-open",
+    "diamond-open",
+    "triangle-up-open",
+    "triangle-down-open",
+    "cross-open",
+    "x-open",
+    "star-open",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +54,7 @@ class Measure:
 
 ACCURACY: Final = Measure(name="accuracy", label="accuracy", lower=False, say=wording.percent)
 F1: Final = Measure(name="f1", label="macro F1", lower=False, say=wording.percent)
-PERPLEXITY: Final = Measure(
-    name="perplexity", label="perplexity", lower=True, say=facts.perplexity
-)  # fmt: skip
+PERPLEXITY: Final = Measure(name="perplexity", label="perplexity", lower=True, say=facts.perplexity)
 LOSS: Final = Measure(name="loss", label="loss", lower=True, say=lambda value: f"{value:.3f}")
 
 
@@ -117,30 +128,29 @@ def curves(
     points = sized(sweep.points, sizes or {})
     other = sweep.baselines if baselines else None
     own = _in_measure(points, measure)
-    table = tradeoff.curve(
-        own, None if other is None else _in_measure(_sized_alike(other, points), measure)
-    )
+    table = tradeoff.curve(own, None if other is None else _in_measure(_sized_alike(other, points), measure))
     if own["low"].isna().all():  # the spread of seeds alone would pass for the whole interval
         nothing = float("nan")
-        table = table.assign(
-            low=nothing, high=nothing, score_low=table["score"], score_high=table["score"]
-        )
+        table = table.assign(low=nothing, high=nothing, score_low=table["score"], score_high=table["score"])
     dense = sweep.dense
     knees = set(tradeoff.knees(table, _scored(dense, measure) if dense else None).values())
     table = table.assign(
-        knee=table.index.isin(list(knees)), nbytes=table["bytes_stored"],
+        knee=table.index.isin(list(knees)),
+        nbytes=table["bytes_stored"],
         front=tradeoff.front(table["kept_share"], table["score"]) if len(table) else [],
         budget=[budget_words(line.keep, line.k) for line in lines(table)],
         **_values(table, measure),
-    )  # fmt: skip
+    )
     size = points["bytes_dense"].dropna()
     nbytes = float(size.iloc[0]) if len(size) else float("nan")
     zero = set(points["restore"]) == {"zero"}
     return Curves(
-        table=table, ways=ways(sweep), measure=measure,
+        table=table,
+        ways=ways(sweep),
+        measure=measure,
         dense=_reference(f"{'dense' if zero else 'tuned'} model", dense, measure, nbytes),
         base=_reference("base, everything reset", base, measure, float("nan")),
-    )  # fmt: skip
+    )
 
 
 def ways(sweep: Sweep) -> dict[str, Way]:
@@ -153,9 +163,8 @@ def ways(sweep: Sweep) -> dict[str, Way]:
         color = palette.METHODS.get(method, palette.METHODS["random"])
         alike = sum(way.color == color for way in found.values())
         found[name] = Way(
-            label=label, color=color, dash=DASHES[alike % len(DASHES)],
-            symbol=SYMBOLS[number % len(SYMBOLS)],
-        )  # fmt: skip
+            label=label, color=color, dash=DASHES[alike % len(DASHES)], symbol=SYMBOLS[number % len(SYMBOLS)]
+        )
     return found
 
 
@@ -187,9 +196,7 @@ def _in_measure(table: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     Perplexity and its loss are the same there: it compares perplexities by their loss.
     """
     if measure is F1:
-        return table.assign(
-            metric="f1", quality=table["f1_macro"], low=table["f1_low"], high=table["f1_high"]
-        )
+        return table.assign(metric="f1", quality=table["f1_macro"], low=table["f1_low"], high=table["f1_high"])
     if measure is LOSS and "perplexity" not in set(table["metric"]):
         nothing = float("nan")
         return table.assign(metric="loss", quality=-table["loss"], low=nothing, high=nothing)
@@ -216,9 +223,7 @@ def _scored(quality: Mapping[str, Any], measure: Measure) -> dict[str, Any]:
     return dict(quality)
 
 
-def _reference(
-    label: str, quality: Mapping[str, Any] | None, measure: Measure, nbytes: float
-) -> Reference | None:
+def _reference(label: str, quality: Mapping[str, Any] | None, measure: Measure, nbytes: float) -> Reference | None:
     if not quality:
         return None
     key = {"f1": "f1_macro"}.get(measure.name, measure.name)

@@ -42,9 +42,7 @@ def finding(curves: Curves, *, sizes: bool = False) -> str:
     return _holds(curves, own, reached, dense, sizes)
 
 
-def _holds(
-    curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Reference, sizes: bool
-) -> str:
+def _holds(curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Reference, sizes: bool) -> str:
     least = min(line.kept_share for line in reached.values())
     winners = [name for name, line in reached.items() if line.kept_share <= least + 1e-9]
     winners.sort(key=lambda name: -reached[name].score)
@@ -57,8 +55,7 @@ def _holds(
     text = (
         f"{who} {'keeps' if one else 'keep'} {curves.measure.label} within the interval of the "
         f"{dense.label} {'at' if single else 'down to'} {budget}"
-        f"{'' if budget.startswith('k') else ' kept'}"
-        + (f" ({_of(reached[winners[0]], dense)})" if sizes else "")
+        f"{'' if budget.startswith('k') else ' kept'}" + (f" ({_of(reached[winners[0]], dense)})" if sizes else "")
     )
     knee = own[(own["name"] == winners[0]) & own["knee"]]
     if knee.empty:
@@ -104,10 +101,7 @@ def note(sweep: Sweep, metrics: dict[str, Any]) -> str:
             "the same for every point."
         )
     seeds = ", ".join(map(str, spec.seeds))
-    said += (
-        f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that no seed changes were "
-        "made once."
-    )
+    said += f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that no seed changes were made once."
     said += (
         " Intervals are 95 %: of the measurement, and with several seeds of their mean too "
         "(Student's t). They say how far other data of the same kind may move a point, not how it "

@@ -40,10 +40,16 @@ WINDOW: Final = ("r0", "r1", "c0", "c1")
 def answer(name: str, request: Request) -> Response:
     """What the endpoint ``name`` answers; a person's mistake is JSON with its message."""
     endpoints = {
-        "window": window, "cell": cell, "window_csv": window_csv, "mask_npy": mask_npy,
-        "export": export, "script": script, "atlas": atlas.atlas, "tile": atlas.tile,
+        "window": window,
+        "cell": cell,
+        "window_csv": window_csv,
+        "mask_npy": mask_npy,
+        "export": export,
+        "script": script,
+        "atlas": atlas.atlas,
+        "tile": atlas.tile,
         "setting": setting,
-    }  # fmt: skip
+    }
     try:
         return endpoints[name](request)
     except GettingReady as error:  # the browser asks again by itself
@@ -59,9 +65,8 @@ def window(request: Request) -> Response:
     """One window of a layer as raw planes, see `app.data.payload`; ``other`` is a run beside it, and
     ``live`` or ``made`` is another setting of this one, see `app.data.live`."""
     asked = strict(
-        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other",
-        *tune_live.PARAMS, need=2,
-    )  # fmt: skip
+        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other", *tune_live.PARAMS, need=2
+    )
     run = state.open_cached(asked["run"])
     headers = cache_headers(request, run, asked)
     if request.headers.get("if-none-match") == headers["ETag"]:
@@ -104,9 +109,11 @@ def window_csv(request: Request) -> Response:
     area = ((span["r1"] or rows) - (span["r0"] or 0)) * ((span["c1"] or cols) - (span["c0"] or 0))
     if area > MOST_CSV:
         raise SpecError(
-            "CSV", got=f"a window of {area:,} weights", wanted=f"at most {MOST_CSV:,}",
+            "CSV",
+            got=f"a window of {area:,} weights",
+            wanted=f"at most {MOST_CSV:,}",
             remedy="Zoom in, or download the mask as .npy.",
-        )  # fmt: skip
+        )
     other = state.open_cached(asked["other"]) if "other" in asked else None
     text = payload.window_csv(tune_live.seen(run, asked, request), name, span, other)
     return Response(text, media_type="text/csv", headers=download(f"{name}.window.csv"))
@@ -144,9 +151,11 @@ def export(request: Request) -> Response:
     _, path = exports.made(job)
     if not path.is_file():
         raise RunNotFoundError(
-            f"Export of job {job}", got="a folder" if path.is_dir() else "its file is gone",
-            wanted="a file", remedy="Copy the folder, or prepare the file again.",
-        )  # fmt: skip
+            f"Export of job {job}",
+            got="a folder" if path.is_dir() else "its file is gone",
+            wanted="a file",
+            remedy="Copy the folder, or prepare the file again.",
+        )
     headers = download(path.name) | {"Content-Encoding": "identity"}
     return FileResponse(path, headers=headers, media_type="application/octet-stream")
 

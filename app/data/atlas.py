@@ -48,11 +48,11 @@ def tile(request: Request) -> Response:
     run = state.open_cached(asked["run"])
     h, w, i0, i1, j0, j1 = (whole_number(asked, key) or 0 for key in TILE)
     return _answer(
-        request, run, asked,
-        lambda: tile_bytes(
-            run, asked["matrix"], asked["layer"], (h, w), slice(i0, i1), slice(j0, j1)
-        ),
-    )  # fmt: skip
+        request,
+        run,
+        asked,
+        lambda: tile_bytes(run, asked["matrix"], asked["layer"], (h, w), slice(i0, i1), slice(j0, j1)),
+    )
 
 
 def _answer(request: Request, run: Run, asked: dict[str, str], make: Any) -> Response:
@@ -68,18 +68,20 @@ def _remembered(run_id: str, _stamp: str) -> bytes:
     return atlas_bytes(state.open_cached(run_id))
 
 
-def tile_bytes(
-    run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice
-) -> bytes:
+def tile_bytes(run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice) -> bytes:
     """Tiles ready to send; see the module."""
     found = tiles.tiles(run, name, layer, cell, down, right)
     planes: dict[str, Any] = {"count": found.count.astype(found.count.dtype.newbyteorder("<"))}
     if found.data is not None:
         planes["data"] = found.data.astype("<f4")
     header = {
-        "layer": layer, "rows": found.rows, "cols": found.cols, "cell": cell,
-        "size": found.count.shape, "shape": run.shape(name),
-    }  # fmt: skip
+        "layer": layer,
+        "rows": found.rows,
+        "cols": found.cols,
+        "cell": cell,
+        "size": found.count.shape,
+        "shape": run.shape(name),
+    }
     return payload.pack(header, planes)
 
 
@@ -92,16 +94,16 @@ def atlas_bytes(run: Run) -> bytes:
         listed[picture.name] = {"cell": picture.cell, "size": size, "offset": offset}
         offset += picture.share.size
     several = matrices.stacks(run.matrices) > 1
-    lines = [
-        _line(line, several) | listed.get(str(line["name"]), {})
-        for _, line in run.matrices.iterrows()
-    ]
+    lines = [_line(line, several) | listed.get(str(line["name"]), {}) for _, line in run.matrices.iterrows()]
     shares = [picture.share.ravel() for picture in pictures]
     plane = np.concatenate(shares) if shares else np.zeros(0, np.uint8)
     header = {
-        "run": run.id, "restore": run.restore, "roles": summaries.ROLES,
-        "size": (1, plane.size), "matrices": lines,
-    }  # fmt: skip
+        "run": run.id,
+        "restore": run.restore,
+        "roles": summaries.ROLES,
+        "size": (1, plane.size),
+        "matrices": lines,
+    }
     return payload.pack(header, {"share": plane[None]})
 
 

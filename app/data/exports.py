@@ -14,11 +14,7 @@ from kencore import jobs
 from kencore.errors import KencoreError, RunNotFoundError
 from kencore.words import numbers as wording
 
-FORMS: Final = {
-    "subnetwork": "Subnetwork file",
-    "folder": "Hugging Face folder",
-    "masks": "Masks",
-}
+FORMS: Final = {"subnetwork": "Subnetwork file", "folder": "Hugging Face folder", "masks": "Masks"}
 REPORT: Final = "report"
 
 
@@ -33,9 +29,11 @@ def made(job_id: str) -> tuple[dict[str, Any], Path]:
     found = jobs.status(job_id)
     if found.kind not in ("export", REPORT):
         raise RunNotFoundError(
-            f"Export of job {job_id}", got=f"a job of kind {found.kind}", wanted="an export",
+            f"Export of job {job_id}",
+            got=f"a job of kind {found.kind}",
+            wanted="an export",
             remedy="Prepare it on the Overview of a run.",
-        )  # fmt: skip
+        )
     folder = jobs.result(job_id)
     facts = json.loads((folder / "result.json").read_text("utf-8"))
     name = facts["folder" if facts["form"] == "folder" else "file"]
@@ -59,6 +57,8 @@ def show(job_id: str) -> None:
         st.code(str(path), None, wrap_lines=True)
         return
     st.link_button(
-        f"Download {wording.size(facts['bytes'])}", viewer.api("export", job=job_id),
-        icon=":material/download:", type="primary",
-    )  # fmt: skip
+        f"Download {wording.size(facts['bytes'])}",
+        viewer.api("export", job=job_id),
+        icon=":material/download:",
+        type="primary",
+    )

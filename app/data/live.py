@@ -28,9 +28,7 @@ def seen(run: Run, asked: dict[str, str], request: Request) -> Run:
         KencoreError: no such job, no such result.
     """
     if "live" in asked and "made" in asked:
-        raise SpecError(
-            "live and made", got="both", wanted="at most one of them", remedy="Leave one out."
-        )
+        raise SpecError("live and made", got="both", wanted="at most one of them", remedy="Leave one out.")
     if "made" in asked:
         return made(asked["made"])
     if "live" not in asked:
@@ -80,10 +78,16 @@ def comes_to(run: Run, setting: Setting, matrix: str) -> dict[str, Any]:
         return {"worker": reason, "kept": kept, "pruned": pruned}
     found = retune.totals(run, setting)
     return {
-        "worker": None, "kept": found.kept, "pruned": found.pruned, "asked": found.asked,
-        "bytes_dense": found.bytes_dense, "bytes_stored": found.bytes_stored,
-        "shares": found.shares, "whole": found.whole, "matrix": found.matrices.get(matrix),
-    }  # fmt: skip
+        "worker": None,
+        "kept": found.kept,
+        "pruned": found.pruned,
+        "asked": found.asked,
+        "bytes_dense": found.bytes_dense,
+        "bytes_stored": found.bytes_stored,
+        "shares": found.shares,
+        "whole": found.whole,
+        "matrix": found.matrices.get(matrix),
+    }
 
 
 def warm(run: Run, matrix: str, setting: Setting) -> None:

@@ -35,9 +35,15 @@ PIECE = 1 << 22  # bytes of a mask sent at once
 
 
 def window_bytes(
-    run: Run, name: str, layer: str, span: dict[str, int | None], *, max_rows: int, max_cols: int,
+    run: Run,
+    name: str,
+    layer: str,
+    span: dict[str, int | None],
+    *,
+    max_rows: int,
+    max_cols: int,
     other: Run | None = None,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """One window, ready to send.
 
     Args:
@@ -67,25 +73,23 @@ def window_bytes(
         planes |= {share: plane.astype("<f4") for share, plane in shares.items()}
     return pack(
         {
-            "matrix": name, "layer": view.layer, "rows": view.rows, "cols": view.cols,
-            "cell": view.cell, "size": view.data.shape, "shape": run.shape(name),
+            "matrix": name,
+            "layer": view.layer,
+            "rows": view.rows,
+            "cols": view.cols,
+            "cell": view.cell,
+            "size": view.data.shape,
+            "shape": run.shape(name),
         },
         planes,
-    )  # fmt: skip
+    )
 
 
 def _edges(span: dict[str, int | None]) -> dict[str, Any]:
-    return {
-        "r0": span["r0"] or 0,
-        "r1": span["r1"],
-        "c0": span["c0"] or 0,
-        "c1": span["c1"],
-    }
+    return {"r0": span["r0"] or 0, "r1": span["r1"], "c0": span["c0"] or 0, "c1": span["c1"]}
 
 
-def _exact_planes(
-    run: Run, name: str, view: Window, limits: dict[str, int]
-) -> dict[str, NDArray[Any]]:
+def _exact_planes(run: Run, name: str, view: Window, limits: dict[str, int]) -> dict[str, NDArray[Any]]:
     """All that hover, colour and a change of layer need, for the same window."""
     from kencore.views import window as views
 
@@ -130,10 +134,7 @@ def window_csv(run: Run, name: str, span: dict[str, int | None], other: Run | No
     most = {"max_rows": rows, "max_cols": cols}  # one weight per cell, whatever the size
     paired = run.restore == "base"
     layers = ("base", "tuned", "difference") if paired else ("tuned",)
-    planes = {
-        layer: views.window(run, name, layer, **edges, **most).data
-        for layer in (*layers, "kept", "neighbours")
-    }
+    planes = {layer: views.window(run, name, layer, **edges, **most).data for layer in (*layers, "kept", "neighbours")}
     if not paired:
         rows_seen, cols_seen = slice(edges["r0"], edges["r1"]), slice(edges["c0"], edges["c1"])
         pruned = run.values(name, "pruned", rows_seen, cols_seen)
@@ -156,9 +157,7 @@ def mask_npy(run: Run, name: str) -> tuple[int, Iterator[bytes]]:
     rows, cols = run.shape(name)
     run.mask_bits(name, slice(0, 1))  # a matrix without a mask is refused before the first byte
     head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        head, {"descr": "|b1", "fortran_order": False, "shape": (rows, cols)}
-    )
+    np.lib.format.write_array_header_1_0(head, {"descr": "|b1", "fortran_order": False, "shape": (rows, cols)})
     step = max(1, PIECE // cols)
 
     def pieces() -> Iterator[bytes]:

@@ -31,11 +31,14 @@ def strict(request: Request, *names: str, need: int) -> dict[str, str]:
     if unknown or missing or len(asked) != len(pairs):
         raise SpecError(
             request.url.path,
-            got=f"unknown {', '.join(unknown)}" if unknown
-            else f"no {', '.join(missing)}" if missing else "a parameter twice",
+            got=f"unknown {', '.join(unknown)}"
+            if unknown
+            else f"no {', '.join(missing)}"
+            if missing
+            else "a parameter twice",
             wanted=f"{', '.join(names[:need])}, and at most {', '.join(names[need:])}",
             remedy="Correct the address.",
-        )  # fmt: skip
+        )
     return asked
 
 
@@ -46,9 +49,8 @@ def whole_number(asked: dict[str, str], name: str, low: int = 0, high: int = 10*
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 11 and low <= int(text) <= high):
         raise SpecError(
-            name, got=repr(text), wanted=f"a whole number from {low} to {high}",
-            remedy="Correct the address.",
-        )  # fmt: skip
+            name, got=repr(text), wanted=f"a whole number from {low} to {high}", remedy="Correct the address."
+        )
     return int(text)
 
 

@@ -29,8 +29,7 @@ def routes(base: str = "") -> list[Route]:
     """All routes, below ``base`` (Streamlit's ``server.baseUrlPath``)."""
     root = f"/{base.strip('/')}" if base.strip("/") else ""
     return [
-        Route(f"{root}/kenviz/{path}", _endpoint(name), methods=["GET"], name=name)
-        for path, name in ENDPOINTS.items()
+        Route(f"{root}/kenviz/{path}", _endpoint(name), methods=["GET"], name=name) for path, name in ENDPOINTS.items()
     ]
 
 

@@ -89,9 +89,7 @@ class Form:
 
     def write(self, said: Mapping[str, str], of: str = "", **more: object) -> None:
         """Put what the form says into the address, in place of what it said, and ``more``."""
-        st.session_state[self.key] = _Known(
-            visit=links.visit(), of=of, said=dict(said), widgets=_widgets()
-        )
+        st.session_state[self.key] = _Known(visit=links.visit(), of=of, said=dict(said), widgets=_widgets())
         links.write(**{**self.nothing(), **said, **more})
 
     def last(self) -> dict[str, str]:
@@ -124,9 +122,10 @@ class Form:
 def _widgets() -> dict[str, Any]:
     """The values of all widgets of forms."""
     return {
-        str(key): value for key, value in st.session_state.items()
+        str(key): value
+        for key, value in st.session_state.items()
         if str(key).startswith(_WIDGETS) and not isinstance(value, _Known)
-    }  # fmt: skip
+    }
 
 
 Table = dict[str, Field]
@@ -156,9 +155,10 @@ def fill(table: Table, settings: Mapping[str, Any]) -> None:
 def say(table: Table, settings: Mapping[str, Any]) -> dict[str, str]:
     """The settings that are not as usual, as text."""
     changed = {
-        name: field.say(settings[name]) for name, field in table.items()
+        name: field.say(settings[name])
+        for name, field in table.items()
         if name in settings and settings[name] != field.usual
-    }  # fmt: skip
+    }
     return {name: text for name, text in changed.items() if text is not None}
 
 
@@ -177,10 +177,15 @@ def choice(name: str, key: str, options: tuple[str, ...], usual: str | None = No
 
 
 def several(
-    name: str, key: str, usual: tuple[Any, ...], wanted: str, *,
-    one: Callable[[str], Any] = str, say: Callable[[Any], str] = str,
+    name: str,
+    key: str,
+    usual: tuple[Any, ...],
+    wanted: str,
+    *,
+    one: Callable[[str], Any] = str,
+    say: Callable[[Any], str] = str,
     shown: Callable[[Any], str] = str,
-) -> Field:  # fmt: skip
+) -> Field:
     """Values with commas between them, at least one, none twice.
 
     Args:
@@ -199,9 +204,12 @@ def several(
         return found
 
     return Field(
-        key=key, usual=usual, read=read, say=lambda values: ",".join(map(say, values)) or None,
+        key=key,
+        usual=usual,
+        read=read,
+        say=lambda values: ",".join(map(say, values)) or None,
         widget=lambda values: [shown(value) for value in values],
-    )  # fmt: skip
+    )
 
 
 def one_of(options: Iterable[str]) -> Callable[[str], str]:
@@ -227,9 +235,7 @@ def switch(name: str, key: str, *, on: bool) -> Field:
     return Field(key=key, usual=on, read=read, say=lambda value: str(int(value)))
 
 
-def number(
-    name: str, key: str, usual: int | None, low: int, high: int, *, empty: bool = False
-) -> Field:
+def number(name: str, key: str, usual: int | None, low: int, high: int, *, empty: bool = False) -> Field:
     """A whole number; ``empty``: the widget may be."""
 
     def read(text: str) -> int:
@@ -240,9 +246,7 @@ def number(
     return Field(key=key, usual=usual, read=read, empty=empty)
 
 
-def real(
-    name: str, key: str, usual: float | None, low: float, high: float, *, empty: bool = False
-) -> Field:
+def real(name: str, key: str, usual: float | None, low: float, high: float, *, empty: bool = False) -> Field:
     """A number; written so that reading gives the same one."""
 
     def read(text: str) -> float:
@@ -254,9 +258,7 @@ def real(
     return Field(key=key, usual=usual, read=read, empty=empty)
 
 
-def hundredths(
-    name: str, key: str, usual: float, high: float, *, sparsity: bool = False
-) -> Field:  # fmt: skip
+def hundredths(name: str, key: str, usual: float, high: float, *, sparsity: bool = False) -> Field:
     """A share in hundredths, whose widget shows percent: of what is kept, or of the rest."""
 
     def read(text: str) -> float:
@@ -266,9 +268,12 @@ def hundredths(
         return round(100 * value) / 100
 
     return Field(
-        key=key, usual=usual, read=read, say=lambda share: None if share is None else f"{share:g}",
+        key=key,
+        usual=usual,
+        read=read,
+        say=lambda share: None if share is None else f"{share:g}",
         widget=lambda share: round(100 * (1 - share if sparsity else share)),
-    )  # fmt: skip
+    )
 
 
 def words(name: str, key: str, usual: str | None, labels: Mapping[str, str]) -> Field:
@@ -305,13 +310,14 @@ def _float(text: str) -> float | None:
 def wrong(name: str, text: str, wanted: str) -> LinkError:
     """The error for a value that cannot be."""
     return LinkError(
-        f"{name} in the address", got=repr(text), wanted=wanted,
-        remedy=f"It was left as usual. {_CORRECT}",
-    )  # fmt: skip
+        f"{name} in the address", got=repr(text), wanted=wanted, remedy=f"It was left as usual. {_CORRECT}"
+    )
 
 
 def _unknown(name: str, table: Table) -> LinkError:
     return LinkError(
-        f"{name} in the address", got="a setting that this form does not have for such a model",
-        wanted=f"one of {', '.join(table)}", remedy=_CORRECT,
-    )  # fmt: skip
+        f"{name} in the address",
+        got="a setting that this form does not have for such a model",
+        wanted=f"one of {', '.join(table)}",
+        remedy=_CORRECT,
+    )

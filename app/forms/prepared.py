@@ -26,12 +26,36 @@ from kencore.settings.prune import ALLOCATIONS, RESCALES, STEPS
 FORM: Final = form_address.Form(
     key="prune_address",
     names=(
-        *prepared_model.SUBJECT, "method", "keep", "k", "scope", "rescale", "embeddings",
-        "vectors", "head", "allocation", "step", "refine", "calibration", "sequences", "window",
-        "search_sequences", "reference", "propagate", "fast", "published", "evaluation",
-        "baselines", "windows", "device", "seed", "block_lambda", "row_lambda", "balance",
+        *prepared_model.SUBJECT,
+        "method",
+        "keep",
+        "k",
+        "scope",
+        "rescale",
+        "embeddings",
+        "vectors",
+        "head",
+        "allocation",
+        "step",
+        "refine",
+        "calibration",
+        "sequences",
+        "window",
+        "search_sequences",
+        "reference",
+        "propagate",
+        "fast",
+        "published",
+        "evaluation",
+        "baselines",
+        "windows",
+        "device",
+        "seed",
+        "block_lambda",
+        "row_lambda",
+        "balance",
     ),
-)  # fmt: skip
+)
 
 
 def fill_in() -> list[links.LinkError]:
@@ -46,9 +70,7 @@ def fill_in() -> list[links.LinkError]:
     if found.get("k") is not None and "keep" not in said:
         found["keep"] = None
     form_address.fill(table, found)
-    st.session_state["prune_unit"] = (
-        prune_form.SHARE if found["k"] is None else prune_form.ENTRIES
-    )  # fmt: skip
+    st.session_state["prune_unit"] = prune_form.SHARE if found["k"] is None else prune_form.ENTRIES
     return wrong
 
 
@@ -67,16 +89,15 @@ def fields(subject: Subject, *, streams: bool) -> Table:
     kind, rest = subject.kind, subject.rest
     spread = streams or rest == "zero"
     found = {
-        "method": form_address.choice(
-            "method", f"prune_method_{kind}_{rest}", prune_form.methods_for(subject)
-        ),
+        "method": form_address.choice("method", f"prune_method_{kind}_{rest}", prune_form.methods_for(subject)),
         "keep": (
             form_address.hundredths("keep", "prune_sparsity", 0.5, 0.99, sparsity=True)
-            if spread else form_address.hundredths("keep", "prune_share", 0.5, 1)
+            if spread
+            else form_address.hundredths("keep", "prune_share", 0.5, 1)
         ),
         "k": form_address.number("k", "prune_k", None, 1, 1_000_000),
         "seed": form_address.number("seed", "prune_seed", 0, 0, form_address.LARGE),
-    } | prepared_model.shared(subject, streams=streams)  # fmt: skip
+    } | prepared_model.shared(subject, streams=streams)
     if rest == "base":
         found["rescale"] = form_address.choice("rescale", "prune_rescale", RESCALES)
     return found | (_language(subject) if prune_language.offered(subject) else {})
@@ -87,11 +108,10 @@ def _language(subject: Subject) -> Table:
     zero = subject.rest == "zero"
     found = {
         "allocation": form_address.choice(
-            "allocation", f"prune_allocation_{subject.rest}", ALLOCATIONS,
-            "neuroal" if zero else "uniform",
+            "allocation", f"prune_allocation_{subject.rest}", ALLOCATIONS, "neuroal" if zero else "uniform"
         ),
         "step": form_address.choice("step", "prune_step", STEPS, "block"),
-    }  # fmt: skip
+    }
     if zero:
         found["published"] = form_address.switch("published", "prune_published", on=False)
         refine = form_address.choice("refine", "prune_dsnot", ("none", "dsnot"))

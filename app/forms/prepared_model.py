@@ -37,9 +37,7 @@ def fill_subject(said: Mapping[str, str]) -> Subject:
     st.session_state["prune_which"] = label
     st.session_state["prune_rest_demo" if kind == "demo-lm" else "prune_rest"] = rest
     if kind == "own":
-        st.session_state["prune_model"], st.session_state["prune_base"] = (
-            model, said.get("base", "")
-        )  # fmt: skip
+        st.session_state["prune_model"], st.session_state["prune_base"] = (model, said.get("base", ""))
         st.session_state["prune_model_at"] = said.get("model_revision", "")
         st.session_state["prune_base_at"] = said.get("base_revision", "")
     return Subject(kind=kind, rest=rest, fields={})
@@ -88,17 +86,18 @@ def shared(subject: Subject, *, streams: bool) -> Table:
     """
     found = {
         "scope": form_address.several(
-            "scope", "prune_scope_blocks" if streams else "prune_scope", ("all",),
+            "scope",
+            "prune_scope_blocks" if streams else "prune_scope",
+            ("all",),
             f"parts with commas between them, of {', '.join(SCOPES)} ...",
         ),
         "evaluation": _evaluation(subject, streams=streams),
         "baselines": form_address.switch("baselines", "prune_baselines", on=True),
         "device": form_address.device("prune_device"),
-    }  # fmt: skip
+    }
     if subject.rest == "base":
         found |= {
-            name: form_address.switch(name, f"prune_{name}", on=True)
-            for name in ("embeddings", "vectors", "head")
+            name: form_address.switch(name, f"prune_{name}", on=True) for name in ("embeddings", "vectors", "head")
         }
     return found | (_language(subject) if prune_language.offered(subject) else {})
 
@@ -116,17 +115,19 @@ def _language(subject: Subject) -> Table:
         "reference": choice("reference", "prune_reference", REFERENCES),
         "propagate": choice("propagate", "prune_propagate", PROPAGATIONS),
         "fast": form_address.switch("fast", "prune_fast", on=False),
-    }  # fmt: skip
+    }
 
 
 def _evaluation(subject: Subject, *, streams: bool) -> Field:
     words: dict[str | None, str] = {None: prune_form.NO_DATA, "demo": prune_form.DEMO_DATA}
     words |= dict(wording.TEXTS.items())
     usual = {"demo": "demo", "demo-lm": "pydoc"}.get(subject.kind)
-    key = "demo" if subject.kind == "demo" else subject.kind if (
-        subject.kind == "demo-lm" or streams) else "either"  # fmt: skip
+    key = "demo" if subject.kind == "demo" else subject.kind if (subject.kind == "demo-lm" or streams) else "either"
     named = form_address.words("evaluation", f"prune_data_{key}", usual, {})
     return replace(
-        named, read=lambda text: None if text == "none" else named.read(text),
-        say=lambda data: data or "none", widget=lambda data: words.get(data, data), empty=True,
-    )  # fmt: skip
+        named,
+        read=lambda text: None if text == "none" else named.read(text),
+        say=lambda data: data or "none",
+        widget=lambda data: words.get(data, data),
+        empty=True,
+    )

@@ -40,9 +40,7 @@ def fill_in(run: Run) -> list[links.LinkError]:
     table = fields(kind, recover_form.judged_on(run))
     found, wrong = form_address.read(said, table)
     form_address.fill(table, found)
-    st.session_state[f"recover_where_{kind}"] = (
-        recover_form.SHARE if found["held_out"] is None else recover_form.OTHER
-    )
+    st.session_state[f"recover_where_{kind}"] = recover_form.SHARE if found["held_out"] is None else recover_form.OTHER
     return wrong
 
 
@@ -65,8 +63,12 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
             "data", f"recover_data_{kind}", usual.data or "", {} if kind == "sentences" else labels
         ),
         "held_out": Field(  # without a text: not typed yet, and still other data
-            key=f"recover_held_out_{kind}", usual=None, read=str.strip, say=str,
-            widget=lambda text: text or "", empty=True,
+            key=f"recover_held_out_{kind}",
+            usual=None,
+            read=str.strip,
+            say=str,
+            widget=lambda text: text or "",
+            empty=True,
         ),
         "held_out_share": form_address.hundredths(
             "held_out_share", f"recover_share_{kind}", usual.share / 100, MOST_HELD_OUT
@@ -82,7 +84,7 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
         "schedule": form_address.choice("schedule", "recover_schedule", SCHEDULES),
         "device": form_address.device("recover_device"),
         "seed": number("seed", "recover_seed", 0, 0, form_address.LARGE),
-    }  # fmt: skip
+    }
 
 
 def _judging(key: str, judged_on: str | None) -> Field:
@@ -97,6 +99,10 @@ def _judging(key: str, judged_on: str | None) -> Field:
         return judged_on
 
     return Field(
-        key=key, usual=judged_on, read=read, say=lambda data: data or "none",
-        widget=lambda data: data is not None, empty=True,
-    )  # fmt: skip
+        key=key,
+        usual=judged_on,
+        read=read,
+        say=lambda data: data or "none",
+        widget=lambda data: data is not None,
+        empty=True,
+    )

@@ -40,10 +40,7 @@ def write(subject: Subject, settings: Mapping[str, Any]) -> None:
     """Put the form's settings into the address, those that are not as usual; of lists what can
     be."""
     table = fields(subject, streams=tradeoff_form.uses_text(settings))
-    lists = {
-        name: tuple(settings[name]) for name in ("methods", "allocations", "rescales")
-        if name in settings
-    }  # fmt: skip
+    lists = {name: tuple(settings[name]) for name in ("methods", "allocations", "rescales") if name in settings}
     lists["keeps"] = _good(settings["keeps"], lambda word: _share(str(tradeoff_form.share(word))))
     lists["seeds"] = _good(settings["seeds"], _seed)
     said = prepared_model.say(table, subject, {**settings, **lists})
@@ -58,19 +55,23 @@ def fields(subject: Subject, *, streams: bool) -> Table:
     """
     own = f"{subject.kind}_{subject.rest}"
     found = {
-        "methods": _words(
-            "methods", own, tradeoff_form.usual_methods(subject), prune_form.methods_for(subject)
-        ),
+        "methods": _words("methods", own, tradeoff_form.usual_methods(subject), prune_form.methods_for(subject)),
         "keeps": form_address.several(
-            "keeps", "tradeoff_keeps", tradeoff_form.shares(tradeoff_form.USUAL_SHARES),
+            "keeps",
+            "tradeoff_keeps",
+            tradeoff_form.shares(tradeoff_form.USUAL_SHARES),
             "shares above 0 and up to 1 with commas between them",
-            one=_share, shown=tradeoff_form.percent,
+            one=_share,
+            shown=tradeoff_form.percent,
         ),
         "seeds": form_address.several(
-            "seeds", "tradeoff_seeds", (0,),
-            "whole numbers with commas between them, 0 or more and below 2**63", one=_seed,
+            "seeds",
+            "tradeoff_seeds",
+            (0,),
+            "whole numbers with commas between them, 0 or more and below 2**63",
+            one=_seed,
         ),
-    } | prepared_model.shared(subject, streams=streams)  # fmt: skip
+    } | prepared_model.shared(subject, streams=streams)
     if prune_language.offered(subject):
         found["allocations"] = _words("allocations", own, ("uniform",), ALLOCATIONS)
     if subject.rest == "base":
@@ -78,14 +79,14 @@ def fields(subject: Subject, *, streams: bool) -> Table:
     return found
 
 
-def _words(
-    name: str, own: str, usual: tuple[str, ...], options: tuple[str, ...]
-) -> form_address.Field:
+def _words(name: str, own: str, usual: tuple[str, ...], options: tuple[str, ...]) -> form_address.Field:
     return form_address.several(
-        name, f"tradeoff_{name}_{own}", usual,
+        name,
+        f"tradeoff_{name}_{own}",
+        usual,
         f"some, with commas between them, of {', '.join(options)}",
         one=form_address.one_of(options),
-    )  # fmt: skip
+    )
 
 
 def _share(text: str) -> float:

@@ -16,11 +16,7 @@ from kencore.settings.prune import DEVICES, NEEDS_ACTIVATIONS, RESCALES, SCOPES
 from kencore.words import numbers as wording
 
 DEMO, DEMO_LM, OWN = "Demo encoder", "Demo language model", "My own models"
-KINDS: Final[dict[str, Literal["demo", "demo-lm", "own"]]] = {
-    DEMO: "demo",
-    DEMO_LM: "demo-lm",
-    OWN: "own",
-}
+KINDS: Final[dict[str, Literal["demo", "demo-lm", "own"]]] = {DEMO: "demo", DEMO_LM: "demo-lm", OWN: "own"}
 RESTS: Final = {"base": "Goes back to the base", "zero": "Becomes zero"}
 SHARE, ENTRIES = "Share of each row", "Entries per row (k)"
 NO_DATA, DEMO_DATA = "Do not measure", "Demo sentences"
@@ -42,9 +38,8 @@ def models() -> Subject:
     """Which model, and what becomes of what is not kept."""
     st.header("Model", icon=":material/folder_open:")
     which = st.segmented_control(
-        "Model", list(KINDS), default=DEMO, required=True, key="prune_which",
-        label_visibility="collapsed", **KEEP,
-    )  # fmt: skip
+        "Model", list(KINDS), default=DEMO, required=True, key="prune_which", label_visibility="collapsed", **KEEP
+    )
     kind = KINDS[which or DEMO]
     if kind == "demo":
         st.caption(
@@ -58,52 +53,60 @@ def models() -> Subject:
             "prose, and a tuned version of it."
         )
         rest = _rest("zero", "prune_rest_demo")
-        return Subject(
-            kind=kind, rest=rest, fields=_fields("demo-lm", "demo-lm-base", rest=rest)
-        )  # fmt: skip
+        return Subject(kind=kind, rest=rest, fields=_fields("demo-lm", "demo-lm-base", rest=rest))
     rest = _rest("base", "prune_rest")
     return Subject(kind=kind, rest=rest, fields=_own(rest))
 
 
 def _rest(default: str, key: str) -> str:
     found = st.segmented_control(
-        "What is not kept", list(RESTS), default=default, required=True, key=key,
-        format_func=RESTS.__getitem__, **KEEP,
+        "What is not kept",
+        list(RESTS),
+        default=default,
+        required=True,
+        key=key,
+        format_func=RESTS.__getitem__,
+        **KEEP,
         help="With the base model beside it, an entry can go back to the value that it had before "
         "tuning. Without, it becomes zero.",
-    )  # fmt: skip
+    )
     return found or default
 
 
 def _fields(model: str, base: str | None, *, rest: str = "base") -> dict[str, str | None]:
-    return {
-        "model": model, "base": base if rest == "base" else None, "model_revision": None,
-        "base_revision": None,
-    }  # fmt: skip
+    return {"model": model, "base": base if rest == "base" else None, "model_revision": None, "base_revision": None}
 
 
 def _own(rest: str) -> dict[str, str | None]:
     paired = rest == "base"
     model = st.text_input(
-        "Tuned model" if paired else "Model", key="prune_model", placeholder="folder or hub id",
+        "Tuned model" if paired else "Model",
+        key="prune_model",
+        placeholder="folder or hub id",
         **QUIET,
         help="A Hugging Face folder on the machine that runs KEN_viz, or a hub id. Safetensors "
         "only; nothing is uploaded.",
-    )  # fmt: skip
-    base = "" if not paired else st.text_input(
-        "Its base model", key="prune_base", placeholder="folder or hub id", **QUIET,
-        help="The pretrained model that the tuned one started from. What is not kept goes back to "
-        "its values.",
-    )  # fmt: skip
+    )
+    base = (
+        ""
+        if not paired
+        else st.text_input(
+            "Its base model",
+            key="prune_base",
+            placeholder="folder or hub id",
+            **QUIET,
+            help="The pretrained model that the tuned one started from. What is not kept goes back to its values.",
+        )
+    )
     with st.expander("Hub revisions", icon=":material/history:"):
         tuned_at = st.text_input("Revision of the model", key="prune_model_at", **QUIET)
-        base_at = "" if not paired else st.text_input(
-            "Revision of the base model", key="prune_base_at", **QUIET
-        )  # fmt: skip
+        base_at = "" if not paired else st.text_input("Revision of the base model", key="prune_base_at", **QUIET)
     return {
-        "model": model.strip(), "base": base.strip() or None,
-        "model_revision": tuned_at.strip() or None, "base_revision": base_at.strip() or None,
-    }  # fmt: skip
+        "model": model.strip(),
+        "base": base.strip() or None,
+        "model_revision": tuned_at.strip() or None,
+        "base_revision": base_at.strip() or None,
+    }
 
 
 def methods_for(subject: Subject) -> tuple[str, ...]:
@@ -120,10 +123,13 @@ def method(subject: Subject) -> str:
     names = methods_for(subject)
     quiet = subject.kind == "demo"  # nothing else of the form depends on it
     found = st.radio(
-        "Which entries are kept", names, key=f"prune_method_{subject.kind}_{subject.rest}",
+        "Which entries are kept",
+        names,
+        key=f"prune_method_{subject.kind}_{subject.rest}",
         format_func=lambda name: wording.METHODS[name] + _note(name, subject),
-        captions=[wording.METHODS_EXPLAINED[name] for name in names], **(QUIET if quiet else KEEP),
-    )  # fmt: skip
+        captions=[wording.METHODS_EXPLAINED[name] for name in names],
+        **(QUIET if quiet else KEEP),
+    )
     return found or names[0]
 
 
@@ -138,24 +144,40 @@ def budget(subject: Subject, *, streams: bool) -> dict[str, Any]:
     st.header("How much", icon=":material/tune:")
     if streams or subject.rest == "zero":
         percent = st.slider(
-            "Sparsity", 1, 99, 50, format="%d %%", key="prune_sparsity", **QUIET,
+            "Sparsity",
+            1,
+            99,
+            50,
+            format="%d %%",
+            key="prune_sparsity",
+            **QUIET,
             help="Share of the entries of all pruned matrices that is not kept; met exactly.",
-        )  # fmt: skip
+        )
         return {"keep": (100 - percent) / 100, "k": None}
     unit = st.segmented_control(
-        "Budget", [SHARE, ENTRIES], default=SHARE, required=True, key="prune_unit",
-        label_visibility="collapsed", **KEEP,
-    )  # fmt: skip
+        "Budget", [SHARE, ENTRIES], default=SHARE, required=True, key="prune_unit", label_visibility="collapsed", **KEEP
+    )
     if unit == SHARE:
         percent = st.slider(
-            "Kept of each row", 1, 100, 50, format="%d %%", key="prune_share", **QUIET,
+            "Kept of each row",
+            1,
+            100,
+            50,
+            format="%d %%",
+            key="prune_share",
+            **QUIET,
             help="Rounded to whole entries, at least one per row.",
-        )  # fmt: skip
+        )
         return {"keep": percent / 100, "k": None}
     k = st.number_input(
-        "Entries kept per row", 1, 1_000_000, 64, key="prune_k", **QUIET,
+        "Entries kept per row",
+        1,
+        1_000_000,
+        64,
+        key="prune_k",
+        **QUIET,
         help="As published: one number for all rows. Shorter rows are kept whole.",
-    )  # fmt: skip
+    )
     return {"keep": None, "k": int(k)}
 
 
@@ -164,9 +186,8 @@ def rescaling(subject: Subject) -> dict[str, Any]:
     if subject.rest == "zero":
         return {}
     found = st.selectbox(
-        "Rescale", RESCALES, key="prune_rescale", format_func=wording.RESCALES.__getitem__,
-        help=_RESCALE_HELP, **QUIET,
-    )  # fmt: skip
+        "Rescale", RESCALES, key="prune_rescale", format_func=wording.RESCALES.__getitem__, help=_RESCALE_HELP, **QUIET
+    )
     return {"rescale": found or "none"}
 
 
@@ -184,28 +205,36 @@ def scope(subject: Subject, *, streams: bool) -> dict[str, Any]:
     st.header("Where", icon=":material/filter_alt:")
     key = "prune_scope" if not streams else "prune_scope_blocks"
     places = st.multiselect(
-        "Parts of the model", _PLACES, default=["all"], key=key,
-        accept_new_options=True, on_change=_all_or_parts, args=(key,), **KEEP,
+        "Parts of the model",
+        _PLACES,
+        default=["all"],
+        key=key,
+        accept_new_options=True,
+        on_change=_all_or_parts,
+        args=(key,),
+        **KEEP,
         help="Several are united; all stands alone. A role (q, down, ...) or a name pattern such "
         "as *.layer.0.* can be typed.",
-    )  # fmt: skip
+    )
     if streams or subject.rest == "zero":
         st.caption(
-            "Only matrices inside the blocks are pruned." if streams else
-            "Embeddings, norms, biases and the head are left alone unless a part names them: set "
+            "Only matrices inside the blocks are pruned."
+            if streams
+            else "Embeddings, norms, biases and the head are left alone unless a part names them: set "
             "to zero they would be lost."
-        )  # fmt: skip
+        )
         return {"scope": tuple(places)}
     with st.container(horizontal=True):
         embeddings = st.checkbox("Embeddings", True, key="prune_embeddings", **QUIET)
         vectors = st.checkbox("Norms and biases", True, key="prune_vectors", **QUIET)
         head = st.checkbox(
-            "Task head", True, key="prune_head", **QUIET,
+            "Task head",
+            True,
+            key="prune_head",
+            **QUIET,
             help="A head that only the tuned model has is always kept whole.",
-        )  # fmt: skip
-    return {
-        "scope": tuple(places), "embeddings": embeddings, "vectors": vectors, "head": head,
-    }  # fmt: skip
+        )
+    return {"scope": tuple(places), "embeddings": embeddings, "vectors": vectors, "head": head}
 
 
 def _all_or_parts(key: str) -> None:
@@ -213,9 +242,7 @@ def _all_or_parts(key: str) -> None:
     places: list[str] = st.session_state[key]
     if "all" in places and len(places) > 1:
         last = places[-1]
-        st.session_state[key] = (
-            ["all"] if last == "all" else [place for place in places if place != "all"]
-        )
+        st.session_state[key] = ["all"] if last == "all" else [place for place in places if place != "all"]
 
 
 def measuring(subject: Subject, *, streams: bool) -> dict[str, Any]:
@@ -226,30 +253,34 @@ def measuring(subject: Subject, *, streams: bool) -> dict[str, Any]:
         key, title, known = "demo", "Labelled sentences", [DEMO_DATA, NO_DATA]
     elif subject.kind == "demo-lm" or streams:
         key, title = subject.kind, "Text to predict"
-        known = [*labels.values(), NO_DATA] if subject.kind == "demo-lm" else [
-            NO_DATA, *labels.values()]  # fmt: skip
+        known = [*labels.values(), NO_DATA] if subject.kind == "demo-lm" else [NO_DATA, *labels.values()]
     else:
         key, title = "either", "Sentences or text"
         known = [NO_DATA, DEMO_DATA, *labels.values()]
-    data = st.selectbox(
-        title, known, key=f"prune_data_{key}", accept_new_options=True, **KEEP,
-        help=_DATA_HELP[title],
-    )  # fmt: skip
+    data = st.selectbox(title, known, key=f"prune_data_{key}", accept_new_options=True, **KEEP, help=_DATA_HELP[title])
     words = {NO_DATA: None, DEMO_DATA: "demo"} | {text: name for name, text in labels.items()}
     evaluation = words[data] if data in words else (data or "").strip() or None
     baselines = st.checkbox(
-        "Compare with baselines", True, key="prune_baselines", disabled=evaluation is None,
+        "Compare with baselines",
+        True,
+        key="prune_baselines",
+        disabled=evaluation is None,
         **QUIET,
         help="Also measure other rules at the same budget: random, largest magnitude and, where "
         "they apply, largest difference, Wanda and the same rule with uniform sparsity.",
-    )  # fmt: skip
+    )
     found = {"evaluation": evaluation, "baselines": bool(baselines and evaluation)}
     if subject.kind != "demo":
         found["windows"] = st.number_input(
-            "Measure on at most so many windows", 1, 1_000_000, None, key="prune_windows",
-            placeholder="all", **QUIET,
+            "Measure on at most so many windows",
+            1,
+            1_000_000,
+            None,
+            key="prune_windows",
+            placeholder="all",
+            **QUIET,
             help="Of a text. Perplexities are compared on the same windows only.",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -259,8 +290,7 @@ _DATA_HELP: Final = {
     "Labelled sentences": f"Or type the path of {_LABELLED}.",
     "Text to predict": "Perplexity is measured on it. What is not pydoc is fetched from the hub. "
     f"Or type the path of {_TEXT}.",
-    "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}. Paths can "
-    "be typed.",
+    "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}. Paths can be typed.",
 }
 
 
@@ -268,11 +298,20 @@ def machine() -> dict[str, Any]:
     """Device and seed."""
     with st.expander("Device and seed", icon=":material/memory:"):
         device = st.selectbox(
-            "Device", DEVICES, key="prune_device", accept_new_options=True, **QUIET,
+            "Device",
+            DEVICES,
+            key="prune_device",
+            accept_new_options=True,
+            **QUIET,
             help="auto takes CUDA where there is one, else MPS, else the CPU. cuda:1 can be typed.",
-        )  # fmt: skip
+        )
         seed = st.number_input(
-            "Seed", 0, 2**53 - 1, 0, key="prune_seed", **QUIET,
+            "Seed",
+            0,
+            2**53 - 1,
+            0,
+            key="prune_seed",
+            **QUIET,
             help="For the random rule and the choice of calibration text.",
-        )  # fmt: skip
+        )
     return {"device": device or "auto", "seed": int(seed)}

@@ -44,21 +44,34 @@ def sharing(subject: Subject, method: str) -> dict[str, Any]:
     st.header("How sparsity is shared", icon=":material/bar_chart:")
     usual = ALLOCATIONS.index("neuroal" if subject.rest == "zero" else "uniform")
     allocation = st.selectbox(
-        "Allocation", ALLOCATIONS, usual, key=f"prune_allocation_{subject.rest}",
-        format_func=wording.ALLOCATIONS.__getitem__, **KEEP,
-    )  # fmt: skip
+        "Allocation",
+        ALLOCATIONS,
+        usual,
+        key=f"prune_allocation_{subject.rest}",
+        format_func=wording.ALLOCATIONS.__getitem__,
+        **KEEP,
+    )
     st.caption(wording.ALLOCATIONS_EXPLAINED[allocation])
     found = {"allocation": allocation}
     if allocation == "neuroal" and len(steps := steps_for(method)) > 1:
-        found["step"] = st.segmented_control(
-            "Search over", steps, default="block", required=True, key="prune_step",
-            format_func=wording.STEPS.__getitem__, **QUIET,
-        ) or "block"  # fmt: skip
+        found["step"] = (
+            st.segmented_control(
+                "Search over",
+                steps,
+                default="block",
+                required=True,
+                key="prune_step",
+                format_func=wording.STEPS.__getitem__,
+                **QUIET,
+            )
+            or "block"
+        )
     if refines(subject) and st.checkbox(
-        "Refine with DSnoT", key="prune_dsnot", **KEEP,
-        help="Afterwards swaps pruned and kept entries of a row until the row's error is small; "
-        "as many stay kept.",
-    ):  # fmt: skip
+        "Refine with DSnoT",
+        key="prune_dsnot",
+        **KEEP,
+        help="Afterwards swaps pruned and kept entries of a row until the row's error is small; as many stay kept.",
+    ):
         found["refine"] = "dsnot"
     return found
 
@@ -77,42 +90,62 @@ def calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
     st.header("Calibration", icon=":material/menu_book:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.selectbox(
-            "Text", list(wording.TEXTS.values()), key="prune_text", accept_new_options=True,
-            **QUIET, help="Pydoc comes with Python; the others are fetched from the hub. Or type "
+            "Text",
+            list(wording.TEXTS.values()),
+            key="prune_text",
+            accept_new_options=True,
+            **QUIET,
+            help="Pydoc comes with Python; the others are fetched from the hub. Or type "
             "the path of a .txt, .md, .jsonl, .tsv or .parquet file.",
-        )  # fmt: skip
+        )
         sequences = st.number_input(
-            "Sequences", 1, 100_000, SEQUENCES[subject.kind], width=140,
-            key=f"prune_sequences_{subject.kind}", **QUIET,
+            "Sequences",
+            1,
+            100_000,
+            SEQUENCES[subject.kind],
+            width=140,
+            key=f"prune_sequences_{subject.kind}",
+            **QUIET,
             help="Windows of text, cut out at random places. Papers use 128.",
-        )  # fmt: skip
+        )
     names = {label: name for name, label in wording.TEXTS.items()}
     return {
-        "calibration": names.get(text or "", (text or "").strip()), "sequences": int(sequences),
+        "calibration": names.get(text or "", (text or "").strip()),
+        "sequences": int(sequences),
         **_advanced(subject, settings),
-    }  # fmt: skip
+    }
 
 
 def _advanced(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with st.expander("Advanced", icon=":material/science:"):
         found["window"] = st.number_input(
-            "Window, in tokens", 2, 1_000_000, None, key="prune_window",
-            placeholder="2048, or what the model has", **QUIET,
+            "Window, in tokens",
+            2,
+            1_000_000,
+            None,
+            key="prune_window",
+            placeholder="2048, or what the model has",
+            **QUIET,
             help="Length of each sequence, for calibration and for measuring.",
-        )  # fmt: skip
+        )
         if may_be_published(subject, settings):
             found["published"] = st.checkbox(
-                "As NeuroAL's published code does", key="prune_published", **KEEP,
+                "As NeuroAL's published code does",
+                key="prune_published",
+                **KEEP,
                 help="Its rounding included: the sparsity is then met only about.",
-            )  # fmt: skip
+            )
         if settings["allocation"] in SEARCHED:
             found |= _search(settings["allocation"], published=found.get("published", False))
         if not found.get("published"):
             found["propagate"] = st.selectbox(
-                "A block is pruned on", PROPAGATIONS, key="prune_propagate",
-                format_func=wording.PROPAGATIONS.__getitem__, **QUIET,
-            )  # fmt: skip
+                "A block is pruned on",
+                PROPAGATIONS,
+                key="prune_propagate",
+                format_func=wording.PROPAGATIONS.__getitem__,
+                **QUIET,
+            )
     return found
 
 
@@ -120,20 +153,30 @@ def _search(allocation: str, *, published: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "search_sequences": int(
             st.number_input(
-                "Sequences to search on", 1, 100_000, 8, key="prune_search", **QUIET,
+                "Sequences to search on",
+                1,
+                100_000,
+                8,
+                key="prune_search",
+                **QUIET,
                 help="At most so many of the sequences; each candidate is run on them.",
             )
         )
-    }  # fmt: skip
+    }
     if published:
         return found
     if allocation == "neuroal":
         found["reference"] = st.selectbox(
-            "Compare activations with", REFERENCES, key="prune_reference",
-            format_func=wording.REFERENCES.__getitem__, **QUIET,
-        )  # fmt: skip
+            "Compare activations with",
+            REFERENCES,
+            key="prune_reference",
+            format_func=wording.REFERENCES.__getitem__,
+            **QUIET,
+        )
     found["fast"] = st.checkbox(
-        "Fast search", key="prune_fast", **QUIET,
+        "Fast search",
+        key="prune_fast",
+        **QUIET,
         help="In bfloat16 and on every other candidate; the best few once more in float32.",
-    )  # fmt: skip
+    )
     return found

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["demo", "demo-lm", "sentences", "text"]
 SHARE, OTHER = "A share of it, kept apart", "Other data"
-TRAINED: Final = {
-    "all": "Kept entries, and all that was not pruned",
-    "kept": "Kept entries alone",
-}
+TRAINED: Final = {"all": "Kept entries, and all that was not pruned", "kept": "Kept entries alone"}
 BYTES: Final = 25  # of memory per parameter, see kencore.recover
 NO_ADAPTER: Final = (
     "Weights themselves are trained. LoRA and other adapters are not offered: their update is "
@@ -38,11 +35,31 @@ NO_ADAPTER: Final = (
 FORM: Final = form_address.Form(
     key="recover_address",
     names=(
-        "data", "held_out", "held_out_share", "method", "train", "epochs", "steps", "batch", "lr",
-        "weight_decay", "warmup", "schedule", "clip", "every", "patience", "max_length", "window",
-        "sample", "evaluation", "baselines", "save_every", "device", "seed",
+        "data",
+        "held_out",
+        "held_out_share",
+        "method",
+        "train",
+        "epochs",
+        "steps",
+        "batch",
+        "lr",
+        "weight_decay",
+        "warmup",
+        "schedule",
+        "clip",
+        "every",
+        "patience",
+        "max_length",
+        "window",
+        "sample",
+        "evaluation",
+        "baselines",
+        "save_every",
+        "device",
+        "seed",
     ),
-)  # fmt: skip
+)
 """The form's words in the address, see `app.forms.prepared_recover`."""
 
 
@@ -98,47 +115,54 @@ def _data(kind: Kind) -> dict[str, Any]:
     usual, sentences = USUAL[kind], kind in ("demo", "sentences")
     found: dict[str, Any] = {"data": _learned_from(kind)}
     where = st.segmented_control(
-        "Held-out data", [SHARE, OTHER], default=SHARE, required=True,
-        key=f"recover_where_{kind}", **KEEP,
-        help="Measured while it learns and never learned from. The weights with the lowest "
-        "held-out loss are kept.",
-    )  # fmt: skip
+        "Held-out data",
+        [SHARE, OTHER],
+        default=SHARE,
+        required=True,
+        key=f"recover_where_{kind}",
+        **KEEP,
+        help="Measured while it learns and never learned from. The weights with the lowest held-out loss are kept.",
+    )
     if where == OTHER:
         held_out = st.text_input(
-            "Held-out data, a name or file", key=f"recover_held_out_{kind}",
-            label_visibility="collapsed", placeholder="path of a file" if sentences
-            else "pydoc, wikitext2, or path of a file", **QUIET,
-        )  # fmt: skip
+            "Held-out data, a name or file",
+            key=f"recover_held_out_{kind}",
+            label_visibility="collapsed",
+            placeholder="path of a file" if sentences else "pydoc, wikitext2, or path of a file",
+            **QUIET,
+        )
         return found | {"held_out": held_out.strip()}
     percent = st.slider(
-        "Share that is held out", 1, 90, usual.share, format="%d %%",
-        key=f"recover_share_{kind}", **QUIET,
+        "Share that is held out",
+        1,
+        90,
+        usual.share,
+        format="%d %%",
+        key=f"recover_share_{kind}",
+        **QUIET,
         help="Drawn by the seed; equal sentences stay on one side.",
-    )  # fmt: skip
+    )
     return found | {"held_out_share": percent / 100}
 
 
 def _learned_from(kind: Kind) -> str:
     title, key = "What it learns from", f"recover_data_{kind}"
     if kind == "sentences":
-        typed: str = st.text_input(
-            title, key=key, placeholder="path of a file", help=_LABELLED, **QUIET
-        )
+        typed: str = st.text_input(title, key=key, placeholder="path of a file", help=_LABELLED, **QUIET)
         return typed.strip()
-    names = {DEMO_DATA: "demo"} if kind == "demo" else {
-        text: name for name, text in wording.TEXTS.items()
-    }  # fmt: skip
+    names = {DEMO_DATA: "demo"} if kind == "demo" else {text: name for name, text in wording.TEXTS.items()}
     said = st.selectbox(
-        title, list(names), key=key, accept_new_options=True,
+        title,
+        list(names),
+        key=key,
+        accept_new_options=True,
         help=f"{DEMO_DATA}, or {_LABELLED[0].lower()}{_LABELLED[1:]}" if kind == "demo" else _TEXT,
         **KEEP,
-    )  # fmt: skip
+    )
     return names.get(said or "", (said or "").strip())
 
 
-_LABELLED: Final = (
-    "A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs KEN_viz."
-)
+_LABELLED: Final = "A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs KEN_viz."
 _TEXT: Final = (
     "The part of a text that calibration uses. What is not pydoc is fetched from the hub. Or type "
     "the path of a .txt, .md, .jsonl, .tsv or .parquet file."
@@ -150,31 +174,59 @@ def _how_long(kind: Kind) -> dict[str, Any]:
     lr = (CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE)[1]
     with st.grid(2, min_column_width=180):
         epochs = st.number_input(
-            "Times through the data", 1, 10_000, usual.epochs, key=f"recover_epochs_{kind}",
-            **QUIET, help="Epochs. The weights of the best measurement are kept in any case.",
-        )  # fmt: skip
+            "Times through the data",
+            1,
+            10_000,
+            usual.epochs,
+            key=f"recover_epochs_{kind}",
+            **QUIET,
+            help="Epochs. The weights of the best measurement are kept in any case.",
+        )
         rate = st.number_input(
-            "Learning rate", 1e-8, 1.0, usual.lr, step=1e-5, format="%.1e",
-            key=f"recover_lr_{kind}", placeholder=f"{lr:g}", **QUIET,
+            "Learning rate",
+            1e-8,
+            1.0,
+            usual.lr,
+            step=1e-5,
+            format="%.1e",
+            key=f"recover_lr_{kind}",
+            placeholder=f"{lr:g}",
+            **QUIET,
             help="The highest one of AdamW: it rises at first, then falls. Small models take ten "
             "times what large ones do.",
-        )  # fmt: skip
+        )
         decay = st.number_input(
-            "Weight decay", 0.0, 0.99, 0.01, step=0.01, key=f"recover_decay_{kind}", **QUIET,
+            "Weight decay",
+            0.0,
+            0.99,
+            0.01,
+            step=0.01,
+            key=f"recover_decay_{kind}",
+            **QUIET,
             help="Of matrices; norms and biases have none.",
-        )  # fmt: skip
+        )
         patience = st.number_input(
-            "Patience", 1, 1000, None, key=f"recover_patience_{kind}", placeholder="to the end",
-            **QUIET, help="Stop after so many measurements without a lower held-out loss.",
-        )  # fmt: skip
+            "Patience",
+            1,
+            1000,
+            None,
+            key=f"recover_patience_{kind}",
+            placeholder="to the end",
+            **QUIET,
+            help="Stop after so many measurements without a lower held-out loss.",
+        )
     return {"epochs": int(epochs), "lr": rate, "weight_decay": decay, "patience": patience}
 
 
 def _moving(kind: Kind) -> dict[str, Any]:
     train = st.radio(
-        "What is trained", TRAINS, key=f"recover_train_{kind}", format_func=TRAINED.__getitem__,
-        help=NO_ADAPTER, **QUIET,
-    )  # fmt: skip
+        "What is trained",
+        TRAINS,
+        key=f"recover_train_{kind}",
+        format_func=TRAINED.__getitem__,
+        help=NO_ADAPTER,
+        **QUIET,
+    )
     return {"train": train or TRAINS[0]}
 
 
@@ -189,44 +241,60 @@ def judged_on(run: Run) -> str | None:
 def _judging(run: Run, kind: Kind) -> dict[str, Any]:
     known = judged_on(run)
     judge = st.checkbox(
-        "Judge it afterwards", known is not None, key=f"recover_judge_{kind}_{known is not None}",
-        disabled=known is None, **QUIET,
+        "Judge it afterwards",
+        known is not None,
+        key=f"recover_judge_{kind}_{known is not None}",
+        disabled=known is None,
+        **QUIET,
         help="Dense, pruned and tuned model, and the base, on the data that this run was judged "
         "on, without what was learned from."
-        if known else "This run was not judged: measure it on the Overview first.",
-    )  # fmt: skip
+        if known
+        else "This run was not judged: measure it on the Overview first.",
+    )
     return {"evaluation": known if judge else None}
 
 
 def _advanced(kind: Kind) -> dict[str, Any]:
-    with (
-        st.expander("Device, seed and more", icon=":material/memory:"),
-        st.grid(2, min_column_width=180),
-    ):
+    with st.expander("Device, seed and more", icon=":material/memory:"), st.grid(2, min_column_width=180):
         device = st.selectbox(
-            "Device", DEVICES, key="recover_device", accept_new_options=True, **QUIET,
+            "Device",
+            DEVICES,
+            key="recover_device",
+            accept_new_options=True,
+            **QUIET,
             help="auto takes CUDA where there is one, else MPS, else the CPU.",
-        )  # fmt: skip
+        )
         seed = st.number_input(
-            "Seed", 0, 2**53 - 1, 0, key="recover_seed", **QUIET,
+            "Seed",
+            0,
+            2**53 - 1,
+            0,
+            key="recover_seed",
+            **QUIET,
             help="Of what is held out, the order of the data, and dropout.",
-        )  # fmt: skip
+        )
         batch = st.number_input(
-            "Sentences or windows of a step", 1, 10_000, None, key=f"recover_batch_{kind}",
+            "Sentences or windows of a step",
+            1,
+            10_000,
+            None,
+            key=f"recover_batch_{kind}",
             placeholder=str((CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE)[0]),
             **QUIET,
-        )  # fmt: skip
+        )
         schedule = st.selectbox(
-            "Schedule", SCHEDULES, key="recover_schedule", **QUIET,
-            format_func={"linear": "Falls in a line", "cosine": "Falls as a cosine",
-                         "constant": "Stays"}.__getitem__,
+            "Schedule",
+            SCHEDULES,
+            key="recover_schedule",
+            **QUIET,
+            format_func={"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}.__getitem__,
             help="Of the learning rate, once it has risen.",
-        )  # fmt: skip
+        )
         baselines = st.checkbox(
-            "Baselines too", True, key="recover_baselines", **QUIET,
+            "Baselines too",
+            True,
+            key="recover_baselines",
+            **QUIET,
             help="Where it is judged, other rules at the same budget as well. They are not tuned.",
-        )  # fmt: skip
-    return {
-        "device": device or "auto", "seed": int(seed), "batch": batch, "schedule": schedule,
-        "baselines": baselines,
-    }  # fmt: skip
+        )
+    return {"device": device or "auto", "seed": int(seed), "batch": batch, "schedule": schedule, "baselines": baselines}

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 DEMO: Final[dict[str, Any]] = {
-    "model": "demo", "base": "demo-base", "methods": ("delta", "ken", "random"),
-    "keeps": (0.75, 0.5, 0.25, 0.1, 0.05), "evaluation": "demo", "baselines": False,
-}  # fmt: skip
+    "model": "demo",
+    "base": "demo-base",
+    "methods": ("delta", "ken", "random"),
+    "keeps": (0.75, 0.5, 0.25, 0.1, 0.05),
+    "evaluation": "demo",
+    "baselines": False,
+}
 """A small sweep of the demo, ready to start."""
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
 USUAL_SHARES: Final = SHARES[1:6]
@@ -34,12 +38,36 @@ _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitud
 FORM: Final = form_address.Form(
     key="sweep_address",
     names=(
-        "model", "base", "model_revision", "base_revision", "methods", "keeps", "ks", "seeds",
-        "allocations", "rescales", "scope", "embeddings", "vectors", "head", "step", "refine",
-        "calibration", "sequences", "window", "search_sequences", "reference", "propagate", "fast",
-        "published", "evaluation", "baselines", "windows", "device",
+        "model",
+        "base",
+        "model_revision",
+        "base_revision",
+        "methods",
+        "keeps",
+        "ks",
+        "seeds",
+        "allocations",
+        "rescales",
+        "scope",
+        "embeddings",
+        "vectors",
+        "head",
+        "step",
+        "refine",
+        "calibration",
+        "sequences",
+        "window",
+        "search_sequences",
+        "reference",
+        "propagate",
+        "fast",
+        "published",
+        "evaluation",
+        "baselines",
+        "windows",
+        "device",
     ),
-)  # fmt: skip
+)
 """The form's words in the address, see `app.forms.prepared_sweep`."""
 
 
@@ -72,9 +100,11 @@ def share(word: str) -> float:
         return float(Decimal(word.replace("%", "").replace(",", ".").strip()) / 100)
     except InvalidOperation:
         raise SpecError(
-            "shares to keep", got=repr(word), wanted="percentages, such as 12.5 %",
+            "shares to keep",
+            got=repr(word),
+            wanted="percentages, such as 12.5 %",
             remedy="Remove it, or type a number.",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def shares(words: Sequence[str]) -> tuple[float, ...]:
@@ -115,54 +145,77 @@ def _ways(subject: Subject) -> dict[str, Any]:
     names = prune_form.methods_for(subject)
     found: dict[str, Any] = {
         "methods": st.multiselect(
-            "Methods", names, default=list(usual_methods(subject)),
-            key=f"tradeoff_methods_{own}", format_func=wording.METHODS.__getitem__, **KEEP,
+            "Methods",
+            names,
+            default=list(usual_methods(subject)),
+            key=f"tradeoff_methods_{own}",
+            format_func=wording.METHODS.__getitem__,
+            **KEEP,
             help="One line in the chart for each, with each allocation and each rescaling.",
         )
-    }  # fmt: skip
+    }
     if prune_language.offered(subject):
         found["allocations"] = st.multiselect(
-            "How sparsity is shared", ALLOCATIONS, default=["uniform"],
-            key=f"tradeoff_allocations_{own}", format_func=wording.ALLOCATIONS.__getitem__, **KEEP,
+            "How sparsity is shared",
+            ALLOCATIONS,
+            default=["uniform"],
+            key=f"tradeoff_allocations_{own}",
+            format_func=wording.ALLOCATIONS.__getitem__,
+            **KEEP,
             help="Other than uniform: language models only.",
-        )  # fmt: skip
+        )
     if subject.rest == "base":
         found["rescales"] = st.multiselect(
-            "Rescale kept values", RESCALES, default=["none"], key=f"tradeoff_rescales_{own}",
-            format_func=wording.RESCALES.__getitem__, **KEEP,
+            "Rescale kept values",
+            RESCALES,
+            default=["none"],
+            key=f"tradeoff_rescales_{own}",
+            format_func=wording.RESCALES.__getitem__,
+            **KEEP,
             help="Larger kept differences make up for those that were reset. Kept values are then "
             "no longer the tuned ones.",
-        )  # fmt: skip
+        )
     return found
 
 
 def _budgets(subject: Subject) -> dict[str, Any]:
     st.header("How much is kept", icon=":material/tune:")
     words = st.multiselect(
-        "Shares that are kept", SHARES, default=list(USUAL_SHARES), key="tradeoff_keeps",
-        accept_new_options=True, filter_mode="prefix", select_all=False, **KEEP,
+        "Shares that are kept",
+        SHARES,
+        default=list(USUAL_SHARES),
+        key="tradeoff_keeps",
+        accept_new_options=True,
+        filter_mode="prefix",
+        select_all=False,
+        **KEEP,
         help="One point of each line for each share. Others can be typed, such as 33.3 %. "
         + ("Of each row." if subject.rest == "base" else "Of all pruned matrices together."),
-    )  # fmt: skip
+    )
     return {"keeps": words}
 
 
 def _seeds() -> dict[str, Any]:
     st.header("Repeats", icon=":material/casino:")
     words = st.multiselect(
-        "Seeds", ("0", "1", "2", "3", "4"), default=["0"], key="tradeoff_seeds",
-        accept_new_options=True, filter_mode="prefix", select_all=False, **KEEP,
+        "Seeds",
+        ("0", "1", "2", "3", "4"),
+        default=["0"],
+        key="tradeoff_seeds",
+        accept_new_options=True,
+        filter_mode="prefix",
+        select_all=False,
+        **KEEP,
         help="A point for each seed where chance plays a part (a random choice, text that is drawn "
         "for calibration); other points are the same for every seed and are made once.",
-    )  # fmt: skip
+    )
     return {"seeds": words}
 
 
 def uses_text(settings: Mapping[str, Any]) -> bool:
     """Whether some point runs the model on text."""
     return bool(
-        NEEDS_ACTIVATIONS.intersection(settings["methods"])
-        or set(settings.get("allocations", ())) - {"uniform"}
+        NEEDS_ACTIVATIONS.intersection(settings["methods"]) or set(settings.get("allocations", ())) - {"uniform"}
     )
 
 
@@ -177,9 +230,13 @@ def _calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
 def _device() -> str:
     with st.expander("Device", icon=":material/memory:"):
         device = st.selectbox(
-            "Device", DEVICES, key="prune_device", accept_new_options=True, **QUIET,
+            "Device",
+            DEVICES,
+            key="prune_device",
+            accept_new_options=True,
+            **QUIET,
             help="auto takes CUDA where there is one, else MPS, else the CPU. cuda:1 can be typed.",
-        )  # fmt: skip
+        )
     return device or "auto"
 
 
@@ -196,9 +253,8 @@ def asked(settings: dict[str, Any]) -> SweepSpec:
     for word in settings["seeds"]:
         if not (word.isascii() and word.isdigit()):
             raise SpecError(
-                "seeds", got=repr(word), wanted="whole numbers, 0 or more",
-                remedy="Remove it, or type a number.",
-            )  # fmt: skip
+                "seeds", got=repr(word), wanted="whole numbers, 0 or more", remedy="Remove it, or type a number."
+            )
         seeds.append(int(word))
     return SweepSpec.from_dict(settings | {"keeps": shares(settings["keeps"]), "seeds": seeds})
 
@@ -210,16 +266,24 @@ def plan(settings: dict[str, Any]) -> None:
         spec = asked(settings)
     except KencoreError as error:
         st.button(
-            "Start sweep", type="primary", icon=":material/play_arrow:", width="stretch",
-            disabled=True, key="tradeoff-not-yet",
-        )  # fmt: skip
+            "Start sweep",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            disabled=True,
+            key="tradeoff-not-yet",
+        )
         state.show_error(error)
         return
     points, skipped = len(spec.points()), spec.skipped()
     pressed = st.button(
-        "Start sweep", type="primary", icon=":material/play_arrow:", width="stretch",
-        disabled=spec.evaluation is None, key="tradeoff-start",
-    )  # fmt: skip
+        "Start sweep",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=spec.evaluation is None,
+        key="tradeoff-start",
+    )
     st.markdown(
         f"**{wording.plural(points, 'pruning')}**, each a run of its own"
         + (f"; {wording.plural(len(skipped), 'combination')} cannot be." if skipped else ".")
@@ -240,20 +304,24 @@ def plan(settings: dict[str, Any]) -> None:
 def _skipped_table(skipped: tuple[Skipped, ...]) -> None:
     shown = skipped_ways(skipped)
     st.dataframe(
-        shown, hide_index=True, alt="Combinations that cannot be, each with the reason",
+        shown,
+        hide_index=True,
+        alt="Combinations that cannot be, each with the reason",
         height="content" if len(shown) < 6 else 220,
         column_config={"Why": st.column_config.TextColumn(width="large")},
-    )  # fmt: skip
+    )
 
 
 def skipped_ways(skipped: tuple[Skipped, ...]) -> pd.DataFrame:
     """One line per way to prune that cannot be; the reason does not hang on the budget mostly."""
     lines = {
         (
-            wording.METHODS[one.method], wording.ALLOCATIONS[one.allocation],
-            wording.RESCALED.get(one.rescale, "none"), one.reason,
+            wording.METHODS[one.method],
+            wording.ALLOCATIONS[one.allocation],
+            wording.RESCALED.get(one.rescale, "none"),
+            one.reason,
         )
         for one in skipped
-    }  # fmt: skip
+    }
     names = ["Method", "Allocation", "Rescaling", "Why"]
     return pd.DataFrame(sorted(lines), columns=names)

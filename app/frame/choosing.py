@@ -10,9 +10,13 @@ from app.frame import links
 
 
 def view(
-    param: str, options: Mapping[str, str], default: str, *, label: str,
+    param: str,
+    options: Mapping[str, str],
+    default: str,
+    *,
+    label: str,
     along: Mapping[str, Mapping[str, str | None]] | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """A segmented control over ``options`` (value to label) that reads and writes ``param``.
 
     The default is left out of the address. ``along``: what else an option puts into the address,
@@ -30,7 +34,13 @@ def view(
         links.write(**{**beside, param: None if value == default else value})
 
     picked = st.segmented_control(
-        label, list(options), key=key, format_func=lambda name: options[name], on_change=chosen,
-        required=True, label_visibility="collapsed", width="content",
-    )  # fmt: skip
+        label,
+        list(options),
+        key=key,
+        format_func=lambda name: options[name],
+        on_change=chosen,
+        required=True,
+        label_visibility="collapsed",
+        width="content",
+    )
     return picked or default

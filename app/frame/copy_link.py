@@ -45,6 +45,5 @@ def copy_link(**add: str | None) -> None:
     """
     with st.container(key=KEY):
         _mount()(
-            key="kenviz-copy-link",
-            data={"add": {name: value for name, value in add.items() if value is not None}},
+            key="kenviz-copy-link", data={"add": {name: value for name, value in add.items() if value is not None}}
         )

@@ -12,11 +12,7 @@ from app.frame.save_chart import save_buttons
 
 
 def draw(
-    chart: Chart,
-    *,
-    key: str,
-    point: Callable[[int], None] | None = None,
-    custom: Callable[[Any], None] | None = None,
+    chart: Chart, *, key: str, point: Callable[[int], None] | None = None, custom: Callable[[Any], None] | None = None
 ) -> None:
     """Draw a chart with a CSV of its numbers, and itself as PNG and SVG.
 
@@ -33,9 +29,13 @@ def draw(
         st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
         return
     event = st.plotly_chart(
-        chart.figure, key=key, alt=chart.alt, config=_config(chart) | {"displayModeBar": False},
-        on_select="rerun", selection_mode="points",
-    )  # fmt: skip
+        chart.figure,
+        key=key,
+        alt=chart.alt,
+        config=_config(chart) | {"displayModeBar": False},
+        on_select="rerun",
+        selection_mode="points",
+    )
     picked = event["selection"]["points"]
     if picked and point is not None:
         point(int(picked[0]["point_index"]))
@@ -46,9 +46,16 @@ def draw(
 def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "CSV") -> None:
     """A small button that downloads ``name``.csv, made when it is clicked."""
     st.download_button(
-        label, data, f"{name}.csv", "text/csv", key=key, on_click="ignore", type="tertiary",
-        icon=":material/download:", help="The numbers as a table, comma-separated",
-    )  # fmt: skip
+        label,
+        data,
+        f"{name}.csv",
+        "text/csv",
+        key=key,
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+        help="The numbers as a table, comma-separated",
+    )
 
 
 def _config(chart: Chart) -> dict[str, Any]:

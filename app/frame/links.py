@@ -52,9 +52,7 @@ def link(page: str, **params: object) -> str:
     return address + (f"?{urlencode(given)}" if given else "")
 
 
-def page_link(
-    page: str, label: str, *, icon: str | None = None, help: str | None = None, **params: object
-) -> None:
+def page_link(page: str, label: str, *, icon: str | None = None, help: str | None = None, **params: object) -> None:
     """Draw a link to another page that keeps the session; the run is carried along."""
     carried = {"run": value("run"), **params}
     query = {key: str(item) for key, item in carried.items() if item is not None}

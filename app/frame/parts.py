@@ -26,8 +26,7 @@ def told_apart(labels: dict[str, str]) -> dict[str, str]:
 def pairs(lines: Iterable[tuple[str, str]]) -> None:
     """Names and values in two columns, closer together than a table; text, not markup."""
     body = "".join(
-        f'<div style="{_LINE}"><dt style="{_NAME}">{escape(name)}</dt>'
-        f'<dd style="{_VALUE}">{escape(value)}</dd></div>'
+        f'<div style="{_LINE}"><dt style="{_NAME}">{escape(name)}</dt><dd style="{_VALUE}">{escape(value)}</dd></div>'
         for name, value in lines
     )
     st.html(f'<dl style="{_LIST}">{body}</dl>')

@@ -37,10 +37,10 @@ def _mount() -> ComponentRenderer:
 def save_buttons(chart: Chart, key: str) -> None:
     """Draw both buttons for the chart that stands on the page under ``key``."""
     _mount()(
-        key=f"{key}-save", width="content",
-        data={"chart": css_name(key), "name": chart.name, "finding": chart.finding,
-              "alt": chart.alt},
-    )  # fmt: skip
+        key=f"{key}-save",
+        width="content",
+        data={"chart": css_name(key), "name": chart.name, "finding": chart.finding, "alt": chart.alt},
+    )
 
 
 def css_name(key: str) -> str:

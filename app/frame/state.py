@@ -89,10 +89,7 @@ def current_run() -> Run:
         usable = [summary for summary in runs() if not summary.problem]
         if not usable:
             raise RunNotFoundError(
-                "store",
-                got="no finished run",
-                wanted="at least one",
-                remedy="Prune a model on the Prune page.",
+                "store", got="no finished run", wanted="at least one", remedy="Prune a model on the Prune page."
             )
         run_id = usable[0].id
     try:
@@ -121,9 +118,8 @@ def current_matrix(run: Run) -> pd.Series:
         if len(wanted):
             return wanted.iloc[0]
     raise MatrixNotFoundError(
-        f"run {run.id}", got="no parameters", wanted="at least one",
-        remedy="Choose another run in the sidebar.",
-    )  # fmt: skip
+        f"run {run.id}", got="no parameters", wanted="at least one", remedy="Choose another run in the sidebar."
+    )
 
 
 def without_its_layers(run_id: str) -> dict[str, None]:
@@ -154,7 +150,4 @@ def plain(text: str) -> str:
 def show_error(error: KencoreError) -> None:
     """One look for every mistake: what is wrong, what was wanted, what to do."""
     subject, got, wanted = map(plain, (error.subject, error.got, error.wanted))
-    st.error(
-        f"**{subject}**: got {got}; wanted {wanted}.\n\n{error.remedy}",
-        icon=":material/error:",
-    )
+    st.error(f"**{subject}**: got {got}; wanted {wanted}.\n\n{error.remedy}", icon=":material/error:")

@@ -126,9 +126,13 @@ def _progress(job: JobStatus) -> None:
         facts.append(job.device)
     st.caption(" · ".join(facts))
     st.button(
-        "Cancel", icon=":material/stop_circle:", key=f"cancel-{job.id}", disabled=job.cancelling,
-        on_click=_cancel, args=(job.id,),
-    )  # fmt: skip
+        "Cancel",
+        icon=":material/stop_circle:",
+        key=f"cancel-{job.id}",
+        disabled=job.cancelling,
+        on_click=_cancel,
+        args=(job.id,),
+    )
 
 
 def _cancelled(job: JobStatus) -> str:
@@ -151,9 +155,7 @@ def show_failure(job: JobStatus) -> None:
     error = job.error or {}
     if error.get("wanted"):
         state.show_error(
-            KencoreError(
-                error["subject"], got=error["got"], wanted=error["wanted"], remedy=error["remedy"]
-            )
+            KencoreError(error["subject"], got=error["got"], wanted=error["wanted"], remedy=error["remedy"])
         )
     else:
         text = f"{error.get('type', 'Error')}: {error.get('message', '')}"
@@ -168,9 +170,7 @@ def _finished(job: JobStatus, shown: bool) -> None:
     if job.kind in ("export", exports.REPORT):
         exports.show(job.id)
     if job.kind == "sweep" and (sweep := _sweep_id(job)) is not None:
-        links.page_link(
-            "tradeoff", "Open the sweep", icon=":material/arrow_forward:", sweep=sweep
-        )  # fmt: skip
+        links.page_link("tradeoff", "Open the sweep", icon=":material/arrow_forward:", sweep=sweep)
     if job.kind not in ("prune", "tune"):
         return
     with st.container(horizontal=True):
@@ -214,9 +214,7 @@ def _job_list() -> None:
         st.caption("No job yet." if not ended else "No job is under way or done.")
     _job_cards("jobs", others)
     if ended:
-        with st.expander(
-            f"{len(ended)} that did not finish", icon=":material/error:", key="unfinished-jobs"
-        ):
+        with st.expander(f"{len(ended)} that did not finish", icon=":material/error:", key="unfinished-jobs"):
             _job_cards("unfinished", ended)
 
 
@@ -286,9 +284,8 @@ def _delete(run: RunSummary) -> None:
 
     if st.session_state.get(_DOOMED) != run.id:
         st.button(
-            "Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}",
-            on_click=ask, args=(run.id,),
-        )  # fmt: skip
+            "Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}", on_click=ask, args=(run.id,)
+        )
         return
     st.button("Keep", key=f"keep-{run.id}", on_click=ask, args=(None,))
     if st.button("Delete this run", type="primary", key=f"sure-{run.id}", icon=":material/delete:"):

@@ -53,9 +53,7 @@ def retune(settings: dict[str, Any]) -> str:
 def sentence(spec: ExplainSpec, request_key: str) -> str:
     """Submit an explain job and return its id: the same one for the same key, as long as its result
     is kept. Raises as `start`."""
-    return jobs.submit(
-        "explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key
-    )
+    return jobs.submit("explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key)
 
 
 def inspect(pair: dict[str, str | None]) -> str:

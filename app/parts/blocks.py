@@ -37,10 +37,7 @@ class Pictures:
 def family_options(matrices: pd.DataFrame) -> dict[str, str]:
     """Families that recur in blocks, with what a person calls them."""
     table = summaries.families(matrices)
-    return {
-        line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}"
-        for line in lines(table)
-    }
+    return {line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}" for line in lines(table)}
 
 
 def choose(matrices: pd.DataFrame, options: dict[str, str], family: str | None = None) -> None:
@@ -52,10 +49,14 @@ def choose(matrices: pd.DataFrame, options: dict[str, str], family: str | None =
 
     st.session_state["layers_family"] = family
     st.selectbox(
-        "Matrix", list(options), key="layers_family", format_func=options.__getitem__,
-        on_change=open_family, index=None if family is None else 0,
+        "Matrix",
+        list(options),
+        key="layers_family",
+        format_func=options.__getitem__,
+        on_change=open_family,
+        index=None if family is None else 0,
         placeholder="Choose a matrix",
-    )  # fmt: skip
+    )
 
 
 def labels(blocks: pd.DataFrame) -> list[str]:
@@ -102,10 +103,7 @@ def _limit(windows: list[views.Window | None], layer: str) -> float:
 
 def indices(found: Pictures) -> list[Indices]:
     """Color indices of each picture."""
-    return [
-        cells.not_pruned() if window is None else cells.indices(window, found.limit)
-        for window in found.windows
-    ]
+    return [cells.not_pruned() if window is None else cells.indices(window, found.limit) for window in found.windows]
 
 
 def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
@@ -123,12 +121,7 @@ def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
     return texts
 
 
-def finding(
-    blocks: pd.DataFrame,
-    found: Pictures,
-    layer: str,
-    terms: wording.Terms = wording.TERMS["base"],
-) -> str:
+def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms = wording.TERMS["base"]) -> str:
     """What the pictures show together."""
     pruned = blocks[blocks["status"] == "pruned"]
     where = wording.plural(len(blocks), "block")
@@ -144,9 +137,9 @@ def finding(
     if layer in cells.VALUES:
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
-        return {
-            "difference": f"Fine-tuning moved entries by {low:.2g} to {high:.2g} (rms) in {where}",
-        }.get(layer, f"{named.capitalize()} values of {where}, in one color scale")
+        return {"difference": f"Fine-tuning moved entries by {low:.2g} to {high:.2g} (rms) in {where}"}.get(
+            layer, f"{named.capitalize()} values of {where}, in one color scale"
+        )
     low, high = float(pruned["share"].min()), float(pruned["share"].max())
     if high - low < 0.005:
         return f"{wording.short_percent(high)} of the entries kept in each of {where}"
@@ -159,18 +152,15 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
     if window is None:
         return ""
     height, width = window.cell
-    cell = "One cell is one weight" if (height, width) == (1, 1) else (
-        f"One cell is {height} × {width} weights"
-    )  # fmt: skip
-    value = (
-        "the value" if window.cell == (1, 1) else "the value of largest size in it, with its sign"
-    )
+    cell = "One cell is one weight" if (height, width) == (1, 1) else (f"One cell is {height} × {width} weights")
+    value = "the value" if window.cell == (1, 1) else "the value of largest size in it, with its sign"
     what = {
         "kept": "colored by how much of it is kept",
         "neighbours": "colored by how many of the four entries next to it are kept",
     }.get(layer, f"colored by {value}")
-    part = "" if found.span == shape else (
-        f" The first {found.span[0]:,} rows and {found.span[1]:,} columns of "
-        f"{shape[0]:,} × {shape[1]:,}."
-    )  # fmt: skip
+    part = (
+        ""
+        if found.span == shape
+        else (f" The first {found.span[0]:,} rows and {found.span[1]:,} columns of {shape[0]:,} × {shape[1]:,}.")
+    )
     return f"{cell}, {what}.{part} Rows are outputs. Click a picture to open the matrix."

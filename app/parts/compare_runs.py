@@ -48,10 +48,7 @@ def asked(own: str) -> list[str]:
 
 def address(ids: list[str]) -> dict[str, str | None]:
     """What the address says of runs beside the open one."""
-    return {
-        "other": ids[0] if ids else None,
-        "with": ",".join(quote(name, safe="") for name in ids[1:]) or None,
-    }
+    return {"other": ids[0] if ids else None, "with": ",".join(quote(name, safe="") for name in ids[1:]) or None}
 
 
 def beside(own: str) -> Chosen:
@@ -61,10 +58,12 @@ def beside(own: str) -> Chosen:
     if len(names) >= MOST:
         found.wrong.append(
             links.LinkError(
-                "with in the address", got=wording.plural(len(names) + 1, "run"),
-                wanted=f"at most {MOST}", remedy="The first ones are shown.",
+                "with in the address",
+                got=wording.plural(len(names) + 1, "run"),
+                wanted=f"at most {MOST}",
+                remedy="The first ones are shown.",
             )
-        )  # fmt: skip
+        )
     for name in names[: MOST - 1]:
         try:
             found.runs.append(state.open_cached(name))
@@ -126,18 +125,31 @@ def choose(run: Run, chosen: Chosen) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
-            "B, beside the run of the sidebar (A)", list(others), key="compare_b", width=330,
-            format_func=labels.__getitem__, on_change=write, placeholder="Choose a run",
-        )  # fmt: skip
+            "B, beside the run of the sidebar (A)",
+            list(others),
+            key="compare_b",
+            width=330,
+            format_func=labels.__getitem__,
+            on_change=write,
+            placeholder="Choose a run",
+        )
         swappable = bool(chosen.runs) and first == chosen.runs[0].id
         st.button(
-            "Swap A and B", icon=":material/swap_horiz:", on_click=swap, disabled=not swappable,
+            "Swap A and B",
+            icon=":material/swap_horiz:",
+            on_click=swap,
+            disabled=not swappable,
             help="A becomes B and B becomes A; every count and color follows",
-        )  # fmt: skip
+        )
         if first is None:
             return
         st.multiselect(
-            "More runs", [name for name in others if name != first], key="compare_more", width=360,
-            format_func=labels.__getitem__, on_change=write, max_selections=MOST - 2,
+            "More runs",
+            [name for name in others if name != first],
+            key="compare_more",
+            width=360,
+            format_func=labels.__getitem__,
+            on_change=write,
+            max_selections=MOST - 2,
             placeholder="Up to four more",
-        )  # fmt: skip
+        )

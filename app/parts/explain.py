@@ -37,10 +37,7 @@ def sentence_form(text: str) -> None:
         typed = str(st.session_state["explain_text"] or "")
         links.write(text=typed if typed.strip() else None, token=None)
 
-    with (
-        st.form("explain_form", border=False),
-        st.container(horizontal=True, vertical_alignment="bottom"),
-    ):
+    with st.form("explain_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("A sentence", key="explain_text", max_chars=LONGEST_TEXT, width="stretch")
         st.form_submit_button("Ask", type="primary", icon=":material/send:", on_click=asked)
 
@@ -51,8 +48,7 @@ def what_was_read(found: Explanation) -> None:
     said = [f"Read as {wording.plural(len(tokens), 'token')}"]
     strange = sum(bool(token["unknown"]) for token in tokens)
     if strange:
-        said.append(f"{strange:,} of them unknown to this model's tokenizer, so its answer says "
-                    "little")  # fmt: skip
+        said.append(f"{strange:,} of them unknown to this model's tokenizer, so its answer says little")
     if cut:
         end = "first" if found.facts["task"] == "language" else "last"
         said.append(f"the {end} {cut:,} of the sentence were left out: the model reads no more")
@@ -64,8 +60,7 @@ def answers(found: Explanation, run: Run, palette: Palette) -> None:
     terms = wording.TERMS[run.restore]
     draw(charts.answers(found.facts, palette, terms.dense), key="answers")
     base = (
-        " Base: everything that could be reset is reset; what has no base, such as the head, is "
-        "the tuned model's."
+        " Base: everything that could be reset is reset; what has no base, such as the head, is the tuned model's."
         if "base" in found.facts["states"]
         else ""
     )
@@ -74,10 +69,7 @@ def answers(found: Explanation, run: Run, palette: Palette) -> None:
 
 def _states(found: Explanation, dense: str) -> str:
     what = "the next token" if found.facts["task"] == "language" else "a label"
-    return (
-        f"Each model gives {what} a probability. {dense.capitalize()}: before pruning. Pruned: "
-        "this run."
-    )
+    return f"Each model gives {what} a probability. {dense.capitalize()}: before pruning. Pruned: this run."
 
 
 def _loss(found: Explanation, dense: str) -> str:
@@ -189,14 +181,17 @@ def _choose_matrix(run: Run, found: Explanation, name: str, *, asked: bool = Tru
         links.write(matrix=st.session_state["explain_matrix"], block=None, neuron=None, token=None)
 
     st.selectbox(
-        "Matrix", names, key="explain_matrix", on_change=chosen, width=360,
-        format_func=labels.__getitem__, placeholder="Choose a matrix",
-    )  # fmt: skip
+        "Matrix",
+        names,
+        key="explain_matrix",
+        on_change=chosen,
+        width=360,
+        format_func=labels.__getitem__,
+        placeholder="Choose a matrix",
+    )
 
 
-def _choose_neuron(
-    found: Explanation, run: Run, name: str, row: int, token: int, *, asked: bool = True
-) -> None:
+def _choose_neuron(found: Explanation, run: Run, name: str, row: int, token: int, *, asked: bool = True) -> None:
     """Which neuron, on which token. ``asked`` as in `_choose_matrix`."""
     rows = run.shape(name)[0]
     top = [int(one["row"]) for one in found.facts["matrices"][name]["rows"]]
@@ -221,31 +216,34 @@ def _choose_neuron(
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            f"Neuron, 0 to {rows - 1:,}", 0, rows - 1, key="explain_neuron", on_change=typed,
-            width=160, help="One row of the matrix: the weights that make one output.",
-        )  # fmt: skip
+            f"Neuron, 0 to {rows - 1:,}",
+            0,
+            rows - 1,
+            key="explain_neuron",
+            on_change=typed,
+            width=160,
+            help="One row of the matrix: the weights that make one output.",
+        )
         st.selectbox(
-            "Token", range(len(tokens)), key="explain_token", on_change=other_token, width=220,
+            "Token",
+            range(len(tokens)),
+            key="explain_token",
+            on_change=other_token,
+            width=220,
             format_func=lambda i: f"{i}: {charts.shown(str(tokens[i]['text']))}",
-        )  # fmt: skip
-    st.pills(
-        "Neurons whose output changed most on this sentence", top, key="explain_top",
-        on_change=picked,
-    )  # fmt: skip
+        )
+    st.pills("Neurons whose output changed most on this sentence", top, key="explain_top", on_change=picked)
 
 
-def _show(
-    found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any, palette: Palette
-) -> None:
+def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any, palette: Palette) -> None:
     name, row, token = chosen
     dense = wording.TERMS[run.restore].dense
     line = slice(row, row + 1)
     place = found.facts["matrices"][name]["input"]
     inputs = found.arrays[f"{place}.dense"][token]
     table = neurons.contribution_table(
-        told, told.top(neurons.TOP), run.values(name, "tuned", line)[0],
-        run.values(name, "pruned", line)[0], inputs,
-    )  # fmt: skip
+        told, told.top(neurons.TOP), run.values(name, "tuned", line)[0], run.values(name, "pruned", line)[0], inputs
+    )
     with st.grid(2, min_column_width=420, gap="medium") as grid:
         with grid.cell():
             draw(neurons.parts(told, palette, dense), key="neuron-parts")
@@ -263,21 +261,27 @@ def _show(
     if len(table):
         with st.expander("These weights as a table", icon=":material/table:"):
             st.dataframe(
-                _named(table, wording.TERMS[run.restore]), hide_index=True,
-                alt="The weights that contributed most",
-            )  # fmt: skip
+                _named(table, wording.TERMS[run.restore]), hide_index=True, alt="The weights that contributed most"
+            )
     with st.container(horizontal=True):
+        links.page_link("row", "How this row was chosen", icon=":material/show_chart:", matrix=name, row=row)
         links.page_link(
-            "row", "How this row was chosen", icon=":material/show_chart:", matrix=name, row=row
-        )
-        links.page_link(
-            "matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row,
+            "matrix",
+            "Show it in the matrix",
+            icon=":material/grid_on:",
+            matrix=name,
+            row=row,
             col=int(table["column"].iloc[0]) if len(table) else 0,
-        )  # fmt: skip
+        )
 
 
 def _named(table: pd.DataFrame, terms: wording.Terms) -> pd.DataFrame:
     dense = f"{terms.dense.capitalize()} weight"
-    names = {"column": "Input", "dense": dense, "pruned": "Pruned weight", "input": "It reads",
-             "contribution": "Contribution"}  # fmt: skip
+    names = {
+        "column": "Input",
+        "dense": dense,
+        "pruned": "Pruned weight",
+        "input": "It reads",
+        "contribution": "Contribution",
+    }
     return table.rename(columns=names)

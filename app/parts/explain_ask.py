@@ -109,9 +109,13 @@ def _watch(job_id: str, key: str) -> None:
         st.rerun()
     st.progress(job.share, text=job.message or "Starting the worker")
     st.button(
-        "Cancel", icon=":material/stop_circle:", on_click=jobs.cancel, args=(job_id,),
-        disabled=job.cancelling, key=f"{key}-cancel",
-    )  # fmt: skip
+        "Cancel",
+        icon=":material/stop_circle:",
+        on_click=jobs.cancel,
+        args=(job_id,),
+        disabled=job.cancelling,
+        key=f"{key}-cancel",
+    )
 
 
 def _ended(job: JobStatus, name: str, key: str) -> None:

@@ -39,17 +39,21 @@ def choose(table: pd.DataFrame, chosen: Line | None) -> None:
     st.session_state["matrix_group"] = here
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
-            "Block", list(groups), key="matrix_group", on_change=open_group, width=150,
-            placeholder="Choose a block",
-        )  # fmt: skip
+            "Block", list(groups), key="matrix_group", on_change=open_group, width=150, placeholder="Choose a block"
+        )
         names = groups.get(here or "", [])
         labels = parts.told_apart({item: _option(lines[item]) for item in names})
         st.session_state["matrix_name"] = name if name in names else None
         st.selectbox(
-            "Matrix", names, key="matrix_name", on_change=open_matrix, width=270,
-            format_func=labels.__getitem__, placeholder="Choose a matrix",
+            "Matrix",
+            names,
+            key="matrix_name",
+            on_change=open_matrix,
+            width=270,
+            format_func=labels.__getitem__,
+            placeholder="Choose a matrix",
             disabled=not names,
-        )  # fmt: skip
+        )
         if chosen is not None:
             _steps(chosen, table)
 
@@ -59,13 +63,24 @@ def _steps(line: Line, table: pd.DataFrame) -> None:
     at = same.index(str(line["name"])) if str(line["name"]) in same else 0
     back, on = same[at - 1] if at > 0 else None, same[at + 1] if at + 1 < len(same) else None
     st.button(
-        "Previous block", icon=":material/chevron_left:", disabled=back is None, on_click=_open,
-        args=(back,), help="The same matrix one block earlier", key="matrix_back",
-    )  # fmt: skip
+        "Previous block",
+        icon=":material/chevron_left:",
+        disabled=back is None,
+        on_click=_open,
+        args=(back,),
+        help="The same matrix one block earlier",
+        key="matrix_back",
+    )
     st.button(
-        "Next block", icon=":material/chevron_right:", icon_position="right", disabled=on is None,
-        on_click=_open, args=(on,), help="The same matrix one block later", key="matrix_on",
-    )  # fmt: skip
+        "Next block",
+        icon=":material/chevron_right:",
+        icon_position="right",
+        disabled=on is None,
+        on_click=_open,
+        args=(on,),
+        help="The same matrix one block later",
+        key="matrix_on",
+    )
 
 
 def _open(name: str | None) -> None:
@@ -146,18 +161,13 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
         return
     st.markdown(f"**Row {at[0]:,}, column {at[1]:,}**")
     parts.pairs(_weight_lines(found, run.restore))
-    links.page_link(
-        "row", f"Open row {at[0]:,}", icon=":material/show_chart:", matrix=name, row=at[0]
-    )
+    links.page_link("row", f"Open row {at[0]:,}", icon=":material/show_chart:", matrix=name, row=at[0])
 
 
 def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:
     """What is known of one weight; without a base there is nothing to compare it with."""
     terms, paired = wording.TERMS[restore], restore == "base"
-    compared = [
-        ("Base", number(found["base"])),
-        ("Difference", number(found["difference"])),
-    ]
+    compared = [("Base", number(found["base"])), ("Difference", number(found["difference"]))]
     kept = found["pruned"] == found["tuned"]
     outcome = "● kept" + ("" if kept else ", updated") if found["kept"] else f"○ {terms.gone_long}"
     of = f"of {found['cols']:,}"
@@ -210,10 +220,9 @@ def facts(line: Line, restore: str) -> None:
             (f"{named}, std", f"{float(line['tuned_std']):.3g}"),
             (f"{named}, smallest", f"{float(line['tuned_min']):.3g}"),
             (f"{named}, largest", f"{float(line['tuned_max']):.3g}"),
-            ("Size", f"{_size(line['bytes_dense'])} → "
-             f"{_size(line['bytes_stored'])}"),
+            ("Size", f"{_size(line['bytes_dense'])} → {_size(line['bytes_stored'])}"),
         )
-    )  # fmt: skip
+    )
 
 
 def per_row(line: Line) -> tuple[str, str]:
@@ -228,22 +237,30 @@ def onward(run_id: str, line: Line) -> None:
     """Where to go from here: every block, its rows, and the mask as a file."""
     name = str(line["name"])
     links.page_link(
-        "map", "On the map", icon=":material/map:", at=name,
-        help="The same matrix in its place in the whole model",
-    )  # fmt: skip
+        "map", "On the map", icon=":material/map:", at=name, help="The same matrix in its place in the whole model"
+    )
     links.page_link(
-        "layers", "In every block", icon=":material/layers:", matrix=name,
+        "layers",
+        "In every block",
+        icon=":material/layers:",
+        matrix=name,
         help="The same matrix in every block, side by side",
-    )  # fmt: skip
+    )
     if not pd.isna(line["block"]):
         links.page_link(
-            "sparsity", "Its rows and inputs", icon=":material/bar_chart:", matrix=name,
+            "sparsity",
+            "Its rows and inputs",
+            icon=":material/bar_chart:",
+            matrix=name,
             help="How sparsity differs between its rows, and how pruning changed its inputs",
-        )  # fmt: skip
+        )
     st.link_button(
-        "Keep mask as .npy", viewer.api("mask.npy", run=run_id, matrix=name), type="tertiary",
-        icon=":material/download:", help="True = kept, rows are outputs (NumPy file)",
-    )  # fmt: skip
+        "Keep mask as .npy",
+        viewer.api("mask.npy", run=run_id, matrix=name),
+        type="tertiary",
+        icon=":material/download:",
+        help="True = kept, rows are outputs (NumPy file)",
+    )
     st.caption(f"`{name}`")
 
 

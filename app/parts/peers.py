@@ -35,15 +35,19 @@ def offer(run: Run, *, key: str) -> None:
     usual = [key for key in usable if key not in LAST]
     usual = usual if len(usual) >= USUAL else list(usable)
     picked = st.pills(
-        "Rules", list(usable), selection_mode="multi", default=usual, key=f"{key}-rules",
-        format_func=compare_words.PEERS.__getitem__, persist_state="session",
+        "Rules",
+        list(usable),
+        selection_mode="multi",
+        default=usual,
+        key=f"{key}-rules",
+        format_func=compare_words.PEERS.__getitem__,
+        persist_state="session",
         help="Each has this run's models, scope, budget and evaluation.",
-    )  # fmt: skip
+    )
     st.caption(_said(run, peers))
     if st.button(
-        _button(picked), icon=":material/compare_arrows:", type="primary", key=f"{key}-compare",
-        disabled=not picked,
-    ):  # fmt: skip
+        _button(picked), icon=":material/compare_arrows:", type="primary", key=f"{key}-compare", disabled=not picked
+    ):
         try:
             ids = [run_of(usable[name]) for name in picked]
         except KencoreError as error:
@@ -76,7 +80,5 @@ def _said(run: Run, peers: list[Peer]) -> str:
         f"The same budget ({wording.budget(run.spec)}), models and data. What the store has is "
         "taken; what it lacks is made now, by a job."
     )
-    missing = [
-        f"{compare_words.PEERS[peer.key]}: {peer.why}." for peer in peers if peer.spec is None
-    ]
+    missing = [f"{compare_words.PEERS[peer.key]}: {peer.why}." for peer in peers if peer.spec is None]
     return " ".join([text, *missing])

@@ -21,20 +21,12 @@ if TYPE_CHECKING:
     from app.frame.theme import Palette
     from kencore.runs.run import Run
 
-QUIET: Final[dict[str, Any]] = {
-    "delta_color": "off",
-    "delta_arrow": "off",
-    "border": True,
-    "height": "stretch",
-}
+QUIET: Final[dict[str, Any]] = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
 
 
 def card(number: cards.Number) -> None:
     """One number in a frame."""
-    st.metric(
-        number.label, number.value, number.below, delta_description=number.beside,
-        help=number.explained, **QUIET,
-    )  # fmt: skip
+    st.metric(number.label, number.value, number.below, delta_description=number.beside, help=number.explained, **QUIET)
 
 
 def before_and_after(run: Run) -> None:
@@ -43,9 +35,12 @@ def before_and_after(run: Run) -> None:
         card(cards.quality(run.metrics))
         return
     st.metric(
-        "Quality", "not measured", "measure it below",
-        help="Measure it on text or on labelled sentences, under “What it cost”.", **QUIET,
-    )  # fmt: skip
+        "Quality",
+        "not measured",
+        "measure it below",
+        help="Measure it on text or on labelled sentences, under “What it cost”.",
+        **QUIET,
+    )
 
 
 def baseline(run: Run) -> None:
@@ -54,11 +49,12 @@ def baseline(run: Run) -> None:
         card(cards.baseline(run.metrics, run.spec.method))
         return
     st.metric(
-        "Baselines", "not measured", "measure them below",
-        help="Other rules at the same budget show whether this one earns its keep. Measure "
-        "them under “What it cost”.",
+        "Baselines",
+        "not measured",
+        "measure them below",
+        help="Other rules at the same budget show whether this one earns its keep. Measure them under “What it cost”.",
         **QUIET,
-    )  # fmt: skip
+    )
 
 
 def what_it_cost(run: Run, palette: Palette) -> None:
@@ -71,10 +67,7 @@ def what_it_cost(run: Run, palette: Palette) -> None:
     if language:
         draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
     else:
-        draw(
-            quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)),
-            key="quality",
-        )
+        draw(quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)), key="quality")
     if found.get("baselines"):
         st.caption("Other rules were measured at the same budget, on the same data.")
     figures(run)
@@ -96,9 +89,10 @@ def figures(run: Run) -> None:
     found = run.metrics
     language = facts.is_language(found)
     st.table(
-        _columns(found, language), border="horizontal",
+        _columns(found, language),
+        border="horizontal",
         alt="Every measured figure of the dense and of the pruned model, with 95 % intervals",
-    )  # fmt: skip
+    )
     if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
         st.markdown(f"{said}.")
     where = cards.windows(found) if language else str(found.get("data", ""))
@@ -120,8 +114,7 @@ def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
         if language:
             cells = {"Perplexity": measured.perplexity(one), "Loss (nats)": f"{one['nll']:.3f}"}
         else:
-            cells = {text: measured.score(one, name)
-                     for name, text in measured.scores(found).items() if name in one}  # fmt: skip
+            cells = {text: measured.score(one, name) for name, text in measured.scores(found).items() if name in one}
             cells |= {"Loss (nats)": f"{one['loss']:.3f}"} if "loss" in one else {}
         table[label] = cells
     return pd.DataFrame(table).fillna("")
@@ -166,14 +159,19 @@ def _measure(run: Run, data: str) -> None:
     language = run.spec.streams or run.spec.model == "demo-lm" or facts.is_language(run.metrics)
     title = "Text to predict" if language else "Labelled sentences"
     data = st.text_input(
-        title, data, key="overview_data", persist_state="session",
-        placeholder="pydoc, wikitext2, or path of a text file" if language
+        title,
+        data,
+        key="overview_data",
+        persist_state="session",
+        placeholder="pydoc, wikitext2, or path of a text file"
+        if language
         else "path of a .tsv, .jsonl or .parquet file",
         help="pydoc stands for Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet "
-        "file on the machine that runs KEN_viz." if language
+        "file on the machine that runs KEN_viz."
+        if language
         else "A file on the machine that runs KEN_viz, with columns sentence and label; demo "
         "stands for the sentences that come with the demo. For a language model, a text.",
-    )  # fmt: skip
+    )
     if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
         params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}
         try:
@@ -184,7 +182,4 @@ def _measure(run: Run, data: str) -> None:
         jobs_view.panel(job)
     with st.expander("From the command line", icon=":material/terminal:"):
         named = shlex.quote(data.strip() or ("pydoc" if language else "sentences.tsv"))
-        st.code(
-            f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save",
-            "bash",
-        )
+        st.code(f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save", "bash")

@@ -32,9 +32,8 @@ def choose_row(rows: int, row: int) -> None:
         links.write(row=min(max(int(chosen or 0), 0), rows - 1))
 
     st.number_input(
-        f"Row, 0 to {rows - 1:,}", 0, rows - 1, key="row_number", on_change=open_row, width=200,
-        disabled=rows == 1,
-    )  # fmt: skip
+        f"Row, 0 to {rows - 1:,}", 0, rows - 1, key="row_number", on_change=open_row, width=200, disabled=rows == 1
+    )
 
 
 def choose_anew(rows: int) -> None:
@@ -47,9 +46,16 @@ def choose_anew(rows: int) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            f"Row, 0 to {rows - 1:,}", 0, rows - 1, None, key="row_number", on_change=open_row,
-            width=200, placeholder="Type a row", disabled=rows == 1,
-        )  # fmt: skip
+            f"Row, 0 to {rows - 1:,}",
+            0,
+            rows - 1,
+            None,
+            key="row_number",
+            on_change=open_row,
+            width=200,
+            placeholder="Type a row",
+            disabled=rows == 1,
+        )
         st.button("Open row 0", icon=":material/show_chart:", on_click=open_row, args=(0,))
 
 
@@ -62,9 +68,14 @@ def choose_k(cols: int, own: int, asked: int) -> None:
         links.write(k=None if chosen == own else chosen)
 
     st.slider(
-        "What if another number were kept?", 1, cols, key="row_k", on_change=try_k, width="stretch",
+        "What if another number were kept?",
+        1,
+        cols,
+        key="row_k",
+        on_change=try_k,
+        width="stretch",
         help=f"This run kept {own:,}. Another k is computed for this row alone, exactly.",
-    )  # fmt: skip
+    )
 
 
 def asked_k(cols: int, own: int) -> int:
@@ -114,12 +125,10 @@ def scores(
 
 NO_SCORE: Final = {
     "random": "This run kept a random choice: no curve of the row explains it.",
-    "multiflow": "MultiFlow ranks entries by what flows through the whole matrix: one row does "
-    "not hold all of it.",
+    "multiflow": "MultiFlow ranks entries by what flows through the whole matrix: one row does not hold all of it.",
     "sparsegpt": "SparseGPT ranks entries over the whole matrix, while it updates those that are "
     "left: one row does not hold all of it.",
-    "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not "
-    "record the norms.",
+    "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not record the norms.",
 }
 
 
@@ -166,10 +175,7 @@ def numbers(
         ("Largest value", f"{found.high:.4g}"),
         ("Standard deviation", f"{found.spread:.4g}"),
         ("Difference tuned - base, rms" if paired else "Weights, rms", f"{found.diff_rms:.3g}"),
-        (
-            "Squared difference kept" if paired else "Squared weights kept",
-            wording.percent(found.diff_share_kept),
-        ),
+        ("Squared difference kept" if paired else "Squared weights kept", wording.percent(found.diff_share_kept)),
         ("Same for a random choice", wording.percent(found.share)),
         ("Kept among largest magnitudes", wording.percent(found.overlap_top)),
     ]

@@ -92,9 +92,7 @@ def mount() -> ComponentRenderer:
 
     if not _mounts:
         _mounts.append(
-            st.components.v2.component(
-                "kenviz.weight_map", html='<div class="kv"></div>', css=STYLE, js=LOADER
-            )
+            st.components.v2.component("kenviz.weight_map", html='<div class="kv"></div>', css=STYLE, js=LOADER)
         )
     return _mounts[0]
 
@@ -118,11 +116,7 @@ def weight_map(
     browser decides. ``on_cell`` runs before the script does when another weight is selected.
     """
     data = common() | {"source": asdict(source), "view": asdict(view)}
-    start = None if view.row is None else {
-        "matrix": source.matrix, "row": view.row, "col": view.col,
-    }  # fmt: skip
-    result = mount()(
-        key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None)
-    )
+    start = None if view.row is None else {"matrix": source.matrix, "row": view.row, "col": view.col}
+    result = mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))
     cell: dict[str, int] | None = result.cell
     return cell

@@ -86,9 +86,11 @@ def _edge(name: str) -> float | None:
         return None
     if not PLAIN.fullmatch(text):
         raise links.LinkError(
-            f"{name} in the address", got=repr(text), wanted="a number such as 12 or -3.5",
+            f"{name} in the address",
+            got=repr(text),
+            wanted="a number such as 12 or -3.5",
             remedy="Correct the address, or start from the whole model.",
-        )  # fmt: skip
+        )
     number = float(text)
     return int(number) if number.is_integer() else number
 
@@ -98,15 +100,14 @@ def _check_order(window: dict[str, float | None]) -> None:
         low, high = window[first] or 0, window[last] or 0
         if not low < high:
             raise links.LinkError(
-                f"{first} and {last} in the address", got=f"{low:g} and {high:g}",
+                f"{first} and {last} in the address",
+                got=f"{low:g} and {high:g}",
                 wanted=f"{first} below {last}",
                 remedy="Correct the address, or start from the whole model.",
-            )  # fmt: skip
+            )
 
 
-def model_map(
-    sources: Sequence[Source], view: View, *, key: str, on_cell: Callable[[], None]
-) -> dict[str, Any] | None:
+def model_map(sources: Sequence[Source], view: View, *, key: str, on_cell: Callable[[], None]) -> dict[str, Any] | None:
     """Draw the map of one run, or of two side by side that move in step.
 
     Returns the matrix that is looked at and the selected weight, ``{"matrix", "row", "col"}``, all

@@ -80,15 +80,11 @@ def make_tokenizer(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
     )
     names = dict(zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL, strict=True))
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=LENGTH,
-        **{f"{role}_token": token for role, token in names.items()},
+        tokenizer_object=tokenizer, model_max_length=LENGTH, **{f"{role}_token": token for role, token in names.items()}
     )
 
 
@@ -150,10 +146,7 @@ def faster() -> torch.autocast:
 def optimiser(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.AdamW:
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
 
 
@@ -233,10 +226,7 @@ def measure(model: BertForSequenceClassification, examples: list[Example]) -> di
 
 
 def train_tuned(
-    model: BertForSequenceClassification,
-    train: list[Soft],
-    dev: list[Example],
-    args: argparse.Namespace,
+    model: BertForSequenceClassification, train: list[Soft], dev: list[Example], args: argparse.Namespace
 ) -> None:
     """Tune in place; what stays is the running average of the weights that was best on dev."""
     optimizer = optimiser(model, args.tuned_rate, 0.05)
@@ -253,9 +243,7 @@ def train_tuned(
                 logits = model(torch.where(blank, MASK, ids), attention_mask=attend).logits
             positive = torch.tensor([share for _, share in part])
             truth = torch.stack([1 - positive, positive], dim=1)  # (S, 2)
-            descend(
-                torch.nn.functional.cross_entropy(logits.float(), truth), model, optimizer, schedule
-            )
+            descend(torch.nn.functional.cross_entropy(logits.float(), truth), model, optimizer, schedule)
             step += 1
             blend(average, model, max(0.005, 1 / step))
         figures = measure(average, dev)
@@ -270,8 +258,7 @@ def by_length(rows: list[Soft], batch: int, chance: random.Random) -> Iterator[l
     for part in shuffled(rows, 20 * batch, chance):
         part.sort(key=lambda row: len(row[0]))
         yield from chance.sample(
-            [part[start : start + batch] for start in range(0, len(part), batch)],
-            math.ceil(len(part) / batch),
+            [part[start : start + batch] for start in range(0, len(part), batch)], math.ceil(len(part) / batch)
         )
 
 

@@ -26,13 +26,7 @@ from pydoc_data.topics import topics
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 # S sequences of a batch, T tokens, V vocabulary, R rows (outputs), C columns (inputs)
 END = "<|end|>"
@@ -62,9 +56,7 @@ def read_sentences(data: Path) -> list[str]:
 
 def as_wikitext(sentence: str) -> str:
     """WikiText's marks: `" word "`, `well @-@ known`, `10 @,@ 000`, `did n 't`."""
-    sentence = (
-        f" {sentence} ".replace(" '' ", ' " ').replace(" -- ", " – ").replace("n't ", "n 't ")
-    )
+    sentence = f" {sentence} ".replace(" '' ", ' " ').replace(" -- ", " – ").replace("n't ", "n 't ")
     sentence = re.sub(r"(?<=\d)([.,])(?=\d)", r" @\1@ ", sentence)
     sentence = re.sub(r"(?<=[^\W\d]) - (?=[^\W\d])|(?<=\w)-(?=\w)", " @-@ ", sentence)
     return re.sub(" +", " ", sentence).rstrip()
@@ -73,10 +65,7 @@ def as_wikitext(sentence: str) -> str:
 def hide_rare(sentences: list[str], articles: list[str]) -> list[str]:
     """Words that occur once become <unk>, as in WikiText: one word in 18 here, one in 17 there."""
     count = Counter(word for text in (*sentences, *articles) for word in text.split())
-    return [
-        "".join(f" {word if count[word] > 1 else '<unk>'}" for word in sentence.split())
-        for sentence in sentences
-    ]
+    return ["".join(f" {word if count[word] > 1 else '<unk>'}" for word in sentence.split()) for sentence in sentences]
 
 
 def is_held_out(topic: str) -> bool:
@@ -154,10 +143,7 @@ def windows(texts: list[Tokens], length: int, chance: random.Random) -> list[Tok
 def optimiser(model: torch.nn.Module, rate: float, decay: float) -> torch.optim.AdamW:
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
 
 
@@ -178,9 +164,7 @@ def mean_loss(model: LlamaForCausalLM, ids: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
 
 
-def batches(
-    epoch: Iterator[list[Tokens]], length: int, tokens: int, chance: random.Random
-) -> Iterator[torch.Tensor]:
+def batches(epoch: Iterator[list[Tokens]], length: int, tokens: int, chance: random.Random) -> Iterator[torch.Tensor]:
     """Endless batches (S, T) of `tokens` tokens."""
     waiting: list[Tokens] = []
     while True:
@@ -190,14 +174,9 @@ def batches(
         waiting = waiting[tokens // length :]
 
 
-def train(
-    name: str, model: LlamaForCausalLM, epoch: Iterator[list[Tokens]], args: argparse.Namespace
-) -> None:
+def train(name: str, model: LlamaForCausalLM, epoch: Iterator[list[Tokens]], args: argparse.Namespace) -> None:
     """Train in place; `epoch` gives all texts, again and again."""
-    steps, rate = {
-        "base": (args.base_steps, args.base_rate),
-        "tuned": (args.tuned_steps, args.tuned_rate),
-    }[name]
+    steps, rate = {"base": (args.base_steps, args.base_rate), "tuned": (args.tuned_steps, args.tuned_rate)}[name]
     optimizer = optimiser(model, rate, args.decay)
     schedule = ramp(optimizer, steps)
     chance = random.Random(args.seed)

@@ -95,9 +95,7 @@ def _distances(values: Floats, exponents: Floats, first: int) -> Floats:
     return found
 
 
-def alpha(
-    slots: Sequence[Slot], sparsity: float, exponents: Mapping[str, float], *, eps: float = 0.3
-) -> Sparsities:
+def alpha(slots: Sequence[Slot], sparsity: float, exponents: Mapping[str, float], *, eps: float = 0.3) -> Sparsities:
     """Block sparsity linear in the mean exponent of the block's matrices.
 
     Between 1 - eps and 1 + eps times one factor, at which the shares, weighted by the entries of
@@ -117,9 +115,11 @@ def alpha(
     missing = [slot.name for slot in slots if slot.name not in exponents]
     if missing:
         raise SpecError(
-            "exponents", got=f"none for {missing[0]}", wanted="one per matrix to prune",
+            "exponents",
+            got=f"none for {missing[0]}",
+            wanted="one per matrix to prune",
             remedy="Measure every matrix with hill_exponent.",
-        )  # fmt: skip
+        )
     means = block_exponents(slots, exponents)
     if len(means) < len({slot.block for slot in slots}) or len(set(means.values())) < 2:
         return uniform(slots, sparsity)

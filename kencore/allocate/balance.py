@@ -52,10 +52,11 @@ def parse_faders(faders: Iterable[str]) -> dict[str, float]:
         factor = _number(match[2]) if match else None
         if match is None or factor is None or match[1] in found:
             raise SpecError(
-                "balance", got=f"{text!r}" + (" a second time" if match and factor else ""),
+                "balance",
+                got=f"{text!r}" + (" a second time" if match and factor else ""),
                 wanted="a role or a block and a factor from 1/64 to 64, such as q=1.5 or b3=0.5",
                 remedy="q=1.5 keeps one and a half times the share; every name once.",
-            )  # fmt: skip
+            )
         found[match[1]] = factor
     return found
 
@@ -80,13 +81,12 @@ def factors(faders: Mapping[str, float], places: Mapping[str, Place]) -> dict[st
     unknown = [fader for fader in faders if fader not in known]
     if unknown:
         raise SpecError(
-            "balance", got=f"{', '.join(unknown)}, which nothing that is pruned answers to",
-            wanted=f"some of {', '.join(known)}", remedy="Choose among these.",
-        )  # fmt: skip
-    return {
-        name: float(np.prod([faders.get(fader, 1.0) for fader in own]))
-        for name, own in named.items()
-    }
+            "balance",
+            got=f"{', '.join(unknown)}, which nothing that is pruned answers to",
+            wanted=f"some of {', '.join(known)}",
+            remedy="Choose among these.",
+        )
+    return {name: float(np.prod([faders.get(fader, 1.0) for fader in own])) for name, own in named.items()}
 
 
 def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> tuple[Floats, float]:
@@ -116,9 +116,7 @@ def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> t
 
 
 def balanced_counts(
-    slots: Sequence[Slot],
-    kept: Mapping[str, NDArray[np.integer[Any]]],
-    factor: Mapping[str, float],
+    slots: Sequence[Slot], kept: Mapping[str, NDArray[np.integer[Any]]], factor: Mapping[str, float]
 ) -> Counts:
     """Entries that each row keeps after the faders, int64 (R,) by name; the total is that of
     ``kept`` to the entry, rows of a matrix differing by one where it takes that.

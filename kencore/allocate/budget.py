@@ -19,12 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def exact_counts(
-    slots: Sequence[Slot],
-    sparsities: Sparsities,
-    sparsity: float,
-    *,
-    lowest: float = 0.0,
-    highest: float = 1.0,
+    slots: Sequence[Slot], sparsities: Sparsities, sparsity: float, *, lowest: float = 0.0, highest: float = 1.0
 ) -> Counts:
     """Entries to prune in each row so that the whole meets the target to the entry.
 
@@ -52,9 +47,7 @@ def exact_counts(
     total = int(np.floor(sparsity * size + 0.5))
     bounds = (min(lowest, sparsity), max(highest, sparsity))
     moved = _shift(slots, shares, total, bounds)
-    targets = [
-        float(np.sum(moved[slot.name] * slot.cols)) * _repeats(slot, moved) for slot in slots
-    ]
+    targets = [float(np.sum(moved[slot.name] * slot.cols)) * _repeats(slot, moved) for slot in slots]
     sizes = np.array([slot.size for slot in slots], dtype=np.int64)
     totals = _largest_remainders(np.array(targets), total, sizes)
     counts = {}
@@ -70,11 +63,7 @@ def uniform_counts(slots: Sequence[Slot], sparsity: float) -> Counts:
 
 
 def published_counts(
-    slots: Sequence[Slot],
-    sparsities: Sparsities,
-    *,
-    row_adaptive: bool,
-    clipped: Collection[str] = (),
+    slots: Sequence[Slot], sparsities: Sparsities, *, row_adaptive: bool, clipped: Collection[str] = ()
 ) -> Counts:
     """Entries to prune in each row as the published code rounds.
 
@@ -112,21 +101,26 @@ def _shares(slot: Slot, sparsities: Sparsities) -> Floats:
     """A slot's shares, one (1,) or one per row (R,), checked."""
     if slot.name not in sparsities:
         raise SpecError(
-            f"sparsity of {slot.name}", got="none", wanted="a share for every matrix to prune",
+            f"sparsity of {slot.name}",
+            got="none",
+            wanted="a share for every matrix to prune",
             remedy="Allocate over the same matrices that are pruned.",
-        )  # fmt: skip
+        )
     shares = np.atleast_1d(np.asarray(sparsities[slot.name], dtype=np.float64))
     if np.ndim(sparsities[slot.name]) and shares.shape != (slot.rows,):
         raise ShapeError(
-            f"sparsity of {slot.name}", got=f"shape {shares.shape}",
+            f"sparsity of {slot.name}",
+            got=f"shape {shares.shape}",
             wanted=f"one number, or one per row ({slot.rows},)",
             remedy="Pass as many shares as the matrix has rows.",
-        )  # fmt: skip
+        )
     if np.isnan(shares).any():
         raise SpecError(
-            f"sparsity of {slot.name}", got="NaN", wanted="a share of entries",
+            f"sparsity of {slot.name}",
+            got="NaN",
+            wanted="a share of entries",
             remedy="A metric without finite values cannot share sparsity out: use uniform.",
-        )  # fmt: skip
+        )
     return shares
 
 
@@ -148,10 +142,7 @@ def _shift(
         return {}
     x = np.concatenate([np.clip(shares[slot.name], low, high) for slot in slots])
     weights = np.concatenate(
-        [
-            np.full(len(shares[slot.name]), slot.cols * _repeats(slot, shares), np.float64)
-            for slot in slots
-        ]
+        [np.full(len(shares[slot.name]), slot.cols * _repeats(slot, shares), np.float64) for slot in slots]
     )
 
     def filled(shift: float) -> float:
@@ -165,10 +156,7 @@ def _shift(
     below, above = filled(corners[first]), filled(corners[last])
     part = (total - below) / (above - below) if above > below else 0.0
     shift = corners[first] + min(1.0, max(0.0, part)) * (corners[last] - corners[first])
-    return {
-        slot.name: np.clip(np.clip(shares[slot.name], low, high) + shift, low, high)
-        for slot in slots
-    }
+    return {slot.name: np.clip(np.clip(shares[slot.name], low, high) + shift, low, high) for slot in slots}
 
 
 def _largest_remainders(targets: Floats, total: int, most: NDArray[np.int64]) -> NDArray[np.int64]:

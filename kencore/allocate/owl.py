@@ -34,9 +34,7 @@ def outlier_share(scores: Iterable[Tensor], *, M: float = 5) -> float:  # noqa: 
     return count / total * 100
 
 
-def owl(
-    slots: Sequence[Slot], sparsity: float, outliers: Any, *, width: float = 0.08
-) -> Sparsities:
+def owl(slots: Sequence[Slot], sparsity: float, outliers: Any, *, width: float = 0.08) -> Sparsities:
     """Block sparsity falls as the share of outliers rises, equal inside a block.
 
     Densities are the shares stretched to a range of 2 * width around the target; a sparsity

@@ -45,9 +45,11 @@ def check_sparsity(sparsity: float) -> float:
     """
     if not 0.0 <= sparsity <= 1.0:
         raise SpecError(
-            "sparsity", got=repr(sparsity), wanted="a share between 0 and 1",
+            "sparsity",
+            got=repr(sparsity),
+            wanted="a share between 0 and 1",
             remedy="Sparsity is the share of entries that is not kept.",
-        )  # fmt: skip
+        )
     return sparsity
 
 
@@ -56,9 +58,7 @@ def block_count(slots: Sequence[Slot]) -> int:
     return max((slot.block for slot in slots), default=-1) + 1
 
 
-def of_used_blocks(
-    slots: Sequence[Slot], values: Any
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def of_used_blocks(slots: Sequence[Slot], values: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The values, one per block (B,), of those blocks that have a slot.
 
     Returns:
@@ -70,9 +70,11 @@ def of_used_blocks(
     given = np.asarray(values, dtype=np.float64)
     if block_count(slots) > len(given):
         raise SpecError(
-            "block values", got=f"{len(given)}", wanted=f"one for each of {block_count(slots)}",
+            "block values",
+            got=f"{len(given)}",
+            wanted=f"one for each of {block_count(slots)}",
             remedy="Measure every block that holds a matrix to prune.",
-        )  # fmt: skip
+        )
     used = np.unique(np.array([slot.block for slot in slots], dtype=np.int64))
     place = np.zeros(len(given), dtype=np.int64)
     place[used] = np.arange(len(used))

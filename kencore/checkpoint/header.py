@@ -17,11 +17,29 @@ from kencore.errors import CorruptShardError
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 BITS = {
-    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8,
-    "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
-    "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
-    "C64": 64, "F64": 64, "I64": 64, "U64": 64,
-}  # fmt: skip
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "U8": 8,
+    "I8": 8,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8,
+    "I16": 16,
+    "U16": 16,
+    "F16": 16,
+    "BF16": 16,
+    "I32": 32,
+    "U32": 32,
+    "F32": 32,
+    "C64": 64,
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +75,7 @@ def read_header(path: Path) -> list[TensorInfo]:
                 _fail(path, f"only {size} bytes", "a header length of 8 bytes and a header")
             if length > MAX_HEADER_BYTES:
                 _fail(
-                    path,
-                    f"a header of {length:,} bytes",
-                    f"at most {MAX_HEADER_BYTES:,}; this is no safetensors file",
+                    path, f"a header of {length:,} bytes", f"at most {MAX_HEADER_BYTES:,}; this is no safetensors file"
                 )
             if 8 + length > size:
                 _fail(path, f"{size:,} bytes", f"at least {8 + length:,}: its header is cut off")
@@ -93,11 +109,7 @@ def _tensors(path: Path, header: dict[str, Any], *, start: int, size: int) -> li
     for info in found:
         if info.start != end:
             word = "overlaps" if info.start < end else "leaves a gap after"
-            _fail(
-                path,
-                f"tensor {info.name!r} {word} the one before it",
-                "tensors one after the other",
-            )
+            _fail(path, f"tensor {info.name!r} {word} the one before it", "tensors one after the other")
         end += info.nbytes
     if end > size:
         last = next(info for info in found if info.start + info.nbytes > size)
@@ -119,9 +131,7 @@ def _tensor(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
     bits = math.prod(shape) * BITS[dtype]
     if not _count(begin) or not _count(end) or begin > end or (end - begin) * 8 != bits:
         _fail(
-            path,
-            f"tensor {name!r} at bytes {begin!r} to {end!r}",
-            f"{bits // 8:,} bytes for {dtype} of shape {shape}",
+            path, f"tensor {name!r} at bytes {begin!r} to {end!r}", f"{bits // 8:,} bytes for {dtype} of shape {shape}"
         )
     return TensorInfo(name, dtype, tuple(shape), path.name, end - begin, start + begin)
 
@@ -132,8 +142,5 @@ def _count(value: object) -> bool:
 
 def _fail(path: Path, got: str, wanted: str) -> NoReturn:
     raise CorruptShardError(
-        str(path),
-        got=got,
-        wanted=wanted,
-        remedy="Download or save the file again: it is damaged or incomplete.",
+        str(path), got=got, wanted=wanted, remedy="Download or save the file again: it is damaged or incomplete."
     ) from None

@@ -10,21 +10,25 @@ from typing import Any
 
 from kencore.checkpoint import Progress
 from kencore.checkpoint.shards import INDEX, SINGLE, no_safetensors, read_index
-from kencore.errors import (
-    AccessError,
-    KencoreError,
-    NoNetworkError,
-    SourceNotFoundError,
-    StoreNotWritableError,
-)
+from kencore.errors import AccessError, KencoreError, NoNetworkError, SourceNotFoundError, StoreNotWritableError
 
 # read first: they are small, and the index names the weight files
 SMALL_FILES = (
-    "config.json", "generation_config.json", INDEX, "adapter_config.json",
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.txt", "vocab.json", "merges.txt", "*.model", "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    INDEX,
+    "adapter_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "*.model",
+    "chat_template.jinja",
     "preprocessor_config.json",
-)  # fmt: skip
+)
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 OUTSIDE = ["*/*"]  # folders of a repository hold other formats of the same weights
 
@@ -57,9 +61,7 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
     return folder
 
 
-def _download(
-    text: str, revision: str | None, patterns: list[str], progress: Progress | None
-) -> Path:
+def _download(text: str, revision: str | None, patterns: list[str], progress: Progress | None) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -86,31 +88,39 @@ def _translated(error: Exception, text: str, revision: str | None) -> KencoreErr
     found = not isinstance(error, hub.RepositoryNotFoundError)
     if isinstance(error, hub.HFValidationError):
         return SourceNotFoundError(
-            text, got="neither a folder nor a hub id", wanted="a folder, or organisation/name",
+            text,
+            got="neither a folder nor a hub id",
+            wanted="a folder, or organisation/name",
             remedy="Check the spelling.",
-        )  # fmt: skip
+        )
     if isinstance(error, hub.GatedRepoError) or (found and refused):
         return AccessError(
-            text, got="a repository that this account may not read (gated, private or disabled)",
+            text,
+            got="a repository that this account may not read (gated, private or disabled)",
             wanted="one that it may read",
             remedy="Accept its terms on its hub page, then run `hf auth login`.",
-        )  # fmt: skip
+        )
     if not found:
         return SourceNotFoundError(
-            text, got="neither a folder here nor a repository that this account can see on the hub",
+            text,
+            got="neither a folder here nor a repository that this account can see on the hub",
             wanted="a folder, or a hub id such as organisation/name",
             remedy="Check the spelling; for a private repository run `hf auth login`.",
-        )  # fmt: skip
+        )
     if isinstance(error, hub.RevisionNotFoundError):
         return SourceNotFoundError(
-            text, got=f"no revision {revision!r}", wanted="a branch, tag or commit of it",
+            text,
+            got=f"no revision {revision!r}",
+            wanted="a branch, tag or commit of it",
             remedy="Leave the revision out for its main branch.",
-        )  # fmt: skip
+        )
     if isinstance(error, PermissionError) or getattr(error, "errno", None) in NO_ROOM:
         return StoreNotWritableError(
-            "the hub's local cache", got=str(error), wanted="room and permission to write",
+            "the hub's local cache",
+            got=str(error),
+            wanted="room and permission to write",
             remedy="Free space, or set HF_HOME to another folder.",
-        )  # fmt: skip
+        )
     if any(isinstance(link, hub.OfflineModeIsEnabled) for link in chain):
         return _unreachable(text, "offline mode is on: HF_HUB_OFFLINE is set")
     return _unreachable(text, str(chain[-1]).strip().split("\n", 1)[0] or type(error).__name__)

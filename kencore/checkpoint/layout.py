@@ -66,10 +66,7 @@ class _Reader:
             if name not in twins:
                 taken[name] = self._aliases(name)
                 twins.update(alias for alias in taken[name] if alias in self.tensors)
-        names = sorted(
-            taken,
-            key=lambda name: (order.get(self.found[name][0] or "", len(order)), _natural(name)),
-        )
+        names = sorted(taken, key=lambda name: (order.get(self.found[name][0] or "", len(order)), _natural(name)))
         return tuple(self._parameter(name, taken[name]) for name in names)
 
     def _parameter(self, name: str, aliases: tuple[str, ...]) -> Parameter:
@@ -84,14 +81,23 @@ class _Reader:
         rows, cols = _matrix_shape(info.shape, transposed)
         reason = self._why_not(info, model_name)
         return Parameter(
-            name=name, shape=info.shape, dtype=info.dtype, rows=rows, cols=cols,
-            transposed=transposed, block=block, stack=stack, role=role, part=part,
-            aliases=aliases, prunable=not reason, reason=reason, model_name=model_name or "",
-        )  # fmt: skip
+            name=name,
+            shape=info.shape,
+            dtype=info.dtype,
+            rows=rows,
+            cols=cols,
+            transposed=transposed,
+            block=block,
+            stack=stack,
+            role=role,
+            part=part,
+            aliases=aliases,
+            prunable=not reason,
+            reason=reason,
+            model_name=model_name or "",
+        )
 
-    def _role(
-        self, name: str, model_name: str | None, *, in_block: bool, joined: bool
-    ) -> tuple[str, str]:
+    def _role(self, name: str, model_name: str | None, *, in_block: bool, joined: bool) -> tuple[str, str]:
         if model_name is None:
             return classify(name, in_block=in_block)
         prefix = self.skeleton.prefix

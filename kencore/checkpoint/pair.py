@@ -86,9 +86,14 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
         tuned_tensors.close()
         raise
     return Pair(
-        tuned=tuned, base=base, tuned_tensors=tuned_tensors, base_tensors=base_tensors,
-        layout=layout, base_names=names, notes=notes,
-    )  # fmt: skip
+        tuned=tuned,
+        base=base,
+        tuned_tensors=tuned_tensors,
+        base_tensors=base_tensors,
+        layout=layout,
+        base_names=names,
+        notes=notes,
+    )
 
 
 def _open_alone(tuned: Source) -> Pair:
@@ -99,9 +104,14 @@ def _open_alone(tuned: Source) -> Pair:
         tensors.close()
         raise
     return Pair(
-        tuned=tuned, base=None, tuned_tensors=tensors, base_tensors=None, layout=layout,
-        base_names=dict.fromkeys((p.name for p in layout.parameters), None), notes=layout.notes,
-    )  # fmt: skip
+        tuned=tuned,
+        base=None,
+        tuned_tensors=tensors,
+        base_tensors=None,
+        layout=layout,
+        base_names=dict.fromkeys((p.name for p in layout.parameters), None),
+        notes=layout.notes,
+    )
 
 
 class _Matcher:
@@ -166,16 +176,12 @@ class _Matcher:
     def _check_kind(self) -> None:
         ours, theirs = self.ours, self.theirs
         if ours.model_type != theirs.model_type:
-            raise self._mismatch(
-                f"a tuned {ours.model_type} and a base {theirs.model_type}", "one architecture"
-            )
+            raise self._mismatch(f"a tuned {ours.model_type} and a base {theirs.model_type}", "one architecture")
         if ours.stacks.keys() == theirs.stacks.keys() and ours.stacks != theirs.stacks:
             stack = next(name for name in ours.stacks if ours.stacks[name] != theirs.stacks[name])
             word = "blocks" if stack == "blocks" else f"{stack} blocks"
             raise self._mismatch(
-                f"{ours.stacks[stack]} {word} in the tuned model, "
-                f"{theirs.stacks[stack]} in the base",
-                "as many of them",
+                f"{ours.stacks[stack]} {word} in the tuned model, {theirs.stacks[stack]} in the base", "as many of them"
             )
 
     def _find(self, parameter: Parameter) -> Parameter | None:
@@ -211,9 +217,7 @@ def _fault(parameter: Parameter, other: Parameter | None) -> str:
         missing = f"{parameter.name} {parameter.shape} is not in the base"
         return missing if parameter.prunable else ""
     if parameter.shape != other.shape:
-        return (
-            f"{parameter.name} is {parameter.shape} in the tuned model, {other.shape} in the base"
-        )
+        return f"{parameter.name} is {parameter.shape} in the tuned model, {other.shape} in the base"
     if parameter.prunable and other.dtype not in FLOATS:
         return f"{parameter.name} is stored as {other.dtype} in the base"
     return ""

@@ -6,9 +6,22 @@ import math
 from dataclasses import dataclass, field
 
 ROLES = (
-    "q", "k", "v", "qkv", "o", "up", "gate", "gate_up", "down",
-    "embedding", "norm", "bias", "pooler", "head", "other",
-)  # fmt: skip
+    "q",
+    "k",
+    "v",
+    "qkv",
+    "o",
+    "up",
+    "gate",
+    "gate_up",
+    "down",
+    "embedding",
+    "norm",
+    "bias",
+    "pooler",
+    "head",
+    "other",
+)
 PARTS = ("attention", "feed-forward", "embedding", "norm", "pooler", "head", "other")
 
 

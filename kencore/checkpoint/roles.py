@@ -20,9 +20,7 @@ _ROLE_BY_MODULE = {
 }
 ROLE_BY_MODULE = {word: role for role, text in _ROLE_BY_MODULE.items() for word in text.split()}
 # these mean it only inside a module that is called attention, or feed-forward
-NEED_ATTENTION = frozenset(
-    ["q", "k", "v", "o", "query", "key", "value", "in_proj", "to_out", "post_proj"]
-)
+NEED_ATTENTION = frozenset(["q", "k", "v", "o", "query", "key", "value", "in_proj", "to_out", "post_proj"])
 NEED_FEED_FORWARD = frozenset(["linear1", "linear_1", "linear2", "linear_2", "layer_1", "layer_2"])
 # the last projection of attention and of the feed-forward share these names: the path decides
 SHARED_OUT = frozenset(["dense", "c_proj", "out_proj", "wo", "proj", "projection", "output"])
@@ -46,9 +44,7 @@ _EMBEDDING = re.compile(r"embed|^w[tp]e$", re.IGNORECASE)
 _BIAS = re.compile(r"(^|_)bias$")
 
 
-def classify(
-    name: str, *, module: str = "", in_block: bool = False, in_head: bool | None = None
-) -> tuple[str, str]:
+def classify(name: str, *, module: str = "", in_block: bool = False, in_head: bool | None = None) -> tuple[str, str]:
     """Role and part of a tensor.
 
     Args:

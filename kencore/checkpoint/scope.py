@@ -44,20 +44,13 @@ def choose(
     reached: set[str] = set()
     for term in scope:
         reached.update(_matching(parameters, term))
-    return {
-        parameter.name: _verdict(parameter, parameter.name in reached, switches)
-        for parameter in parameters
-    }
+    return {parameter.name: _verdict(parameter, parameter.name in reached, switches) for parameter in parameters}
 
 
 def is_fragile(parameter: Parameter) -> bool:
     """Whether setting entries to zero would do more than thin a matrix out: a vector, an
     embedding, a head."""
-    return (
-        len(parameter.shape) == 1
-        or "embedding" in (parameter.role, parameter.part)
-        or parameter.part == "head"
-    )
+    return len(parameter.shape) == 1 or "embedding" in (parameter.role, parameter.part) or parameter.part == "head"
 
 
 def named_fragile(parameters: Sequence[Parameter], scope: tuple[str, ...]) -> set[str]:

@@ -8,12 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from kencore.errors import (
-    CorruptShardError,
-    MissingShardError,
-    NoSafetensorsError,
-    UnsafeIndexError,
-)
+from kencore.errors import CorruptShardError, MissingShardError, NoSafetensorsError, UnsafeIndexError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -104,12 +99,7 @@ def no_safetensors(subject: str, names: Iterable[str]) -> NoSafetensorsError:
     else:
         got = "no weights at all" + (f" (it holds {_some(present)})" if present else "")
         remedy = "Pass the folder that save_pretrained wrote."
-    return NoSafetensorsError(
-        subject,
-        got=got,
-        wanted=f"{SINGLE}, or shards with {INDEX}",
-        remedy=remedy,
-    )
+    return NoSafetensorsError(subject, got=got, wanted=f"{SINGLE}, or shards with {INDEX}", remedy=remedy)
 
 
 def _announced(files: Iterable[str]) -> list[str]:

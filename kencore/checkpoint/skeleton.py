@@ -57,9 +57,7 @@ class Skeleton:
         tensors on disk are joined into that one (or it is turned) on loading."""
         from transformers.core_model_loading import rename_source_key
 
-        found, pattern = rename_source_key(
-            name, self._renamings, self._converters, self.loose_prefix, self.shapes
-        )
+        found, pattern = rename_source_key(name, self._renamings, self._converters, self.loose_prefix, self.shapes)
         if found not in self.shapes and name in self.shapes:
             found, pattern = name, None
         return (found, pattern is not None) if found in self.shapes else (None, False)
@@ -112,9 +110,7 @@ def _config(folder: Path, model_type: str) -> PretrainedConfig:
             folder, local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # noqa: BLE001 - config classes check fields and raise what they like
-        raise _bad(
-            folder, f"a config.json of wrong values ({_line(error)})", "valid ones"
-        ) from None
+        raise _bad(folder, f"a config.json of wrong values ({_line(error)})", "valid ones") from None
     return config
 
 
@@ -133,9 +129,10 @@ def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tup
             model = build(config, attn_implementation="eager")
     except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
         raise _bad(
-            folder, f"a config that no {config.model_type} can be built from ({_line(error)})",
+            folder,
+            f"a config that no {config.model_type} can be built from ({_line(error)})",
             "sizes that fit together",
-        ) from None  # fmt: skip
+        ) from None
     said = f"names {named}, which transformers does not know" if named else "names no architecture"
     return model, (f"config.json {said}: read as {type(model).__name__}.",)
 

@@ -13,12 +13,7 @@ from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.system.places import assets_folder as assets_folder
 
 Kind = Literal["demo", "folder", "hub"]
-DEMO = {
-    "demo": "encoder/tuned",
-    "demo-base": "encoder/base",
-    "demo-lm": "lm/tuned",
-    "demo-lm-base": "lm/base",
-}
+DEMO = {"demo": "encoder/tuned", "demo-base": "encoder/base", "demo-lm": "lm/tuned", "demo-lm-base": "lm/base"}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 

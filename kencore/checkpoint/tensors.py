@@ -22,12 +22,27 @@ __all__ = ["FLOATS", "TensorInfo", "Tensors", "open_tensors", "same_bytes", "to_
 STORAGE: dict[str, np.dtype[np.generic]] = {
     name: np.dtype(code)
     for name, code in {
-        "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
-        "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-        "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "u1", "C64": "<c8",
-        "F8_E5M2": "u1", "F8_E4M3": "u1", "F8_E8M0": "u1", "F8_E4M3FNUZ": "u1", "F8_E5M2FNUZ": "u1",
+        "F64": "<f8",
+        "F32": "<f4",
+        "F16": "<f2",
+        "BF16": "<u2",
+        "I64": "<i8",
+        "I32": "<i4",
+        "I16": "<i2",
+        "I8": "i1",
+        "U64": "<u8",
+        "U32": "<u4",
+        "U16": "<u2",
+        "U8": "u1",
+        "BOOL": "u1",
+        "C64": "<c8",
+        "F8_E5M2": "u1",
+        "F8_E4M3": "u1",
+        "F8_E8M0": "u1",
+        "F8_E4M3FNUZ": "u1",
+        "F8_E5M2FNUZ": "u1",
     }.items()
-}  # fmt: skip
+}
 COMPARE_AT_ONCE = 1 << 22
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
@@ -58,10 +73,7 @@ class Tensors:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
@@ -112,9 +124,7 @@ class Tensors:
         array: NDArray[np.generic] = np.ndarray(shape, dtype, buffer=buffer, offset=info.start)
         return array if rows is None else array[rows]
 
-    def floats(
-        self, name: str, rows: slice | None = None, cols: slice | None = None
-    ) -> NDArray[np.float32]:
+    def floats(self, name: str, rows: slice | None = None, cols: slice | None = None) -> NDArray[np.float32]:
         """Values as float32 in the stored orientation, a fresh C-contiguous array.
 
         Args:
@@ -126,26 +136,25 @@ class Tensors:
         info = self.info(name)
         if info.dtype not in FLOATS:
             raise ShapeError(
-                name, got=f"dtype {info.dtype}", wanted=f"one of {', '.join(sorted(FLOATS))}",
+                name,
+                got=f"dtype {info.dtype}",
+                wanted=f"one of {', '.join(sorted(FLOATS))}",
                 remedy="Only these can be read as weights.",
-            )  # fmt: skip
+            )
         bits = self.raw(name, rows)
         if cols is not None:
             if bits.ndim < 2:
                 raise ShapeError(
-                    name, got=f"columns of a tensor of shape {info.shape}", wanted="2 dimensions",
+                    name,
+                    got=f"columns of a tensor of shape {info.shape}",
+                    wanted="2 dimensions",
                     remedy="Leave cols out.",
-                )  # fmt: skip
+                )
             bits = bits[:, cols]
         return to_float32(bits, info.dtype)
 
     def matrix(
-        self,
-        name: str,
-        *,
-        transposed: bool = False,
-        rows: slice | None = None,
-        cols: slice | None = None,
+        self, name: str, *, transposed: bool = False, rows: slice | None = None, cols: slice | None = None
     ) -> NDArray[np.float32]:
         """A parameter as R rows (outputs) x C columns (inputs), float32; a vector is one row.
 
@@ -162,9 +171,11 @@ class Tensors:
             return vector if rows is None else vector[rows]
         if len(info.shape) != 2:
             raise ShapeError(
-                name, got=f"shape {info.shape}", wanted="a vector or a matrix",
+                name,
+                got=f"shape {info.shape}",
+                wanted="a vector or a matrix",
                 remedy="Tensors of other dimensions are not pruned.",
-            )  # fmt: skip
+            )
         if transposed:
             return np.ascontiguousarray(self.floats(name, cols, rows).T)  # (C, R) -> (R, C)
         return self.floats(name, rows, cols)
@@ -220,17 +231,11 @@ def open_tensors(folder: Path) -> Tensors:
         for info in read_header(path):
             if info.name in infos:
                 both = f"{infos[info.name].shard} and {shard}"
-                raise _contradiction(
-                    folder, f"tensor {info.name!r} in both {both}", "each tensor in one shard"
-                )
-            infos[info.name] = TensorInfo(
-                info.name, info.dtype, info.shape, shard, info.nbytes, info.start
-            )
+                raise _contradiction(folder, f"tensor {info.name!r} in both {both}", "each tensor in one shard")
+            infos[info.name] = TensorInfo(info.name, info.dtype, info.shape, shard, info.nbytes, info.start)
     for name, shard in (shards.index or {}).items():
         if name not in infos or infos[name].shard != shard:
-            raise _contradiction(
-                folder, f"tensor {name!r} missing from {shard}", "it there, as the index says"
-            )
+            raise _contradiction(folder, f"tensor {name!r} missing from {shard}", "it there, as the index says")
     return Tensors(folder, shards, infos)
 
 
@@ -264,12 +269,12 @@ def _map(path: Path) -> mmap.mmap:
 
 def _changed(path: Path, size: int, was: int) -> CorruptShardError:
     return CorruptShardError(
-        str(path), got=f"{size:,} bytes", wanted=f"{was:,}, as when it was opened",
+        str(path),
+        got=f"{size:,} bytes",
+        wanted=f"{was:,}, as when it was opened",
         remedy="Something overwrote the file in use: restore it and open it again.",
-    )  # fmt: skip
+    )
 
 
 def _contradiction(folder: Path, got: str, wanted: str) -> CorruptShardError:
-    return CorruptShardError(
-        str(folder), got=got, wanted=wanted, remedy="Download or save the model again."
-    )
+    return CorruptShardError(str(folder), got=got, wanted=wanted, remedy="Download or save the model again.")

@@ -29,10 +29,7 @@ class SafetensorsWriter:
     """
 
     def __init__(
-        self,
-        path: Path,
-        tensors: Mapping[str, tuple[str, tuple[int, ...]]],
-        metadata: Mapping[str, str] | None = None,
+        self, path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
     ) -> None:
         self._left = {name: _size(*entry) for name, entry in tensors.items()}
         text = header_bytes(tensors, metadata)
@@ -60,10 +57,7 @@ class SafetensorsWriter:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
             self.close()
@@ -84,9 +78,7 @@ class VectorsWriter:
     def __init__(self, path: Path, tensors: Mapping[str, tuple[str, int]]) -> None:
         self._dtypes = {name: dtype for name, (dtype, _) in tensors.items()}
         self._counts: dict[str, int] = {}
-        self._room = len(
-            header_bytes({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()})
-        )
+        self._room = len(header_bytes({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()}))
         self._file = path.open("wb")
         self._file.write(b" " * (8 + self._room))
 
@@ -94,9 +86,7 @@ class VectorsWriter:
         """Append the storage bits (n,) of ``name``, which must be the next tensor."""
         wanted = next((key for key in self._dtypes if key not in self._counts), None)
         if name != wanted or values.ndim != 1:
-            raise ValueError(
-                f"shape {values.shape} for {name!r}, but a vector of {wanted!r} is next"
-            )
+            raise ValueError(f"shape {values.shape} for {name!r}, but a vector of {wanted!r} is next")
         if values.dtype.itemsize * 8 != BITS[self._dtypes[name]]:
             raise ValueError(f"{values.dtype} for {name!r}, which is {self._dtypes[name]}")
         self._file.write(np.ascontiguousarray(values).data)

@@ -16,9 +16,7 @@ from kencore.errors import StoreNotWritableError
 
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Two or more runs: ids or folders.")],
-    csv: Annotated[
-        Path | None, typer.Option(help="Also write one line per matrix and pair of runs.")
-    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Also write one line per matrix and pair of runs.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say which entries all, some or none of the runs keep, and how their quality differs."""
@@ -45,29 +43,30 @@ def facts(runs: list[Any], found: Any) -> dict[str, Any]:
         roles = grouped(found.pair(a, b), ["role"])
         pairs.append(
             {
-                "a": runs[a].id, "b": runs[b].id, **asdict(whole), "params": whole.params,
-                "jaccard": _number(whole.jaccard), "chance": _number(whole.chance),
+                "a": runs[a].id,
+                "b": runs[b].id,
+                **asdict(whole),
+                "params": whole.params,
+                "jaccard": _number(whole.jaccard),
+                "chance": _number(whole.chance),
                 "jaccard_by_role": {
-                    role: _number(value)
-                    for role, value in zip(roles["role"], roles["jaccard"], strict=True)
+                    role: _number(value) for role, value in zip(roles["role"], roles["jaccard"], strict=True)
                 },
-                "quality": {"not_comparable": change} if isinstance(change, str)
+                "quality": {"not_comparable": change}
+                if isinstance(change, str)
                 else asdict(change) | {"change": change.change},
             }
-        )  # fmt: skip
+        )
     sums = found.matrices[["params", "kept_by_all", "kept_by_none"]].sum()
     return {
-        "runs": [
-            {"run": run.id, "method": run.spec.method, **compare_quality.sizes(run)}
-            for run in runs
-        ],
+        "runs": [{"run": run.id, "method": run.spec.method, **compare_quality.sizes(run)} for run in runs],
         "matrices": len(found.matrices),
         **{name: int(value) for name, value in sums.items()},
         "pairs": pairs,
         "settings": compare_quality.settings(runs),
         "left_out": found.left_out.to_dict("records"),
         "notes": list(found.notes),
-    }  # fmt: skip
+    }
 
 
 def text(facts: dict[str, Any]) -> str:
@@ -85,10 +84,7 @@ def text(facts: dict[str, Any]) -> str:
             f"{pair['neither']:,}."
         )
         lines.append(f"  quality: {_quality(pair['quality'], pair['b'])}")
-    lines += [
-        f"{name}: {', '.join(str(value) for value in values)}"
-        for name, values in facts["settings"].items()
-    ]
+    lines += [f"{name}: {', '.join(str(value) for value in values)}" for name, values in facts["settings"].items()]
     lines += [f"Left out: {line['name']} ({line['why']})" for line in facts["left_out"]]
     return "\n".join(lines + [f"Note: {note}" for note in facts["notes"]])
 
@@ -132,9 +128,11 @@ def _write(path: Path, content: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise StoreNotWritableError(
-            str(path), got=f"it cannot be written ({error.strerror or error})",
-            wanted="a file in a folder that can be written", remedy="Choose another place.",
-        ) from error  # fmt: skip
+            str(path),
+            got=f"it cannot be written ({error.strerror or error})",
+            wanted="a file in a folder that can be written",
+            remedy="Choose another place.",
+        ) from error
 
 
 def _number(value: float) -> float | None:

@@ -21,8 +21,7 @@ def quality(metrics: dict[str, Any]) -> str:
     """Quality of a run's models, one line each, and its cost."""
     names = ("dense", "untuned", "pruned", "base")
     pruned = "tuned" if "untuned" in metrics else "pruned"  # a tuned run: what it is now
-    rows = [(pruned if name == "pruned" else name, metrics[name])
-            for name in names if name in metrics]  # fmt: skip
+    rows = [(pruned if name == "pruned" else name, metrics[name]) for name in names if name in metrics]
     rows += list(metrics.get("baselines", {}).items())
     if metrics.get("task") == "language":
         count = metrics["windows"]
@@ -87,12 +86,9 @@ def zero_shot(facts: dict[str, Any]) -> list[str]:
 
 def _task(task: str, state: str, measured: dict[str, Any]) -> str:
     known = {"examples", "seconds", "versus_dense"}
-    metrics = [
-        name for name in measured if name not in known and not name.endswith(("_low", "_high"))
-    ]
+    metrics = [name for name in measured if name not in known and not name.endswith(("_low", "_high"))]
     found = ", ".join(
-        _share(name, measured) if f"{name}_low" in measured else f"{name} {measured[name]:.4g}"
-        for name in metrics
+        _share(name, measured) if f"{name}_low" in measured else f"{name} {measured[name]:.4g}" for name in metrics
     )
     size = f"{_examples(measured['examples'])}, {measured['seconds']:.1f} s"
     return f"  {task:<14} {state:<7} {found}  {size}{_versus(measured.get('versus_dense'))}"

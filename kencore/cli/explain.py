@@ -18,23 +18,13 @@ SHOWN = 8  # answers in words
 def explain(
     run: Annotated[str, typer.Argument(help="The run: its id or folder; demo is the demo run.")],
     text: Annotated[str, typer.Argument(help="A sentence, between quotes.")],
-    matrix: Annotated[
-        str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")
-    ] = None,
-    neuron: Annotated[
-        int | None, typer.Option(help="Its row; by default the one that changed most.")
-    ] = None,
-    token: Annotated[
-        int | None, typer.Option(help="Its token; by default where it changed most.")
-    ] = None,
+    matrix: Annotated[str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")] = None,
+    neuron: Annotated[int | None, typer.Option(help="Its row; by default the one that changed most.")] = None,
+    token: Annotated[int | None, typer.Option(help="Its token; by default where it changed most.")] = None,
     top: Annotated[int, typer.Option(min=1, help="At most so many weights.")] = 10,
-    block: Annotated[
-        int | None, typer.Option(help="Of a large model: look into the matrices of this block.")
-    ] = None,
+    block: Annotated[int | None, typer.Option(help="Of a large model: look into the matrices of this block.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads; all cores by default.")
-    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run a sentence through a run's models: answers, and where the paths part."""
@@ -46,9 +36,11 @@ def explain(
     with command(as_json) as (report, show):
         if matrix is None and (neuron is not None or token is not None):
             raise SpecError(
-                "neuron and token", got="no matrix", wanted="the matrix that they are of",
+                "neuron and token",
+                got="no matrix",
+                wanted="the matrix that they are of",
                 remedy="Name it with --matrix.",
-            )  # fmt: skip
+            )
         spec = ExplainSpec(run=run, text=text, block=block, device=device)
         found = run_explain(spec, threads=threads, progress=report)
         facts = dict(found.facts)
@@ -64,12 +56,16 @@ def neuron_facts(
     row, place = found.chosen(run, matrix, neuron, token)
     parts = found.contributions(run, matrix, row, place)
     return {
-        "matrix": matrix, "row": row, "token": place, "dense": parts.dense,
-        "pruned": parts.pruned, "weights": parts.weights, "inputs": parts.inputs,
+        "matrix": matrix,
+        "row": row,
+        "token": place,
+        "dense": parts.dense,
+        "pruned": parts.pruned,
+        "weights": parts.weights,
+        "inputs": parts.inputs,
         "bias": parts.bias,
-        "top": [{"column": int(i), "contribution": float(parts.entries[i])}
-                for i in parts.top(top)],
-    }  # fmt: skip
+        "top": [{"column": int(i), "contribution": float(parts.entries[i])} for i in parts.top(top)],
+    }
 
 
 def explained(facts: dict[str, Any]) -> str:
@@ -109,6 +105,4 @@ def _neuron(one: dict[str, Any], tokens: list[dict[str, Any]]) -> list[str]:
         f"  taken away by its changed weights {one['weights']:+.4g}, by its changed input "
         f"{one['inputs']:+.4g}, by its bias {one['bias']:+.4g}",
     ]
-    return lines + [
-        f"  column {entry['column']:>6,}  {entry['contribution']:+.4g}" for entry in one["top"]
-    ]
+    return lines + [f"  column {entry['column']:>6,}  {entry['contribution']:+.4g}" for entry in one["top"]]

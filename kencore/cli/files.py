@@ -23,12 +23,9 @@ def export(
             "file that restores it from the base, bit for bit; keep masks as bool tensors.",
         ),
     ] = "folder",
-    zstd: Annotated[
-        bool, typer.Option("--zstd", help="Compress the subnetwork file (needs the extra zstd).")
-    ] = False,
+    zstd: Annotated[bool, typer.Option("--zstd", help="Compress the subnetwork file (needs the extra zstd).")] = False,
     push: Annotated[
-        str | None,
-        typer.Option(help="Also upload it to this repository of the hub; a new one is private."),
+        str | None, typer.Option(help="Also upload it to this repository of the hub; a new one is private.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -44,8 +41,7 @@ def open_file(
     file: Annotated[Path, typer.Argument(help="A subnetwork file, compressed or not.")],
     folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write.")],
     base: Annotated[
-        str | None,
-        typer.Option(help="The base: a demo, a folder or a hub id; by default as the file says."),
+        str | None, typer.Option(help="The base: a demo, a folder or a hub id; by default as the file says.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -10,14 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kencore.errors import KencoreError
 
@@ -47,12 +40,7 @@ def command(
     except KencoreError as error:
         _fail({"error": error.to_json()}, str(error), as_json, 1)
     except KeyboardInterrupt:
-        _fail(
-            {"error": {"type": "Interrupted", "message": "interrupted"}},
-            interrupted,
-            as_json,
-            130,
-        )
+        _fail({"error": {"type": "Interrupted", "message": "interrupted"}}, interrupted, as_json, 130)
     for text in shown:
         print(text)
 
@@ -68,9 +56,12 @@ def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
 @contextmanager
 def _bar() -> Iterator[Report]:
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     hidden = not console.is_terminal  # where nothing can be drawn, rich leaves an empty line
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:

@@ -47,22 +47,14 @@ app = typer.Typer(
 Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
 Revision = Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")]
-Window = Annotated[
-    int | None, typer.Option(help="Tokens of a window; by default 2,048, or what the model reads.")
-]
-Windows = Annotated[
-    int | None, typer.Option(help="Measure on at most so many windows of text; by default all.")
-]
+Window = Annotated[int | None, typer.Option(help="Tokens of a window; by default 2,048, or what the model reads.")]
+Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of text; by default all.")]
 
 
 @app.command()
 def inspect(
-    model: Annotated[
-        str, typer.Argument(help="demo, demo-lm, a folder, a hub id, or a subnetwork file.")
-    ],
-    base: Annotated[
-        str | None, typer.Option(help="Its pretrained base, to check the pair.")
-    ] = None,
+    model: Annotated[str, typer.Argument(help="demo, demo-lm, a folder, a hub id, or a subnetwork file.")],
+    base: Annotated[str | None, typer.Option(help="Its pretrained base, to check the pair.")] = None,
     model_revision: Revision = None,
     base_revision: Revision = None,
     as_json: Json = False,
@@ -78,15 +70,20 @@ def inspect(
         if is_subnetwork(model) or _named_subnetwork(model):
             if base is not None:
                 raise SpecError(
-                    "base", got=f"one beside the subnetwork file {model}", wanted="the file alone",
+                    "base",
+                    got=f"one beside the subnetwork file {model}",
+                    wanted="the file alone",
                     remedy="Leave it out. `open FILE FOLDER --base BASE` checks the two together.",
-                )  # fmt: skip
+                )
             show(inspect_subnetwork(model), cli_text.subnetwork)
             return
         found = look(
-            model, "demo-base" if (model, base) == ("demo", None) else base,
-            model_revision=model_revision, base_revision=base_revision, progress=report,
-        )  # fmt: skip
+            model,
+            "demo-base" if (model, base) == ("demo", None) else base,
+            model_revision=model_revision,
+            base_revision=base_revision,
+            progress=report,
+        )
         show(found, cli_text.inspected)
 
 
@@ -116,22 +113,14 @@ def prune(
     k: Annotated[int | None, typer.Option("--k", "-k", help="Entries kept per row.")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(
-            help="all, blocks, attention, feed-forward, a role or a name pattern; may be repeated."
-        ),
+        typer.Option(help="all, blocks, attention, feed-forward, a role or a name pattern; may be repeated."),
     ] = None,
     embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
     vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
     head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
-    allocation: Annotated[
-        str, typer.Option(help=f"How sparsity is shared out. {_one_of(ALLOCATIONS)}")
-    ] = "uniform",
-    step: Annotated[
-        str, typer.Option(help=f"Of neuroal: what is searched. {_one_of(STEPS)}")
-    ] = "block",
-    reference: Annotated[
-        str, typer.Option(help=f"Of neuroal: what is compared with. {_one_of(REFERENCES)}")
-    ] = "local",
+    allocation: Annotated[str, typer.Option(help=f"How sparsity is shared out. {_one_of(ALLOCATIONS)}")] = "uniform",
+    step: Annotated[str, typer.Option(help=f"Of neuroal: what is searched. {_one_of(STEPS)}")] = "block",
+    reference: Annotated[str, typer.Option(help=f"Of neuroal: what is compared with. {_one_of(REFERENCES)}")] = "local",
     block_lambda: Annotated[
         float | None, typer.Option(help="Of neuroal: this slope over blocks; by default searched.")
     ] = None,
@@ -145,9 +134,7 @@ def prune(
             "share, the others give way, the total is held. May be repeated."
         ),
     ] = None,
-    refine: Annotated[
-        str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")
-    ] = "none",
+    refine: Annotated[str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")] = "none",
     rescale: Annotated[
         str,
         typer.Option(
@@ -158,17 +145,11 @@ def prune(
     ] = "none",
     calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
     sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
-    search_sequences: Annotated[
-        int, typer.Option(help="How many of them an allocation is searched on.")
-    ] = 8,
+    search_sequences: Annotated[int, typer.Option(help="How many of them an allocation is searched on.")] = 8,
     window: Window = None,
-    propagate: Annotated[
-        str, typer.Option(help=f"What a block is pruned on. {_one_of(PROPAGATIONS)}")
-    ] = "pruned",
+    propagate: Annotated[str, typer.Option(help=f"What a block is pruned on. {_one_of(PROPAGATIONS)}")] = "pruned",
     fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
-    published: Annotated[
-        bool, typer.Option(help="As NeuroAL's published code, its rounding included.")
-    ] = False,
+    published: Annotated[bool, typer.Option(help="As NeuroAL's published code, its rounding included.")] = False,
     evaluation: Annotated[
         str | None,
         typer.Option(
@@ -180,9 +161,7 @@ def prune(
     baselines: Annotated[
         bool, typer.Option(help="Where quality is measured: also other methods at that budget.")
     ] = True,
-    seed: Annotated[
-        int, typer.Option(help="For the random rule and the choice of calibration windows.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(help="For the random rule and the choice of calibration windows.")] = 0,
     device: Device = "auto",
     threads: Threads = None,
     model_revision: Revision = None,
@@ -199,16 +178,38 @@ def prune(
 
     with command(as_json) as (report, show):
         spec = PruneSpec(
-            model=model, base=base, method=method, k=k, keep=_share(keep, sparsity),
-            scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
-            allocation=allocation, step=step, reference=reference, refine=refine,
-            block_lambda=block_lambda, row_lambda=row_lambda, balance=tuple(balance or ()),
-            rescale=rescale, calibration=calibration, sequences=sequences,
+            model=model,
+            base=base,
+            method=method,
+            k=k,
+            keep=_share(keep, sparsity),
+            scope=tuple(scope or ("all",)),
+            embeddings=embeddings,
+            vectors=vectors,
+            head=head,
+            allocation=allocation,
+            step=step,
+            reference=reference,
+            refine=refine,
+            block_lambda=block_lambda,
+            row_lambda=row_lambda,
+            balance=tuple(balance or ()),
+            rescale=rescale,
+            calibration=calibration,
+            sequences=sequences,
             search_sequences=search_sequences,
-            window=window, propagate=propagate, fast=fast, published=published,
-            evaluation=evaluation, windows=windows, baselines=baselines, seed=seed, device=device,
-            model_revision=model_revision, base_revision=base_revision,
-        )  # fmt: skip
+            window=window,
+            propagate=propagate,
+            fast=fast,
+            published=published,
+            evaluation=evaluation,
+            windows=windows,
+            baselines=baselines,
+            seed=seed,
+            device=device,
+            model_revision=model_revision,
+            base_revision=base_revision,
+        )
         if save_model is not None:
             check_free(save_model)  # now, not after hours of work
         run = run_prune(spec, out=out, progress=report, threads=threads)
@@ -219,9 +220,7 @@ def prune(
 
 @app.command()
 def evaluate(
-    subject: Annotated[
-        str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")
-    ],
+    subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
     data: Annotated[
         str | None,
         typer.Option(
@@ -236,12 +235,8 @@ def evaluate(
             "lm-evaluation-harness knows (boolq, rte, arc_easy, ...) or .yaml files of your own."
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(help="Of tasks: the first so many examples of each.")
-    ] = None,
-    baselines: Annotated[
-        bool, typer.Option(help="Of a run: also other methods at its budget.")
-    ] = True,
+    limit: Annotated[int | None, typer.Option(help="Of tasks: the first so many examples of each.")] = None,
+    baselines: Annotated[bool, typer.Option(help="Of a run: also other methods at its budget.")] = True,
     save: Annotated[bool, typer.Option(help="Of a run: keep the result in the run.")] = False,
     window: Window = None,
     windows: Windows = None,
@@ -254,10 +249,18 @@ def evaluate(
 
     with command(as_json) as (report, show):
         found = judge_all(
-            subject, data, _words(tasks), limit=limit, save=save,
-            progress=report, device=device, threads=threads,
-            baselines=baselines, window=window, windows=windows,
-        )  # fmt: skip
+            subject,
+            data,
+            _words(tasks),
+            limit=limit,
+            save=save,
+            progress=report,
+            device=device,
+            threads=threads,
+            baselines=baselines,
+            window=window,
+            windows=windows,
+        )
         show(found, cli_text.judged)
 
 
@@ -278,10 +281,9 @@ def runs(as_json: Json = False) -> None:
 
     with command(as_json) as (_, show):
         lines = [
-            {"id": r.id, "label": r.label, "created": r.created, "problem": r.problem,
-             "folder": str(r.path)}
+            {"id": r.id, "label": r.label, "created": r.created, "problem": r.problem, "folder": str(r.path)}
             for r in list_runs()
-        ]  # fmt: skip
+        ]
         show({"runs": lines}, cli_text.runs)
 
 
@@ -295,9 +297,8 @@ def _share(keep: float | None, sparsity: float | None) -> float | None:
         return keep
     if keep is not None:
         raise SpecError(
-            "keep and sparsity", got="both", wanted="one of them",
-            remedy="--sparsity 0.25 is the same as --keep 0.75.",
-        )  # fmt: skip
+            "keep and sparsity", got="both", wanted="one of them", remedy="--sparsity 0.25 is the same as --keep 0.75."
+        )
     return complement(sparsity)
 
 

@@ -60,10 +60,7 @@ def pruned(facts: dict[str, Any]) -> str:
     ]
     if facts["allocation"]:
         lines.append(_shared_out(facts["allocation"]))
-    lines.append(
-        f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, "
-        f"dense {facts['bytes_dense']:,}."
-    )
+    lines.append(f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, dense {facts['bytes_dense']:,}.")
     lines += [f"Note: {note}" for note in facts["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
@@ -108,11 +105,7 @@ def inspected(facts: dict[str, Any]) -> str:
         lines.append(f"base  {_source(facts['base'])}")
     lines.append(_task(facts))
     dtypes = ", ".join(f"{d['parameters']:,} in {d['name']}" for d in facts["dtypes"])
-    lines += [
-        f"dtypes: {dtypes}",
-        "",
-        f"{'role':<10}{'tensors':>9}{'parameters':>16}{'prunable':>16}",
-    ]
+    lines += [f"dtypes: {dtypes}", "", f"{'role':<10}{'tensors':>9}{'parameters':>16}{'prunable':>16}"]
     lines += [
         f"{role['name']:<10}{role['tensors']:>9,}{role['parameters']:>16,}{role['prunable']:>16,}"
         for role in facts["roles"]
@@ -171,8 +164,7 @@ def _task(facts: dict[str, Any]) -> str:
     reads = f", reads up to {facts['positions']:,} tokens" if facts["positions"] else ""
     streams = facts["streams"]
     prunes = (
-        f"; activations can prune {streams['matrices']:,} matrices of "
-        f"{streams['parameters']:,} parameters"
+        f"; activations can prune {streams['matrices']:,} matrices of {streams['parameters']:,} parameters"
         if streams
         else ""
     )

@@ -13,16 +13,12 @@ from kencore.cli.frame import Json, command
 def report(
     run: Annotated[str, typer.Argument(help="A run: its id or folder.")],
     out: Annotated[
-        Path | None,
-        typer.Option(help="The file to write; RUN.report.html in this folder by default."),
+        Path | None, typer.Option(help="The file to write; RUN.report.html in this folder by default.")
     ] = None,
     figures: Annotated[
-        Path | None,
-        typer.Option(help="Also a new folder: every picture as PNG and SVG, every table as CSV."),
+        Path | None, typer.Option(help="Also a new folder: every picture as PNG and SVG, every table as CSV.")
     ] = None,
-    compare: Annotated[
-        str | None, typer.Option(help="A second run, its id or folder, to compare it with.")
-    ] = None,
+    compare: Annotated[str | None, typer.Option(help="A second run, its id or folder, to compare it with.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a report there is.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -30,9 +26,7 @@ def report(
     from kencore.report import report as write
 
     with command(as_json) as (progress, show):
-        facts = write(
-            run, out, beside=compare, figures=figures, force=force, progress=progress
-        )  # fmt: skip
+        facts = write(run, out, beside=compare, figures=figures, force=force, progress=progress)
         show(facts, written)
 
 

@@ -15,15 +15,7 @@ import typer
 
 from kencore.cli.frame import TEXTS, Json, command
 from kencore.errors import SpecError
-from kencore.settings.prune import (
-    ALLOCATIONS,
-    METHODS,
-    PROPAGATIONS,
-    REFERENCES,
-    REFINEMENTS,
-    RESCALES,
-    STEPS,
-)
+from kencore.settings.prune import ALLOCATIONS, METHODS, PROPAGATIONS, REFERENCES, REFINEMENTS, RESCALES, STEPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,16 +35,11 @@ def sweep(
     base: Annotated[str | None, typer.Option(help="Its pretrained base, same forms.")] = None,
     methods: Annotated[str, typer.Option(help=_list(METHODS))] = "ken",
     allocations: Annotated[str, typer.Option(help=_list(ALLOCATIONS))] = "uniform",
-    keeps: Annotated[
-        str | None, typer.Option(help="Shares kept, comma-separated, such as 0.9,0.5,0.25.")
-    ] = None,
+    keeps: Annotated[str | None, typer.Option(help="Shares kept, comma-separated, such as 0.9,0.5,0.25.")] = None,
     ks: Annotated[str | None, typer.Option(help="Instead: entries kept per row.")] = None,
     rescales: Annotated[str, typer.Option(help=_list(RESCALES))] = "none",
     seeds: Annotated[str, typer.Option(help="Whole numbers, comma-separated.")] = "0",
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help="What is pruned, as for prune; may be repeated."),
-    ] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="What is pruned, as for prune; may be repeated.")] = None,
     embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
     vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
     head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
@@ -61,20 +48,15 @@ def sweep(
     refine: Annotated[str, typer.Option(help=f"One of {', '.join(REFINEMENTS)}.")] = "none",
     calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
     sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
-    search_sequences: Annotated[
-        int, typer.Option(help="How many of them an allocation is searched on.")
-    ] = 8,
+    search_sequences: Annotated[int, typer.Option(help="How many of them an allocation is searched on.")] = 8,
     window: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
     propagate: Annotated[str, typer.Option(help=f"One of {', '.join(PROPAGATIONS)}.")] = "pruned",
     fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
     published: Annotated[bool, typer.Option(help="As NeuroAL's published code.")] = False,
     evaluation: Annotated[
-        str | None,
-        typer.Option(help=f"Measure quality: demo or a file of labelled sentences; or {TEXTS}."),
+        str | None, typer.Option(help=f"Measure quality: demo or a file of labelled sentences; or {TEXTS}.")
     ] = None,
-    windows: Annotated[
-        int | None, typer.Option(help="At most so many windows of evaluation text.")
-    ] = None,
+    windows: Annotated[int | None, typer.Option(help="At most so many windows of evaluation text.")] = None,
     baselines: Annotated[
         bool, typer.Option(help="Where quality is measured: also other methods at each budget.")
     ] = True,
@@ -82,9 +64,7 @@ def sweep(
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     model_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
     base_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
-    out_csv: Annotated[
-        Path | None, typer.Option(help="Also write one line per pruning to this file.")
-    ] = None,
+    out_csv: Annotated[Path | None, typer.Option(help="Also write one line per pruning to this file.")] = None,
     as_json: Json = False,
 ) -> None:
     """Prune by every combination of methods, budgets and seeds; say which is best at what size.
@@ -99,17 +79,35 @@ def sweep(
         if out_csv is not None:
             check_csv(out_csv)
         spec = SweepSpec(
-            model=model, base=base, methods=_values("methods", methods, str),
+            model=model,
+            base=base,
+            methods=_values("methods", methods, str),
             allocations=_values("allocations", allocations, str),
-            keeps=_values("keeps", keeps, float), ks=_values("ks", ks, int),
-            rescales=_values("rescales", rescales, str), seeds=_values("seeds", seeds, int),
-            scope=tuple(scope or ("all",)), embeddings=embeddings, vectors=vectors, head=head,
-            step=step, reference=reference, refine=refine, calibration=calibration,
-            sequences=sequences, search_sequences=search_sequences, window=window,
-            propagate=propagate, fast=fast, published=published, evaluation=evaluation,
-            windows=windows, baselines=baselines, device=device,
-            model_revision=model_revision, base_revision=base_revision,
-        )  # fmt: skip
+            keeps=_values("keeps", keeps, float),
+            ks=_values("ks", ks, int),
+            rescales=_values("rescales", rescales, str),
+            seeds=_values("seeds", seeds, int),
+            scope=tuple(scope or ("all",)),
+            embeddings=embeddings,
+            vectors=vectors,
+            head=head,
+            step=step,
+            reference=reference,
+            refine=refine,
+            calibration=calibration,
+            sequences=sequences,
+            search_sequences=search_sequences,
+            window=window,
+            propagate=propagate,
+            fast=fast,
+            published=published,
+            evaluation=evaluation,
+            windows=windows,
+            baselines=baselines,
+            device=device,
+            model_revision=model_revision,
+            base_revision=base_revision,
+        )
         found = run_sweep(spec, progress=report, threads=threads)
         if out_csv is not None:
             write_csv(found.points, out_csv)
@@ -125,11 +123,19 @@ def sweeps(as_json: Json = False) -> None:
 
     with command(as_json) as (_, show):
         lines = [
-            {"id": s.id, "label": s.label, "created": s.created, "planned": s.planned,
-             "done": s.done, "failed": s.failed, "running": s.running, "problem": s.problem,
-             "folder": str(s.path)}
+            {
+                "id": s.id,
+                "label": s.label,
+                "created": s.created,
+                "planned": s.planned,
+                "done": s.done,
+                "failed": s.failed,
+                "running": s.running,
+                "problem": s.problem,
+                "folder": str(s.path),
+            }
             for s in list_sweeps()
-        ]  # fmt: skip
+        ]
         show({"sweeps": lines}, sweeps_text)
 
 
@@ -142,29 +148,34 @@ def sweep_facts(found: Sweep) -> dict[str, Any]:
 
     lines = curve(found.points, found.baselines)
     return {
-        "sweep": found.id, "folder": str(found.path), "label": found.label, **found.progress,
-        "points": _plain(found.points), "dense": found.dense, "curve": _plain(lines),
+        "sweep": found.id,
+        "folder": str(found.path),
+        "label": found.label,
+        **found.progress,
+        "points": _plain(found.points),
+        "dense": found.dense,
+        "curve": _plain(lines),
         "best": _plain(best_per_budget(lines)),
-        "knees": {name: _plain(lines.loc[[at]])[0] for name, at in
-                  knees(lines, found.dense).items()},
+        "knees": {name: _plain(lines.loc[[at]])[0] for name, at in knees(lines, found.dense).items()},
         "skipped": sorted({skipped.reason for skipped in found.skipped}),
-    }  # fmt: skip
+    }
 
 
 def sweep_text(facts: dict[str, Any]) -> str:
     """What a sweep came to."""
     lines = [
         f"Sweep {facts['sweep']}: {facts['done']} of {facts['planned']} prunings done"
-        + (f", {facts['failed']} failed" if facts["failed"] else "") + "."
-    ]  # fmt: skip
-    lines += [f"Failed: {p['run']}: {p['reason']}" for p in facts["points"]
-              if p["state"] == "failed"]  # fmt: skip
+        + (f", {facts['failed']} failed" if facts["failed"] else "")
+        + "."
+    ]
+    lines += [f"Failed: {p['run']}: {p['reason']}" for p in facts["points"] if p["state"] == "failed"]
     lines += [f"Left out: {reason}" for reason in facts["skipped"]]
     if facts["curve"]:
         lines += _table(facts)
     else:
-        lines += [f"  {p['run']}: kept {p['kept']:,} ({p['kept_share']:.2%})"
-                  for p in facts["points"] if p["state"] == "done"]  # fmt: skip
+        lines += [
+            f"  {p['run']}: kept {p['kept']:,} ({p['kept_share']:.2%})" for p in facts["points"] if p["state"] == "done"
+        ]
     return "\n".join([*lines, f"Sweep folder: {facts['folder']}"])
 
 
@@ -193,8 +204,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
         knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
         lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
     lines.append("Best at each budget (tied: the 95 % interval of the difference reaches zero):")
-    lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}"
-              for best in facts["best"]]  # fmt: skip
+    lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}" for best in facts["best"]]
     return lines
 
 
@@ -227,8 +237,9 @@ def _value(metric: str, value: float | None) -> str:
 
 def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Lines of a table as JSON has them: no NaN, no infinity, no numpy."""
-    return [{str(key): _known(value) for key, value in line.items()}
-            for line in table.astype(object).to_dict("records")]  # fmt: skip
+    return [
+        {str(key): _known(value) for key, value in line.items()} for line in table.astype(object).to_dict("records")
+    ]
 
 
 def _known(value: Any) -> Any:
@@ -294,6 +305,8 @@ def _values(name: str, text: str | None, kind: Callable[[str], T]) -> tuple[T, .
     except ValueError:
         what = {float: "numbers", int: "whole numbers"}.get(kind, "words")  # type: ignore[call-overload]
         raise SpecError(
-            name, got=repr(text), wanted=f"{what}, separated by commas",
+            name,
+            got=repr(text),
+            wanted=f"{what}, separated by commas",
             remedy="Write them like 0.9,0.5." if kind is float else "Write them like 0,1,2.",
-        ) from None  # fmt: skip
+        ) from None

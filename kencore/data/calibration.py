@@ -45,13 +45,7 @@ class Calibration:
 
 
 def calibration_windows(
-    tokenizer: Any,
-    source: str | Path,
-    *,
-    sequences: int,
-    window: int,
-    seed: int,
-    positions: int | None = None,
+    tokenizer: Any, source: str | Path, *, sequences: int, window: int, seed: int, positions: int | None = None
 ) -> Calibration:
     """Draw windows from a text, at random.
 
@@ -76,9 +70,8 @@ def calibration_windows(
     check_window(window, positions)
     if sequences < 1:
         raise WindowError(
-            "sequences", got=f"{sequences:,}", wanted="1 or more",
-            remedy="Papers take 128; a few are enough to try.",
-        )  # fmt: skip
+            "sequences", got=f"{sequences:,}", wanted="1 or more", remedy="Papers take 128; a few are enough to try."
+        )
     text = read_text(source, part="calibration")
     numbers = token_numbers(tokenizer, text.text)  # N
     check_length(len(numbers), window, text.source)

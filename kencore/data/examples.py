@@ -25,10 +25,7 @@ ENDINGS = (".tsv", ".jsonl", ".parquet")
 FIRST = TEXT_COLUMNS
 SECOND = ("sentence2", "hypothesis")
 LABEL = "label"
-COLUMNS = (
-    f"a column {LABEL} and one of {', '.join(FIRST)} "
-    f"(for sentence pairs also one of {', '.join(SECOND)})"
-)
+COLUMNS = f"a column {LABEL} and one of {', '.join(FIRST)} (for sentence pairs also one of {', '.join(SECOND)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +129,7 @@ def _jsonl(file: DataFile) -> pd.DataFrame:
 # --- from a table to examples -------------------------------------------------------------------
 
 
-def _examples(
-    path: Path, table: pd.DataFrame, first_row: int, source: str, sha256: str
-) -> Examples:
+def _examples(path: Path, table: pd.DataFrame, first_row: int, source: str, sha256: str) -> Examples:
     if len(table) == 0:
         raise _empty(path)
     names = {str(name).strip().lower(): name for name in table.columns}
@@ -155,9 +150,7 @@ def _examples(
 def _sentences(path: Path, column: pd.Series[Any], first_row: int) -> tuple[str, ...]:
     for row, value in enumerate(column, start=first_row):
         if not isinstance(value, str) or not value.strip():
-            raise _wrong(
-                path, f"no {column.name} at row {row}", "remove the row, or give it its text"
-            )
+            raise _wrong(path, f"no {column.name} at row {row}", "remove the row, or give it its text")
     return tuple(column)
 
 

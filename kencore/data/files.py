@@ -52,9 +52,7 @@ class DataFile:
             text = self.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             row = self.content[: error.start].count(b"\n") + 1
-            raise self.wrong(
-                self.path, f"not UTF-8 at row {row}", "save the file as UTF-8"
-            ) from None
+            raise self.wrong(self.path, f"not UTF-8 at row {row}", "save the file as UTF-8") from None
         return text.replace("\r\n", "\n")
 
     def lines(self) -> list[str]:
@@ -72,9 +70,7 @@ class DataFile:
                 got, advice = f"no JSON at row {row}", "give one object a line"
                 raise self.wrong(self.path, got, advice) from None
             if not isinstance(record, dict):
-                raise self.wrong(
-                    self.path, f"no JSON object at row {row}", "give one object a line"
-                )
+                raise self.wrong(self.path, f"no JSON object at row {row}", "give one object a line")
             records.append(record)
         return records
 

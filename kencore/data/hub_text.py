@@ -47,25 +47,20 @@ HUB: dict[str, dict[Part, Recipe]] = {
         "evaluation": Recipe(path=WIKITEXT, config=WIKITEXT_CONFIG, split="test", between="\n\n"),
     },
     "c4": {
-        "calibration": Recipe(
-            path=C4, files="en/c4-train.00000-of-01024.json.gz", split="train[:10000]"
-        ),
+        "calibration": Recipe(path=C4, files="en/c4-train.00000-of-01024.json.gz", split="train[:10000]"),
         "evaluation": Recipe(
-            path=C4, files="en/c4-validation.00000-of-00008.json.gz", split="validation[:1100]",
-            windows=256,
+            path=C4, files="en/c4-validation.00000-of-00008.json.gz", split="validation[:1100]", windows=256
         ),
     },
     "ptb": {
         "calibration": Recipe(
-            path=PTB, revision=PTB_REVISION, files="penn_treebank/train/*.parquet", split="train",
-            column="sentence",
+            path=PTB, revision=PTB_REVISION, files="penn_treebank/train/*.parquet", split="train", column="sentence"
         ),
         "evaluation": Recipe(
-            path=PTB, revision=PTB_REVISION, files="penn_treebank/test/*.parquet", split="test",
-            column="sentence",
+            path=PTB, revision=PTB_REVISION, files="penn_treebank/test/*.parquet", split="test", column="sentence"
         ),
     },
-}  # fmt: skip
+}
 
 
 def read_hub_text(name: str, part: Part) -> tuple[list[str], str, int | None]:
@@ -114,9 +109,8 @@ def _load(datasets: Any, name: str, recipe: Recipe) -> Any:
     files = None if recipe.files is None else {split: recipe.files}
     try:
         return datasets.load_dataset(
-            recipe.path, recipe.config, data_files=files, split=recipe.split,
-            revision=recipe.revision,
-        )  # fmt: skip
+            recipe.path, recipe.config, data_files=files, split=recipe.split, revision=recipe.revision
+        )
     except (ConnectionError, TimeoutError, HTTPError) as error:
         raise NoNetworkError(
             f"Text {name}",
@@ -130,9 +124,11 @@ def _load(datasets: Any, name: str, recipe: Recipe) -> Any:
 
 def _changed(name: str, got: str) -> TextError:
     return TextError(
-        f"Text {name}", got=got, wanted="the hub's data set as papers read it",
+        f"Text {name}",
+        got=got,
+        wanted="the hub's data set as papers read it",
         remedy="Choose pydoc or a file of your own.",
-    )  # fmt: skip
+    )
 
 
 def _reason(error: BaseException) -> str:

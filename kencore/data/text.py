@@ -106,18 +106,22 @@ def check_window(window: int, positions: int | None) -> None:
     if window < 2 or (positions is not None and window > positions):
         wanted = "2 tokens or more" if positions is None else f"2 to {positions:,} tokens"
         raise WindowError(
-            "window", got=f"{window:,} tokens", wanted=f"{wanted}, what this model can read",
+            "window",
+            got=f"{window:,} tokens",
+            wanted=f"{wanted}, what this model can read",
             remedy="Choose another window, or none for the largest that is usual.",
-        )  # fmt: skip
+        )
 
 
 def check_length(tokens: int, window: int, name: str) -> None:
     """Raise `TextTooShortError` unless ``tokens`` tokens hold one window."""
     if tokens < window:
         raise TextTooShortError(
-            f"Text {name}", got=f"{tokens:,} tokens", wanted=f"{window:,} or more, for one window",
+            f"Text {name}",
+            got=f"{tokens:,} tokens",
+            wanted=f"{window:,} or more, for one window",
             remedy="Choose a longer text, or a shorter window.",
-        )  # fmt: skip
+        )
 
 
 # --- where it comes from ------------------------------------------------------------------------
@@ -194,9 +198,13 @@ def _parquet(file: DataFile) -> list[str]:
 
 
 READERS: dict[str, Callable[[DataFile], list[str]]] = {
-    ".txt": _whole, ".md": _whole, ".jsonl": _jsonl, ".csv": _table, ".tsv": _table,
+    ".txt": _whole,
+    ".md": _whole,
+    ".jsonl": _jsonl,
+    ".csv": _table,
+    ".tsv": _table,
     ".parquet": _parquet,
-}  # fmt: skip
+}
 
 
 def _texts(path: Path, cells: Iterable[object], *, first_row: int) -> list[str]:

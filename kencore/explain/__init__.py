@@ -9,6 +9,12 @@ from kencore.explain.sentence import explain
 from kencore.settings.explain import LONGEST_TEXT, ExplainSpec
 
 __all__ = [
-    "LONGEST_TEXT", "Contributions", "ExplainSpec", "Explanation", "compare", "contributions",
-    "explain", "open_explanation",
-]  # fmt: skip
+    "LONGEST_TEXT",
+    "Contributions",
+    "ExplainSpec",
+    "Explanation",
+    "compare",
+    "contributions",
+    "explain",
+    "open_explanation",
+]

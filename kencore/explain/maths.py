@@ -42,10 +42,11 @@ def compare(dense: NDArray[Any], pruned: NDArray[Any]) -> Distance:
     """
     if dense.shape != pruned.shape or dense.ndim != 3:
         raise ShapeError(
-            "Hidden states", got=f"shapes {dense.shape} and {pruned.shape}",
+            "Hidden states",
+            got=f"shapes {dense.shape} and {pruned.shape}",
             wanted="twice the same (places, tokens, hidden size)",
             remedy="Record both on one sentence.",
-        )  # fmt: skip
+        )
     a, b = dense.astype(np.float64), pruned.astype(np.float64)
     gap = ((b - a) ** 2).sum(axis=2)  # (B, T)
     one, other, both = (a**2).sum(axis=2), (b**2).sum(axis=2), (a * b).sum(axis=2)  # (B, T)
@@ -109,9 +110,11 @@ def contributions(
     given = [dense_row, pruned_row, dense_input, pruned_input]
     if len({vector.shape for vector in given}) != 1 or dense_row.ndim != 1:
         raise ShapeError(
-            "A row and its inputs", got=f"shapes {', '.join(str(v.shape) for v in given)}",
-            wanted="four vectors of one length", remedy="Pass one row and one token.",
-        )  # fmt: skip
+            "A row and its inputs",
+            got=f"shapes {', '.join(str(v.shape) for v in given)}",
+            wanted="four vectors of one length",
+            remedy="Pass one row and one token.",
+        )
     w, v, x, y = (vector.astype(np.float64) for vector in given)  # (C,)
     entries = (w - v) * x  # (C,)
     return Contributions(

@@ -55,9 +55,7 @@ class Explanation:
     facts: dict[str, Any]
     arrays: dict[str, NDArray[np.float32]]
 
-    def chosen(
-        self, run: Run, name: str, row: int | None = None, token: int | None = None
-    ) -> tuple[int, int]:
+    def chosen(self, run: Run, name: str, row: int | None = None, token: int | None = None) -> tuple[int, int]:
         """The neuron and the token to look at: those asked for, else the neuron of the matrix
         whose output changed most, and the token on which that neuron's output did.
 
@@ -71,9 +69,7 @@ class Explanation:
             token = int(np.argmax(np.abs(dense - pruned)))
         return row, token
 
-    def outputs(
-        self, run: Run, name: str, row: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def outputs(self, run: Run, name: str, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What one neuron gives for every token in the dense and in the pruned model, before any
         activation function: float64 (T,) each. Raises as `contributions`."""
         self._check(run, name, row, 0)
@@ -104,9 +100,13 @@ class Explanation:
         x, y = (self.arrays[f"{place}.{side}"][token] for side in SIDES)  # C
         before, after = (self._bias(name, side, row) for side in SIDES)
         return contributions(
-            run.values(name, "tuned", line)[0], run.values(name, "pruned", line)[0], x, y,
-            dense_bias=before, pruned_bias=after,
-        )  # fmt: skip
+            run.values(name, "tuned", line)[0],
+            run.values(name, "pruned", line)[0],
+            x,
+            y,
+            dense_bias=before,
+            pruned_bias=after,
+        )
 
     def _bias(self, name: str, side: str, row: int) -> float:
         found = self.arrays.get(f"{name}.bias.{side}")  # R
@@ -120,13 +120,12 @@ class Explanation:
                 got=f"{name}: {self.facts['left_out'].get(name, 'no pruned matrix of a block')}",
                 wanted=f"one of {len(known)}, such as {next(iter(known), 'none')}",
                 remedy="Choose one that is listed.",
-            )  # fmt: skip
+            )
         for what, number, count in (("row", row, run.shape(name)[0]), ("token", token, tokens)):
             if not 0 <= number < count:
                 raise MatrixNotFoundError(
-                    f"{what} of {name}", got=str(number), wanted=f"0 to {count - 1}",
-                    remedy="Choose another one.",
-                )  # fmt: skip
+                    f"{what} of {name}", got=str(number), wanted=f"0 to {count - 1}", remedy="Choose another one."
+                )
 
     def save(self, folder: Path) -> None:
         """Write both files into an existing folder."""
@@ -151,6 +150,8 @@ def open_explanation(folder: Path) -> Explanation:
         return Explanation(facts=facts, arrays=load_file(folder / ARRAYS))
     except (OSError, ValueError, SafetensorError) as error:
         raise CorruptRunError(
-            f"Explanation in {folder}", got=str(error), wanted="result.json and the activations",
+            f"Explanation in {folder}",
+            got=str(error),
+            wanted="result.json and the activations",
             remedy="Ask the sentence again.",
-        ) from error  # fmt: skip
+        ) from error

@@ -37,9 +37,7 @@ AT_ONCE: Final = 16  # parameters put into the model together
 STEPS: Final = 5
 
 
-def explain(
-    spec: ExplainSpec, *, threads: int | None = None, progress: Progress | None = None
-) -> Explanation:
+def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress | None = None) -> Explanation:
     """Run a sentence through the models of a run and compare what happens inside.
 
     Args:
@@ -71,8 +69,9 @@ def explain(
     ids, cut = _read(model, language, spec.text)
     blocks, linears, refused = _parts(model, run, spec.block)
     states: dict[str, Callable[[], Iterable[tuple[str, Tensor]]]] = {
-        "dense": lambda: (), "pruned": lambda: pruned_state(run),
-    }  # fmt: skip
+        "dense": lambda: (),
+        "pruned": lambda: pruned_state(run),
+    }
     if run.restore == "base":
         states["base"] = lambda: base_state(run)
     seen: dict[str, Pass] = {}
@@ -89,15 +88,18 @@ def explain(
     report(STEPS, STEPS, "Comparing")
     asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
     facts = {
-        **asked, "task": "language" if language else "classification",
-        "tokens": _tokens(model, ids), "cut": cut, "states": list(states),
+        **asked,
+        "task": "language" if language else "classification",
+        "tokens": _tokens(model, ids),
+        "cut": cut,
+        "states": list(states),
         "answers": (_next if language else _labels)(model, seen),
         "loss": {name: _loss(one.logits, ids) for name, one in seen.items()} if language else None,
         "distance": _distance(seen),
         "matrices": _matrices(run, seen),
         "left_out": refused | seen["dense"].left_out | seen["pruned"].left_out,
         "seconds": round(time.monotonic() - start, 3),
-    }  # fmt: skip
+    }
     return Explanation(facts=facts, arrays=_arrays(seen, biases))
 
 
@@ -128,9 +130,8 @@ def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
         every, ids = whole, torch.tensor(kept, dtype=torch.int64)
     if not len(ids):
         raise WindowError(
-            "text", got="nothing that the tokenizer reads", wanted="one token or more",
-            remedy="Type words.",
-        )  # fmt: skip
+            "text", got="nothing that the tokenizer reads", wanted="one token or more", remedy="Type words."
+        )
     return ids.reshape(1, -1).to(model.device), len(every) - len(ids)
 
 
@@ -147,28 +148,21 @@ def _parts(
         path, found = find_blocks(model.model, layout)
     except NotALanguageModelError as error:
         raise TaskMismatchError(
-            error.subject, got=error.got, wanted="a model with one stack of blocks",
+            error.subject,
+            got=error.got,
+            wanted="a model with one stack of blocks",
             remedy="An encoder with a decoder cannot be explained block by block.",
-        ) from None  # fmt: skip
+        ) from None
     if block is not None and block >= len(found):
-        raise SpecError(
-            "block", got=str(block), wanted=f"0 to {len(found) - 1}", remedy="Leave it out for all."
-        )
+        raise SpecError("block", got=str(block), wanted=f"0 to {len(found) - 1}", remedy="Leave it out for all.")
     linears, refused = find_linears(model.model, layout, path)
     pruned = set(run.pruned)
-    kept = {name: linear for name, linear in linears.items()
-            if name in pruned and block in (None, linear.slot.block)}  # fmt: skip
+    kept = {name: linear for name, linear in linears.items() if name in pruned and block in (None, linear.slot.block)}
     refused = {name: reason for name, reason in refused.items() if name in pruned}
     return list(found), kept, refused
 
 
-def _pass(
-    model: LoadedModel,
-    language: bool,
-    ids: Tensor,
-    blocks: list[nn.Module],
-    linears: dict[str, Linear],
-) -> Pass:
+def _pass(model: LoadedModel, language: bool, ids: Tensor, blocks: list[nn.Module], linears: dict[str, Linear]) -> Pass:
     import torch
 
     from kencore.explain.watch import watch
@@ -183,16 +177,17 @@ def _pass(
     found = watch(forward, blocks, linears, tokens=ids.shape[1], most_bytes=MOST_BYTES)
     if not bool(torch.isfinite(found.logits).all()):
         raise NonFiniteActivationError(
-            f"Model {model.folder}", got="NaN or infinity in its answer", wanted="finite numbers",
+            f"Model {model.folder}",
+            got="NaN or infinity in its answer",
+            wanted="finite numbers",
             remedy="Look for NaN or infinity in the weights.",
-        )  # fmt: skip
+        )
     return found
 
 
 def _tokens(model: LoadedModel, ids: Tensor) -> list[dict[str, Any]]:
     unknown = model.tokenizer.unk_token_id
-    return [{"text": _piece(model, number), "unknown": number == unknown}
-            for number in ids[0].tolist()]  # fmt: skip
+    return [{"text": _piece(model, number), "unknown": number == unknown} for number in ids[0].tolist()]
 
 
 def _piece(model: LoadedModel, number: int) -> str:
@@ -208,23 +203,20 @@ def _labels(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
     chances = {name: one.logits[0].double().softmax(0) for name, one in seen.items()}  # L
     names = model.model.config.id2label
     return [
-        {"text": str(names.get(number, number)),
-         **{name: float(chance[number]) for name, chance in chances.items()}}
+        {"text": str(names.get(number, number)), **{name: float(chance[number]) for name, chance in chances.items()}}
         for number in chances["dense"].argsort(descending=True, stable=True).tolist()
-    ]  # fmt: skip
+    ]
 
 
 def _next(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
     """The likeliest next tokens of every state, with their probability in each."""
     chances = {name: one.logits[0, -1].double().softmax(0) for name, one in seen.items()}  # V
-    best = {number for chance in chances.values()
-            for number in chance.topk(min(NEXT, len(chance))).indices.tolist()}  # fmt: skip
+    best = {number for chance in chances.values() for number in chance.topk(min(NEXT, len(chance))).indices.tolist()}
     dense = chances["dense"]
     return [
-        {"text": _piece(model, number),
-         **{name: float(chance[number]) for name, chance in chances.items()}}
+        {"text": _piece(model, number), **{name: float(chance[number]) for name, chance in chances.items()}}
         for number in sorted(best, key=lambda number: (-float(dense[number]), number))
-    ]  # fmt: skip
+    ]
 
 
 def _loss(logits: Tensor, ids: Tensor) -> float | None:
@@ -256,9 +248,11 @@ def _matrices(run: Run, seen: dict[str, Pass]) -> dict[str, Any]:
         top = change.argsort(descending=True, stable=True)[:ROWS].tolist()
         line = run.matrix(name)
         found[name] = {
-            "block": int(line["block"]), "role": str(line["role"]), "input": place,
+            "block": int(line["block"]),
+            "role": str(line["role"]),
+            "input": place,
             "rows": [{"row": row, "change": float(change[row])} for row in top],
-        }  # fmt: skip
+        }
     return found
 
 

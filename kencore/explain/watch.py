@@ -91,9 +91,7 @@ class _Notes:
         self._alive: dict[tuple[int, ...], Tensor] = {}  # or memory of one might serve the next
 
     def hook(self, name: str) -> Callable[..., None]:
-        def noted(
-            module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor
-        ) -> None:
+        def noted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
             self._note(name, first_tensor(args, kwargs), out)
 
         return noted

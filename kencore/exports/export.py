@@ -59,9 +59,11 @@ def export(
 
         written = export_mask(opened, path, report)
     facts: dict[str, Any] = {
-        "run": opened.id, "form": form, "bytes": _bytes(written),
+        "run": opened.id,
+        "form": form,
+        "bytes": _bytes(written),
         "folder" if form == "folder" else "file": str(written),
-    }  # fmt: skip
+    }
     if push is not None:
         from kencore.exports.upload import upload
 
@@ -83,15 +85,14 @@ def file_name(run: str | Path, form: str, *, zstd: bool = False) -> str:
 def check(form: str, *, zstd: bool) -> None:
     """Raise `SpecError` for a form that there is not, or that cannot be compressed."""
     if form not in FORMS:
-        raise SpecError(
-            "form", got=repr(form), wanted=f"one of {', '.join(FORMS)}",
-            remedy="Check the spelling.",
-        )  # fmt: skip
+        raise SpecError("form", got=repr(form), wanted=f"one of {', '.join(FORMS)}", remedy="Check the spelling.")
     if zstd and form != "subnetwork":
         raise SpecError(
-            "zstd", got=f"a compressed {form}", wanted="a subnetwork file",
+            "zstd",
+            got=f"a compressed {form}",
+            wanted="a subnetwork file",
             remedy="Leave it out, or export as subnetwork.",
-        )  # fmt: skip
+        )
 
 
 def _bytes(path: Path) -> int:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 
-def export_mask(
-    run: Run, path: str | Path, progress: Callable[[float, float, str], None] | None = None
-) -> Path:
+def export_mask(run: Run, path: str | Path, progress: Callable[[float, float, str], None] | None = None) -> Path:
     """Write the keep masks of a run: True = kept. The models' weights are not read.
 
     Each pruned tensor has a mask of dtype ``BOOL`` (one byte per weight) under its own name, in
@@ -40,10 +38,7 @@ def export_mask(
     names = [name for name in tensors.names if run.owner(name) is not None]
     shapes = {name: tuple(tensors.info(name).shape) for name in names}
     entries = {name: ("BOOL", shape) for name, shape in shapes.items()}
-    with (
-        whole_file(path) as temporary,
-        SafetensorsWriter(temporary, entries, {"format": "pt"}) as writer,
-    ):
+    with whole_file(path) as temporary, SafetensorsWriter(temporary, entries, {"format": "pt"}) as writer:
         for i, name in enumerate(names):
             report(i, len(names), f"Writing the mask of {name}")
             for keep in keep_pieces(run, name, shapes[name]):

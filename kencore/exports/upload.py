@@ -22,9 +22,7 @@ def check_name(repository: str) -> None:
 
 
 def _misnamed(repository: str, remedy: str) -> UploadError:
-    return UploadError(
-        repository, got="not the name of a repository", wanted="organisation/name", remedy=remedy
-    )
+    return UploadError(repository, got="not the name of a repository", wanted="organisation/name", remedy=remedy)
 
 
 def upload(path: Path, repository: str, *, private: bool = True, api: Any = None) -> str:
@@ -68,17 +66,19 @@ def _told(error: Exception, path: Path, repository: str) -> UploadError | NoNetw
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, hub.LocalTokenNotFoundError) or status in REFUSED:
         return UploadError(
-            repository, got="no login, or one that may not write there",
+            repository,
+            got="no login, or one that may not write there",
             wanted="a token that may write",
             remedy=f"Run `hf auth login` with a token of the role write. {written}",
-        )  # fmt: skip
+        )
     reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
     if isinstance(error, hub.HfHubHTTPError):
         return UploadError(
-            repository, got=f"the hub refused it ({reason})", wanted="an upload that it takes",
-            remedy=written,
-        )  # fmt: skip
+            repository, got=f"the hub refused it ({reason})", wanted="an upload that it takes", remedy=written
+        )
     return NoNetworkError(
-        repository, got=f"the hub could not be reached ({reason})", wanted="a network connection",
+        repository,
+        got=f"the hub could not be reached ({reason})",
+        wanted="a network connection",
         remedy=f"Connect and export again. {written}",
-    )  # fmt: skip
+    )

@@ -10,17 +10,7 @@ loaded anew for each job.
 
 from __future__ import annotations
 
-from kencore.jobs.api import (
-    cancel,
-    events,
-    list_jobs,
-    log,
-    result,
-    shutdown,
-    status,
-    submit,
-    warm,
-)
+from kencore.jobs.api import cancel, events, list_jobs, log, result, shutdown, status, submit, warm
 from kencore.jobs.records import Event, JobStatus
 
 __all__ = [

@@ -16,12 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kencore.errors import (
-    DeviceNotFoundError,
-    JobKindError,
-    RunNotFoundError,
-    StoreNotWritableError,
-)
+from kencore.errors import DeviceNotFoundError, JobKindError, RunNotFoundError, StoreNotWritableError
 from kencore.jobs import folders
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.records import Event, JobStatus
@@ -35,12 +30,7 @@ PATIENCE_SECONDS = 15.0
 
 
 def submit(
-    kind: str,
-    params: Mapping[str, Any],
-    *,
-    user: str = "local",
-    gpus: float = 0.0,
-    request_key: str | None = None,
+    kind: str, params: Mapping[str, Any], *, user: str = "local", gpus: float = 0.0, request_key: str | None = None
 ) -> str:
     """Queue a job and return its id; start the supervisor if there is none.
 
@@ -162,9 +152,7 @@ def log(job: str, *, limit: int = 65536) -> str:
         return ""
 
 
-def list_jobs(
-    *, user: str | None = None, kind: str | None = None, limit: int = 100
-) -> list[JobStatus]:
+def list_jobs(*, user: str | None = None, kind: str | None = None, limit: int = 100) -> list[JobStatus]:
     """The newest jobs first, of one user or kind where given. An absent store has none.
 
     Raises:
@@ -257,9 +245,7 @@ def _bad_params(kind: str, got: str) -> JobKindError:
 
 def _check_gpus(wanted: float, present: float) -> None:
     if not 0 <= wanted < float("inf"):
-        raise JobKindError(
-            "gpus", got=repr(wanted), wanted="a number from 0 up", remedy="Pass 0 for none."
-        )
+        raise JobKindError("gpus", got=repr(wanted), wanted="a number from 0 up", remedy="Pass 0 for none.")
     if wanted > present:
         raise DeviceNotFoundError(
             "gpus",

@@ -26,9 +26,7 @@ class Context:
         threads: processor threads this job may use.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, job: str, attempt: int, *, out: Path, threads: int
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, job: str, attempt: int, *, out: Path, threads: int) -> None:
         self.out, self.job, self.attempt, self.threads = out, job, attempt, threads
         self.cancelled = False
         self._connection = connection

@@ -47,9 +47,7 @@ class TimeLeft:
         (first_time, first_done), (last_time, last_done) = samples[0], samples[-1]
         if last_time - first_time < FIRST_SECONDS:
             return None
-        rate = statistics.median(
-            (d1 - d0) / (t1 - t0) for (t0, d0), (t1, d1) in combinations(samples, 2) if t1 > t0
-        )
+        rate = statistics.median((d1 - d0) / (t1 - t0) for (t0, d0), (t1, d1) in combinations(samples, 2) if t1 > t0)
         # most pairs see no progress where it comes in few large steps: then the plain average
         rate = rate or (last_done - first_done) / (last_time - first_time)
         return max(0.0, self._total - last_done) / rate if rate > 0 else None

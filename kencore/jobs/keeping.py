@@ -51,7 +51,9 @@ def keep_run(job: str) -> str:
         if place.is_dir():  # another click was first
             return name
         raise StoreNotWritableError(
-            f"run {name}", got=f"it cannot be written ({error})", wanted="a store to write to",
+            f"run {name}",
+            got=f"it cannot be written ({error})",
+            wanted="a store to write to",
             remedy="Free some space, or check the permissions of the folder.",
-        ) from error  # fmt: skip
+        ) from error
     return name

@@ -77,18 +77,21 @@ def check_evaluate(params: Params) -> None:
     for name in sorted(EVALUATE_SWITCHES & set(params)):
         if not isinstance(params[name], bool):
             raise JobKindError(
-                f"{name} of the job evaluate", got=repr(params[name]), wanted="true or false",
+                f"{name} of the job evaluate",
+                got=repr(params[name]),
+                wanted="true or false",
                 remedy="Leave it out for false.",
-            )  # fmt: skip
+            )
     for name, least in EVALUATE_COUNTS.items():
         value = params.get(name)
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
             raise JobKindError(
-                f"{name} of the job evaluate", got=repr(value),
+                f"{name} of the job evaluate",
+                got=repr(value),
                 wanted=f"a whole number, {least} or more",
                 remedy="Leave it out for the usual number.",
-            )  # fmt: skip
+            )
 
 
 def check_export(params: Params) -> None:
@@ -100,9 +103,8 @@ def check_export(params: Params) -> None:
     _texts("export", params, EXPORT_FIELDS)
     if not isinstance(params.get("zstd", False), bool):
         raise JobKindError(
-            "zstd of the job export", got=repr(params["zstd"]), wanted="true or false",
-            remedy="Leave it out for false.",
-        )  # fmt: skip
+            "zstd of the job export", got=repr(params["zstd"]), wanted="true or false", remedy="Leave it out for false."
+        )
     check(params.get("form") or "folder", zstd=params.get("zstd", False))
 
 
@@ -134,26 +136,16 @@ EVALUATE_SWITCHES = {"baselines", "save"}
 EVALUATE_COUNTS = {"window": 2, "windows": 1}  # of a text, and the least they may be
 
 KINDS: dict[str, Kind] = {
-    "inspect": Kind(
-        function="kencore.jobs.tasks:inspect_pair", shelf="results", check=check_inspect
-    ),
+    "inspect": Kind(function="kencore.jobs.tasks:inspect_pair", shelf="results", check=check_inspect),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=check_prune),
     "retune": Kind(function="kencore.jobs.tasks:retune_run", shelf="results", check=check_prune),
     "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=check_tune),
     "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=check_sweep),
-    "evaluate": Kind(
-        function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate
-    ),
+    "evaluate": Kind(function="kencore.jobs.tasks:evaluate_model", shelf="results", check=check_evaluate),
     "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
-    "report": Kind(
-        function="kencore.jobs.tasks:report_run", shelf="results", check=check_report, heavy=False
-    ),
-    "explain": Kind(
-        function="kencore.jobs.tasks:explain_sentence", shelf="results", check=check_explain
-    ),
-    "selftest": Kind(
-        function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False
-    ),
+    "report": Kind(function="kencore.jobs.tasks:report_run", shelf="results", check=check_report, heavy=False),
+    "explain": Kind(function="kencore.jobs.tasks:explain_sentence", shelf="results", check=check_explain),
+    "selftest": Kind(function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False),
 }
 
 
@@ -165,10 +157,7 @@ def find_kind(name: str) -> Kind:
     """
     if name not in KINDS:
         raise JobKindError(
-            "Job kind",
-            got=repr(name),
-            wanted=f"one of {', '.join(KINDS)}",
-            remedy="Check the spelling.",
+            "Job kind", got=repr(name), wanted=f"one of {', '.join(KINDS)}", remedy="Check the spelling."
         )
     return KINDS[name]
 
@@ -188,6 +177,4 @@ def _texts(kind: str, params: Params, names: set[str]) -> None:
     for name in sorted(names & set(params)):
         value = params[name]
         if value is not None and not (isinstance(value, str) and value.strip()):
-            raise JobKindError(
-                f"{name} of the job {kind}", got=repr(value), wanted="text", remedy="Fill it in."
-            )
+            raise JobKindError(f"{name} of the job {kind}", got=repr(value), wanted="text", remedy="Fill it in.")

@@ -55,9 +55,12 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
     spec = TuneSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
     tune(
-        spec, out=context.out, progress=context.progress, threads=context.threads,
+        spec,
+        out=context.out,
+        progress=context.progress,
+        threads=context.threads,
         on_point=lambda point: context.event("point", point),
-    )  # fmt: skip
+    )
 
 
 def run_sweep(params: dict[str, Any], context: Context) -> None:
@@ -84,9 +87,13 @@ def evaluate_model(params: dict[str, Any], context: Context) -> None:
     device = resolve_device(asked.pop("device", None) or "auto")
     context.set_device(describe_device(device))
     found = judge(
-        asked.pop("model"), asked.pop("examples"), **asked,
-        device=device, threads=context.threads, progress=context.progress,
-    )  # fmt: skip
+        asked.pop("model"),
+        asked.pop("examples"),
+        **asked,
+        device=device,
+        threads=context.threads,
+        progress=context.progress,
+    )
     _write_result(context, found)
 
 
@@ -108,9 +115,7 @@ def report_run(params: dict[str, Any], context: Context) -> None:
     from kencore.report import file_name, report
 
     path = context.out / file_name(params["run"])
-    facts = report(
-        params["run"], path, beside=params.get("beside"), progress=context.progress
-    )  # fmt: skip
+    facts = report(params["run"], path, beside=params.get("beside"), progress=context.progress)
     _write_result(context, facts | {"form": "report", "file": path.name})
 
 

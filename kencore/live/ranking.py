@@ -55,18 +55,13 @@ def why_not_live(run: Run, setting: Setting, name: str) -> str | None:
     block = run.matrix(name)["block"]
     if spec.propagate == "dense" or block == 0:
         return None if run.activation_norms(name) is not None else "the run kept no input norms"
-    return (
-        "Wanda scores a block on what the pruned blocks before it give, and these change with the "
-        "setting"
-    )
+    return "Wanda scores a block on what the pruned blocks before it give, and these change with the setting"
 
 
 class LiveRun(Run):
     """A run with another mask of one matrix; all else is the run's."""
 
-    def __init__(
-        self, run: Run, name: str, mask: LiveMask, spec: PruneSpec, setting: str, wanted: Wanted
-    ) -> None:
+    def __init__(self, run: Run, name: str, mask: LiveMask, spec: PruneSpec, setting: str, wanted: Wanted) -> None:
         for checkpoint in ("tuned_tensors", *(["base_tensors"] if run.restore == "base" else [])):
             getattr(run, checkpoint)  # opened once, for all settings
         self.__dict__ |= run.__dict__
@@ -84,15 +79,13 @@ class LiveRun(Run):
         """As `Run.mask_bits`, selected again."""
         if name != self._name:
             raise MatrixNotFoundError(
-                f"setting of {self._name}", got=name, wanted=self._name,
-                remedy="One matrix is selected at a time.",
-            )  # fmt: skip
+                f"setting of {self._name}", got=name, wanted=self._name, remedy="One matrix is selected at a time."
+            )
         return self._mask.bits(rows, self._wanted)
 
     def values(
-        self, name: str, which: Any = "tuned", rows: slice = slice(None),
-        columns: slice = slice(None),
-    ) -> NDArray[np.float32]:  # fmt: skip
+        self, name: str, which: Any = "tuned", rows: slice = slice(None), columns: slice = slice(None)
+    ) -> NDArray[np.float32]:
         """As `Run.values`; what is kept is rescaled where the run's method does so."""
         if which != "pruned" or self.spec.rescale == "none":
             return super().values(name, which, rows, columns)
@@ -173,9 +166,11 @@ class Ranking:
             self.error = error
         except Exception as error:  # noqa: BLE001 - said to whoever asks, never lost in a thread
             self.error = KencoreError(
-                f"ranking of {name}", got=f"{type(error).__name__}: {error}",
-                wanted="ranked rows", remedy="Reload the page; if it stays so, report it.",
-            )  # fmt: skip
+                f"ranking of {name}",
+                got=f"{type(error).__name__}: {error}",
+                wanted="ranked rows",
+                remedy="Reload the page; if it stays so, report it.",
+            )
         self.ready.set()
 
     def _rank(self, run: Run, name: str, spec: PruneSpec) -> None:
@@ -272,12 +267,7 @@ _lock = threading.Lock()
 
 
 def live_run(
-    run: Run,
-    name: str,
-    setting: Setting,
-    *,
-    patience: float = PATIENCE,
-    wanted: Wanted = lambda: True,
+    run: Run, name: str, setting: Setting, *, patience: float = PATIENCE, wanted: Wanted = lambda: True
 ) -> LiveRun:
     """The run as it would be at a setting, as far as one matrix goes.
 
@@ -293,9 +283,11 @@ def live_run(
     reason = why_not_live(run, setting, name)
     if reason is not None:
         raise SpecError(
-            "setting", got=reason, wanted="a mask that follows from the weights alone",
+            "setting",
+            got=reason,
+            wanted="a mask that follows from the weights alone",
             remedy="Measure it: the map is painted when the worker is done.",
-        )  # fmt: skip
+        )
     spec = setting.spec(run.spec)
     ranking = _ranking(run, name, spec)
     if not ranking.ready.wait(patience):
@@ -307,9 +299,7 @@ def live_run(
 
 
 def _ready_soon(subject: str, got: str) -> GettingReady:
-    return GettingReady(
-        subject, got=got, wanted="ranked rows", remedy="Wait: it is asked for again by itself."
-    )
+    return GettingReady(subject, got=got, wanted="ranked rows", remedy="Wait: it is asked for again by itself.")
 
 
 def warm(run: Run, name: str, setting: Setting) -> None:

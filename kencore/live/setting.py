@@ -58,9 +58,8 @@ class Setting(JsonSettings):
     def of(cls, spec: PruneSpec) -> Setting:
         """The setting that a run was made with."""
         return cls(
-            keep=spec.keep, k=spec.k, balance=spec.balance,
-            block_lambda=spec.block_lambda, row_lambda=spec.row_lambda,
-        )  # fmt: skip
+            keep=spec.keep, k=spec.k, balance=spec.balance, block_lambda=spec.block_lambda, row_lambda=spec.row_lambda
+        )
 
     @property
     def text(self) -> str:
@@ -106,22 +105,29 @@ class Setting(JsonSettings):
         method = self.method or asked.method
         if method != asked.method and not {method, asked.method} <= set(SWITCHABLE):
             raise SpecError(
-                "rule", got=f"{method} in place of {asked.method}",
+                "rule",
+                got=f"{method} in place of {asked.method}",
                 wanted=f"one of {', '.join(SWITCHABLE)}, in a run of one of these",
                 remedy="Keep the run's own rule, or prune anew.",
-            )  # fmt: skip
+            )
         return replace(
-            asked, keep=self.keep, k=self.k, method=method, balance=self.balance,
-            block_lambda=self.block_lambda, row_lambda=self.row_lambda,
-        )  # fmt: skip
+            asked,
+            keep=self.keep,
+            k=self.k,
+            method=method,
+            balance=self.balance,
+            block_lambda=self.block_lambda,
+            row_lambda=self.row_lambda,
+        )
 
 
 def _bad(text: str) -> SpecError:
     return SpecError(
-        "setting", got=repr(text), wanted="how much is kept, then faders and the like, such as "
-        "0.25~q*1.5~b2*0.5 or k64~rule*delta",
+        "setting",
+        got=repr(text),
+        wanted="how much is kept, then faders and the like, such as 0.25~q*1.5~b2*0.5 or k64~rule*delta",
         remedy="Correct the address, or move the sliders.",
-    )  # fmt: skip
+    )
 
 
 def _float(text: str, part: str) -> float:
@@ -140,11 +146,9 @@ def own_setting(run: Run) -> Setting:
     trace = run.trace or {}
     found = {
         field: (trace.get(search) or {}).get("chosen")
-        for field, search, step in (
-            ("block_lambda", "block_search", "row"), ("row_lambda", "row_search", "block"),
-        )
+        for field, search, step in (("block_lambda", "block_search", "row"), ("row_lambda", "row_search", "block"))
         if getattr(spec, field) is None and spec.step != step
-    }  # fmt: skip
+    }
     return replace(setting, **{name: value for name, value in found.items() if value is not None})
 
 
@@ -195,9 +199,11 @@ def budgets(run: Run, setting: Setting) -> Kept:
     reason = why_worker(run, setting)
     if reason is not None:
         raise SpecError(
-            "setting", got=reason, wanted="budgets that follow from the setting alone",
+            "setting",
+            got=reason,
+            wanted="budgets that follow from the setting alone",
             remedy="Measure it: a worker prunes the model at this setting.",
-        )  # fmt: skip
+        )
     slots, places = pruned_slots(run)
     if spec.allocation == "uniform":
         return with_faders(slots, places, spec, even_budgets(slots, spec))
@@ -251,19 +257,20 @@ def totals(run: Run, setting: Setting) -> Totals:
     stored = dict(zip(table["name"], table["bytes_stored"], strict=True))
     for line in _pruned(table):
         shape, name = (int(line["rows"]), int(line["cols"])), str(line["name"])
-        stored[name] = stored_bytes(
-            shape, found[name], int(line["bytes_dense"]), int(line["params"])
-        )
+        stored[name] = stored_bytes(shape, found[name], int(line["bytes_dense"]), int(line["params"]))
     shares = group_shares(run, found)
     kept = sum(found.values())
     return Totals(
-        kept=kept, pruned=int(table.loc[table["status"] == "pruned", "params"].sum()),
+        kept=kept,
+        pruned=int(table.loc[table["status"] == "pruned", "params"].sum()),
         asked=kept if plain is None else sum(int(rows.sum()) for rows in plain.values()),
-        params=int(table["params"].sum()), bytes_dense=int(table["bytes_dense"].sum()),
-        bytes_stored=int(sum(stored.values())), shares=shares,
+        params=int(table["params"].sum()),
+        bytes_dense=int(table["bytes_dense"].sum()),
+        bytes_stored=int(sum(stored.values())),
+        shares=shares,
         whole=tuple(name for name, share in shares.items() if share >= 1),
         matrices=found,
-    )  # fmt: skip
+    )
 
 
 def fader_names(run: Run) -> dict[str, list[str]]:

@@ -14,32 +14,32 @@ from kencore.errors import NonFiniteWeightError, ShapeError, SpecError
 def check_rule(rule: str, known: tuple[str, ...], *, has_base: bool) -> None:
     """Raise `SpecError` for a rule there is none of, or ``delta`` without a base."""
     if rule not in known:
-        raise SpecError(
-            "rule", got=repr(rule), wanted=f"one of {', '.join(known)}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
+        raise SpecError("rule", got=repr(rule), wanted=f"one of {', '.join(known)}", remedy="Choose one of these.")
     if rule == "delta" and not has_base:
         raise SpecError(
-            "base", got="none", wanted="the base weight that delta compares with",
+            "base",
+            got="none",
+            wanted="the base weight that delta compares with",
             remedy="Pass base=, a tensor of the same shape.",
-        )  # fmt: skip
+        )
 
 
-def check_matrix(
-    shape: tuple[int, ...], dtype: object, *, floating: bool, ranks: tuple[int, ...], name: str
-) -> None:
+def check_matrix(shape: tuple[int, ...], dtype: object, *, floating: bool, ranks: tuple[int, ...], name: str) -> None:
     """Raise `ShapeError` unless it has floating entries and one of the ``ranks`` allowed."""
     if len(shape) not in ranks:
         raise ShapeError(
-            name, got=f"shape {tuple(shape)}",
+            name,
+            got=f"shape {tuple(shape)}",
             wanted=" or ".join({1: "one row (C,)", 2: "a matrix (R, C)"}[rank] for rank in ranks),
             remedy="Reshape it so that each row is one output neuron's weights.",
-        )  # fmt: skip
+        )
     if not floating:
         raise ShapeError(
-            name, got=f"dtype {dtype}", wanted="a floating dtype",
+            name,
+            got=f"dtype {dtype}",
+            wanted="a floating dtype",
             remedy="Integer buffers are not weights: leave them out.",
-        )  # fmt: skip
+        )
 
 
 def check_base(
@@ -48,10 +48,11 @@ def check_base(
     """Raise `ShapeError` unless the base is floating and has the tuned weight's shape."""
     if tuple(shape) != tuple(base_shape) or not floating:
         raise ShapeError(
-            f"base of {name}", got=f"shape {tuple(base_shape)}, dtype {dtype}",
+            f"base of {name}",
+            got=f"shape {tuple(base_shape)}, dtype {dtype}",
             wanted=f"shape {tuple(shape)} and a floating dtype",
             remedy="Pass the same parameter of the model that the tuned one started from.",
-        )  # fmt: skip
+        )
 
 
 def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
@@ -71,19 +72,22 @@ def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
     whole = counts.dtype.kind in "iu" or counts.size == 0 or big
     if not whole:
         raise SpecError(
-            "k", got=repr(k), wanted="a whole number of entries per row",
+            "k",
+            got=repr(k),
+            wanted="a whole number of entries per row",
             remedy="For a share of each row pass round(share * columns).",
-        )  # fmt: skip
+        )
     if counts.ndim and counts.shape != (rows,):
         raise ShapeError(
-            "k", got=f"shape {counts.shape}", wanted=f"one number, or one per row ({rows},)",
+            "k",
+            got=f"shape {counts.shape}",
+            wanted=f"one number, or one per row ({rows},)",
             remedy="Pass k of as many entries as the weight has rows.",
-        )  # fmt: skip
+        )
     if counts.size and counts.min() < 1:
         raise SpecError(
-            "k", got=str(counts.min()), wanted="1 or more entries per row",
-            remedy="A row shorter than k is kept whole.",
-        )  # fmt: skip
+            "k", got=str(counts.min()), wanted="1 or more entries per row", remedy="A row shorter than k is kept whole."
+        )
     budget = np.asarray(np.minimum(counts, columns), dtype=np.int64)
     return np.broadcast_to(budget, (rows,)).copy()
 

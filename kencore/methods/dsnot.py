@@ -59,10 +59,11 @@ def dsnot(
     """
     if keep.shape != weight.shape or keep.dtype != torch.bool:
         raise ShapeError(
-            "keep mask", got=f"shape {tuple(keep.shape)}, dtype {keep.dtype}",
+            "keep mask",
+            got=f"shape {tuple(keep.shape)}, dtype {keep.dtype}",
             wanted=f"bool {tuple(weight.shape)}, as the weight",
             remedy="Pass the mask of this very weight.",
-        )  # fmt: skip
+        )
     if not weight.numel():
         return keep.clone()
     row = _Rows.start(weight, keep, statistics, power, published=published)
@@ -97,15 +98,7 @@ class _Rows:
     """bool (R, 1)"""
 
     @classmethod
-    def start(
-        cls,
-        weight: Tensor,
-        keep: Tensor,
-        statistics: RunningInputs,
-        power: float,
-        *,
-        published: bool,
-    ) -> _Rows:
+    def start(cls, weight: Tensor, keep: Tensor, statistics: RunningInputs, power: float, *, published: bool) -> _Rows:
         scores = wanda(weight, statistics).masked_fill_(~keep, torch.inf)
         output = weight.detach().to(torch.float32) * statistics.total().reshape(1, -1)
         lost = output.masked_fill(keep, 0.0)
@@ -117,14 +110,17 @@ class _Rows:
         kept = keep.sum(dim=1, keepdim=True)  # (R, 1)
         zero = torch.zeros_like(kept)
         return cls(
-            keep=keep.clone(), output=output, error=error, sign=torch.sign(error),
+            keep=keep.clone(),
+            output=output,
+            error=error,
+            sign=torch.sign(error),
             grow=torch.sort(gain, dim=1, stable=True).indices,
             prune=_prune_order(scores, output, kept),
             next_grow=torch.cat([zero, zero + columns - 1], dim=1),
             # of the lists to prune from, side 0 begins at the far end: see `take`
             next_prune=torch.cat([kept - 1, zero], dim=1),
             active=torch.ones_like(error, dtype=torch.bool),
-        )  # fmt: skip
+        )
 
     def take(self) -> tuple[Tensor, Tensor]:
         """The columns (R, 1) to regrow and to prune next in each row; its lists move on."""
@@ -162,9 +158,7 @@ def _prune_order(scores: Tensor, output: Tensor, kept: Tensor) -> Tensor:
     negative, positive = valid & (ranked < 0), valid & (ranked > 0)
     place = torch.where(negative, negative.cumsum(1) - 1, width)
     place = torch.where(positive, kept - positive.cumsum(1), place)
-    ranks = torch.zeros(
-        (order.shape[0], order.shape[1] + 1), dtype=torch.int64, device=order.device
-    )
+    ranks = torch.zeros((order.shape[0], order.shape[1] + 1), dtype=torch.int64, device=order.device)
     ranks.scatter_(1, place, columns)
     return order.gather(1, ranks[:, :-1])
 

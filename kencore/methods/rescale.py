@@ -76,7 +76,8 @@ def check_rescaled(values: Floats, name: str, first: int = 0) -> None:
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         raise NonFiniteWeightError(
-            f"{name}, rescaled", got=f"infinity in row {first + int(np.argmin(finite))}",
+            f"{name}, rescaled",
+            got=f"infinity in row {first + int(np.argmin(finite))}",
             wanted="differences that stay finite when divided by the kept share",
             remedy="Keep more of each row, or leave rescale out.",
-        )  # fmt: skip
+        )

@@ -110,11 +110,7 @@ class RowIndex:
 
 
 def _matrix(
-    tuned: NDArray[Any],
-    base: NDArray[Any] | None,
-    rule: str,
-    rng: np.random.Generator | None,
-    name: str,
+    tuned: NDArray[Any], base: NDArray[Any] | None, rule: str, rng: np.random.Generator | None, name: str
 ) -> Matrix:
     """The request, checked; the random numbers drawn."""
     check_rule(rule, tuple(RULES), has_base=base is not None)
@@ -123,8 +119,10 @@ def _matrix(
         check_base(tuned.shape, base.shape, base.dtype, floating=base.dtype.kind == "f", name=name)
     if rule == "random" and rng is None:
         raise SpecError(
-            "rng", got="none", wanted="a numpy.random.Generator for the random rule",
+            "rng",
+            got="none",
+            wanted="a numpy.random.Generator for the random rule",
             remedy="Pass rng=numpy.random.default_rng(seed).",
-        )  # fmt: skip
+        )
     draws = draw(rng, tuned.shape) if rng is not None and rule == "random" else None
     return Matrix(tuned=tuned, base=base if rule == "delta" else None, draws=draws, name=name)

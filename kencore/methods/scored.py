@@ -19,11 +19,7 @@ Ties = Literal["pruned", "kept"]
 
 @torch.no_grad()
 def keep_lowest_pruned(
-    score: Tensor,
-    pruned: Tensor | NDArray[np.int64] | int,
-    *,
-    ties: Ties = "pruned",
-    name: str = "score",
+    score: Tensor, pruned: Tensor | NDArray[np.int64] | int, *, ties: Ties = "pruned", name: str = "score"
 ) -> Tensor:
     """Which entries stay when the lowest scores of each row go: bool (R, C), on score's device.
 
@@ -45,14 +41,13 @@ def keep_lowest_pruned(
     """
     if score.ndim != 2 or not score.is_floating_point():
         raise ShapeError(
-            name, got=f"shape {tuple(score.shape)}, dtype {score.dtype}",
+            name,
+            got=f"shape {tuple(score.shape)}, dtype {score.dtype}",
             wanted="a floating matrix of scores (R, C)",
             remedy="Reshape it so that each row is compared within itself.",
-        )  # fmt: skip
-    if ties not in ("pruned", "kept"):
-        raise SpecError(
-            "ties", got=repr(ties), wanted="pruned or kept", remedy="Choose one of these."
         )
+    if ties not in ("pruned", "kept"):
+        raise SpecError("ties", got=repr(ties), wanted="pruned or kept", remedy="Choose one of these.")
     counts = _counts(pruned, score, name)  # (R,)
     if score.numel() == 0:
         return torch.ones(score.shape, dtype=torch.bool, device=score.device)
@@ -76,20 +71,25 @@ def _counts(pruned: Tensor | NDArray[np.int64] | int, score: Tensor, name: str) 
     counts = torch.as_tensor(pruned, device=score.device)
     if counts.is_floating_point() or counts.dtype == torch.bool:
         raise SpecError(
-            f"pruned entries of {name}", got=f"dtype {counts.dtype}", wanted="whole numbers",
+            f"pruned entries of {name}",
+            got=f"dtype {counts.dtype}",
+            wanted="whole numbers",
             remedy="kencore.allocate.budget turns shares into counts.",
-        )  # fmt: skip
+        )
     if counts.ndim and tuple(counts.shape) != (rows,):
         raise ShapeError(
-            f"pruned entries of {name}", got=f"shape {tuple(counts.shape)}",
+            f"pruned entries of {name}",
+            got=f"shape {tuple(counts.shape)}",
             wanted=f"one number, or one per row ({rows},)",
             remedy="Pass as many numbers as the score has rows.",
-        )  # fmt: skip
+        )
     if counts.numel() and (int(counts.min()) < 0 or int(counts.max()) > columns):
         raise SpecError(
-            f"pruned entries of {name}", got=f"{int(counts.min())} to {int(counts.max())}",
-            wanted=f"0 to {columns} per row", remedy="A row has no more entries than columns.",
-        )  # fmt: skip
+            f"pruned entries of {name}",
+            got=f"{int(counts.min())} to {int(counts.max())}",
+            wanted=f"0 to {columns} per row",
+            remedy="A row has no more entries than columns.",
+        )
     return counts.to(torch.int64).expand(rows)
 
 
@@ -142,6 +142,8 @@ def _split(values: Tensor, last: Tensor, counts: Tensor, ties: Ties) -> Tensor:
 def _refuse_nan(values: Tensor, name: str) -> None:
     row, column = (int(i) for i in values.isnan().nonzero()[0])
     raise NonFiniteWeightError(
-        name, got=f"NaN in row {row}, column {column} of the scores", wanted="numbers",
+        name,
+        got=f"NaN in row {row}, column {column} of the scores",
+        wanted="numbers",
         remedy="Check the checkpoint and the calibration text: no rule can rank it.",
-    )  # fmt: skip
+    )

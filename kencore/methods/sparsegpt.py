@@ -53,10 +53,11 @@ def inverse_factor(hessian: Tensor, *, damping: float = 0.01, name: str = "layer
             if factor is not None:
                 return factor
     raise FactorizationError(
-        name, got="a Hessian that is not finite or not positive definite",
+        name,
+        got="a Hessian that is not finite or not positive definite",
         wanted=f"one that can be factored with a damping up to {damping * 10 ** (TRIES - 1):g}",
         remedy="Calibrate on more or other text, or use wanda for this model.",
-    )  # fmt: skip
+    )
 
 
 def _factor(damped: Tensor) -> Tensor | None:
@@ -101,15 +102,15 @@ def sparsegpt(
     rows, columns = weight.shape
     if not 0 <= pruned <= rows * columns:
         raise SpecError(
-            f"pruned entries of {name}", got=str(pruned), wanted=f"0 to {rows * columns}",
+            f"pruned entries of {name}",
+            got=str(pruned),
+            wanted=f"0 to {rows * columns}",
             remedy="A matrix has no more entries than rows times columns.",
-        )  # fmt: skip
+        )
     quota = _shared_out(pruned, rows, columns, block_size)
 
     def lowest(score: Tensor, block: int) -> Tensor:
-        return ~keep_lowest_pruned(score.reshape(1, -1), int(quota[block]), name=name).reshape(
-            score.shape
-        )
+        return ~keep_lowest_pruned(score.reshape(1, -1), int(quota[block]), name=name).reshape(score.shape)
 
     new, keep, dead = _sweep(weight, hessian, factor, block_size, name, lowest)
     unused = keep & dead  # (R, C)
@@ -161,21 +162,17 @@ def _shared_out(pruned: int, rows: int, columns: int, block_size: int) -> list[i
 
 @torch.no_grad()
 def _sweep(
-    weight: Tensor,
-    hessian: Tensor,
-    factor: Tensor | None,
-    block_size: int,
-    name: str,
-    choose: PruneBlock,
+    weight: Tensor, hessian: Tensor, factor: Tensor | None, block_size: int, name: str, choose: PruneBlock
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The new weight (R, C), the keep mask (R, C), which columns are dead (C,)."""
     columns = weight.shape[1]
     if hessian.shape != (columns, columns):
         raise ShapeError(
-            f"Hessian of {name}", got=f"shape {tuple(hessian.shape)}",
+            f"Hessian of {name}",
+            got=f"shape {tuple(hessian.shape)}",
             wanted=f"({columns}, {columns}), the inputs of this weight",
             remedy="Pass the statistics of this layer.",
-        )  # fmt: skip
+        )
     _check_finite(weight, name)
     if factor is None:
         factor = inverse_factor(hessian, name=name)
@@ -201,10 +198,11 @@ def _check_finite(weight: Tensor, name: str) -> None:
     if not bool(finite.all()):
         row, column = (int(i) for i in (~finite).nonzero()[0])
         raise NonFiniteWeightError(
-            name, got=f"{float(weight[row, column])} in row {row}, column {column}",
+            name,
+            got=f"{float(weight[row, column])} in row {row}, column {column}",
             wanted="finite weights",
             remedy="Check the checkpoint: no rule can rank such a weight.",
-        )  # fmt: skip
+        )
 
 
 def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,9 +212,7 @@ def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor,
         The new columns and the errors, (R, K) each; the same bits on every device.
     """
     if block.device.type == "cpu":
-        values, errors = prune_rows(
-            block.numpy(), gone.numpy(), factor.numpy(), threads=torch.get_num_threads()
-        )
+        values, errors = prune_rows(block.numpy(), gone.numpy(), factor.numpy(), threads=torch.get_num_threads())
         return torch.from_numpy(values), torch.from_numpy(errors)
     return _by_columns(block, gone, factor)
 

@@ -19,9 +19,7 @@ Floats = NDArray[np.float32]
 ENTRIES_PER_THREAD = 1 << 19
 
 
-def prune_rows(
-    block: Floats, gone: NDArray[np.bool_], factor: Floats, *, threads: int = 1
-) -> tuple[Floats, Floats]:
+def prune_rows(block: Floats, gone: NDArray[np.bool_], factor: Floats, *, threads: int = 1) -> tuple[Floats, Floats]:
     """What is pruned goes as an error into the columns after it.
 
     Args:

@@ -24,9 +24,7 @@ KNOWN_NEEDS = frozenset({"norm", "moments", "hessian"})
 class RunningInputs:
     """What a score, a Hessian or a refinement needs to know of a layer's inputs."""
 
-    def __init__(
-        self, columns: int, needs: frozenset[str], device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, columns: int, needs: frozenset[str], device: torch.device | str = "cpu") -> None:
         """Empty statistics of a layer with ``columns`` inputs.
 
         Args:
@@ -41,9 +39,11 @@ class RunningInputs:
         unknown = sorted(set(needs) - KNOWN_NEEDS)
         if unknown:
             raise SpecError(
-                "needs", got=", ".join(unknown), wanted=f"some of {', '.join(sorted(KNOWN_NEEDS))}",
+                "needs",
+                got=", ".join(unknown),
+                wanted=f"some of {', '.join(sorted(KNOWN_NEEDS))}",
                 remedy="Take them from kencore.methods.scores.NEEDS.",
-            )  # fmt: skip
+            )
         self.columns, self.needs, self.device = columns, frozenset(needs), torch.device(device)
         self.sequences = 0
         self.tokens = 0
@@ -51,8 +51,11 @@ class RunningInputs:
             self._squares, self._quirk = self._zeros(), self._zeros()  # (C,) each
         if "moments" in needs:
             self._total, self._mean, self._spread, self._within = (
-                self._zeros(), self._zeros(), self._zeros(), self._zeros()
-            )  # fmt: skip
+                self._zeros(),
+                self._zeros(),
+                self._zeros(),
+                self._zeros(),
+            )
         if "hessian" in needs:
             self._hessian = torch.zeros((columns, columns), device=self.device)
 
@@ -71,10 +74,11 @@ class RunningInputs:
         """
         if x.ndim not in (2, 3) or x.shape[-1] != self.columns or x.shape[-2] == 0:
             raise ShapeError(
-                "inputs of a layer", got=f"shape {tuple(x.shape)}",
+                "inputs of a layer",
+                got=f"shape {tuple(x.shape)}",
                 wanted=f"(sequences, tokens, {self.columns}) with at least one token",
                 remedy="Pass what the layer itself was given.",
-            )  # fmt: skip
+            )
         batch = x.detach().reshape(-1, x.shape[-2], x.shape[-1])  # (S, T, C)
         for one in batch.to(torch.float32).contiguous():  # (T, C)
             self._add_one(one)
@@ -150,14 +154,15 @@ class RunningInputs:
     def _require(self, need: str) -> None:
         if need not in self.needs:
             raise SpecError(
-                "statistics", got=f"gathered {', '.join(sorted(self.needs)) or 'nothing'}",
-                wanted=f"'{need}' among them", remedy="Name it in needs= before adding inputs.",
-            )  # fmt: skip
+                "statistics",
+                got=f"gathered {', '.join(sorted(self.needs)) or 'nothing'}",
+                wanted=f"'{need}' among them",
+                remedy="Name it in needs= before adding inputs.",
+            )
         if not self.sequences:
             raise SpecError(
-                "statistics", got="no sequence", wanted="at least one",
-                remedy="Add the layer's inputs first.",
-            )  # fmt: skip
+                "statistics", got="no sequence", wanted="at least one", remedy="Add the layer's inputs first."
+            )
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -19,19 +19,12 @@ BATCHED_DEVICES = frozenset({"cuda"})
 
 
 def select_tensor(
-    weight: torch.Tensor,
-    k: Any,
-    rule: str,
-    base: torch.Tensor | None,
-    generator: torch.Generator | None,
-    name: str,
+    weight: torch.Tensor, k: Any, rule: str, base: torch.Tensor | None, generator: torch.Generator | None, name: str
 ) -> torch.Tensor:
     """The keep mask; arguments and errors as in `kencore.methods.select.select`."""
     _check_tensor(weight, name)
     check_rule(rule, tuple(RULES), has_base=base is not None)
-    check_matrix(
-        weight.shape, weight.dtype, floating=weight.is_floating_point(), ranks=(1, 2), name=name
-    )
+    check_matrix(weight.shape, weight.dtype, floating=weight.is_floating_point(), ranks=(1, 2), name=name)
     if base is not None:
         _check_tensor(base, f"base of {name}")
         floating = base.is_floating_point()
@@ -45,11 +38,8 @@ def select_tensor(
         rng = np.random.default_rng(_draw(generator)) if rule == "random" else None
         numpy_base = None if rows_base is None else _as_numpy(rows_base)
         keep = torch.from_numpy(
-            select_rows(
-                _as_numpy(matrix), numpy_base, k, rule,
-                rng=rng, threads=torch.get_num_threads(), name=name,
-            )
-        ).to(weight.device)  # fmt: skip
+            select_rows(_as_numpy(matrix), numpy_base, k, rule, rng=rng, threads=torch.get_num_threads(), name=name)
+        ).to(weight.device)
     return keep.reshape(weight.shape)
 
 
@@ -73,12 +63,15 @@ def _draw(generator: torch.Generator | None) -> int:
 def _check_tensor(weight: object, name: str) -> None:
     if not isinstance(weight, torch.Tensor):
         raise ShapeError(
-            name, got=f"a {type(weight).__name__}", wanted="a torch tensor",
+            name,
+            got=f"a {type(weight).__name__}",
+            wanted="a torch tensor",
             remedy="Use kencore.methods.select.select_rows for numpy arrays.",
-        )  # fmt: skip
+        )
     if weight.layout is not torch.strided or weight.is_meta:
         raise ShapeError(
-            name, got=f"layout {weight.layout} on {weight.device}",
+            name,
+            got=f"layout {weight.layout} on {weight.device}",
             wanted="a dense tensor with data",
             remedy="Call .to_dense() on it, or load it first.",
-        )  # fmt: skip
+        )

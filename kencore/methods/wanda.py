@@ -30,13 +30,16 @@ def input_norm(weight: Tensor, statistics: RunningInputs | None) -> Tensor:
     """The norms of the weight's inputs, float32 (C,); errors as in `wanda`."""
     if statistics is None:
         raise SpecError(
-            "statistics", got="none", wanted="those of the layer's inputs",
+            "statistics",
+            got="none",
+            wanted="those of the layer's inputs",
             remedy="Run the model on calibration text first.",
-        )  # fmt: skip
+        )
     if weight.shape[-1] != statistics.columns:
         raise ShapeError(
-            "statistics", got=f"{statistics.columns} inputs",
+            "statistics",
+            got=f"{statistics.columns} inputs",
             wanted=f"{weight.shape[-1]}, one per column of the weight",
             remedy="Pass the statistics of this layer.",
-        )  # fmt: skip
+        )
     return statistics.norm()

@@ -22,14 +22,7 @@ from kencore.models.loading import label_numbers
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "Classifier",
-    "Examples",
-    "Predictions",
-    "evaluate_model",
-    "quality_of",
-    "read_examples",
-]
+__all__ = ["Classifier", "Examples", "Predictions", "evaluate_model", "quality_of", "read_examples"]
 
 Progress = Callable[[float, float, str], None]
 BATCH = 32
@@ -41,9 +34,7 @@ class Classifier(LoadedModel):
     """A model with a classification head, in float32, and the tokenizer from its folder."""
 
     @classmethod
-    def load(
-        cls, folder: str | Path, *, device: str = "cpu", threads: int | None = None
-    ) -> Classifier:
+    def load(cls, folder: str | Path, *, device: str = "cpu", threads: int | None = None) -> Classifier:
         """Load the model and the tokenizer of a folder.
 
         Args:
@@ -62,9 +53,7 @@ class Classifier(LoadedModel):
 
         return cls(threads=threads, **load_classifier(Path(folder), resolve_device(device)))
 
-    def predict(
-        self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None
-    ) -> Predictions:
+    def predict(self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None) -> Predictions:
         """The model's answer to every example, in the examples' order.
 
         Sentences go through the model in batches of similar length, padded to the longest of
@@ -93,9 +82,7 @@ class Classifier(LoadedModel):
         self._check_finite(logits)
         return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
 
-    def quality(
-        self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None
-    ) -> Figures:
+    def quality(self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None) -> Figures:
         """What `quality_of` says of the model's predictions, and the ``seconds`` they took.
 
         Raises as `predict`.
@@ -117,12 +104,8 @@ class Classifier(LoadedModel):
     def tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
         """Tokenised examples, and their indices from shortest to longest."""
         pairs = None if examples.pairs is None else list(examples.pairs)
-        table = self.tokenizer(
-            list(examples.texts), pairs, truncation=True, max_length=longest_input(self)
-        )
-        rows = [
-            dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)
-        ]
+        table = self.tokenizer(list(examples.texts), pairs, truncation=True, max_length=longest_input(self))
+        rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
         return rows, sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
 
     def padded(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -153,11 +136,7 @@ def longest_input(classifier: Classifier) -> int:
 
 
 def evaluate_model(
-    model_folder: str | Path,
-    data: str | Path,
-    *,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    model_folder: str | Path, data: str | Path, *, device: str = "cpu", progress: Progress | None = None
 ) -> dict[str, Any]:
     """Load a model, read a file and measure; what `Classifier.quality` returns, and on what.
 

@@ -63,9 +63,7 @@ def quality_of(predictions: Predictions) -> dict[str, Any]:
     return figures
 
 
-def f1_intervals(
-    truth: NDArray[np.int64], labels: NDArray[np.int64], count: int, *, seed: int = 0
-) -> dict[str, float]:
+def f1_intervals(truth: NDArray[np.int64], labels: NDArray[np.int64], count: int, *, seed: int = 0) -> dict[str, float]:
     """Bootstrap intervals of F1: the middle 95 % of its value over 2,000 resamples.
 
     A resample draws N examples with replacement. F1 depends on nothing but how often each pair of
@@ -87,10 +85,7 @@ def f1_intervals(
     hits = drawn @ (of_truth * of_answer)  # S, L
     occurs = support + answers > 0  # a label that a resample lacks is not averaged, as scikit-learn
     f1 = 2 * hits / np.where(occurs, support + answers, 1)  # S, L
-    values = {
-        "f1_macro": f1.sum(axis=1) / occurs.sum(axis=1),
-        "f1_weighted": (f1 * support).sum(axis=1) / len(truth),
-    }
+    values = {"f1_macro": f1.sum(axis=1) / occurs.sum(axis=1), "f1_weighted": (f1 * support).sum(axis=1) / len(truth)}
     if count == 2:
         values["f1_binary"] = f1[:, 1]
     bounds = {name: np.quantile(found, (0.025, 0.975)) for name, found in values.items()}

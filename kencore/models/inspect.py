@@ -117,10 +117,7 @@ def _report(
         "bytes": tensors.nbytes,
         "shards": list(tensors.shards),
         "unprunable": [
-            {
-                "name": p.name, "shape": list(p.shape), "dtype": p.dtype,
-                "parameters": p.params, "reason": p.reason,
-            }
+            {"name": p.name, "shape": list(p.shape), "dtype": p.dtype, "parameters": p.params, "reason": p.reason}
             for p in parameters
             if not p.prunable
         ],
@@ -129,7 +126,7 @@ def _report(
         "notes": list(notes),
         "estimate": asdict(estimate(parameters)),
         "not_finite": not_finite,
-    }  # fmt: skip
+    }
 
 
 def _task(source: Source, layout: Layout) -> dict[str, Any]:
@@ -143,9 +140,7 @@ def _task(source: Source, layout: Layout) -> dict[str, Any]:
     return {
         "task": "language" if language else "classification" if classifier else "other",
         "positions": _positions(source),
-        "streams": {"matrices": len(inside), "parameters": sum(p.params for p in inside)}
-        if language
-        else None,
+        "streams": {"matrices": len(inside), "parameters": sum(p.params for p in inside)} if language else None,
     }
 
 
@@ -162,10 +157,7 @@ def _positions(source: Source) -> int | None:
 
 
 def _source(source: Source) -> dict[str, Any]:
-    return {
-        "text": source.text, "kind": source.kind, "folder": str(source.folder),
-        "revision": source.revision,
-    }  # fmt: skip
+    return {"text": source.text, "kind": source.kind, "folder": str(source.folder), "revision": source.revision}
 
 
 def _table(
@@ -189,10 +181,14 @@ def _patterns(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
         row = rows.setdefault(
             pattern,
             {
-                "pattern": pattern, "role": parameter.role, "part": parameter.part,
-                "shape": list(parameter.shape), "tensors": 0, "parameters": 0,
+                "pattern": pattern,
+                "role": parameter.role,
+                "part": parameter.part,
+                "shape": list(parameter.shape),
+                "tensors": 0,
+                "parameters": 0,
             },
-        )  # fmt: skip
+        )
         row["tensors"] += 1
         row["parameters"] += parameter.params
     return list(rows.values())
@@ -201,19 +197,14 @@ def _patterns(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
 def _dtypes(parameters: Iterable[Parameter], tensors: Tensors) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for parameter in parameters:
-        row = rows.setdefault(
-            parameter.dtype,
-            {"name": parameter.dtype, "tensors": 0, "parameters": 0, "bytes": 0},
-        )
+        row = rows.setdefault(parameter.dtype, {"name": parameter.dtype, "tensors": 0, "parameters": 0, "bytes": 0})
         row["tensors"] += 1
         row["parameters"] += parameter.params
         row["bytes"] += tensors.info(parameter.name).nbytes
     return sorted(rows.values(), key=lambda row: -row["bytes"])
 
 
-def _not_finite(
-    tensors: Tensors, layout: Layout, progress: Progress | None
-) -> list[dict[str, Any]]:
+def _not_finite(tensors: Tensors, layout: Layout, progress: Progress | None) -> list[dict[str, Any]]:
     """Tensors with NaN or infinity, read in pieces of a few million weights."""
     bad, done = [], 0
     total = sum(parameter.params for parameter in layout.parameters)

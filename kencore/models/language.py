@@ -22,11 +22,26 @@ if TYPE_CHECKING:
 HEADS = ("ForCausalLM", "LMHeadModel")
 USUAL_WINDOW = 2048
 # families that read both sides of a token, unless their config says that they decode
-TWO_SIDED = frozenset({
-    "bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie",
-    "megatron-bert", "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer",
-    "xlm-roberta", "xlm-roberta-xl", "xmod",
-})  # fmt: skip
+TWO_SIDED = frozenset(
+    {
+        "bert",
+        "bert-generation",
+        "big_bird",
+        "camembert",
+        "data2vec-text",
+        "electra",
+        "ernie",
+        "megatron-bert",
+        "rembert",
+        "roberta",
+        "roberta-prelayernorm",
+        "roc_bert",
+        "roformer",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
 PERMUTING = frozenset({"xlm", "xlnet"})  # not trained to continue a text from left to right
 # N tokens of a text, W windows, T tokens of a window
 
@@ -52,12 +67,7 @@ class LanguageModel(LoadedModel):
 
     @classmethod
     def load(
-        cls,
-        folder: str | Path,
-        *,
-        device: str = "cpu",
-        threads: int | None = None,
-        dtype: torch.dtype | None = None,
+        cls, folder: str | Path, *, device: str = "cpu", threads: int | None = None, dtype: torch.dtype | None = None
     ) -> LanguageModel:
         """Load the model and the tokenizer of a folder.
 
@@ -82,10 +92,7 @@ class LanguageModel(LoadedModel):
         folder = Path(folder)
         check_language_task(folder)
         fields, missing = load_fields(
-            AutoModelForCausalLM,
-            folder,
-            device=resolve_device(device),
-            dtype=dtype or torch.float32,
+            AutoModelForCausalLM, folder, device=resolve_device(device), dtype=dtype or torch.float32
         )
         if missing:
             raise _not_a_language_model(folder, f"no weights for {', '.join(missing[:3])}")
@@ -103,15 +110,11 @@ class LanguageModel(LoadedModel):
 
         return torch.from_numpy(token_numbers(self.tokenizer, text))
 
-    def quality(
-        self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None
-    ) -> Figures:
+    def quality(self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None) -> Figures:
         """What `perplexity` says of the model on these windows. Raises as it does."""
         self.model.eval()
         with torch_threads(self.threads):
-            return perplexity(
-                self.model, windows.ids, batch=batch, device=self.device, progress=progress
-            )
+            return perplexity(self.model, windows.ids, batch=batch, device=self.device, progress=progress)
 
 
 def usual_window(positions: int | None) -> int:
@@ -119,9 +122,7 @@ def usual_window(positions: int | None) -> int:
     return min(USUAL_WINDOW, positions or USUAL_WINDOW)
 
 
-def read_windows(
-    folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None
-) -> Windows:
+def read_windows(folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None) -> Windows:
     """The windows of a text that a model's quality is measured on. Reads none of its weights.
 
     Args:

@@ -64,9 +64,7 @@ class LoadedModel:
                 for target in targets[name]:
                     target.copy_(tensor)
 
-    def _targets(
-        self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor
-    ) -> list[torch.Tensor]:
+    def _targets(self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
         targets = [state[known] for known in self.parameters.get(name, ())]
         piece = self.pieces.get(name)
         if piece is not None:

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import (
-    ConfigError,
-    CorruptShardError,
-    NoSafetensorsError,
-    SourceNotFoundError,
-    TaskMismatchError,
-)
+from kencore.errors import ConfigError, CorruptShardError, NoSafetensorsError, SourceNotFoundError, TaskMismatchError
 from kencore.models.names import match_names, match_pieces
 
 HEAD = "ForSequenceClassification"
@@ -45,17 +39,13 @@ def load_classifier(folder: Path, device: str) -> dict[str, Any]:
     from transformers import AutoModelForSequenceClassification
 
     check_task(folder)
-    fields, missing = load_fields(
-        AutoModelForSequenceClassification, folder, device=device, dtype=torch.float32
-    )
+    fields, missing = load_fields(AutoModelForSequenceClassification, folder, device=device, dtype=torch.float32)
     if missing:
         raise _mismatch(folder, f"no weights for {', '.join(missing[:3])}")
     return fields
 
 
-def load_fields(
-    auto: Any, folder: Path, *, device: str, dtype: torch.dtype
-) -> tuple[dict[str, Any], list[str]]:
+def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> tuple[dict[str, Any], list[str]]:
     """The fields of a `LoadedModel` but for ``threads``, and the parameters without weights.
 
     Args:
@@ -67,11 +57,7 @@ def load_fields(
     """
     with _told_plainly(folder):
         model, report = auto.from_pretrained(
-            folder,
-            dtype=dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            output_loading_info=True,
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     _, tokenizer = load_tokenizer(folder)
     model.eval()
@@ -214,9 +200,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     if not folder.is_dir():
         raise SourceNotFoundError(
-            f"Model {folder}", got="no such folder", wanted="a folder with a model",
-            remedy="Check the path.",
-        )  # fmt: skip
+            f"Model {folder}", got="no such folder", wanted="a folder with a model", remedy="Check the path."
+        )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

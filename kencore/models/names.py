@@ -54,9 +54,7 @@ def stored_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 yield name, shard.get_tensor(name)
 
 
-def match_names(
-    folder: Path, state: dict[str, torch.Tensor], prefix: str
-) -> dict[str, tuple[str, ...]]:
+def match_names(folder: Path, state: dict[str, torch.Tensor], prefix: str) -> dict[str, tuple[str, ...]]:
     """For every tensor on disk, the parameters of the model that hold its values.
 
     Args:
@@ -87,9 +85,7 @@ def match_names(
     return found
 
 
-def match_pieces(
-    folder: Path, state: dict[str, torch.Tensor], names: dict[str, tuple[str, ...]]
-) -> dict[str, Piece]:
+def match_pieces(folder: Path, state: dict[str, torch.Tensor], names: dict[str, tuple[str, ...]]) -> dict[str, Piece]:
     """Where in a larger parameter the tensors on disk are that have no parameter of their own.
 
     Args:

@@ -26,12 +26,7 @@ LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
 
 
 def windows(
-    ids: torch.Tensor,
-    window: int,
-    *,
-    limit: int | None = None,
-    positions: int | None = None,
-    name: str = "the text",
+    ids: torch.Tensor, window: int, *, limit: int | None = None, positions: int | None = None, name: str = "the text"
 ) -> torch.Tensor:
     """Cut a text into windows that do not overlap; the tail that fills none is dropped.
 
@@ -53,20 +48,14 @@ def windows(
     check_length(len(ids), window, name)
     if limit is not None and limit < 1:
         raise WindowError(
-            "windows", got=f"{limit:,}", wanted="1 or more",
-            remedy="Leave it out to measure on the whole text.",
-        )  # fmt: skip
+            "windows", got=f"{limit:,}", wanted="1 or more", remedy="Leave it out to measure on the whole text."
+        )
     count = min(len(ids) // window, limit or sys.maxsize)
     return ids[: count * window].reshape(count, window)
 
 
 def perplexity(
-    model: Any,
-    ids: torch.Tensor,
-    *,
-    batch: int | None = None,
-    device: str = "cpu",
-    progress: Progress | None = None,
+    model: Any, ids: torch.Tensor, *, batch: int | None = None, device: str = "cpu", progress: Progress | None = None
 ) -> Figures:
     """Perplexity: exp of the mean negative log-likelihood of every token but a window's first.
 
@@ -154,7 +143,8 @@ def window_nll(model: Any, ids: torch.Tensor) -> torch.Tensor:
 def _check_finite(nll: float, window: int, count: int) -> None:
     if not math.isfinite(nll):
         raise NonFiniteActivationError(
-            f"window {window + 1} of {count}", got="NaN or infinite likelihood",
+            f"window {window + 1} of {count}",
+            got="NaN or infinite likelihood",
             wanted="finite logits for every token",
             remedy="Look for NaN or infinity in the weights; half precision may be too narrow.",
-        )  # fmt: skip
+        )

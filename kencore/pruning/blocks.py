@@ -100,12 +100,7 @@ def prune_blocks(
 
 
 def _prune(
-    model: BlockModel,
-    streams: Streams,
-    rule: Rule,
-    slot: Slot,
-    statistics: Gathered | None,
-    count: Count,
+    model: BlockModel, streams: Streams, rule: Rule, slot: Slot, statistics: Gathered | None, count: Count
 ) -> Tensor:
     """Prune one slot in the model; its keep mask."""
     weight = model.weight(slot.name).to(streams.device)
@@ -123,13 +118,7 @@ class _Hand:
     """Carries the dense and the pruned stream from block to block."""
 
     def __init__(
-        self,
-        model: BlockModel,
-        streams: Streams,
-        rule: Rule,
-        propagate: Propagate,
-        norms: bool,
-        clock: Clock,
+        self, model: BlockModel, streams: Streams, rule: Rule, propagate: Propagate, norms: bool, clock: Clock
     ) -> None:
         self.model, self.streams, self.rule, self.clock = model, streams, rule, clock
         self.on_dense, self.norms = propagate == "dense", norms
@@ -167,7 +156,4 @@ class _Hand:
     def _run(
         self, block: int, hidden: Hidden, names: list[str], needs: frozenset[str], *, output: bool
     ) -> tuple[Gathered, Hidden]:
-        return gather(
-            self.model, self.streams, block, hidden, all_need(names, needs),
-            output=output, clock=self.clock,
-        )  # fmt: skip
+        return gather(self.model, self.streams, block, hidden, all_need(names, needs), output=output, clock=self.clock)

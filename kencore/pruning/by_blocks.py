@@ -17,16 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import (
-    Progress,
-    asked,
-    changed_dtypes,
-    open_models,
-    record,
-    run_folder,
-    silent,
-    write_matrix,
-)
+from kencore.pruning.lines import Progress, asked, changed_dtypes, open_models, record, run_folder, silent, write_matrix
 from kencore.pruning.plan import decide, places, with_faders
 from kencore.pruning.shared import Shared
 from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
@@ -52,11 +43,7 @@ PASSES_TO_PRUNE = 3.0
 
 
 def prune_lm(
-    spec: PruneSpec,
-    *,
-    out: str | Path | None = None,
-    progress: Progress | None = None,
-    threads: int | None = None,
+    spec: PruneSpec, *, out: str | Path | None = None, progress: Progress | None = None, threads: int | None = None
 ) -> Run:
     """Prune a causal language model on calibration text and write the run.
 
@@ -122,10 +109,7 @@ def prune_on(
         writer.add_json("spec.json", asked(spec, bench.pair.layout))
         metrics |= job.measure_pruned(streams, found)
         writer.add_json("trace.json", job.trace(found))
-        said = record(
-            bench.pair, started=started, device=bench.device, seconds_by_matrix={},
-            notes=_notes(found),
-        )  # fmt: skip
+        said = record(bench.pair, started=started, device=bench.device, seconds_by_matrix={}, notes=_notes(found))
         if marks:
             said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
         writer.add_json("record.json", said)
@@ -147,9 +131,8 @@ class _Job:
         self.calibration, self.windows = shared.calibration(spec), shared.windows
         bench, calibration, windows = self.bench, self.calibration, self.windows
         self.rule = bench.rule(
-            spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed,
-            published=spec.published,
-        )  # fmt: skip
+            spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed, published=spec.published
+        )
         self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
         self.seconds = Seconds()
         self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
@@ -181,11 +164,14 @@ class _Job:
             found["base"] = self._quality("Measuring base", key, self._bring_base)
         return {
             "task": "language",
-            "data": self.windows.source, "data_sha256": self.windows.sha256,
-            "window": int(self.windows.ids.shape[1]), "windows": int(self.windows.ids.shape[0]),
-            "tokens": found["dense"]["tokens"], "device": self.bench.device,
+            "data": self.windows.source,
+            "data_sha256": self.windows.sha256,
+            "window": int(self.windows.ids.shape[1]),
+            "windows": int(self.windows.ids.shape[0]),
+            "tokens": found["dense"]["tokens"],
+            "device": self.bench.device,
             **found,
-        }  # fmt: skip
+        }
 
     def _bring_base(self) -> None:
         self.shared.dense = False
@@ -198,11 +184,15 @@ class _Job:
 
         spec = self.spec
         settings = AllocationSettings(
-            allocation=spec.allocation, sparsity=self.sparsity, step=spec.step,
+            allocation=spec.allocation,
+            sparsity=self.sparsity,
+            step=spec.step,
             reference=cast(Any, spec.reference),
-            published=spec.published, fast=spec.fast,
-            block_lambda=spec.block_lambda, row_lambda=spec.row_lambda,
-        )  # fmt: skip
+            published=spec.published,
+            fast=spec.fast,
+            block_lambda=spec.block_lambda,
+            row_lambda=spec.row_lambda,
+        )
         with self.seconds("capture"):
             streams = self.shared.streams(len(self._search_ids()))
         self.shared.restore()
@@ -224,9 +214,10 @@ class _Job:
         }
         moved = with_faders(self.bench.slots, places(self.shared.plan), self.spec, kept)
         return replace(
-            found, counts={name: slot.cols - moved[name] for name, slot in slots.items()},
+            found,
+            counts={name: slot.cols - moved[name] for name, slot in slots.items()},
             sparsities={name: 1 - moved[name] / slot.cols for name, slot in slots.items()},
-        )  # fmt: skip
+        )
 
     def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:
         """Prune, write each matrix as it is done, and return the lines of all parameters."""
@@ -236,9 +227,8 @@ class _Job:
         at = self.bar.phase("", self.pruning)
         with self.seconds("prune"):
             for pruned in self.bench.prune(
-                streams, found.rule, found.counts,
-                propagate=self.spec.propagate, progress=at,
-            ):  # fmt: skip
+                streams, found.rule, found.counts, propagate=self.spec.propagate, progress=at
+            ):
                 name = pruned.slot.name
                 lines[name] |= self._write_one(writer, pruned)
                 # a share may lie outside of 0 ... 1 before rounding (AlphaPruning's do)
@@ -248,9 +238,7 @@ class _Job:
         writer.add_activations(norms)
         if self.spec.published:  # its rounding misses the target: baselines prune as much
             own = [lines[slot.name] for slot in self.bench.slots]
-            self.sparsity = 1 - sum(line["kept"] for line in own) / sum(
-                line["params"] for line in own
-            )
+            self.sparsity = 1 - sum(line["kept"] for line in own) / sum(line["params"] for line in own)
         return list(lines.values())
 
     def _write_one(self, writer: RunWriter, pruned: Pruned) -> dict[str, Any]:
@@ -288,21 +276,15 @@ class _Job:
         at = self.bar.phase("Measuring cost", self.judging)
         try:
             cost = cost_of(
-                run, language, self.windows, like=self.shared.cost,
-                progress=lambda done, what: at(done, 1, what),
-            )  # fmt: skip
+                run, language, self.windows, like=self.shared.cost, progress=lambda done, what: at(done, 1, what)
+            )
         finally:
             language.model.to("cpu")
         self.shared.cost = self.shared.cost or cost
         return compared(metrics) | {"cost": cost}
 
     def _quality(
-        self,
-        what: str,
-        key: Key | None,
-        bring: Callable[[], None] = lambda: None,
-        *,
-        phase: str = "evaluate",
+        self, what: str, key: Key | None, bring: Callable[[], None] = lambda: None, *, phase: str = "evaluate"
     ) -> dict[str, Any]:
         """Perplexity of a state of the model, which ``bring`` puts it into; or what is known."""
         assert self.windows is not None
@@ -347,12 +329,16 @@ class _Job:
             **found.trace,
             "version": TRACE_VERSION,
             "calibration": {
-                "source": c.source, "sha256": c.sha256, "seed": c.seed, "window": c.window,
-                "sequences": c.sequences, "offsets": list(c.offsets),
+                "source": c.source,
+                "sha256": c.sha256,
+                "seed": c.seed,
+                "window": c.window,
+                "sequences": c.sequences,
+                "offsets": list(c.offsets),
                 "search_sequences": len(self._search_ids()),
             },
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        }  # fmt: skip
+        }
 
 
 def _baselines(spec: PruneSpec) -> tuple[str, ...]:
@@ -377,10 +363,7 @@ def _norms(pruned: Pruned) -> dict[str, NDArray[np.float32]]:
     if pruned.dense_norm is None or pruned.sparse_norm is None:
         return {}
     name = pruned.slot.name
-    return {
-        f"{name}.dense": pruned.dense_norm.numpy(),
-        f"{name}.sparse": pruned.sparse_norm.numpy(),
-    }
+    return {f"{name}.dense": pruned.dense_norm.numpy(), f"{name}.sparse": pruned.sparse_norm.numpy()}
 
 
 def _bits(values: Any) -> NDArray[np.generic]:

@@ -67,9 +67,7 @@ class SliceRun:
         spent: seconds of this run alone.
     """
 
-    def __init__(
-        self, pair: Pair, spec: PruneSpec, out: Path, marks: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, pair: Pair, spec: PruneSpec, out: Path, marks: Mapping[str, Any] | None = None) -> None:
         self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
         self.plan = decide(pair, spec)
         self.budgets = kept_per_row(self.plan, spec)
@@ -85,10 +83,7 @@ class SliceRun:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.writer.__exit__(kind, error, trace)
 
@@ -244,18 +239,12 @@ class Pruner:
         from kencore.methods.rows import RowIndex, select_rows
 
         if len(parts) == 1:
-            return lambda budget: select_rows(
-                tuned, base, budget, rule, rng=generator, threads=self.threads, name=name
-            )
-        index = RowIndex(
-            tuned, base=base, rule=rule, rng=generator, threads=self.threads, name=name
-        )
+            return lambda budget: select_rows(tuned, base, budget, rule, rng=generator, threads=self.threads, name=name)
+        index = RowIndex(tuned, base=base, rule=rule, rng=generator, threads=self.threads, name=name)
         return index.keep
 
 
-def _on_device(
-    rule: str, sides: tuple[Floats, Floats], device: str
-) -> Callable[[NDArray[np.int64]], Mask]:
+def _on_device(rule: str, sides: tuple[Floats, Floats], device: str) -> Callable[[NDArray[np.int64]], Mask]:
     """`Pruner._ranked` on a CUDA card."""
     import torch
 
@@ -284,9 +273,14 @@ class _Part:
         self.table.append(write_piece(self.run.writer, self.name, self.whole, *sides, keep))
         if self.run.spec.updates:
             bits = rescaled_bits(
-                raw.bits(), sides, keep, self.run.spec.rescale, self.decision.parameter.dtype,
-                name=self.name, first=rows.start,
-            )  # fmt: skip
+                raw.bits(),
+                sides,
+                keep,
+                self.run.spec.rescale,
+                self.decision.parameter.dtype,
+                name=self.name,
+                first=rows.start,
+            )
             self.changed.append(bits[keep])
 
     def finish(self) -> None:

@@ -87,9 +87,7 @@ def read_pair(
     first, last, _ = rows.indices(parameter.rows)
     for start in range(first, last, step):
         piece = slice(start, min(start + step, last))
-        tuned = pair.tuned_tensors.matrix(
-            parameter.name, transposed=parameter.transposed, rows=piece
-        )
+        tuned = pair.tuned_tensors.matrix(parameter.name, transposed=parameter.transposed, rows=piece)
         check_finite(tuned, start, parameter.name, "tuned")
         yield piece, tuned, base_values(pair, decision, piece, tuned)
 
@@ -115,10 +113,11 @@ def check_finite(values: Floats, first: int, name: str, which: str) -> None:
     if not finite.all():
         row = int(np.argmin(finite))
         raise NonFiniteWeightError(
-            f"{name} of the {which} model", got=f"NaN or infinity in row {first + row}",
+            f"{name} of the {which} model",
+            got=f"NaN or infinity in row {first + row}",
             wanted="weights that are finite in the tuned model's dtype",
             remedy="This checkpoint is damaged or too coarse: train or export it anew.",
-        )  # fmt: skip
+        )
 
 
 def matrix_line(pair: Pair, decision: Decision) -> dict[str, Any]:
@@ -127,22 +126,32 @@ def matrix_line(pair: Pair, decision: Decision) -> dict[str, Any]:
     dense = pair.tuned_tensors.info(parameter.name).nbytes
     base = None if pair.base_tensors is None else decision.base_name
     return {
-        "name": parameter.name, "base_name": base, "block": parameter.block,
-        "stack": parameter.stack, "role": parameter.role, "part": parameter.part,
-        "shape": list(parameter.shape), "rows": parameter.rows, "cols": parameter.cols,
-        "transposed": parameter.transposed, "dtype": parameter.dtype, "params": decision.size,
-        "status": decision.status, "reason": decision.reason, "k": decision.k,
-        "target_keep": None, "tied": list(parameter.aliases),
-        "kept": decision.size, "bytes_dense": dense, "bytes_stored": dense,
+        "name": parameter.name,
+        "base_name": base,
+        "block": parameter.block,
+        "stack": parameter.stack,
+        "role": parameter.role,
+        "part": parameter.part,
+        "shape": list(parameter.shape),
+        "rows": parameter.rows,
+        "cols": parameter.cols,
+        "transposed": parameter.transposed,
+        "dtype": parameter.dtype,
+        "params": decision.size,
+        "status": decision.status,
+        "reason": decision.reason,
+        "k": decision.k,
+        "target_keep": None,
+        "tied": list(parameter.aliases),
+        "kept": decision.size,
+        "bytes_dense": dense,
+        "bytes_stored": dense,
         "tuned_sha256": pair.tuned_tensors.sha256(parameter.name),
-        "base_sha256": None if base is None or pair.base_tensors is None
-        else pair.base_tensors.sha256(base),
-    }  # fmt: skip
+        "base_sha256": None if base is None or pair.base_tensors is None else pair.base_tensors.sha256(base),
+    }
 
 
-def changed_dtypes(
-    decisions: Mapping[str, Decision], spec: PruneSpec
-) -> dict[str, tuple[str, int | None]] | None:
+def changed_dtypes(decisions: Mapping[str, Decision], spec: PruneSpec) -> dict[str, tuple[str, int | None]] | None:
     """What `RunWriter` must know beforehand of changed values; ``None`` where none change."""
     if not spec.updates:
         return None
@@ -215,12 +224,7 @@ def sources(pair: Pair) -> dict[str, dict[str, str | None] | None]:
 
 
 def record(
-    pair: Pair,
-    *,
-    started: float,
-    device: str,
-    seconds_by_matrix: Mapping[str, float],
-    notes: tuple[str, ...] = (),
+    pair: Pair, *, started: float, device: str, seconds_by_matrix: Mapping[str, float], notes: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The content of ``record.json``; ``started`` is what `time.monotonic` said at the start."""
     return {

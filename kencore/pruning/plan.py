@@ -64,10 +64,7 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     from kencore.checkpoint.scope import choose, named_fragile
 
     parameters = pair.layout.parameters
-    reached = choose(
-        parameters, spec.scope,
-        embeddings=spec.embeddings, vectors=spec.vectors, head=spec.head,
-    )  # fmt: skip
+    reached = choose(parameters, spec.scope, embeddings=spec.embeddings, vectors=spec.vectors, head=spec.head)
     meant = named_fragile(parameters, spec.scope)
     plan = []
     for parameter in parameters:
@@ -75,15 +72,14 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
         same = status == "pruned" and not spec.exact and not spec.balance
         k = spec.row_budget(parameter.cols) if same else None
         base_name = pair.base_names.get(parameter.name)
-        plan.append(
-            Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k)
-        )
+        plan.append(Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k))
     if not any(decision.status == "pruned" for decision in plan):
         raise ScopeError(
-            " + ".join(spec.scope), got="nothing left to prune", wanted="at least one matrix"
-            + (" inside a block" if spec.streams else ""),
+            " + ".join(spec.scope),
+            got="nothing left to prune",
+            wanted="at least one matrix" + (" inside a block" if spec.streams else ""),
             remedy="Widen the scope; `python -m kencore inspect` lists what there is.",
-        )  # fmt: skip
+        )
     return plan
 
 
@@ -119,21 +115,17 @@ def slots(plan: Sequence[Decision]) -> list[Slot]:
 
     return [
         Slot(
-            name=name, block=d.parameter.block or 0, role=d.parameter.role,
-            rows=d.parameter.rows, cols=d.parameter.cols,
+            name=name, block=d.parameter.block or 0, role=d.parameter.role, rows=d.parameter.rows, cols=d.parameter.cols
         )
         for name, d in chosen(plan).items()
-    ]  # fmt: skip
+    ]
 
 
 def places(plan: Sequence[Decision]) -> dict[str, Place]:
     """Where each pruned parameter is, by name: what faders can be about."""
     from kencore.allocate.balance import Place
 
-    return {
-        name: Place(d.parameter.role, d.parameter.block, d.parameter.stack)
-        for name, d in chosen(plan).items()
-    }
+    return {name: Place(d.parameter.role, d.parameter.block, d.parameter.stack) for name, d in chosen(plan).items()}
 
 
 def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Kept:
@@ -161,9 +153,7 @@ def even_budgets(slots: Sequence[Slot], spec: PruneSpec) -> Kept:
     return {slot.name: slot.cols - counts[slot.name] for slot in slots}
 
 
-def with_faders(
-    slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept
-) -> Kept:
+def with_faders(slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept) -> Kept:
     """Entries that each row keeps, (R,) by name, after the faders of ``spec.balance``.
 
     Raises:

@@ -23,11 +23,7 @@ SECONDS_PER_WEIGHT = 1.5e-7  # one thread, `ken`: only weighs the phases of the 
 
 
 def prune(
-    spec: PruneSpec,
-    *,
-    out: str | Path | None = None,
-    progress: Progress | None = None,
-    threads: int | None = None,
+    spec: PruneSpec, *, out: str | Path | None = None, progress: Progress | None = None, threads: int | None = None
 ) -> Run:
     """Prune a model and write the run.
 
@@ -65,15 +61,22 @@ def prune(
         judging = seconds_to_judge(run.plan, data, spec)
         total = pruning + judging
         Pruner(
-            pair, [run], device=device, threads=threads,
+            pair,
+            [run],
+            device=device,
+            threads=threads,
             progress=lambda done, _, message: report(done * SECONDS_PER_WEIGHT, total, message),
-        ).prune()  # fmt: skip
+        ).prune()
         written, metrics = run.write_tables(), None
         if data is not None:
             metrics = measure(
-                written, data, baselines=spec.baselines, device=device, threads=threads,
+                written,
+                data,
+                baselines=spec.baselines,
+                device=device,
+                threads=threads,
                 progress=lambda done, message: report(pruning + judging * done, total, message),
-            )  # fmt: skip
+            )
         report(total, total, "Done")
         run.finish(started=started, device=device, metrics=metrics)
     return Run(folder)

@@ -76,19 +76,12 @@ class Rule:
         return None if self.bases is None else self.bases(slot.name).to(like)
 
     def __call__(
-        self,
-        slot: Slot,
-        weight: Tensor,
-        base: Tensor | None,
-        statistics: RunningInputs | None,
-        pruned: Count,
+        self, slot: Slot, weight: Tensor, base: Tensor | None, statistics: RunningInputs | None, pruned: Count
     ) -> tuple[Tensor, Tensor]:
         """New weight, float32 (R, C), and keep mask, bool (R, C); see `prepare`."""
         return self.prepare(slot, weight, base, statistics)(pruned)
 
-    def prepare(
-        self, slot: Slot, weight: Tensor, base: Tensor | None, statistics: RunningInputs | None
-    ) -> Prepared:
+    def prepare(self, slot: Slot, weight: Tensor, base: Tensor | None, statistics: RunningInputs | None) -> Prepared:
         """Everything that does not depend on how many entries go.
 
         Args:
@@ -118,13 +111,9 @@ class Rule:
 
         return prune
 
-    def _scored(
-        self, slot: Slot, weight: Tensor, statistics: RunningInputs | None
-    ) -> Callable[[Count], Tensor]:
+    def _scored(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Callable[[Count], Tensor]:
         score = self._score(slot, weight, statistics)
-        return lambda pruned: keep_lowest_pruned(
-            score, _whole(pruned), ties=self.ties, name=slot.name
-        )
+        return lambda pruned: keep_lowest_pruned(score, _whole(pruned), ties=self.ties, name=slot.name)
 
     def _score(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Tensor:
         if self.method != "sparsegpt":
@@ -146,9 +135,7 @@ class Rule:
 
         return prune
 
-    def _selected(
-        self, slot: Slot, weight: Tensor, base: Tensor | None
-    ) -> Callable[[Count], Tensor]:
+    def _selected(self, slot: Slot, weight: Tensor, base: Tensor | None) -> Callable[[Count], Tensor]:
         from kencore.methods.select import select, select_rows
 
         def choose(pruned: Count) -> Tensor:
@@ -156,9 +143,13 @@ class Rule:
             some = np.maximum(kept, 1)  # a selection keeps at least one
             if self.method == "random":
                 mask = select_rows(
-                    weight.cpu().float().numpy(), None, some, "random",
-                    rng=row_generator(self.seed, slot.name), name=slot.name,
-                )  # fmt: skip
+                    weight.cpu().float().numpy(),
+                    None,
+                    some,
+                    "random",
+                    rng=row_generator(self.seed, slot.name),
+                    name=slot.name,
+                )
                 keep = torch.from_numpy(mask).to(weight.device)
             else:
                 keep = select(weight, some, self.method, base, name=slot.name)
@@ -167,9 +158,7 @@ class Rule:
 
         return choose
 
-    def _refined(
-        self, slot: Slot, weight: Tensor, keep: Tensor, statistics: RunningInputs | None
-    ) -> Tensor:
+    def _refined(self, slot: Slot, weight: Tensor, keep: Tensor, statistics: RunningInputs | None) -> Tensor:
         if self.refine == "none" or slot.role not in ATTENTION:
             return keep
         from kencore.methods.dsnot import dsnot
@@ -195,33 +184,32 @@ def make_rule(
     """
     if method not in METHODS:
         raise SpecError(
-            "method", got=repr(method), wanted=f"one of {', '.join(METHODS)}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
-    if refine not in ("none", "dsnot"):
-        raise SpecError(
-            "refine", got=repr(refine), wanted="none or dsnot", remedy="Choose one of these."
+            "method", got=repr(method), wanted=f"one of {', '.join(METHODS)}", remedy="Choose one of these."
         )
+    if refine not in ("none", "dsnot"):
+        raise SpecError("refine", got=repr(refine), wanted="none or dsnot", remedy="Choose one of these.")
     if method == "delta" and bases is None:
         raise SpecError(
-            "base", got="no base model", wanted="one: delta ranks what tuning changed",
+            "base",
+            got="no base model",
+            wanted="one: delta ranks what tuning changed",
             remedy="Name the base, or take another method.",
-        )  # fmt: skip
+        )
     if rescale not in RESCALES or (rescale != "none" and bases is None):
         raise SpecError(
-            "rescale", got=repr(rescale) + ("" if bases is not None else " without a base model"),
+            "rescale",
+            got=repr(rescale) + ("" if bases is not None else " without a base model"),
             wanted=f"one of {', '.join(RESCALES)}, and a base for all but none",
             remedy="Choose one of these, or name the base.",
-        )  # fmt: skip
+        )
     if bases is not None and (method == "sparsegpt" or refine == "dsnot"):
         raise SpecError(
-            "base", got=f"a base model with {method if refine == 'none' else refine}",
+            "base",
+            got=f"a base model with {method if refine == 'none' else refine}",
             wanted="none: it makes up for entries that become zero",
             remedy="Leave the base out, or take another method.",
-        )  # fmt: skip
-    return Rule(
-        method=method, bases=bases, refine=refine, rescale=rescale, seed=seed, published=published
-    )  # fmt: skip
+        )
+    return Rule(method=method, bases=bases, refine=refine, rescale=rescale, seed=seed, published=published)
 
 
 def _rescaled(weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:
@@ -238,7 +226,9 @@ def _factor(slot: Slot, statistics: RunningInputs | None) -> Tensor:
 def _whole(pruned: Count) -> NDArray[np.int64] | int:
     if isinstance(pruned, float):
         raise SpecError(
-            "pruned entries", got=f"a share ({pruned:g})", wanted="whole numbers per row",
+            "pruned entries",
+            got=f"a share ({pruned:g})",
+            wanted="whole numbers per row",
             remedy="kencore.allocate.budget turns shares into counts.",
-        )  # fmt: skip
+        )
     return pruned

@@ -136,6 +136,10 @@ def _calibration(bench: Workbench, spec: PruneSpec) -> Calibration:
 
     positions = bench.language.positions
     return calibration_windows(
-        bench.language.tokenizer, spec.calibration, sequences=spec.sequences,
-        window=spec.window or usual_window(positions), seed=spec.seed, positions=positions,
-    )  # fmt: skip
+        bench.language.tokenizer,
+        spec.calibration,
+        sequences=spec.sequences,
+        window=spec.window or usual_window(positions),
+        seed=spec.seed,
+        positions=positions,
+    )

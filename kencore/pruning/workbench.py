@@ -44,9 +44,7 @@ class Workbench:
         NonFiniteWeightError: a weight to be pruned is NaN or infinite.
     """
 
-    def __init__(
-        self, pair: Pair, chosen: Mapping[str, Decision], *, device: str, threads: int | None
-    ) -> None:
+    def __init__(self, pair: Pair, chosen: Mapping[str, Decision], *, device: str, threads: int | None) -> None:
         from kencore.models.blocks import BlockModel
         from kencore.models.language import LanguageModel
 
@@ -97,13 +95,7 @@ class Workbench:
         return capture(self.blocks, ids, device=self.device)
 
     def prune(
-        self,
-        streams: Streams,
-        rule: Rule,
-        counts: Counts,
-        *,
-        progress: Progress | None = None,
-        **settings: Any,
+        self, streams: Streams, rule: Rule, counts: Counts, *, progress: Progress | None = None, **settings: Any
     ) -> Iterator[Pruned]:
         """`prune_blocks` on this model; what comes out is what the model then holds.
 
@@ -113,17 +105,13 @@ class Workbench:
         from kencore.pruning.blocks import prune_blocks
 
         rounding = rule.published and rule.method == "sparsegpt"
-        for pruned in prune_blocks(
-            self.blocks, streams, rule, counts, progress=progress, **settings
-        ):
+        for pruned in prune_blocks(self.blocks, streams, rule, counts, progress=progress, **settings):
             if rounding:
                 dtype = self.blocks.dtype(pruned.slot.name)
                 self.blocks.set_weight(pruned.slot.name, pruned.weight.to(dtype).float())
             yield pruned
 
-    def prune_all(
-        self, streams: Streams, rule: Rule, counts: Counts, *, progress: Progress | None = None
-    ) -> None:
+    def prune_all(self, streams: Streams, rule: Rule, counts: Counts, *, progress: Progress | None = None) -> None:
         """Prune without keeping what comes out: for baselines."""
         for _ in self.prune(streams, rule, counts, norms=False, progress=progress):
             pass

@@ -87,23 +87,21 @@ def cost_of(
         "parameters": _parameters(run),
         "bytes": {"dense": _bytes(model.folder), "subnetwork": _subnetwork_bytes(run)},
         "flops": {
-            "tokens": probe.tokens, "tokens_from": probe.what, "dense": flops.total,
-            "effective": flops.with_kept(kept), "note": TO_ZERO if to_zero else TO_BASE,
+            "tokens": probe.tokens,
+            "tokens_from": probe.what,
+            "dense": flops.total,
+            "effective": flops.with_kept(kept),
+            "note": TO_ZERO if to_zero else TO_BASE,
         },
         **measured,
         "device": describe_device(model.device),
         "note": NO_FASTER,
         "seconds": round(time.monotonic() - started, 3),
-    }  # fmt: skip
+    }
 
 
 def _measured(
-    run: Run,
-    model: Classifier | LanguageModel,
-    probe: Probe,
-    swap: _Swap,
-    repeats: int,
-    report: Report,
+    run: Run, model: Classifier | LanguageModel, probe: Probe, swap: _Swap, repeats: int, report: Report
 ) -> dict[str, Any]:
     """What takes many passes: times, memory, and kernels for sparse weights."""
     latency = []
@@ -115,9 +113,7 @@ def _measured(
     memory = {"dense": _memory(model, probe)}
     swap.pruned()
     memory["pruned"] = _memory(model, probe)
-    semi = semi_structured(
-        model.model, probe, model.device, _two_of_four(run, model), repeats=repeats
-    )
+    semi = semi_structured(model.model, probe, model.device, _two_of_four(run, model), repeats=repeats)
     return {
         "latency": latency,
         "memory": memory if memory["dense"] is not None else {"reason": NO_MEMORY},
@@ -147,7 +143,7 @@ def cost_of_model(
         "memory": {"reason": NO_MEMORY} if memory is None else {"dense": memory},
         "device": describe_device(model.device),
         "seconds": round(time.monotonic() - started, 3),
-    }  # fmt: skip
+    }
 
 
 class _Swap:
@@ -199,18 +195,17 @@ def _memory(model: Classifier | LanguageModel, probe: Probe) -> int | None:
 def _parameters(run: Run) -> dict[str, int]:
     totals = run.totals
     return {
-        "total": totals["params"], "in_pruned_tensors": totals["pruned"],
-        "kept": totals["kept"], "reset": totals["reset"],
-    }  # fmt: skip
+        "total": totals["params"],
+        "in_pruned_tensors": totals["pruned"],
+        "kept": totals["kept"],
+        "reset": totals["reset"],
+    }
 
 
 def _kept(run: Run) -> dict[str, tuple[int, int]]:
     """Entries kept and entries of each pruned parameter, by every name it is stored under."""
     lines = run.matrices[run.matrices["status"] == "pruned"]
-    return {
-        str(line["name"]): (int(line["kept"]), int(line["params"]))
-        for line in lines.to_dict("records")
-    }
+    return {str(line["name"]): (int(line["kept"]), int(line["params"])) for line in lines.to_dict("records")}
 
 
 def _two_of_four(run: Run, model: Classifier | LanguageModel) -> set[str]:
@@ -220,8 +215,7 @@ def _two_of_four(run: Run, model: Classifier | LanguageModel) -> set[str]:
     return {
         home
         for name in run.pruned
-        if not run.matrix(name)["transposed"]
-        and is_two_of_four(run.mask_bits(name), run.shape(name)[1])
+        if not run.matrix(name)["transposed"] and is_two_of_four(run.mask_bits(name), run.shape(name)[1])
         for home in model.parameters.get(name, ())
     }
 

@@ -39,8 +39,7 @@ def why_not(device: str, matrices: Collection[str]) -> str | None:
     """
     if not device.startswith("cuda"):
         return (
-            "not available: needs an NVIDIA GPU of compute capability 8.0 or newer, "
-            f"and this was measured on {device}"
+            f"not available: needs an NVIDIA GPU of compute capability 8.0 or newer, and this was measured on {device}"
         )
     import torch
 
@@ -51,10 +50,7 @@ def why_not(device: str, matrices: Collection[str]) -> str | None:
             f"and {device} has {found[0]}.{found[1]}"
         )
     if not matrices:
-        return (
-            "not available: no matrix is 2:4 (set to zero, and at most two of every four "
-            "neighbours in a row kept)"
-        )
+        return "not available: no matrix is 2:4 (set to zero, and at most two of every four neighbours in a row kept)"
     return None
 
 
@@ -83,15 +79,18 @@ def semi_structured(
         sparse = copy.deepcopy(dense)
         done = convert(sparse, matrices)
         if not done:
-            return {"available": False, "reason": "not available: torch converts none of the "
-                    "matrices (their shapes do not fit its kernels)"}  # fmt: skip
+            return {
+                "available": False,
+                "reason": "not available: torch converts none of the matrices (their shapes do not fit its kernels)",
+            }
         batches = [
-            {"batch": size, **_timed(dense, sparse, probe, size, device, repeats)}
-            for size in sorted({1, probe.batch})
+            {"batch": size, **_timed(dense, sparse, probe, size, device, repeats)} for size in sorted({1, probe.batch})
         ]
     except torch.OutOfMemoryError:
-        return {"available": False, "reason": "not measured: the copies in half precision do not "
-                f"fit into the memory of {device}"}  # fmt: skip
+        return {
+            "available": False,
+            "reason": f"not measured: the copies in half precision do not fit into the memory of {device}",
+        }
     return {"available": True, "dtype": "float16", "matrices": done, "batches": batches}
 
 
@@ -116,17 +115,12 @@ def convert(model: Any, matrices: Collection[str]) -> int:
     return done
 
 
-def _timed(
-    dense: Any, sparse: Any, probe: Probe, size: int, device: str, repeats: int
-) -> dict[str, dict[str, float]]:
+def _timed(dense: Any, sparse: Any, probe: Probe, size: int, device: str, repeats: int) -> dict[str, dict[str, float]]:
     inputs = probe.of(size)
     current: list[Any] = [dense]
     taken = interleaved(
         lambda: forward(current[0], inputs, device)(),
-        {
-            "dense": lambda: current.__setitem__(0, dense),
-            "semi_structured": lambda: current.__setitem__(0, sparse),
-        },
+        {"dense": lambda: current.__setitem__(0, dense), "semi_structured": lambda: current.__setitem__(0, sparse)},
         repeats=repeats,
     )
     return {name: quartiles(seconds) for name, seconds in taken.items()}

@@ -36,9 +36,7 @@ def interleaved(
     return found
 
 
-def passes(
-    run: Callable[[], None], repeats: int = REPEATS, seconds: float = SECONDS
-) -> list[float]:
+def passes(run: Callable[[], None], repeats: int = REPEATS, seconds: float = SECONDS) -> list[float]:
     """Seconds of each pass, after one or two that are not counted; at least 2 of them."""
     for _ in range(WARM_UP):
         if _timed(run) > SLOW:

@@ -15,12 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import (
-    NotALanguageModelError,
-    RunExistsError,
-    RunNotFoundError,
-    TaskMismatchError,
-)
+from kencore.errors import NotALanguageModelError, RunExistsError, RunNotFoundError, TaskMismatchError
 from kencore.models.language import LanguageModel, Windows, is_language_model
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
@@ -39,9 +34,15 @@ if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
 __all__ = [
-    "base_state", "baseline_state", "fitting_data", "judge", "measure", "pruned_state",
-    "read_data", "save_metrics",
-]  # fmt: skip
+    "base_state",
+    "baseline_state",
+    "fitting_data",
+    "judge",
+    "measure",
+    "pruned_state",
+    "read_data",
+    "save_metrics",
+]
 
 Report = Callable[[float, str], None]
 LABELLED = "demo"  # the labelled sentences that ship with the project
@@ -75,10 +76,7 @@ def measure(
     """
     judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
     extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
-    states: dict[str, Callable[[], State]] = {
-        "base": lambda: base_state(run),
-        "pruned": lambda: pruned_state(run),
-    }
+    states: dict[str, Callable[[], State]] = {"base": lambda: base_state(run), "pruned": lambda: pruned_state(run)}
     if before is not None:
         states["untuned"] = lambda: untuned_state(run, before)
     states |= extra
@@ -89,14 +87,10 @@ def measure(
     found: dict[str, dict[str, Any]] = {}
     for i, step in enumerate(steps):
         progress(i / parts, f"Measuring {step}")
-        found[step] = judge.figures(
-            run, step, states.get(step), _at(i, parts, progress, f"Measuring {step}: ")
-        )
+        found[step] = judge.figures(run, step, states.get(step), _at(i, parts, progress, f"Measuring {step}: "))
     own = {step: found.pop(step) for step in steps if step not in extra}
     metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
-    cost = judge.cost_of(
-        run, lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}")
-    )
+    cost = judge.cost_of(run, lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}"))
     return compared(metrics) | {"cost": cost}
 
 
@@ -113,9 +107,7 @@ def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
     return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows)
 
 
-def fitting_data(
-    folder: Path, data: str, *, window: int | None = None, limit: int | None = None
-) -> Examples | Windows:
+def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: int | None = None) -> Examples | Windows:
     """Read the data that a model is to be judged on, and check that they fit it.
 
     Args:
@@ -184,28 +176,34 @@ def judge(
     run = run_or_none(subject)
     if save and run is not None and is_shipped(run.path):
         raise RunExistsError(
-            "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
+            "the demo run",
+            got="a measurement to be kept in it",
+            wanted="a run of your own",
             remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
-        )  # fmt: skip
+        )
     if run is None:
         from kencore.checkpoint.source import resolve
 
         found = _judge_model(
-            resolve(subject).folder, data,
-            window=window, limit=windows, device=place, threads=threads, report=report,
-        )  # fmt: skip
+            resolve(subject).folder, data, window=window, limit=windows, device=place, threads=threads, report=report
+        )
         return {"model": subject, **found}
     measured_on = fitting_data(
-        run.tuned_tensors.folder, data,
+        run.tuned_tensors.folder,
+        data,
         window=run.spec.window if window is None else window,
         limit=run.spec.windows if windows is None else windows,
-    )  # fmt: skip
+    )
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
     metrics = measure(
-        run, measured_on, baselines=baselines, device=place, threads=threads,
+        run,
+        measured_on,
+        baselines=baselines,
+        device=place,
+        threads=threads,
         progress=lambda done, message: report(done, 1, message),
-    )  # fmt: skip
+    )
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
     if "zero_shot" in run.metrics:  # on data of its own
@@ -264,9 +262,7 @@ def _judge_model(
     return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
 
 
-def load_judge(
-    folder: Path, data: Examples | Windows, *, device: str, threads: int | None
-) -> Judge:
+def load_judge(folder: Path, data: Examples | Windows, *, device: str, threads: int | None) -> Judge:
     """Load a model to be judged on data that `fitting_data` read for it.
 
     It is a `LanguageModel` or a `Classifier`, by what its quality is measured on.
@@ -307,15 +303,17 @@ def _baseline(run: Run, rule: str, threads: int | None) -> Callable[[], State]:
 
 def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:
     return TaskMismatchError(
-        f"Data {LABELLED}", got="labelled sentences",
+        f"Data {LABELLED}",
+        got="labelled sentences",
         wanted=f"a text, since {folder.name} is a causal language model",
         remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
-    )  # fmt: skip
+    )
 
 
 def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
     return NotALanguageModelError(
-        f"Data {data}", got="text without labels",
+        f"Data {data}",
+        got="text without labels",
         wanted=f"labelled sentences, since {folder.name} is a classifier",
         remedy="Choose demo or a .tsv, .jsonl or .parquet file of labelled sentences.",
-    )  # fmt: skip
+    )

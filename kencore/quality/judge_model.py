@@ -48,11 +48,7 @@ class Judge:
         self._budgets: tuple[Run, str] | None = None
 
     def figures(
-        self,
-        run: Run,
-        step: str,
-        state: Callable[[], State] | None,
-        progress: Callable[[float, float, str], None],
+        self, run: Run, step: str, state: Callable[[], State] | None, progress: Callable[[float, float, str], None]
     ) -> dict[str, Any]:
         """Quality of the model in one state.
 

@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 
 from kencore.quality.baselines import baseline_rule
 from kencore.runs.bits import kept_per_row
-from kencore.runs.restore import (
-    Floats,
-    Mask,
-    as_matrix,
-    as_stored,
-    pruned_chunks,
-    rescaled_bits,
-    reset_bits,
-    to_torch,
-)
+from kencore.runs.restore import Floats, Mask, as_matrix, as_stored, pruned_chunks, rescaled_bits, reset_bits, to_torch
 
 if TYPE_CHECKING:
     import torch
@@ -77,18 +68,20 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
         tuned = run.values(name, "tuned")
         base = run.values(name, "base") if rule == "delta" or rescale != "none" else None
         keep = select_rows(
-            tuned, base, np.maximum(kept, 1), rule,
-            rng=row_generator(run.spec.seed, name), threads=threads or usable_threads(),
+            tuned,
+            base,
+            np.maximum(kept, 1),
+            rule,
+            rng=row_generator(run.spec.seed, name),
+            threads=threads or usable_threads(),
             name=name,
-        )  # fmt: skip
+        )
         keep[kept == 0] = False  # a rule keeps at least one entry of a row
         yield name, _restored(run, name, keep, (tuned, base), rescale)
     yield from _as_before(run)
 
 
-def _restored(
-    run: Run, name: str, keep: Mask, sides: tuple[Floats, Floats | None], rescale: str
-) -> torch.Tensor:
+def _restored(run: Run, name: str, keep: Mask, sides: tuple[Floats, Floats | None], rescale: str) -> torch.Tensor:
     """A parameter pruned by a mask (R, C), from tuned and, to rescale, base values (R, C)."""
     line, info = run.matrix(name), run.tuned_tensors.info(name)
     raw = run.tuned_tensors.raw(name)

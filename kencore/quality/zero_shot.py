@@ -46,9 +46,11 @@ def judge_all(
     """
     if data is None and not tasks:
         raise SpecError(
-            "data and tasks", got="neither", wanted="one of them, or both",
+            "data and tasks",
+            got="neither",
+            wanted="one of them, or both",
             remedy="--data for accuracy or perplexity, --tasks for zero-shot tasks.",
-        )  # fmt: skip
+        )
     place: dict[str, Any] = {"device": device, "threads": threads, "progress": progress}
     if data is None:
         found = judge_zero_shot(subject, tasks, limit=limit, save=save, **place)
@@ -117,9 +119,7 @@ def judge_zero_shot(
             for name, tensor in pruned_state(run):
                 model.replace({name: tensor})
             after = zero_shot(model, loaded, limit=limit, progress=bar.of("pruned"))
-            found["pruned"] = {
-                name: _compared(found["dense"][name], figures) for name, figures in after.items()
-            }
+            found["pruned"] = {name: _compared(found["dense"][name], figures) for name, figures in after.items()}
         facts |= {"tasks": list(loaded), "limit": limit, "harness": version, "device": place}
     result = facts | found
     if save and run is not None:
@@ -160,16 +160,18 @@ class _Bar:
 def _check_kept(run: Run | None, subject: str) -> None:
     """Raise unless there is a measured run to keep the result in."""
     if run is None:
-        raise TaskMismatchError(
-            subject, got="a model", wanted="a run to keep the result in", remedy="Leave save out."
-        )
+        raise TaskMismatchError(subject, got="a model", wanted="a run to keep the result in", remedy="Leave save out.")
     if is_shipped(run.path):
         raise RunExistsError(
-            "the demo run", got="a measurement to be kept in it", wanted="a run of your own",
+            "the demo run",
+            got="a measurement to be kept in it",
+            wanted="a run of your own",
             remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
-        )  # fmt: skip
+        )
     if "dense" not in run.metrics:
         raise TaskMismatchError(
-            f"run {run.id}", got="no quality measured yet", wanted="a run that holds its quality",
+            f"run {run.id}",
+            got="no quality measured yet",
+            wanted="a run that holds its quality",
             remedy="Measure it on a text too (--data) and keep that with it.",
-        )  # fmt: skip
+        )

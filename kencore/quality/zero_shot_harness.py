@@ -41,9 +41,11 @@ def check_installed() -> str:
         return version("lm-eval")
     except (ImportError, PackageNotFoundError):
         raise MissingExtraError(
-            "Zero-shot tasks", got="lm-evaluation-harness is not installed",
-            wanted="the extra eval", remedy="Run pip install -e '.[eval]' in KEN_viz's folder.",
-        ) from None  # fmt: skip
+            "Zero-shot tasks",
+            got="lm-evaluation-harness is not installed",
+            wanted="the extra eval",
+            remedy="Run pip install -e '.[eval]' in KEN_viz's folder.",
+        ) from None
 
 
 @contextlib.contextmanager
@@ -132,16 +134,19 @@ def _own_task(name: str, metrics: list[str]) -> Path:
     if name not in known:
         near = difflib.get_close_matches(name, known, 3) or list(PAPER)
         raise _wrong(
-            name, "no single task of that name",
+            name,
+            "no single task of that name",
             f"a task of lm-evaluation-harness ({', '.join(near)}) or a .yaml file",
             "Check the spelling; of a group name its tasks.",
-        )  # fmt: skip
+        )
     config = load_yaml(known[name], resolve_func=False)
     if config.get("output_type") not in OUTPUTS or config.get("unsafe_code"):
         raise _wrong(
-            name, f"output_type {config.get('output_type')}", " or ".join(OUTPUTS),
+            name,
+            f"output_type {config.get('output_type')}",
+            " or ".join(OUTPUTS),
             "Tasks in which the model writes freely are not measured.",
-        )  # fmt: skip
+        )
     check_metrics(name, config.get("metric_list") or [], metrics)
     return known[name]
 
@@ -159,19 +164,32 @@ def _told_plainly(name: str) -> Iterator[None]:
         yield
     except (ConnectionError, TimeoutError, HTTPError) as error:
         raise NoNetworkError(
-            f"Task {name}", got=f"its data could not be read from the hub ({_first(error)})",
+            f"Task {name}",
+            got=f"its data could not be read from the hub ({_first(error)})",
             wanted="a network connection, or the data in the local cache",
             remedy="Connect and try again, or give a task file with data files of your own.",
-        ) from error  # fmt: skip
+        ) from error
     except jinja2.exceptions.SecurityError as error:
         raise _unsafe(name, error) from error
-    except (jinja2.TemplateError, ValueError, KeyError, TypeError, IndexError, AttributeError,
-            AssertionError, OSError, RuntimeError, SyntaxError, datasets.exceptions.DatasetsError,
-            ) as error:  # fmt: skip
+    except (
+        jinja2.TemplateError,
+        ValueError,
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        datasets.exceptions.DatasetsError,
+    ) as error:
         raise _wrong(
-            name, f"{type(error).__name__}: {_first(error)}", "fields that fit its data",
+            name,
+            f"{type(error).__name__}: {_first(error)}",
+            "fields that fit its data",
             "Compare the task's templates and splits with its data files.",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         if bars:
             datasets.enable_progress_bars()
@@ -203,9 +221,13 @@ def around(model: LanguageModel, *, batch: int, progress: Progress) -> Any:
     tokenizer = copy.deepcopy(model.tokenizer)  # the harness may give it a padding token
     marks = (tokenizer.bos_token_id, tokenizer.eos_token_id)
     return Watched(
-        pretrained=model.model, tokenizer=tokenizer, batch_size=batch, trust_remote_code=False,
-        max_length=model.positions, prefix_token_id=0 if marks == (None, None) else None,
-    )  # fmt: skip
+        pretrained=model.model,
+        tokenizer=tokenizer,
+        batch_size=batch,
+        trust_remote_code=False,
+        max_length=model.positions,
+        prefix_token_id=0 if marks == (None, None) else None,
+    )
 
 
 def answers(lm: Any, name: str, task: Any, limit: int | None) -> dict[str, Any]:
@@ -215,30 +237,39 @@ def answers(lm: Any, name: str, task: Any, limit: int | None) -> dict[str, Any]:
 
     try:
         found = evaluate(
-            lm=lm, task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}}, limit=limit,
-            bootstrap_iters=0, log_samples=True,
-        )  # fmt: skip
+            lm=lm,
+            task_dict={"tasks": {name: task}, "groups": {}, "group_map": {}},
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=True,
+        )
     except jinja2.exceptions.SecurityError as error:
         raise _unsafe(name, error) from error
     except jinja2.TemplateError as error:
         raise _wrong(
-            name, f"a template that fails ({_first(error)})", "templates of its data's columns",
+            name,
+            f"a template that fails ({_first(error)})",
+            "templates of its data's columns",
             "Correct the task file.",
-        ) from error  # fmt: skip
+        ) from error
     except (LookupError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
         raise _wrong(
-            name, f"data that do not fit ({type(error).__name__}: {_first(error)})",
-            "rows that have what the task file asks of them", "Correct the data or the task file.",
-        ) from error  # fmt: skip
+            name,
+            f"data that do not fit ({type(error).__name__}: {_first(error)})",
+            "rows that have what the task file asks of them",
+            "Correct the data or the task file.",
+        ) from error
     assert found is not None
     return dict(found)
 
 
 def _unsafe(name: str, error: Exception) -> ZeroShotTaskError:
     return _wrong(
-        name, f"a template that reaches for code ({_first(error)})",
-        "templates of its data's columns", "It is refused: nothing of a task file is run.",
-    )  # fmt: skip
+        name,
+        f"a template that reaches for code ({_first(error)})",
+        "templates of its data's columns",
+        "It is refused: nothing of a task file is run.",
+    )
 
 
 def _wrong(name: str, got: str, wanted: str, remedy: str) -> ZeroShotTaskError:

@@ -17,14 +17,7 @@ import numpy as np
 from kencore.errors import ZeroShotTaskError
 from kencore.models.figures import Figures
 from kencore.models.loaded import torch_threads
-from kencore.quality.zero_shot_harness import (
-    Progress,
-    answers,
-    around,
-    check_installed,
-    harness,
-    load_tasks,
-)
+from kencore.quality.zero_shot_harness import Progress, answers, around, check_installed, harness, load_tasks
 
 if TYPE_CHECKING:
     from kencore.models.language import LanguageModel
@@ -42,9 +35,7 @@ def opened(tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
     """
     check_installed()
     if not tasks:
-        raise ZeroShotTaskError(
-            "Tasks", got="none", wanted="one or more", remedy="Name them, joined by commas."
-        )
+        raise ZeroShotTaskError("Tasks", got="none", wanted="one or more", remedy="Name them, joined by commas.")
     with tempfile.TemporaryDirectory(prefix="kencore-tasks-") as cache, harness():
         yield load_tasks(tasks, Path(cache))
 

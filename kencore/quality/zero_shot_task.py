@@ -17,12 +17,31 @@ from kencore.errors import ZeroShotTaskError
 ENDINGS = (".yaml", ".yml")
 OUTPUTS = ("multiple_choice", "loglikelihood")
 BUILDERS = ("json", "csv", "parquet", "text")
-FIELDS = frozenset({
-    "task", "task_alias", "tag", "include", "dataset_path", "dataset_name", "dataset_kwargs",
-    "training_split", "validation_split", "test_split", "fewshot_split", "output_type",
-    "doc_to_text", "doc_to_target", "doc_to_choice", "description", "target_delimiter",
-    "fewshot_delimiter", "num_fewshot", "metric_list", "metadata",
-})  # fmt: skip
+FIELDS = frozenset(
+    {
+        "task",
+        "task_alias",
+        "tag",
+        "include",
+        "dataset_path",
+        "dataset_name",
+        "dataset_kwargs",
+        "training_split",
+        "validation_split",
+        "test_split",
+        "fewshot_split",
+        "output_type",
+        "doc_to_text",
+        "doc_to_target",
+        "doc_to_choice",
+        "description",
+        "target_delimiter",
+        "fewshot_delimiter",
+        "num_fewshot",
+        "metric_list",
+        "metadata",
+    }
+)
 DATA_FIELDS = frozenset({"data_files", "field", "delimiter", "sep", "revision"})
 METRIC_FIELDS = frozenset({"metric", "aggregation", "higher_is_better"})
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -47,22 +66,28 @@ def read_task(path: Path) -> dict[str, Any]:
     unknown = sorted(str(name) for name in task if name not in FIELDS)
     if unknown:
         raise _bad(
-            path, f"the field {unknown[0]}", f"fields among {', '.join(sorted(FIELDS))}",
+            path,
+            f"the field {unknown[0]}",
+            f"fields among {', '.join(sorted(FIELDS))}",
             "Leave the field out: it may name code that would be run.",
-        )  # fmt: skip
+        )
     if not isinstance(task.get("task"), str):
         raise _bad(path, "no name", "the field task", "Give the task a name.")
     if task.get("output_type") not in OUTPUTS:
         raise _bad(
-            path, f"output_type {task.get('output_type')}", " or ".join(OUTPUTS),
+            path,
+            f"output_type {task.get('output_type')}",
+            " or ".join(OUTPUTS),
             "Tasks in which the model writes freely are not measured.",
-        )  # fmt: skip
+        )
     for metric in task.get("metric_list") or []:
         if not isinstance(metric, dict) or set(metric) - METRIC_FIELDS:
             raise _bad(
-                path, f"the metric {metric}", f"{', '.join(sorted(METRIC_FIELDS))} of each metric",
+                path,
+                f"the metric {metric}",
+                f"{', '.join(sorted(METRIC_FIELDS))} of each metric",
                 "hf_evaluate fetches code from the hub; other fields are not needed.",
-            )  # fmt: skip
+            )
     return {**task, "dataset_kwargs": _data(path, task)}
 
 
@@ -77,10 +102,11 @@ def check_metrics(name: str, metrics: Iterable[Any], known: Iterable[str]) -> No
     for metric in metrics:
         if metric.get("hf_evaluate") or metric.get("metric") not in names:
             raise ZeroShotTaskError(
-                f"Task {name}", got=f"the metric {metric.get('metric')}",
+                f"Task {name}",
+                got=f"the metric {metric.get('metric')}",
                 wanted=f"one that the harness computes itself: {', '.join(names)}",
                 remedy="Others would be fetched from the hub as code.",
-            )  # fmt: skip
+            )
 
 
 def _merged(path: Path, depth: int) -> dict[str, Any]:
@@ -93,9 +119,11 @@ def _merged(path: Path, depth: int) -> dict[str, Any]:
     except yaml.constructor.ConstructorError as error:
         tag = re.search(r"'(!\S*)'", str(error.problem))
         raise _bad(
-            path, f"the tag {tag[1] if tag else 'of another kind'}", "plain YAML",
+            path,
+            f"the tag {tag[1] if tag else 'of another kind'}",
+            "plain YAML",
             "!function would import and run Python code, so it is refused: write a template.",
-        ) from None  # fmt: skip
+        ) from None
     except yaml.YAMLError as error:
         raise _bad(path, str(error).replace("\n", " "), "YAML", "Correct the file.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -114,16 +142,19 @@ def _data(path: Path, task: dict[str, Any]) -> dict[str, Any]:
     source, given = str(task.get("dataset_path") or ""), task.get("dataset_kwargs") or {}
     if source not in BUILDERS and not HUB_NAME.fullmatch(source):
         raise _bad(
-            path, f"dataset_path {source or 'missing'}",
+            path,
+            f"dataset_path {source or 'missing'}",
             f"{', '.join(BUILDERS)} with data_files, or owner/name of the hub",
             "Name how the data files are to be read.",
-        )  # fmt: skip
+        )
     given = {name: value for name, value in given.items() if name != "trust_remote_code"}
     if set(given) - DATA_FIELDS:
         raise _bad(
-            path, f"dataset_kwargs {', '.join(sorted(set(given) - DATA_FIELDS))}",
-            f"fields among {', '.join(sorted(DATA_FIELDS))}", "Leave it out.",
-        )  # fmt: skip
+            path,
+            f"dataset_kwargs {', '.join(sorted(set(given) - DATA_FIELDS))}",
+            f"fields among {', '.join(sorted(DATA_FIELDS))}",
+            "Leave it out.",
+        )
     files = given.get("data_files")
     if source not in BUILDERS:
         return given
@@ -135,13 +166,12 @@ def _data(path: Path, task: dict[str, Any]) -> dict[str, Any]:
 def _found(path: Path, files: Any) -> Iterator[tuple[str, list[str]]]:
     """The data files of each split, absolute."""
     for split, names in (files if isinstance(files, dict) else {"train": files}).items():
-        places = [
-            path.parent / str(name) for name in ([names] if isinstance(names, str) else names)
-        ]
+        places = [path.parent / str(name) for name in ([names] if isinstance(names, str) else names)]
         for place in places:
             if not place.is_file():
-                raise _bad(path, f"no data file {place}", "a file on this machine",
-                           "Paths start at the task file's folder.")  # fmt: skip
+                raise _bad(
+                    path, f"no data file {place}", "a file on this machine", "Paths start at the task file's folder."
+                )
         yield str(split), [str(place.resolve()) for place in places]
 
 

@@ -16,13 +16,7 @@ import numpy as np
 from kencore.data.examples import Examples
 from kencore.data.text import read_text, token_numbers
 from kencore.errors import DataFileError, OverlapError
-from kencore.models.language import (
-    Windows,
-    check_language_task,
-    is_language_model,
-    read_windows,
-    usual_window,
-)
+from kencore.models.language import Windows, check_language_task, is_language_model, read_windows, usual_window
 from kencore.models.loaded import stated_positions
 from kencore.models.loading import load_tokenizer
 from kencore.models.perplexity import windows
@@ -108,9 +102,13 @@ def subset(data: Data, which: Iterable[int], source: str | None = None) -> Data:
         return Windows(ids=data.ids[chosen], source=name, sha256=sha256)
     pairs = None if data.pairs is None else tuple(data.pairs[i] for i in chosen)
     return replace(
-        data, texts=tuple(data.texts[i] for i in chosen), pairs=pairs,
-        labels=tuple(data.labels[i] for i in chosen), source=name, sha256=sha256,
-    )  # fmt: skip
+        data,
+        texts=tuple(data.texts[i] for i in chosen),
+        pairs=pairs,
+        labels=tuple(data.labels[i] for i in chosen),
+        source=name,
+        sha256=sha256,
+    )
 
 
 def keys(data: Data) -> list[Any]:
@@ -151,10 +149,11 @@ def _split(data: Data, spec: TuneSpec) -> tuple[Data, Data]:
     train = [i for i, key in enumerate(found) if key not in apart]
     if not train:
         raise DataFileError(
-            f"Training data {data.source}", got=f"{len(found):,} to learn from and to hold out",
+            f"Training data {data.source}",
+            got=f"{len(found):,} to learn from and to hold out",
             wanted="at least two that differ",
             remedy="Give more data, name held-out data, or hold out a smaller share.",
-        )  # fmt: skip
+        )
     share = f"{spec.held_out_share:g} of {data.source}, held out"
     return subset(data, train), subset(data, held_out, share)
 
@@ -225,8 +224,8 @@ def _without(data: Data, train: Data) -> tuple[Data, list[str]]:
 
 def _all_shared(which: str, source: str, train: str, got: str = "all of it is") -> OverlapError:
     return OverlapError(
-        f"The {which} data {source}", got=f"{got} in the training data {train}",
+        f"The {which} data {source}",
+        got=f"{got} in the training data {train}",
         wanted="data that the model does not learn from",
-        remedy="Name other data, or name no held-out data: a share of the training data is then "
-        "kept apart.",
-    )  # fmt: skip
+        remedy="Name other data, or name no held-out data: a share of the training data is then kept apart.",
+    )

@@ -30,15 +30,11 @@ def gap_of(train: Mapping[str, Any], held_out: Mapping[str, Any]) -> dict[str, f
         first, second = _nll(held_out), _nll(train)
     found = {"gap": first[0] - second[0]}
     if first[1] is not None and second[1] is not None:
-        found["gap_low"], found["gap_high"] = difference_interval(
-            first[0], first[1], second[0], second[1]
-        )
+        found["gap_low"], found["gap_high"] = difference_interval(first[0], first[1], second[0], second[1])
     return found
 
 
-def difference_interval(
-    first: float, first_interval: Interval, second: float, second_interval: Interval
-) -> Interval:
+def difference_interval(first: float, first_interval: Interval, second: float, second_interval: Interval) -> Interval:
     """The interval of a difference of two independent figures from the interval of each.
 
     Newcombe, Statistics in Medicine 17 (1998), method 10, where the two are Wilson's; for others
@@ -46,10 +42,7 @@ def difference_interval(
     """
     (low1, high1), (low2, high2) = first_interval, second_interval
     middle = first - second
-    return (
-        middle - math.hypot(first - low1, high2 - second),
-        middle + math.hypot(high1 - first, second - low2),
-    )
+    return (middle - math.hypot(first - low1, high2 - second), middle + math.hypot(high1 - first, second - low2))
 
 
 def recovered(metrics: Mapping[str, Any]) -> float | None:
@@ -79,6 +72,4 @@ def _accuracy(figures: Mapping[str, Any]) -> tuple[float, Interval | None]:
 def _nll(figures: Mapping[str, Any]) -> tuple[float, Interval | None]:
     if "perplexity_low" not in figures:
         return figures["nll"], None
-    return figures["nll"], (
-        math.log(figures["perplexity_low"]), math.log(figures["perplexity_high"])
-    )  # fmt: skip
+    return figures["nll"], (math.log(figures["perplexity_low"]), math.log(figures["perplexity_high"]))

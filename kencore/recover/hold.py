@@ -75,9 +75,10 @@ class Hold:
         first = {id(value): name for name, value in model.model.named_parameters()}
         self.places = _places(model, run, owned, first)
         self.fixed = tuple(
-            name for name in run.tuned_tensors.names
+            name
+            for name in run.tuned_tensors.names
             if name not in self.places and "F" in run.tuned_tensors.info(name).dtype
-        )  # fmt: skip
+        )
         moves = _moves(self.places, run, owned, train)
         for name in first.values():
             owned[name].requires_grad_(name in moves)
@@ -138,10 +139,11 @@ class Hold:
         values = place.of(self.trained[place.parameter]).detach().cpu().numpy()  # as on disk
         if not np.isfinite(round_to(values, info.dtype)).all():
             raise NonFiniteWeightError(
-                name, got="a tuned value that is no finite number of its dtype",
+                name,
+                got="a tuned value that is no finite number of its dtype",
                 wanted=f"values within the range of {info.dtype}",
                 remedy="Lower the learning rate, or clip the gradient.",
-            )  # fmt: skip
+            )
         return base_bits("F32", info.dtype, values)
 
     def is_trained(self, name: str) -> bool:
@@ -180,18 +182,14 @@ def changed_bits(hold: Hold | None, run: Run) -> Iterator[tuple[str, tuple[str, 
             yield name, (run.tuned_tensors.info(name).dtype, bits)
 
 
-def _places(
-    model: LoadedModel, run: Run, owned: Mapping[str, Any], first: Mapping[int, str]
-) -> dict[str, Place]:
+def _places(model: LoadedModel, run: Run, owned: Mapping[str, Any], first: Mapping[int, str]) -> dict[str, Place]:
     """Where each tensor on disk is; what is a buffer or nowhere is left out."""
     found = {}
     for name in run.tuned_tensors.names:
         piece = model.pieces.get(name)
         if piece is not None and piece.parameter in owned:
             stack = first[id(owned[piece.parameter])]
-            found[name] = Place(
-                parameter=stack, expert=piece.expert, row=piece.row, rows=piece.rows
-            )
+            found[name] = Place(parameter=stack, expert=piece.expert, row=piece.row, rows=piece.rows)
             continue
         known = [known for known in model.parameters.get(name, ()) if known in owned]
         if known:
@@ -199,9 +197,7 @@ def _places(
     return found
 
 
-def _moves(
-    places: Mapping[str, Place], run: Run, owned: Mapping[str, Any], train: str
-) -> dict[str, torch.Tensor]:
+def _moves(places: Mapping[str, Place], run: Run, owned: Mapping[str, Any], train: str) -> dict[str, torch.Tensor]:
     """Parameter -> which of its entries may move (P), bool, where any may.
 
     What no tensor on disk holds could not be stored: it is held.

@@ -171,9 +171,7 @@ class Trainer:
             loss += float(part.detach())
         self._check(loss, step, "loss")
         self.hold.mask_gradients()
-        norm = torch.nn.utils.clip_grad_norm_(
-            list(self.hold.trained.values()), self.spec.clip or math.inf
-        )
+        norm = torch.nn.utils.clip_grad_norm_(list(self.hold.trained.values()), self.spec.clip or math.inf)
         self._check(float(norm), step, "gradient")
         self.optimizer.step()
         self.hold.project()
@@ -203,10 +201,13 @@ class Trainer:
         state = self.state
         state.seconds = time.monotonic() - self._started
         point: Point = {
-            "step": state.step, "steps": self.total, "epoch": round(state.step / self.epoch, 4),
+            "step": state.step,
+            "steps": self.total,
+            "epoch": round(state.step / self.epoch, 4),
             "lr": rate_at(self.spec, self.total, state.step) if state.step else 0.0,
-            "seconds": round(state.seconds, 3), **measured,
-        }  # fmt: skip
+            "seconds": round(state.seconds, 3),
+            **measured,
+        }
         if state.steps:
             point["train_loss"] = state.losses / state.steps
         state.losses, state.steps = 0.0, 0
@@ -253,8 +254,7 @@ class Trainer:
             found = {m: tensors[f"{m}.{name}"] for m in MOMENTS if f"{m}.{name}" in tensors}
             if found:
                 self.optimizer.state[value] = {
-                    m: tensor if m == "step" else tensor.to(value.device)
-                    for m, tensor in found.items()
+                    m: tensor if m == "step" else tensor.to(value.device) for m, tensor in found.items()
                 }
 
 
@@ -264,10 +264,7 @@ def _adamw(trained: Mapping[str, torch.Tensor], decay: float) -> torch.optim.Ada
 
     matrices = [value for value in trained.values() if value.dim() > 1]
     vectors = [value for value in trained.values() if value.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
+    groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0)
 
 
@@ -286,6 +283,8 @@ def _own_random_numbers(device: str) -> Any:
 
 def _diverged(step: int, what: str, got: str) -> DivergedError:
     return DivergedError(
-        f"Step {step:,}", got=f"{what} {got}", wanted="a finite one",
+        f"Step {step:,}",
+        got=f"{what} {got}",
+        wanted="a finite one",
         remedy="Lower the learning rate, clip the gradient or give it a longer warm-up.",
-    )  # fmt: skip
+    )

@@ -162,16 +162,23 @@ class _Tuning:
         _check_any(self.hold)
         task = make_task(self.model, self.material.train, self.spec.max_length)
         self.trainer = trainer = Trainer(
-            task, self.hold, self.spec, self.samples["held_out"], saved=saved,
-            progress=self.bar.phase("", self.work["training"]), on_point=self.on_point,
-        )  # fmt: skip
+            task,
+            self.hold,
+            self.spec,
+            self.samples["held_out"],
+            saved=saved,
+            progress=self.bar.phase("", self.work["training"]),
+            on_point=self.on_point,
+        )
         trainer.extra = {"gap": self.gaps}
         if before is not None:
             trainer.restore(*before)
         self.facts = {
-            "steps_asked": trainer.total, "steps_of_an_epoch": trainer.epoch,
-            "trained": self.hold.moving, "fixed": self.hold.fixed,
-        }  # fmt: skip
+            "steps_asked": trainer.total,
+            "steps_of_an_epoch": trainer.epoch,
+            "trained": self.hold.moving,
+            "fixed": self.hold.fixed,
+        }
         with self.seconds("training"):
             return trainer.run()
 
@@ -185,9 +192,16 @@ class _Tuning:
             self._swap_out()
             writer.add_json("metrics.json", self._metrics(run))
             told = tuning_facts(
-                self.parent, asked, self.spec, self.material, state, gap=self.gaps,
-                seconds=self.seconds, device=self.device, **self.facts,
-            )  # fmt: skip
+                self.parent,
+                asked,
+                self.spec,
+                self.material,
+                state,
+                gap=self.gaps,
+                seconds=self.seconds,
+                device=self.device,
+                **self.facts,
+            )
             writer.add_json("tuning.json", told)
             writer.add_json("record.json", tuning_record(self.parent, told, started))
             self.bar.report(1, 1, "Done")
@@ -246,10 +260,14 @@ class _Tuning:
             return {}
         with self.seconds("quality"):
             found = measure(
-                run, self.material.evaluation, baselines=self.spec.baselines, device=self.device,
-                threads=self.threads, before=self.parent,
+                run,
+                self.material.evaluation,
+                baselines=self.spec.baselines,
+                device=self.device,
+                threads=self.threads,
+                before=self.parent,
                 progress=lambda done, text: report(done, 1, text),
-            )  # fmt: skip
+            )
         if self.spec.baselines:  # some were measured while pruning and cannot be again
             before = still_true(self.parent.metrics, found).get("baselines", {})
             found["baselines"] = before | found["baselines"]
@@ -259,10 +277,11 @@ class _Tuning:
 def _check_any(hold: Hold) -> None:
     if not hold.trained:
         raise SpecError(
-            "train", got=f"{hold.train}, of which the loaded model holds nothing by itself",
+            "train",
+            got=f"{hold.train}, of which the loaded model holds nothing by itself",
             wanted="at least one tensor on disk that is loaded one to one",
             remedy="Train all, or prune other matrices.",
-        )  # fmt: skip
+        )
 
 
 def _work(spec: TuneSpec, material: Material, samples: Mapping[str, Data]) -> dict[str, float]:

@@ -66,9 +66,11 @@ class Saved:
                 raise not_writable(lock.path, str(error)) from error
             if not free:
                 raise TuningBusyError(
-                    f"Tuning of {self.run}", got="another process that does the same",
-                    wanted="one at a time", remedy="Wait for its result, or cancel it first.",
-                )  # fmt: skip
+                    f"Tuning of {self.run}",
+                    got="another process that does the same",
+                    wanted="one at a time",
+                    remedy="Wait for its result, or cancel it first.",
+                )
         try:
             yield
         finally:

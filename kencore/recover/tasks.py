@@ -44,9 +44,7 @@ class Sentences:
         self.model, self.size = model, len(train)
         limit = longest_input(model)
         pairs = None if train.pairs is None else list(train.pairs)
-        table = model.tokenizer(
-            list(train.texts), pairs, truncation=True, max_length=min(limit, longest or limit)
-        )
+        table = model.tokenizer(list(train.texts), pairs, truncation=True, max_length=min(limit, longest or limit))
         columns = zip(*table.values(), strict=True)
         self._rows = [dict(zip(table, values, strict=True)) for values in columns]
         self._labels = model.label_numbers(train)  # N
@@ -100,8 +98,6 @@ def make_task(model: Any, train: Examples | Windows, longest: int | None) -> Tas
     return Sentences(model, train, longest)
 
 
-def measured(
-    model: Any, data: Examples | Windows, progress: Progress | None = None
-) -> dict[str, Any]:
+def measured(model: Any, data: Examples | Windows, progress: Progress | None = None) -> dict[str, Any]:
     """`quality` of a loaded model, its outcomes left out; the model is in evaluation mode then."""
     return dict(model.quality(data, progress=progress))

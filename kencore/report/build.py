@@ -33,41 +33,53 @@ def build(run: Run, beside: Run | None = None, progress: Progress | None = None)
     total = summaries.totals(run.matrices)
     first = _at_a_glance(run, total)
     sections = [
-        first, judged.quality(run), judged.cost(run), _kept(run), _sparsity(run),
-        _masks(run, progress), more.sweep(run), more.tuning(run),
-        None if beside is None else more.beside(run, beside, progress), made.how_made(run),
-    ]  # fmt: skip
+        first,
+        judged.quality(run),
+        judged.cost(run),
+        _kept(run),
+        _sparsity(run),
+        _masks(run, progress),
+        more.sweep(run),
+        more.tuning(run),
+        None if beside is None else more.beside(run, beside, progress),
+        made.how_made(run),
+    ]
     there = [section for section in sections if section is not None]
     drawn = [block for section in there for block in section.blocks if isinstance(block, Figure)]
     missing = Section(
-        name="not-measured", title="What was not measured",
-        blocks=(Bullets(items=judged.not_measured(run, drawn)),),
-    )  # fmt: skip
+        name="not-measured", title="What was not measured", blocks=(Bullets(items=judged.not_measured(run, drawn)),)
+    )
     created = str(run.record.get("created", ""))[:10] or "unknown"
     version = run.versions.get("kencore", "of unknown version")
     return Report(
-        run=run.id, title=facts.headline(run.spec, total, run.metrics),
+        run=run.id,
+        title=facts.headline(run.spec, total, run.metrics),
         subject=facts.subject(run.spec),
         made=f"Run {run.id}, made on {created} with KEN_viz {version}.",
         sections=(*there[:-1], missing, there[-1]),
-    )  # fmt: skip
+    )
 
 
 def _at_a_glance(run: Run, total: summaries.Totals) -> Section:
     numbers = [
-        cards.kept(run.spec, total), cards.size(run.spec, total), cards.quality(run.metrics),
+        cards.kept(run.spec, total),
+        cards.size(run.spec, total),
+        cards.quality(run.metrics),
         cards.baseline(run.metrics, run.spec.method),
-    ]  # fmt: skip
+    ]
     blocks: list[Block] = [
         Cards(
             cards=tuple(
-                Card(label=number.label, value=number.value,
-                     beside=tuple(text for text in (number.below, number.beside) if text))
+                Card(
+                    label=number.label,
+                    value=number.value,
+                    beside=tuple(text for text in (number.below, number.beside) if text),
+                )
                 for number in numbers
             )
         ),
         Text(text=numbers[0].explained),
-    ]  # fmt: skip
+    ]
     if why := facts.updated(run.spec):
         blocks.append(Text(text=why))
     if tuned := run.record.get("tuned"):
@@ -86,26 +98,30 @@ def _at_a_glance(run: Run, total: summaries.Totals) -> Section:
 def _kept(run: Run) -> Section:
     terms = wording.TERMS[run.restore]
     cells = summaries.model_cells(run.matrices)
-    blocks: list[Block] = [
-        kept_map(cells, terms),
-        role_bars(summaries.by_role(run.matrices), terms),
-    ]
+    blocks: list[Block] = [kept_map(cells, terms), role_bars(summaries.by_role(run.matrices), terms)]
     outside = summaries.outside_roles(run.matrices)
     if not outside.empty:
         rows = tuple(
-            (line.name, wording.ROLES_EXPLAINED.get(line.role, line.role),
-             f"{line.rows:,} × {line.cols:,}", wording.exact(line.params),
-             wording.percent(line.share), wording.STATUSES.get(line.status, line.status))
+            (
+                line.name,
+                wording.ROLES_EXPLAINED.get(line.role, line.role),
+                f"{line.rows:,} × {line.cols:,}",
+                wording.exact(line.params),
+                wording.percent(line.share),
+                wording.STATUSES.get(line.status, line.status),
+            )
             for line in lines(outside)
-        )  # fmt: skip
+        )
         blocks.append(
             Table(
-                name="outside", caption="Parameters outside the blocks", data=outside, rows=rows,
+                name="outside",
+                caption="Parameters outside the blocks",
+                data=outside,
+                rows=rows,
                 columns=("Parameter", "What it is", "Shape", "Parameters", "Kept", "State"),
             )
-        )  # fmt: skip
-    return Section(name="kept", title="Where parameters were kept",
-                   blocks=(*blocks, *_untouched(run)))  # fmt: skip
+        )
+    return Section(name="kept", title="Where parameters were kept", blocks=(*blocks, *_untouched(run)))
 
 
 def _untouched(run: Run) -> list[Block]:
@@ -117,17 +133,23 @@ def _untouched(run: Run) -> list[Block]:
         names = ", ".join(line.names[:NAMES])
         rest = len(line.names) - NAMES
         rows.append(
-            (str(line.reason), wording.STATUSES.get(line.status, line.status),
-             wording.exact(line.matrices), wording.exact(line.params),
-             names + (f" and {rest:,} more" if rest > 0 else ""))
-        )  # fmt: skip
+            (
+                str(line.reason),
+                wording.STATUSES.get(line.status, line.status),
+                wording.exact(line.matrices),
+                wording.exact(line.params),
+                names + (f" and {rest:,} more" if rest > 0 else ""),
+            )
+        )
     return [
         Table(
-            name="not-pruned", caption="What was not pruned, and why", rows=tuple(rows),
+            name="not-pruned",
+            caption="What was not pruned, and why",
+            rows=tuple(rows),
             columns=("Why", "State", "Tensors", "Parameters", "Names"),
             data=table.assign(names=[" ".join(names) for names in table["names"]]),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _sparsity(run: Run) -> Section | None:

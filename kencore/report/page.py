@@ -13,22 +13,10 @@ import numpy as np
 import pandas as pd
 
 from kencore.report.charts.svg import svg
-from kencore.report.content import (
-    Block,
-    Bullets,
-    Cards,
-    Code,
-    Figure,
-    Grid,
-    Report,
-    Section,
-    Table,
-    Text,
-)
+from kencore.report.content import Block, Bullets, Cards, Code, Figure, Grid, Report, Section, Table, Text
 from kencore.report.style import css
 
-POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
-    "form-action 'none'"  # fmt: skip
+POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 MOST_LINES: Final = 120  # of a picture's numbers that are listed below it
 _NUMBER: Final = re.compile(r"[\s(≈+−-]*[\d.,]+[\d.,\s%–⁠()+−×-]*(?:of [\d.,]+)?")
 _LONG: Final = ' class="long"'
@@ -39,10 +27,7 @@ _BREAKS: Final = re.compile(r"(?<=\w)([._/\\])(?=\w)")
 def html(report: Report) -> str:
     """The page. The same report gives the same text."""
     title = escape(f"{report.run}: {report.title}")
-    contents = "".join(
-        f'<li><a href="#{section.name}">{escape(section.title)}</a></li>'
-        for section in report.sections
-    )
+    contents = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in report.sections)
     body = "\n".join(map(_section, report.sections))
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -103,10 +88,7 @@ def _cards(block: Cards) -> str:
     parts = []
     for card in block.cards:
         beside = "".join(f'<dd class="beside">{escape(text)}</dd>' for text in card.beside)
-        parts.append(
-            f'<div><dt>{escape(card.label)}</dt><dd class="value">{escape(card.value)}</dd>'
-            f"{beside}</div>"
-        )
+        parts.append(f'<div><dt>{escape(card.label)}</dt><dd class="value">{escape(card.value)}</dd>{beside}</div>')
     return f'<dl class="cards">{"".join(parts)}</dl>'
 
 
@@ -128,9 +110,11 @@ def _numbers(figure: Figure) -> str:
         return ""
     rows = tuple(tuple(_cell(value) for value in line) for line in data.itertuples(index=False))
     table = Table(
-        name=f"{figure.name}-numbers", caption=f"Numbers of: {figure.finding}",
-        columns=tuple(str(name).replace("_", " ") for name in data.columns), rows=rows,
-    )  # fmt: skip
+        name=f"{figure.name}-numbers",
+        caption=f"Numbers of: {figure.finding}",
+        columns=tuple(str(name).replace("_", " ") for name in data.columns),
+        rows=rows,
+    )
     return f"<details><summary>The numbers of this picture</summary>{_grid(table)}</details>"
 
 
@@ -166,9 +150,11 @@ def _grid(table: Table) -> str:
 def _row(row: tuple[str, ...]) -> str:
     first, *rest = row
     cells = "".join(
-        f'<td class="number">{escape(cell)}</td>' if _NUMBER.fullmatch(cell)
-        else f'<td{_LONG if len(cell) > 24 else ""}>{_breakable(cell)}</td>' for cell in rest
-    )  # fmt: skip
+        f'<td class="number">{escape(cell)}</td>'
+        if _NUMBER.fullmatch(cell)
+        else f"<td{_LONG if len(cell) > 24 else ''}>{_breakable(cell)}</td>"
+        for cell in rest
+    )
     return f'<th scope="row">{_breakable(first)}</th>{cells}'
 
 

@@ -54,16 +54,12 @@ def report(
     if not force:
         check_new(path)  # before minutes of counting
     elif path.is_dir():
-        raise RunExistsError(
-            str(path), got="a folder", wanted="a file", remedy="Choose another name."
-        )
+        raise RunExistsError(str(path), got="a folder", wanted="a file", remedy="Choose another name.")
     if folder is not None:
         check_free(folder)
     made = build(opened, other, progress)
     text = html(made).encode()
-    facts: dict[str, Any] = {
-        "run": opened.id, "title": made.title, "file": str(path), "bytes": len(text),
-    }  # fmt: skip
+    facts: dict[str, Any] = {"run": opened.id, "title": made.title, "file": str(path), "bytes": len(text)}
     if folder is not None:
         facts |= {"folder": str(folder), "files": write_figures(made, folder, progress)}
     with whole_file(path, force=force) as temporary:

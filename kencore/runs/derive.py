@@ -19,9 +19,7 @@ from kencore.runs.run import Run
 from kencore.runs.writer import ROWS_SCHEMA, RunWriter
 
 Bits = NDArray[np.generic]
-CONTENT = (
-    "spec.json", "matrices.parquet", "masks.safetensors", "values.safetensors", "dense.safetensors",
-)  # fmt: skip
+CONTENT = ("spec.json", "matrices.parquet", "masks.safetensors", "values.safetensors", "dense.safetensors")
 
 
 @contextmanager
@@ -47,10 +45,7 @@ def derived(
         RunExistsError, StoreNotWritableError: see `RunWriter`.
     """
     shapes = {name: parent.shape(name) for name in parent.pruned}
-    kept = {
-        name: (str(parent.matrix(name)["dtype"]), int(parent.matrix(name)["kept"]))
-        for name in parent.pruned
-    }
+    kept = {name: (str(parent.matrix(name)["dtype"]), int(parent.matrix(name)["kept"])) for name in parent.pruned}
     with RunWriter(out, shapes, values=kept) as writer:
         for name in parent.pruned:
             writer.add_rows(name, parent.keep(name))
@@ -85,11 +80,7 @@ def content_sha256(run: Run) -> str:
 
 def _row_columns(parent: Run, name: str) -> dict[str, NDArray[Any]]:
     table = parent.rows(name)
-    return {
-        field.name: table[field.name].to_numpy()
-        for field in ROWS_SCHEMA
-        if field.name not in ("matrix", "row")
-    }
+    return {field.name: table[field.name].to_numpy() for field in ROWS_SCHEMA if field.name not in ("matrix", "row")}
 
 
 def _lines(parent: Run) -> list[dict[str, Any]]:

@@ -34,9 +34,7 @@ def corrupt(path: Path, got: str) -> CorruptRunError:
         if (path / "spec.json").is_file()
         else "Check the path: nothing there says that it is a run."
     )
-    return CorruptRunError(
-        f"run {path.name}", got=got, wanted="a whole run folder", remedy=remedy
-    )  # fmt: skip
+    return CorruptRunError(f"run {path.name}", got=got, wanted="a whole run folder", remedy=remedy)
 
 
 class KeptValues:

@@ -26,12 +26,22 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 COPIED = (
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json",
-    "spiece.model", "spm.model", "sentencepiece.bpe.model", "tokenizer.model",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
     "preprocessor_config.json",
     "chat_template.jinja",
-)  # fmt: skip
+)
 ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
 
 
@@ -67,10 +77,11 @@ def verify(run: Run) -> None:
             found = tensors.sha256(name) if name in tensors else "nothing"
             if found != wanted:
                 raise CheckpointChangedError(
-                    f"{name} in {tensors.folder}", got=f"content {found[:12]}",
+                    f"{name} in {tensors.folder}",
+                    got=f"content {found[:12]}",
                     wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
                     remedy="Put the checkpoint back as it was, or prune again.",
-                )  # fmt: skip
+                )
         run.release()
 
 
@@ -87,8 +98,7 @@ def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
     shape = run.tuned_tensors.info(name).shape
     owner = run.owner(name)
     if owner is None:
-        yield (run.tuned_tensors if run.changed is None or name not in run.changed else
-               run.changed).raw(name)  # fmt: skip
+        yield (run.tuned_tensors if run.changed is None or name not in run.changed else run.changed).raw(name)
         return
     step = max(1, ROWS_AT_ONCE // max(1, int(np.prod(shape[1:]))))
     for first in range(0, shape[0], step):
@@ -137,9 +147,7 @@ def base_bits(dtype: str, wanted: str, values: NDArray[np.generic]) -> NDArray[n
     import torch
 
     dtypes = torch_dtypes()
-    raw = torch.from_numpy(
-        np.array(values).reshape(-1).view(np.uint8)
-    )  # a copy: maps are read-only
+    raw = torch.from_numpy(np.array(values).reshape(-1).view(np.uint8))  # a copy: maps are read-only
     cast = raw.view(dtypes[dtype]).to(dtypes[wanted])
     like = {1: np.uint8, 2: np.uint16, 4: np.float32, 8: np.float64}[cast.element_size()]
     if wanted == "F16":
@@ -222,10 +230,23 @@ def torch_dtypes() -> dict[str, torch.dtype]:
     import torch
 
     return {
-        "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
-        "U16": torch.uint16, "I32": torch.int32, "U32": torch.uint32, "I64": torch.int64,
-        "U64": torch.uint64, "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32,
-        "F64": torch.float64, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
-        "F8_E4M3FNUZ": torch.float8_e4m3fnuz, "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
-        "F8_E8M0": torch.float8_e8m0fnu, "C64": torch.complex64,
-    }  # fmt: skip
+        "BOOL": torch.bool,
+        "U8": torch.uint8,
+        "I8": torch.int8,
+        "I16": torch.int16,
+        "U16": torch.uint16,
+        "I32": torch.int32,
+        "U32": torch.uint32,
+        "I64": torch.int64,
+        "U64": torch.uint64,
+        "F16": torch.float16,
+        "BF16": torch.bfloat16,
+        "F32": torch.float32,
+        "F64": torch.float64,
+        "F8_E4M3": torch.float8_e4m3fn,
+        "F8_E5M2": torch.float8_e5m2,
+        "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
+        "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
+        "F8_E8M0": torch.float8_e8m0fnu,
+        "C64": torch.complex64,
+    }

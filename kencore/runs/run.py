@@ -34,15 +34,7 @@ from numpy.typing import NDArray
 
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.runs import FILES, bits
-from kencore.runs.extras import (
-    KeptValues,
-    Norms,
-    corrupt,
-    open_changed,
-    read_norms,
-    read_trace,
-    read_tuning,
-)
+from kencore.runs.extras import KeptValues, Norms, corrupt, open_changed, read_norms, read_trace, read_tuning
 from kencore.runs.weights import Which, open_checkpoint, read_values
 from kencore.settings.prune import PruneSpec
 
@@ -79,9 +71,7 @@ class Run:
                 self.matrices.insert(place, "target_keep", np.nan)
             self._position = {name: i for i, name in enumerate(self.matrices["name"])}
             self._owner = _owners(self.matrices)
-            self.pruned: tuple[str, ...] = tuple(
-                self.matrices.loc[self.matrices["status"] == "pruned", "name"]
-            )
+            self.pruned: tuple[str, ...] = tuple(self.matrices.loc[self.matrices["status"] == "pruned", "name"])
         except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
         self.checked: set[tuple[Tensors, str]] = set()
@@ -107,17 +97,14 @@ class Run:
             line = self.matrix(name)
             wanted = [int(line["rows"]), -(-int(line["cols"]) // 8)]
             if list(self._masks.get_slice(name).get_shape()) != wanted:
-                raise corrupt(
-                    self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes"
-                )
+                raise corrupt(self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes")
 
     def _open_values(self) -> KeptValues | None:
         if not (self.path / "values.safetensors").is_file():
             if self.spec.updates:
                 raise corrupt(self.path, "no values.safetensors, though kept values were changed")
             return None
-        kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"],
-                   strict=True)  # fmt: skip
+        kept = zip(self.pruned, self.matrices["kept"][self.matrices["status"] == "pruned"], strict=True)
         return KeptValues(self.path, {name: int(count) for name, count in kept})
 
     mask_id = ""  # which mask it has, if not the stored one (see `kencore.live.ranking`)
@@ -191,9 +178,11 @@ class Run:
         """
         if self.restore == "zero":
             raise MatrixNotFoundError(
-                f"run {self.id}", got="no base model: what was not kept became zero",
-                wanted="a run against a base", remedy="Look at the values of the model itself.",
-            )  # fmt: skip
+                f"run {self.id}",
+                got="no base model: what was not kept became zero",
+                wanted="a run against a base",
+                remedy="Look at the values of the model itself.",
+            )
         return open_checkpoint(self, "base")
 
     def release(self) -> None:
@@ -255,9 +244,7 @@ class Run:
         first, last, _ = rows.indices(int(self._pruned_matrix(name)["rows"]))
         return np.asarray(self._masks.get_slice(name)[first : max(first, last)])
 
-    def keep(
-        self, name: str, rows: slice = slice(None), columns: slice = slice(None)
-    ) -> NDArray[np.bool_]:
+    def keep(self, name: str, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.bool_]:
         """The keep mask, or a window of it: True = kept, False = the base value, or zero."""
         first, last, _ = columns.indices(self.shape(name)[1])
         return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
@@ -268,11 +255,7 @@ class Run:
         return self._overviews.get_tensor(name)  # type: ignore[no-any-return]
 
     def values(
-        self,
-        name: str,
-        which: Which = "tuned",
-        rows: slice = slice(None),
-        columns: slice = slice(None),
+        self, name: str, which: Which = "tuned", rows: slice = slice(None), columns: slice = slice(None)
     ) -> NDArray[np.float32]:
         """A window of float32 weights, read from the checkpoint by slice; rows are outputs.
 

@@ -21,9 +21,7 @@ SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
 POINT = re.compile(r"sweep-[0-9a-f]{12}-")
 """How the id of a point of a sweep begins."""
 MODELS = {"demo": "demo encoder", "demo-lm": "demo LM"}
-PLAIN_NAMES = frozenset(
-    {"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"}
-)
+PLAIN_NAMES = frozenset({"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,24 +64,30 @@ def find_run(run: str) -> Path:
         if _is_folder(folder):
             return folder
     raise RunNotFoundError(
-        repr(run), got="no such run in the store", wanted="the id of a finished run or its folder",
+        repr(run),
+        got="no such run in the store",
+        wanted="the id of a finished run or its folder",
         remedy="List the runs with `python -m kencore runs`.",
-    )  # fmt: skip
+    )
 
 
 def find_stored_run(run: str) -> Path:
     """The folder of a run of the store or a demo, by id only: for ids that come from a link."""
     if run not in SHIPPED and (Path(run).name != run or run.startswith(".") or not run):
         raise RunNotFoundError(
-            repr(run), got="not the id of a run", wanted="an id from the list of runs",
+            repr(run),
+            got="not the id of a run",
+            wanted="an id from the list of runs",
             remedy="Choose a run from the list.",
-        )  # fmt: skip
+        )
     folder = demo_run_folder(run) if run in SHIPPED else runs_folder() / run
     if not _is_folder(folder):
         raise RunNotFoundError(
-            f"run {run}", got="no such run in the store", wanted="an id from the list of runs",
+            f"run {run}",
+            got="no such run in the store",
+            wanted="an id from the list of runs",
             remedy="It may have been deleted. Choose another run from the list.",
-        )  # fmt: skip
+        )
     return folder
 
 
@@ -116,9 +120,7 @@ def summarise(folder: Path, name: str | None = None) -> RunSummary:
         label = describe(spec) + _tuned(record.get("tuned"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
-    return RunSummary(
-        id=name, path=folder, label=label, created=created, problem=problem, sweep=sweep
-    )
+    return RunSummary(id=name, path=folder, label=label, created=created, problem=problem, sweep=sweep)
 
 
 def describe(spec: dict[str, object]) -> str:
@@ -161,9 +163,8 @@ def delete_run(run: str) -> None:
     """
     if run in SHIPPED:
         raise RunNotFoundError(
-            f"the {run} run", got="it ships with the project", wanted="a run of your own",
-            remedy="Choose another run.",
-        )  # fmt: skip
+            f"the {run} run", got="it ships with the project", wanted="a run of your own", remedy="Choose another run."
+        )
     folder = find_stored_run(run)
     gone = folder.with_name(f".deleted-{folder.name}")
     try:
@@ -171,9 +172,11 @@ def delete_run(run: str) -> None:
         shutil.rmtree(gone)
     except OSError as error:
         raise StoreNotWritableError(
-            f"run {run}", got=f"it cannot be removed ({error})", wanted="a store to write to",
+            f"run {run}",
+            got=f"it cannot be removed ({error})",
+            wanted="a store to write to",
             remedy="Check the permissions of the folder.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _is_folder(path: Path) -> bool:

@@ -40,10 +40,11 @@ def open_checkpoint(run: Run, which: str) -> Tensors:
         return open_tensors(resolve(**source).folder)
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
-            f"the {which} model of run {run.id}", got=f"it is gone ({error.subject})",
+            f"the {which} model of run {run.id}",
+            got=f"it is gone ({error.subject})",
             wanted="the checkpoint that the run was made from",
             remedy="Put it back to see weights or to export; masks and counts need no model.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def read_values(run: Run, name: str, which: Which, rows: slice, columns: slice) -> Floats:
@@ -82,15 +83,18 @@ def _stored(run: Run, name: str, which: str, rows: slice, columns: slice) -> Flo
     stored = name if which == "tuned" else line["base_name"]
     if stored is None or pd.isna(stored):
         raise MatrixNotFoundError(
-            f"run {run.id}", got=f"{name} is only in the tuned model",
-            wanted="a matrix that both models have", remedy="Look at its tuned values.",
-        )  # fmt: skip
+            f"run {run.id}",
+            got=f"{name} is only in the tuned model",
+            wanted="a matrix that both models have",
+            remedy="Look at its tuned values.",
+        )
     if list(tensors.info(stored).shape) != list(line["shape"]):
         raise CheckpointChangedError(
-            f"{stored} in {tensors.folder}", got=f"shape {tensors.info(stored).shape}",
+            f"{stored} in {tensors.folder}",
+            got=f"shape {tensors.info(stored).shape}",
             wanted=f"{tuple(line['shape'])}, as when run {run.id} was made",
             remedy="Put the checkpoint back as it was, or prune again.",
-        )  # fmt: skip
+        )
     _check_content(run, tensors, str(stored), line[f"{which}_sha256"])
     window = tensors.matrix(stored, transposed=bool(line["transposed"]), rows=rows, cols=columns)
     return round_to(window, str(line["dtype"])) if which == "base" else window
@@ -102,10 +106,11 @@ def _check_content(run: Run, tensors: Tensors, stored: str, wanted: str | None) 
         return
     if wanted is not None and tensors.sha256(stored) != wanted:
         raise CheckpointChangedError(
-            f"{stored} in {tensors.folder}", got="other weights",
+            f"{stored} in {tensors.folder}",
+            got="other weights",
             wanted=f"those that run {run.id} was made from",
             remedy="Put the checkpoint back as it was, or prune again.",
-        )  # fmt: skip
+        )
     run.checked.add((tensors, stored))
 
 

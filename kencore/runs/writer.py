@@ -39,14 +39,28 @@ ROWS_SCHEMA = pa.schema(
 )
 
 MATRICES_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("name", "base_name", "stack", "role", "part", "dtype",
-     "status", "reason", "tuned_sha256", "base_sha256")]
-    + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept",
-       "bytes_dense", "bytes_stored")]
-    + [(name, pa.float64()) for name in ("target_keep", "tuned_mean", "tuned_std", "tuned_min",
-       "tuned_max", "diff_rms", "diff_share_kept")]
+    [
+        (name, pa.string())
+        for name in (
+            "name",
+            "base_name",
+            "stack",
+            "role",
+            "part",
+            "dtype",
+            "status",
+            "reason",
+            "tuned_sha256",
+            "base_sha256",
+        )
+    ]
+    + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept", "bytes_dense", "bytes_stored")]
+    + [
+        (name, pa.float64())
+        for name in ("target_keep", "tuned_mean", "tuned_std", "tuned_min", "tuned_max", "diff_rms", "diff_share_kept")
+    ]
     + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
-)  # fmt: skip
+)
 
 
 class RunWriter:
@@ -103,10 +117,7 @@ class RunWriter:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._remove()
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
@@ -163,9 +174,7 @@ class RunWriter:
         count = len(columns["kept"])
         table = {"matrix": pa.array([name] * count), "row": np.arange(count, dtype=np.int32)}
         arrays = [pa.array((table | columns)[field.name], field.type) for field in ROWS_SCHEMA]
-        self._rows.write_table(
-            pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA), row_group_size=max(1, count)
-        )
+        self._rows.write_table(pa.Table.from_arrays(arrays, schema=ROWS_SCHEMA), row_group_size=max(1, count))
 
     def add_matrices(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of all parameters, one line each, and end the files of what is pruned.
@@ -226,6 +235,8 @@ def overview_cell(rows: int, columns: int) -> tuple[int, int]:
 def run_exists(path: Path) -> RunExistsError:
     """The error for a run folder that is taken."""
     return RunExistsError(
-        str(path), got="something is there already", wanted="a folder that does not exist",
+        str(path),
+        got="something is there already",
+        wanted="a folder that does not exist",
         remedy="Choose another folder, or delete this run.",
-    )  # fmt: skip
+    )

@@ -14,9 +14,7 @@ from kencore.errors import SpecError
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-Method = Literal[
-    "ken", "ken-density", "delta", "magnitude", "random", "wanda", "multiflow", "sparsegpt"
-]
+Method = Literal["ken", "ken-density", "delta", "magnitude", "random", "wanda", "multiflow", "sparsegpt"]
 Allocation = Literal["uniform", "owl", "alpha", "dlp", "atp", "neuroal"]
 METHODS: tuple[str, ...] = get_args(Method)
 ALLOCATIONS: tuple[str, ...] = get_args(Allocation)
@@ -64,19 +62,19 @@ def check_text(name: str, value: object, *, optional: bool) -> None:
     if (value is None and optional) or (isinstance(value, str) and value.strip()):
         return
     raise SpecError(
-        name, got="nothing" if value is None or not str(value).strip() else repr(value),
+        name,
+        got="nothing" if value is None or not str(value).strip() else repr(value),
         wanted=WANTED.get(name, "text"),
         remedy="Fill it in." + (" Or leave it out." if optional else ""),
-    )  # fmt: skip
+    )
 
 
 def check_choice(name: str, value: object) -> None:
     """Refuse a word that is not one of `CHOICES`."""
     if not isinstance(value, str) or value not in CHOICES[name]:
         raise SpecError(
-            name, got=repr(value), wanted=f"one of {', '.join(CHOICES[name])}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
+            name, got=repr(value), wanted=f"one of {', '.join(CHOICES[name])}", remedy="Choose one of these."
+        )
 
 
 def check_switch(name: str, value: object) -> None:
@@ -92,18 +90,19 @@ def check_count(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise SpecError(
-            name, got=repr(value), wanted=what,
+            name,
+            got=repr(value),
+            wanted=what,
             remedy="Pass such a number" + (", or leave it out." if optional else "."),
-        )  # fmt: skip
+        )
 
 
 def check_seed(seed: object) -> None:
     """Refuse what cannot seed a random stream."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise SpecError(
-            "seed", got=repr(seed), wanted="a whole number from 0 to 2**63 - 1",
-            remedy="Pass such a number.",
-        )  # fmt: skip
+            "seed", got=repr(seed), wanted="a whole number from 0 to 2**63 - 1", remedy="Pass such a number."
+        )
 
 
 def checked_scope(scope: Any) -> tuple[str, ...]:
@@ -112,10 +111,11 @@ def checked_scope(scope: Any) -> tuple[str, ...]:
     terms = tuple(given) if isinstance(given, (list, tuple)) else ()
     if not terms or not all(isinstance(term, str) and term.strip() for term in terms):
         raise SpecError(
-            "scope", got=repr(scope) if scope else "nothing",
+            "scope",
+            got=repr(scope) if scope else "nothing",
             wanted=f"one or more of {', '.join(SCOPES)}, roles or name patterns",
             remedy="Choose all for everything.",
-        )  # fmt: skip
+        )
     return tuple(term.strip() for term in terms)
 
 
@@ -135,38 +135,37 @@ def check_lambda(name: str, value: object) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value is None or (number and 0 <= value <= 0.5):  # type: ignore[operator]
         return
-    raise SpecError(
-        name, got=repr(value), wanted="a lambda from 0 to 0.5",
-        remedy="Leave it out to have it searched.",
-    )  # fmt: skip
+    raise SpecError(name, got=repr(value), wanted="a lambda from 0 to 0.5", remedy="Leave it out to have it searched.")
 
 
 def check_base(spec: PruneSpec) -> None:
     """Refuse a method without the base it needs, or with one that it cannot use."""
     if spec.base is None and spec.method in NEEDS_BASE:
         raise SpecError(
-            "base", got=f"no base model, which {spec.method} needs",
+            "base",
+            got=f"no base model, which {spec.method} needs",
             wanted="the pretrained model that the tuned one started from",
             remedy="Name it (a folder or a hub id): what is not kept goes back to it. Without one, "
             "magnitude, wanda, multiflow and sparsegpt set what is not kept to zero.",
-        )  # fmt: skip
+        )
     if spec.base is not None and spec.method == "sparsegpt":
         raise SpecError(
-            "base", got=f"{spec.base} beside sparsegpt",
-            wanted="no base: sparsegpt changes the values that it keeps so as to make up for "
-            "entries that became zero",
+            "base",
+            got=f"{spec.base} beside sparsegpt",
+            wanted="no base: sparsegpt changes the values that it keeps so as to make up for entries that became zero",
             remedy="Leave the base out, or choose wanda: it can go back to one.",
-        )  # fmt: skip
+        )
 
 
 def check_budget(spec: PruneSpec) -> None:
     """Refuse no budget, two of them, and shares that cannot be."""
     if (spec.keep is None) == (spec.k is None):
         raise SpecError(
-            "keep and k", got="both" if spec.k is not None else "neither",
+            "keep and k",
+            got="both" if spec.k is not None else "neither",
             wanted="exactly one of them",
             remedy="Give a share of each row (keep) or a number of entries of each row (k).",
-        )  # fmt: skip
+        )
     if spec.k is not None:
         _check_k(spec)
     else:
@@ -176,15 +175,18 @@ def check_budget(spec: PruneSpec) -> None:
 def _check_k(spec: PruneSpec) -> None:
     if isinstance(spec.k, bool) or not isinstance(spec.k, int) or spec.k < 1:
         raise SpecError(
-            "k", got=repr(spec.k), wanted="a whole number of entries per row, 1 or more",
+            "k",
+            got=repr(spec.k),
+            wanted="a whole number of entries per row, 1 or more",
             remedy="Rows shorter than k are kept whole.",
-        )  # fmt: skip
+        )
     if spec.streams:
         raise SpecError(
-            "k", got=f"{spec.k} entries per row, with {asked_for(spec)}",
+            "k",
+            got=f"{spec.k} entries per row, with {asked_for(spec)}",
             wanted="a share: it is spread over blocks and rows so that the whole meets it",
             remedy="Give keep instead; keep 0.3 is sparsity 0.7.",
-        )  # fmt: skip
+        )
 
 
 def _check_keep(spec: PruneSpec) -> None:
@@ -203,42 +205,47 @@ def _check_keep(spec: PruneSpec) -> None:
     else:
         return
     raise SpecError(
-        "keep", got=got,
+        "keep",
+        got=got,
         wanted=f"a share above 0 and {'up to' if whole else 'below'} 1 (sparsity is 1 - keep)",
         remedy="To keep half and prune half, keep is 0.5 and sparsity is 0.5.",
-    )  # fmt: skip
+    )
 
 
 def check_together(spec: PruneSpec) -> None:
     """Refuse settings that contradict each other."""
     if spec.refine == "dsnot" and spec.base is not None:
         raise _clash(
-            "refine", "dsnot beside a base",
+            "refine",
+            "dsnot beside a base",
             "no base: dsnot weighs what a pruned entry leaves behind if it becomes zero",
             "Leave the base out, or refine with none.",
-        )  # fmt: skip
+        )
     if spec.rescale != "none" and spec.base is None:
         raise _clash(
-            "rescale", f"{spec.rescale} without a base",
+            "rescale",
+            f"{spec.rescale} without a base",
             "a base: kept differences to it are rescaled, and without one there is no difference",
             "Name the base, or leave rescale out.",
-        )  # fmt: skip
+        )
     if spec.step != "block" and spec.method == "sparsegpt":
         raise _clash(
-            "step", f"{spec.step} with sparsegpt",
+            "step",
+            f"{spec.step} with sparsegpt",
             "block: sparsegpt chooses entries over whole matrices, not row by row",
             "Choose step block, or another method.",
-        )  # fmt: skip
+        )
     for name, step in (("block_lambda", "row"), ("row_lambda", "block")):
         if getattr(spec, name) is None:
             continue
         if spec.allocation != "neuroal" or spec.step == step:
             raise _clash(
-                name, f"{getattr(spec, name):g} beside allocation {spec.allocation}"
+                name,
+                f"{getattr(spec, name):g} beside allocation {spec.allocation}"
                 + (f", step {spec.step}" if spec.allocation == "neuroal" else ""),
                 f"allocation neuroal with a step that has a {name}",
                 "Leave it out, or choose step both.",
-            )  # fmt: skip
+            )
     if spec.published:
         _check_published(spec)
 
@@ -247,38 +254,31 @@ def _check_published(spec: PruneSpec) -> None:
     """What NeuroAL's published code cannot do cannot be reproduced."""
     reasons = {
         "method": (
-            spec.method not in PUBLISHED_METHODS, spec.method,
+            spec.method not in PUBLISHED_METHODS,
+            spec.method,
             f"one of {', '.join(PUBLISHED_METHODS)}: the published code has no other",
         ),
-        "base": (
-            spec.base is not None, str(spec.base),
-            "no base: the published code sets what it prunes to zero",
-        ),
+        "base": (spec.base is not None, str(spec.base), "no base: the published code sets what it prunes to zero"),
         "allocation": (
-            spec.allocation not in PUBLISHED_ALLOCATIONS, spec.allocation,
+            spec.allocation not in PUBLISHED_ALLOCATIONS,
+            spec.allocation,
             f"one of {', '.join(PUBLISHED_ALLOCATIONS)}: the published code has no other",
         ),
         "reference": (
-            spec.reference != "local", spec.reference,
+            spec.reference != "local",
+            spec.reference,
             "local: the published code compares within one stream",
         ),
         "propagate": (
-            spec.propagate != "pruned", spec.propagate,
+            spec.propagate != "pruned",
+            spec.propagate,
             "pruned: the published code feeds each block what the pruned ones before it give",
         ),
-        "balance": (
-            bool(spec.balance), " ".join(spec.balance), "no faders: the published code has none",
-        ),
-        "block_lambda": (
-            spec.block_lambda is not None, str(spec.block_lambda),
-            "none: the published code searches it",
-        ),
-        "row_lambda": (
-            spec.row_lambda is not None, str(spec.row_lambda),
-            "none: the published code searches it",
-        ),
+        "balance": (bool(spec.balance), " ".join(spec.balance), "no faders: the published code has none"),
+        "block_lambda": (spec.block_lambda is not None, str(spec.block_lambda), "none: the published code searches it"),
+        "row_lambda": (spec.row_lambda is not None, str(spec.row_lambda), "none: the published code searches it"),
         "fast": (spec.fast, "True", "False: the published code tries every lambda"),
-    }  # fmt: skip
+    }
     for name, (wrong, got, wanted) in reasons.items():
         if wrong:
             raise _clash(name, f"{got} beside published", wanted, "Change it, or drop published.")

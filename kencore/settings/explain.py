@@ -39,19 +39,24 @@ class ExplainSpec(JsonSettings):
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise SpecError(
-                    name, got="nothing" if not value else repr(value),
+                    name,
+                    got="nothing" if not value else repr(value),
                     wanted="a sentence" if name == "text" else "the id or folder of a run",
                     remedy=self.remedy,
-                )  # fmt: skip
+                )
         if len(self.text) > LONGEST_TEXT:
             raise SpecError(
-                "text", got=f"{len(self.text):,} characters", wanted=f"{LONGEST_TEXT:,} at most",
+                "text",
+                got=f"{len(self.text):,} characters",
+                wanted=f"{LONGEST_TEXT:,} at most",
                 remedy="Explain one sentence at a time.",
-            )  # fmt: skip
+            )
         number = isinstance(self.block, int) and not isinstance(self.block, bool)
         if self.block is not None and not (number and self.block >= 0):
             raise SpecError(
-                "block", got=repr(self.block), wanted="the number of a block, 0 or more",
+                "block",
+                got=repr(self.block),
+                wanted="the number of a block, 0 or more",
                 remedy="Leave it out for all blocks.",
-            )  # fmt: skip
+            )
         check_device(self.device)

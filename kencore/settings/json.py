@@ -34,9 +34,11 @@ class JsonSettings:
             data = json.loads(text)
         except ValueError as error:
             raise SpecError(
-                "settings", got=f"text that is not JSON ({error})", wanted="a JSON object",
+                "settings",
+                got=f"text that is not JSON ({error})",
+                wanted="a JSON object",
                 remedy="Pass what to_json() returned.",
-            ) from None  # fmt: skip
+            ) from None
         return cls.from_dict(data)
 
     @classmethod
@@ -45,9 +47,8 @@ class JsonSettings:
         and for a field without a default that is missing."""
         if not isinstance(data, dict):
             raise SpecError(
-                "settings", got=type(data).__name__, wanted="a JSON object",
-                remedy="Pass what to_json() returned.",
-            )  # fmt: skip
+                "settings", got=type(data).__name__, wanted="a JSON object", remedy="Pass what to_json() returned."
+            )
         known = {field.name: field.default is MISSING for field in fields(cls)}
         unknown = sorted(set(data) - known.keys())
         missing = sorted(name for name, needed in known.items() if needed and name not in data)
@@ -57,5 +58,5 @@ class JsonSettings:
                 got=f"unknown {', '.join(unknown)}" if unknown else f"no {', no '.join(missing)}",
                 wanted=f"fields among {', '.join(sorted(known))}",
                 remedy="Check the spelling." if unknown else cls.remedy,
-            )  # fmt: skip
+            )
         return cls(**data)

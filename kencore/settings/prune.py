@@ -31,10 +31,23 @@ from kencore.settings.json import JsonSettings
 from kencore.system.devices import DEVICES, check_device
 
 __all__ = [
-    "ALLOCATIONS", "DEVICES", "METHODS", "NEEDS_ACTIVATIONS", "NEEDS_BASE", "PROPAGATIONS",
-    "REFERENCES", "REFINEMENTS", "RESCALES", "SCOPES", "SLICE_METHODS", "STEPS", "Allocation",
-    "Method", "PruneSpec", "check_device",
-]  # fmt: skip
+    "ALLOCATIONS",
+    "DEVICES",
+    "METHODS",
+    "NEEDS_ACTIVATIONS",
+    "NEEDS_BASE",
+    "PROPAGATIONS",
+    "REFERENCES",
+    "REFINEMENTS",
+    "RESCALES",
+    "SCOPES",
+    "SLICE_METHODS",
+    "STEPS",
+    "Allocation",
+    "Method",
+    "PruneSpec",
+    "check_device",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +181,7 @@ class PruneSpec(JsonSettings):
         Such a job takes causal language models only and prunes matrices inside their blocks.
         """
         return (
-            self.method in NEEDS_ACTIVATIONS
-            or self.allocation != "uniform"
-            or self.refine != "none"
-            or self.published
+            self.method in NEEDS_ACTIVATIONS or self.allocation != "uniform" or self.refine != "none" or self.published
         )
 
     @property

@@ -127,14 +127,14 @@ class TuneSpec(JsonSettings):
         for name in _NUMBERS:
             _check_number(name, getattr(self, name))
         if not isinstance(self.baselines, bool):
-            raise SpecError(
-                "baselines", got=repr(self.baselines), wanted="True or False", remedy="Pass a bool."
-            )
+            raise SpecError("baselines", got=repr(self.baselines), wanted="True or False", remedy="Pass a bool.")
         if self.epochs is not None and self.steps is not None:
             raise SpecError(
-                "epochs and steps", got="both", wanted="at most one of them",
+                "epochs and steps",
+                got="both",
+                wanted="at most one of them",
                 remedy="Give times through the data (epochs) or optimizer steps (steps).",
-            )  # fmt: skip
+            )
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", EPOCHS)
         check_seed(self.seed)
@@ -144,21 +144,20 @@ class TuneSpec(JsonSettings):
         """The same settings with the defaults of the task filled in: batch, lr and sample."""
         batch, lr, sample = LANGUAGE if language else CLASSIFIER
         return replace(
-            self, batch=self.batch or batch, lr=lr if self.lr is None else self.lr,
-            sample=self.sample or sample,
-        )  # fmt: skip
+            self, batch=self.batch or batch, lr=lr if self.lr is None else self.lr, sample=self.sample or sample
+        )
 
 
 def refuse_adapter(subject: str, got: str) -> AdapterError:
     """The error for a low-rank adapter."""
     return AdapterError(
-        subject, got=got,
-        wanted="full: the kept weights themselves are trained and every other entry stays where "
-        "pruning put it",
+        subject,
+        got=got,
+        wanted="full: the kept weights themselves are trained and every other entry stays where pruning put it",
         remedy="A low-rank update is dense: merged into the weights it would change every entry "
         "that was reset and undo the mask; kept beside them it is one more dense matrix to store "
         "and to run. Leave it out, or merge the adapter into the model first and prune that.",
-    )  # fmt: skip
+    )
 
 
 def _check_method(method: object) -> None:
@@ -186,9 +185,7 @@ def _check_count(name: str, value: object) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(
-            name, got=repr(value), wanted=what, remedy="Pass such a number, or leave it out."
-        )
+        raise SpecError(name, got=repr(value), wanted=what, remedy="Pass such a number, or leave it out.")
 
 
 def _check_number(name: str, value: object) -> None:
@@ -203,6 +200,8 @@ def _check_number(name: str, value: object) -> None:
     low = f"{least:g} or more" if low_in else f"above {least:g}"
     high = "" if most == math.inf else f" and {'at most' if high_in else 'below'} {most:g}"
     raise SpecError(
-        name, got=repr(value), wanted=f"a number {low}{high}",
+        name,
+        got=repr(value),
+        wanted=f"a number {low}{high}",
         remedy="Pass such a number" + (", or leave it out." if optional else "."),
-    )  # fmt: skip
+    )

@@ -23,9 +23,13 @@ MOST_POINTS = 1_000
 MOST_COMBINATIONS = 1_000_000
 ID_LETTERS = 12
 AXES = {
-    "methods": "method", "allocations": "allocation", "keeps": "keep", "ks": "k",
-    "rescales": "rescale", "seeds": "seed",
-}  # fmt: skip
+    "methods": "method",
+    "allocations": "allocation",
+    "keeps": "keep",
+    "ks": "k",
+    "rescales": "rescale",
+    "seeds": "seed",
+}
 """Axes of the grid, and the field of a `PruneSpec` that each one sets."""
 # allocations that look at weights alone
 WITHOUT_TEXT = ("uniform", "alpha")
@@ -141,10 +145,7 @@ def takes_seed(point: PruneSpec) -> bool:
 
 def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
     """Every combination: its point, once for each seed that matters, or why there is none."""
-    common = {
-        field.name: getattr(spec, field.name)
-        for field in fields(spec) if field.name not in AXES
-    }  # fmt: skip
+    common = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in AXES}
     budgets: list[dict[str, Any]] = [{"keep": keep} for keep in spec.keeps]
     budgets += [{"k": k} for k in spec.ks]
     axes = itertools.product(spec.methods, spec.allocations, spec.rescales, budgets)
@@ -165,15 +166,11 @@ def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
 def _axis(name: str, values: Any) -> tuple[Any, ...]:
     """The values of an axis, each once."""
     if not isinstance(values, (list, tuple)):
-        raise SpecError(
-            name, got=repr(values), wanted="a list of values", remedy="Pass a list, also for one."
-        )
+        raise SpecError(name, got=repr(values), wanted="a list of values", remedy="Pass a list, also for one.")
     try:
         return tuple(dict.fromkeys(values))
     except TypeError:
-        raise SpecError(
-            name, got=repr(values), wanted="plain values", remedy="Pass words or numbers."
-        ) from None
+        raise SpecError(name, got=repr(values), wanted="plain values", remedy="Pass words or numbers.") from None
 
 
 def _check_common(spec: SweepSpec) -> None:
@@ -201,22 +198,22 @@ def _check_axes(spec: SweepSpec) -> None:
         checks.check_seed(seed)
     if bool(spec.keeps) == bool(spec.ks):
         raise SpecError(
-            "keeps and ks", got="both" if spec.keeps else "neither", wanted="one of them",
+            "keeps and ks",
+            got="both" if spec.keeps else "neither",
+            wanted="one of them",
             remedy="Say which shares to keep, such as 0.9, 0.5 and 0.25.",
-        )  # fmt: skip
+        )
     for keep in spec.keeps:
         number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
         if not (number and math.isfinite(keep) and 0 < keep <= 1):
             raise SpecError(
-                "keeps", got=repr(keep), wanted="shares above 0 and up to 1",
-                remedy="To keep half, pass 0.5.",
-            )  # fmt: skip
+                "keeps", got=repr(keep), wanted="shares above 0 and up to 1", remedy="To keep half, pass 0.5."
+            )
     for k in spec.ks:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise SpecError(
-                "ks", got=repr(k), wanted="whole numbers of entries per row, 1 or more",
-                remedy="For shares pass keeps.",
-            )  # fmt: skip
+                "ks", got=repr(k), wanted="whole numbers of entries per row, 1 or more", remedy="For shares pass keeps."
+            )
 
 
 def _check_size(spec: SweepSpec) -> None:
@@ -232,11 +229,15 @@ def _check_size(spec: SweepSpec) -> None:
             break
     if combinations > MOST_COMBINATIONS or len(points) > MOST_POINTS:
         raise SpecError(
-            "sweep", got=f"a grid of {combinations:,} combinations",
-            wanted=f"at most {MOST_POINTS:,} prunings", remedy="Make it two sweeps, or thin it.",
-        )  # fmt: skip
+            "sweep",
+            got=f"a grid of {combinations:,} combinations",
+            wanted=f"at most {MOST_POINTS:,} prunings",
+            remedy="Make it two sweeps, or thin it.",
+        )
     if not points:
         raise SpecError(
-            "sweep", got=f"no combination that can be ({reason})", wanted="at least one pruning",
+            "sweep",
+            got=f"no combination that can be ({reason})",
+            wanted="at least one pruning",
             remedy="Change the setting that it names.",
-        )  # fmt: skip
+        )

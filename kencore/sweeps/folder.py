@@ -77,10 +77,12 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Non
         _check(Sweep(folder), found)
         return folder
     asked = {
-        "version": VERSION, "spec": asdict(spec), "fingerprint": found,
+        "version": VERSION,
+        "spec": asdict(spec),
+        "fingerprint": found,
         "versions": {name: version(name) for name in PACKAGES},
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }  # fmt: skip
+    }
     with whole_file(private_folder(folder) / "sweep.json") as file:
         file.write_text(json.dumps(asked, indent=1, sort_keys=True) + "\n", "utf-8")
     return folder
@@ -115,14 +117,15 @@ def _check(sweep: Sweep, found: dict[str, Any]) -> None:
     for folder in now:
         if now[folder] != before.get(folder):
             raise CheckpointChangedError(
-                f"checkpoint {folder}", got=f"content {now[folder][:12]}",
+                f"checkpoint {folder}",
+                got=f"content {now[folder][:12]}",
                 wanted=f"{str(before.get(folder))[:12]}, as when sweep {sweep.id} began",
                 remedy=remedy,
-            )  # fmt: skip
+            )
     if found["evaluation"] != began.get("evaluation"):
         raise DataFileError(
             f"evaluation data {sweep.spec.evaluation}",
             got=f"content {str(found['evaluation'])[:12]}",
             wanted=f"{str(began.get('evaluation'))[:12]}, as when sweep {sweep.id} began",
             remedy=remedy,
-        )  # fmt: skip
+        )

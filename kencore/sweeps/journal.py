@@ -27,9 +27,11 @@ def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None
         StoreNotWritableError: it cannot be written.
     """
     line: dict[str, Any] = {
-        "event": event, "point": point, "pid": os.getpid(),
+        "event": event,
+        "point": point,
+        "pid": os.getpid(),
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-    }  # fmt: skip
+    }
     if error is not None:
         line["error"] = dict(error)
     path = folder / NAME
@@ -64,8 +66,9 @@ def failures(entries: list[dict[str, Any]]) -> dict[str, str]:
     last = {str(entry["point"]): entry for entry in entries}
     return {
         point: str((entry.get("error") or {}).get("message", "no reason was written"))
-        for point, entry in last.items() if entry["event"] == "failed"
-    }  # fmt: skip
+        for point, entry in last.items()
+        if entry["event"] == "failed"
+    }
 
 
 def _is_torn(path: Path) -> bool:

@@ -10,29 +10,51 @@ from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import takes_seed
 
 QUALITY_COLUMNS = {
-    "metric": "object", "quality": "float64", "low": "float64", "high": "float64",
-    "f1_macro": "float64", "f1_low": "float64", "f1_high": "float64", "loss": "float64",
-}  # fmt: skip
+    "metric": "object",
+    "quality": "float64",
+    "low": "float64",
+    "high": "float64",
+    "f1_macro": "float64",
+    "f1_low": "float64",
+    "f1_high": "float64",
+    "loss": "float64",
+}
 POINT_COLUMNS = {
-    "run": "object", "method": "object", "allocation": "object", "rescale": "object",
-    "keep": "float64", "k": "Int64", "seed": "int64", "restore": "object", "state": "object",
-    "reason": "object", "kept": "Int64", "kept_share": "float64", "bytes_dense": "Int64",
-    "bytes_stored": "Int64", **QUALITY_COLUMNS, "seconds": "float64",
-}  # fmt: skip
-BASELINE_COLUMNS = {
-    "baseline": "object", "method": "object", "rescale": "object", "keep": "float64", "k": "Int64",
-    "seed": "int64", "restore": "object", "kept_share": "float64", "bytes_stored": "Int64",
+    "run": "object",
+    "method": "object",
+    "allocation": "object",
+    "rescale": "object",
+    "keep": "float64",
+    "k": "Int64",
+    "seed": "int64",
+    "restore": "object",
+    "state": "object",
+    "reason": "object",
+    "kept": "Int64",
+    "kept_share": "float64",
+    "bytes_dense": "Int64",
+    "bytes_stored": "Int64",
     **QUALITY_COLUMNS,
-}  # fmt: skip
+    "seconds": "float64",
+}
+BASELINE_COLUMNS = {
+    "baseline": "object",
+    "method": "object",
+    "rescale": "object",
+    "keep": "float64",
+    "k": "Int64",
+    "seed": "int64",
+    "restore": "object",
+    "kept_share": "float64",
+    "bytes_stored": "Int64",
+    **QUALITY_COLUMNS,
+}
 Line = dict[str, Any]
 DRAWN = ("random", DARE, "wanda")  # baselines that another seed changes
 
 
 def point_line(
-    name: str,
-    point: PruneSpec,
-    found: tuple[Mapping[str, Any], Mapping[str, Any]] | None,
-    failure: str | None,
+    name: str, point: PruneSpec, found: tuple[Mapping[str, Any], Mapping[str, Any]] | None, failure: str | None
 ) -> Line:
     """The line of a planned point.
 
@@ -42,21 +64,32 @@ def point_line(
         failure: why it failed, if it did.
     """
     line: Line = {
-        "run": name, "method": point.method, "allocation": point.allocation,
-        "rescale": point.rescale, "keep": point.keep, "k": point.k, "seed": point.seed,
+        "run": name,
+        "method": point.method,
+        "allocation": point.allocation,
+        "rescale": point.rescale,
+        "keep": point.keep,
+        "k": point.k,
+        "seed": point.seed,
         "restore": point.restore,
         "state": "done" if found else "failed" if failure else "missing",
         "reason": "" if found else failure or "",
-    }  # fmt: skip
+    }
     if found is None:
         return line
     record, metrics = found
     totals = record["totals"]
-    return line | _quality(metrics.get("pruned")) | {
-        "kept": totals["kept"], "kept_share": totals["kept"] / totals["pruned"],
-        "bytes_dense": totals["bytes_dense"], "bytes_stored": totals["bytes_stored"],
-        "seconds": record.get("seconds"),
-    }  # fmt: skip
+    return (
+        line
+        | _quality(metrics.get("pruned"))
+        | {
+            "kept": totals["kept"],
+            "kept_share": totals["kept"] / totals["pruned"],
+            "bytes_dense": totals["bytes_dense"],
+            "bytes_stored": totals["bytes_stored"],
+            "seconds": record.get("seconds"),
+        }
+    )
 
 
 def baseline_lines(
@@ -69,16 +102,23 @@ def baseline_lines(
         drawn = takes_seed(point) if spread else name in DRAWN
         rule, rescale = (point.method, point.rescale) if spread else baseline_rule(name)
         line = {
-            "baseline": name, "method": rule, "rescale": rescale, "keep": point.keep,
-            "k": point.k, "seed": point.seed, "restore": point.restore,
-        }  # fmt: skip
+            "baseline": name,
+            "method": rule,
+            "rescale": rescale,
+            "keep": point.keep,
+            "k": point.k,
+            "seed": point.seed,
+            "restore": point.restore,
+        }
         key = (*line.values(), point.streams)
         if not drawn:
             key = (*(value for which, value in line.items() if which != "seed"), point.streams)
-        yield key, line | _quality(quality) | {
-            "kept_share": totals["kept"] / totals["pruned"],
-            "bytes_stored": totals["bytes_stored"],
-        }  # fmt: skip
+        yield (
+            key,
+            line
+            | _quality(quality)
+            | {"kept_share": totals["kept"] / totals["pruned"], "bytes_stored": totals["bytes_stored"]},
+        )
 
 
 def _quality(quality: Mapping[str, Any] | None) -> Line:
@@ -87,8 +127,12 @@ def _quality(quality: Mapping[str, Any] | None) -> Line:
         return {}
     metric = "perplexity" if "perplexity" in quality else "accuracy"
     return {
-        "metric": metric, "quality": quality[metric], "low": quality.get(f"{metric}_low"),
-        "high": quality.get(f"{metric}_high"), "f1_macro": quality.get("f1_macro"),
-        "f1_low": quality.get("f1_macro_low"), "f1_high": quality.get("f1_macro_high"),
+        "metric": metric,
+        "quality": quality[metric],
+        "low": quality.get(f"{metric}_low"),
+        "high": quality.get(f"{metric}_high"),
+        "f1_macro": quality.get("f1_macro"),
+        "f1_low": quality.get("f1_macro_low"),
+        "f1_high": quality.get("f1_macro_high"),
         "loss": quality.get("nll" if metric == "perplexity" else "loss"),
-    }  # fmt: skip
+    }

@@ -29,13 +29,7 @@ from typing import Any
 
 import pandas as pd
 
-from kencore.errors import (
-    CorruptRunError,
-    KencoreError,
-    StoreNotWritableError,
-    SweepBusyError,
-    SweepNotFoundError,
-)
+from kencore.errors import CorruptRunError, KencoreError, StoreNotWritableError, SweepBusyError, SweepNotFoundError
 from kencore.runs import FILES
 from kencore.runs.shelf import short_name
 from kencore.settings.prune import PruneSpec
@@ -90,9 +84,11 @@ class Sweep:
             self.created = str(self.asked["created"])
         except (OSError, ValueError, KeyError, TypeError, KencoreError) as error:
             raise CorruptRunError(
-                f"sweep {path.name}", got=f"sweep.json cannot be read ({error})",
-                wanted="a whole sweep folder", remedy="Delete it and start the sweep again.",
-            ) from error  # fmt: skip
+                f"sweep {path.name}",
+                got=f"sweep.json cannot be read ({error})",
+                wanted="a whole sweep folder",
+                remedy="Delete it and start the sweep again.",
+            ) from error
         self.id = self.spec.id
 
     @property
@@ -136,9 +132,7 @@ class Sweep:
         """Counts of points: planned, done, failed, missing."""
         done, failed = sum(map(is_done, self.plan)), len(self.failures)
         planned = len(self.plan)
-        return {
-            "planned": planned, "done": done, "failed": failed, "missing": planned - done - failed
-        }  # fmt: skip
+        return {"planned": planned, "done": done, "failed": failed, "missing": planned - done - failed}
 
     @cached_property
     def points(self) -> pd.DataFrame:
@@ -192,8 +186,7 @@ class Sweep:
             with contextlib.suppress(OSError, ValueError):  # deleted meanwhile: it is missing
                 folder = runs_folder() / name
                 record, metrics = (
-                    json.loads((folder / file).read_text("utf-8"))
-                    for file in ("record.json", "metrics.json")
+                    json.loads((folder / file).read_text("utf-8")) for file in ("record.json", "metrics.json")
                 )
                 found[name] = (_with_totals(folder, record), metrics)
         return found
@@ -221,9 +214,11 @@ def find_sweep(sweep: str) -> Path:
             if (folder / "sweep.json").is_file():
                 return folder
     raise SweepNotFoundError(
-        repr(sweep), got="no such sweep in the store", wanted="the id of a sweep or its folder",
+        repr(sweep),
+        got="no such sweep in the store",
+        wanted="the id of a sweep or its folder",
         remedy="List the sweeps with `python -m kencore sweeps`.",
-    )  # fmt: skip
+    )
 
 
 def list_sweeps() -> list[SweepSummary]:
@@ -244,9 +239,11 @@ def delete_sweep(sweep: str) -> None:
     folder = find_sweep(sweep)
     if folder.parent.resolve() != sweeps_folder().resolve():
         raise SweepNotFoundError(
-            repr(sweep), got="a folder outside of the store", wanted="the id of a sweep",
+            repr(sweep),
+            got="a folder outside of the store",
+            wanted="the id of a sweep",
             remedy="Remove the folder yourself.",
-        )  # fmt: skip
+        )
     lock = FileLock(lock_file(folder.name))
     if not lock.acquire():
         raise busy(folder.name)
@@ -258,9 +255,11 @@ def delete_sweep(sweep: str) -> None:
             lock.path.unlink()
     except OSError as error:
         raise StoreNotWritableError(
-            f"sweep {sweep}", got=f"it cannot be removed ({error})", wanted="a store to write to",
+            f"sweep {sweep}",
+            got=f"it cannot be removed ({error})",
+            wanted="a store to write to",
             remedy="Check the permissions of the folder.",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         lock.release()
 
@@ -279,9 +278,11 @@ def lock_file(sweep: str) -> Path:
 def busy(sweep: str) -> SweepBusyError:
     """The error for a sweep that another process works on."""
     return SweepBusyError(
-        f"sweep {sweep}", got="another process works on it", wanted="one process at a time",
+        f"sweep {sweep}",
+        got="another process works on it",
+        wanted="one process at a time",
         remedy="Wait until it ends, or cancel it: points that are finished stay.",
-    )  # fmt: skip
+    )
 
 
 def is_done(point: str) -> bool:
@@ -294,9 +295,7 @@ def describe(spec: SweepSpec) -> str:
     axes = ("methods", "allocations", "rescales", "seeds")
     counts = {name: len(getattr(spec, name)) for name in axes}
     words = [", ".join(spec.methods)]
-    words += [
-        f"{count} {name}" for name, count in counts.items() if name != "methods" and count > 1
-    ]
+    words += [f"{count} {name}" for name, count in counts.items() if name != "methods" and count > 1]
     budgets = len(spec.keeps) + len(spec.ks)
     words += [f"{budgets} budget{'s' if budgets > 1 else ''}"]
     return f"{short_name(spec.model)} · {' × '.join(words)}"
@@ -306,15 +305,18 @@ def _summarise(folder: Path) -> SweepSummary:
     try:
         sweep = Sweep(folder)
     except CorruptRunError as error:
-        return SweepSummary(
-            id=folder.name, path=folder, label=folder.name, created="", problem=error.got
-        )
+        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=error.got)
     counts = sweep.progress
     return SweepSummary(
-        id=sweep.id, path=folder, label=sweep.label, created=sweep.created,
-        planned=counts["planned"], done=counts["done"], failed=counts["failed"],
+        id=sweep.id,
+        path=folder,
+        label=sweep.label,
+        created=sweep.created,
+        planned=counts["planned"],
+        done=counts["done"],
+        failed=counts["failed"],
         running=sweep.running,
-    )  # fmt: skip
+    )
 
 
 def _with_totals(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,11 +49,7 @@ Base = tuple[str | None, str | None]
 
 
 def sweep(
-    spec: SweepSpec,
-    *,
-    progress: Progress | None = None,
-    threads: int | None = None,
-    patience: float = PATIENCE,
+    spec: SweepSpec, *, progress: Progress | None = None, threads: int | None = None, patience: float = PATIENCE
 ) -> Sweep:
     """Run what is missing of a sweep.
 
@@ -163,17 +159,19 @@ class _Driver:
             self._ended(name, error)
             return None
 
-    def _prune(
-        self, pair: Pair, runs: dict[str, SliceRun], lines: dict[str, dict[str, Any]]
-    ) -> None:
+    def _prune(self, pair: Pair, runs: dict[str, SliceRun], lines: dict[str, dict[str, Any]]) -> None:
         from kencore.pruning.by_slices import Pruner
 
         share = PRUNING * len(runs) if self.data is not None else len(runs)
         Pruner(
-            pair, list(runs.values()), device=self.device, threads=self.threads, lines=lines,
+            pair,
+            list(runs.values()),
+            device=self.device,
+            threads=self.threads,
+            lines=lines,
             strict=False,
             progress=lambda done, total, message: self._tell(done / max(total, 1), share, message),
-        ).prune()  # fmt: skip
+        ).prune()
 
     def _judge(self, pair: Pair) -> Judge:
         from kencore.quality.judge import load_judge
@@ -193,10 +191,14 @@ class _Driver:
             written, metrics = run.write_tables(), None
             if judge is not None and self.data is not None:
                 metrics = measure(
-                    written, self.data, baselines=self.spec.baselines, device=self.device,
-                    threads=self.threads, judge=judge,
+                    written,
+                    self.data,
+                    baselines=self.spec.baselines,
+                    device=self.device,
+                    threads=self.threads,
+                    judge=judge,
                     progress=lambda done, message: self._tell(done, 1, f"{name}: {message}"),
-                )  # fmt: skip
+                )
             run.marks["totals"] = written.totals
             run.finish(started=started, device=self.device, metrics=metrics)
         except StoreNotWritableError:
@@ -235,20 +237,27 @@ class _Driver:
         check_language_task(pair.tuned.folder)
         self._tell(0, 1, "Loading the model")
         return Shared(
-            pair, decide(pair, point), cast("Windows | None", self.data),
-            device=self.device, threads=self.threads, known=self.known, hold=True,
-        )  # fmt: skip
+            pair,
+            decide(pair, point),
+            cast("Windows | None", self.data),
+            device=self.device,
+            threads=self.threads,
+            known=self.known,
+            hold=True,
+        )
 
     def _one(self, shared: Shared, name: str, point: PruneSpec, started: float) -> None:
         from kencore.pruning.by_blocks import prune_on
 
         prune_on(
-            shared, point, _place(name), threads=self.threads, started=started,
+            shared,
+            point,
+            _place(name),
+            threads=self.threads,
+            started=started,
             marks=self.marks,
-            progress=lambda done, total, message: self._tell(
-                done / max(total, 1e-9), 1, f"{name}: {message}"
-            ),
-        )  # fmt: skip
+            progress=lambda done, total, message: self._tell(done / max(total, 1e-9), 1, f"{name}: {message}"),
+        )
 
 
 def _place(name: str) -> Path:

@@ -113,11 +113,11 @@ def _gigabytes(count: int) -> str:
 
 def check_device(device: object) -> None:
     """Raise `SpecError` unless ``device`` is one of the accepted forms."""
-    good = isinstance(device, str) and (
-        device in DEVICES or (device.startswith("cuda:") and device[5:].isdigit())
-    )
+    good = isinstance(device, str) and (device in DEVICES or (device.startswith("cuda:") and device[5:].isdigit()))
     if not good:
         raise SpecError(
-            "device", got=repr(device), wanted="auto, cpu, mps, cuda or cuda:N",
+            "device",
+            got=repr(device),
+            wanted="auto, cpu, mps, cuda or cuda:N",
             remedy="auto takes CUDA where there is one, else MPS, else the CPU.",
-        )  # fmt: skip
+        )

@@ -77,18 +77,22 @@ def check_new(path: Path) -> None:
         raise not_writable(path, error) from error
     if there:
         raise RunExistsError(
-            str(path), got="something is there already", wanted="a file that does not exist",
+            str(path),
+            got="something is there already",
+            wanted="a file that does not exist",
             remedy="Choose another name: nothing is overwritten.",
-        )  # fmt: skip
+        )
 
 
 def check_free(folder: Path) -> None:
     """Raise `RunExistsError` unless the folder is new or empty."""
     if is_taken(folder):
         raise RunExistsError(
-            str(folder), got="a folder that is not empty", wanted="a new or an empty folder",
+            str(folder),
+            got="a folder that is not empty",
+            wanted="a new or an empty folder",
             remedy="Choose another folder: nothing is overwritten.",
-        )  # fmt: skip
+        )
 
 
 def is_taken(path: Path) -> bool:

@@ -73,14 +73,18 @@ def example_row(run: Run, name: str, row: int) -> Example:
     keep = run.keep(name, place)[0]
     kept, gone = telling_entries(tuned, base, keep)
     return Example(
-        matrix=name, row=row, tuned=tuned, base=base, now=run.values(name, "pruned", place)[0],
-        keep=keep, kept=kept, gone=gone,
-    )  # fmt: skip
+        matrix=name,
+        row=row,
+        tuned=tuned,
+        base=base,
+        now=run.values(name, "pruned", place)[0],
+        keep=keep,
+        kept=kept,
+        gone=gone,
+    )
 
 
-def telling_entries(
-    tuned: Floats, base: Floats, keep: NDArray[np.bool_]
-) -> tuple[int | None, int | None]:
+def telling_entries(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> tuple[int | None, int | None]:
     """The kept and the other entry of largest ``|tuned - base|``; the first among equals."""
     size = np.abs(tuned.astype(np.float64) - base)  # C
     found = []
@@ -96,8 +100,7 @@ def typical_change(matrices: pd.DataFrame) -> float:
     known = matrices[matrices["diff_rms"].notna() & matrices["tuned_std"].notna()]
     count = known["params"].astype("float64")
     change, spread = (
-        float((known[column].astype("float64") ** 2 * count).sum())
-        for column in ("diff_rms", "tuned_std")
+        float((known[column].astype("float64") ** 2 * count).sum()) for column in ("diff_rms", "tuned_std")
     )
     return float(np.sqrt(change / spread)) if spread > 0 else float("nan")
 

@@ -139,15 +139,21 @@ def spread(kept: NDArray[np.integer[Any]], cols: int) -> Spread:
         cols: C.
     """
     sparsity = 1 - np.asarray(kept, np.float64) / cols  # R
-    low, lower, middle, upper, high = (
-        float(value) for value in np.quantile(sparsity, (0, 0.25, 0.5, 0.75, 1))
-    )
+    low, lower, middle, upper, high = (float(value) for value in np.quantile(sparsity, (0, 0.25, 0.5, 0.75, 1)))
     even = int(kept.max()) - int(kept.min()) <= EVEN
     grid, density = (np.zeros(0), np.zeros(0)) if even else _density(sparsity, 1 / cols)
     return Spread(
-        rows=len(kept), cols=cols, low=low, lower=lower, middle=middle, upper=upper, high=high,
-        even=even, grid=grid, density=density,
-    )  # fmt: skip
+        rows=len(kept),
+        cols=cols,
+        low=low,
+        lower=lower,
+        middle=middle,
+        upper=upper,
+        high=high,
+        even=even,
+        grid=grid,
+        density=density,
+    )
 
 
 def _density(values: Floats, step: float) -> tuple[Floats, Floats]:

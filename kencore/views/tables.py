@@ -19,9 +19,22 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 ROLES = (
-    "q", "k", "v", "qkv", "o", "up", "gate", "gate_up", "down",
-    "norm", "bias", "embedding", "pooler", "head", "other",
-)  # fmt: skip
+    "q",
+    "k",
+    "v",
+    "qkv",
+    "o",
+    "up",
+    "gate",
+    "gate_up",
+    "down",
+    "norm",
+    "bias",
+    "embedding",
+    "pooler",
+    "head",
+    "other",
+)
 STATUSES = ("untouched", "unprunable")
 
 
@@ -94,9 +107,7 @@ def model_cells(matrices: pd.DataFrame) -> pd.DataFrame:
         and ``name`` is the largest pruned matrix of the cell (the largest where none was pruned).
     """
     outside = matrices["block"].isna()
-    return _group(
-        matrices.assign(stack=matrices["stack"].mask(outside, "")), ["stack", "block", "role"]
-    )
+    return _group(matrices.assign(stack=matrices["stack"].mask(outside, "")), ["stack", "block", "role"])
 
 
 def outside_roles(matrices: pd.DataFrame) -> pd.DataFrame:
@@ -141,9 +152,7 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     order = [*[key for key in keys if key != "role"], "rank"]
     result = result.sort_values(order, kind="stable", na_position="first")
     result["share"] = result["kept"] / result["params"]
-    result["diff_share_kept"] = result["squares_kept"] / result["squares"].where(
-        result["squares"] > 0
-    )
+    result["diff_share_kept"] = result["squares_kept"] / result["squares"].where(result["squares"] > 0)
     known = result["known"].where(result["known"] > 0)
     result["diff_rms"] = np.sqrt(result["squares"] / known)
     columns = [*keys, "matrices", "params", "pruned", "kept", "share"]
@@ -162,9 +171,7 @@ def left_alone(matrices: pd.DataFrame) -> pd.DataFrame:
     """
     rest = matrices[matrices["status"] != "pruned"]
     grouped = rest.groupby(["status", "reason"], sort=False, dropna=False)
-    result = grouped.agg(
-        matrices=("name", "size"), params=("params", "sum"), names=("name", list)
-    ).reset_index()
+    result = grouped.agg(matrices=("name", "size"), params=("params", "sum"), names=("name", list)).reset_index()
     return result.sort_values("params", ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -194,13 +201,17 @@ def families(matrices: pd.DataFrame) -> pd.DataFrame:
     inside = inside.assign(rank=inside["role"].map(role_rank), two_d=inside["rows"] > 1)
     grouped = inside.groupby("family", sort=False)
     result = grouped.agg(
-        stack=("stack", "first"), role=("role", "first"), part=("part", "first"),
-        blocks=("name", "size"), pruned=("status", lambda status: int((status == "pruned").sum())),
-        rows=("rows", "max"), cols=("cols", "max"), two_d=("two_d", "any"), rank=("rank", "min"),
-    ).reset_index()  # fmt: skip
-    result = result.sort_values(
-        ["two_d", "rank", "stack"], ascending=[False, True, True], kind="stable"
-    )
+        stack=("stack", "first"),
+        role=("role", "first"),
+        part=("part", "first"),
+        blocks=("name", "size"),
+        pruned=("status", lambda status: int((status == "pruned").sum())),
+        rows=("rows", "max"),
+        cols=("cols", "max"),
+        two_d=("two_d", "any"),
+        rank=("rank", "min"),
+    ).reset_index()
+    result = result.sort_values(["two_d", "rank", "stack"], ascending=[False, True, True], kind="stable")
     return result.drop(columns="rank").reset_index(drop=True)
 
 
@@ -300,9 +311,7 @@ def row_numbers(tuned: Floats, base: Floats | None, keep: Bools) -> RowNumbers:
         high=float(values.max()),
         spread=float(values.std()),
         diff_rms=float(np.sqrt(squares.mean())) if base is not None else float("nan"),
-        diff_share_kept=_ratio(float(squares[keep].sum()), float(squares.sum()))
-        if base is not None
-        else float("nan"),
+        diff_share_kept=_ratio(float(squares[keep].sum()), float(squares.sum())) if base is not None else float("nan"),
         overlap_top=_ratio(int(np.count_nonzero(keep[top])), kept),
     )
 

@@ -51,9 +51,7 @@ class Tiles:
     data: NDArray[np.float32] | None
 
 
-def tiles(
-    run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice
-) -> Tiles:
+def tiles(run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice) -> Tiles:
     """Tiles ``down`` (of rows) by ``right`` (of columns) of a pruned matrix.
 
     Raises:
@@ -69,14 +67,16 @@ def tiles(
     data = None if layer == "kept" else _data(run, name, layer, cell, rows, cols)
     kind = np.min_scalar_type(cell[0] * cell[1])
     return Tiles(
-        layer=layer, rows=(rows.start, rows.stop), cols=(cols.start, cols.stop), cell=cell,
-        count=count.astype(kind), data=data,
-    )  # fmt: skip
+        layer=layer,
+        rows=(rows.start, rows.stop),
+        cols=(cols.start, cols.stop),
+        cell=cell,
+        count=count.astype(kind),
+        data=data,
+    )
 
 
-def _data(
-    run: Run, name: str, layer: str, cell: tuple[int, int], rows: slice, cols: slice
-) -> NDArray[np.float32]:
+def _data(run: Run, name: str, layer: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.float32]:
     spans = (rows.start, rows.stop), (cols.start, cols.stop)
     found = views.window_in_cells(run, name, layer, *spans, cell).data
     if found.dtype == np.uint8:  # neighbours of single weights
@@ -84,9 +84,7 @@ def _data(
     return found.astype(np.float32)
 
 
-def kept_counts(
-    run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice
-) -> NDArray[np.int64]:
+def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
     """Kept weights in each h x w cell of a window, (ceil(r / h), ceil(c / w)).
 
     The window starts on a tile, and ends on one or at the edge of the matrix.
@@ -96,10 +94,7 @@ def kept_counts(
     if cell[0] % fine[0] or cell[1] % fine[1] or fine[0] * fine[1] >= EXACT_SHARES:
         return _count_bits(run, name, cell, rows, cols)
     stored = overview_counts(_Key(run, name), fine)
-    part = stored[
-        rows.start // fine[0] : -(-rows.stop // fine[0]),
-        cols.start // fine[1] : -(-cols.stop // fine[1]),
-    ]
+    part = stored[rows.start // fine[0] : -(-rows.stop // fine[0]), cols.start // fine[1] : -(-cols.stop // fine[1])]
     return _sum_blocks(part, (cell[0] // fine[0], cell[1] // fine[1]))
 
 
@@ -111,9 +106,7 @@ def _sum_blocks(counts: NDArray[np.int32], step: tuple[int, int]) -> NDArray[np.
     return np.asarray(split.sum(axis=(1, 3), dtype=np.int64))
 
 
-def _count_bits(
-    run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice
-) -> NDArray[np.int64]:
+def _count_bits(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
     packed = run.mask_bits(name, rows)[:, cols.start // 8 : -(-cols.stop // 8)]  # SIDE: whole bytes
     return bits.kept_per_cell(packed, cols.stop - cols.start, cell)
 
@@ -132,10 +125,7 @@ def atlas(run: Run) -> list[Picture]:
     shapes = {name: run.shape(name) for name in run.pruned}
     for most in ATLAS_SIDES:
         cells = {name: atlas_cell(shape, most) for name, shape in shapes.items()}
-        total = sum(
-            -(-shape[0] // cells[name][0]) * -(-shape[1] // cells[name][1])
-            for name, shape in shapes.items()
-        )
+        total = sum(-(-shape[0] // cells[name][0]) * -(-shape[1] // cells[name][1]) for name, shape in shapes.items())
         if total <= ATLAS_CELLS:
             break
     return [_picture(run, name, cell, shapes[name]) for name, cell in cells.items()]
@@ -182,29 +172,30 @@ def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
     return np.rint(shares * (tall[:, None] * wide)).astype(np.int32)
 
 
-def _check(
-    run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice
-) -> None:
+def _check(run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice) -> None:
     if layer not in LAYERS:
-        raise SpecError(
-            "layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
+        raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}", remedy="Choose one of these.")
     if any(side < 1 or side & (side - 1) for side in cell):
         raise SpecError(
-            "cell", got=f"{cell[0]} x {cell[1]} weights", wanted="two powers of two",
+            "cell",
+            got=f"{cell[0]} x {cell[1]} weights",
+            wanted="two powers of two",
             remedy="Ask for a cell of 1, 2, 4, 8, ... rows and columns.",
-        )  # fmt: skip
+        )
     many = (down.stop - down.start) * (right.stop - right.start)
     if many > MOST_TILES:
         raise SpecError(
-            "tiles", got=f"{many} at once", wanted=f"at most {MOST_TILES}",
+            "tiles",
+            got=f"{many} at once",
+            wanted=f"at most {MOST_TILES}",
             remedy="Ask for fewer, or for a larger cell.",
-        )  # fmt: skip
+        )
     for side, step, length in zip((down, right), cell, run.shape(name), strict=True):
         last = -(-length // (SIDE * step))
         if not 0 <= side.start < side.stop <= last:
             raise MatrixNotFoundError(
-                name, got=f"tiles {side.start} to {side.stop - 1} at {step} weights per cell",
-                wanted=f"tiles within 0 to {last - 1}", remedy="Open the whole matrix instead.",
-            )  # fmt: skip
+                name,
+                got=f"tiles {side.start} to {side.stop - 1} at {step} weights per cell",
+                wanted=f"tiles within 0 to {last - 1}",
+                remedy="Open the whole matrix instead.",
+            )

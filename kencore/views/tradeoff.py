@@ -27,9 +27,23 @@ Floats = NDArray[np.float64]
 FLAT = 1e-9  # a curve that rises no further above its chord has no knee
 BUDGET = ["keep", "k"]
 CURVE_COLUMNS = (
-    "name", "baseline", "keep", "k", "kept_share", "bytes_stored", "metric", "quality", "low",
-    "high", "score", "score_low", "score_high", "seeds", "seed_sd", "runs",
-)  # fmt: skip
+    "name",
+    "baseline",
+    "keep",
+    "k",
+    "kept_share",
+    "bytes_stored",
+    "metric",
+    "quality",
+    "low",
+    "high",
+    "score",
+    "score_low",
+    "score_high",
+    "seeds",
+    "seed_sd",
+    "runs",
+)
 
 
 def way(method: str, allocation: str = "uniform", rescale: str = "none") -> str:
@@ -65,15 +79,11 @@ def curve(points: pd.DataFrame, baselines: pd.DataFrame | None = None) -> pd.Dat
         (ids of the points).
     """
     own = points[(points["state"] == "done") & points["quality"].notna()]
-    own = own.assign(
-        name=[way(*line) for line in _rows(own, ["method", "allocation", "rescale"])],
-        baseline=False,
-    )
+    own = own.assign(name=[way(*line) for line in _rows(own, ["method", "allocation", "rescale"])], baseline=False)
     parts = [own]
     if baselines is not None and len(baselines):
         other = baselines[baselines["quality"].notna()]
-        names = [way(method, rescale=rescale) for method, rescale in
-                 _rows(other, ["method", "rescale"])]  # fmt: skip
+        names = [way(method, rescale=rescale) for method, rescale in _rows(other, ["method", "rescale"])]
         other = other.assign(name=names, baseline=True, run=None)
         taken = set(_keys(own))
         parts.append(other[[key not in taken for key in _keys(other)]])
@@ -82,8 +92,7 @@ def curve(points: pd.DataFrame, baselines: pd.DataFrame | None = None) -> pd.Dat
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     order = {name: i for i, name in enumerate(dict.fromkeys(every["name"]))}
     groups = every.groupby(["name", "baseline", *BUDGET], sort=False, dropna=False)
-    lines = [_line(dict(zip(("name", "baseline", *BUDGET), key, strict=True)), group)
-             for key, group in groups]  # fmt: skip
+    lines = [_line(dict(zip(("name", "baseline", *BUDGET), key, strict=True)), group) for key, group in groups]
     table = pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
     table = table.assign(rank=table["name"].map(order))
     table = table.sort_values(["baseline", "rank", "kept_share"], kind="stable")
@@ -140,9 +149,7 @@ def knee(sizes: ArrayLike, scores: ArrayLike) -> int | None:
     return int(chosen[np.flatnonzero(above >= above.max() - FLAT)[0]])
 
 
-def knees(
-    lines: pd.DataFrame, dense: Mapping[str, Any] | None = None, *, size: str = "kept_share"
-) -> dict[str, int]:
+def knees(lines: pd.DataFrame, dense: Mapping[str, Any] | None = None, *, size: str = "kept_share") -> dict[str, int]:
     """The knee of each way to prune: its name -> the label of its line in ``lines``.
 
     Args:
@@ -214,11 +221,19 @@ def _line(key: dict[str, Any], group: pd.DataFrame) -> dict[str, Any]:
         quality = [_exp(-mean), _exp(-high), _exp(-low)]
     runs = tuple(run for run in group["run"] if isinstance(run, str))
     return key | {
-        "kept_share": group["kept_share"].mean(), "bytes_stored": group["bytes_stored"].mean(),
-        "metric": metric, "quality": quality[0], "low": quality[1], "high": quality[2],
-        "score": mean, "score_low": low, "score_high": high,
-        "seeds": count, "seed_sd": spread, "runs": runs,
-    }  # fmt: skip
+        "kept_share": group["kept_share"].mean(),
+        "bytes_stored": group["bytes_stored"].mean(),
+        "metric": metric,
+        "quality": quality[0],
+        "low": quality[1],
+        "high": quality[2],
+        "score": mean,
+        "score_low": low,
+        "score_high": high,
+        "seeds": count,
+        "seed_sd": spread,
+        "runs": runs,
+    }
 
 
 def _scores(group: pd.DataFrame, metric: str) -> tuple[Floats, Floats, Floats]:

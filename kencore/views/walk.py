@@ -56,13 +56,7 @@ class Walk:
         return mask
 
 
-def walk_row(
-    values: NDArray[Any],
-    keep: NDArray[np.bool_],
-    rule: str,
-    *,
-    score: NDArray[Any] | None = None,
-) -> Walk:
+def walk_row(values: NDArray[Any], keep: NDArray[np.bool_], rule: str, *, score: NDArray[Any] | None = None) -> Walk:
     """The walk that leads to a row's stored mask.
 
     Args:
@@ -78,9 +72,11 @@ def walk_row(
     sizes = {values.shape, keep.shape, values.shape if score is None else score.shape}
     if values.ndim != 1 or len(sizes) > 1:
         raise ShapeError(
-            "A row and its mask", got=f"shapes {values.shape} and {keep.shape}",
-            wanted="vectors of one length", remedy="Pass one row.",
-        )  # fmt: skip
+            "A row and its mask",
+            got=f"shapes {values.shape} and {keep.shape}",
+            wanted="vectors of one length",
+            remedy="Pass one row.",
+        )
     row = values.astype(np.float32)
     kept = np.flatnonzero(keep).astype(np.int64)  # K
     if rule in RULES_WITH_DENSITY and len(kept):
@@ -89,9 +85,7 @@ def walk_row(
             return _by_density(row, keep, found)
     if score is not None:
         order = kept[np.argsort(-score[kept].astype(np.float64), kind="stable")]
-        return Walk(
-            kind="ranked", values=row, keep=keep, order=order, height=score.astype(np.float64)
-        )
+        return Walk(kind="ranked", values=row, keep=keep, order=order, height=score.astype(np.float64))
     return Walk(kind="listed", values=row, keep=keep, order=kept)
 
 
@@ -99,12 +93,14 @@ def _by_density(row: NDArray[np.float32], keep: NDArray[np.bool_], found: RowExp
     curve = {"curve_x": found.curve_x, "curve_y": found.curve_y}
     if len(found.order):
         return Walk(
-            kind="grid", values=row, keep=keep, order=found.taken[found.order],
+            kind="grid",
+            values=row,
+            keep=keep,
+            order=found.taken[found.order],
             grid=found.grid[found.order].astype(np.float64),
-            grid_density=found.grid_density[found.order], **curve,
-        )  # fmt: skip
+            grid_density=found.grid_density[found.order],
+            **curve,
+        )
     kept = np.flatnonzero(keep).astype(np.int64)
     order = kept[np.argsort(-found.entry_density[kept], kind="stable")]
-    return Walk(
-        kind="density", values=row, keep=keep, order=order, height=found.entry_density, **curve
-    )
+    return Walk(kind="density", values=row, keep=keep, order=order, height=found.entry_density, **curve)

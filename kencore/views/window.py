@@ -70,19 +70,11 @@ def window(
 
 
 def window_in_cells(
-    run: Run,
-    name: str,
-    layer: str,
-    rows_seen: tuple[int, int],
-    cols_seen: tuple[int, int],
-    cell: tuple[int, int],
+    run: Run, name: str, layer: str, rows_seen: tuple[int, int], cols_seen: tuple[int, int], cell: tuple[int, int]
 ) -> Window:
     """The same in cells of ``cell`` = (h, w) weights, both powers of two."""
     if layer not in LAYERS:
-        raise SpecError(
-            "layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
+        raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}", remedy="Choose one of these.")
     (r0, r1), (c0, c1) = rows_seen, cols_seen
     total_rows, total_cols = run.shape(name)
     _check_window(name, (r0, r1, total_rows), (c0, c1, total_cols))
@@ -143,9 +135,11 @@ def _check_window(name: str, *spans: tuple[int, int, int]) -> None:
     for (first, last, total), what in zip(spans, ("rows", "columns"), strict=True):
         if not 0 <= first < last <= total:
             raise MatrixNotFoundError(
-                name, got=f"{what} {first} to {last - 1}", wanted=f"{what} within 0 to {total - 1}",
+                name,
+                got=f"{what} {first} to {last - 1}",
+                wanted=f"{what} within 0 to {total - 1}",
                 remedy="Open the whole matrix and zoom from there.",
-            )  # fmt: skip
+            )
 
 
 def _cell_side(span: int, cells: int) -> int:
@@ -156,9 +150,7 @@ def _cell_side(span: int, cells: int) -> int:
     return side
 
 
-def _kept_share(
-    run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]
-) -> NDArray[np.float32]:
+def _kept_share(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.float32]:
     if cell[1] % 8 == 0:  # whole bytes: count bits without unpacking
         packed = run.mask_bits(name, rows)[:, cols.start // 8 : -(-cols.stop // 8)]
         columns = packed.shape[1] * 8
@@ -173,9 +165,7 @@ def _kept_share(
     return (counts / sizes).astype(np.float32)
 
 
-def _neighbours(
-    run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]
-) -> NDArray[Any]:
+def _neighbours(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[Any]:
     """Cells at the right and lower edge of the window show the whole cell of the matrix."""
     if cell == (1, 1):
         keep, counts = _keep_and_counts(run, name, rows, cols)
@@ -189,23 +179,17 @@ def _neighbours(
         total = sum_cells(np.where(keep, counts, np.uint8(0)), cell)
     else:
         total, kept = (
-            _part(sum_cells(sums, step), rows, cols, cell)
-            for sums, step in _neighbour_sums(_Key(run), name, cell)
+            _part(sum_cells(sums, step), rows, cols, cell) for sums, step in _neighbour_sums(_Key(run), name, cell)
         )
     with np.errstate(invalid="ignore"):
         return (total / kept).astype(np.float32)  # 0 / 0: nothing kept, NaN
 
 
-def _keep_and_counts(
-    run: Run, name: str, rows: slice, cols: slice
-) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+def _keep_and_counts(run: Run, name: str, rows: slice, cols: slice) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """The mask of a window and the kept neighbours of each of its entries."""
     top, left = max(0, rows.start - 1), max(0, cols.start - 1)  # one more row and column around
     around = run.keep(name, slice(top, rows.stop + 1), slice(left, cols.stop + 1))
-    inside = (
-        slice(rows.start - top, rows.stop - top),
-        slice(cols.start - left, cols.stop - left),
-    )
+    inside = (slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left))
     return around[inside], bits.count_neighbours(around)[inside]
 
 
@@ -215,9 +199,7 @@ def sum_cells(values: NDArray[Any], cell: tuple[int, int]) -> NDArray[np.int64]:
     return np.add.reduceat(down, np.arange(0, values.shape[1], cell[1]), axis=1)
 
 
-def _extremes(
-    run: Run, name: str, layer: str, rows: slice, cols: slice, cell: tuple[int, int]
-) -> NDArray[np.float32]:
+def _extremes(run: Run, name: str, layer: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.float32]:
     if (rows.stop - rows.start) * (cols.stop - cols.start) <= DIRECT:
         return _read_extremes(run, name, layer, rows, cols, cell)
     fine, step = _fine(cell, 4, run.shape(name))
@@ -281,9 +263,7 @@ class _Key:
         return isinstance(other, _Key) and self.key == other.key
 
 
-def _fine(
-    cell: tuple[int, int], most: int, shape: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
+def _fine(cell: tuple[int, int], most: int, shape: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     """A finer cell whose picture of the whole matrix is kept, and the step from it to ``cell``."""
     height, width = min(cell[0], most), min(cell[1], most)
     while shape[0] // height * (shape[1] // width) > DIRECT and (height, width) != cell:
@@ -301,18 +281,14 @@ def _picture(key: _Key, name: str, layer: str, fine: tuple[int, int]) -> NDArray
     return _read_extremes(key.run, name, layer, slice(0, rows), slice(0, cols), fine)
 
 
-def _neighbour_sums(
-    key: _Key, name: str, cell: tuple[int, int]
-) -> list[tuple[NDArray[np.int32], tuple[int, int]]]:
+def _neighbour_sums(key: _Key, name: str, cell: tuple[int, int]) -> list[tuple[NDArray[np.int32], tuple[int, int]]]:
     """(sums, step to ``cell``) of kept neighbours and of kept entries."""
     fine, step = _fine(cell, 8, key.run.shape(name))
     return [(sums, step) for sums in _fine_sums(key, name, fine)]
 
 
 @lru_cache(maxsize=12)
-def _fine_sums(
-    key: _Key, name: str, fine: tuple[int, int]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _fine_sums(key: _Key, name: str, fine: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     columns = key.run.shape(name)[1]
     packed = key.run.mask_bits(name)
     total = bits.neighbours_per_cell(packed, columns, fine)

@@ -54,12 +54,13 @@ def size(spec: PruneSpec, total: Totals) -> Number:
     """Bytes of what was kept."""
     base = "" if spec.restore == "zero" else "The base model is needed beside it. "
     return Number(
-        label="Size of the kept part", value=wording.size(total.bytes_stored),
+        label="Size of the kept part",
+        value=wording.size(total.bytes_stored),
         below=f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
         explained="Kept values and one bit per parameter for the mask, against all values. "
         + base
         + "Pruning single weights alone makes a model neither smaller nor faster in use.",
-    )  # fmt: skip
+    )
 
 
 def quality(metrics: dict[str, Any]) -> Number:
@@ -70,8 +71,7 @@ def quality(metrics: dict[str, Any]) -> Number:
     if facts.is_language(metrics):
         return Number(
             label="Perplexity, before → after",
-            value=f"{facts.perplexity(before['perplexity'])} → "
-            f"{facts.perplexity(after['perplexity'])}",
+            value=f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
             below=facts.change(after["perplexity"] - before["perplexity"]),
             beside=measured.perplexity_interval(after) or "lower is better",
             explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per "
@@ -111,7 +111,9 @@ def baseline(metrics: dict[str, Any], method: str) -> Number:
         value = wording.percent(found["accuracy"])
         change = facts.points(found["accuracy"] - own["accuracy"])
     return Number(
-        label="Best baseline", value=value, below=change,
+        label="Best baseline",
+        value=value,
+        below=change,
         beside=facts.baseline_inline(rule, method),
         explained="The best of the other rules that were measured at the same budget.",
-    )  # fmt: skip
+    )

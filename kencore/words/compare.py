@@ -31,24 +31,43 @@ PEERS: Final = {
     "random": "Random",
 }
 SETTINGS: Final = {
-    "model": "Model", "base": "Base model", "model_revision": "Revision of the model",
-    "base_revision": "Revision of the base", "method": "Rule", "keep": "Share kept",
+    "model": "Model",
+    "base": "Base model",
+    "model_revision": "Revision of the model",
+    "base_revision": "Revision of the base",
+    "method": "Rule",
+    "keep": "Share kept",
     "k": "Entries per row",
-    "allocation": "How sparsity is shared", "step": "NeuroAL searches over",
-    "reference": "NeuroAL compares with", "refine": "Mask refined by", "rescale": "Rescaled",
-    "calibration": "Calibration text", "sequences": "Calibration sequences",
-    "search_sequences": "Sequences of the search", "window": "Window, tokens",
-    "propagate": "A block is pruned on", "fast": "Short search",
-    "published": "As the published code", "evaluation": "Measured on",
-    "windows": "Windows measured", "seed": "Seed", "tuned": "Tuned after pruning",
+    "allocation": "How sparsity is shared",
+    "step": "NeuroAL searches over",
+    "reference": "NeuroAL compares with",
+    "refine": "Mask refined by",
+    "rescale": "Rescaled",
+    "calibration": "Calibration text",
+    "sequences": "Calibration sequences",
+    "search_sequences": "Sequences of the search",
+    "window": "Window, tokens",
+    "propagate": "A block is pruned on",
+    "fast": "Short search",
+    "published": "As the published code",
+    "evaluation": "Measured on",
+    "windows": "Windows measured",
+    "seed": "Seed",
+    "tuned": "Tuned after pruning",
     "versions": "Library versions",
-}  # fmt: skip
+}
 LETTERS: Final = "ABCDEF"  # of the runs side by side
 _CHOICES: Final[dict[str, Mapping[str, str]]] = {
-    "method": wording.METHODS, "allocation": wording.ALLOCATIONS, "step": wording.STEPS,
-    "reference": wording.REFERENCES, "refine": wording.REFINEMENTS, "rescale": wording.RESCALES,
-    "calibration": wording.TEXTS, "evaluation": wording.TEXTS, "propagate": wording.PROPAGATIONS,
-}  # fmt: skip
+    "method": wording.METHODS,
+    "allocation": wording.ALLOCATIONS,
+    "step": wording.STEPS,
+    "reference": wording.REFERENCES,
+    "refine": wording.REFINEMENTS,
+    "rescale": wording.RESCALES,
+    "calibration": wording.TEXTS,
+    "evaluation": wording.TEXTS,
+    "propagate": wording.PROPAGATIONS,
+}
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -67,10 +86,7 @@ def headline(names: Sequence[str], found: Overlap) -> str:
         return f"Neither {names[0]} nor {names[1]} keeps anything"
     if not found.only_a + found.only_b:
         return f"{names[0]} and {names[1]} keep exactly the same entries"
-    text = (
-        f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries that either "
-        "keeps"
-    )
+    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries that either keeps"
     if abs(index - chance) < NEAR:
         return f"{text}: about as many as by chance ({wording.percent(chance)})"
     more = "more" if index > chance else "fewer"
@@ -90,10 +106,7 @@ def kept_text(found: Overlap, names: Sequence[str]) -> str:
     if not apart:
         return text
     more, less = names if apart > 0 else reversed(names)
-    return (
-        f"{text} The budgets are not the same: {more} keeps {wording.exact(abs(apart))} entries "
-        f"more than {less}."
-    )
+    return f"{text} The budgets are not the same: {more} keeps {wording.exact(abs(apart))} entries more than {less}."
 
 
 def quality(found: Difference | str, names: Sequence[str]) -> str:
@@ -108,10 +121,7 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
         ends = [_signed(scale * end, digits) for end in (found.low, found.high)]
         text += f", 95 % interval {ends[0]} to {ends[1]}"
     if found.lost is not None and found.p is not None:
-        text += (
-            f": it lost {wording.plural(found.lost, 'example')} and won {found.won:,}, "
-            f"{measured.p_value(found.p)}"
-        )
+        text += f": it lost {wording.plural(found.lost, 'example')} and won {found.won:,}, {measured.p_value(found.p)}"
     if found.change and (chance := found.could_be_chance) is not None:
         text += ", which could be chance" if chance else ", more than chance"
     return text + ("." if found.paired else f". {UNPAIRED}")
@@ -159,12 +169,13 @@ def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFra
         table[f"{letter}: {name}"] = {
             "Quality": score(run),
             "Measured on": str(run.metrics.get("data", "")) or "nothing",
-            "Entries kept": f"{size['kept']:,} of {size['pruned']:,} "
-            f"({wording.percent(size['kept'] / size['pruned'])})" if size["pruned"] else "none",
+            "Entries kept": f"{size['kept']:,} of {size['pruned']:,} ({wording.percent(size['kept'] / size['pruned'])})"
+            if size["pruned"]
+            else "none",
             "Kept values and masks": wording.size(size["bytes_stored"]),
             "Subnetwork file": "not measured" if file is None else wording.size(file),
             "Dense model": wording.size(size["bytes_dense"]),
-        }  # fmt: skip
+        }
     return pd.DataFrame(table)
 
 
@@ -177,9 +188,7 @@ def settings(found: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> pd.Data
             f"{facts.scope(run.spec)}: {wording.plural(len(run.pruned), 'tensor')}" for run in runs
         ]
     table |= {
-        SETTINGS.get(name, name.replace("_", " ").capitalize()): [
-            _setting(name, value) for value in values
-        ]
+        SETTINGS.get(name, name.replace("_", " ").capitalize()): [_setting(name, value) for value in values]
         for name, values in found.items()
         if name not in PLACES
     }
@@ -188,9 +197,7 @@ def settings(found: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> pd.Data
 
 def _setting(name: str, value: Any) -> str:
     if value is None:
-        return {"base": "none: what is not kept becomes zero", "evaluation": "nothing"}.get(
-            name, "not set"
-        )
+        return {"base": "none: what is not kept becomes zero", "evaluation": "nothing"}.get(name, "not set")
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name == "keep":

@@ -8,17 +8,12 @@ from typing import Any, Final
 from kencore.words import numbers as wording
 
 NOT_YET: Final = "not measured yet"
-SAME_SPEED: Final = (
-    "Scattered zeros do not make dense kernels faster: the pruned model takes as long as the "
-    "dense one."
-)
+SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster: the pruned model takes as long as the dense one."
 NOT_ZERO: Final = (
     "What was not kept went back to the base's value, which is not zero and is multiplied all the "
     "same: not one operation is saved."
 )
-TO_ZERO: Final = (
-    "Effective counts multiplications with kept weights only. Dense kernels do not skip the others."
-)
+TO_ZERO: Final = "Effective counts multiplications with kept weights only. Dense kernels do not skip the others."
 Lines = list[tuple[str, str]]
 Cost = Mapping[str, Any]
 
@@ -35,12 +30,10 @@ def size(cost: Cost, kept: Mapping[str, int], subnetwork: int | None) -> Lines:
     file = kept["bytes_stored"] if subnetwork is None else subnetwork
     about = "about " if subnetwork is None else ""
     return [
-        ("Kept in pruned tensors", f"{wording.exact(kept['kept'])} of "
-                                   f"{wording.exact(kept['pruned'])}"),
+        ("Kept in pruned tensors", f"{wording.exact(kept['kept'])} of {wording.exact(kept['pruned'])}"),
         ("Dense weights", wording.size(dense)),
-        ("Subnetwork file",
-         f"{about}{wording.size(file)}, {wording.percent(file / dense, 0)}"),
-    ]  # fmt: skip
+        ("Subnetwork file", f"{about}{wording.size(file)}, {wording.percent(file / dense, 0)}"),
+    ]
 
 
 def compute(cost: Cost) -> Lines:
@@ -61,9 +54,11 @@ def speed(cost: Cost) -> Lines:
     lines = []
     for timed in cost.get("latency") or []:
         batch = f"batch of {timed['batch']}"
-        lines += [(f"{name}, {batch}", _time(timed[side]))
-                  for name, side in (("Dense", "dense"), ("Pruned", "pruned"))
-                  if side in timed]  # fmt: skip
+        lines += [
+            (f"{name}, {batch}", _time(timed[side]))
+            for name, side in (("Dense", "dense"), ("Pruned", "pruned"))
+            if side in timed
+        ]
     return lines or [("Time of a pass", NOT_YET)]
 
 
@@ -75,16 +70,14 @@ def memory(cost: Cost) -> Lines:
     elif "reason" in found:
         lines = [("Peak memory", "not measured")]
     else:
-        lines = [(f"Peak memory, {side}", wording.size(found[side]))
-                 for side in ("dense", "pruned") if side in found]  # fmt: skip
+        lines = [(f"Peak memory, {side}", wording.size(found[side])) for side in ("dense", "pruned") if side in found]
     semi = cost.get("semi_structured")
     if not semi or not semi.get("available"):
         return [*lines, ("2:4 kernels", "not available" if semi else NOT_YET)]
     lines.append(("2:4 matrices", wording.exact(semi["matrices"])))
     for timed in semi["batches"]:
         faster = timed["dense"]["median"] / timed["semi_structured"]["median"]
-        lines.append((f"2:4, batch of {timed['batch']}",
-                      f"{_time(timed['semi_structured'])}, {faster:.2f} × as fast"))  # fmt: skip
+        lines.append((f"2:4, batch of {timed['batch']}", f"{_time(timed['semi_structured'])}, {faster:.2f} × as fast"))
     return lines
 
 
@@ -92,8 +85,7 @@ def memory_notes(cost: Cost) -> str:
     """Why there is no memory and no faster kernel, where there is none."""
     found = [cost.get(name) or {} for name in ("memory", "semi_structured")]
     reasons = [str(part["reason"]).partition(": ")[2] for part in found if part.get("reason")]
-    names = [name for name, part in zip(("Memory", "2:4 kernels"), found, strict=True)
-             if part.get("reason")]  # fmt: skip
+    names = [name for name, part in zip(("Memory", "2:4 kernels"), found, strict=True) if part.get("reason")]
     return " ".join(f"{name}: {why}." for name, why in zip(names, reasons, strict=True))
 
 

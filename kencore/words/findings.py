@@ -28,30 +28,40 @@ MEASURES: Final = {
     measure.column: measure
     for measure in (
         Measure(
-            column="share", label="Kept share", unit="kept share",
+            column="share",
+            label="Kept share",
+            unit="kept share",
             explained="entries that hold the tuned value, over all entries of the cell",
         ),
         Measure(
-            column="diff_share_kept", label="Change kept", unit="share of change",
+            column="diff_share_kept",
+            label="Change kept",
+            unit="share of change",
             explained="squared difference tuned - base that lies in kept entries, over all of it",
         ),
         Measure(
-            column="diff_rms", label="Size of the change", unit="rms change",
+            column="diff_rms",
+            label="Size of the change",
+            unit="rms change",
             explained="how far fine-tuning moved the entries of the cell",
         ),
     )
-}  # fmt: skip
+}
 MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
     "share": MEASURES["share"],
     "diff_share_kept": Measure(
-        column="diff_share_kept", label="Squared weights kept", unit="share of squared weights",
+        column="diff_share_kept",
+        label="Squared weights kept",
+        unit="share of squared weights",
         explained="squared weights of kept entries, over all of the cell",
     ),
     "diff_rms": Measure(
-        column="diff_rms", label="Size of the weights", unit="rms weight",
+        column="diff_rms",
+        label="Size of the weights",
+        unit="rms weight",
         explained="how large the weights of the cell are",
     ),
-}  # fmt: skip
+}
 
 
 def measures(terms: wording.Terms) -> dict[str, Measure]:

@@ -8,12 +8,7 @@ from typing import Any, Final
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
-SCORES: Final = {
-    "accuracy": "Accuracy",
-    "f1_binary": "F1",
-    "f1_macro": "Macro F1",
-    "f1_weighted": "Weighted F1",
-}
+SCORES: Final = {"accuracy": "Accuracy", "f1_binary": "F1", "f1_macro": "Macro F1", "f1_weighted": "Weighted F1"}
 SCORES_EXPLAINED: Final = (
     "F1 is that of the positive label; macro F1 the mean over labels; weighted F1 counts each "
     "label by how often it occurs. Intervals are 95\u00a0%: Wilson's for accuracy, 2,000 "
@@ -27,9 +22,10 @@ Figures = Mapping[str, Any]
 def scores(metrics: Figures) -> dict[str, str]:
     """The measures that a classifier's dense and pruned model were both measured by."""
     return {
-        name: label for name, label in SCORES.items()
+        name: label
+        for name, label in SCORES.items()
         if all((metrics.get(step) or {}).get(name) is not None for step in ("dense", "pruned"))
-    }  # fmt: skip
+    }
 
 
 def score(found: Figures, name: str) -> str:

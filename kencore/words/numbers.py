@@ -39,10 +39,7 @@ METHODS_EXPLAINED: Final = {
         "|weight| times the norm of the input it meets: a small weight on a strong input counts. "
         "One pass over calibration text, nothing is trained."
     ),
-    "multiflow": (
-        "|weight| times how much flows into its input and out of its output: entries on busy "
-        "paths stay."
-    ),
+    "multiflow": ("|weight| times how much flows into its input and out of its output: entries on busy paths stay."),
     "sparsegpt": (
         "Chooses entries by the error they would leave and updates the kept ones to make up for "
         "it. The slowest, and often the best at high sparsity."
@@ -74,10 +71,7 @@ ALLOCATIONS_EXPLAINED: Final = {
     ),
 }
 STEPS: Final = {"block": "Blocks", "row": "Rows", "both": "Blocks, then rows"}
-REFERENCES: Final = {
-    "local": "The dense block on the pruned stream (as published)",
-    "global": "The whole dense model",
-}
+REFERENCES: Final = {"local": "The dense block on the pruned stream (as published)", "global": "The whole dense model"}
 REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap entries of the mask afterwards"}
 RESCALES: Final = {
     "none": "None, kept values are the tuned ones",
@@ -89,16 +83,8 @@ PROPAGATIONS: Final = {
     "pruned": "What the pruned blocks before give (as published)",
     "dense": "What the dense blocks before give",
 }
-TEXTS: Final = {
-    "pydoc": "Python's help texts (pydoc)",
-    "wikitext2": "WikiText-2",
-    "c4": "C4",
-    "ptb": "Penn Treebank",
-}
-DEMOS: Final = {
-    "demo": "Demo pair, a small sentiment classifier",
-    "demo-lm": "Demo language model",
-}
+TEXTS: Final = {"pydoc": "Python's help texts (pydoc)", "wikitext2": "WikiText-2", "c4": "C4", "ptb": "Penn Treebank"}
+DEMOS: Final = {"demo": "Demo pair, a small sentiment classifier", "demo-lm": "Demo language model"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +111,24 @@ class Terms:
 
 TERMS: Final = {
     "base": Terms(
-        dense="tuned", kept="kept (tuned value)", gone="reset", gone_value="reset (base value)",
-        gone_long="reset to base", change_kept="change kept", change_size="size of the change",
+        dense="tuned",
+        kept="kept (tuned value)",
+        gone="reset",
+        gone_value="reset (base value)",
+        gone_long="reset to base",
+        change_kept="change kept",
+        change_size="size of the change",
     ),
     "zero": Terms(
-        dense="dense", kept="kept", gone="zero", gone_value="set to zero", gone_long="set to zero",
-        change_kept="squared weights kept", change_size="size of the weights",
+        dense="dense",
+        kept="kept",
+        gone="zero",
+        gone_value="set to zero",
+        gone_long="set to zero",
+        change_kept="squared weights kept",
+        change_size="size of the weights",
     ),
-}  # fmt: skip
+}
 LAYERS: Final = {
     "kept": "Kept",
     "neighbours": "Neighbours",
@@ -142,23 +138,40 @@ LAYERS: Final = {
 }
 PAIRED: Final = ("base", "difference")  # layers that only runs beside a base have
 ROLES: Final = {
-    "q": "q", "k": "k", "v": "v", "qkv": "qkv", "o": "o", "up": "up", "gate": "gate",
-    "gate_up": "gate + up", "down": "down", "embedding": "embedding", "norm": "norm",
-    "bias": "bias", "pooler": "pooler", "head": "head", "other": "other",
-}  # fmt: skip
-ROLES_EXPLAINED: Final = {
-    "q": "attention query", "k": "attention key", "v": "attention value",
-    "qkv": "attention query, key and value in one", "o": "attention output",
-    "up": "feed-forward, first", "gate": "feed-forward gate",
-    "gate_up": "feed-forward gate and first in one", "down": "feed-forward, second",
-    "embedding": "embeddings", "norm": "layer norms", "bias": "biases",
-    "pooler": "pooler", "head": "task head", "other": "other parameters",
-}  # fmt: skip
-STATUSES: Final = {
-    "pruned": "pruned",
-    "untouched": "left as it was",
-    "unprunable": "cannot be pruned",
+    "q": "q",
+    "k": "k",
+    "v": "v",
+    "qkv": "qkv",
+    "o": "o",
+    "up": "up",
+    "gate": "gate",
+    "gate_up": "gate + up",
+    "down": "down",
+    "embedding": "embedding",
+    "norm": "norm",
+    "bias": "bias",
+    "pooler": "pooler",
+    "head": "head",
+    "other": "other",
 }
+ROLES_EXPLAINED: Final = {
+    "q": "attention query",
+    "k": "attention key",
+    "v": "attention value",
+    "qkv": "attention query, key and value in one",
+    "o": "attention output",
+    "up": "feed-forward, first",
+    "gate": "feed-forward gate",
+    "gate_up": "feed-forward gate and first in one",
+    "down": "feed-forward, second",
+    "embedding": "embeddings",
+    "norm": "layer norms",
+    "bias": "biases",
+    "pooler": "pooler",
+    "head": "task head",
+    "other": "other parameters",
+}
+STATUSES: Final = {"pruned": "pruned", "untouched": "left as it was", "unprunable": "cannot be pruned"}
 
 _SPACE: Final = "\u00a0"  # does not break: a number stays with its unit
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))

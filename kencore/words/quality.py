@@ -17,9 +17,13 @@ MEASURES: Final = measured.SCORES
 _ENDS: Final = ("", "_low", "_high")
 # an open circle is the run's own rule without something: tuning, rescaling or an allocation
 _SYMBOLS: Final = {
-    "dense": "diamond", "base": "diamond-open", "pruned": "circle", "untuned": "circle-open",
-    "uniform": "circle-open", "dare": "square-open",
-}  # fmt: skip
+    "dense": "diamond",
+    "base": "diamond-open",
+    "pruned": "circle",
+    "untuned": "circle-open",
+    "uniform": "circle-open",
+    "dare": "square-open",
+}
 
 Step = tuple[str, str, dict[str, Any]]
 
@@ -37,14 +41,13 @@ def steps(metrics: dict[str, Any], method: str, dense: str) -> list[Step]:
     found = [
         ("dense", dense, metrics.get("dense")),
         ("untuned", f"{name}, before tuning", metrics.get("untuned")),
-        ("pruned", f"{name}, tuned (this run)" if tuned else f"{name} (this run)",
-         metrics.get("pruned")),
+        ("pruned", f"{name}, tuned (this run)" if tuned else f"{name} (this run)", metrics.get("pruned")),
         *(
             (rule, facts.baseline_name(rule, method), figures)
             for rule, figures in (metrics.get("baselines") or {}).items()
         ),
         ("base", "Base, everything reset", metrics.get("base")),
-    ]  # fmt: skip
+    ]
     return [(what, label, figures) for what, label, figures in found if figures]
 
 
@@ -82,9 +85,7 @@ def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
     return pd.DataFrame(table).astype(dict.fromkeys(numbers, float))
 
 
-def quality_finding(
-    table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy"
-) -> str:
+def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy") -> str:
     """Before and after in one sentence, and which baseline did better, if any did."""
     values = table.set_index("what")[measure]
     text = f"{MEASURES[measure]} {wording.percent(values['dense'])} to "
@@ -117,8 +118,7 @@ def _how_sure(metrics: dict[str, Any]) -> str:
 def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
     """One line per measured model: ``what label perplexity nll tokens windows window``, the
     interval of the perplexity and the change against dense (NaN where they were not measured)."""
-    fields = ("perplexity", "perplexity_low", "perplexity_high", "nll", "tokens", "windows",
-              "window")  # fmt: skip
+    fields = ("perplexity", "perplexity_low", "perplexity_high", "nll", "tokens", "windows", "window")
     table = pd.DataFrame(
         [
             {"what": what, "label": label}

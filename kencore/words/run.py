@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 
 # settings of language models in the order of the command line, left out where they are as usual
 _OPTIONS: Final = (
-    "allocation", "step", "reference", "block_lambda", "row_lambda", "refine", "rescale",
-    "calibration", "sequences", "search_sequences", "window", "propagate", "evaluation", "windows",
-)  # fmt: skip
+    "allocation",
+    "step",
+    "reference",
+    "block_lambda",
+    "row_lambda",
+    "refine",
+    "rescale",
+    "calibration",
+    "sequences",
+    "search_sequences",
+    "window",
+    "propagate",
+    "evaluation",
+    "windows",
+)
 # what tells runs apart, the most telling first, and the order in which it is said
-_TOLD: Final = (
-    "allocation", "method", "budget", "refine", "rescale", "model", "scope", "reference", "text",
-    "seed",
-)  # fmt: skip
-_SAID: Final = (
-    "model", "method", "allocation", "refine", "rescale", "budget", "scope", "reference", "text",
-    "seed",
-)  # fmt: skip
+_TOLD: Final = ("allocation", "method", "budget", "refine", "rescale", "model", "scope", "reference", "text", "seed")
+_SAID: Final = ("model", "method", "allocation", "refine", "rescale", "budget", "scope", "reference", "text", "seed")
 
 
 def is_language(metrics: Mapping[str, Any]) -> bool:
@@ -47,22 +53,13 @@ def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
             f"{wording.count(total.pruned)} weights to zero"
         )
     else:
-        text = (
-            f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} "
-            "parameters"
-        )
+        text = f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} parameters"
     if "dense" not in metrics:  # it may hold zero-shot tasks alone
         return f"{text}; quality was not measured"
     before, after = metrics["dense"], metrics["pruned"]
     if is_language(metrics):
-        return (
-            f"{text}; perplexity {perplexity(before['perplexity'])} → "
-            f"{perplexity(after['perplexity'])}"
-        )
-    return (
-        f"{text}; accuracy {wording.percent(before['accuracy'])} → "
-        f"{wording.percent(after['accuracy'])}"
-    )
+        return f"{text}; perplexity {perplexity(before['perplexity'])} → {perplexity(after['perplexity'])}"
+    return f"{text}; accuracy {wording.percent(before['accuracy'])} → {wording.percent(after['accuracy'])}"
 
 
 def points(change: float) -> str:
@@ -121,19 +118,14 @@ def command(spec: PruneSpec) -> str:
     parts = ["python -m kencore prune", f"--model {shlex.quote(spec.model)}"]
     if spec.base is not None and not _implied(spec):
         parts.append(f"--base {shlex.quote(spec.base)}")
-    for option, revision in (
-        ("--model-revision", spec.model_revision),
-        ("--base-revision", spec.base_revision),
-    ):
+    for option, revision in (("--model-revision", spec.model_revision), ("--base-revision", spec.base_revision)):
         if revision is not None:
             parts.append(f"{option} {shlex.quote(revision)}")
     parts.append(f"--method {spec.method}")
     parts.append(f"--k {spec.k}" if spec.keep is None else f"--keep {spec.keep!r}")
     if spec.scope != ("all",):
         parts += [f"--scope {shlex.quote(term)}" for term in spec.scope]
-    parts += [
-        f"--no-{name}" for name in ("embeddings", "vectors", "head") if not getattr(spec, name)
-    ]
+    parts += [f"--no-{name}" for name in ("embeddings", "vectors", "head") if not getattr(spec, name)]
     usual = {field.name: field.default for field in fields(spec)}
     for name in _OPTIONS:
         value = getattr(spec, name)
@@ -169,11 +161,7 @@ def scope(spec: PruneSpec) -> str:
         return "all matrices but embeddings and head"
     left = [
         label
-        for label, inside in (
-            ("embeddings", spec.embeddings),
-            ("norms and biases", spec.vectors),
-            ("head", spec.head),
-        )
+        for label, inside in (("embeddings", spec.embeddings), ("norms and biases", spec.vectors), ("head", spec.head))
         if not inside
     ]
     return where + (f", without {' and '.join(left)}" if left else "")
@@ -227,9 +215,7 @@ def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
     always = len({"allocation", "method"}.intersection(differ))  # they lead the list
     for number in range(always or 1, len(differ) + 1):
         shown = sorted(differ[:number], key=_SAID.index)
-        labels = {
-            run: ", ".join(filter(None, map(words.get, shown))) for run, words in said.items()
-        }
+        labels = {run: ", ".join(filter(None, map(words.get, shown))) for run, words in said.items()}
         if len(set(labels.values())) == len(labels):
             break
     seen = Counter(labels.values())

@@ -15,8 +15,16 @@ from kencore.words import numbers as wording
 
 STEPS: Final = {"dense": "Dense", "untuned": "Pruned", "tuned": "Tuned"}
 SIDES: Final = {"train": "training data", "held_out": "held-out data"}
-POINT: Final = ("step", "epoch", "lr", "seconds", "train_loss", "held_out_loss",
-                 "held_out_accuracy", "held_out_perplexity")  # fmt: skip
+POINT: Final = (
+    "step",
+    "epoch",
+    "lr",
+    "seconds",
+    "train_loss",
+    "held_out_loss",
+    "held_out_accuracy",
+    "held_out_perplexity",
+)
 
 
 def curve_table(points: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -35,15 +43,11 @@ def curve_finding(table: pd.DataFrame, total: int, best: int | None) -> str:
         if len(held_out) < 2:
             return f"Learning, {so_far}"
         return (
-            f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} at step "
-            f"{held_out.index[-1]:,}, {so_far}"
+            f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} at step {held_out.index[-1]:,}, {so_far}"
         )
     if best == 0:
         return "Held-out loss never fell: the weights are as they were before"
-    return (
-        f"Held-out loss {held_out.iloc[0]:.3f} → {held_out[best]:.3f}, lowest at step {best:,} of "
-        f"{total:,}"
-    )
+    return f"Held-out loss {held_out.iloc[0]:.3f} → {held_out[best]:.3f}, lowest at step {best:,} of {total:,}"
 
 
 def gap_table(tuning: Mapping[str, Any]) -> pd.DataFrame:
@@ -55,17 +59,21 @@ def gap_table(tuning: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "what": step, "label": label, "side": side, "value": found[side][name],
+                "what": step,
+                "label": label,
+                "side": side,
+                "value": found[side][name],
                 "low": found[side].get(f"{name}_low", np.nan),
                 "high": found[side].get(f"{name}_high", np.nan),
-                "gap": found["gap"], "gap_low": found.get("gap_low", np.nan),
+                "gap": found["gap"],
+                "gap_low": found.get("gap_low", np.nan),
                 "gap_high": found.get("gap_high", np.nan),
             }
             for step, label in STEPS.items()
             if (found := tuning["gap"].get(step))
             for side in SIDES
         ]
-    )  # fmt: skip
+    )
 
 
 def gap_finding(tuning: Mapping[str, Any]) -> str:
@@ -100,13 +108,15 @@ class Kind:
 
 
 LAMBDA: Final = Kind(
-    sign="λ", candidates="lambdas", axis="λ, how far sparsity spreads", costs="costs",
-    unit="cost (misalignment)",
-)  # fmt: skip
+    sign="λ", candidates="lambdas", axis="λ, how far sparsity spreads", costs="costs", unit="cost (misalignment)"
+)
 SLOPE: Final = Kind(
-    sign="slope", candidates="slopes", axis="slope: sparsity added from block to block",
-    costs="losses", unit="loss (nats per token)",
-)  # fmt: skip
+    sign="slope",
+    candidates="slopes",
+    axis="slope: sparsity added from block to block",
+    costs="losses",
+    unit="loss (nats per token)",
+)
 
 
 def kind_of(search: Mapping[str, Any]) -> Kind:

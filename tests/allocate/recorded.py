@@ -17,9 +17,17 @@ from safetensors.torch import load_file
 from kencore.allocate import Slot
 
 ROLES = {
-    "q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "o", "out_proj": "o", "up_proj": "up",
-    "gate_proj": "gate", "down_proj": "down", "fc1": "up", "fc2": "down",
-}  # fmt: skip
+    "q_proj": "q",
+    "k_proj": "k",
+    "v_proj": "v",
+    "o_proj": "o",
+    "out_proj": "o",
+    "up_proj": "up",
+    "gate_proj": "gate",
+    "down_proj": "down",
+    "fc1": "up",
+    "fc2": "down",
+}
 MODELS = ("tiny-opt", "tiny-llama")
 PREFIX = {"tiny-opt": "model.decoder.layers", "tiny-llama": "model.layers"}
 BLOCKS = 6
@@ -52,9 +60,7 @@ class Case:
         """The sparsities that it was pruned with, by slot name."""
         if "dist_row" in self.arrays:
             ends = np.cumsum(self.meta["dist_len"])[:-1]
-            return dict(
-                zip(self.meta["layers"], np.split(self.arrays["dist_row"], ends), strict=True)
-            )
+            return dict(zip(self.meta["layers"], np.split(self.arrays["dist_row"], ends), strict=True))
         if "dist_layer" in self.arrays:
             return dict(zip(self.meta["layers"], self.arrays["dist_layer"], strict=True))
         return dict.fromkeys(self.meta["layers"], self.meta["sparsity"])
@@ -63,10 +69,7 @@ class Case:
     def alignment(self) -> dict[str, torch.Tensor]:
         ends = np.cumsum(self.meta["alignment_len"])[:-1]
         parts = np.split(self.arrays["alignment"], ends)
-        return {
-            layer: torch.from_numpy(part)
-            for layer, part in zip(self.meta["layers"], parts, strict=True)
-        }
+        return {layer: torch.from_numpy(part) for layer, part in zip(self.meta["layers"], parts, strict=True)}
 
     @property
     def row_adaptive(self) -> bool:

@@ -47,8 +47,7 @@ def test_alike_faders_move_nothing(model: tuple) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 500), FACTORS), min_size=1, max_size=12),
-    st.floats(0.01, 1),
+    st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 500), FACTORS), min_size=1, max_size=12), st.floats(0.01, 1)
 )
 def test_shares_are_those_of_a_root_finder(parts: list, part: float) -> None:
     shares, weights, factor = (np.array(column, np.float64) for column in zip(*parts, strict=True))
@@ -72,8 +71,7 @@ def test_everything_kept_stays_so() -> None:
 
 
 def test_a_matrix_answers_to_its_role_and_its_block() -> None:
-    places = {"a": Place("q", 0, "blocks"), "b": Place("k", 0, "blocks"), "c": Place("embedding",
-              None)}  # fmt: skip
+    places = {"a": Place("q", 0, "blocks"), "b": Place("k", 0, "blocks"), "c": Place("embedding", None)}
     found = factors(parse_faders(["q=2", "b0=0.5"]), places)
     assert found == {"a": 1.0, "b": 0.5, "c": 1.0}
     two = {"a": Place("q", 0, "encoder"), "b": Place("q", 0, "decoder")}

@@ -23,10 +23,7 @@ SHARE = st.integers(-100, 1300).map(lambda i: i / 1e3)
 
 
 def slots_of(*shapes: tuple[int, int]) -> list[Slot]:
-    return [
-        Slot(name=f"m{i}", block=i, role="q", rows=rows, cols=cols)
-        for i, (rows, cols) in enumerate(shapes)
-    ]
+    return [Slot(name=f"m{i}", block=i, role="q", rows=rows, cols=cols) for i, (rows, cols) in enumerate(shapes)]
 
 
 @st.composite
@@ -48,10 +45,7 @@ def common_shift(slots: list[Slot], shares: dict[str, Any], sparsity: float) -> 
     low, high = -1.0, 1.0
     for _ in range(100):
         middle = (low + high) / 2
-        filled = sum(
-            float(np.sum(np.clip(np.clip(rows_of(shares, s), 0, 1) + middle, 0, 1))) * s.cols
-            for s in slots
-        )
+        filled = sum(float(np.sum(np.clip(np.clip(rows_of(shares, s), 0, 1) + middle, 0, 1))) * s.cols for s in slots)
         low, high = (middle, high) if filled < total else (low, middle)
     return low
 
@@ -117,9 +111,7 @@ def test_uniform_rows_differ_by_one_at_most(sparsity: float, shape: tuple[int, i
 def test_what_clipping_takes_is_shared_out() -> None:
     slots = slots_of((10, 100), (10, 100), (10, 100))
     counts = exact_counts(slots, {"m0": 1.22, "m1": 0.8, "m2": 0.38}, 0.8)
-    assert {name: int(own.sum()) for name, own in counts.items()} == {
-        "m0": 1000, "m1": 910, "m2": 490
-    }  # fmt: skip
+    assert {name: int(own.sum()) for name, own in counts.items()} == {"m0": 1000, "m1": 910, "m2": 490}
 
 
 def test_the_bounds_of_a_row() -> None:

@@ -57,9 +57,7 @@ ALIGNMENTS = st.lists(st.integers(-50, 50).map(lambda i: i / 8), min_size=1, max
 
 @quick
 @given(ALIGNMENTS, SPARSITY, LAMBDA)
-def test_rows_that_lost_more_are_kept_denser(
-    alignment: list[float], sparsity: float, lam: float
-) -> None:
+def test_rows_that_lost_more_are_kept_denser(alignment: list[float], sparsity: float, lam: float) -> None:
     moved = torch.tensor(alignment)
     shares = row_sparsity(moved, sparsity, lam)
     assert shares.shape == (len(alignment),)
@@ -119,8 +117,6 @@ FUSED = {"qkv", "o", "gate_up", "down"}
         ("other", LLAMA, False, None),
     ],
 )
-def test_who_reads_the_rows(
-    role: str, roles: set[str], parallel: bool, expected: tuple[str, int] | None
-) -> None:
+def test_who_reads_the_rows(role: str, roles: set[str], parallel: bool, expected: tuple[str, int] | None) -> None:
     found = consumer(role, roles, parallel)
     assert found == (None if expected is None else Consumer(*expected))

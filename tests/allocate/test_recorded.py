@@ -12,14 +12,7 @@ import torch
 
 from kencore.allocate.alpha import alpha, hill_exponent
 from kencore.allocate.budget import published_counts
-from kencore.allocate.neuroal import (
-    BLOCK_LAMBDAS,
-    ROW_LAMBDAS,
-    consumer,
-    published_clip,
-    published_rows,
-    ramp,
-)
+from kencore.allocate.neuroal import BLOCK_LAMBDAS, ROW_LAMBDAS, consumer, published_clip, published_rows, ramp
 from kencore.methods.scored import keep_lowest_pruned
 from tests.allocate.recorded import BLOCKS, MODELS, Case, cases
 
@@ -35,9 +28,7 @@ def one_thread() -> Iterator[None]:
 
 def blocks_of(case: Case) -> dict[str, Any]:
     """The block step's shares by slot name, from the recorded lambda."""
-    shares, clipped = published_clip(
-        ramp(BLOCKS, case.meta["sparsity"], case.meta["lambda_block"] or 0)
-    )
+    shares, clipped = published_clip(ramp(BLOCKS, case.meta["sparsity"], case.meta["lambda_block"] or 0))
     assert not clipped.any()
     return {slot.name: shares[slot.block] for slot in case.slots}
 
@@ -53,9 +44,7 @@ def test_the_lambdas_tried(shared: Path, model: str) -> None:
 def test_the_ramp_over_blocks(shared: Path, model: str) -> None:
     for case in cases(shared, f"{model}__*__neuroal-block__*"):
         shares = blocks_of(case)
-        assert np.array_equal(
-            [shares[slot.name] for slot in case.slots], case.arrays["dist_layer"]
-        ), case.name
+        assert np.array_equal([shares[slot.name] for slot in case.slots], case.arrays["dist_layer"]), case.name
 
 
 @pytest.mark.parametrize("step", ["row", "both"])

@@ -34,9 +34,7 @@ def store(home: Path, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     return Run(folder)
 
 
-def make_all(
-    factory: pytest.TempPathFactory, settings: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Path]:
+def make_all(factory: pytest.TempPathFactory, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
     """Made-up runs of a language model, each in a folder of its own."""
     return {name: make_lm_run(factory.mktemp(name), **own).path for name, own in settings.items()}
 

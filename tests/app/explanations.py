@@ -22,20 +22,28 @@ def made(run: Run, text: str, *, left_out: str = "") -> Explanation:
     told = compare(hidden, hidden + rng.normal(scale=0.2, size=hidden.shape).astype(np.float32))
     x = rng.normal(size=(len(TOKENS), 48)).astype(np.float32)
     facts: dict[str, Any] = {
-        "run": run.id, "text": text, "block": None, "device": "cpu", "task": "classification",
-        "tokens": [{"text": token, "unknown": token == "good"} for token in TOKENS], "cut": 2,
+        "run": run.id,
+        "text": text,
+        "block": None,
+        "device": "cpu",
+        "task": "classification",
+        "tokens": [{"text": token, "unknown": token == "good"} for token in TOKENS],
+        "cut": 2,
         "states": ["dense", "pruned", "base"],
-        "answers": [{"text": "negative", "dense": 0.7, "pruned": 0.4, "base": 0.5},
-                    {"text": "positive", "dense": 0.3, "pruned": 0.6, "base": 0.5}],
+        "answers": [
+            {"text": "negative", "dense": 0.7, "pruned": 0.4, "base": 0.5},
+            {"text": "positive", "dense": 0.3, "pruned": 0.6, "base": 0.5},
+        ],
         "loss": None,
-        "distance": {name: getattr(told, name).tolist() for name in
-                     ("relative", "cosine", "token_relative", "token_cosine")},
-        "matrices": {NAME: {"block": 1, "role": "up", "input": 0,
-                            "rows": [{"row": 7, "change": 0.9}, {"row": 3, "change": 0.5}]}},
-        "left_out": {left_out: "too much to keep of all blocks at once: ask for its block"}
-        if left_out else {},
+        "distance": {
+            name: getattr(told, name).tolist() for name in ("relative", "cosine", "token_relative", "token_cosine")
+        },
+        "matrices": {
+            NAME: {"block": 1, "role": "up", "input": 0, "rows": [{"row": 7, "change": 0.9}, {"row": 3, "change": 0.5}]}
+        },
+        "left_out": {left_out: "too much to keep of all blocks at once: ask for its block"} if left_out else {},
         "seconds": 0.1,
-    }  # fmt: skip
+    }
     arrays = {"0.dense": x, "0.pruned": x + np.float32(0.1)}
     return Explanation(facts=facts, arrays=arrays)
 

@@ -25,24 +25,29 @@ class FakeJobs:
         self.told: list[Event] = []
         self.results = results
 
-    def submit(
-        self,
-        kind: str,
-        params: dict[str, Any],
-        *,
-        gpus: float = 0.0,
-        request_key: str | None = None,
-    ) -> str:
+    def submit(self, kind: str, params: dict[str, Any], *, gpus: float = 0.0, request_key: str | None = None) -> str:
         find_kind(kind).check(params)
         known = self.keys.get(request_key or "")
         if known:
             return known
         job = JobStatus(
-            id=f"job{len(self.found)}", kind=kind, params=dict(params), state="queued", done=0,
-            total=0, message="Waiting", seconds_left=None, error=None, attempt=0,
-            created=time.time(), started=None, finished=None, device="", user="local",
+            id=f"job{len(self.found)}",
+            kind=kind,
+            params=dict(params),
+            state="queued",
+            done=0,
+            total=0,
+            message="Waiting",
+            seconds_left=None,
+            error=None,
+            attempt=0,
+            created=time.time(),
+            started=None,
+            finished=None,
+            device="",
+            user="local",
             cancelling=False,
-        )  # fmt: skip
+        )
         self.found[job.id] = job
         if request_key:
             self.keys[request_key] = job.id
@@ -68,9 +73,7 @@ class FakeJobs:
 
     def tell(self, job: str, kind: str, data: dict[str, Any], attempt: int = 1) -> None:
         """An event, as a worker leaves it."""
-        event = Event(
-            seq=len(self.told) + 1, job=job, attempt=attempt, time=time.time(), kind=kind, data=data
-        )
+        event = Event(seq=len(self.told) + 1, job=job, attempt=attempt, time=time.time(), kind=kind, data=data)
         self.told.append(event)
 
     def events(self, job: str, after: int = 0, *, limit: int = 1000) -> list[Event]:

@@ -70,9 +70,7 @@ def test_the_run_is_kept_from_page_to_page(store: Run, open_page: OpenPage) -> N
 
 @pytest.mark.parametrize("run", ["missing", "../sample", "/etc/passwd", "", "a\0b"])
 @pytest.mark.parametrize("page", ["overview", "matrix"])
-def test_an_unknown_run_is_said_and_others_are_offered(
-    open_page: OpenPage, page: str, run: str
-) -> None:
+def test_an_unknown_run_is_said_and_others_are_offered(open_page: OpenPage, page: str, run: str) -> None:
     test = open_page(page, run=run)
     assert not test.exception
     assert test.error
@@ -119,9 +117,7 @@ for page in list(links.PAGES)[1:]:
     assert not test.exception, (page, test.exception)
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
 
@@ -160,9 +156,7 @@ first, second = (error.value for error in AppTest.from_string(page).run().error)
 assert first.startswith("**This page failed**: ValueError: boom"), first
 assert second.startswith("**keep**: got 7"), second
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
 
 

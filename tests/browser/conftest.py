@@ -19,15 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    Error,
-    Page,
-    ViewportSize,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, BrowserContext, Error, Page, ViewportSize, expect, sync_playwright
 
 from kencore import jobs
 from kencore.jobs import JobStatus
@@ -37,15 +29,20 @@ from tests.support import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--in-process-gpu", "--disable-software-rasterizer",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--in-process-gpu",
+    "--disable-software-rasterizer",
+]
 TALL: ViewportSize = {"width": 1280, "height": 1600}
 LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
-READY = (
-    "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
-)
+READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 
 expect.set_options(timeout=30_000)  # milliseconds: on a busy machine five seconds pass quickly
 
@@ -108,17 +105,22 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def running(home: Path, assets: Path) -> Iterator[str]:
     """The app as a person starts it, on a free port; its address."""
     port, log = free_port(), home / "server.log"
-    environment = os.environ | {
-        "KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
+    environment = os.environ | {"KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1"}
     command = [
-        sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port),
-        "--server.headless", "true", "--server.fileWatcherType", "none",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app/server.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+        "--server.fileWatcherType",
+        "none",
+    ]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         url = f"http://localhost:{port}"
         wait_until_healthy(url, process, log)
@@ -214,9 +216,13 @@ def new_page(browser: Browser, server: Server, profiles: Profiles) -> Iterator[N
     errors: list[str] = []
 
     def make(
-        *, width: int = 1280, height: int = 900, color_scheme: Scheme = "light",
-        stranger: bool = False, **options: object,
-    ) -> Page:  # fmt: skip
+        *,
+        width: int = 1280,
+        height: int = 900,
+        color_scheme: Scheme = "light",
+        stranger: bool = False,
+        **options: object,
+    ) -> Page:
         context = profiles(server.url)
         if stranger or options:
             context = browser.new_context(base_url=server.url, **options)  # type: ignore[arg-type]

@@ -25,9 +25,7 @@ def install() -> bool:
     sudo = [] if os.geteuid() == 0 else [shutil.which("sudo") or "sudo", "-n"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-qq"], *(["install", "-y", "-qq", name] for name in NAMES[:2])):
-        done = subprocess.run(
-            [*sudo, apt, *arguments], env=environment, stdout=subprocess.DEVNULL, check=False
-        )
+        done = subprocess.run([*sudo, apt, *arguments], env=environment, stdout=subprocess.DEVNULL, check=False)
         if arguments[0] == "install" and not done.returncode:
             return True
     return False
@@ -37,9 +35,7 @@ def main() -> int:
     if shutil.which(SHELL) or "KENVIZ_CHROMIUM" in os.environ or install() or find_browser():
         print(f"browser for the tests: {find_browser()}")
         return 0
-    done = subprocess.run(
-        [sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False)
     if done.returncode:
         print(
             "The browser tests need Chromium: install it (Debian: apt-get install chromium) "

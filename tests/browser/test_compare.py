@@ -18,8 +18,7 @@ from tests.browser.steps import SLOW, click_point, press
 from tests.browser.test_matrix import UP, shown, tip, written
 from tests.support.runs import make_run
 
-WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A",
-       (True, True): "both"}  # fmt: skip
+WHO = {(False, False): "neither", (False, True): "only B", (True, False): "only A", (True, True): "both"}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +58,7 @@ def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: 
     fresh.close()
 
 
-def test_single_weights_say_who_keeps_them_in_this_page_alone(
-    page: Page, server: Server, beside: Run
-) -> None:
+def test_single_weights_say_who_keeps_them_in_this_page_alone(page: Page, server: Server, beside: Run) -> None:
     visit(page, f"compare?run=sample&other=beside&matrix={UP}&r0=40&r1=46&c0=20&c1=28")
     settled(page)
     assert shown(page)["layer"] == "overlap"
@@ -79,9 +76,7 @@ def test_single_weights_say_who_keeps_them_in_this_page_alone(
     legend = page.locator("[data-testid=kv-legend]")
     for words in ("Kept by A and B", "both", "only A", "only B", "neither"):
         expect(legend).to_contain_text(words)
-    marked = legend.locator("i").evaluate_all(
-        "boxes => boxes.map(box => getComputedStyle(box).backgroundImage)"
-    )
+    marked = legend.locator("i").evaluate_all("boxes => boxes.map(box => getComputedStyle(box).backgroundImage)")
     assert len(set(marked)) == 4  # plain, and three kinds of lines
     page.get_by_role("radio", name="Kept").click()
     page.wait_for_url(re.compile("layer=kept"))

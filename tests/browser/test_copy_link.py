@@ -10,9 +10,7 @@ from tests.browser.steps import copied, holds
 MATRIX = "bert.encoder.layer.1.intermediate.dense.weight"
 
 
-def test_a_copied_link_opens_the_same_window_in_a_new_profile(
-    new_page: NewPage, server: Server
-) -> None:
+def test_a_copied_link_opens_the_same_window_in_a_new_profile(new_page: NewPage, server: Server) -> None:
     here = visit(new_page(), f"matrix?run=sample&matrix={MATRIX}&r0=8&r1=24&c0=4&c1=20&layer=base")
     there = new_page(stranger=True)
     there.goto(copied(here))
@@ -35,8 +33,7 @@ def test_a_link_names_the_run_that_was_shown_without_being_chosen(new_page: NewP
 def test_without_a_clipboard_the_address_can_be_taken_by_hand(new_page: NewPage) -> None:
     page = new_page(stranger=True)
     page.add_init_script(
-        "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
-        "document.execCommand = () => false;"
+        "Object.defineProperty(navigator, 'clipboard', {value: undefined});document.execCommand = () => false;"
     )
     visit(page, "layers?run=sample")
     page.get_by_role("button", name="Copy link").click()

@@ -48,9 +48,14 @@ def tip(page: Page) -> tuple[tuple[int, int], dict[str, str]]:
 def test_zoom_to_one_weight_and_read_its_number(page: Page, server: Server) -> None:
     open_map(page, matrix=UP, layer="tuned")
     assert shown(page) == {
-        "r0": "0", "r1": "96", "c0": "0", "c1": "48", "layer": "tuned", "cell": "1x1",
+        "r0": "0",
+        "r1": "96",
+        "c0": "0",
+        "c1": "48",
+        "layer": "tuned",
+        "cell": "1x1",
         "selected": "",
-    }  # fmt: skip
+    }
     zoom_in(page)
     page.mouse.move(*point(page, 0.5, 0.53))
     (row, col), said = tip(page)

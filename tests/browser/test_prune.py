@@ -50,9 +50,7 @@ def test_a_double_click_is_one_job_that_ends_in_a_run(tab: Page, app: App) -> No
     expect(tab.get_by_role("heading", level=1)).to_contain_text("quality was not measured")
 
 
-def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(
-    tab: Page, app: App, tmp_path: Path
-) -> None:
+def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(tab: Page, app: App, tmp_path: Path) -> None:
     visit(tab, "prune")
     measure_for_long(tab, tmp_path)
     keep(tab, -20)
@@ -60,9 +58,7 @@ def test_a_reload_finds_the_running_job_and_a_second_tab_cancels_it(
     job = panel(tab)
     expect(tab.get_by_role("button", name="Cancel")).to_be_visible(timeout=SLOW)
     tab.reload()
-    expect(
-        tab.get_by_text(describe({"model": "demo", "method": "ken", "keep": 0.3})).first
-    ).to_be_visible()
+    expect(tab.get_by_text(describe({"model": "demo", "method": "ken", "keep": 0.3})).first).to_be_visible()
     assert panel(tab) == job
 
     second = tab.context.new_page()
@@ -85,12 +81,8 @@ def test_a_wrong_folder_is_a_message_and_loses_nothing(tab: Page) -> None:
     press(tab, "Start pruning")
     alert = tab.get_by_test_id("stAlert")
     expect(alert).to_contain_text("/no/such/folder", timeout=SLOW)
-    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value(
-        "/no/such/folder"
-    )
-    expect(tab.get_by_role("textbox", name="Its base model", exact=True)).to_have_value(
-        "/no/such/base"
-    )
+    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value("/no/such/folder")
+    expect(tab.get_by_role("textbox", name="Its base model", exact=True)).to_have_value("/no/such/base")
     expect(tab.get_by_role("slider", name="Kept of each row")).to_have_value("55")
 
 
@@ -101,9 +93,7 @@ def test_a_missing_base_is_said_before_any_job(tab: Page, app: App) -> None:
     tab.get_by_role("textbox", name="Tuned model", exact=True).fill("/models/tuned")
     press(tab, "Start pruning")
     expect(tab.get_by_test_id("stAlert")).to_contain_text("no base model")
-    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value(
-        "/models/tuned"
-    )
+    expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value("/models/tuned")
     assert len(app.jobs()) == before
 
 

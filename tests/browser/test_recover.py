@@ -88,9 +88,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     expect(tab.get_by_role("radio", name="Other data")).to_be_checked()
 
 
-def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(
-    tab: Page, app: App, tmp_path: Path
-) -> None:
+def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(tab: Page, app: App, tmp_path: Path) -> None:
     visit(tab, "")
     tab.locator(".st-key-export-subnetwork").get_by_role("button").click()
     tab.wait_for_url(re.compile("export="))

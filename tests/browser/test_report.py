@@ -14,9 +14,7 @@ from tests.browser.conftest import NewPage, visit
 from tests.browser.steps import GRAVE, settle
 
 
-def test_a_report_without_a_network_has_the_numbers_of_the_app(
-    tab: Page, browser: Browser, tmp_path: Path
-) -> None:
+def test_a_report_without_a_network_has_the_numbers_of_the_app(tab: Page, browser: Browser, tmp_path: Path) -> None:
     visit(tab, "?run=demo-lm")
     settle(tab)
     title = tab.get_by_role("heading", level=1).first.inner_text()

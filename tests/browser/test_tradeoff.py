@@ -12,16 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.sweeps.shelf import Sweep, list_sweeps
 from tests.browser.conftest import ROOT, TALL, App, running, visit
-from tests.browser.steps import (
-    SLOW,
-    charts_stay_inside,
-    click_point,
-    copied,
-    find_point,
-    plot,
-    press,
-    until,
-)
+from tests.browser.steps import SLOW, charts_stay_inside, click_point, copied, find_point, plot, press, until
 from tests.support.sweeps import make_sweep
 
 
@@ -39,9 +30,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KENVIZ_HOME", str(home))
         sweep = make_sweep(
-            tmp_path_factory.mktemp("pair"), methods=("delta", "random"), keeps=(0.5, 0.25, 0.1),
-            seeds=(0, 1),
-        )  # fmt: skip
+            tmp_path_factory.mktemp("pair"), methods=("delta", "random"), keeps=(0.5, 0.25, 0.1), seeds=(0, 1)
+        )
         assert len(sweep.points)
     with running(home, home / "no assets") as url:
         yield Swept(url, sweep)
@@ -78,9 +68,7 @@ def test_everything_stays_inside_the_page(browser: Browser, swept: Swept) -> Non
     page.context.close()
 
 
-def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
-    browser: Browser, swept: Swept
-) -> None:
+def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(browser: Browser, swept: Swept) -> None:
     here = visit(opened(browser, swept), f"tradeoff?sweep={swept.sweep.id}")
     plot(here, "tradeoff-accuracy-share-linear")
     here.get_by_role("radio", name="New sweep").click()
@@ -118,9 +106,7 @@ def measure_on_few(page: Page, folder: Path) -> None:
     choice.press("Enter")
 
 
-def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(
-    tab: Page, app: App, tmp_path: Path
-) -> None:
+def test_a_sweep_is_started_and_its_curve_is_there_when_it_ends(tab: Page, app: App, tmp_path: Path) -> None:
     visit(tab, "tradeoff?view=new")
     measure_on_few(tab, tmp_path)
     for name in ("KEN", "Random", "75 %", "50 %", "10 %"):  # two points are enough

@@ -37,8 +37,7 @@ def open_sliders(tab: Page, **query: object) -> Page:
 
 def move(tab: Page, percent: float) -> None:
     tab.locator("#keep").evaluate(
-        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
-        percent,
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", percent
     )
 
 
@@ -101,9 +100,7 @@ def test_a_fader_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> No
         fader.press("ArrowUp")
     painted(tab, "live=0.5%7Eq*2")
     share = totals(open_run("demo"), Setting(keep=0.5, balance=("q=2",))).shares["q"]
-    expect(fader).to_have_attribute(
-        "aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query"
-    )
+    expect(fader).to_have_attribute("aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query")
     expect(tab.get_by_text("Total held to the weight")).to_be_visible()
     tab.wait_for_function("location.search.includes('eq=')")
     tab.get_by_role("button", name="Level all faders").click()

@@ -18,10 +18,7 @@ BLOCK_ROLES = {
 DECODER_ROLES = "q k v o q k v o up down"  # of t5 and bart: self and cross attention
 
 LINEAR = "classifier.weight classifier.bias"
-TWO_LAYERS = (
-    "classifier.dense.weight classifier.dense.bias "
-    "classifier.out_proj.weight classifier.out_proj.bias"
-)
+TWO_LAYERS = "classifier.dense.weight classifier.dense.bias classifier.out_proj.weight classifier.out_proj.bias"
 HEADS = {
     **dict.fromkeys(("qwen3", "opt", "gpt2", "bloom", "falcon", "gemma2", "t5"), ""),
     **dict.fromkeys(("llama", "mistral", "mixtral", "qwen2"), "lm_head.weight"),
@@ -47,6 +44,5 @@ TIED = {
     "bloom": "transformer.word_embeddings.weight lm_head.weight",
     "falcon": "transformer.word_embeddings.weight lm_head.weight",
     "t5": "shared.weight decoder.embed_tokens.weight encoder.embed_tokens.weight lm_head.weight",
-    "bart": "model.shared.weight lm_head.weight "
-    "model.decoder.embed_tokens.weight model.encoder.embed_tokens.weight",
+    "bart": "model.shared.weight lm_head.weight model.decoder.embed_tokens.weight model.encoder.embed_tokens.weight",
 }

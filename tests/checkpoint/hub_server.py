@@ -51,9 +51,11 @@ class Server:
 
     def _line(self, name: str) -> dict[str, object]:
         return {
-            "type": "file", "path": name, "size": len(self.files[name]),
+            "type": "file",
+            "path": name,
+            "size": len(self.files[name]),
             "oid": hashlib.sha1(self.files[name], usedforsecurity=False).hexdigest(),
-        }  # fmt: skip
+        }
 
     def _file(self, request: httpx2.Request, name: str) -> httpx2.Response:
         content = self.files[name]

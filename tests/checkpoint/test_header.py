@@ -29,14 +29,18 @@ def test_reads_what_safetensors_writes(tmp_path: Path) -> None:
     save_file(arrays, tmp_path / "x.safetensors", metadata={"format": "pt"})
     found = {info.name: info for info in read_header(tmp_path / "x.safetensors")}
     assert {name: info.shape for name, info in found.items()} == {
-        "matrix": (2, 3), "scalar": (), "empty": (0, 4), "whole": (2,),
-    }  # fmt: skip
+        "matrix": (2, 3),
+        "scalar": (),
+        "empty": (0, 4),
+        "whole": (2,),
+    }
     assert {name: info.dtype for name, info in found.items()} == {
-        "matrix": "F32", "scalar": "F64", "empty": "F16", "whole": "I64",
-    }  # fmt: skip
-    assert {name: info.elements for name, info in found.items()} == {
-        "matrix": 6, "scalar": 1, "empty": 0, "whole": 2,
-    }  # fmt: skip
+        "matrix": "F32",
+        "scalar": "F64",
+        "empty": "F16",
+        "whole": "I64",
+    }
+    assert {name: info.elements for name, info in found.items()} == {"matrix": 6, "scalar": 1, "empty": 0, "whole": 2}
     assert found["matrix"].nbytes == 24
 
 
@@ -66,9 +70,7 @@ def test_reads_what_safetensors_writes(tmp_path: Path) -> None:
         (GOOD | {"b": entry("F32", [2], 12, 20)}, bytes(20), None, "'b' leaves a gap"),
     ],
 )
-def test_a_broken_file_is_refused(
-    tmp_path: Path, header: object, data: bytes, length: int | None, said: str
-) -> None:
+def test_a_broken_file_is_refused(tmp_path: Path, header: object, data: bytes, length: int | None, said: str) -> None:
     path = write(tmp_path / "x.safetensors", header, data, length=length)
     with pytest.raises(CorruptShardError) as caught:
         read_header(path)
@@ -109,9 +111,7 @@ ENTRIES = st.fixed_dictionaries(
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(header=st.dictionaries(st.sampled_from("abc"), ENTRIES, max_size=3), size=st.integers(0, 24))
-def test_accepts_exactly_what_the_library_accepts(
-    tmp_path: Path, header: dict[str, object], size: int
-) -> None:
+def test_accepts_exactly_what_the_library_accepts(tmp_path: Path, header: dict[str, object], size: int) -> None:
     path = write(tmp_path / "x.safetensors", header, bytes(size))
     assert _ours(path) == _theirs(path)
 
@@ -135,9 +135,7 @@ def near_misses(draw: st.DrawFn) -> tuple[dict[str, object], int]:
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=near_misses())
-def test_agrees_with_the_library_on_near_misses(
-    tmp_path: Path, case: tuple[dict[str, object], int]
-) -> None:
+def test_agrees_with_the_library_on_near_misses(tmp_path: Path, case: tuple[dict[str, object], int]) -> None:
     header, size = case
     path = write(tmp_path / "x.safetensors", header, bytes(max(size, 0)))
     assert _ours(path) == _theirs(path)

@@ -44,12 +44,16 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     }
     unwanted = dict.fromkeys(
         [
-            "pytorch_model.bin", "modeling_custom.py", "consolidated.safetensors",
-            "model.fp16.safetensors", "onnx/model.safetensors", "original/tokenizer.model",
+            "pytorch_model.bin",
+            "modeling_custom.py",
+            "consolidated.safetensors",
+            "model.fp16.safetensors",
+            "onnx/model.safetensors",
+            "original/tokenizer.model",
             "README.md",
         ],
         b"no",
-    )  # fmt: skip
+    )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # huggingface_hub's between retries
@@ -64,9 +68,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def test_fetches_weights_config_and_tokenizer_and_nothing_else(server: Server) -> None:
     source = resolve("org/name")
     assert (source.kind, source.revision) == ("hub", SHA)
-    expected = {
-        ONE, TWO, "model.safetensors.index.json", "config.json", "tokenizer.json", "spiece.model",
-    }  # fmt: skip
+    expected = {ONE, TWO, "model.safetensors.index.json", "config.json", "tokenizer.json", "spiece.model"}
     assert set(server.fetched) == expected
     assert {path.name for path in source.folder.rglob("*") if path.is_file()} == expected
 
@@ -158,12 +160,7 @@ def test_no_network_and_a_cache_without_weights(server: Server, tmp_path: Path) 
         ((503, ""), NoNetworkError, "503"),
     ],
 )
-def test_refusals_of_the_hub(
-    server: Server,
-    refusal: tuple[int, str],
-    kind: type[KencoreError],
-    said: str,
-) -> None:
+def test_refusals_of_the_hub(server: Server, refusal: tuple[int, str], kind: type[KencoreError], said: str) -> None:
     server.refusal = refusal
     with pytest.raises(kind, match=said) as caught:
         resolve("org/name")
@@ -208,12 +205,8 @@ def test_an_index_that_points_outside_is_refused_before_the_weights(server: Serv
     assert ONE not in server.fetched
 
 
-@pytest.mark.parametrize(
-    "error", [PermissionError(errno.EACCES, "no"), OSError(errno.ENOSPC, "No space left")]
-)
-def test_a_cache_that_cannot_be_written(
-    server: Server, monkeypatch: pytest.MonkeyPatch, error: OSError
-) -> None:
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), OSError(errno.ENOSPC, "No space left")])
+def test_a_cache_that_cannot_be_written(server: Server, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise error
 

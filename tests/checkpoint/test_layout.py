@@ -185,8 +185,9 @@ def test_embeddings_of_vision_are_embeddings(pairs: Pairs) -> None:
 def test_the_table_of_t5_s_positions_is_an_embedding_in_the_attention(pairs: Pairs) -> None:
     tables = [p for p in read_layout(pairs("t5")[1]).parameters if "relative" in p.name]
     assert {(p.stack, p.block, p.role, p.part) for p in tables} == {
-        ("encoder", 0, "embedding", "attention"), ("decoder", 0, "embedding", "attention"),
-    }  # fmt: skip
+        ("encoder", 0, "embedding", "attention"),
+        ("decoder", 0, "embedding", "attention"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,7 @@ def test_names_with_a_prefix_that_the_model_has_not(pairs: Pairs, tmp_path: Path
     assert layout.architecture == "BertModel"
     assert layout.blocks == 2
     assert layout.notes == ()
-    assert {p.model_name.split(".")[0] for p in layout.parameters} == {
-        "embeddings", "encoder", "pooler",
-    }  # fmt: skip
+    assert {p.model_name.split(".")[0] for p in layout.parameters} == {"embeddings", "encoder", "pooler"}
 
 
 def test_tensors_that_the_model_does_not_know(pairs: Pairs, tmp_path: Path) -> None:
@@ -85,15 +83,11 @@ def test_missing_tensors_are_noted(pairs: Pairs, tmp_path: Path) -> None:
 
     layout = read_layout(rewrite(pairs("bert")[1], tmp_path, headless))
     (note,) = layout.notes
-    assert note == (
-        "Not on disk, so random when the model is loaded: classifier.weight, classifier.bias."
-    )
+    assert note == ("Not on disk, so random when the model is loaded: classifier.weight, classifier.bias.")
 
 
 @pytest.mark.parametrize("name", ["gpt2", "t5", "bart", "gemma2"])
-def test_tied_weights_stored_twice_are_counted_once(
-    pairs: Pairs, tmp_path: Path, name: str
-) -> None:
+def test_tied_weights_stored_twice_are_counted_once(pairs: Pairs, tmp_path: Path, name: str) -> None:
     plain = read_layout(pairs(name)[1])
     (embedding,) = [parameter for parameter in plain.parameters if parameter.aliases]
 
@@ -142,9 +136,7 @@ def test_tied_weights_stored_under_the_head_s_name(pairs: Pairs, tmp_path: Path)
         (torch.zeros(2, 4, 4), "3 dimensions"),
     ],
 )
-def test_reasons_against_pruning(
-    pairs: Pairs, tmp_path: Path, tensor: torch.Tensor, reason: str
-) -> None:
+def test_reasons_against_pruning(pairs: Pairs, tmp_path: Path, tensor: torch.Tensor, reason: str) -> None:
     name = "model.layers.0.self_attn.q_proj.weight"
     folder = rewrite(pairs("llama")[1], tmp_path, lambda state: state | {name: tensor})
     layout = read_layout(folder)
@@ -173,13 +165,8 @@ def test_fused_experts_are_listed_as_not_prunable(pairs: Pairs, tmp_path: Path) 
     assert up.reason == down.reason == "3 dimensions: only vectors and matrices are pruned"
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [({"quant_method": "gptq"}, "gptq"), ({"bits": 4}, "method unknown")],
-)
-def test_a_quantised_checkpoint_is_noted(
-    pairs: Pairs, tmp_path: Path, settings: dict[str, object], said: str
-) -> None:
+@pytest.mark.parametrize(("settings", "said"), [({"quant_method": "gptq"}, "gptq"), ({"bits": 4}, "method unknown")])
+def test_a_quantised_checkpoint_is_noted(pairs: Pairs, tmp_path: Path, settings: dict[str, object], said: str) -> None:
     folder = rewrite(pairs("llama")[1], tmp_path, quantization_config=settings)
     assert read_layout(folder).notes == (f"Quantised ({said}): packed weights cannot be pruned.",)
 
@@ -216,10 +203,7 @@ def test_code_of_the_checkpoint_is_never_run(pairs: Pairs, tmp_path: Path) -> No
         ('{"model_type": 3}', "without model_type"),
         ('{"model_type": "no-such-model"}', "model type 'no-such-model'"),
         ('{"model_type": "bert", "hidden_size": "wide"}', "config.json of wrong values"),
-        (
-            '{"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4}',
-            "can be built from",
-        ),
+        ('{"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4}', "can be built from"),
         ('{"model_type": "bert", "hidden_size": -3}', "can be built from"),
     ],
 )
@@ -287,11 +271,7 @@ def test_other_architectures_are_described_too(tmp_path: Path, name: str) -> Non
     assert total == sum(p.numel() for p in model.parameters()) + buffers
     assert {p.model_name for p in layout.parameters} == saved - set(model.all_tied_weights_keys)
     if OTHERS[name] is not None:
-        roles = [
-            p.role
-            for p in layout.parameters
-            if p.block == 1 and len(p.shape) == 2 and p.role != "embedding"
-        ]
+        roles = [p.role for p in layout.parameters if p.block == 1 and len(p.shape) == 2 and p.role != "embedding"]
         assert sorted(roles) == sorted(OTHERS[name].split())
 
 

@@ -39,9 +39,7 @@ def test_every_architecture_matches_name_by_name(pairs: Pairs, name: str) -> Non
 
 
 @EACH
-def test_every_architecture_against_its_bare_base_model(
-    pairs: Pairs, tmp_path: Path, name: str
-) -> None:
+def test_every_architecture_against_its_bare_base_model(pairs: Pairs, tmp_path: Path, name: str) -> None:
     """The base as hub repositories of base models hold it: no prefix, no head."""
     base, tuned = pairs(name)
     model = ARCHITECTURES[name]()
@@ -128,9 +126,7 @@ def test_a_tuned_model_without_what_the_base_has(pairs: Pairs, tmp_path: Path) -
     base, tuned = pairs("bert")
     pair = pair_of(rewrite(tuned, tmp_path, poolerless), base)
     assert None not in pair.base_names.values()
-    assert pair.notes[-1] == (
-        "Only in the base, so left out: bert.pooler.dense.weight, bert.pooler.dense.bias."
-    )
+    assert pair.notes[-1] == ("Only in the base, so left out: bert.pooler.dense.weight, bert.pooler.dense.bias.")
 
 
 def test_an_untied_head_goes_back_to_the_base_s_embedding(pairs: Pairs, tmp_path: Path) -> None:
@@ -216,10 +212,7 @@ def _resized(state: State) -> State:
 
 
 def _wide(state: State) -> State:
-    return {
-        key: value.repeat_interleave(2, 0) if "intermediate" in key else value
-        for key, value in state.items()
-    }
+    return {key: value.repeat_interleave(2, 0) if "intermediate" in key else value for key, value in state.items()}
 
 
 def _missing(state: State) -> State:

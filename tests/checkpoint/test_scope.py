@@ -23,9 +23,17 @@ def parameter(name: str, role: str, part: str, *, block: int | None = None, **mo
     """A parameter of 4 x 4, or of 4 if it is a norm or a bias."""
     flat = role in ("norm", "bias")
     return Parameter(
-        name=name, shape=(4,) if flat else (4, 4), dtype="F32", rows=1 if flat else 4, cols=4,
-        block=block, stack="" if block is None else "blocks", role=role, part=part, **more,
-    )  # fmt: skip
+        name=name,
+        shape=(4,) if flat else (4, 4),
+        dtype="F32",
+        rows=1 if flat else 4,
+        cols=4,
+        block=block,
+        stack="" if block is None else "blocks",
+        role=role,
+        part=part,
+        **more,
+    )
 
 
 MODEL = (
@@ -102,8 +110,7 @@ def test_switches_take_out_and_say_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("term", "switch"),
-    [("embedding", "embeddings"), ("norm", "vectors"), ("bias", "vectors"), ("head", "head")],
+    ("term", "switch"), [("embedding", "embeddings"), ("norm", "vectors"), ("bias", "vectors"), ("head", "head")]
 )
 def test_a_term_against_its_switch_is_refused(term: str, switch: str) -> None:
     with pytest.raises(ScopeError, match=f"{switch}=False beside it"):
@@ -113,11 +120,7 @@ def test_a_term_against_its_switch_is_refused(term: str, switch: str) -> None:
 
 @pytest.mark.parametrize(
     ("term", "close"),
-    [
-        ("atention", "attention"),
-        ("layers.0.q.wieght", "layers.0.q.weight"),
-        ("feedforward", "feed-forward"),
-    ],
+    [("atention", "attention"), ("layers.0.q.wieght", "layers.0.q.weight"), ("feedforward", "feed-forward")],
 )
 def test_a_term_that_matches_nothing_suggests_close_ones(term: str, close: str) -> None:
     with pytest.raises(ScopeError) as caught:
@@ -172,15 +175,9 @@ def test_a_tied_head_is_an_embedding_and_goes_with_it(pairs: Pairs, name: str) -
 
 @given(pattern=st.text("layers.01quptweigh*?[]-", max_size=12))
 def test_patterns_reach_what_fnmatch_reaches(pattern: str) -> None:
-    expected = {
-        p.name
-        for p in MODEL
-        if any(fnmatchcase(n, pattern) for n in (p.name, p.model_name, *p.aliases) if n)
-    }
+    expected = {p.name for p in MODEL if any(fnmatchcase(n, pattern) for n in (p.name, p.model_name, *p.aliases) if n)}
     try:
-        reached = {
-            n for n, (_, why) in choose(MODEL, (pattern,)).items() if why != "outside the scope"
-        }
+        reached = {n for n, (_, why) in choose(MODEL, (pattern,)).items() if why != "outside the scope"}
     except ScopeError:
         assert expected <= {"layers.1.fixed"} or pattern in WORDS
     else:

@@ -9,12 +9,7 @@ import pytest
 
 from kencore.checkpoint.shards import find_shards
 from kencore.checkpoint.tensors import open_tensors
-from kencore.errors import (
-    CorruptShardError,
-    MissingShardError,
-    NoSafetensorsError,
-    UnsafeIndexError,
-)
+from kencore.errors import CorruptShardError, MissingShardError, NoSafetensorsError, UnsafeIndexError
 from tests.checkpoint.files import small, write_index
 
 ONE, TWO = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -169,11 +164,7 @@ def test_an_index_that_is_not_one(tmp_path: Path, text: bytes) -> None:
 @pytest.mark.parametrize(
     ("files", "said", "remedy"),
     [
-        (
-            ["pytorch_model.bin", "config.json"],
-            "only pickle weights (pytorch_model.bin)",
-            "Convert",
-        ),
+        (["pytorch_model.bin", "config.json"], "only pickle weights (pytorch_model.bin)", "Convert"),
         (["tf_model.h5", "model.ckpt"], "model.ckpt, tf_model.h5", "Convert"),
         (["adapter_model.safetensors", "adapter_config.json"], "a LoRA adapter", "Merge"),
         (["adapter_config.json"], "a LoRA adapter", "Merge"),

@@ -60,9 +60,7 @@ def test_hub_ids(asked: list[str], model: Path, text: str) -> None:
     assert source.revision == model.name
 
 
-@pytest.mark.parametrize(
-    "text", ["./no", "../no", "/no/such", "~/no-such-folder", "a/b/c", "C:\\models\\x", "org/no/"]
-)
+@pytest.mark.parametrize("text", ["./no", "../no", "/no/such", "~/no-such-folder", "a/b/c", "C:\\models\\x", "org/no/"])
 def test_what_looks_like_a_path_is_never_asked_of_the_hub(asked: list[str], text: str) -> None:
     with pytest.raises(SourceNotFoundError, match="no such folder"):
         resolve(text)

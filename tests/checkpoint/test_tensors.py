@@ -21,9 +21,7 @@ from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import entry, small, write
 from tests.support.tiny_models import save_pair
 
-DTYPES = {
-    "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64,
-}  # fmt: skip
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F64": torch.float64}
 
 
 def test_the_web_process_needs_no_torch_to_read_weights() -> None:
@@ -95,13 +93,18 @@ def test_a_double_beyond_float32_is_infinite_and_not_an_error(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "dtype",
     [
-        torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
-        torch.float8_e4m3fn, torch.float8_e5m2, torch.complex64,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+        torch.bool,
+        torch.float8_e4m3fn,
+        torch.float8_e5m2,
+        torch.complex64,
     ],
-)  # fmt: skip
-def test_other_dtypes_are_listed_and_read_as_bits_but_not_as_weights(
-    tmp_path: Path, dtype: torch.dtype
-) -> None:
+)
+def test_other_dtypes_are_listed_and_read_as_bits_but_not_as_weights(tmp_path: Path, dtype: torch.dtype) -> None:
     values = torch.tensor([[0, 1, 1], [1, 0, 1]]).to(dtype)
     save_file({"x": values}, _path(tmp_path))
     tensors = open_tensors(tmp_path)
@@ -160,9 +163,7 @@ def test_sha256_is_that_of_the_stored_bytes(tmp_path: Path) -> None:
     assert tensors.sha256("none") == hashlib.sha256(b"").hexdigest()
 
 
-def test_same_bytes_looks_at_dtype_shape_and_every_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_bytes_looks_at_dtype_shape_and_every_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kencore.checkpoint.tensors.COMPARE_AT_ONCE", 4)
     x = torch.arange(10.0)
     last = x.clone()
@@ -170,12 +171,18 @@ def test_same_bytes_looks_at_dtype_shape_and_every_bit(
     nan = torch.full((10,), torch.nan)
     save_file(
         {
-            "x": x, "copy": x.clone(), "last": last, "flat": x.reshape(2, 5).clone(),
-            "half": x.half(), "zero": torch.zeros(10), "minus": -torch.zeros(10), "nan": nan,
+            "x": x,
+            "copy": x.clone(),
+            "last": last,
+            "flat": x.reshape(2, 5).clone(),
+            "half": x.half(),
+            "zero": torch.zeros(10),
+            "minus": -torch.zeros(10),
+            "nan": nan,
             "nan2": nan.clone(),
         },
         _path(tmp_path),
-    )  # fmt: skip
+    )
     tensors = open_tensors(tmp_path)
     same = {name for name in tensors.names if same_bytes(tensors, "x", tensors, name)}
     assert same == {"x", "copy"}

@@ -17,19 +17,12 @@ DTYPES = {"F32": np.float32, "F16": np.float16, "U8": np.uint8, "I64": np.int64,
 shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=9)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(sorted(DTYPES)), shapes), min_size=1, max_size=6), st.data()
-)
+@given(st.lists(st.tuples(st.sampled_from(sorted(DTYPES)), shapes), min_size=1, max_size=6), st.data())
 def test_the_library_reads_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory,
-    tensors: list[tuple[str, tuple[int, ...]]],
-    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory, tensors: list[tuple[str, tuple[int, ...]]], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("stream") / "file.safetensors"
-    wanted = {
-        f"tensor.{i}": data.draw(hnp.arrays(DTYPES[dtype], shape))
-        for i, (dtype, shape) in enumerate(tensors)
-    }
+    wanted = {f"tensor.{i}": data.draw(hnp.arrays(DTYPES[dtype], shape)) for i, (dtype, shape) in enumerate(tensors)}
     entries = {f"tensor.{i}": spec for i, spec in enumerate(tensors)}
     with SafetensorsWriter(path, entries, {"format": "pt"}) as writer:
         for name, values in wanted.items():
@@ -50,9 +43,7 @@ def test_the_same_tensors_are_the_same_bytes_as_the_library_reads_them(tmp_path:
         with SafetensorsWriter(tmp_path / name, {"w": ("F32", (3, 4))}) as writer:
             writer.write("w", values)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    np.testing.assert_array_equal(
-        load_file(tmp_path / "one")["w"], load_file(tmp_path / "library")["w"]
-    )
+    np.testing.assert_array_equal(load_file(tmp_path / "one")["w"], load_file(tmp_path / "library")["w"])
 
 
 def test_what_was_announced_must_be_written_in_order_and_whole(tmp_path: Path) -> None:
@@ -68,21 +59,17 @@ def test_what_was_announced_must_be_written_in_order_and_whole(tmp_path: Path) -
 
 
 vectors = st.lists(
-    st.tuples(st.sampled_from(sorted(DTYPES)), st.integers(0, 40), st.integers(0, 10**9)),
-    min_size=0, max_size=6,
-)  # fmt: skip
+    st.tuples(st.sampled_from(sorted(DTYPES)), st.integers(0, 40), st.integers(0, 10**9)), min_size=0, max_size=6
+)
 
 
 @given(vectors, st.data())
 def test_vectors_of_lengths_that_nobody_knew(
-    tmp_path_factory: pytest.TempPathFactory,
-    tensors: list[tuple[str, int, int]],
-    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory, tensors: list[tuple[str, int, int]], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("stream") / "file.safetensors"
     wanted = {
-        f"tensor.{i}": data.draw(hnp.arrays(DTYPES[dtype], length))
-        for i, (dtype, length, _) in enumerate(tensors)
+        f"tensor.{i}": data.draw(hnp.arrays(DTYPES[dtype], length)) for i, (dtype, length, _) in enumerate(tensors)
     }
     most = {f"tensor.{i}": (dtype, n + spare) for i, (dtype, n, spare) in enumerate(tensors)}
     writer = VectorsWriter(path, most)

@@ -25,17 +25,17 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return [make_run(folder, "ken"), make_run(folder, "delta"), make_run(folder, "random")]
 
 
-def test_json_has_every_pair_and_csv_every_matrix(
-    home: Path, trio: list[Run], tmp_path: Path
-) -> None:
+def test_json_has_every_pair_and_csv_every_matrix(home: Path, trio: list[Run], tmp_path: Path) -> None:
     table = tmp_path / "overlap.csv"
     answer = call(*(run.path for run in trio), "--json", "--csv", table)
     assert answer.exit_code == 0
     facts = json.loads(answer.stdout)
     found = compare(trio)
     assert [(pair["a"], pair["b"]) for pair in facts["pairs"]] == [
-        ("ken-0.5", "delta-0.5"), ("ken-0.5", "random-0.5"), ("delta-0.5", "random-0.5")
-    ]  # fmt: skip
+        ("ken-0.5", "delta-0.5"),
+        ("ken-0.5", "random-0.5"),
+        ("delta-0.5", "random-0.5"),
+    ]
     whole = found.overall(1, 2)
     assert facts["pairs"][2]["both"] == whole.both
     assert facts["pairs"][2]["jaccard"] == whole.jaccard

@@ -35,9 +35,7 @@ def call(*arguments: str | Path, code: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("zstd", [(), ("--zstd",)])
-def test_export_inspect_and_open_a_subnetwork(
-    run: Run, zstd: tuple[str, ...], tmp_path: Path
-) -> None:
+def test_export_inspect_and_open_a_subnetwork(run: Run, zstd: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "file"
     written = call("export", run.path, file, "--as", "subnetwork", *zstd)
     assert written["bytes"] == file.stat().st_size
@@ -53,8 +51,12 @@ def test_export_inspect_and_open_a_subnetwork(
     moved.symlink_to(str(run.spec.base))
     call("open", file, tmp_path / "again", "--base", moved)
     words = runner.invoke(app, ["inspect", str(file)]).stdout
-    for part in (f"{written['bytes']:,} bytes", f"keep {run.totals['kept']:,}", "pruned by delta",
-                 f"Needs its base: {run.spec.base}"):  # fmt: skip
+    for part in (
+        f"{written['bytes']:,} bytes",
+        f"keep {run.totals['kept']:,}",
+        "pruned by delta",
+        f"Needs its base: {run.spec.base}",
+    ):
         assert part in words
     assert ("one zstd frame" in words) == bool(zstd)
 
@@ -121,9 +123,8 @@ cli.main()
 
 @pytest.mark.parametrize(
     ("number", "code", "what"),
-    [(signal.SIGINT, 130, "export"), (signal.SIGTERM, 143, "export"),
-     (signal.SIGTERM, 143, "open")],
-)  # fmt: skip
+    [(signal.SIGINT, 130, "export"), (signal.SIGTERM, 143, "export"), (signal.SIGTERM, 143, "open")],
+)
 def test_what_is_stopped_in_the_middle_leaves_nothing(
     run: Run, number: int, code: int, what: str, tmp_path: Path
 ) -> None:
@@ -137,8 +138,10 @@ def test_what_is_stopped_in_the_middle_leaves_nothing(
         asked = ["open", str(file), str(place / "model")]
     done = subprocess.run(
         [sys.executable, "-c", STOPPED, str(place), str(int(number)), "20", *asked],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert list(place.iterdir()) == []

@@ -17,15 +17,7 @@ from typer.testing import CliRunner
 
 from kencore.cli.main import app
 from kencore.runs.run import open_run
-from kencore.settings.prune import (
-    ALLOCATIONS,
-    METHODS,
-    PROPAGATIONS,
-    REFERENCES,
-    REFINEMENTS,
-    STEPS,
-    PruneSpec,
-)
+from kencore.settings.prune import ALLOCATIONS, METHODS, PROPAGATIONS, REFERENCES, REFINEMENTS, STEPS, PruneSpec
 from tests.support.tiny_models import POSITIONS, save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
@@ -77,9 +69,7 @@ def test_sparsity_is_keep_from_the_other_side(pair: tuple[str, str], tmp_path: P
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.3, 0.7, 0.9])
-def test_sparsity_is_the_same_share_to_the_last_bit(
-    pair: tuple[str, str], tmp_path: Path, sparsity: float
-) -> None:
+def test_sparsity_is_the_same_share_to_the_last_bit(pair: tuple[str, str], tmp_path: Path, sparsity: float) -> None:
     base, tuned = pair
     out = tmp_path / "run"
     asked = ("--sparsity", str(sparsity), "--out", str(out))
@@ -87,9 +77,7 @@ def test_sparsity_is_the_same_share_to_the_last_bit(
     assert open_run(out).spec.keep == round(1 - sparsity, 1)
 
 
-def test_a_taken_folder_for_the_model_is_told_before_pruning(
-    pair: tuple[str, str], tmp_path: Path
-) -> None:
+def test_a_taken_folder_for_the_model_is_told_before_pruning(pair: tuple[str, str], tmp_path: Path) -> None:
     base, tuned = pair
     where = ("--keep", "0.5", "--out", str(tmp_path / "run"), "--save-model", base)
     error = call("prune", "--model", tuned, "--base", base, *where, code=1)["error"]
@@ -115,15 +103,15 @@ cli.main()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_prune_that_is_stopped_leaves_nothing(
-    pair: tuple[str, str], number: int, code: int, tmp_path: Path
-) -> None:
+def test_a_prune_that_is_stopped_leaves_nothing(pair: tuple[str, str], number: int, code: int, tmp_path: Path) -> None:
     base, tuned = pair
     asked = ["--model", tuned, "--base", base, "-k", "3"]
     done = subprocess.run(
         [sys.executable, "-c", STOPPED, str(tmp_path), str(int(number)), *asked],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -144,21 +132,40 @@ def test_a_language_model_is_pruned_and_measured(language: tuple[str, str], tmp_
     model, text = language
     search = ("--calibration", text, "--sequences", "6", "--search-sequences", "3", "--fast")
     asked = (
-        "prune", "--model", model, "--method", "wanda", "--allocation", "neuroal", "--step", "both",
-        "--reference", "global", "--sparsity", "0.7", "--window", "12", *search,
-        "--propagate", "dense", "--evaluation", text, "--windows", "5", "--baselines",
-        "--seed", "4", "--device", "cpu",
-    )  # fmt: skip
+        "prune",
+        "--model",
+        model,
+        "--method",
+        "wanda",
+        "--allocation",
+        "neuroal",
+        "--step",
+        "both",
+        "--reference",
+        "global",
+        "--sparsity",
+        "0.7",
+        "--window",
+        "12",
+        *search,
+        "--propagate",
+        "dense",
+        "--evaluation",
+        text,
+        "--windows",
+        "5",
+        "--baselines",
+        "--seed",
+        "4",
+        "--device",
+        "cpu",
+    )
     facts = call(*asked, "--out", str(tmp_path / "one"))
     run = open_run(tmp_path / "one")
     spec = run.spec
-    assert (spec.method, spec.allocation, spec.step, spec.reference) == (
-        "wanda", "neuroal", "both", "global",
-    )  # fmt: skip
+    assert (spec.method, spec.allocation, spec.step, spec.reference) == ("wanda", "neuroal", "both", "global")
     assert (spec.sequences, spec.search_sequences, spec.window, spec.windows) == (6, 3, 12, 5)
-    assert (spec.propagate, spec.fast, spec.published, spec.refine) == (
-        "dense", True, False, "none",
-    )  # fmt: skip
+    assert (spec.propagate, spec.fast, spec.published, spec.refine) == ("dense", True, False, "none")
     assert facts["reset"] == int(0.7 * facts["pruned"] + 0.5)
     assert facts["metrics"] == run.metrics
     assert facts["allocation"]["name"] == "neuroal"
@@ -192,12 +199,15 @@ def test_inspect_says_what_a_model_is_for(pair: tuple[str, str], language: tuple
 
 @pytest.mark.parametrize("command", ["prune", "evaluate"])
 def test_help_names_every_choice(command: str) -> None:
-    options = {option for parameter in get_command(app).commands[command].params  # type: ignore[attr-defined]
-               for option in parameter.opts}  # fmt: skip
+    options = {
+        option
+        for parameter in get_command(app).commands[command].params  # type: ignore[attr-defined]
+        for option in parameter.opts
+    }
     text = " ".join(
-        str(getattr(parameter, "help", "")) for parameter in
-        get_command(app).commands[command].params  # type: ignore[attr-defined]
-    )  # fmt: skip
+        str(getattr(parameter, "help", ""))
+        for parameter in get_command(app).commands[command].params  # type: ignore[attr-defined]
+    )
     assert {"--window", "--windows", "--baselines"} <= options
     for source in ("pydoc", "wikitext2", "c4", "ptb", ".jsonl"):
         assert source in text
@@ -257,9 +267,7 @@ def test_each_sparsity_that_cannot_be_has_its_message(sparsity: str, words: str)
         (("evaluate", "./nowhere", "--data", "demo"), "SourceNotFoundError"),
     ],
 )
-def test_mistakes_are_messages(
-    pair: tuple[str, str], arguments: tuple[str, ...], kind: str
-) -> None:
+def test_mistakes_are_messages(pair: tuple[str, str], arguments: tuple[str, ...], kind: str) -> None:
     base, tuned = pair
     words = [{"BASE": base, "TUNED": tuned}.get(word, word) for word in arguments]
     error = call(*words, code=1)["error"]
@@ -279,9 +287,8 @@ def test_as_a_module_in_a_process_of_its_own(pair: tuple[str, str], tmp_path: Pa
     base, tuned = pair
     command = [sys.executable, "-m", "kencore", "prune", "--model", tuned, "--base", base]
     done = subprocess.run(
-        [*command, "-k", "8", "--out", str(tmp_path / "run")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*command, "-k", "8", "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "Back to the base" in done.stdout
     assert open_run(tmp_path / "run").spec.k == 8

@@ -34,9 +34,7 @@ def test_a_report_beside_another_run(run: Run, tmp_path: Path) -> None:
     assert f"Beside {other.id}" in out.read_text("utf-8")
 
 
-def test_what_is_there_stays_unless_forced(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_there_stays_unless_forced(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = runner.invoke(app, ["report", str(run.path)])
     assert done.exit_code == 0
@@ -46,6 +44,4 @@ def test_what_is_there_stays_unless_forced(
     forced = runner.invoke(app, ["report", str(run.path), "--force", "--figures", "pictures"])
     assert forced.exit_code == 0, forced.output
     assert "files of pictures and tables to pictures" in forced.stdout
-    assert [path.name for path in sorted(tmp_path.iterdir())] == [
-        "ken-0.5.report.html", "pictures",
-    ]  # fmt: skip
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["ken-0.5.report.html", "pictures"]

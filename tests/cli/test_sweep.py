@@ -41,9 +41,7 @@ def test_a_name_with_a_comma_stays_one_name_among_the_tied(made: Sweep) -> None:
     assert "  delta  " in cli_sweep.sweep_text(facts | {"best": [best | {"tied": []}]})
 
 
-def test_a_sweep_of_which_a_pruning_failed_is_code_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_of_which_a_pruning_failed_is_code_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """wanda needs a language model, delta does not."""
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / "home"))
     base, tuned = map(str, save_pair("bert", tmp_path))

@@ -30,9 +30,7 @@ def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.integers(1, 80), st.integers(2, 60), st.integers(0, 2**63 - 1))
-def test_every_window_is_a_piece_of_the_text(
-    letters: Path, sequences: int, window: int, seed: int
-) -> None:
+def test_every_window_is_a_piece_of_the_text(letters: Path, sequences: int, window: int, seed: int) -> None:
     found = calibration_windows(Letters(), letters, sequences=sequences, window=window, seed=seed)
     assert found.ids.dtype == torch.int64
     assert tuple(found.ids.shape) == (sequences, window)
@@ -57,10 +55,7 @@ def test_what_is_written_down(letters: Path) -> None:
 
 
 def test_other_seeds_other_windows(letters: Path) -> None:
-    draws = {
-        calibration_windows(Letters(), letters, sequences=8, window=8, seed=seed).offsets
-        for seed in range(20)
-    }
+    draws = {calibration_windows(Letters(), letters, sequences=8, window=8, seed=seed).offsets for seed in range(20)}
     assert len(draws) == 20
 
 

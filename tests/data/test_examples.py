@@ -33,9 +33,7 @@ def as_file(folder: Path, ending: str, columns: dict[str, Any]) -> Path:
         rows = [list(map(str, row)) for row in table.itertuples(index=False)]
         return write(path, "".join("\t".join(row) + "\n" for row in [list(columns), *rows]))
     if ending == ".jsonl":
-        records = [
-            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
-        ]
+        records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         return write(path, "".join(json.dumps(record) + "\n" for record in records))
     table.to_parquet(path)
     return path
@@ -87,9 +85,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
         (["1", "bad"], ("1", "bad")),
     ],
 )
-def test_labels_are_numbers_where_all_are(
-    tmp_path: Path, values: list[Any], wanted: tuple[Any, ...]
-) -> None:
+def test_labels_are_numbers_where_all_are(tmp_path: Path, values: list[Any], wanted: tuple[Any, ...]) -> None:
     path = as_file(tmp_path, ".jsonl", {"text": ["a", "b"], "label": values})
     assert read_examples(path).labels == wanted
 
@@ -97,9 +93,7 @@ def test_labels_are_numbers_where_all_are(
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), min_size=1).filter(
-                str.strip
-            ),
+            st.text(st.characters(exclude_characters="\t\n\r", codec="utf-8"), min_size=1).filter(str.strip),
             st.integers(0, 9),
         ),
         min_size=1,
@@ -141,12 +135,11 @@ MISTAKES = {
     "no label column": ("data.jsonl", b'{"text": "a"}\n', "columns text"),
     "broken json": ("data.jsonl", b'{"text": "a", "label": 1}\n{"text"\n', "no JSON at row 2"),
     "json list": ("data.jsonl", b'{"text": "a", "label": 1}\n[1]\n', "no JSON object at row 2"),
-    "missing value": ("data.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n',
-                      "no usable label at row 2"),
+    "missing value": ("data.jsonl", b'{"text": "a", "label": 1}\n{"text": "b"}\n', "no usable label at row 2"),
     "half a label": ("data.jsonl", b'{"text": "a", "label": 0.5}\n', "no usable label at row 1"),
     "number for text": ("data.jsonl", b'{"text": 3, "label": 1}\n', "no text at row 1"),
     "no parquet": ("data.parquet", b"PAR1 not really", "not readable as Parquet"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -174,12 +167,9 @@ def test_examples_are_frozen() -> None:
 
 def test_importing_is_light() -> None:
     script = (
-        "import sys, kencore.models.classifier; "
-        "print({'torch', 'transformers', 'sklearn', 'scipy'} & set(sys.modules))"
+        "import sys, kencore.models.classifier; print({'torch', 'transformers', 'sklearn', 'scipy'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 

@@ -17,14 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kencore.data.text import (
-    SOURCES,
-    check_length,
-    check_text,
-    check_window,
-    read_text,
-    token_numbers,
-)
+from kencore.data.text import SOURCES, check_length, check_text, check_window, read_text, token_numbers
 from kencore.errors import NoNetworkError, TextError, TextTooShortError, WindowError
 
 PARTS = ("calibration", "evaluation")
@@ -37,11 +30,7 @@ JOINED = "It is \"good\".\n\n\n\nbad, and 'dull'\n\na\u2028line mark\n\n spaced 
 
 def test_topics_are_shared_out_by_their_names() -> None:
     calibration, evaluation = (read_text("pydoc", part=part) for part in PARTS)
-    held_out = [
-        name
-        for name in sorted(topics)
-        if int.from_bytes(hashlib.sha256(name.encode()).digest()) % 5 == 0
-    ]
+    held_out = [name for name in sorted(topics) if int.from_bytes(hashlib.sha256(name.encode()).digest()) % 5 == 0]
     assert calibration.documents == len(topics) - len(held_out)
     assert all(text in calibration.text for name, text in topics.items() if name not in held_out)
     # what stands in the calibration text, word for word or almost, measures nothing new
@@ -86,9 +75,7 @@ def parquet(path: Path, column: str) -> None:
 
 @pytest.mark.parametrize("write", [jsonl, tsv, csv, parquet])
 @pytest.mark.parametrize("column", ["text", "Text", "sentence"])
-def test_tables_give_their_text_column(
-    tmp_path: Path, write: Callable[[Path, str], None], column: str
-) -> None:
+def test_tables_give_their_text_column(tmp_path: Path, write: Callable[[Path, str], None], column: str) -> None:
     if write is jsonl and column == "Text":
         column = "premise"  # a field of an object is named as it is
     path = tmp_path / f"data.{write.__name__}"
@@ -221,8 +208,7 @@ def test_c4(hub: Any) -> None:
         ("train", "en/c4-train.00000-of-01024.json.gz", "train[:10000]"),
     ]
     assert hub.asked == [
-        ("allenai/c4", None, {"data_files": {side: file}, "split": split})
-        for side, file, split in files
+        ("allenai/c4", None, {"data_files": {side: file}, "split": split}) for side, file, split in files
     ]
 
 
@@ -319,9 +305,7 @@ def test_the_web_process_can_check() -> None:
         "print([m for m in ('torch', 'transformers', 'pandas', 'scipy', 'datasets')"
         " if m in sys.modules])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
 
 

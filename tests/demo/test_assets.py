@@ -26,9 +26,7 @@ def tensors(which: str) -> dict[str, torch.Tensor]:
 
 def figures(row: str) -> tuple[int, float, float]:
     """Examples, accuracy and F1 in per cent from a row of the card's table."""
-    found = re.search(
-        rf"^\| {re.escape(row)} \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|", CARD, flags=re.MULTILINE
-    )
+    found = re.search(rf"^\| {re.escape(row)} \| ([\d,]+) \| ([\d.]+) \| ([\d.]+) \|", CARD, flags=re.MULTILINE)
     assert found is not None, f"the card has no row {row}"
     return int(found[1].replace(",", "")), float(found[2]), float(found[3])
 
@@ -76,10 +74,7 @@ def test_both_read_text_alike() -> None:
     assert tokenizer("it does n't work .")["input_ids"] == plain
     assert tokenizer("It doesn’t work.")["input_ids"] == plain
     assert tokenizer.unk_token_id not in plain
-    unknown = [
-        text for text in read_examples("demo").texts
-        if tokenizer.unk_token_id in tokenizer(text)["input_ids"]
-    ]  # fmt: skip
+    unknown = [text for text in read_examples("demo").texts if tokenizer.unk_token_id in tokenizer(text)["input_ids"]]
     assert unknown == []
 
 
@@ -170,9 +165,7 @@ def test_no_two_sentences_share_much() -> None:
     for i, own in enumerate(grams):
         for gram in own:
             holders.setdefault(gram, []).append(i)
-    shared = Counter(
-        (a, b) for held in holders.values() for i, a in enumerate(held) for b in held[i + 1 :]
-    )
+    shared = Counter((a, b) for held in holders.values() for i, a in enumerate(held) for b in held[i + 1 :])
     most = max((n / min(len(grams[a]), len(grams[b])) for (a, b), n in shared.items()), default=0)
     assert most <= 0.25
 

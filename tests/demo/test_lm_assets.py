@@ -34,11 +34,7 @@ def tokenizer_of(which: str) -> Any:
 
 def held_out_topics() -> str:
     """The fifth of Python's topics that neither model has read."""
-    names = [
-        name
-        for name in sorted(topics)
-        if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0
-    ]
+    names = [name for name in sorted(topics) if int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0]
     return "\n\n".join(topics[name] for name in names)
 
 
@@ -48,9 +44,7 @@ def perplexity(which: str, text: str) -> tuple[int, float]:
     torch.set_num_threads(1)
     ids = torch.tensor(tokenizer_of(which)(text, verbose=False)["input_ids"])
     rows = ids[: len(ids) // WINDOW * WINDOW].view(-1, WINDOW)  # (W, T)
-    model = AutoModelForCausalLM.from_pretrained(
-        LM / which, dtype=torch.float32, local_files_only=True
-    )
+    model = AutoModelForCausalLM.from_pretrained(LM / which, dtype=torch.float32, local_files_only=True)
     loss, total = torch.nn.functional.cross_entropy, 0.0
     for part in rows.split(8):
         logits = model(part, use_cache=False).logits[:, :-1]  # (W, T - 1, V)
@@ -60,9 +54,7 @@ def perplexity(which: str, text: str) -> tuple[int, float]:
 
 def figures(row: str) -> tuple[int, dict[str, float]]:
     """Tokens, and the perplexity of base and tuned, from a row of the card's first table."""
-    found = re.search(
-        rf"^\| {re.escape(row)} \| ([\d,]+) \| ([\d,.]+) \| ([\d,.]+) \|$", CARD, flags=re.MULTILINE
-    )
+    found = re.search(rf"^\| {re.escape(row)} \| ([\d,]+) \| ([\d,.]+) \| ([\d,.]+) \|$", CARD, flags=re.MULTILINE)
     assert found is not None, f"the card has no row {row}"
     tokens, base, tuned = (float(cell.replace(",", "")) for cell in found.groups())
     return int(tokens), {"base": base, "tuned": tuned}

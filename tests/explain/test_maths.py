@@ -41,9 +41,7 @@ def test_a_weight_that_did_not_change_adds_nothing(w: Any, v: Any, x: Any, y: An
     assert given_same.inputs == 0.0
 
 
-@given(
-    arrays(np.float32, (2, 3, 4), elements=FLOATS), arrays(np.float32, (2, 3, 4), elements=FLOATS)
-)
+@given(arrays(np.float32, (2, 3, 4), elements=FLOATS), arrays(np.float32, (2, 3, 4), elements=FLOATS))
 def test_distance_by_hand(dense: Any, pruned: Any) -> None:
     found = compare(dense, pruned)
     for place in range(2):

@@ -10,30 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-)
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from typer.testing import CliRunner
 
 from kencore import PruneSpec, Run, prune
 from kencore.cli.main import app
-from kencore.errors import (
-    MatrixNotFoundError,
-    RunNotFoundError,
-    SourceNotFoundError,
-    SpecError,
-    TaskMismatchError,
-)
+from kencore.errors import MatrixNotFoundError, RunNotFoundError, SourceNotFoundError, SpecError, TaskMismatchError
 from kencore.explain import LONGEST_TEXT, ExplainSpec, Explanation, explain, open_explanation
 from kencore.explain import sentence as module
 from tests.support.classifiers import NAMES, build, save_tokenizer
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
 
-TEXTS = {"bert": "the film is not very good zebra", "gpt2": "w3 w9 w4 w12 w7",
-         "llama": "w5 w5 w30 w2 w8 w11"}  # fmt: skip
+TEXTS = {"bert": "the film is not very good zebra", "gpt2": "w3 w9 w4 w12 w7", "llama": "w5 w5 w30 w2 w8 w11"}
 KINDS = list(TEXTS)
 
 
@@ -125,16 +114,13 @@ def test_contributions_against_the_model_itself(made: dict[str, Any], kind: str)
     """The output of a neuron by a hook on a model that transformers loaded."""
     run, found, pruned = made[kind]
     names = list(found.facts["matrices"])
-    assert set(names) == {n for n in run.pruned if run.matrix(n)["block"] >= 0
-                          and run.matrix(n)["rows"] > 1}  # fmt: skip
+    assert set(names) == {n for n in run.pruned if run.matrix(n)["block"] >= 0 and run.matrix(n)["rows"] > 1}
     sides = {}
     for side, folder in (("dense", run.tuned_tensors.folder), ("pruned", pruned)):
         _, _, model = by_transformers(folder, kind)
         outputs: dict[str, torch.Tensor] = {}
         for path, part in model.named_modules():
-            part.register_forward_hook(
-                lambda _m, _a, out, path=path, seen=outputs: seen.__setitem__(path, out)
-            )
+            part.register_forward_hook(lambda _m, _a, out, path=path, seen=outputs: seen.__setitem__(path, out))
         tokens = AutoTokenizer.from_pretrained(folder)(TEXTS[kind], return_tensors="pt")
         with torch.no_grad():
             model(input_ids=tokens["input_ids"])
@@ -185,9 +171,7 @@ def test_written_and_read_it_is_the_same(made: dict[str, Any], tmp_path: Path) -
     np.testing.assert_array_equal(one.entries, other.entries)
 
 
-def test_a_large_model_is_looked_into_block_by_block(
-    made: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_model_is_looked_into_block_by_block(made: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     run, found, _ = made["llama"]
     monkeypatch.setattr(module, "MOST_BYTES", 9000)
     less = explain(ExplainSpec(run=str(run.path), text=TEXTS["llama"]))
@@ -203,9 +187,14 @@ def test_a_large_model_is_looked_into_block_by_block(
 
 @pytest.mark.parametrize(
     ("kind", "watched", "why"),
-    [("opt", 12, ""), ("gpt_neox", 8, ""), ("mixtral", 8, "not a linear layer"),
-     ("albert", 0, "several blocks use it"), ("deberta-v2", 12, "each token once")],
-)  # fmt: skip
+    [
+        ("opt", 12, ""),
+        ("gpt_neox", 8, ""),
+        ("mixtral", 8, "not a linear layer"),
+        ("albert", 0, "several blocks use it"),
+        ("deberta-v2", 12, "each token once"),
+    ],
+)
 def test_what_cannot_be_watched_is_told(tmp_path: Path, kind: str, watched: int, why: str) -> None:
     base, tuned = save_pair(kind, tmp_path, change=0.2)
     add_tokenizer(tuned)

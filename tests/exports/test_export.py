@@ -40,10 +40,7 @@ def test_masks_choose_between_the_two_checkpoints(
     monkeypatch.setattr(module, "ROWS_AT_ONCE", at_once)
     masks = load_file(export_mask(gpt2, tmp_path / "masks.safetensors"))
     assert set(masks) == {name for name in gpt2.tuned_tensors.names if gpt2.owner(name)}
-    tuned, base = (
-        load_file(Path(str(folder)) / "model.safetensors")
-        for folder in (gpt2.spec.model, gpt2.spec.base)
-    )
+    tuned, base = (load_file(Path(str(folder)) / "model.safetensors") for folder in (gpt2.spec.model, gpt2.spec.base))
     for name, tensor in gpt2.apply().items():
         assert masks[name].dtype == torch.bool
         assert torch.equal(torch.where(masks[name], tuned[name], base[name]), tensor)
@@ -110,9 +107,8 @@ def test_a_folder_or_a_file_is_uploaded_to_a_private_repository(tmp_path: Path) 
         ("create_repo", made | {"private": True}),
         ("upload_folder", {"repo_id": "someone/mine", "folder_path": str(tmp_path / "model")}),
         ("create_repo", made | {"private": False}),
-        ("upload_file", {"repo_id": "someone/mine", "path_or_fileobj": str(tmp_path / "file"),
-                         "path_in_repo": "file"}),
-    ]  # fmt: skip
+        ("upload_file", {"repo_id": "someone/mine", "path_or_fileobj": str(tmp_path / "file"), "path_in_repo": "file"}),
+    ]
 
 
 def refusal(status: int) -> HfHubHTTPError:
@@ -131,9 +127,7 @@ def refusal(status: int) -> HfHubHTTPError:
         (httpx2.ConnectError("no route"), NoNetworkError, "no route"),
     ],
 )
-def test_what_the_hub_says_is_told(
-    error: Exception, kind: type[KencoreError], words: str, tmp_path: Path
-) -> None:
+def test_what_the_hub_says_is_told(error: Exception, kind: type[KencoreError], words: str, tmp_path: Path) -> None:
     with pytest.raises(kind) as caught:
         upload(tmp_path, "someone/model", api=FakeHub(error))
     assert words in str(caught.value)

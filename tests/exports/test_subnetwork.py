@@ -57,9 +57,7 @@ def same_bits(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> 
     for name, tensor in left.items():
         other = right[name]
         assert (tensor.dtype, tensor.shape) == (other.dtype, other.shape), name
-        assert torch.equal(
-            tensor.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8)
-        ), name
+        assert torch.equal(tensor.reshape(-1).view(torch.uint8), other.reshape(-1).view(torch.uint8)), name
 
 
 def round_trip(run: Run, folder: Path) -> Path:
@@ -78,10 +76,14 @@ def round_trip(run: Run, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        ("bert", torch.float32), ("bert", torch.float16), ("bert", torch.bfloat16),
-        ("gpt2", torch.float32), ("qwen3", torch.bfloat16), ("t5", torch.float32),
+        ("bert", torch.float32),
+        ("bert", torch.float16),
+        ("bert", torch.bfloat16),
+        ("gpt2", torch.float32),
+        ("qwen3", torch.bfloat16),
+        ("t5", torch.float32),
     ],
-)  # fmt: skip
+)
 def test_round_trip(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
     round_trip(pruned_pair(name, tmp_path, dtype=dtype), tmp_path)
 
@@ -167,9 +169,7 @@ def test_values_and_parameters_that_tuning_changed(tmp_path: Path) -> None:
     tensors = load_file(tuned / "model.safetensors")
     tensors[norm] = load_file(base / "model.safetensors")[norm]  # the base's, until it was tuned
     save_file(tensors, tuned / "model.safetensors", {"format": "pt"})
-    spec = PruneSpec(
-        model=str(tuned), base=str(base), method="delta", keep=0.3, vectors=False, rescale="share"
-    )
+    spec = PruneSpec(model=str(tuned), base=str(base), method="delta", keep=0.3, vectors=False, rescale="share")
     run = prune(spec, out=tmp_path / "run")
     assert run.kept_values is not None
     before = write_subnetwork(run, tmp_path / "before")
@@ -228,9 +228,7 @@ def rewritten(run: Run, folder: Path, change: Callable[[np.ndarray], np.ndarray]
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(folder / "matrices.parquet").remove_metadata()
-    pq.write_table(
-        pa.Table.from_pandas(table, schema, preserve_index=False), folder / "matrices.parquet"
-    )
+    pq.write_table(pa.Table.from_pandas(table, schema, preserve_index=False), folder / "matrices.parquet")
     return open_run(folder)
 
 
@@ -240,19 +238,13 @@ WIDTHS = {"F32": np.uint32, "F16": np.uint16, "BF16": np.uint16}
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_any_bits_and_any_mask_come_back(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_any_bits_and_any_mask_come_back(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """-0.0, NaN payloads, empty rows, nothing kept, everything kept, odd shapes."""
     dtype = data.draw(st.sampled_from(sorted(WIDTHS)))
     shape = data.draw(SHAPES)
     tuned, base = (data.draw(hnp.arrays(WIDTHS[dtype], shape)) for _ in range(2))
     rows = shape if len(shape) == 2 else (1, *shape)
-    keep = data.draw(
-        st.one_of(
-            st.just(np.zeros(rows, bool)), st.just(np.ones(rows, bool)), hnp.arrays(bool, rows)
-        )
-    )
+    keep = data.draw(st.one_of(st.just(np.zeros(rows, bool)), st.just(np.ones(rows, bool)), hnp.arrays(bool, rows)))
     transposed = len(shape) == 2 and data.draw(st.booleans())
     restore = data.draw(st.sampled_from(["base", "zero"]))
     folder = tmp_path_factory.mktemp("bits")
@@ -274,13 +266,7 @@ def test_any_bits_and_any_mask_come_back(
 
 
 def one_tensor_run(
-    folder: Path,
-    tuned: np.ndarray,
-    base: np.ndarray,
-    mask: np.ndarray,
-    dtype: str,
-    transposed: bool,
-    restore: str,
+    folder: Path, tuned: np.ndarray, base: np.ndarray, mask: np.ndarray, dtype: str, transposed: bool, restore: str
 ) -> Run:
     """A run of one pruned tensor ``w`` of given bits; ``mask`` is outputs x inputs."""
     from kencore.runs.measures import MatrixMeasures, row_measures
@@ -295,14 +281,28 @@ def one_tensor_run(
     rows, columns = mask.shape
     zeros = np.zeros(mask.shape, np.float32)
     line = {
-        "name": "w", "base_name": "w", "block": None, "stack": "", "role": "other",
-        "part": "other", "shape": list(tuned.shape), "rows": rows, "cols": columns,
-        "transposed": transposed, "dtype": dtype, "params": tuned.size, "status": "pruned",
-        "reason": "", "k": None, "tied": [], "kept": int(mask.sum()), "bytes_dense": tuned.nbytes,
+        "name": "w",
+        "base_name": "w",
+        "block": None,
+        "stack": "",
+        "role": "other",
+        "part": "other",
+        "shape": list(tuned.shape),
+        "rows": rows,
+        "cols": columns,
+        "transposed": transposed,
+        "dtype": dtype,
+        "params": tuned.size,
+        "status": "pruned",
+        "reason": "",
+        "k": None,
+        "tied": [],
+        "kept": int(mask.sum()),
+        "bytes_dense": tuned.nbytes,
         "bytes_stored": tuned.nbytes,
         "tuned_sha256": hashlib.sha256(tuned.tobytes()).hexdigest(),
         "base_sha256": hashlib.sha256(base.tobytes()).hexdigest(),
-    }  # fmt: skip
+    }
     with RunWriter(folder / "run", {"w": (rows, columns)}) as writer:
         writer.add_rows("w", mask)
         writer.add_table("w", [row_measures(zeros, zeros, mask)])
@@ -346,10 +346,7 @@ def test_tensors_larger_than_a_piece(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_same_run_same_bytes(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     for compress in (False, True):
-        files = [
-            write_subnetwork(open_run(run.path), tmp_path / f"{i}-{compress}", compress)
-            for i in range(2)
-        ]
+        files = [write_subnetwork(open_run(run.path), tmp_path / f"{i}-{compress}", compress) for i in range(2)]
         assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -374,9 +371,13 @@ def wide_pair(folder: Path) -> tuple[Path, Path]:
 
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=2000, hidden_size=384, intermediate_size=1536, num_hidden_layers=2,
-        num_attention_heads=12, max_position_embeddings=64,
-    )  # fmt: skip
+        vocab_size=2000,
+        hidden_size=384,
+        intermediate_size=1536,
+        num_hidden_layers=2,
+        num_attention_heads=12,
+        max_position_embeddings=64,
+    )
     model = BertForSequenceClassification(config)
     for side in ("base", "tuned"):
         model.save_pretrained(folder / side)
@@ -390,9 +391,7 @@ def test_progress_and_cancelling(tmp_path: Path) -> None:
     told: list[tuple[float, float, str]] = []
     file = write_subnetwork(run, tmp_path / "file", progress=lambda *report: told.append(report))
     assert told[-1][0] == told[-1][1] > 1
-    assert [done for done, total, _ in told if total > 1] == sorted(
-        done for done, total, _ in told if total > 1
-    )
+    assert [done for done, total, _ in told if total > 1] == sorted(done for done, total, _ in told if total > 1)
 
     class Stop(Exception):  # noqa: N818
         pass
@@ -452,9 +451,10 @@ def test_a_wrong_base_is_named_by_its_first_tensor(tmp_path: Path) -> None:
         copy[names[2]] = copy[names[2]].reshape(1, -1).clone()
 
     for change, name, words in (
-        (bump, changed[0], "other weights"), (drop, names[5], "no such tensor"),
+        (bump, changed[0], "other weights"),
+        (drop, names[5], "no such tensor"),
         (flatten, names[2], "of shape"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(WrongBaseError, match=words) as caught:
             restore_subnetwork(file, other(change), tmp_path / "model")
         assert caught.value.subject.startswith(f"{name} in ")
@@ -502,6 +502,5 @@ def test_what_is_a_subnetwork_file(tmp_path: Path) -> None:
         assert facts["compressed"] == compress
         assert facts["spec"]["method"] == "ken"
         json.dumps(facts)
-    for other in (tmp_path, tmp_path / "none", run.path / "masks.safetensors",
-                  run.path / "spec.json"):  # fmt: skip
+    for other in (tmp_path, tmp_path / "none", run.path / "masks.safetensors", run.path / "spec.json"):
         assert not is_subnetwork(other)

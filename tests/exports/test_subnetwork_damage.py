@@ -20,12 +20,7 @@ from kencore import PruneSpec, prune
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import CorruptSubnetworkError, MissingExtraError, StoreNotWritableError
 from kencore.exports.subnetwork import zstd as subnetwork_zstd
-from kencore.exports.subnetwork.open import (
-    inspect_subnetwork,
-    open_subnetwork,
-    restore_subnetwork,
-    write_subnetwork,
-)
+from kencore.exports.subnetwork.open import inspect_subnetwork, open_subnetwork, restore_subnetwork, write_subnetwork
 from tests.support.tiny_models import save_pair
 
 KEY = "kencore_subnetwork"
@@ -132,9 +127,7 @@ def flipped(good: bytes, rng: np.random.Generator, start: int) -> bytes:
     return bytes(data)
 
 
-def test_header_and_payload_of_two_good_files(
-    folder: Path, tmp_path: Path, nothing_left: Path
-) -> None:
+def test_header_and_payload_of_two_good_files(folder: Path, tmp_path: Path, nothing_left: Path) -> None:
     one, two = (split((folder / f"plain-{keep}").read_bytes()) for keep in (0.3, 0.4))
     refused(tmp_path / "file", join(one[0], two[1]), nothing_left)
     refused(tmp_path / "file", join(two[0], one[1]), nothing_left)
@@ -182,9 +175,7 @@ HOSTILE: dict[str, Change] = {
     "shape of words": setting((*OF_A_TENSOR, "shape"), "ab"),
     "another shape": setting((*OF_A_TENSOR, "shape"), [16, 64 + 8]),
     "more kept": setting((*OF_A_TENSOR, "kept"), 10**12),
-    "one less kept": lambda content: content["tensors"][NAME].update(
-        kept=content["tensors"][NAME]["kept"] - 1
-    ),
+    "one less kept": lambda content: content["tensors"][NAME].update(kept=content["tensors"][NAME]["kept"] - 1),
     "kept, not a number": setting((*OF_A_TENSOR, "kept"), True),
     "unknown way": setting((*OF_A_TENSOR, "how"), "pickle"),
     "dense without bytes": setting((*OF_A_TENSOR, "how"), "dense"),
@@ -200,8 +191,7 @@ HOSTILE: dict[str, Change] = {
     "hidden shard": setting(("shards",), [".safetensors"]),
     "two shards alike": setting(("shards",), ["model.safetensors"] * 2),
     "same as itself": setting(
-        OF_A_TENSOR, {"how": "same", "same_as": NAME, "dtype": "F32", "shape": [32, 32],
-                      "shard": 0, "sha256": "0" * 64},
+        OF_A_TENSOR, {"how": "same", "same_as": NAME, "dtype": "F32", "shape": [32, 32], "shard": 0, "sha256": "0" * 64}
     ),
     "a file outside": setting(("files", "../x.json"), {"sha256": "0" * 64, "size": 1}),
     "code": setting(("files", "modeling.py"), {"sha256": "0" * 64, "size": 1, "packed": 1}),
@@ -214,17 +204,13 @@ HOSTILE: dict[str, Change] = {
     "a version to come": setting(("version",), 2),
     "no tensors": lambda content: content.pop("tensors"),
     "tensors in a list": setting(("tensors",), []),
-    "a reserved name": lambda content: content["tensors"].update(
-        __metadata__=content["tensors"]["classifier.bias"]
-    ),
+    "a reserved name": lambda content: content["tensors"].update(__metadata__=content["tensors"]["classifier.bias"]),
     "another payload": setting(("payload_sha256",), "0" * 64),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_file_that_lies_with_fitting_hashes(
-    folder: Path, case: str, tmp_path: Path, nothing_left: Path
-) -> None:
+def test_a_file_that_lies_with_fitting_hashes(folder: Path, case: str, tmp_path: Path, nothing_left: Path) -> None:
     good = (folder / "plain-0.3").read_bytes()
     data = resealed(good, HOSTILE[case])
     refused(tmp_path / "warm", data, nothing_left)
@@ -254,9 +240,7 @@ def test_a_config_that_is_none(text: bytes, tmp_path: Path) -> None:
     assert inspect_subnetwork(file)["architecture"] is None
 
 
-def test_masks_that_do_not_fit_their_values(
-    folder: Path, tmp_path: Path, nothing_left: Path
-) -> None:
+def test_masks_that_do_not_fit_their_values(folder: Path, tmp_path: Path, nothing_left: Path) -> None:
     good = (folder / "plain-0.3").read_bytes()
 
     def one_more(spans: dict[str, tuple[int, int]], body: bytearray) -> None:
@@ -298,12 +282,8 @@ def test_a_result_that_does_not_come_out(folder: Path, tmp_path: Path, nothing_l
         open_subnetwork(tmp_path / "file")
 
 
-@pytest.mark.parametrize(
-    "metadata", [None, {}, {"format": "pt"}, {KEY: "{}"}, {KEY: "[]"}, {KEY: "[" * 100_000}]
-)
-def test_other_safetensors_files(
-    metadata: dict[str, str] | None, tmp_path: Path, nothing_left: Path
-) -> None:
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {KEY: "{}"}, {KEY: "[]"}, {KEY: "[" * 100_000}])
+def test_other_safetensors_files(metadata: dict[str, str] | None, tmp_path: Path, nothing_left: Path) -> None:
     header = header_bytes({"w": ("F32", (2,))}, metadata)
     refused(tmp_path / "file", join(header, bytes(8)), nothing_left)
 
@@ -316,9 +296,7 @@ def test_a_second_key_of_metadata(folder: Path, tmp_path: Path, nothing_left: Pa
     refused(tmp_path / "file", join(text + b" " * (-len(text) % 8), payload), nothing_left)
 
 
-def test_the_same_content_written_otherwise(
-    folder: Path, tmp_path: Path, nothing_left: Path
-) -> None:
+def test_the_same_content_written_otherwise(folder: Path, tmp_path: Path, nothing_left: Path) -> None:
     """One content has one form: what is between its words is noticed too."""
     header, payload = split((folder / "plain-0.3").read_bytes())
     entries = json.loads(header)
@@ -363,18 +341,14 @@ def test_any_decoder_unpacks_a_compressed_file(folder: Path) -> None:
     assert unpacked == (folder / "plain-0.4").read_bytes()
 
 
-def test_no_room_for_what_a_frame_holds(
-    folder: Path, nothing_left: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_room_for_what_a_frame_holds(folder: Path, nothing_left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = type("Usage", (), {"free": 10})
     monkeypatch.setattr(subnetwork_zstd.shutil, "disk_usage", lambda place: full)
     with pytest.raises(StoreNotWritableError, match="10 bytes free"):
         inspect_subnetwork(folder / "packed")
 
 
-def test_a_frame_that_would_be_refused_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frame_that_would_be_refused_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subnetwork_zstd, "SMALL", 1000)
     for size, packed in ((1000, True), (100_000, False)):
         path = tmp_path / str(size)
@@ -384,9 +358,7 @@ def test_a_frame_that_would_be_refused_is_not_written(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_without_zstandard_it_is_asked_for(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_zstandard_it_is_asked_for(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kencore import open_run
 
     monkeypatch.setitem(sys.modules, "zstandard", None)

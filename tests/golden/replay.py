@@ -133,9 +133,7 @@ class Case:
         """The slot of a recorded layer, ``module-block``."""
         module, block = layer.rsplit("-", 1)
         wanted = self.model.blocks[int(block)].get_submodule(module)
-        return next(
-            slot for slot in self.model.slots if self.model.linear(slot.name).module is wanted
-        )
+        return next(slot for slot in self.model.slots if self.model.linear(slot.name).module is wanted)
 
     def streams(self, sequences: int | None = None) -> Streams:
         return self.models.streams(self.meta["model"], self.ids[:sequences])
@@ -190,9 +188,7 @@ def _replay(path: Path, models: Models) -> Result:
     except Exception as error:  # noqa: BLE001 - a broken case must not stop the others
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())[:200]
-        result.misses.append(
-            f"{type(error).__name__}: {text} ({Path(where.filename).name}:{where.lineno})"
-        )
+        result.misses.append(f"{type(error).__name__}: {text} ({Path(where.filename).name}:{where.lineno})")
     result.seconds = time.perf_counter() - start
     return result
 
@@ -221,9 +217,7 @@ def _search(case: Case, result: Result) -> None:
         _compare_shares(case, result, shares)
 
 
-def _rows_from_recorded(
-    case: Case, rule: Rule, settings: AllocationSettings
-) -> tuple[dict[str, Any], Sparsities]:
+def _rows_from_recorded(case: Case, rule: Rule, settings: AllocationSettings) -> tuple[dict[str, Any], Sparsities]:
     """The row step from the recorded lambda of the block step."""
     session = Session(case.model, case.streams(SEARCH_SEQUENCES), rule, settings)
     start = block_candidate(session, case.meta["lambda_block"])
@@ -266,9 +260,7 @@ def _prune(case: Case, result: Result) -> None:
     if case.method == "sparsegpt" and refine == "none":
         counts = {name: float(share) for name, share in shares.items()}  # type: ignore[arg-type]
     else:
-        counts = dict(
-            published_counts(case.slots, shares, row_adaptive=case.rows_apart, clipped=clipped)
-        )
+        counts = dict(published_counts(case.slots, shares, row_adaptive=case.rows_apart, clipped=clipped))
     if case.rows_apart:
         rule = Rule(method=rule.method, published=True, ties="kept")
     streams = case.streams()

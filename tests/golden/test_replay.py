@@ -54,9 +54,7 @@ def test_a_broken_file_is_a_miss_and_stops_nothing(recorded: Path, tmp_path: Pat
     (tmp_path / "tiny-opt__a__broken__s60.npz").write_bytes(b"no archive")
     shutil.copy(recorded / f"{CASES[0]}.npz", tmp_path)
     script = Path(__file__).with_name("replay.py")
-    run = subprocess.run(
-        [sys.executable, script, tmp_path], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
     lines = run.stdout.splitlines()
     assert run.returncode == 1
     assert "MISS" in lines[0]

@@ -25,13 +25,10 @@ def test_a_job_that_tells_its_progress_ends_by_itself(store: Path) -> None:
 
 
 @pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
-def test_one_long_c_call_is_ended_with_its_grandchild(
-    own: Path, monkeypatch: pytest.MonkeyPatch, preload: str
-) -> None:
+def test_one_long_c_call_is_ended_with_its_grandchild(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     job = jobs.submit(
-        "selftest",
-        {"long_call": True, "grandchild": True, "memory_bytes": 2**26, "write": {"half": 2**20}},
+        "selftest", {"long_call": True, "grandchild": True, "memory_bytes": 2**26, "write": {"half": 2**20}}
     )
     event(job, "long call")
     processes = [worker(job), psutil.Process(event(job, "grandchild")["pid"])]

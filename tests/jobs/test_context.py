@@ -23,9 +23,7 @@ def connection(home: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def running(connection: sqlite3.Connection, tmp_path: Path) -> Context:
-    job = changes.add(
-        connection, kind="selftest", params="{}", user="a", gpus=0, request_key=None, folder="/"
-    )
+    job = changes.add(connection, kind="selftest", params="{}", user="a", gpus=0, request_key=None, folder="/")
     changes.claim(connection, job)
     return Context(connection, job, 1, out=tmp_path, threads=1)
 
@@ -76,9 +74,7 @@ def test_a_wish_to_cancel_is_heard(connection: sqlite3.Connection, running: Cont
         running.progress(1, 2, "going")
 
 
-def test_an_attempt_that_is_over_is_stopped(
-    connection: sqlite3.Connection, running: Context
-) -> None:
+def test_an_attempt_that_is_over_is_stopped(connection: sqlite3.Connection, running: Context) -> None:
     changes.queue_again(connection, running.job, 1, died=True)
     changes.claim(connection, running.job)
     with pytest.raises(JobCancelled):

@@ -13,49 +13,40 @@ import pytest
 
 from kencore import jobs
 
-from .helpers import (
-    event,
-    finished,
-    gone,
-    half_written,
-    processes_of,
-    run,
-    supervisor,
-    until,
-    worker,
-)
+from .helpers import event, finished, gone, half_written, processes_of, run, supervisor, until, worker
 
 SLOW = {"steps": 60, "sleep": 0.05}
 
 
 @pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
-def test_a_killed_worker_is_tried_again_once(
-    own: Path, monkeypatch: pytest.MonkeyPatch, preload: str
-) -> None:
+def test_a_killed_worker_is_tried_again_once(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     done = run({"die": 1, "grandchild": True, "write": {"half": 1000}})
     assert (done.state, done.attempt, done.error) == ("succeeded", 2, None)
     assert [e.kind for e in jobs.events(done.id)] == [
-        "submitted", "started", "process", "grandchild", "restarted",
-        "started", "process", "grandchild", "succeeded",
-    ]  # fmt: skip
+        "submitted",
+        "started",
+        "process",
+        "grandchild",
+        "restarted",
+        "started",
+        "process",
+        "grandchild",
+        "succeeded",
+    ]
     pid = event(done.id, "grandchild")["pid"]
     assert not psutil.pid_exists(pid) or gone(psutil.Process(pid))
     assert half_written(own) == []
 
 
 @pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
-def test_a_worker_killed_twice_is_given_up(
-    own: Path, monkeypatch: pytest.MonkeyPatch, preload: str
-) -> None:
+def test_a_worker_killed_twice_is_given_up(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     failed = run({"die": 5, "write": {"half": 1000}})
     assert (failed.state, failed.attempt) == ("failed", 2)
     assert failed.error is not None
     assert failed.error["type"] == "WorkerDiedError"
-    assert failed.error["message"].startswith(
-        "The worker was killed (signal 9), perhaps for want of memory"
-    )
+    assert failed.error["message"].startswith("The worker was killed (signal 9), perhaps for want of memory")
     assert half_written(own) == []
     assert list((own / "results").iterdir()) == []
 
@@ -95,9 +86,12 @@ def test_an_adopted_job_that_is_killed_is_tried_again(own: Path) -> None:
 def test_a_job_goes_on_when_who_submitted_it_is_gone(own: Path) -> None:
     script = f"from kencore import jobs; print(jobs.submit('selftest', {SLOW}))"
     told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert finished(told.stdout.strip()).state == "succeeded"
 
 
@@ -117,14 +111,10 @@ def _parent(job: str) -> int:
     return int(event(job, "process")["parent"])
 
 
-def test_an_idle_supervisor_leaves_and_the_next_job_brings_another(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_supervisor_leaves_and_the_next_job_brings_another(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KENVIZ_IDLE_SECONDS", "0.2")
     assert run({}).state == "succeeded"
-    until(
-        lambda: not processes_of(own, "kencore.jobs.worker.supervisor"), "the supervisor to leave"
-    )
+    until(lambda: not processes_of(own, "kencore.jobs.worker.supervisor"), "the supervisor to leave")
     assert not processes_of(own, "kencore.jobs.worker.zygote")
     assert run({}).state == "succeeded"
 
@@ -135,9 +125,7 @@ def test_there_is_never_more_than_one_supervisor(own: Path) -> None:
         jobs.warm()
     supervisor()
     extra = [
-        subprocess.run(
-            [sys.executable, "-m", "kencore.jobs.worker.supervisor"], check=True, env=_found()
-        )
+        subprocess.run([sys.executable, "-m", "kencore.jobs.worker.supervisor"], check=True, env=_found())
         for _ in range(2)
     ]
     assert [process.returncode for process in extra] == [0, 0]

@@ -18,13 +18,8 @@ def fed(pairs: list[tuple[float, float]], total: float) -> TimeLeft:
     return left
 
 
-@given(
-    rate=st.floats(0.01, 1e9), steps=st.integers(4, 500), every=st.floats(0.5, 100),
-    share=st.floats(0.01, 1),
-)  # fmt: skip
-def test_steady_work_is_estimated_exactly(
-    rate: float, steps: int, every: float, share: float
-) -> None:
+@given(rate=st.floats(0.01, 1e9), steps=st.integers(4, 500), every=st.floats(0.5, 100), share=st.floats(0.01, 1))
+def test_steady_work_is_estimated_exactly(rate: float, steps: int, every: float, share: float) -> None:
     total = steps * every * rate / share
     left = fed([(step * every, step * every * rate) for step in range(steps)], total)
     spent = (steps - 1) * every

@@ -13,31 +13,21 @@ from typing import Any
 import pytest
 
 from kencore import jobs
-from kencore.errors import (
-    DeviceNotFoundError,
-    JobKindError,
-    JobNotFoundError,
-    RunNotFoundError,
-    SpecError,
-)
+from kencore.errors import DeviceNotFoundError, JobKindError, JobNotFoundError, RunNotFoundError, SpecError
 
 from .helpers import finished, half_written, run, until, worker
 
 
 def test_a_job_leaves_its_result_and_its_story(store: Path) -> None:
     done = run({"steps": 4, "write": {"data.bin": 100_000}})
-    assert (done.state, done.error, done.attempt, done.done, done.total) == (
-        "succeeded", None, 1, 4, 4,
-    )  # fmt: skip
+    assert (done.state, done.error, done.attempt, done.done, done.total) == ("succeeded", None, 1, 4, 4)
     assert done.share == 1.0
     assert done.created <= done.started <= done.finished  # type: ignore[operator]
     folder = jobs.result(done.id)
     assert folder == store / "results" / done.id
     assert json.loads((folder / "result.json").read_text())["steps"] == 4
     assert (folder / "data.bin").stat().st_size == 100_000
-    assert [e.kind for e in jobs.events(done.id)] == [
-        "submitted", "started", "process", "succeeded",
-    ]  # fmt: skip
+    assert [e.kind for e in jobs.events(done.id)] == ["submitted", "started", "process", "succeeded"]
     assert half_written(store) == []
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -70,9 +60,12 @@ def test_another_process_sees_the_job(store: Path) -> None:
     done = run({})
     script = f"from kencore import jobs; print(jobs.status({done.id!r}).state)"
     told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert told.stdout.strip() == "succeeded"
     assert done.id in [job.id for job in jobs.list_jobs(kind="selftest")]
 
@@ -91,9 +84,7 @@ def test_a_mistake_comes_back_with_all_its_parts(store: Path) -> None:
     failed = run({"error": "a bad setting", "write": {"half": 1000}})
     assert failed.state == "failed"
     assert failed.error is not None
-    wanted = SpecError(
-        "selftest", got="a bad setting", wanted="no error", remedy="Leave it out."
-    ).to_json()
+    wanted = SpecError("selftest", got="a bad setting", wanted="no error", remedy="Leave it out.").to_json()
     assert failed.error == wanted
     assert half_written(store) == []
     assert not (store / "results" / failed.id).exists()

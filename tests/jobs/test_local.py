@@ -41,12 +41,7 @@ def attempt(*, heavy: bool) -> Attempt:
     ],
 )
 def test_what_is_forked(
-    monkeypatch: pytest.MonkeyPatch,
-    ready: bool,
-    heavy: bool,
-    changed: bool,
-    dead: bool,
-    forked: bool,
+    monkeypatch: pytest.MonkeyPatch, ready: bool, heavy: bool, changed: bool, dead: bool, forked: bool
 ) -> None:
     launcher, zygote = LocalLauncher(()), Loaded(ready=ready, dead=dead)
     new: list[Attempt] = []
@@ -69,9 +64,7 @@ def test_a_change_of_the_code_is_seen(tmp_path: Path, monkeypatch: pytest.Monkey
     assert interpreter.changed_since(now - 1)
 
 
-def test_without_a_process_to_fork_from_there_is_still_a_launcher(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_without_a_process_to_fork_from_there_is_still_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: object) -> SimpleNamespace:
         raise OSError("no more processes")
 

@@ -78,9 +78,7 @@ def test_the_whole_family_is_ended(leader: subprocess.Popen[str]) -> None:
     assert gone(*family)
 
 
-def test_what_ignores_the_polite_signal_is_found_without_its_parent(
-    leader: subprocess.Popen[str],
-) -> None:
+def test_what_ignores_the_polite_signal_is_found_without_its_parent(leader: subprocess.Popen[str]) -> None:
     handle = handle_of(leader.pid)
     first, second = psutil.Process(leader.pid).children()
     in_session = first if processes._session(first.pid) == leader.pid else second
@@ -105,9 +103,13 @@ def test_a_process_that_leaves_takes_what_it_started_with_it() -> None:
         " from kencore.jobs.worker.processes import end_own_family; end_own_family(); print('left')"
     )
     told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
-        start_new_session=True, env=environment(),
-    ).stdout.split()  # fmt: skip
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+        env=environment(),
+    ).stdout.split()
     assert told[1] == "left"
     assert not psutil.pid_exists(int(told[0])) or gone(psutil.Process(int(told[0])))
 

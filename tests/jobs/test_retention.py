@@ -22,9 +22,7 @@ def connection(home: Path) -> Iterator[sqlite3.Connection]:
 
 
 def ended(connection: sqlite3.Connection, kind: str, state: State = "succeeded") -> str:
-    job = changes.add(
-        connection, kind=kind, params="{}", user="a", gpus=0, request_key=None, folder="/"
-    )
+    job = changes.add(connection, kind=kind, params="{}", user="a", gpus=0, request_key=None, folder="/")
     changes.claim(connection, job)
     if state == "succeeded":
         folders.result_folder(job, kind).mkdir(parents=True)
@@ -42,17 +40,13 @@ def test_only_the_newest_results_stay_and_every_run(connection: sqlite3.Connecti
     results = [ended(connection, kind) for kind in ("inspect", "evaluate") for _ in range(4)]
     runs = [ended(connection, "prune") for _ in range(6)]
     retention.prune(connection, results_kept=3)
-    assert [folders.result_folder(job, "inspect").is_dir() for job in results] == (
-        [False] * 5 + [True] * 3
-    )
+    assert [folders.result_folder(job, "inspect").is_dir() for job in results] == ([False] * 5 + [True] * 3)
     assert all(folders.result_folder(job, "prune").is_dir() for job in runs)
     assert known(connection) == {*results[5:], *runs}
     assert not folders.log_file(results[0]).exists()
 
 
-def test_failures_logs_and_events_are_limited(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failures_logs_and_events_are_limited(connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "ENDED_KEPT", 2)
     monkeypatch.setattr(retention, "LOGS_KEPT", 3)
     failed = [ended(connection, "prune", "failed") for _ in range(4)]
@@ -61,16 +55,12 @@ def test_failures_logs_and_events_are_limited(
     assert known(connection) == {*failed[2:], *runs}
     with_log = [job for job in (*failed, *runs) if folders.log_file(job).exists()]
     assert with_log == [failed[3], *runs]
-    with_events = [
-        job for job in (*failed, *runs) if queries.events_after(connection, job, 0, 10)
-    ]  # fmt: skip
+    with_events = [job for job in (*failed, *runs) if queries.events_after(connection, job, 0, 10)]
     assert with_events == with_log
 
 
 def test_temporary_folders_of_dead_attempts_go(connection: sqlite3.Connection) -> None:
-    job = changes.add(
-        connection, kind="prune", params="{}", user="a", gpus=0, request_key=None, folder="/"
-    )
+    job = changes.add(connection, kind="prune", params="{}", user="a", gpus=0, request_key=None, folder="/")
     changes.claim(connection, job)
     changes.queue_again(connection, job, 1, died=True)
     changes.claim(connection, job)

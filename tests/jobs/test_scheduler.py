@@ -62,10 +62,7 @@ class Stage:
         monkeypatch.setattr(scheduler.time, "monotonic", lambda: self.now)
 
     def add(self, user: str = "a", gpus: float = 0.0, kind: str = "selftest") -> str:
-        return changes.add(
-            self.connection, kind=kind, params="{}", user=user, gpus=gpus,
-            request_key=None, folder="/",
-        )  # fmt: skip
+        return changes.add(self.connection, kind=kind, params="{}", user=user, gpus=gpus, request_key=None, folder="/")
 
     def step(self, later: float = 0.0) -> list[str]:
         """One step; the jobs it started."""
@@ -135,24 +132,19 @@ def test_ten_tenths_of_a_card_are_one(home: Path, monkeypatch: pytest.MonkeyPatc
     with connected(make=True) as connection:
         stage = Stage(connection, monkeypatch)
         stage.scheduler = Scheduler(
-            connection, stage.launcher,
-            WorkerSettings(workers=20, idle_seconds=1, preload=(), gpus=1, results_kept=10),
-        )  # fmt: skip
+            connection, stage.launcher, WorkerSettings(workers=20, idle_seconds=1, preload=(), gpus=1, results_kept=10)
+        )
         for _ in range(11):
             stage.add(gpus=0.1)
         assert len(stage.step()) == 10
 
 
-def test_a_lone_job_gets_all_cores_and_its_neighbour_half(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lone_job_gets_all_cores_and_its_neighbour_half(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler, "usable_threads", lambda: 8)
     stage.add()
     stage.add(kind="prune")
     stage.step()
-    assert [(a.threads, a.heavy, a.number) for a in stage.launcher.started] == [
-        (8, False, 1), (4, True, 1),
-    ]  # fmt: skip
+    assert [(a.threads, a.heavy, a.number) for a in stage.launcher.started] == [(8, False, 1), (4, True, 1)]
 
 
 def test_cancelling_grows_harder(stage: Stage) -> None:
@@ -200,9 +192,7 @@ def test_a_death_is_forgiven_once(stage: Stage, code: int | None) -> None:
     assert stage.error(job)["type"] == "WorkerDiedError"
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"), [(1, "WorkerDiedError"), (UNTOLD, "StoreNotWritableError")]
-)
+@pytest.mark.parametrize(("code", "kind"), [(1, "WorkerDiedError"), (UNTOLD, "StoreNotWritableError")])
 def test_an_exit_by_itself_is_not_tried_again(stage: Stage, code: int, kind: str) -> None:
     job = stage.add()
     stage.step()

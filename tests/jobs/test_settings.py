@@ -26,9 +26,12 @@ def test_without_variables_there_is_a_default_for_each() -> None:
 
 def test_variables_are_read() -> None:
     given = {
-        "KENVIZ_WORKERS": "7", "KENVIZ_IDLE_SECONDS": "1.5", "KENVIZ_PRELOAD": "json, csv",
-        "KENVIZ_GPUS": "2", "KENVIZ_RESULTS": "9",
-    }  # fmt: skip
+        "KENVIZ_WORKERS": "7",
+        "KENVIZ_IDLE_SECONDS": "1.5",
+        "KENVIZ_PRELOAD": "json, csv",
+        "KENVIZ_GPUS": "2",
+        "KENVIZ_RESULTS": "9",
+    }
     assert WorkerSettings.from_environment(given) == WorkerSettings(
         workers=7, idle_seconds=1.5, preload=("json", "csv"), gpus=2, results_kept=9
     )
@@ -38,10 +41,14 @@ def test_variables_are_read() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("KENVIZ_WORKERS", "0"), ("KENVIZ_WORKERS", "many"), ("KENVIZ_IDLE_SECONDS", "-1"),
-        ("KENVIZ_IDLE_SECONDS", "nan"), ("KENVIZ_GPUS", "inf"), ("KENVIZ_RESULTS", "0"),
+        ("KENVIZ_WORKERS", "0"),
+        ("KENVIZ_WORKERS", "many"),
+        ("KENVIZ_IDLE_SECONDS", "-1"),
+        ("KENVIZ_IDLE_SECONDS", "nan"),
+        ("KENVIZ_GPUS", "inf"),
+        ("KENVIZ_RESULTS", "0"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(SpecError, match=name):
         WorkerSettings.from_environment({name: value})
@@ -49,9 +56,17 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 def test_every_kind_can_be_loaded() -> None:
     assert set(KINDS) == {
-        "inspect", "prune", "retune", "tune", "evaluate", "export", "explain", "report", "sweep",
+        "inspect",
+        "prune",
+        "retune",
+        "tune",
+        "evaluate",
+        "export",
+        "explain",
+        "report",
+        "sweep",
         "selftest",
-    }  # fmt: skip
+    }
     assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())
@@ -66,9 +81,8 @@ def test_a_job_of_a_kind_that_is_no_more_is_still_found(home: Path) -> None:
 def test_importing_the_interface_loads_no_model_library() -> None:
     script = "import sys, kencore.jobs; print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True,
-        env=environment(),
-    ).stdout.split()  # fmt: skip
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment()
+    ).stdout.split()
     assert not {"torch", "transformers", "numba", "scipy", "sklearn", "streamlit"} & set(loaded)
 
 
@@ -76,15 +90,16 @@ def test_the_supervisor_loads_next_to_nothing(tmp_path: Path) -> None:
     probe = light_command("kencore.jobs.worker.supervisor")
     probe[probe.index("-c") + 1] += "; print(*sys.modules)"
     loaded = subprocess.run(
-        probe, capture_output=True, text=True, check=True,
+        probe,
+        capture_output=True,
+        text=True,
+        check=True,
         env=environment() | {"KENVIZ_IDLE_SECONDS": "0", "KENVIZ_PRELOAD": "0"},
-    ).stdout.split()  # fmt: skip
+    ).stdout.split()
     assert "kencore.jobs.worker.scheduler" in loaded
     assert not {"torch", "pandas", "pyarrow", "numpy", "numba"} & set(loaded)
 
 
 def test_the_interface_is_what_is_promised() -> None:
-    assert {"submit", "status", "events", "cancel", "result", "log", "list_jobs"} < set(
-        jobs.__all__
-    )
+    assert {"submit", "status", "events", "cancel", "result", "log", "list_jobs"} < set(jobs.__all__)
     assert all(callable(getattr(jobs, name)) for name in jobs.__all__)

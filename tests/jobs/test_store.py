@@ -23,9 +23,7 @@ from .helpers import finished, gone, half_written, run, supervisor
 
 
 @pytest.mark.parametrize("place", ["file/below", "/proc/kenviz", "file"])
-def test_a_store_that_cannot_be_made_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
+def test_a_store_that_cannot_be_made_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     (tmp_path / "file").write_text("a file, not a folder")
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / place))
     for call in (lambda: jobs.submit("selftest", {}), jobs.warm):
@@ -69,9 +67,14 @@ def test_a_damaged_store_says_what_to_do(
     jobs.shutdown()
     damage(database_path())
     calls: list[Callable[[], object]] = [
-        lambda: jobs.submit("selftest", {}), lambda: jobs.status(job), lambda: jobs.events(job),
-        lambda: jobs.cancel(job), lambda: jobs.result(job), lambda: jobs.log(job), jobs.list_jobs,
-    ]  # fmt: skip
+        lambda: jobs.submit("selftest", {}),
+        lambda: jobs.status(job),
+        lambda: jobs.events(job),
+        lambda: jobs.cancel(job),
+        lambda: jobs.result(job),
+        lambda: jobs.log(job),
+        jobs.list_jobs,
+    ]
     for call in calls:
         with pytest.raises(StoreNotWritableError, match="damaged") as caught:
             call()
@@ -171,9 +174,11 @@ def test_a_lock_is_held_by_one_and_freed_by_death(tmp_path: Path) -> None:
         f" lock = FileLock(Path({str(path)!r})); print(lock.acquire(), flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == "True\n"
     lock = FileLock(path)

@@ -64,9 +64,9 @@ def test_a_sentence_is_explained_once_for_the_same_request(loaded: Path) -> None
     found = open_explanation(jobs.result(job))
     here = explain(ExplainSpec(**asked))
     assert found.facts["answers"] == [
-        {name: value if isinstance(value, str) else pytest.approx(value, abs=1e-6)
-         for name, value in answer.items()} for answer in here.facts["answers"]
-    ]  # fmt: skip
+        {name: value if isinstance(value, str) else pytest.approx(value, abs=1e-6) for name, value in answer.items()}
+        for answer in here.facts["answers"]
+    ]
     with pytest.raises(SpecError, match="a sentence"):
         jobs.submit("explain", asked | {"text": " "})
 
@@ -100,15 +100,20 @@ def test_a_run_is_measured_and_keeps_the_result(loaded: Path, tmp_path: Path) ->
     assert set(kept["baselines"]) == {"random", "magnitude", "delta"}
 
 
-def test_a_language_model_is_pruned_and_measured_by_the_worker(
-    loaded: Path, tmp_path: Path
-) -> None:
+def test_a_language_model_is_pruned_and_measured_by_the_worker(loaded: Path, tmp_path: Path) -> None:
     model = add_tokenizer(save_pair("llama", tmp_path)[1])
     text = str(write_text(tmp_path / "text.txt", 900))
     spec = {
-        "model": str(model), "method": "wanda", "allocation": "neuroal", "keep": 0.3,
-        "calibration": text, "sequences": 4, "search_sequences": 2, "window": 12, "fast": True,
-    }  # fmt: skip
+        "model": str(model),
+        "method": "wanda",
+        "allocation": "neuroal",
+        "keep": 0.3,
+        "calibration": text,
+        "sequences": 4,
+        "search_sequences": 2,
+        "window": 12,
+        "fast": True,
+    }
     job = jobs.submit("prune", spec)
     assert finished(job).state == "succeeded", jobs.log(job)
     run = open_run(job)
@@ -118,9 +123,7 @@ def test_a_language_model_is_pruned_and_measured_by_the_worker(
     measure = finished(jobs.submit("evaluate", asked))
     assert measure.state == "succeeded", jobs.log(measure.id)
     kept = open_run(job).metrics
-    assert json.loads((jobs.result(measure.id) / "result.json").read_text()) == {
-        "run": job, **kept,
-    }  # fmt: skip
+    assert json.loads((jobs.result(measure.id) / "result.json").read_text()) == {"run": job, **kept}
     assert (kept["task"], kept["window"], kept["windows"]) == ("language", 10, 3)
 
 
@@ -144,14 +147,15 @@ def test_a_run_is_exported_in_every_form(loaded: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "kind"),
     [
-        ({}, JobKindError), ({"run": "r", "path": "/"}, JobKindError), ({"run": " "}, JobKindError),
-        ({"run": "r", "zstd": 1}, JobKindError), ({"run": "r", "form": "pickle"}, SpecError),
+        ({}, JobKindError),
+        ({"run": "r", "path": "/"}, JobKindError),
+        ({"run": " "}, JobKindError),
+        ({"run": "r", "zstd": 1}, JobKindError),
+        ({"run": "r", "form": "pickle"}, SpecError),
         ({"run": "r", "zstd": True}, SpecError),
     ],
-)  # fmt: skip
-def test_wrong_exports_are_told_before_a_worker_starts(
-    params: dict[str, object], kind: type[Exception]
-) -> None:
+)
+def test_wrong_exports_are_told_before_a_worker_starts(params: dict[str, object], kind: type[Exception]) -> None:
     with pytest.raises(kind):
         check_export(params)
     check_export({"run": "r", "form": "subnetwork", "zstd": True})
@@ -167,9 +171,7 @@ def test_wrong_exports_are_told_before_a_worker_starts(
         ({"widow": 12}, "Parameters of the job evaluate"),
     ],
 )
-def test_wrong_windows_are_told_before_a_worker_starts(
-    params: dict[str, object], subject: str
-) -> None:
+def test_wrong_windows_are_told_before_a_worker_starts(params: dict[str, object], subject: str) -> None:
     with pytest.raises(JobKindError) as caught:
         check_evaluate({"model": "m", "examples": "pydoc"} | params)
     assert caught.value.subject == subject

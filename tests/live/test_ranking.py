@@ -37,18 +37,17 @@ def live(run: Run, name: str, setting: Setting) -> LiveRun:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    rule=st.sampled_from(SWITCHABLE), keep=st.integers(1, 200).map(lambda n: n / 200),
-    fader=st.sampled_from(["up=0.02", "up=3", "b1=0.5", "q=2", "q=1"]), first=st.integers(0, 383),
-)  # fmt: skip
-def test_masks_are_those_of_a_fresh_selection(
-    demo: Run, rule: str, keep: float, fader: str, first: int
-) -> None:
+    rule=st.sampled_from(SWITCHABLE),
+    keep=st.integers(1, 200).map(lambda n: n / 200),
+    fader=st.sampled_from(["up=0.02", "up=3", "b1=0.5", "q=2", "q=1"]),
+    first=st.integers(0, 383),
+)
+def test_masks_are_those_of_a_fresh_selection(demo: Run, rule: str, keep: float, fader: str, first: int) -> None:
     setting = Setting(keep=keep, method=rule, balance=(fader,))
     budget = budgets(demo, setting)[UP]
     wanted = select_rows(
-        demo.values(UP), demo.values(UP, "base"), np.maximum(budget, 1), rule,
-        rng=row_generator(demo.spec.seed, UP),
-    )  # fmt: skip
+        demo.values(UP), demo.values(UP, "base"), np.maximum(budget, 1), rule, rng=row_generator(demo.spec.seed, UP)
+    )
     wanted[budget == 0] = False
     found = live(demo, UP, setting)
     part = slice(first, first + 20)  # a part alone first, as when zoomed in
@@ -59,8 +58,9 @@ def test_masks_are_those_of_a_fresh_selection(
 def test_it_is_the_mask_that_prune_gives(demo: Run, tmp_path: Path) -> None:
     made = prune(
         PruneSpec(model="demo", method="ken", keep=0.3, balance=("up=1.5",), device="cpu"),
-        out=tmp_path / "run", threads=1,
-    )  # fmt: skip
+        out=tmp_path / "run",
+        threads=1,
+    )
     found = live(demo, UP, Setting(keep=0.3, balance=("up=1.5",)))
     np.testing.assert_array_equal(found.keep(UP), made.keep(UP))
     np.testing.assert_array_equal(found.values(UP, "pruned"), made.values(UP, "pruned"))
@@ -88,9 +88,7 @@ def test_rescaled_values_are_those_of_a_pruning(tmp_path: Path) -> None:
     found = live(first, UP, Setting(keep=0.2))
     np.testing.assert_array_equal(found.keep(UP), other.keep(UP))
     rows, columns = slice(3, 9), slice(5, 50)
-    np.testing.assert_array_equal(
-        found.values(UP, "pruned", rows, columns), other.values(UP, "pruned", rows, columns)
-    )
+    np.testing.assert_array_equal(found.values(UP, "pruned", rows, columns), other.values(UP, "pruned", rows, columns))
 
 
 def test_equal_scores_fall_as_the_worker_lets_them_fall() -> None:
@@ -114,9 +112,7 @@ def test_what_only_the_worker_can_make_is_said() -> None:
         live(run, name, Setting.of(run.spec))
 
 
-def test_a_ranking_that_is_not_there_yet_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ranking_that_is_not_there_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs.make_run(tmp_path)
     go = threading.Event()
     values = Run.values

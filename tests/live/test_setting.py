@@ -12,24 +12,14 @@ from hypothesis import strategies as st
 
 from kencore import prune
 from kencore.errors import SpecError
-from kencore.live.setting import (
-    Setting,
-    budgets,
-    check,
-    fader_names,
-    own_setting,
-    totals,
-    why_worker,
-)
+from kencore.live.setting import Setting, budgets, check, fader_names, own_setting, totals, why_worker
 from kencore.runs.bits import kept_per_row
 from kencore.runs.run import Run, open_run
 from kencore.settings.prune import PruneSpec
 
 NAMES = st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"])
 FADERS = st.lists(
-    st.tuples(
-        st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"]), st.sampled_from([0.5, 1.25, 4])
-    ),
+    st.tuples(st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"]), st.sampled_from([0.5, 1.25, 4])),
     unique_by=lambda fader: fader[0],
 )
 
@@ -40,17 +30,22 @@ def demo() -> Run:
 
 
 @given(
-    keep=st.integers(1, 1000).map(lambda n: n / 1000), k=st.none() | st.integers(1, 9999),
-    method=st.none() | st.sampled_from(["delta", "ken-density"]), faders=FADERS,
+    keep=st.integers(1, 1000).map(lambda n: n / 1000),
+    k=st.none() | st.integers(1, 9999),
+    method=st.none() | st.sampled_from(["delta", "ken-density"]),
+    faders=FADERS,
     slope=st.none() | st.sampled_from([0.0, 0.05, 0.25]),
-)  # fmt: skip
+)
 def test_a_setting_survives_text_and_json(
     keep: float, k: int | None, method: str | None, faders: list, slope: float | None
 ) -> None:
     setting = Setting(
-        keep=None if k else keep, k=k, method=method, block_lambda=slope,
+        keep=None if k else keep,
+        k=k,
+        method=method,
+        block_lambda=slope,
         balance=tuple(f"{name}={factor}" for name, factor in faders),
-    )  # fmt: skip
+    )
     assert Setting.from_text(setting.text) == setting
     assert Setting.from_json(setting.to_json()) == setting
 
@@ -61,9 +56,7 @@ def test_text_that_is_no_setting_is_refused(text: str) -> None:
         Setting.from_text(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["2", "0.3~zz*2", "0.3~rule*wanda", "0.3~slope*0.1", "0.3~q*900", "0"]
-)
+@pytest.mark.parametrize("text", ["2", "0.3~zz*2", "0.3~rule*wanda", "0.3~slope*0.1", "0.3~q*900", "0"])
 def test_a_setting_that_the_run_cannot_have_is_refused(demo: Run, text: str) -> None:
     with pytest.raises(SpecError):
         check(demo, Setting.from_text(text))
@@ -73,9 +66,7 @@ def test_the_run_s_own_setting_gives_the_run(demo: Run) -> None:
     own = Setting.of(demo.spec)
     assert why_worker(demo, own) is None
     found = totals(demo, own)
-    assert (found.kept, found.bytes_stored) == (
-        demo.totals["kept"], demo.totals["bytes_stored"],
-    )  # fmt: skip
+    assert (found.kept, found.bytes_stored) == (demo.totals["kept"], demo.totals["bytes_stored"])
     assert set(found.matrices) == set(demo.pruned)
 
 
@@ -84,9 +75,8 @@ def test_budgets_are_those_of_a_pruning(demo: Run, tmp_path: Path, text: str) ->
     setting = Setting.from_text(text)
     spec = PruneSpec.from_json(check(demo, setting).to_json())
     made = prune(
-        PruneSpec.from_dict({**_fields(spec), "evaluation": None, "device": "cpu"}),
-        out=tmp_path / "run", threads=1,
-    )  # fmt: skip
+        PruneSpec.from_dict({**_fields(spec), "evaluation": None, "device": "cpu"}), out=tmp_path / "run", threads=1
+    )
     found = budgets(demo, setting)
     for name in demo.pruned:
         np.testing.assert_array_equal(found[name], kept_per_row(made.mask_bits(name)), name)

@@ -16,9 +16,7 @@ from kencore.methods.wanda import wanda
 quick = settings(max_examples=80, deadline=None)
 
 
-def layer(
-    rows: int, columns: int, seed: int, share: float = 0.5
-) -> tuple[torch.Tensor, torch.Tensor, RunningInputs]:
+def layer(rows: int, columns: int, seed: int, share: float = 0.5) -> tuple[torch.Tensor, torch.Tensor, RunningInputs]:
     """Whole weights and whole inputs of one sequence: every sum is exact, in any order."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randint(-9, 10, (rows, columns), generator=generator).float()
@@ -34,9 +32,14 @@ def errors(weight: torch.Tensor, keep: torch.Tensor, statistics: RunningInputs) 
 
 
 def one_row(
-    output: np.ndarray, gain: np.ndarray, score: np.ndarray, keep: np.ndarray,
-    cycles: int, threshold: float, same_sign: bool,
-) -> np.ndarray:  # fmt: skip
+    output: np.ndarray,
+    gain: np.ndarray,
+    score: np.ndarray,
+    keep: np.ndarray,
+    cycles: int,
+    threshold: float,
+    same_sign: bool,
+) -> np.ndarray:
     """The paper's loop: output, gain and score (C,) of one row."""
     keep, before = keep.copy(), keep.copy()
     error = output[~keep].sum()
@@ -71,18 +74,21 @@ def test_the_papers_loop(seed: int, power: float, cycles: int, same_sign: bool) 
     score = wanda(weight, statistics)
     for row in range(len(weight)):
         expected = one_row(
-            output[row].numpy(), gain[row].numpy(), score[row].numpy(), keep[row].numpy(),
-            cycles, 0.1, same_sign,
-        )  # fmt: skip
+            output[row].numpy(), gain[row].numpy(), score[row].numpy(), keep[row].numpy(), cycles, 0.1, same_sign
+        )
         assert np.array_equal(found[row], expected), row
     assert not torch.equal(found, keep)
 
 
 @quick
 @given(
-    rows=st.integers(1, 6), columns=st.integers(1, 30), seed=st.integers(0, 999),
-    share=st.floats(0, 1), threshold=st.sampled_from([0.0, 0.1, 30.0]), same_sign=st.booleans(),
-)  # fmt: skip
+    rows=st.integers(1, 6),
+    columns=st.integers(1, 30),
+    seed=st.integers(0, 999),
+    share=st.floats(0, 1),
+    threshold=st.sampled_from([0.0, 0.1, 30.0]),
+    same_sign=st.booleans(),
+)
 def test_rows_keep_their_number_and_no_error_grows(
     rows: int, columns: int, seed: int, share: float, threshold: float, same_sign: bool
 ) -> None:
@@ -161,7 +167,4 @@ def test_mistakes() -> None:
     blind.add(torch.ones(1, 2, 8))
     with pytest.raises(SpecError, match="'moments' among them"):
         dsnot(weight, keep, blind)
-    assert dsnot(torch.zeros(0, 8), torch.zeros((0, 8), dtype=torch.bool), statistics).shape == (
-        0,
-        8,
-    )
+    assert dsnot(torch.zeros(0, 8), torch.zeros((0, 8), dtype=torch.bool), statistics).shape == (0, 8)

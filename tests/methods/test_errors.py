@@ -56,9 +56,7 @@ def test_what_select_refuses(error: type[Exception], arguments: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    "k",
-    [3, np.int32(3), np.uint8(3), torch.tensor(3), [3] * 4, (3, 3, 3, 3), np.full(4, 3)],
-    ids=repr,
+    "k", [3, np.int32(3), np.uint8(3), torch.tensor(3), [3] * 4, (3, 3, 3, 3), np.full(4, 3)], ids=repr
 )
 def test_what_k_can_be(k: object) -> None:
     assert select(WEIGHT, k).sum(1).tolist() == [3] * 4
@@ -77,10 +75,7 @@ def test_a_weight_that_is_not_finite(rule: str, value: float) -> None:
     rows[25_017, 4] = rows[29_000, 1] = value  # not in the first chunk of rows
     for threads in (1, 3):
         with pytest.raises(NonFiniteWeightError, match=r"blocks\.3\.up.* in row 25017, column 4"):
-            select_rows(
-                rows, rows, 2, rule, rng=np.random.default_rng(0), threads=threads,
-                name="blocks.3.up",
-            )  # fmt: skip
+            select_rows(rows, rows, 2, rule, rng=np.random.default_rng(0), threads=threads, name="blocks.3.up")
     with pytest.raises(NonFiniteWeightError, match="row 25017"):
         select(torch.from_numpy(rows), 2, rule, base=torch.zeros(30_000, 6))
 

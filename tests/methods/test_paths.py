@@ -24,13 +24,9 @@ def test_all_paths_give_the_published_rule(kind: str, rule: str) -> None:
     for columns in WIDTHS:
         rows = rows_of(kind, 1, 3, columns)
         k = budgets(3, columns, columns)
-        wanted = np.stack(
-            [ORACLES[rule](row, min(own, columns)) for row, own in zip(rows, k, strict=True)]
-        )
+        wanted = np.stack([ORACLES[rule](row, min(own, columns)) for row, own in zip(rows, k, strict=True)])
         for path, masks in PATHS.items():
-            np.testing.assert_array_equal(
-                masks(rows, k, rule), wanted, err_msg=f"{path}, {columns} columns, k {k}"
-            )
+            np.testing.assert_array_equal(masks(rows, k, rule), wanted, err_msg=f"{path}, {columns} columns, k {k}")
 
 
 @pytest.mark.parametrize("rule", ORACLES)

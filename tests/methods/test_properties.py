@@ -32,9 +32,7 @@ quick = settings(max_examples=40, deadline=None)
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40)
 MATRICES = st.one_of(
     arrays.arrays(np.float32, SHAPES, elements=st.integers(-3, 3).map(float)),
-    arrays.arrays(
-        np.float32, SHAPES, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
-    ),
+    arrays.arrays(np.float32, SHAPES, elements=st.floats(width=32, allow_nan=False, allow_infinity=False)),
     arrays.arrays(np.float32, SHAPES, elements=st.floats(-1, 1, width=16)),
 )
 
@@ -52,9 +50,7 @@ def test_rules_are_the_methods_of_a_spec() -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @quick
 @given(matrix=MATRICES, data=st.data())
-def test_exactly_k_of_each_row(
-    rule: str, dtype: torch.dtype, matrix: NDArray[np.float32], data: st.DataObject
-) -> None:
+def test_exactly_k_of_each_row(rule: str, dtype: torch.dtype, matrix: NDArray[np.float32], data: st.DataObject) -> None:
     weight = torch.from_numpy(matrix).to(dtype).nan_to_num_()  # fp16 overflows are clipped
     rows, columns = weight.shape
     counts = st.integers(1, columns + 2)
@@ -71,9 +67,7 @@ def test_exactly_k_of_each_row(
 @pytest.mark.parametrize("rule", ["ken", "ken-density"])
 @quick
 @given(matrix=MATRICES, data=st.data())
-def test_every_path_agrees_on_any_matrix(
-    rule: str, matrix: NDArray[np.float32], data: st.DataObject
-) -> None:
+def test_every_path_agrees_on_any_matrix(rule: str, matrix: NDArray[np.float32], data: st.DataObject) -> None:
     k = data.draw(st.integers(1, matrix.shape[1]))
     keep = select_rows(matrix, None, k, rule)
     on_device = select_batched(torch.from_numpy(matrix), None, k, rule)
@@ -85,9 +79,7 @@ def test_every_path_agrees_on_any_matrix(
 @pytest.mark.parametrize("rule", RULES)
 @quick
 @given(matrix=MATRICES, data=st.data())
-def test_row_index_is_a_fresh_selection(
-    rule: str, matrix: NDArray[np.float32], data: st.DataObject
-) -> None:
+def test_row_index_is_a_fresh_selection(rule: str, matrix: NDArray[np.float32], data: st.DataObject) -> None:
     def rng() -> np.random.Generator | None:
         return np.random.default_rng(3) if rule == "random" else None
 
@@ -116,9 +108,7 @@ def test_threads_change_nothing(rule: str) -> None:
     one = mask_of(rows, k, rule)
     for threads in (2, 3, 16):
         np.testing.assert_array_equal(mask_of(rows, k, rule, threads), one)
-    index = RowIndex(
-        rows, rule=rule, base=-rows[::-1], rng=np.random.default_rng(5), threads=4
-    )  # fmt: skip
+    index = RowIndex(rows, rule=rule, base=-rows[::-1], rng=np.random.default_rng(5), threads=4)
     np.testing.assert_array_equal(index.keep(k), one)
 
 
@@ -166,9 +156,10 @@ def test_matrices_without_entries(rule: str) -> None:
         weight = torch.zeros(shape)
         assert select(weight, 3, rule=rule, base=weight).shape == shape
         assert select(weight, [3] * shape[0], rule=rule, base=weight).shape == shape
-        assert RowIndex(
-            weight.numpy(), rule=rule, base=weight.numpy(), rng=np.random.default_rng(0)
-        ).keep(3).shape == shape  # fmt: skip
+        assert (
+            RowIndex(weight.numpy(), rule=rule, base=weight.numpy(), rng=np.random.default_rng(0)).keep(3).shape
+            == shape
+        )
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -184,9 +175,7 @@ def test_a_constant_row_keeps_its_first_k_or_any_k_at_random(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_device_with_its_own_rules_gives_the_same_masks(
-    rule: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_device_with_its_own_rules_gives_the_same_masks(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The branch of CUDA devices, taken by a CPU tensor."""
     weight = torch.from_numpy(rows_of("few levels", 4, 20, 80)).double() + torch.randn(20, 80)
     base = torch.randn(20, 80).half()

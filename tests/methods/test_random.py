@@ -35,9 +35,7 @@ def test_runs_of_rows_get_the_mask_of_the_whole() -> None:
 
 def test_weights_are_not_looked_at() -> None:
     values = np.random.default_rng(0).normal(size=ZEROS.shape).astype(np.float32)
-    np.testing.assert_array_equal(
-        mask(values, np.random.default_rng(7)), mask(ZEROS, np.random.default_rng(7))
-    )
+    np.testing.assert_array_equal(mask(values, np.random.default_rng(7)), mask(ZEROS, np.random.default_rng(7)))
 
 
 def test_every_column_is_as_likely() -> None:

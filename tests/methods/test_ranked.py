@@ -21,20 +21,14 @@ def largest(sizes: np.ndarray, k: int) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32(kind: str) -> None:
     tuned, base = rows_of(kind, 5, 6, 150), rows_of("normal", 6, 6, 150)
-    np.testing.assert_array_equal(
-        select_rows(tuned, None, 40, "magnitude"), largest(np.abs(tuned), 40)
-    )
-    np.testing.assert_array_equal(
-        select_rows(tuned, base, 40, "delta"), largest(np.abs(tuned - base), 40)
-    )
+    np.testing.assert_array_equal(select_rows(tuned, None, 40, "magnitude"), largest(np.abs(tuned), 40))
+    np.testing.assert_array_equal(select_rows(tuned, base, 40, "delta"), largest(np.abs(tuned - base), 40))
 
 
 def test_float64_is_not_rounded() -> None:
     row = 1.0 + np.array([[3.0, 1.0, 4.0, 2.0, 5.0]]) * 2.0**-50  # one float32 value
     for weight in (row, -row):
-        assert select(torch.from_numpy(weight), 2, "magnitude").tolist() == [
-            [False, False, True, False, True]
-        ]
+        assert select(torch.from_numpy(weight), 2, "magnitude").tolist() == [[False, False, True, False, True]]
         moved = select(torch.from_numpy(weight), 2, "delta", base=torch.from_numpy(weight / 2))
         assert moved.tolist() == [[False, False, True, False, True]]
 

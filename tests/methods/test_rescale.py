@@ -23,13 +23,8 @@ from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
 
-@given(
-    rows=st.integers(1, 5), columns=st.integers(1, 12), seed=st.integers(0, 2**31),
-    density=st.floats(0, 1),
-)  # fmt: skip
-def test_kept_differences_grow_by_what_their_row_lost(
-    rows: int, columns: int, seed: int, density: float
-) -> None:
+@given(rows=st.integers(1, 5), columns=st.integers(1, 12), seed=st.integers(0, 2**31), density=st.floats(0, 1))
+def test_kept_differences_grow_by_what_their_row_lost(rows: int, columns: int, seed: int, density: float) -> None:
     rng = np.random.default_rng(seed)
     base, tuned = rng.normal(size=(2, rows, columns)).astype(np.float32)
     keep = rng.random((rows, columns)) < density
@@ -50,9 +45,12 @@ def test_kept_differences_grow_by_what_their_row_lost(
 
 
 @given(
-    rows=st.integers(1, 4), columns=st.integers(1, 12), seed=st.integers(0, 2**31),
-    density=st.floats(0, 1), dead=st.booleans(),
-)  # fmt: skip
+    rows=st.integers(1, 4),
+    columns=st.integers(1, 12),
+    seed=st.integers(0, 2**31),
+    density=st.floats(0, 1),
+    dead=st.booleans(),
+)
 def test_energy_reaches_as_far_along_the_difference_as_the_whole_of_it(
     rows: int, columns: int, seed: int, density: float, dead: bool
 ) -> None:
@@ -90,9 +88,7 @@ def test_it_undoes_what_a_random_choice_takes_on_average() -> None:
 @pytest.mark.parametrize("kind", ["share", "energy"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("architecture", ["bert", "gpt2"])
-def test_a_run_holds_the_rescaled_values(
-    architecture: str, dtype: torch.dtype, kind: str, tmp_path: Path
-) -> None:
+def test_a_run_holds_the_rescaled_values(architecture: str, dtype: torch.dtype, kind: str, tmp_path: Path) -> None:
     pair = save_pair(architecture, tmp_path, dtype=dtype)
     run = prune(spec_of(pair, method="delta", keep=0.3, rescale=kind))
     base, tuned = stored(pair[0]), stored(pair[1])
@@ -140,9 +136,16 @@ def test_values_too_large_are_refused_beside_an_allocation_too(tmp_path: Path) -
     save_file(weights, pair[1] / "model.safetensors", {"format": "pt"})
     text = write_text(tmp_path / "text.txt", 400)
     spec = spec_of(
-        pair, method="random", keep=0.3, rescale="share", allocation="owl", window=8,
-        sequences=2, search_sequences=1, calibration=str(text),
-    )  # fmt: skip
+        pair,
+        method="random",
+        keep=0.3,
+        rescale="share",
+        allocation="owl",
+        window=8,
+        sequences=2,
+        search_sequences=1,
+        calibration=str(text),
+    )
     with pytest.raises(NonFiniteWeightError, match=r"layers\.0\.mlp\.down.*rescaled.*row 3"):
         prune(spec, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -150,13 +153,18 @@ def test_values_too_large_are_refused_beside_an_allocation_too(tmp_path: Path) -
 
 def test_with_an_allocation_the_same_values_come_out(tmp_path: Path) -> None:
     """The pipeline of language models rescales as the one without activations does."""
-    asked = {"model": "demo-lm", "method": "random", "keep": 0.25, "rescale": "share",
-             "scope": ("attention",), "vectors": False, "seed": 3}  # fmt: skip
+    asked = {
+        "model": "demo-lm",
+        "method": "random",
+        "keep": 0.25,
+        "rescale": "share",
+        "scope": ("attention",),
+        "vectors": False,
+        "seed": 3,
+    }
     plain = prune(PruneSpec.from_dict(asked), out=tmp_path / "plain")
     few = {"sequences": 2, "search_sequences": 2, "window": 32}
-    spread = prune(
-        PruneSpec.from_dict(asked | few | {"allocation": "owl"}), out=tmp_path / "spread"
-    )
+    spread = prune(PruneSpec.from_dict(asked | few | {"allocation": "owl"}), out=tmp_path / "spread")
     assert plain.spec.base == spread.spec.base == "demo-lm-base"
     for name in spread.pruned:
         keep = spread.keep(name)

@@ -46,10 +46,7 @@ def by_sorting(score: torch.Tensor, counts: list[int], ties: str) -> torch.Tenso
 @quick
 @given(scores=SCORES, data=st.data())
 def test_as_a_stable_sort_would(
-    dtype: torch.dtype,
-    ties: Literal["pruned", "kept"],
-    scores: NDArray[np.float32],
-    data: st.DataObject,
+    dtype: torch.dtype, ties: Literal["pruned", "kept"], scores: NDArray[np.float32], data: st.DataObject
 ) -> None:
     score = torch.from_numpy(scores).to(dtype)
     rows, columns = score.shape
@@ -79,9 +76,7 @@ def test_many_columns(ties: Literal["pruned", "kept"], per_row: bool) -> None:
 
 @quick
 @given(scores=SCORES, data=st.data(), ties=st.sampled_from(["pruned", "kept"]))
-def test_devices_agree(
-    scores: NDArray[np.float32], data: st.DataObject, ties: Literal["pruned", "kept"]
-) -> None:
+def test_devices_agree(scores: NDArray[np.float32], data: st.DataObject, ties: Literal["pruned", "kept"]) -> None:
     """What another device would run, on the CPU."""
     number = st.integers(0, scores.shape[1])
     pruned = np.array(data.draw(st.lists(number, min_size=len(scores), max_size=len(scores))))
@@ -95,9 +90,7 @@ def test_devices_agree(
 
 def test_a_slice_and_a_transpose_are_read_as_they_are() -> None:
     score = torch.arange(24.0).reshape(4, 6)
-    assert torch.equal(
-        keep_lowest_pruned(score.t(), 1), keep_lowest_pruned(score.t().contiguous(), 1)
-    )
+    assert torch.equal(keep_lowest_pruned(score.t(), 1), keep_lowest_pruned(score.t().contiguous(), 1))
     half = score[:, ::2]
     assert torch.equal(keep_lowest_pruned(half, 2), keep_lowest_pruned(half.clone(), 2))
 
@@ -127,8 +120,6 @@ def test_nan_is_refused_by_name_and_row(pruned: Any) -> None:
         (torch.zeros(2, 3), 1, {"ties": "last"}, SpecError, "pruned or kept"),
     ],
 )
-def test_mistakes(
-    score: torch.Tensor, pruned: Any, options: Any, error: type[Exception], message: str
-) -> None:
+def test_mistakes(score: torch.Tensor, pruned: Any, options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         keep_lowest_pruned(score, pruned, **options)

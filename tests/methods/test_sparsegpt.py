@@ -86,12 +86,13 @@ def test_published_thresholds_against_dense_surgery(block_size: int, sparsity: f
 
 @settings(max_examples=60, deadline=None)
 @given(
-    rows=st.integers(1, 7), columns=st.integers(1, 19), block_size=st.integers(1, 8),
-    share=st.floats(0, 1), whole=st.booleans(),
-)  # fmt: skip
-def test_exactly_so_many(
-    rows: int, columns: int, block_size: int, share: float, whole: bool
-) -> None:
+    rows=st.integers(1, 7),
+    columns=st.integers(1, 19),
+    block_size=st.integers(1, 8),
+    share=st.floats(0, 1),
+    whole=st.booleans(),
+)
+def test_exactly_so_many(rows: int, columns: int, block_size: int, share: float, whole: bool) -> None:
     weight, hessian = layer(rows, columns)
     if whole:
         weight = weight.round()  # ties, and entries that are 0 already
@@ -129,10 +130,7 @@ def test_a_factor_can_be_shared() -> None:
     kept = factor.clone()
     for alone, given_factor in (
         (sparsegpt(weight, hessian, 70), sparsegpt(weight, hessian, 70, factor=factor)),
-        (
-            sparsegpt_published(weight, hessian, 0.5),
-            sparsegpt_published(weight, hessian, 0.5, factor=factor),
-        ),
+        (sparsegpt_published(weight, hessian, 0.5), sparsegpt_published(weight, hessian, 0.5, factor=factor)),
     ):
         assert torch.equal(alone[0], given_factor[0])
         assert torch.equal(alone[1], given_factor[1])
@@ -187,9 +185,7 @@ def test_mistakes() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (5, 7), (64, 128), (9000, 128)])
-def test_both_ways_to_prune_columns_give_the_same_bits(
-    rows: int, columns: int, threads: int
-) -> None:
+def test_both_ways_to_prune_columns_give_the_same_bits(rows: int, columns: int, threads: int) -> None:
     from kencore.methods.sparsegpt import _by_columns
     from kencore.methods.sparsegpt_kernels import prune_rows
 

@@ -16,9 +16,7 @@ from kencore.methods.scores import RunningInputs
 ALL = frozenset({"norm", "moments", "hessian"})
 
 
-def inputs(
-    sequences: int, tokens: int, columns: int, seed: int = 0, offset: float = 3.0
-) -> torch.Tensor:
+def inputs(sequences: int, tokens: int, columns: int, seed: int = 0, offset: float = 3.0) -> torch.Tensor:
     """Columns with means far from 0 that drift from sequence to sequence."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn((sequences, tokens, columns), generator=generator)
@@ -28,9 +26,13 @@ def inputs(
 
 def everything(statistics: RunningInputs) -> list[torch.Tensor]:
     return [
-        statistics.norm(), statistics.sparsegpt_norm(), statistics.total(), statistics.variance(),
-        statistics.variance(published=True), statistics.hessian().clone(),
-    ]  # fmt: skip
+        statistics.norm(),
+        statistics.sparsegpt_norm(),
+        statistics.total(),
+        statistics.variance(),
+        statistics.variance(published=True),
+        statistics.hessian().clone(),
+    ]
 
 
 @settings(max_examples=40, deadline=None)

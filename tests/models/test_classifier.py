@@ -24,13 +24,7 @@ from kencore.errors import (
     SourceNotFoundError,
     TaskMismatchError,
 )
-from kencore.models.classifier import (
-    Classifier,
-    Examples,
-    evaluate_model,
-    longest_input,
-    quality_of,
-)
+from kencore.models.classifier import Classifier, Examples, evaluate_model, longest_input, quality_of
 from kencore.models.names import stored_tensors
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
@@ -68,9 +62,7 @@ def one_by_one(folder: Path, examples: Examples) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "gpt2"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_predictions_are_the_models_own(
-    make_model: MakeModel, kind: str, dtype: torch.dtype
-) -> None:
+def test_predictions_are_the_models_own(make_model: MakeModel, kind: str, dtype: torch.dtype) -> None:
     folder = make_model(kind, dtype=dtype, pad=kind != "gpt2", limit=10)
     found = Classifier.load(folder).predict(EXAMPLES, batch=3)
     wanted = one_by_one(folder, EXAMPLES)
@@ -85,9 +77,7 @@ def test_predictions_are_the_models_own(
 def test_other_architectures_are_judged_alike(kind: str, tmp_path: Path) -> None:
     """With padding: accuracy and every F1 are scikit-learn's of the answers one by one."""
     folder = add_tokenizer(save_pair(kind, tmp_path, change=0.3)[1])
-    texts = tuple(
-        " ".join(f"w{3 + (7 * i + 3 * j) % 90}" for j in range(2 + i % 9)) for i in range(24)
-    )
+    texts = tuple(" ".join(f"w{3 + (7 * i + 3 * j) % 90}" for j in range(2 + i % 9)) for i in range(24))
     examples = Examples(texts=texts, labels=tuple(i % 2 for i in range(24)))
     wanted = one_by_one(folder, examples)
     classifier = Classifier.load(folder)
@@ -200,9 +190,7 @@ def other_values(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "gpt2"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_replaced_weights_act_as_if_loaded(
-    make_model: MakeModel, kind: str, dtype: torch.dtype
-) -> None:
+def test_replaced_weights_act_as_if_loaded(make_model: MakeModel, kind: str, dtype: torch.dtype) -> None:
     folder = make_model(kind, dtype=dtype, limit=10)
     classifier = Classifier.load(folder)
     before = classifier.predict(EXAMPLES).logits
@@ -219,26 +207,18 @@ def test_replaced_weights_act_as_if_loaded(
 
 def rename(folder: Path, change: Callable[[str], str]) -> None:
     path = folder / "model.safetensors"
-    save_file(
-        {change(name): tensor for name, tensor in load_file(path).items()},
-        path,
-        metadata={"format": "pt"},
-    )
+    save_file({change(name): tensor for name, tensor in load_file(path).items()}, path, metadata={"format": "pt"})
 
 
 @pytest.mark.parametrize(
     "change",
     [
         lambda name: name.removeprefix("bert."),
-        lambda name: name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
-            "LayerNorm.bias", "LayerNorm.beta"
-        ),
+        lambda name: name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"),
     ],
     ids=["no prefix", "old names of norms"],
 )
-def test_names_on_disk_that_transformers_renames(
-    make_model: MakeModel, change: Callable[[str], str]
-) -> None:
+def test_names_on_disk_that_transformers_renames(make_model: MakeModel, change: Callable[[str], str]) -> None:
     folder = make_model()
     plain = Classifier.load(folder)
     new = other_values(folder)
@@ -357,9 +337,7 @@ def test_broken_folders(make_model: MakeModel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("split", "accuracy"), [("dev", 0.876), ("test", 0.886)])
-def test_a_real_classifier_scores_what_its_own_log_says(
-    shared: Path, split: str, accuracy: float
-) -> None:
+def test_a_real_classifier_scores_what_its_own_log_says(shared: Path, split: str, accuracy: float) -> None:
     folder = shared / "models" / "minilm-sst2"
     found = evaluate_model(folder, shared / "data" / "sst2" / f"{split}.tsv")
     assert round(found["accuracy"], 3) == accuracy
@@ -371,9 +349,7 @@ def test_a_real_classifier_scores_what_its_own_log_says(
         assert found["f1_weighted"] == pytest.approx(log["f1_weighted"])
 
 
-def test_a_tokenizer_without_a_limit_is_bounded_by_the_config(
-    make_model: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_tokenizer_without_a_limit_is_bounded_by_the_config(make_model: Callable[..., Path], tmp_path: Path) -> None:
     """Rotary models have no table of positions, and their tokenizers often state no limit."""
     (tmp_path / "long.tsv").write_text("a good film " * 30 + "\t1\n" + "dull\t0\n")
     classifier = Classifier.load(make_model("llama", limit=None))

@@ -7,9 +7,7 @@ from kencore.models.estimate import BYTES_AT_REST, estimate
 
 
 def matrix(rows: int, cols: int, *, prunable: bool = True) -> Parameter:
-    return Parameter(
-        name="m", shape=(rows, cols), dtype="F32", rows=rows, cols=cols, prunable=prunable
-    )
+    return Parameter(name="m", shape=(rows, cols), dtype="F32", rows=rows, cols=cols, prunable=prunable)
 
 
 def test_the_measured_model_takes_the_measured_time() -> None:

@@ -63,11 +63,7 @@ def test_large_logits_give_a_finite_loss() -> None:
     assert quality_of(made)["loss"] == 2e4
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 2), *[st.floats(-8, 8, width=32)] * 3), min_size=1, max_size=20
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 2), *[st.floats(-8, 8, width=32)] * 3), min_size=1, max_size=20))
 def test_as_scikit_learn(rows: list[tuple[int, float, float, float]]) -> None:
     truth = np.array([row[0] for row in rows])
     logits = np.array([row[1:] for row in rows], dtype=np.float32)
@@ -87,9 +83,7 @@ def resampled(truth: np.ndarray, labels: np.ndarray, average: str, times: int) -
     """The reference: examples drawn one by one, F1 of each draw by scikit-learn."""
     rng = np.random.default_rng(17)
     draws = rng.integers(len(truth), size=(times, len(truth)))
-    return np.array(
-        [f1_score(truth[d], labels[d], average=average, zero_division=0) for d in draws]
-    )
+    return np.array([f1_score(truth[d], labels[d], average=average, zero_division=0) for d in draws])
 
 
 @pytest.mark.parametrize(("classes", "average"), [(2, "binary"), (4, "macro"), (4, "weighted")])

@@ -22,10 +22,29 @@ from tests.support.tiny_models import ARCHITECTURES, save_pair
 
 EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 FIELDS = {
-    "model", "base", "architecture", "model_type", "blocks", "stacks", "parameters", "roles",
-    "parts", "patterns", "dtypes", "bytes", "shards", "unprunable", "tied", "new_heads", "notes",
-    "estimate", "not_finite", "task", "positions", "streams",
-}  # fmt: skip
+    "model",
+    "base",
+    "architecture",
+    "model_type",
+    "blocks",
+    "stacks",
+    "parameters",
+    "roles",
+    "parts",
+    "patterns",
+    "dtypes",
+    "bytes",
+    "shards",
+    "unprunable",
+    "tied",
+    "new_heads",
+    "notes",
+    "estimate",
+    "not_finite",
+    "task",
+    "positions",
+    "streams",
+}
 
 
 @EACH
@@ -52,9 +71,20 @@ def test_the_sums_of_every_architecture(pairs: Pairs, name: str) -> None:
 
 
 LANGUAGE = {
-    "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
-    "bloom", "falcon", "gemma2",
-}  # fmt: skip
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "phi",
+    "opt",
+    "gpt2",
+    "gptj",
+    "gpt_neox",
+    "bloom",
+    "falcon",
+    "gemma2",
+}
 # their tiny models say no positions: relative or rotary without a limit, or patches of an image
 NO_POSITIONS = {"bloom", "t5", "vit"}
 
@@ -64,18 +94,14 @@ def test_what_each_architecture_is_for(pairs: Pairs, name: str) -> None:
     tuned = pairs(name)[1]
     told = inspect(str(tuned))
     classifier = told["architecture"].endswith("ForSequenceClassification")
-    assert told["task"] == (
-        "language" if name in LANGUAGE else "classification" if classifier else "other"
-    )
+    assert told["task"] == ("language" if name in LANGUAGE else "classification" if classifier else "other")
     assert (told["positions"] is None) == (name in NO_POSITIONS)
     if name not in LANGUAGE:
         assert told["streams"] is None
         return
     spec = PruneSpec(model=str(tuned), method="wanda", keep=0.5)
     pruned = [d for d in decide(open_models(spec), spec) if d.status == "pruned"]
-    assert told["streams"] == {
-        "matrices": len(pruned), "parameters": sum(decision.size for decision in pruned),
-    }  # fmt: skip
+    assert told["streams"] == {"matrices": len(pruned), "parameters": sum(decision.size for decision in pruned)}
     assert told["streams"]["matrices"] >= 4 * told["blocks"]
 
 
@@ -100,13 +126,12 @@ def test_the_real_pair(shared: Path) -> None:
     told = inspect(str(shared / "models" / "minilm-sst2"), base, check_values=True)
     assert told["architecture"] == "BertForSequenceClassification"
     assert told["blocks"] == 6
-    assert told["parameters"] == {
-        "total": 22_713_986, "prunable": 22_713_986 - 770, "untouchable": 770, "tensors": 105,
-    }  # fmt: skip
+    assert told["parameters"] == {"total": 22_713_986, "prunable": 22_713_986 - 770, "untouchable": 770, "tensors": 105}
     # the head of two labels is not in the base
     assert {row["name"]: row["parameters"] for row in told["unprunable"]} == {
-        "classifier.weight": 768, "classifier.bias": 2,
-    }  # fmt: skip
+        "classifier.weight": 768,
+        "classifier.bias": 2,
+    }
     roles = {row["name"]: (row["tensors"], row["parameters"]) for row in told["roles"]}
     assert roles["q"] == roles["k"] == roles["v"] == roles["o"] == (6, 6 * 384 * 384)
     assert roles["up"] == roles["down"] == (6, 6 * 384 * 1536)
@@ -119,9 +144,12 @@ def test_the_real_pair(shared: Path) -> None:
     alone = inspect(base)
     (ids,) = alone["unprunable"]
     assert ids == {
-        "name": "embeddings.position_ids", "shape": [1, 512], "dtype": "I64", "parameters": 512,
+        "name": "embeddings.position_ids",
+        "shape": [1, 512],
+        "dtype": "I64",
+        "parameters": 512,
         "reason": "stored as I64: only F16, BF16, F32 and F64 are pruned",
-    }  # fmt: skip
+    }
 
 
 def test_the_demo() -> None:
@@ -149,9 +177,7 @@ def test_dtypes_and_shards(tmp_path: Path) -> None:
     assert len(told["shards"]) == len(list(tuned.glob("*.safetensors"))) > 1
 
 
-def test_values_that_are_not_finite(
-    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_that_are_not_finite(pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_some(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         state["lm_head.weight"][[0, 50, 98], 7] = torch.tensor([torch.nan, torch.inf, -torch.inf])
         state["model.norm.weight"][-1] = torch.nan
@@ -169,9 +195,7 @@ def test_values_that_are_not_finite(
 def test_reading_values_tells_progress_and_can_be_cancelled(pairs: Pairs) -> None:
     folder = str(pairs("llama")[1])
     seen: list[tuple[float, float, str]] = []
-    told = inspect(
-        folder, check_values=True, progress=lambda *step: seen.append(step)
-    )  # fmt: skip
+    told = inspect(folder, check_values=True, progress=lambda *step: seen.append(step))
     done, total, message = zip(*seen, strict=True)
     assert list(done) == sorted(done)
     assert set(total) == {told["parameters"]["total"]}

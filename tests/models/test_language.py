@@ -37,9 +37,20 @@ from tests.support.classifiers import WORDS, save_tokenizer
 from tests.support.tiny_models import ARCHITECTURES, POSITIONS, save_pair
 
 CAUSAL = [
-    "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
-    "bloom", "falcon", "gemma2",
-]  # fmt: skip
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "phi",
+    "opt",
+    "gpt2",
+    "gptj",
+    "gpt_neox",
+    "bloom",
+    "falcon",
+    "gemma2",
+]
 Folders = tuple[Path, Path]
 
 
@@ -68,9 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def by_transformers(folder: Path, ids: torch.Tensor) -> float:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     with torch.no_grad():
-        return float(
-            torch.stack([model(input_ids=x[None], labels=x[None]).loss for x in ids]).mean()
-        )
+        return float(torch.stack([model(input_ids=x[None], labels=x[None]).loss for x in ids]).mean())
 
 
 # --- loading ----------------------------------------------------------------------------------
@@ -95,9 +104,7 @@ def test_quality_and_swapped_weights(kind: str, tmp_path: Path, story: Path) -> 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_widened(
-    kind: str, dtype: torch.dtype, tmp_path: Path, story: Path
-) -> None:
+def test_half_precision_is_widened(kind: str, dtype: torch.dtype, tmp_path: Path, story: Path) -> None:
     base, tuned = saved(kind, tmp_path, dtype=dtype)
     model = LanguageModel.load(tuned)
     assert {p.dtype for p in model.model.parameters()} == {torch.float32}
@@ -138,12 +145,10 @@ def test_wrong_weights_are_refused(llama: Folders) -> None:
 def test_experts_of_equal_weights_are_told_apart(tmp_path: Path, story: Path) -> None:
     base, tuned = saved("mixtral", tmp_path)
     stem = "model.layers.{}.block_sparse_moe.experts.{}.w{}.weight"
-    alike = [stem.format(block, expert, part) for block in (0, 1) for expert in (0, 1, 2)
-             for part in (1, 3)]  # fmt: skip
+    alike = [stem.format(block, expert, part) for block in (0, 1) for expert in (0, 1, 2) for part in (1, 3)]
     tensors = load_file(tuned / "model.safetensors")
     tensors |= dict.fromkeys(alike, tensors[alike[0]])
-    save_file({n: t.clone() for n, t in tensors.items()}, tuned / "model.safetensors",
-              {"format": "pt"})  # fmt: skip
+    save_file({n: t.clone() for n, t in tensors.items()}, tuned / "model.safetensors", {"format": "pt"})
     model = LanguageModel.load(tuned)
     assert set(alike) <= set(model.pieces)
     assert len(set(model.pieces.values())) == len(model.pieces)
@@ -209,9 +214,7 @@ def test_alibi_models_take_any_window(tmp_path: Path, story: Path) -> None:
     assert found == pytest.approx(by_transformers(tuned, cut.ids), rel=1e-5)
 
 
-def test_a_recipe_limits_the_windows(
-    llama: Folders, story: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recipe_limits_the_windows(llama: Folders, story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kencore.data.text import Text
     from kencore.models import language
 
@@ -236,10 +239,7 @@ def test_other_models_are_refused(kind: str, tmp_path: Path) -> None:
     ("config", "causal"),
     [
         ({"architectures": ["BertLMHeadModel"], "model_type": "bert"}, False),
-        (
-            {"architectures": ["BertLMHeadModel"], "model_type": "bert", "is_decoder": True},
-            True,
-        ),
+        ({"architectures": ["BertLMHeadModel"], "model_type": "bert", "is_decoder": True}, True),
         ({"architectures": ["XLNetLMHeadModel"], "model_type": "xlnet"}, False),
         ({"architectures": ["XLMRobertaForCausalLM"], "model_type": "xlm-roberta"}, False),
         ({"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"}, True),
@@ -295,9 +295,7 @@ def test_the_recorded_models(shared: Path) -> None:
     test = torch.from_numpy(np.load(folder / "calib.npz")["test"].astype(np.int64)).flatten()
     for name in ("tiny-opt", "tiny-llama"):
         record = np.load(next(folder.glob(f"{name}__*.npz")))
-        network = AutoModelForCausalLM.from_pretrained(
-            folder / "models" / name, dtype=torch.float32
-        ).eval()
+        network = AutoModelForCausalLM.from_pretrained(folder / "models" / name, dtype=torch.float32).eval()
         from kencore.models.perplexity import perplexity, windows
 
         found = perplexity(network, windows(test, 128, limit=64), batch=8)

@@ -18,9 +18,20 @@ from kencore.models.perplexity import perplexity, window_nll, windows
 from tests.support.tiny_models import POSITIONS, VOCABULARY, build
 
 CAUSAL = [
-    "llama", "mistral", "mixtral", "qwen2", "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox",
-    "bloom", "falcon", "gemma2",
-]  # fmt: skip
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "phi",
+    "opt",
+    "gpt2",
+    "gptj",
+    "gpt_neox",
+    "bloom",
+    "falcon",
+    "gemma2",
+]
 
 
 def random_ids(count: int, seed: int = 0) -> torch.Tensor:
@@ -183,8 +194,7 @@ def test_weights_that_are_not_numbers(kind: str) -> None:
 def test_progress_counts_windows() -> None:
     said: list[tuple[float, float, str]] = []
     model = Table(np.zeros((9, 9)))
-    perplexity(model, torch.zeros((7, 4), dtype=torch.int64), batch=3,
-               progress=lambda *step: said.append(step))  # fmt: skip
+    perplexity(model, torch.zeros((7, 4), dtype=torch.int64), batch=3, progress=lambda *step: said.append(step))
     assert said == [(n, 7, f"{n} of 7 windows") for n in (3, 6, 7)]
     assert model.batches == [3, 3, 1]
 

@@ -26,9 +26,7 @@ def half(model: BlockModel, share: float = 0.5) -> dict[str, Any]:
     return dict(exact_counts(model.slots, uniform(model.slots, share), share))
 
 
-def pruned_all(
-    model: BlockModel, method: str, counts: Mapping[str, Any], **options: Any
-) -> dict[str, Pruned]:
+def pruned_all(model: BlockModel, method: str, counts: Mapping[str, Any], **options: Any) -> dict[str, Pruned]:
     made = {key: options.pop(key) for key in ("bases", "refine", "published") if key in options}
     streams = capture(model, token_ids(4), batch=2)
     parts = prune_blocks(model, streams, make_rule(method, **made), counts, **options)
@@ -38,9 +36,7 @@ def pruned_all(
 def norms_by_hooks(model: BlockModel, ids: Tensor) -> dict[str, Tensor]:
     """Every slot's input norms in the model's own forward pass."""
     seen = inputs_by_hooks(model, ids)
-    return {
-        key: torch.cat(parts).square().sum(0).div(len(ids)).sqrt() for key, parts in seen.items()
-    }
+    return {key: torch.cat(parts).square().sum(0).div(len(ids)).sqrt() for key, parts in seen.items()}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -91,11 +87,7 @@ def test_as_the_straightforward_way(name: str, method: str) -> None:
         counts = dict(published_counts(model.slots, shares, row_adaptive=False))
     found = pruned_all(model, method, counts, published=True, norms=False)
     caught = plain_neuroal.catch(other.model, other.model.get_submodule(other.path), token_ids(4))
-    layers = [
-        f"{key}-{place}"
-        for place, block in enumerate(caught.blocks)
-        for key in plain_neuroal.layers_of(block)
-    ]
+    layers = [f"{key}-{place}" for place, block in enumerate(caught.blocks) for key in plain_neuroal.layers_of(block)]
     gone = plain_neuroal.prune(caught, method, dict.fromkeys(layers, 0.6), rows=False)
     for part, mask in zip(found.values(), gone.values(), strict=True):
         assert torch.equal(part.keep, ~mask), part.slot.name
@@ -138,9 +130,7 @@ def test_new_weights_are_what_the_file_can_hold(dtype: torch.dtype) -> None:
     model = block_model("llama", dtype=dtype)
     shares: dict[str, Any] = {slot.name: 0.5 for slot in model.slots}
     found = pruned_all(model, "sparsegpt", shares, published=True)
-    assert any(
-        not torch.equal(part.weight.to(dtype).float(), part.weight) for part in found.values()
-    )
+    assert any(not torch.equal(part.weight.to(dtype).float(), part.weight) for part in found.values())
 
 
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])

@@ -40,9 +40,15 @@ from tests.support.tiny_text import add_tokenizer, write_text
 FAMILIES = ("opt", "llama", "phi", "mistral", "gpt2", "qwen2", "gpt_neox", "bloom")
 SCORES = ("magnitude", "wanda", "multiflow", "sparsegpt")
 ALLOCATIONS = (
-    ("uniform", "block"), ("owl", "block"), ("alpha", "block"), ("dlp", "block"),
-    ("atp", "block"), ("neuroal", "block"), ("neuroal", "row"), ("neuroal", "both"),
-)  # fmt: skip
+    ("uniform", "block"),
+    ("owl", "block"),
+    ("alpha", "block"),
+    ("dlp", "block"),
+    ("atp", "block"),
+    ("neuroal", "block"),
+    ("neuroal", "row"),
+    ("neuroal", "both"),
+)
 SPARSITIES = (0.5, 0.6, 0.7, 0.8)
 WINDOW = 12
 
@@ -69,9 +75,14 @@ def pair(folder: Path, family: str, dtype: torch.dtype = torch.float32) -> tuple
 
 def spec(model: Path, text: Path, **settings: Any) -> PruneSpec:
     usual = {
-        "method": "wanda", "keep": 0.3, "calibration": str(text), "sequences": 4,
-        "search_sequences": 2, "window": WINDOW, "device": "cpu",
-    }  # fmt: skip
+        "method": "wanda",
+        "keep": 0.3,
+        "calibration": str(text),
+        "sequences": 4,
+        "search_sequences": 2,
+        "window": WINDOW,
+        "device": "cpu",
+    }
     return PruneSpec(model=str(model), **{**usual, **settings})
 
 
@@ -80,9 +91,7 @@ def spec(model: Path, text: Path, **settings: Any) -> PruneSpec:
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_target_is_met_to_the_entry(
-    folder: Path, text: Path, family: str, score: str
-) -> None:
+def test_every_target_is_met_to_the_entry(folder: Path, text: Path, family: str, score: str) -> None:
     model, _ = pair(folder, family)
     asked = spec(model, text, method=score)
     opened = open_models(asked)
@@ -95,9 +104,11 @@ def test_every_target_is_met_to_the_entry(
     for allocation, step in ALLOCATIONS:
         for sparsity in SPARSITIES:
             settings = AllocationSettings(
-                allocation=allocation, step=step, sparsity=sparsity,
+                allocation=allocation,
+                step=step,
+                sparsity=sparsity,
                 lambdas=(0.05, 0.25) if allocation == "neuroal" else None,
-            )  # fmt: skip
+            )
             found = allocate(bench.blocks, streams, rule, settings)
             kept = zeros = 0
             for pruned in bench.prune(streams, found.rule, found.counts, norms=False):
@@ -127,18 +138,20 @@ RUNS = [
     ("falcon", torch.float32, {"method": "random", "allocation": "neuroal", "fast": True}),
     ("bloom", torch.float32, {"method": "wanda", "allocation": "neuroal", "reference": "global"}),
     ("llama", torch.float16, {"method": "ken", "allocation": "neuroal", "base": True}),
-    ("llama", torch.float32, {"method": "delta", "allocation": "neuroal", "step": "both",
-                              "reference": "global", "base": True}),
+    (
+        "llama",
+        torch.float32,
+        {"method": "delta", "allocation": "neuroal", "step": "both", "reference": "global", "base": True},
+    ),
     ("gpt2", torch.float16, {"method": "ken-density", "allocation": "owl", "base": True}),
     ("opt", torch.float32, {"method": "wanda", "base": True}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("family", "dtype", "settings"), RUNS)
 def test_a_run_holds_what_was_measured(
-    folder: Path, text: Path, tmp_path: Path,
-    family: str, dtype: torch.dtype, settings: dict[str, Any],
-) -> None:  # fmt: skip
+    folder: Path, text: Path, tmp_path: Path, family: str, dtype: torch.dtype, settings: dict[str, Any]
+) -> None:
     model, base = pair(folder, family, dtype)
     settings = settings | ({"base": str(base)} if "base" in settings else {})
     asked = spec(model, text, evaluation=str(text), windows=5, baselines=True, **settings)
@@ -198,9 +211,7 @@ def check_bits(run: Run, model: Path, base: Path | None) -> None:
 def input_norms(model: Path, text: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Norms of what linear layers are given on the calibration text, by hooks on a whole model."""
     loaded = LanguageModel.load(model)
-    ids = calibration_windows(
-        loaded.tokenizer, text, sequences=4, window=WINDOW, seed=0, positions=POSITIONS
-    ).ids
+    ids = calibration_windows(loaded.tokenizer, text, sequences=4, window=WINDOW, seed=0, positions=POSITIONS).ids
     modules, found = dict(loaded.model.named_modules()), {}
     for name in names:
         modules[name.removesuffix(".weight")].register_forward_pre_hook(
@@ -211,9 +222,7 @@ def input_norms(model: Path, text: Path, names: tuple[str, ...]) -> dict[str, np
     return {name: (x**2).sum((0, 1)).div(len(ids)).sqrt().numpy() for name, x in found.items()}
 
 
-def test_norms_are_of_the_dense_and_of_the_pruned_model(
-    folder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_norms_are_of_the_dense_and_of_the_pruned_model(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     run = prune(spec(model, text), out=tmp_path / "run")
     dense = input_norms(model, text, run.pruned)
@@ -232,18 +241,18 @@ def test_sparsegpt_changes_what_it_keeps(folder: Path, text: Path, tmp_path: Pat
     run = prune(spec(model, text, method="sparsegpt"), out=tmp_path / "run", threads=1)
     tuned = load_file(model / "model.safetensors")
     state = run.apply()
-    moved = [name for name in run.pruned if not torch.equal(
-        state[name][torch.from_numpy(run.keep(name))], tuned[name][torch.from_numpy(run.keep(name))]
-    )]  # fmt: skip
+    moved = [
+        name
+        for name in run.pruned
+        if not torch.equal(state[name][torch.from_numpy(run.keep(name))], tuned[name][torch.from_numpy(run.keep(name))])
+    ]
     assert len(moved) == len(run.pruned)
 
 
 def test_the_uniform_baseline_is_the_uniform_run(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     common: dict[str, Any] = {"evaluation": str(text), "windows": 5}
-    spread = prune(
-        spec(model, text, allocation="neuroal", baselines=True, **common), out=tmp_path / "spread"
-    )
+    spread = prune(spec(model, text, allocation="neuroal", baselines=True, **common), out=tmp_path / "spread")
     even = prune(spec(model, text, **common), out=tmp_path / "even")
     plain = prune(spec(model, text, method="magnitude", **common), out=tmp_path / "plain")
     found = spread.metrics["baselines"]
@@ -251,9 +260,7 @@ def test_the_uniform_baseline_is_the_uniform_run(folder: Path, text: Path, tmp_p
     assert found["magnitude"]["nll"] == pytest.approx(plain.metrics["pruned"]["nll"], rel=1e-6)
 
 
-def test_measuring_again_keeps_the_baselines_that_need_streams(
-    folder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_measuring_again_keeps_the_baselines_that_need_streams(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     asked = spec(model, text, allocation="neuroal", baselines=True, evaluation=str(text), windows=5)
     run = prune(asked, out=tmp_path / "run")
@@ -279,9 +286,16 @@ def test_baselines_prune_as_much_whenever_they_are_measured(
         own(bench, streams, rule, counts, **rest)
 
     asked = spec(
-        model, text, allocation="neuroal", step="both", keep=0.37, published=published,
-        evaluation=str(text), windows=5, baselines=True,
-    )  # fmt: skip
+        model,
+        text,
+        allocation="neuroal",
+        step="both",
+        keep=0.37,
+        published=published,
+        evaluation=str(text),
+        windows=5,
+        baselines=True,
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Workbench, "prune_all", prune_all)
         run = prune(asked, out=tmp_path / "run")
@@ -329,17 +343,22 @@ def test_progress_only_goes_up(folder: Path, text: Path, tmp_path: Path) -> None
     model, base = pair(folder, "llama")
     seen: list[float] = []
     asked = spec(
-        model, text, method="delta", base=str(base), allocation="neuroal", step="both",
-        evaluation=str(text), windows=3, baselines=True,
-    )  # fmt: skip
+        model,
+        text,
+        method="delta",
+        base=str(base),
+        allocation="neuroal",
+        step="both",
+        evaluation=str(text),
+        windows=3,
+        baselines=True,
+    )
     prune(asked, out=tmp_path / "run", progress=lambda done, total, _: seen.append(done / total))
     assert (np.diff(seen) >= -1e-9).all()
     assert seen[-1] == 1
 
 
-def test_threads_are_those_asked_for_everywhere_and_given_back(
-    folder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_threads_are_those_asked_for_everywhere_and_given_back(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     before = torch.get_num_threads()
     wanted, seen = before + 1, set()
@@ -371,9 +390,7 @@ def test_each_calibration_text_is_captured_once(
     assert captured == ([4] if allocation == "owl" else [2, 4])  # search, then all
 
 
-def test_shares_before_rounding_stay_between_none_and_all(
-    folder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_shares_before_rounding_stay_between_none_and_all(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     run = prune(spec(model, text, allocation="alpha", keep=0.1), out=tmp_path / "run")
     targets = run.matrices.loc[run.matrices["status"] == "pruned", "target_keep"]
@@ -390,9 +407,7 @@ def changed(model: Path, folder: Path, change: Any) -> Path:
     for path in model.iterdir():
         if path.is_file() and path.suffix != ".safetensors":
             (folder / path.name).write_bytes(path.read_bytes())
-    state = {
-        name: tensor.clone() for name, tensor in load_file(model / "model.safetensors").items()
-    }
+    state = {name: tensor.clone() for name, tensor in load_file(model / "model.safetensors").items()}
     change(state)
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
@@ -432,9 +447,7 @@ def mistakes(folder: Path, text: Path, tmp_path: Path) -> Iterator[tuple[Any, ty
     yield spec(dead, text, allocation="neuroal"), DeadLayerError, ["Block 1"]
 
 
-def test_each_mistake_has_its_message_and_leaves_nothing(
-    folder: Path, text: Path, tmp_path: Path
-) -> None:
+def test_each_mistake_has_its_message_and_leaves_nothing(folder: Path, text: Path, tmp_path: Path) -> None:
     seen = set()
     for i, (asked, error, parts) in enumerate(mistakes(folder, text, tmp_path)):
         out = tmp_path / f"run{i}" / "out"
@@ -450,9 +463,7 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 1.0, 1.5])
-def test_a_sparsity_that_prunes_nothing_all_or_more(
-    folder: Path, text: Path, sparsity: float
-) -> None:
+def test_a_sparsity_that_prunes_nothing_all_or_more(folder: Path, text: Path, sparsity: float) -> None:
     model, _ = pair(folder, "llama")
     with pytest.raises(SpecError) as caught:
         spec(model, text, keep=1 - sparsity)
@@ -508,8 +519,6 @@ def test_settings_of_the_pruning_are_used(folder: Path, text: Path, tmp_path: Pa
     assert found == pytest.approx(runs["dsnot"].metrics["pruned"]["nll"], rel=1e-6)
     assert found != pytest.approx(runs["pruned"].metrics["pruned"]["nll"], rel=1e-6)
     # random baselines take the run's seed: as a pruning by zero without calibration text does
-    plain = prune(
-        spec(model, text, method="random", scope=("blocks",), **common), out=tmp_path / "plain"
-    )
+    plain = prune(spec(model, text, method="random", scope=("blocks",), **common), out=tmp_path / "plain")
     again = runs["spread"].metrics["baselines"]["random"]["nll"]
     assert again == pytest.approx(plain.metrics["pruned"]["nll"], rel=1e-6)

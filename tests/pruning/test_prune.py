@@ -27,9 +27,7 @@ from kencore.runs.shelf import SHIPPED, delete_run, list_runs
 from kencore.settings.prune import SLICE_METHODS
 from tests.support.tiny_models import ARCHITECTURES, save_pair
 
-SAME_BYTES = (
-    "spec.json", "masks.safetensors", "overview.safetensors", "rows.parquet", "matrices.parquet",
-)  # fmt: skip
+SAME_BYTES = ("spec.json", "masks.safetensors", "overview.safetensors", "rows.parquet", "matrices.parquet")
 
 
 @pytest.fixture(scope="session")
@@ -82,10 +80,7 @@ def test_every_architecture_through_the_public_api(architecture: str, tmp_path: 
     table = run.matrices
     by_status = table.groupby("status")["params"].sum()
     on_disk = sum(tensor.numel() for tensor in stored(pair[1]).values())
-    twice = sum(
-        stored(pair[1])[name].numel() for tied in table["tied"] for name in tied
-        if name in stored(pair[1])
-    )  # fmt: skip
+    twice = sum(stored(pair[1])[name].numel() for tied in table["tied"] for name in tied if name in stored(pair[1]))
     assert by_status.sum() == on_disk - twice
     assert by_status["pruned"] == run.totals["pruned"] > 0.5 * on_disk
     assert run.totals["kept"] + run.totals["reset"] == run.totals["pruned"]
@@ -163,9 +158,7 @@ def test_sharded_checkpoints_are_pruned_and_saved_shard_by_shard(tmp_path: Path)
     run = prune(spec_of((base, tuned)))
     check_every_bit(run, (base, tuned))
     folder = run.save_pretrained(tmp_path / "pruned")
-    assert {file.name for file in folder.glob("*.safetensors")} == {
-        file.name for file in tuned.glob("*.safetensors")
-    }
+    assert {file.name for file in folder.glob("*.safetensors")} == {file.name for file in tuned.glob("*.safetensors")}
     loaded = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in run.apply().items())
 
@@ -280,8 +273,10 @@ def test_a_full_disk(bert: tuple[Path, Path], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(bert[1]), str(bert[0]), str(tmp_path / "run")],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 7, done.stderr
     assert "too large" in done.stdout.lower()
     assert list(tmp_path.iterdir()) == []
@@ -300,9 +295,7 @@ class TestStore:
 
     @pytest.mark.parametrize("file", ["spec.json", "masks.safetensors", "matrices.parquet"])
     @pytest.mark.parametrize("harm", ["gone", "empty", "cut", "noise"])
-    def test_a_corrupt_run_is_said_and_hides_no_other(
-        self, bert: tuple[Path, Path], file: str, harm: str
-    ) -> None:
+    def test_a_corrupt_run_is_said_and_hides_no_other(self, bert: tuple[Path, Path], file: str, harm: str) -> None:
         good, bad = prune(spec_of(bert)), prune(spec_of(bert, keep=0.25))
         path = bad.path / file
         content = path.read_bytes()
@@ -310,9 +303,7 @@ class TestStore:
             path.unlink()
         else:
             noise = np.random.default_rng(0).bytes(len(content))
-            path.write_bytes(
-                {"empty": b"", "cut": content[: len(content) // 2], "noise": noise}[harm]
-            )
+            path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "noise": noise}[harm])
         with pytest.raises(CorruptRunError, match=bad.id):
             open_run(bad.id)
         assert open_run(good.id).totals == good.totals

@@ -23,9 +23,7 @@ from tests.support.language_models import LANGUAGE_MODELS, block_model, token_id
 FEW = (0.0, 0.1, 0.2)
 
 
-def search(
-    model: BlockModel, *, method: str = "wanda", progress: Any = None, **settings: Any
-) -> Allocated:
+def search(model: BlockModel, *, method: str = "wanda", progress: Any = None, **settings: Any) -> Allocated:
     asked = AllocationSettings(**({"allocation": "neuroal", "sparsity": 0.6} | settings))
     rule = make_rule(method, published=asked.published)
     return allocate(model, capture(model, token_ids(4)), rule, asked, progress=progress)
@@ -77,9 +75,7 @@ def test_published_search(name: str, method: str, step: str, sparsity: float) ->
 def test_every_allocation_meets_the_target_exactly(name: str, allocation: str) -> None:
     model = block_model(name)
     before = {slot.name: model.weight(slot.name).clone() for slot in model.slots}
-    found = search(
-        model, allocation=allocation, sparsity=0.613, step="both", reference="global", lambdas=FEW
-    )
+    found = search(model, allocation=allocation, sparsity=0.613, step="both", reference="global", lambdas=FEW)
     total = sum(slot.size for slot in model.slots)
     assert sum(counts.sum() for counts in found.counts.values()) == round(0.613 * total)
     for slot in model.slots:
@@ -120,9 +116,8 @@ def test_costs_against_their_definition() -> None:
         cost = float((a / a.sum() - b / b.sum()).norm()) / len(a)
         assert outcome.matrix_costs[part.slot.name] == pytest.approx(cost, rel=1e-4, abs=1e-9)
         torch.testing.assert_close(
-            outcome.alignment[part.slot.name], part.dense_norm - part.sparse_norm,
-            rtol=1e-3, atol=1e-5,
-        )  # fmt: skip
+            outcome.alignment[part.slot.name], part.dense_norm - part.sparse_norm, rtol=1e-3, atol=1e-5
+        )
         total += cost
     assert outcome.cost == pytest.approx(total, rel=1e-4)
 
@@ -142,9 +137,7 @@ def test_rows_differ_where_somebody_reads_them() -> None:
     model = block_model("llama")
     for reference, last in (("local", False), ("global", True)):
         found = search(model, step="row", reference=reference, lambdas=(0.2,))
-        spread = {
-            (slot.block, slot.role): np.ptp(found.sparsities[slot.name]) for slot in model.slots
-        }
+        spread = {(slot.block, slot.role): np.ptp(found.sparsities[slot.name]) for slot in model.slots}
         for block in (0, 1):
             for role in ("q", "k", "v", "o", "gate", "up"):
                 assert spread[block, role] > 0.1
@@ -232,9 +225,7 @@ def test_loss_is_the_models_own(name: str) -> None:
         hidden = run_block(model, streams, block, hidden)
     with torch.no_grad():
         logits = model.model(ids, use_cache=False).logits
-        wanted = torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
-        )
+        wanted = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
     assert language_loss(model, streams, hidden) == pytest.approx(float(wanted), rel=1e-6)
     with torch.no_grad():  # and the blocks are themselves again
         assert torch.equal(model.model(ids, use_cache=False).logits, logits)
@@ -251,8 +242,7 @@ def test_costs_of_text_in_batches() -> None:
     model = block_model("falcon")
     counts: Any = exact_counts(model.slots, uniform(model.slots, 0.5), 0.5)
     outcomes = [
-        Evaluator(model, capture(model, token_ids(4), batch=batch), make_rule("wanda"))(counts)
-        for batch in (1, 3, 4)
+        Evaluator(model, capture(model, token_ids(4), batch=batch), make_rule("wanda"))(counts) for batch in (1, 3, 4)
     ]
     for outcome in outcomes:
         assert outcome.cost == pytest.approx(outcomes[0].cost, rel=1e-5)

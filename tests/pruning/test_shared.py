@@ -23,9 +23,7 @@ def test_the_model_goes_back_to_main_memory_however_measuring_ends(fails: bool) 
 
     bench = Workbench.__new__(Workbench)
     bench.device = "cuda:0"
-    fake: Any = SimpleNamespace(
-        model=SimpleNamespace(to=moved.append), quality=quality, device="cpu"
-    )
+    fake: Any = SimpleNamespace(model=SimpleNamespace(to=moved.append), quality=quality, device="cpu")
     bench.language = fake
     if fails:
         with pytest.raises(ArithmeticError):

@@ -79,9 +79,7 @@ def test_every_architecture_to_the_entry(architecture: str, method: str, tmp_pat
 def test_any_share_is_met_to_the_entry(llama: Path, keep: float) -> None:
     run = prune(spec_of(llama, keep=keep))
     size = run.totals["pruned"]
-    assert run.totals["reset"] == math.floor(
-        Fraction(1) * size - Fraction(str(keep)) * size + Fraction(1, 2)
-    )
+    assert run.totals["reset"] == math.floor(Fraction(1) * size - Fraction(str(keep)) * size + Fraction(1, 2))
     check_every_bit(run, llama)
 
 
@@ -126,16 +124,11 @@ def test_what_would_be_lost_is_left_alone_and_says_why(llama: Path) -> None:
         (("all", "head"), {"q", "k", "v", "o", "gate", "up", "down", "head"}),
         (("q", "model.embed_tokens.weight"), {"q", "embedding"}),
         (("model.layers.0.*",), {"q", "k", "v", "o", "gate", "up", "down"}),
-        (
-            ("*.input_layernorm.weight", "blocks"),
-            {"q", "k", "v", "o", "gate", "up", "down", "norm"},
-        ),
+        (("*.input_layernorm.weight", "blocks"), {"q", "k", "v", "o", "gate", "up", "down", "norm"}),
         (("attention",), {"q", "k", "v", "o"}),
     ],
 )
-def test_only_a_term_that_means_them_reaches_fragile_ones(
-    llama: Path, scope: tuple[str, ...], roles: set[str]
-) -> None:
+def test_only_a_term_that_means_them_reaches_fragile_ones(llama: Path, scope: tuple[str, ...], roles: set[str]) -> None:
     run = prune(spec_of(llama, scope=scope))
     table = run.matrices
     assert set(table.loc[table["status"] == "pruned", "role"]) == roles

@@ -38,9 +38,7 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
 @pytest.fixture(scope="module")
 def zeroed(language: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     _, tuned, _ = language
-    spec = PruneSpec(
-        model=str(tuned), keep=0.3, method="magnitude", scope=("all", "embedding"), vectors=False
-    )
+    spec = PruneSpec(model=str(tuned), keep=0.3, method="magnitude", scope=("all", "embedding"), vectors=False)
     return prune(spec, out=tmp_path_factory.mktemp("runs") / "zeroed")
 
 
@@ -76,9 +74,7 @@ def test_effective_operations_are_those_with_weights_that_are_not_zero(
     assert (found["tokens"], found["tokens_from"]) == (WINDOW, "one window")
 
 
-def test_what_goes_back_to_the_base_spares_nothing(
-    language: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_what_goes_back_to_the_base_spares_nothing(language: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, text = language
     run = prune(PruneSpec(model=str(tuned), base=str(base), keep=0.3), out=tmp_path / "run")
     windows = read_windows(tuned, text, window=WINDOW)
@@ -91,21 +87,24 @@ def test_what_goes_back_to_the_base_spares_nothing(
     assert found["bytes"]["dense"] == (tuned / "model.safetensors").stat().st_size
     totals = run.totals
     assert found["parameters"] == {
-        "total": totals["params"], "in_pruned_tensors": totals["pruned"], "kept": totals["kept"],
+        "total": totals["params"],
+        "in_pruned_tensors": totals["pruned"],
+        "kept": totals["kept"],
         "reset": totals["reset"],
-    }  # fmt: skip
+    }
 
 
-def test_both_models_are_timed_and_the_pruned_one_is_left(
-    zeroed: Run, language: tuple[Path, Path, Path]
-) -> None:
+def test_both_models_are_timed_and_the_pruned_one_is_left(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
     _, tuned, text = language
     model = LanguageModel.load(tuned)
     said: list[tuple[float, str]] = []
     found = cost_of(
-        zeroed, model, read_windows(tuned, text, window=WINDOW), repeats=4,
+        zeroed,
+        model,
+        read_windows(tuned, text, window=WINDOW),
+        repeats=4,
         progress=lambda done, message: said.append((done, message)),
-    )  # fmt: skip
+    )
     assert [line["batch"] for line in found["latency"]] == [1, 12]
     for line in found["latency"]:
         for which in ("dense", "pruned"):
@@ -149,9 +148,7 @@ def test_masks_that_are_two_of_four_are_known(
 # --- inside a measurement ---------------------------------------------------------------------
 
 
-def test_a_measured_run_holds_its_cost_and_its_changes(
-    zeroed: Run, language: tuple[Path, Path, Path]
-) -> None:
+def test_a_measured_run_holds_its_cost_and_its_changes(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
     _, tuned, text = language
     found = judge(str(zeroed.path), str(text), window=WINDOW, baselines=True)
     model, data = LanguageModel.load(tuned), fitting_data(tuned, str(text), window=WINDOW)
@@ -176,9 +173,7 @@ def test_a_classifier(tmp_path: Path) -> None:
             for parameter in model.parameters():
                 parameter += 0.4 * torch.randn(parameter.shape, generator=torch.Generator())
     words = torch.randint(len(WORDS), (40, 8), generator=torch.Generator().manual_seed(1))
-    lines = [
-        f"{' '.join(WORDS[i] for i in row[: 3 + n % 4])}\t{n % 2}" for n, row in enumerate(words)
-    ]
+    lines = [f"{' '.join(WORDS[i] for i in row[: 3 + n % 4])}\t{n % 2}" for n, row in enumerate(words)]
     (tmp_path / "data.tsv").write_text("\n".join(lines), "utf-8")
     base, tuned, data = (str(tmp_path / name) for name in ("base", "tuned", "data.tsv"))
     spec = PruneSpec(model=tuned, base=base, keep=0.2, evaluation=data)

@@ -89,9 +89,26 @@ def test_a_table_that_is_the_head_too_counts_as_the_head() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["bert", "roberta", "distilbert", "deberta-v2", "electra", "modernbert", "albert", "llama",
-     "qwen3", "phi", "opt", "gpt2", "gptj", "gpt_neox", "bloom", "falcon", "gemma2"],
-)  # fmt: skip
+    [
+        "bert",
+        "roberta",
+        "distilbert",
+        "deberta-v2",
+        "electra",
+        "modernbert",
+        "albert",
+        "llama",
+        "qwen3",
+        "phi",
+        "opt",
+        "gpt2",
+        "gptj",
+        "gpt_neox",
+        "bloom",
+        "falcon",
+        "gemma2",
+    ],
+)
 def test_every_matrix_has_its_own_operations(kind: str) -> None:
     model = build(kind)
     found, wanted = count_flops(model, inputs()), by_hooks(model, inputs())

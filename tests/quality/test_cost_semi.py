@@ -95,9 +95,7 @@ def test_timed_with_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())
 
 
-def test_shapes_that_torch_refuses_and_memory_that_is_short(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_shapes_that_torch_refuses_and_memory_that_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
 
     def refuse(weight: torch.Tensor) -> torch.Tensor:

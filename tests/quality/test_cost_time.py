@@ -6,15 +6,7 @@ import pytest
 import torch
 
 from kencore.quality import cost_time
-from kencore.quality.cost_time import (
-    LEAST,
-    WARM_UP,
-    forward,
-    interleaved,
-    passes,
-    peak_memory,
-    quartiles,
-)
+from kencore.quality.cost_time import LEAST, WARM_UP, forward, interleaved, passes, peak_memory, quartiles
 
 
 @pytest.fixture
@@ -56,9 +48,7 @@ def test_a_slow_model_is_run_less_often(clock: list[float]) -> None:
 
 
 def test_quartiles() -> None:
-    assert quartiles([3.0, 1.0, 2.0, 5.0, 4.0]) == {
-        "median": 3.0, "low": 2.0, "high": 4.0, "repeats": 5,
-    }  # fmt: skip
+    assert quartiles([3.0, 1.0, 2.0, 5.0, 4.0]) == {"median": 3.0, "low": 2.0, "high": 4.0, "repeats": 5}
 
 
 def test_a_pass_is_one_call_without_gradients() -> None:

@@ -63,9 +63,7 @@ def with_state(state: dict[str, torch.Tensor], like: Path, folder: Path) -> Path
 @pytest.fixture(scope="module")
 def run(files: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Run:
     base, tuned, data = files
-    spec = PruneSpec(
-        model=str(tuned), base=str(base), keep=0.4, evaluation=str(data), baselines=True, seed=7
-    )
+    spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4, evaluation=str(data), baselines=True, seed=7)
     return prune(spec, out=tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -78,17 +76,13 @@ def test_dense_pruned_and_base(run: Run, files: tuple[Path, Path, Path], tmp_pat
     pruned = run.save_pretrained(tmp_path / "pruned")
     assert metrics["pruned"]["accuracy"] == pytest.approx(accuracy(pruned, data))
     old = load_file(base / "model.safetensors") | {
-        name: tensor
-        for name, tensor in load_file(tuned / "model.safetensors").items()
-        if run.owner(name) is None
+        name: tensor for name, tensor in load_file(tuned / "model.safetensors").items() if run.owner(name) is None
     }
     reset = with_state(old, tuned, tmp_path / "reset")
     assert metrics["base"]["accuracy"] == pytest.approx(accuracy(reset, data))
 
 
-def test_baselines_have_the_same_budget(
-    run: Run, files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_baselines_have_the_same_budget(run: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, data = files
     assert set(run.metrics["baselines"]) == {"random", "magnitude", "delta"}
     new, old = load_file(tuned / "model.safetensors"), load_file(base / "model.safetensors")
@@ -106,14 +100,10 @@ def test_the_random_baseline_is_the_random_run_of_the_same_seed(
     run: Run, files: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     base, tuned, data = files
-    spec = PruneSpec(
-        model=str(tuned), base=str(base), keep=0.4, method="random", seed=7, evaluation=str(data)
-    )
+    spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4, method="random", seed=7, evaluation=str(data))
     other = prune(spec, out=tmp_path / "random")
     for figure in ("accuracy", "f1_macro", "loss"):
-        assert run.metrics["baselines"]["random"][figure] == pytest.approx(
-            other.metrics["pruned"][figure]
-        )
+        assert run.metrics["baselines"]["random"][figure] == pytest.approx(other.metrics["pruned"][figure])
 
 
 def test_a_run_can_be_measured_later_and_keeps_the_result(
@@ -137,23 +127,17 @@ def test_the_shipped_run_is_not_written_to() -> None:
         judge("demo", "demo", save=True)
 
 
-def test_labels_are_checked_before_anything_is_pruned(
-    files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_labels_are_checked_before_anything_is_pruned(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, _ = files
     (tmp_path / "odd.tsv").write_text("a good film\t0\na bad film\t7\n")
-    spec = PruneSpec(
-        model=str(tuned), base=str(base), keep=0.4, evaluation=str(tmp_path / "odd.tsv")
-    )
+    spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4, evaluation=str(tmp_path / "odd.tsv"))
     said: list[str] = []
     with pytest.raises(TaskMismatchError, match="7 at example 2"):
         prune(spec, progress=lambda done, total, message: said.append(message))
     assert not any(message.startswith("Pruning") for message in said)
 
 
-def test_pictures_of_a_changed_checkpoint_are_refused(
-    files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_pictures_of_a_changed_checkpoint_are_refused(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, _ = files
     moved = shutil.copytree(tuned, tmp_path / "tuned")
     run = prune(PruneSpec(model=str(moved), base=str(base), keep=0.4), out=tmp_path / "run")
@@ -187,9 +171,7 @@ def test_a_base_too_large_for_the_tuned_dtype(tmp_path: Path) -> None:
         prune(PruneSpec(model=str(tuned), base=str(base), keep=0.5))
 
 
-def test_a_run_of_other_weights_is_not_measured(
-    files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_a_run_of_other_weights_is_not_measured(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, data = files
     model = shutil.copytree(tuned, tmp_path / "tuned")
     run = prune(PruneSpec(model=str(model), base=str(base), keep=0.4), out=tmp_path / "run")

@@ -12,12 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune
-from kencore.errors import (
-    NotALanguageModelError,
-    TaskMismatchError,
-    TextTooShortError,
-    WindowError,
-)
+from kencore.errors import NotALanguageModelError, TaskMismatchError, TextTooShortError, WindowError
 from kencore.models.language import read_windows
 from kencore.quality.judge import fitting_data, judge, read_data
 from kencore.quality.states import baseline_state, pruned_state
@@ -49,9 +44,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reset(files: tuple[Path, Path, Path], store: Path) -> Run:
     base, tuned, text = files
     spec = PruneSpec(
-        model=str(tuned), base=str(base), keep=0.4, method="ken", evaluation=str(text),
-        baselines=True, seed=7, window=WINDOW,
-    )  # fmt: skip
+        model=str(tuned),
+        base=str(base),
+        keep=0.4,
+        method="ken",
+        evaluation=str(text),
+        baselines=True,
+        seed=7,
+        window=WINDOW,
+    )
     return prune(spec, out=store / "reset")
 
 
@@ -59,9 +60,15 @@ def reset(files: tuple[Path, Path, Path], store: Path) -> Run:
 def zeroed(files: tuple[Path, Path, Path], store: Path) -> Run:
     _, tuned, text = files
     spec = PruneSpec(
-        model=str(tuned), keep=0.37, method="random", evaluation=str(text), baselines=True, seed=7,
-        window=WINDOW, windows=9,
-    )  # fmt: skip
+        model=str(tuned),
+        keep=0.37,
+        method="random",
+        evaluation=str(text),
+        baselines=True,
+        seed=7,
+        window=WINDOW,
+        windows=9,
+    )
     return prune(spec, out=store / "zeroed")
 
 
@@ -90,9 +97,7 @@ def magnitude(run: Run, name: str, weight: torch.Tensor) -> torch.Tensor:
 # --- runs -------------------------------------------------------------------------------------
 
 
-def test_a_run_that_goes_back_to_its_base(
-    reset: Run, files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_a_run_that_goes_back_to_its_base(reset: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     base, tuned, text = files
     metrics = reset.metrics
     assert (metrics["task"], metrics["data"]) == ("language", str(text))
@@ -102,9 +107,15 @@ def test_a_run_that_goes_back_to_its_base(
         assert figures["tokens"] == count * (WINDOW - 1)
     assert metrics["device"] == "cpu"
     assert set(metrics["dense"]) == {
-        "perplexity", "perplexity_low", "perplexity_high", "nll", "seconds", "tokens", "windows",
+        "perplexity",
+        "perplexity_low",
+        "perplexity_high",
+        "nll",
+        "seconds",
+        "tokens",
+        "windows",
         "window",
-    }  # fmt: skip
+    }
     assert metrics["dense"]["nll"] == pytest.approx(nll(tuned, text), rel=1e-5)
     pruned = reset.save_pretrained(tmp_path / "pruned")
     assert metrics["pruned"]["nll"] == pytest.approx(nll(pruned, text), rel=1e-5)
@@ -114,9 +125,7 @@ def test_a_run_that_goes_back_to_its_base(
     assert len({f["nll"] for f in metrics["baselines"].values()}) == 3
 
 
-def test_a_run_that_sets_to_zero(
-    zeroed: Run, files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_a_run_that_sets_to_zero(zeroed: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, tuned, text = files
     metrics = zeroed.metrics
     assert "base" not in metrics
@@ -165,9 +174,7 @@ def test_stored_transposed(tmp_path: Path, files: tuple[Path, Path, Path]) -> No
     """GPT-2 stores inputs x outputs."""
     _, tuned = save_pair("gpt2", tmp_path, change=0.3)
     save_tokenizer(tuned)
-    spec = PruneSpec(
-        model=str(tuned), keep=0.5, method="magnitude", evaluation=str(files[2]), window=WINDOW
-    )
+    spec = PruneSpec(model=str(tuned), keep=0.5, method="magnitude", evaluation=str(files[2]), window=WINDOW)
     run = prune(spec, out=tmp_path / "run")
     pruned = run.save_pretrained(tmp_path / "pruned")
     assert run.metrics["pruned"]["nll"] == pytest.approx(nll(pruned, files[2]), rel=1e-5)
@@ -177,21 +184,22 @@ def test_stored_transposed(tmp_path: Path, files: tuple[Path, Path, Path]) -> No
         assert torch.equal(weight, own[name])
 
 
-def test_changed_values_are_the_ones_that_are_measured(
-    files: tuple[Path, Path, Path], tmp_path: Path
-) -> None:
+def test_changed_values_are_the_ones_that_are_measured(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, tuned, text = files
     spec = PruneSpec(
-        model=str(tuned), keep=0.5, method="sparsegpt", calibration=str(text), sequences=4,
-        window=WINDOW, evaluation=str(text),
-    )  # fmt: skip
+        model=str(tuned),
+        keep=0.5,
+        method="sparsegpt",
+        calibration=str(text),
+        sequences=4,
+        window=WINDOW,
+        evaluation=str(text),
+    )
     run = prune(spec, out=tmp_path / "run")
     pruned = run.save_pretrained(tmp_path / "pruned")
     dense = load_file(tuned / "model.safetensors")
     changed = [
-        name
-        for name, weight in pruned_state(run)
-        if not torch.equal(weight[weight != 0], dense[name][weight != 0])
+        name for name, weight in pruned_state(run) if not torch.equal(weight[weight != 0], dense[name][weight != 0])
     ]
     assert changed
     found = judge(str(run.path), str(text))
@@ -203,9 +211,7 @@ def test_tied_weights(tmp_path: Path, files: tuple[Path, Path, Path]) -> None:
     """The table of tokens is the output layer too."""
     _, tuned = save_pair("opt", tmp_path, change=0.3)
     save_tokenizer(tuned)
-    spec = PruneSpec(
-        model=str(tuned), keep=0.5, method="magnitude", scope=("embedding",), window=WINDOW
-    )
+    spec = PruneSpec(model=str(tuned), keep=0.5, method="magnitude", scope=("embedding",), window=WINDOW)
     run = prune(spec, out=tmp_path / "run")
     assert "model.decoder.embed_tokens.weight" in run.pruned
     pruned = run.save_pretrained(tmp_path / "pruned")
@@ -219,9 +225,8 @@ def test_tied_weights(tmp_path: Path, files: tuple[Path, Path, Path]) -> None:
 def test_judging_again_gives_the_same(reset: Run, files: tuple[Path, Path, Path]) -> None:
     said: list[str] = []
     found = judge(
-        str(reset.path), str(files[2]), baselines=True,
-        progress=lambda done, total, message: said.append(message),
-    )  # fmt: skip
+        str(reset.path), str(files[2]), baselines=True, progress=lambda done, total, message: said.append(message)
+    )
     assert found["run"] == reset.id
     assert any(message.startswith("Measuring pruned: ") for message in said)
     for step in ("dense", "base", "pruned"):
@@ -231,9 +236,7 @@ def test_judging_again_gives_the_same(reset: Run, files: tuple[Path, Path, Path]
     json.dumps(found, allow_nan=False)
 
 
-def test_the_window_and_the_number_of_windows_are_the_runs_own(
-    zeroed: Run, files: tuple[Path, Path, Path]
-) -> None:
+def test_the_window_and_the_number_of_windows_are_the_runs_own(zeroed: Run, files: tuple[Path, Path, Path]) -> None:
     found = judge(str(zeroed.path), str(files[2]))
     assert (found["window"], found["windows"]) == (WINDOW, 9)
     assert found["pruned"]["nll"] == zeroed.metrics["pruned"]["nll"]
@@ -288,8 +291,9 @@ def test_labelled_sentences_are_no_text(files: tuple[Path, Path, Path]) -> None:
         judge(str(tuned), "demo")
     no_run(
         PruneSpec(model=str(tuned), base=str(base), keep=0.4, evaluation="demo"),
-        TaskMismatchError, "labelled sentences",
-    )  # fmt: skip
+        TaskMismatchError,
+        "labelled sentences",
+    )
 
 
 @pytest.mark.parametrize("data", ["pydoc", "wikitext2", "c4", "ptb", "story.txt", "a.md", "a.csv"])
@@ -312,10 +316,7 @@ def test_texts_and_windows_that_do_not_fit(files: tuple[Path, Path, Path], tmp_p
     _, tuned, text = files
     spec = PruneSpec(model=str(tuned), keep=0.4, method="magnitude", evaluation=str(text))
     assert read_data(tuned, PruneSpec(model=str(tuned), keep=0.4, method="magnitude")) is None
-    no_run(
-        PruneSpec.from_dict(json.loads(spec.to_json()) | {"window": 25}),
-        WindowError, "25 tokens; wanted 2 to 24",
-    )  # fmt: skip
+    no_run(PruneSpec.from_dict(json.loads(spec.to_json()) | {"window": 25}), WindowError, "25 tokens; wanted 2 to 24")
     (tmp_path / "short.txt").write_text("a good film")
     short = json.loads(spec.to_json()) | {"evaluation": str(tmp_path / "short.txt")}
     no_run(PruneSpec.from_dict(short), TextTooShortError, "wanted 24 or more")

@@ -11,15 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, ttest_rel
 
-from kencore.quality.paired import (
-    Figures,
-    accuracy_change,
-    compared,
-    mean_interval,
-    nll_change,
-    packed,
-    unpacked,
-)
+from kencore.quality.paired import Figures, accuracy_change, compared, mean_interval, nll_change, packed, unpacked
 
 
 def pairs(both: int, lost: int, won: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,9 +155,7 @@ def test_losses_of_windows_go_to_json_and_back_bit_for_bit(losses: list[float]) 
     np.testing.assert_array_equal(back, losses)
 
 
-@pytest.mark.parametrize(
-    "stored", [None, {}, {"right": "zz", "examples": 3}, {"right": "00"}, [1], {"nll": "many"}]
-)
+@pytest.mark.parametrize("stored", [None, {}, {"right": "zz", "examples": 3}, {"right": "00"}, [1], {"nll": "many"}])
 def test_outcomes_of_another_form_are_none(stored: object) -> None:
     assert unpacked(stored) is None
 

@@ -77,9 +77,7 @@ def test_accuracy_is_that_of_the_likelier_answer(folder: Path, film: Path) -> No
     assert found["acc"] == pytest.approx(sum(wanted) / 40)
     assert found["acc_low"] < found["acc"] < found["acc_high"]
     assert (found["examples"], found["seconds"] >= 0) == (40, True)
-    assert {k: v for k, v in again.items() if k != "seconds"} == {
-        k: v for k, v in found.items() if k != "seconds"
-    }
+    assert {k: v for k, v in again.items() if k != "seconds"} == {k: v for k, v in found.items() if k != "seconds"}
     assert said[-1][2].startswith("film: ")
     assert all(0 < done <= total for done, total, _ in said)
     assert all(torch.equal(p, before[name]) for name, p in model.model.state_dict().items())
@@ -126,9 +124,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_the_papers_tasks_are_known_and_their_data_are_on_the_hub(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_papers_tasks_are_known_and_their_data_are_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
     import huggingface_hub
 
@@ -167,18 +163,15 @@ def test_no_tasks_and_one_twice(film: Path) -> None:
     [
         ({"doc_to_text": "{{ ''.__class__.__mro__ }}"}, "reaches for code"),
         ({"doc_to_text": "{{ text.__init__.__globals__ }}"}, "reaches for code"),
-        ({"doc_to_text": "{{ cycler.__init__.__globals__.os.system('touch ran') }}"},
-         "reaches for code"),
+        ({"doc_to_text": "{{ cycler.__init__.__globals__.os.system('touch ran') }}"}, "reaches for code"),
         ({"doc_to_text": "{{ absent }}"}, "absent"),
         ({"doc_to_text": "{{ text"}, "TemplateSyntaxError"),
         ({"validation_split": "test"}, "test"),
         ({"metric_list": [{"metric": "mine"}]}, "the metric mine"),
         ({"metric_list": [{"metric": "acc", "aggregation": "absent"}]}, "an aggregation"),
     ],
-)  # fmt: skip
-def test_templates_and_fields_that_do_not_fit(
-    folder: Path, tmp_path: Path, changes: dict[str, Any], said: str
-) -> None:
+)
+def test_templates_and_fields_that_do_not_fit(folder: Path, tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     path = write_task(tmp_path, **changes)
     with pytest.raises(ZeroShotTaskError, match=said), opened([str(path)]) as tasks:
         zero_shot(LanguageModel.load(folder), tasks)

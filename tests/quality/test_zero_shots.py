@@ -30,9 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, str]:
     """(run without quality, text, task file) of a tiny LLaMA pruned to zero."""
     folder = tmp_path_factory.mktemp("zero-shot")
     model = add_tokenizer(save_pair("llama", folder, change=0.5)[1])
-    run = prune(
-        PruneSpec(model=str(model), keep=0.2, method="magnitude"), out=folder / "runs" / "run"
-    )
+    run = prune(PruneSpec(model=str(model), keep=0.2, method="magnitude"), out=folder / "runs" / "run")
     text = write_text(folder / "text.txt", 200)
     (folder / "task").mkdir()
     return run, text, str(write_task(folder / "task"))
@@ -46,9 +44,7 @@ def measured(folder: Path, task: str) -> Any:
 def test_dense_and_pruned_on_the_same_examples(made: tuple[Run, Path, str], tmp_path: Path) -> None:
     run, _, task = made
     said: list[float] = []
-    found = judge_zero_shot(
-        str(run.path), [task], progress=lambda done, total, message: said.append(done / total)
-    )
+    found = judge_zero_shot(str(run.path), [task], progress=lambda done, total, message: said.append(done / total))
     dense = measured(Path(run.tuned_tensors.folder), task)
     pruned = measured(run.save_pretrained(tmp_path / "pruned"), task)
     assert found["dense"]["film"]["acc"] == dense["acc"]
@@ -146,9 +142,15 @@ def test_a_run_from_before_there_were_costs(tmp_path: Path) -> None:
     """The demo runs as they ship, or as they were: no costs, few intervals."""
     from kencore.cli.prune import pruned, run_facts
 
-    old = {"dense": {"perplexity": 23.3, "nll": 3.15, "tokens": 100}, "baselines": {},
-           "pruned": {"perplexity": 33.3, "nll": 3.5, "tokens": 100}, "task": "language",
-           "window": 256, "windows": 103, "data": "pydoc"}  # fmt: skip
+    old = {
+        "dense": {"perplexity": 23.3, "nll": 3.15, "tokens": 100},
+        "baselines": {},
+        "pruned": {"perplexity": 33.3, "nll": 3.5, "tokens": 100},
+        "task": "language",
+        "window": 256,
+        "windows": 103,
+        "data": "pydoc",
+    }
     shown = pruned(run_facts(open_run("demo-lm")) | {"metrics": old})
     assert "dense      perplexity 23.30  3.1500 nats" in shown
     assert "Cost" not in shown

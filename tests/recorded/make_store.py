@@ -26,8 +26,13 @@ PLACE = Path("/home/user")
 HOME = PLACE / "kenviz"
 ENCODER, LM = PLACE / "models/encoder", PLACE / "models/lm"
 SENTENCES, TEXT = PLACE / "data/sentences.tsv", PLACE / "data/text.txt"
-SETTINGS = {"KENVIZ_HOME": str(HOME), "KENVIZ_WORKERS": "1", "KENVIZ_IDLE_SECONDS": "3",
-            "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""}  # fmt: skip
+SETTINGS = {
+    "KENVIZ_HOME": str(HOME),
+    "KENVIZ_WORKERS": "1",
+    "KENVIZ_IDLE_SECONDS": "3",
+    "HF_HUB_OFFLINE": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
 VOCABULARY, POSITIONS = 40, 12
 PATIENCE = 300.0
 
@@ -55,10 +60,16 @@ def write_models() -> None:
     import transformers as hf
 
     sizes: dict[str, Any] = {
-        "vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": POSITIONS,
-        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-    }  # fmt: skip
+        "vocab_size": VOCABULARY,
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": POSITIONS,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
     names = {"id2label": {0: "odd", 1: "even"}, "label2id": {"odd": 0, "even": 1}}
     _save_pair(hf.BertForSequenceClassification, hf.BertConfig(**sizes, **names), ENCODER)
     _save_pair(hf.LlamaForCausalLM, hf.LlamaConfig(**sizes), LM)
@@ -86,9 +97,7 @@ def _save_tokenizer(folder: Path) -> None:
     words = {f"w{i}": i for i in range(VOCABULARY)}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="w0", pad_token="w0"
-    ).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="w0", pad_token="w0").save_pretrained(folder)
 
 
 def _sentence(number: int) -> str:
@@ -110,15 +119,29 @@ def run_jobs() -> dict[str, str]:
     from kencore import jobs
 
     pair = {"model": str(ENCODER / "tuned"), "base": str(ENCODER / "base"), "device": "cpu"}
-    ken = pair | {"method": "ken", "keep": 0.5, "evaluation": str(SENTENCES),
-                  "vectors": False}  # fmt: skip
-    lm = {"model": str(LM / "tuned"), "method": "wanda", "keep": 0.5, "allocation": "neuroal",
-          "calibration": str(TEXT), "sequences": 4, "search_sequences": 2, "window": POSITIONS,
-          "evaluation": str(TEXT), "windows": 8, "fast": True, "device": "cpu"}  # fmt: skip
-    learn = {"data": str(SENTENCES), "steps": 6, "batch": 4, "lr": 3e-3, "sample": 12,
-             "device": "cpu"}  # fmt: skip
-    grid = pair | {"methods": ["ken", "delta"], "keeps": [0.5], "evaluation": str(SENTENCES),
-                   "baselines": False, "scope": ["q"]}  # fmt: skip
+    ken = pair | {"method": "ken", "keep": 0.5, "evaluation": str(SENTENCES), "vectors": False}
+    lm = {
+        "model": str(LM / "tuned"),
+        "method": "wanda",
+        "keep": 0.5,
+        "allocation": "neuroal",
+        "calibration": str(TEXT),
+        "sequences": 4,
+        "search_sequences": 2,
+        "window": POSITIONS,
+        "evaluation": str(TEXT),
+        "windows": 8,
+        "fast": True,
+        "device": "cpu",
+    }
+    learn = {"data": str(SENTENCES), "steps": 6, "batch": 4, "lr": 3e-3, "sample": 12, "device": "cpu"}
+    grid = pair | {
+        "methods": ["ken", "delta"],
+        "keeps": [0.5],
+        "evaluation": str(SENTENCES),
+        "baselines": False,
+        "scope": ["q"],
+    }
     made = {"inspect": done("inspect", {k: pair[k] for k in ("model", "base")})}
     made["ken"] = done("prune", ken, request_key="first")
     made["neuroal"] = done("prune", lm)

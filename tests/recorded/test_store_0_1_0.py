@@ -61,11 +61,17 @@ KEPT: dict[str, tuple[dict[str, int], str, dict[str, Any], dict[str, float]]] = 
         {"accuracy": 0.42857142857142855, "f1_macro": 0.3, "loss": 0.844568427716416},
     ),
     JOBS["neuroal"][0]: (
-        {"params": 5712, "pruned": 4352, "kept": 2176, "reset": 2176, "bytes_dense": 22848,
-         "bytes_stored": 14688},
+        {"params": 5712, "pruned": 4352, "kept": 2176, "reset": 2176, "bytes_dense": 22848, "bytes_stored": 14688},
         "260679b01a708f59",
-        {"method": "wanda", "keep": 0.5, "base": None, "allocation": "neuroal", "window": 12,
-         "fast": True, "sequences": 4},
+        {
+            "method": "wanda",
+            "keep": 0.5,
+            "base": None,
+            "allocation": "neuroal",
+            "window": 12,
+            "fast": True,
+            "sequences": 4,
+        },
         {"perplexity": 42.46802396454749, "nll": 3.7487514154477553},
     ),
     POINTS[0]: (
@@ -80,7 +86,7 @@ KEPT: dict[str, tuple[dict[str, int], str, dict[str, Any], dict[str, float]]] = 
         {"method": "delta", "keep": 0.5, "scope": ("q",), "baselines": False},
         {"accuracy": 0.5, "loss": 0.7865445133297981},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +108,7 @@ def test_the_shelf_lists_the_runs_newest_first() -> None:
     assert {run.problem for run in list_runs(points=True)} == {None}
     points = {run.id: run.sweep for run in list_runs(points=True) if run.sweep}
     assert points == dict.fromkeys(POINTS, SWEEP)
-    assert [run.created[:19] for run in found] == [
-        "2026-11-28T22:15:31", "2026-11-28T22:15:24", "2026-11-28T22:15:23"
-    ]  # fmt: skip
+    assert [run.created[:19] for run in found] == ["2026-11-28T22:15:31", "2026-11-28T22:15:24", "2026-11-28T22:15:23"]
 
 
 @pytest.mark.parametrize("name", list(KEPT))
@@ -124,9 +128,7 @@ def test_a_run_is_what_it_was(name: str) -> None:
 def test_what_only_some_runs_have_is_there() -> None:
     searched, tuned = open_run(JOBS["neuroal"][0]), open_run(JOBS["tune"][0])
     assert searched.trace is not None
-    assert len(searched.trace["block_search"]["lambdas"]) == len(
-        searched.trace["block_search"]["costs"]
-    )
+    assert len(searched.trace["block_search"]["lambdas"]) == len(searched.trace["block_search"]["costs"])
     assert searched.activation_norms(searched.pruned[0]) is not None
     assert tuned.tuning is not None
     assert tuned.tuning["parent"]["id"] == JOBS["ken"][0]

@@ -20,29 +20,26 @@ from kencore.settings.prune import PruneSpec
 from tests.support.tuned_cases import LANGUAGE, make_run, reset_entries, tuned_run, write_data
 
 CASES = [
-    ("bert", torch.float32, "base"), ("bert", torch.float16, "zero"),
-    ("gpt2", torch.float32, "zero"), ("gpt2", torch.bfloat16, "base"),
-    ("qwen3", torch.float16, "base"), ("qwen3", torch.bfloat16, "zero"),  # tied embeddings
-    ("albert", torch.bfloat16, "base"), ("albert", torch.float32, "zero"),  # one block, run twice
-]  # fmt: skip
+    ("bert", torch.float32, "base"),
+    ("bert", torch.float16, "zero"),
+    ("gpt2", torch.float32, "zero"),
+    ("gpt2", torch.bfloat16, "base"),
+    ("qwen3", torch.float16, "base"),
+    ("qwen3", torch.bfloat16, "zero"),  # tied embeddings
+    ("albert", torch.bfloat16, "base"),
+    ("albert", torch.float32, "zero"),  # one block, run twice
+]
 
 
 @pytest.mark.parametrize(("architecture", "dtype", "restore"), CASES)
 def test_after_200_steps_every_pruned_entry_is_where_it_was(
-    architecture: str,
-    dtype: torch.dtype,
-    restore: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    architecture: str, dtype: torch.dtype, restore: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path, architecture, dtype=dtype, restore=restore)
     data = write_data(tmp_path, architecture)
     last: list[dict[str, torch.Tensor]] = []
     monkeypatch.setattr(Hold, "load", after(Hold.load, last))
-    tuned = tuned_run(
-        run, data, tmp_path / "out", steps=200, weight_decay=0.1, batch=4, schedule="constant",
-        every=50,
-    )  # fmt: skip
+    tuned = tuned_run(run, data, tmp_path / "out", steps=200, weight_decay=0.1, batch=4, schedule="constant", every=50)
     assert tuned.tuning is not None
     assert tuned.tuning["best_step"] > 0
     start = in_memory(loaded(run, architecture), run)
@@ -67,8 +64,9 @@ def after(load: Any, last: list[dict[str, torch.Tensor]]) -> Any:
     def spy(hold: Hold, values: Any) -> None:
         state = {
             name: place.of(hold.trained[place.parameter]).detach().clone()
-            for name, place in hold.places.items() if hold.run.owner(name) is not None
-        }  # fmt: skip
+            for name, place in hold.places.items()
+            if hold.run.owner(name) is not None
+        }
         last.append(reset_entries(hold.run, state))
         load(hold, values)
 
@@ -107,20 +105,15 @@ def in_memory(model: Classifier | LanguageModel, run: Run) -> dict[str, torch.Te
 
 
 @pytest.mark.parametrize(
-    ("architecture", "restore"),
-    [("modernbert", "base"), ("mixtral", "zero"), ("mixtral", "base"), ("opt", "zero")],
+    ("architecture", "restore"), [("modernbert", "base"), ("mixtral", "zero"), ("mixtral", "base"), ("opt", "zero")]
 )
-def test_the_model_in_memory_is_held_after_every_step(
-    architecture: str, restore: str, tmp_path: Path
-) -> None:
+def test_the_model_in_memory_is_held_after_every_step(architecture: str, restore: str, tmp_path: Path) -> None:
     run = make_run(tmp_path, architecture, restore=restore)
     model = loaded(run, architecture)
     hold = Hold(model, run, "all")
     before, chance = in_memory(model, run), torch.Generator().manual_seed(0)
     start = hold.copy()
-    optimizer = torch.optim.SGD(
-        list(hold.trained.values()), lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True
-    )
+    optimizer = torch.optim.SGD(list(hold.trained.values()), lr=0.1, momentum=0.9, weight_decay=0.1, nesterov=True)
     for _ in range(5):
         jolt(model.model, optimizer, chance)
         optimizer.step()
@@ -162,8 +155,7 @@ def test_masked_gradients_are_zero_where_an_entry_is_held(tmp_path: Path) -> Non
     hold = Hold(model, run, "all")
     jolt(model.model, torch.optim.SGD(model.model.parameters()), torch.Generator().manual_seed(0))
     hold.mask_gradients()
-    gradients = {name: value.grad.clone() for name, value in hold.trained.items()
-                 if value.grad is not None}  # fmt: skip
+    gradients = {name: value.grad.clone() for name, value in hold.trained.items() if value.grad is not None}
     held = sum(int((gradient == 0).sum()) for gradient in gradients.values())
     assert held == run.totals["reset"]
     assert hold.moving == sum(value.numel() for value in hold.trained.values()) - held
@@ -207,8 +199,9 @@ def test_tied_twins_on_disk_are_both_written(scope: tuple[str, ...], tmp_path: P
         state["lm_head.weight"] = state["model.embed_tokens.weight"].clone()
         save_file(state, file, {"format": "pt"})
     shutil.rmtree(first.path)
-    spec = PruneSpec(model=str(tmp_path / "tuned"), base=str(tmp_path / "base"), keep=0.4,
-                     method="magnitude", scope=scope, window=12)  # fmt: skip
+    spec = PruneSpec(
+        model=str(tmp_path / "tuned"), base=str(tmp_path / "base"), keep=0.4, method="magnitude", scope=scope, window=12
+    )
     run = prune(spec, out=tmp_path / "run")
     tuned = tuned_run(run, write_data(tmp_path, "qwen3"), tmp_path / "out")
     before, after = run.apply(), tuned.apply()
@@ -219,17 +212,12 @@ def test_tied_twins_on_disk_are_both_written(scope: tuple[str, ...], tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"method": "delta", "rescale": "share"}, {"method": "sparsegpt", "restore": "zero"}],
+    "settings", [{"method": "delta", "rescale": "share"}, {"method": "sparsegpt", "restore": "zero"}]
 )
-def test_a_run_whose_values_were_changed_is_tuned_from_them(
-    settings: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_run_whose_values_were_changed_is_tuned_from_them(settings: dict[str, str], tmp_path: Path) -> None:
     data = write_data(tmp_path, "llama")
     restore = {"restore": settings.pop("restore", "base")}
-    run = make_run(
-        tmp_path, "llama", calibration=str(data), sequences=4, **restore, **settings
-    )  # fmt: skip
+    run = make_run(tmp_path, "llama", calibration=str(data), sequences=4, **restore, **settings)
     tuned = tuned_run(run, data, tmp_path / "out", steps=1, lr=1e-9)
     before, after = run.apply(), tuned.apply()
     for name in before:

@@ -75,9 +75,8 @@ def points() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def tuned(run: Run, data: Path, folder: Path, points: list[dict[str, Any]]) -> Run:
     return tuned_run(
-        run, data, folder / "tuned", steps=60, batch=16, every=20, evaluation="run",
-        on_point=points.append, sample=40,
-    )  # fmt: skip
+        run, data, folder / "tuned", steps=60, batch=16, every=20, evaluation="run", on_point=points.append, sample=40
+    )
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +87,15 @@ def text(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def language(folder: Path, text: Path) -> Run:
     return make_run(
-        folder / "llama", "llama", restore="zero", method="wanda", calibration=str(text),
-        sequences=4, evaluation=str(text), allocation="owl",
-    )  # fmt: skip
+        folder / "llama",
+        "llama",
+        restore="zero",
+        method="wanda",
+        calibration=str(text),
+        sequences=4,
+        evaluation=str(text),
+        allocation="owl",
+    )
 
 
 # --- what it says of itself ---------------------------------------------------------------------
@@ -123,13 +128,10 @@ def test_it_has_the_masks_and_tables_of_its_parent(run: Run, tuned: Run) -> None
     for name in run.pruned:
         assert run.rows(name).equals(tuned.rows(name))
     assert summarise(tuned.path).label == f"{summarise(run.path).label} · tuned 60 steps"
-    assert tuned.record["tuned"] == {"from": run.id, "steps": 60,
-                                     "best_step": tuned.record["tuned"]["best_step"]}  # fmt: skip
+    assert tuned.record["tuned"] == {"from": run.id, "steps": 60, "best_step": tuned.record["tuned"]["best_step"]}
 
 
-def test_quality_before_and_after_is_that_of_the_weights(
-    run: Run, tuned: Run, judged: Path, tmp_path: Path
-) -> None:
+def test_quality_before_and_after_is_that_of_the_weights(run: Run, tuned: Run, judged: Path, tmp_path: Path) -> None:
     metrics = tuned.metrics
     for step, source in (("untuned", run), ("pruned", tuned)):
         model = Classifier.load(source.save_pretrained(tmp_path / step), threads=1)
@@ -143,9 +145,7 @@ def test_quality_before_and_after_is_that_of_the_weights(
     assert set(metrics["baselines"]) == {"random", "delta"}
 
 
-def test_the_gap_is_measured_on_the_weights_before_and_after(
-    run: Run, tuned: Run, data: Path, tmp_path: Path
-) -> None:
+def test_the_gap_is_measured_on_the_weights_before_and_after(run: Run, tuned: Run, data: Path, tmp_path: Path) -> None:
     told = tuned.tuning
     assert told is not None
     material = read_material(run, TuneSpec.from_dict(told["asked"]))
@@ -165,9 +165,7 @@ def test_the_gap_is_measured_on_the_weights_before_and_after(
         assert gap_of(*sides).items() <= told["gap"][step].items()
 
 
-def test_measuring_again_keeps_what_was_before_tuning(
-    tuned: Run, judged: Path, data: Path, tmp_path: Path
-) -> None:
+def test_measuring_again_keeps_what_was_before_tuning(tuned: Run, judged: Path, data: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tuned.path, tmp_path / "copy"))
     judge(str(copy), str(judged), save=True, threads=1)
     assert open_run(copy).metrics["untuned"] == tuned.metrics["untuned"]
@@ -215,9 +213,7 @@ def test_patience_stops_early_and_the_best_weights_are_kept(run: Run, folder: Pa
     noise = folder / "noise.tsv"
     lines = write_sentences(folder / "plain.tsv", 40, seed=3).read_text().splitlines()
     noise.write_text("\n".join(f"{line[:-1]}{(i * 7) % 2}" for i, line in enumerate(lines)))
-    tuned = tuned_run(
-        run, noise, folder / "early", steps=400, every=5, patience=3, schedule="constant"
-    )
+    tuned = tuned_run(run, noise, folder / "early", steps=400, every=5, patience=3, schedule="constant")
     told = tuned.tuning
     assert told is not None
     assert told["stopped_early"]
@@ -254,10 +250,7 @@ def test_the_same_settings_are_the_same_bytes(run: Run, data: Path, tmp_path: Pa
     for name in ("values.safetensors", "masks.safetensors"):
         assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes()
     other = tuned_run(run, data, tmp_path / "c", steps=6, seed=1)
-    assert (
-        runs[0].path.joinpath("values.safetensors").read_bytes()
-        != (other.path / "values.safetensors").read_bytes()
-    )
+    assert runs[0].path.joinpath("values.safetensors").read_bytes() != (other.path / "values.safetensors").read_bytes()
 
 
 # --- by the command line and by the worker ------------------------------------------------------
@@ -265,9 +258,24 @@ def test_the_same_settings_are_the_same_bytes(run: Run, data: Path, tmp_path: Pa
 
 def test_the_command_line(run: Run, data: Path, judged: Path, home: Path) -> None:
     asked = [
-        "tune", str(run.path), "--data", str(data), "--steps", "6", "--batch", "8", "--lr", "1e-3",
-        "--sample", "20", "--no-baselines", "--threads", "1", "--device", "cpu",
-    ]  # fmt: skip
+        "tune",
+        str(run.path),
+        "--data",
+        str(data),
+        "--steps",
+        "6",
+        "--batch",
+        "8",
+        "--lr",
+        "1e-3",
+        "--sample",
+        "20",
+        "--no-baselines",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     done = runner.invoke(app, [*asked, "--json"])
     assert done.exit_code == 0, done.output
     facts = json.loads(done.stdout)
@@ -304,8 +312,7 @@ def test_the_worker_tells_points_as_they_come(run: Run, data: Path) -> None:
         def event(self, kind: str, data: dict[str, Any]) -> None:
             seen.append((kind, json.loads(json.dumps(data, allow_nan=False))))
 
-    params = {"run": str(run.path), "data": str(data), "steps": 3, "evaluation": None,
-              "sample": 10, "device": "cpu"}  # fmt: skip
+    params = {"run": str(run.path), "data": str(data), "steps": 3, "evaluation": None, "sample": 10, "device": "cpu"}
     kind = KINDS["tune"]
     kind.check(params)
     with pytest.raises(SpecError):
@@ -356,20 +363,23 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     files = {"DATA": data, "JUDGED": judged}
-    for name, content in (("ONE", "w5\t1\nw5 \t0"), ("LABELS", "w4\tblue\nw5\tred"),
-                          ("INNER", "\n".join(data.read_text().splitlines()[:3]))):  # fmt: skip
+    for name, content in (
+        ("ONE", "w5\t1\nw5 \t0"),
+        ("LABELS", "w4\tblue\nw5\tred"),
+        ("INNER", "\n".join(data.read_text().splitlines()[:3])),
+    ):
         files[name] = tmp_path / f"{name}.tsv"
         files[name].write_text(content)
-    asked = {key: str(files.get(str(value), value)) if isinstance(value, str) else value
-             for key, value in settings.items()}  # fmt: skip
+    asked = {
+        key: str(files.get(str(value), value)) if isinstance(value, str) else value for key, value in settings.items()
+    }
     if error is DivergedError:
         from kencore.recover.tasks import Sentences
 
         losses = Sentences.losses
         monkeypatch.setattr(
-            Sentences, "losses", lambda self, batch: (part * 1e38 * 1e38 for part in
-                                                      losses(self, batch))
-        )  # fmt: skip
+            Sentences, "losses", lambda self, batch: (part * 1e38 * 1e38 for part in losses(self, batch))
+        )
         asked["save_every"] = 1
     with pytest.raises(error, match=words):
         tuned_run(run, data, tmp_path / "out", **asked)
@@ -386,22 +396,20 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
         ({"data": "SHORT"}, TextTooShortError, "tokens"),
         ({"window": 999}, WindowError, "999 tokens"),
         ({"held_out": "TEXT"}, OverlapError, "100% of its lines"),
-        ({"data": "OTHER", "held_out": "TEXT", "evaluation": "OTHER", "window": 10}, OverlapError,
-         "evaluation"),
+        ({"data": "OTHER", "held_out": "TEXT", "evaluation": "OTHER", "window": 10}, OverlapError, "evaluation"),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_with_a_text_too(
-    settings: dict[str, Any],
-    error: type[KencoreError],
-    words: str,
-    language: Run,
-    text: Path,
-    tmp_path: Path,
+    settings: dict[str, Any], error: type[KencoreError], words: str, language: Run, text: Path, tmp_path: Path
 ) -> None:
-    files = {"TEXT": text, "SHORT": write_text(tmp_path / "short.txt", 5),
-             "OTHER": write_text(tmp_path / "other.txt", 300, seed=8)}  # fmt: skip
-    asked = {key: str(files.get(str(value), value)) if isinstance(value, str) else value
-             for key, value in settings.items()}  # fmt: skip
+    files = {
+        "TEXT": text,
+        "SHORT": write_text(tmp_path / "short.txt", 5),
+        "OTHER": write_text(tmp_path / "other.txt", 300, seed=8),
+    }
+    asked = {
+        key: str(files.get(str(value), value)) if isinstance(value, str) else value for key, value in settings.items()
+    }
     with pytest.raises(error, match=words):
         tuned_run(language, text, tmp_path / "out", **asked)
     assert not (tmp_path / "out").exists()

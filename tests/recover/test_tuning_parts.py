@@ -32,16 +32,23 @@ USUAL: dict[str, Any] = {"run": "r", "data": "demo"}
     settings=st.fixed_dictionaries(
         {},
         optional={
-            "held_out": st.sampled_from(["dev.tsv", "pydoc"]), "train": st.sampled_from(["kept"]),
-            "steps": st.integers(1, 10**6), "batch": st.integers(1, 999),
-            "lr": st.floats(1e-9, 1), "weight_decay": st.floats(0, 0.99),
-            "warmup": st.floats(0, 0.99), "schedule": st.sampled_from(SCHEDULES),
-            "clip": st.none() | st.floats(0.01, 100), "patience": st.integers(1, 9),
-            "window": st.integers(2, 999), "evaluation": st.none() | st.just("demo"),
-            "seed": st.integers(0, 2**63 - 1), "baselines": st.booleans(),
+            "held_out": st.sampled_from(["dev.tsv", "pydoc"]),
+            "train": st.sampled_from(["kept"]),
+            "steps": st.integers(1, 10**6),
+            "batch": st.integers(1, 999),
+            "lr": st.floats(1e-9, 1),
+            "weight_decay": st.floats(0, 0.99),
+            "warmup": st.floats(0, 0.99),
+            "schedule": st.sampled_from(SCHEDULES),
+            "clip": st.none() | st.floats(0.01, 100),
+            "patience": st.integers(1, 9),
+            "window": st.integers(2, 999),
+            "evaluation": st.none() | st.just("demo"),
+            "seed": st.integers(0, 2**63 - 1),
+            "baselines": st.booleans(),
         },
     )
-)  # fmt: skip
+)
 def test_settings_go_to_json_and_back(settings: dict[str, Any]) -> None:
     spec = TuneSpec(**USUAL, **settings)
     assert TuneSpec.from_json(spec.to_json()) == spec
@@ -87,17 +94,13 @@ def test_usual_settings_are_those_of_ken() -> None:
         ({"device": "tpu"}, "device", "'tpu'"),
     ],
 )
-def test_each_setting_that_cannot_be_has_its_message(
-    settings: dict[str, Any], subject: str, got: str
-) -> None:
+def test_each_setting_that_cannot_be_has_its_message(settings: dict[str, Any], subject: str, got: str) -> None:
     with pytest.raises(SpecError) as caught:
         TuneSpec(**(USUAL | settings))
     assert (caught.value.subject, caught.value.got) == (subject, got)
 
 
-@pytest.mark.parametrize(
-    "data", ["[]", "{", '{"run": "r"}', '{"run": "r", "data": "d", "colour": "red"}']
-)
+@pytest.mark.parametrize("data", ["[]", "{", '{"run": "r"}', '{"run": "r", "data": "d", "colour": "red"}'])
 def test_what_are_no_settings(data: str) -> None:
     with pytest.raises(SpecError):
         TuneSpec.from_json(data)
@@ -112,9 +115,7 @@ def test_adapters_are_refused_with_the_reason(method: str) -> None:
 # --- schedule and order -------------------------------------------------------------------------
 
 
-@given(
-    total=st.integers(1, 300), warmup=st.floats(0, 0.99), schedule=st.sampled_from(SCHEDULES)
-)  # fmt: skip
+@given(total=st.integers(1, 300), warmup=st.floats(0, 0.99), schedule=st.sampled_from(SCHEDULES))
 def test_the_learning_rate_rises_then_falls(total: int, warmup: float, schedule: str) -> None:
     spec = TuneSpec(**USUAL, lr=0.5, warmup=warmup, schedule=schedule, steps=total)
     rates = [rate_at(spec, total, step) for step in range(1, total + 1)]
@@ -161,8 +162,12 @@ def test_every_epoch_reads_everything_once(size: int, batch: int, seed: int) -> 
 
 
 def examples(count: int) -> Examples:
-    return Examples(texts=tuple(f"text {i}" for i in range(count)), labels=tuple(range(count)),
-                    pairs=tuple(f"pair {i}" for i in range(count)), sha256="x")  # fmt: skip
+    return Examples(
+        texts=tuple(f"text {i}" for i in range(count)),
+        labels=tuple(range(count)),
+        pairs=tuple(f"pair {i}" for i in range(count)),
+        sha256="x",
+    )
 
 
 def test_some_of_the_data_are_in_order_and_told_apart_by_their_hash() -> None:
@@ -203,8 +208,7 @@ def test_the_gap_is_positive_where_known_data_are_easier() -> None:
     assert found["gap_low"] < 0.1 < found["gap_high"]
     texts = [{"nll": 2.0}, {"nll": 2.5}]
     assert gap_of(*texts) == {"gap": 0.5}
-    wide = [{"nll": n, "perplexity_low": math.exp(n - 0.3), "perplexity_high": math.exp(n + 0.4)}
-            for n in (2.0, 2.5)]  # fmt: skip
+    wide = [{"nll": n, "perplexity_low": math.exp(n - 0.3), "perplexity_high": math.exp(n + 0.4)} for n in (2.0, 2.5)]
     found = gap_of(*wide)
     assert found["gap_low"] == pytest.approx(0.5 - math.hypot(0.3, 0.4))
     assert found["gap_high"] == pytest.approx(0.5 + math.hypot(0.4, 0.3))
@@ -241,9 +245,7 @@ def test_the_interval_holds_as_often_as_it_says() -> None:
     ("dense", "untuned", "tuned", "wanted"),
     [(0.9, 0.7, 0.8, 0.5), (0.9, 0.7, 0.95, 1.25), (0.9, 0.7, 0.6, -0.5), (0.7, 0.7, 0.9, None)],
 )
-def test_the_recovered_share(
-    dense: float, untuned: float, tuned: float, wanted: float | None
-) -> None:
+def test_the_recovered_share(dense: float, untuned: float, tuned: float, wanted: float | None) -> None:
     found = {"dense": dense, "untuned": untuned, "pruned": tuned}
     by_accuracy = recovered({name: {"accuracy": value} for name, value in found.items()})
     by_nll = recovered({name: {"accuracy": 0, "nll": -value} for name, value in found.items()})

@@ -22,9 +22,7 @@ from kencore.settings.recover import TuneSpec
 from tests.support.tuned_cases import make_run, tuned_run, write_data
 
 STEPS = 24
-SETTINGS: dict[str, Any] = {
-    "steps": STEPS, "every": 4, "save_every": 3, "batch": 8, "weight_decay": 0.1,
-}  # fmt: skip
+SETTINGS: dict[str, Any] = {"steps": STEPS, "every": 4, "save_every": 3, "batch": 8, "weight_decay": 0.1}
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -70,16 +68,18 @@ def checkpoints(home: Path) -> list[Path]:
     return list((home / "tuning").rglob("*.safetensors"))
 
 
-def test_after_a_kill_it_goes_on_and_ends_with_the_same_bits(
-    case: Any, home: Path, tmp_path: Path
-) -> None:
+def test_after_a_kill_it_goes_on_and_ends_with_the_same_bits(case: Any, home: Path, tmp_path: Path) -> None:
     run, data, whole = case
     step = random.randrange(4, STEPS)
     where = [str(run.path), str(data), str(tmp_path / "out"), str(step)]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, *where], check=False, capture_output=True, text=True,
-        cwd=Path(__file__).parents[2], env=os.environ | {"KENVIZ_HOME": str(home)},
-    )  # fmt: skip
+        [sys.executable, "-c", KILLED, *where],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"KENVIZ_HOME": str(home)},
+    )
     assert done.returncode == -signal.SIGKILL, (step, done.stderr)
     assert not (tmp_path / "out").exists()
     assert len(checkpoints(home)) == 1
@@ -91,9 +91,7 @@ def test_after_a_kill_it_goes_on_and_ends_with_the_same_bits(
     assert not list((home / "tuning").iterdir())
 
 
-@pytest.mark.parametrize(
-    ("case", "stop"), [("bert", "progress"), ("qwen3", "on_point")], indirect=["case"]
-)
+@pytest.mark.parametrize(("case", "stop"), [("bert", "progress"), ("qwen3", "on_point")], indirect=["case"])
 def test_after_a_cancel_it_goes_on_and_ends_with_the_same_bits(
     case: Any, stop: str, home: Path, tmp_path: Path
 ) -> None:
@@ -114,9 +112,13 @@ def test_after_a_cancel_it_goes_on_and_ends_with_the_same_bits(
     assert len(checkpoints(home)) == 1
     steps: list[int] = []
     again = tuned_run(
-        run, data, tmp_path / "out", **SETTINGS, on_point=note,
+        run,
+        data,
+        tmp_path / "out",
+        **SETTINGS,
+        on_point=note,
         progress=lambda done, total, message: steps.append(_step(message)),
-    )  # fmt: skip
+    )
     same(again, whole)
     assert min(step for step in steps if step) == 13  # 12 was saved
     assert trained == list(range(STEPS + 1))
@@ -139,9 +141,12 @@ def test_what_was_asked_otherwise_starts_anew(case: Any, home: Path, tmp_path: P
     for other in ({"seed": 3}, {"lr": 1e-4}):
         steps: list[int] = []
         tuned_run(
-            run, data, tmp_path / f"{other}", **(SETTINGS | other | {"steps": 8}),
+            run,
+            data,
+            tmp_path / f"{other}",
+            **(SETTINGS | other | {"steps": 8}),
             progress=lambda done, total, message, steps=steps: steps.append(_step(message)),
-        )  # fmt: skip
+        )
         assert min(step for step in steps if step) == 1
     assert len(checkpoints(home)) == 1  # the first one's own
 
@@ -150,9 +155,7 @@ def saved(**facts: Any) -> Saved:
     return Saved(TuneSpec(run="r", data="d"), facts)
 
 
-def test_a_checkpoint_is_the_old_one_or_the_new_one(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_is_the_old_one_or_the_new_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place, other = saved(run="a"), saved(run="b")
     assert place.folder != other.folder
     assert place.load() is None

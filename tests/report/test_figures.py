@@ -39,9 +39,7 @@ def neighbours_of(keep: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize("at_once", [1, 100, 1 << 24])
-def test_neighbours_are_counted_in_every_matrix(
-    run: Run, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neighbours_are_counted_in_every_matrix(run: Run, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masks, "ENTRIES_AT_ONCE", at_once)
     table = masks.neighbour_table(run).set_index("role")
     lines = run.matrices[(run.matrices["status"] == "pruned") & (run.matrices["rows"] > 1)]
@@ -81,13 +79,8 @@ def test_the_table_has_that_chance(run: Run) -> None:
         assert own == pytest.approx(np.average(values, weights=weights))
 
 
-@given(
-    rows=st.integers(1, 200), cols=st.integers(1, 200), seed=st.integers(0, 99),
-    share=st.floats(0, 1),
-)  # fmt: skip
-def test_a_small_map_is_small_and_keeps_the_share(
-    rows: int, cols: int, seed: int, share: float
-) -> None:
+@given(rows=st.integers(1, 200), cols=st.integers(1, 200), seed=st.integers(0, 99), share=st.floats(0, 1))
+def test_a_small_map_is_small_and_keeps_the_share(rows: int, cols: int, seed: int, share: float) -> None:
     shares = (np.random.default_rng(seed).random((rows, cols)) < share).astype(np.float16)
     small = masks.small_map(shares)
     assert small.shape == (min(rows, masks.SIDE), min(cols, masks.SIDE))
@@ -96,8 +89,10 @@ def test_a_small_map_is_small_and_keeps_the_share(
         np.testing.assert_array_equal(small, 255 * shares)
         return
     levels = 255 / (masks.LEVELS - 1)
-    row_of, col_of = (np.searchsorted(np.arange(n) * size // n, np.arange(size), "right") - 1
-                      for n, size in zip(small.shape, shares.shape, strict=True))  # fmt: skip
+    row_of, col_of = (
+        np.searchsorted(np.arange(n) * size // n, np.arange(size), "right") - 1
+        for n, size in zip(small.shape, shares.shape, strict=True)
+    )
     for i, j in ((0, 0), (small.shape[0] - 1, small.shape[1] - 1)):
         mean = shares[np.ix_(row_of == i, col_of == j)].astype(float).mean()
         assert abs(small[i, j] - 255 * mean) <= levels / 2 + 1
@@ -162,6 +157,7 @@ def test_both_forms_draw_the_same_marks() -> None:
 
 
 def test_neighbours_without_any_kept_are_left_out() -> None:
-    empty = pd.DataFrame({"role": ["q"], "kept": [0], **{f"n{i}": [0] for i in range(5)},
-                          "mean": [math.nan], "by_chance": [math.nan]})  # fmt: skip
+    empty = pd.DataFrame(
+        {"role": ["q"], "kept": [0], **{f"n{i}": [0] for i in range(5)}, "mean": [math.nan], "by_chance": [math.nan]}
+    )
     assert masks.neighbours(empty) is None

@@ -94,9 +94,15 @@ def test_the_same_run_gives_the_same_bytes(language: Run, written: Path, tmp_pat
 def test_every_picture_is_a_file_of_each_kind(language: Run, written: Path) -> None:
     made = build(language)
     assert {figure.name for figure in made.figures} >= {
-        "kept-map", "roles", "quality", "sparsity-blocks", "search-block", "search-row",
-        "kept-maps", "neighbours",
-    }  # fmt: skip
+        "kept-map",
+        "roles",
+        "quality",
+        "sparsity-blocks",
+        "search-block",
+        "search-row",
+        "kept-maps",
+        "neighbours",
+    }
     for figure in made.figures:
         files = {end: written / "pictures" / f"{figure.name}.{end}" for end in ("png", "svg")}
         assert files["png"].read_bytes().startswith(b"\x89PNG")
@@ -190,11 +196,17 @@ def test_what_was_not_measured_is_said(sample: Run, language: Run, tmp_path: Pat
     whole = bullets(parse(html(build(language))))
     assert "only perplexity was measured" in whole
     tasks = changed(
-        sample, tmp_path, metrics=lambda _: {
-            "zero_shot": {"harness": "0.4.13", "limit": None, "tasks": ["boolq"],
-                          "pruned": {"boolq": {"acc": 0.6, "examples": 20, "seconds": 1.0}}}
+        sample,
+        tmp_path,
+        metrics=lambda _: {
+            "zero_shot": {
+                "harness": "0.4.13",
+                "limit": None,
+                "tasks": ["boolq"],
+                "pruned": {"boolq": {"acc": 0.6, "examples": 20, "seconds": 1.0}},
+            }
         },
-    )  # fmt: skip
+    )
     page = parse(html(build(tasks)))
     assert page.tables["zero-shot"][1][:3] == ["boolq", "pruned", "acc 0.6"]
     assert page.cards["Quality"] == ["not measured"]

@@ -32,9 +32,7 @@ def neighbours(keep: np.ndarray) -> np.ndarray:
 
 
 @given(masks, st.data())
-def test_a_window_of_the_bits_is_that_window_of_the_mask(
-    keep: np.ndarray, data: st.DataObject
-) -> None:
+def test_a_window_of_the_bits_is_that_window_of_the_mask(keep: np.ndarray, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, keep.shape[1]))
     last = data.draw(st.integers(first, keep.shape[1]))
     packed = bits.pack(keep)
@@ -52,9 +50,7 @@ def test_kept_and_sizes_per_cell(keep: np.ndarray, height: int, width: int) -> N
     cell = (height, width)
     counts = bits.kept_per_cell(bits.pack(keep), keep.shape[1], cell)
     np.testing.assert_array_equal(counts, by_cell(keep, cell))
-    np.testing.assert_array_equal(
-        bits.cell_sizes(*keep.shape, cell), by_cell(np.ones(keep.shape, int), cell)
-    )
+    np.testing.assert_array_equal(bits.cell_sizes(*keep.shape, cell), by_cell(np.ones(keep.shape, int), cell))
 
 
 @given(masks)

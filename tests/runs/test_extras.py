@@ -40,8 +40,9 @@ def fresh(tmp_path: Path) -> Callable[..., Run]:
 
 def by_hand(run: Run, name: str) -> np.ndarray:
     """The pruned matrix from the files alone, read by the library."""
-    keep = np.unpackbits(load_file(run.path / "masks.safetensors")[name], axis=1,
-                         bitorder="little")[:, : run.shape(name)[1]].astype(bool)  # fmt: skip
+    keep = np.unpackbits(load_file(run.path / "masks.safetensors")[name], axis=1, bitorder="little")[
+        :, : run.shape(name)[1]
+    ].astype(bool)
     stored = load_file(run.path / "values.safetensors")[name]
     values = np.zeros(keep.shape, stored.dtype)
     position = 0
@@ -207,9 +208,6 @@ def test_values_of_other_matrices_are_refused(tmp_path: Path) -> None:
 
 def test_another_number_of_values_than_announced_is_refused(tmp_path: Path) -> None:
     values = {"a": ("F32", 2), "b": ("F32", None)}
-    with (
-        RunWriter(tmp_path / "run", SHAPES, values) as writer,
-        pytest.raises(ValueError, match="3 values of a, not 2"),
-    ):
+    with RunWriter(tmp_path / "run", SHAPES, values) as writer, pytest.raises(ValueError, match="3 values of a, not 2"):
         writer.add_values("a", np.zeros(3, np.float32))
     assert list(tmp_path.iterdir()) == []

@@ -25,14 +25,10 @@ def test_rows(weights: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     np.testing.assert_array_equal(found["value_min"], tuned.min(1))
     np.testing.assert_allclose(found["bandwidth"], 1.06 * tuned.std(1) * 33**-0.2, rtol=1e-5)
     np.testing.assert_allclose(found["diff_rms"], np.sqrt(change.mean(1)), rtol=1e-5)
-    np.testing.assert_allclose(
-        found["diff_share_kept"], (change * keep).sum(1) / change.sum(1), rtol=1e-5
-    )
+    np.testing.assert_allclose(found["diff_share_kept"], (change * keep).sum(1) / change.sum(1), rtol=1e-5)
 
 
-def test_a_matrix_in_parts_is_the_matrix_at_once(
-    weights: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> None:
+def test_a_matrix_in_parts_is_the_matrix_at_once(weights: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     tuned, base, keep = weights
     measures = MatrixMeasures()
     for part in (slice(0, 7), slice(7, 30), slice(30, 40)):

@@ -32,9 +32,7 @@ def spec_of(pair: tuple[Path, Path]) -> PruneSpec:
     return PruneSpec(model=str(pair[1]), base=str(pair[0]), keep=0.5)
 
 
-def test_of_two_prunes_into_one_folder_the_later_is_told_so(
-    bert: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_of_two_prunes_into_one_folder_the_later_is_told_so(bert: tuple[Path, Path], tmp_path: Path) -> None:
     spec, out = spec_of(bert), tmp_path / "run"
     first = []
 
@@ -121,10 +119,7 @@ def test_an_unreadable_table_of_rows(bert: tuple[Path, Path]) -> None:
         open_run(run.path).rows(run.pruned[0])
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [torch.float8_e8m0fnu, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.complex64],
-)
+@pytest.mark.parametrize("dtype", [torch.float8_e8m0fnu, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.complex64])
 def test_tensors_of_rare_dtypes_are_passed_on(dtype: torch.dtype, tmp_path: Path) -> None:
     pair = save_pair("bert", tmp_path)
     scale = torch.tensor([1.0, 2.0, 4.0]).to(dtype)

@@ -11,15 +11,7 @@ import pytest
 
 from kencore.errors import RunNotFoundError
 from kencore.runs.run import open_run
-from kencore.runs.shelf import (
-    delete_run,
-    describe,
-    find_run,
-    find_stored_run,
-    is_shipped,
-    list_runs,
-    sweep_leftovers,
-)
+from kencore.runs.shelf import delete_run, describe, find_run, find_stored_run, is_shipped, list_runs, sweep_leftovers
 from kencore.system.places import runs_folder
 from tests.support.runs import make_lm_run
 
@@ -37,18 +29,9 @@ from tests.support.runs import make_lm_run
             {"model": "demo-lm", "method": "wanda", "keep": 0.3, "allocation": "neuroal"},
             "demo LM · wanda + neuroal 30 %",
         ),
+        ({"model": "demo-lm", "base": None, "method": "wanda", "keep": 0.3}, "demo LM · wanda 70 % sparse"),
         (
-            {"model": "demo-lm", "base": None, "method": "wanda", "keep": 0.3},
-            "demo LM · wanda 70 % sparse",
-        ),
-        (
-            {
-                "model": "org/lm",
-                "method": "magnitude",
-                "keep": 0.3,
-                "allocation": "uniform",
-                "refine": "dsnot",
-            },
+            {"model": "org/lm", "method": "magnitude", "keep": 0.3, "allocation": "uniform", "refine": "dsnot"},
             "lm · magnitude + dsnot 30 %",
         ),
         ({"model": "tuned", "method": "ken", "keep": 1}, "tuned · ken 100 %"),
@@ -59,9 +42,7 @@ def test_labels_say_model_method_and_budget(spec: dict[str, object], label: str)
     assert describe(spec) == label
 
 
-def test_both_shipped_runs_come_first_where_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_both_shipped_runs_come_first_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KENVIZ_ASSETS", str(tmp_path / "assets"))
     made = make_lm_run(tmp_path / "made")
     make_lm_run(runs_folder(), seed=1)

@@ -37,5 +37,7 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
         raise AssertionError(word)
 
     assert json.loads(text, parse_constant=refuse) == {
-        "costs": [1.5, None], "row": {"best": None}, "pair": [1, None, "x"],
-    }  # fmt: skip
+        "costs": [1.5, None],
+        "row": {"best": None},
+        "pair": [1, None, "x"],
+    }

@@ -16,8 +16,7 @@ from kencore.errors import KencoreError, SpecError
 from kencore.settings.prune import ALLOCATIONS, METHODS, NEEDS_BASE, SLICE_METHODS
 
 budgets = st.one_of(
-    st.floats(0, 1, exclude_min=True).map(lambda keep: {"keep": keep}),
-    st.integers(1, 10**6).map(lambda k: {"k": k}),
+    st.floats(0, 1, exclude_min=True).map(lambda keep: {"keep": keep}), st.integers(1, 10**6).map(lambda k: {"k": k})
 )
 words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
 settings_of_a_spec = st.fixed_dictionaries(
@@ -58,9 +57,7 @@ def test_settings_of_language_models_go_to_json_and_back(settings: dict[str, Any
     assert PruneSpec.from_json(spec.to_json()) == spec
     assert spec.restore == "zero"
     assert spec.exact
-    assert spec.streams == (
-        spec.method not in ("magnitude", "random") or spec.allocation != "uniform"
-    )
+    assert spec.streams == (spec.method not in ("magnitude", "random") or spec.allocation != "uniform")
 
 
 @given(settings_of_a_spec, budgets)
@@ -95,9 +92,7 @@ def test_settings_of_an_older_file_still_open() -> None:
         '"vectors": true}'
     )
     spec = PruneSpec.from_json(old)
-    assert (spec.restore, spec.streams, spec.exact, spec.allocation) == (
-        "base", False, False, "uniform",
-    )  # fmt: skip
+    assert (spec.restore, spec.streams, spec.exact, spec.allocation) == ("base", False, False, "uniform")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +123,7 @@ def test_a_base_beside_a_method_that_can_use_one_is_used() -> None:
     assert not PruneSpec(model="m", method="magnitude", k=3).exact
 
 
-@pytest.mark.parametrize(
-    ("keep", "sparsity"), [(0.3, 0.7), (0.1, 0.9), (0.9, 0.1), (1, 0.0), (0.2, 0.8)]
-)
+@pytest.mark.parametrize(("keep", "sparsity"), [(0.3, 0.7), (0.1, 0.9), (0.9, 0.1), (1, 0.0), (0.2, 0.8)])
 def test_sparsity_is_the_other_side_of_keep(keep: float, sparsity: float) -> None:
     assert PruneSpec(model="m", method="random", keep=keep).sparsity == sparsity
     assert PruneSpec(model="m", method="random", k=4).sparsity is None
@@ -168,11 +161,7 @@ def test_each_share_that_cannot_be_has_its_own_message(keep: Any, words: str) ->
         ({"method": "sparsegpt", "step": "row"}, "step", "row with sparsegpt"),
         ({"method": "sparsegpt", "step": "both"}, "step", "both with sparsegpt"),
         ({"keep": None, "k": 3}, "k", "3 entries per row, with wanda"),
-        (
-            {"keep": None, "k": 3, "method": "magnitude", "allocation": "owl"},
-            "k",
-            "with allocation owl",
-        ),
+        ({"keep": None, "k": 3, "method": "magnitude", "allocation": "owl"}, "k", "with allocation owl"),
         ({"refine": "dsnot", "base": "b"}, "refine", "dsnot beside a base"),
         ({"refine": "more"}, "refine", "'more'"),
         ({"allocation": "best"}, "allocation", "'best'"),
@@ -201,9 +190,7 @@ def test_each_share_that_cannot_be_has_its_own_message(keep: Any, words: str) ->
         ({"published": True, "fast": True}, "fast", "True beside published"),
     ],
 )
-def test_contradictions_of_language_models_are_told_apart(
-    settings: dict[str, Any], subject: str, words: str
-) -> None:
+def test_contradictions_of_language_models_are_told_apart(settings: dict[str, Any], subject: str, words: str) -> None:
     with pytest.raises(SpecError) as caught:
         PruneSpec.from_dict(LM | settings)
     assert caught.value.subject == subject

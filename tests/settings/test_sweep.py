@@ -15,13 +15,15 @@ from kencore.errors import SpecError
 from kencore.settings.prune import ALLOCATIONS, METHODS, RESCALES, PruneSpec
 from kencore.settings.sweep import MOST_POINTS, SweepSpec
 
-AXES = st.fixed_dictionaries({
-    "methods": st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
-    "allocations": st.lists(st.sampled_from(ALLOCATIONS), min_size=1, max_size=2),
-    "rescales": st.lists(st.sampled_from(RESCALES), min_size=1, max_size=2),
-    "keeps": st.lists(st.sampled_from([0.1, 0.25, 0.5, 1, 1.0]), min_size=1, max_size=3),
-    "seeds": st.lists(st.integers(0, 3), min_size=1, max_size=3),
-})  # fmt: skip
+AXES = st.fixed_dictionaries(
+    {
+        "methods": st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
+        "allocations": st.lists(st.sampled_from(ALLOCATIONS), min_size=1, max_size=2),
+        "rescales": st.lists(st.sampled_from(RESCALES), min_size=1, max_size=2),
+        "keeps": st.lists(st.sampled_from([0.1, 0.25, 0.5, 1, 1.0]), min_size=1, max_size=3),
+        "seeds": st.lists(st.integers(0, 3), min_size=1, max_size=3),
+    }
+)
 
 
 @given(axes=AXES, base=st.sampled_from([None, "base"]))
@@ -29,9 +31,9 @@ def test_a_grid_has_every_combination_that_can_be(axes: dict[str, Any], base: st
     """Against asking `PruneSpec` for each combination."""
     common = {"model": "model", "base": base}
     able, unable = set(), set()
-    for method, allocation, rescale, keep, seed in itertools.product(*(
-        axes[name] for name in ("methods", "allocations", "rescales", "keeps", "seeds")
-    )):  # fmt: skip
+    for method, allocation, rescale, keep, seed in itertools.product(
+        *(axes[name] for name in ("methods", "allocations", "rescales", "keeps", "seeds"))
+    ):
         own = {"method": method, "allocation": allocation, "rescale": rescale, "keep": keep}
         try:
             able.add(PruneSpec(**common, **own, seed=seed))
@@ -45,9 +47,7 @@ def test_a_grid_has_every_combination_that_can_be(axes: dict[str, Any], base: st
     points = spec.points()
     assert len(set(points)) == len(points)
     assert len({spec.point_id(point) for point in points}) == len(points)
-    assert {(s.method, s.allocation, s.rescale, float(s.keep or 0)) for s in spec.skipped()} == (
-        unable
-    )
+    assert {(s.method, s.allocation, s.rescale, float(s.keep or 0)) for s in spec.skipped()} == (unable)
     assert set(points) <= able
     first = min(axes["seeds"])
     for point in able - set(points):  # left out: the smallest seed's point is the same
@@ -62,15 +62,24 @@ def test_a_grid_has_every_combination_that_can_be(axes: dict[str, Any], base: st
 
 
 def test_the_order_is_that_of_the_axes() -> None:
-    spec = SweepSpec(model="m", base="b", methods=("random", "delta"), keeps=(0.5, 0.1),
-                     rescales=("none", "share"), seeds=(3, 1))  # fmt: skip
+    spec = SweepSpec(
+        model="m", base="b", methods=("random", "delta"), keeps=(0.5, 0.1), rescales=("none", "share"), seeds=(3, 1)
+    )
     names = [spec.point_id(point).removeprefix(f"sweep-{spec.id}-") for point in spec.points()]
     assert names == [
-        "random-0.5-s3", "random-0.5-s1", "random-0.1-s3", "random-0.1-s1",
-        "random-share-0.5-s3", "random-share-0.5-s1", "random-share-0.1-s3",
-        "random-share-0.1-s1", "delta-0.5-s1", "delta-0.1-s1", "delta-share-0.5-s1",
+        "random-0.5-s3",
+        "random-0.5-s1",
+        "random-0.1-s3",
+        "random-0.1-s1",
+        "random-share-0.5-s3",
+        "random-share-0.5-s1",
+        "random-share-0.1-s3",
+        "random-share-0.1-s1",
+        "delta-0.5-s1",
+        "delta-0.1-s1",
+        "delta-share-0.5-s1",
         "delta-share-0.1-s1",
-    ]  # fmt: skip
+    ]
 
 
 def test_combinations_that_cannot_be_say_why() -> None:
@@ -102,11 +111,18 @@ def test_combinations_that_cannot_be_say_why() -> None:
         ({"device": "gpu"}, "gpu"),
         ({"base": None, "methods": ("ken", "delta")}, "no combination that can be"),
         ({"methods": ("random",), "seeds": tuple(range(MOST_POINTS + 1))}, "1,001 combinations"),
-        ({"methods": METHODS, "allocations": ALLOCATIONS, "rescales": RESCALES,
-          "keeps": tuple(i / 5000 for i in range(1, 5000)), "seeds": tuple(range(50))},
-         "at most 1,000"),
+        (
+            {
+                "methods": METHODS,
+                "allocations": ALLOCATIONS,
+                "rescales": RESCALES,
+                "keeps": tuple(i / 5000 for i in range(1, 5000)),
+                "seeds": tuple(range(50)),
+            },
+            "at most 1,000",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_point_could_have_is_refused(settings: dict[str, Any], message: str) -> None:
     usual: dict[str, Any] = {"model": "m", "base": "b", "keeps": (0.5,)}
     with pytest.raises(SpecError, match=message):

@@ -22,9 +22,17 @@ from kencore.settings.prune import PruneSpec
 HIDDEN, INNER, KEYS, VOCABULARY, BLOCKS = 32, 48, 16, 64, 4
 LAMBDAS = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25]
 BLOCK_LAMBDA, ROW_LAMBDA, SLOPE = 0.08, 0.05, 0.02
-ROLES = {"q_proj": "q", "k_proj": "k", "v_proj": "v", "o_proj": "o", "gate_proj": "gate",
-         "up_proj": "up", "down_proj": "down", "embed_tokens": "embedding",
-         "lm_head": "head"}  # fmt: skip
+ROLES = {
+    "q_proj": "q",
+    "k_proj": "k",
+    "v_proj": "v",
+    "o_proj": "o",
+    "gate_proj": "gate",
+    "up_proj": "up",
+    "down_proj": "down",
+    "embed_tokens": "embedding",
+    "lm_head": "head",
+}
 LOST = "set to zero it would be lost: name it in the scope to prune it"
 Weights = dict[str, NDArray[np.float32]]
 
@@ -56,9 +64,16 @@ def make_lm_run(
     if step is None:
         step = "both" if allocation == "neuroal" and method != "sparsegpt" else "block"
     spec = PruneSpec(
-        model=str(folder / f"lm-{seed}"), method=method, allocation=allocation, keep=keep,
-        seed=seed, step=step, refine=refine, sequences=16, evaluation="pydoc" if measured else None,
-    )  # fmt: skip
+        model=str(folder / f"lm-{seed}"),
+        method=method,
+        allocation=allocation,
+        keep=keep,
+        seed=seed,
+        step=step,
+        refine=refine,
+        sequences=16,
+        evaluation="pydoc" if measured else None,
+    )
     chosen = {name: values for name, values in weights.items() if _role(name) in ROW_ORDER}
     targets = _sparsities(chosen, spec)
     counts = _exact(chosen, targets, 1 - keep)
@@ -105,10 +120,12 @@ def _written(
     kept = mask.sum(axis=1)
     columns = measures.columns()
     return columns | {
-        "status": "pruned", "reason": "", "target_keep": 1 - share,
+        "status": "pruned",
+        "reason": "",
+        "target_keep": 1 - share,
         "k": int(kept[0]) if (kept == kept[0]).all() else None,
         "bytes_stored": int(columns["kept"]) * 2 + weight.size // 8,
-    }  # fmt: skip
+    }
 
 
 def _model(folder: Path, seed: int, dtype: type[np.floating[Any]]) -> Weights:
@@ -129,11 +146,17 @@ def _model(folder: Path, seed: int, dtype: type[np.floating[Any]]) -> Weights:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(stored, folder / "model.safetensors", {"format": "pt"})
     config = {
-        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": HIDDEN,
-        "intermediate_size": INNER, "num_hidden_layers": BLOCKS, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "vocab_size": VOCABULARY, "max_position_embeddings": 128,
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "hidden_size": HIDDEN,
+        "intermediate_size": INNER,
+        "num_hidden_layers": BLOCKS,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": VOCABULARY,
+        "max_position_embeddings": 128,
         "tie_word_embeddings": False,
-    }  # fmt: skip
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return {name: values.astype(np.float32) for name, values in stored.items()}
 
@@ -166,9 +189,7 @@ def _sparsities(chosen: Weights, spec: PruneSpec) -> dict[str, NDArray[np.float6
     return found
 
 
-def _exact(
-    chosen: Weights, targets: dict[str, NDArray[np.float64]], sparsity: float
-) -> dict[str, NDArray[np.int64]]:
+def _exact(chosen: Weights, targets: dict[str, NDArray[np.float64]], sparsity: float) -> dict[str, NDArray[np.int64]]:
     """Pruned entries of each row (R,); what rounding leaves goes to the largest remainders."""
     wide = np.concatenate([np.full(len(w), w.shape[1]) for w in chosen.values()])
     exact = np.concatenate([targets[name] for name in chosen]) * wide
@@ -180,9 +201,7 @@ def _exact(
     return dict(zip(chosen, np.split(counts, ends[:-1]), strict=True))
 
 
-def _mask(
-    score: NDArray[np.float32], pruned: NDArray[np.int64], *, whole: bool
-) -> NDArray[np.bool_]:
+def _mask(score: NDArray[np.float32], pruned: NDArray[np.int64], *, whole: bool) -> NDArray[np.bool_]:
     """The lowest scores go, row by row, or over the whole matrix (R, C)."""
     if whole:
         rank = np.argsort(np.argsort(score, axis=None, kind="stable")).reshape(score.shape)
@@ -199,23 +218,41 @@ def _line(name: str, weight: NDArray[np.float32], dtype: str) -> dict[str, Any]:
     rows, cols = weight.shape if weight.ndim == 2 else (1, *weight.shape)
     stored = weight.astype(np.float16) if dtype == "F16" else weight
     return {
-        "name": name, "base_name": None, "block": block,
-        "stack": "" if block is None else "blocks", "role": role, "part": part,
-        "shape": list(weight.shape), "rows": rows, "cols": cols, "transposed": False,
-        "dtype": dtype, "params": weight.size, "status": "untouched", "reason": LOST, "k": None,
-        "target_keep": None, "tied": [], "kept": weight.size, "bytes_dense": stored.nbytes,
-        "bytes_stored": stored.nbytes, "base_sha256": None,
+        "name": name,
+        "base_name": None,
+        "block": block,
+        "stack": "" if block is None else "blocks",
+        "role": role,
+        "part": part,
+        "shape": list(weight.shape),
+        "rows": rows,
+        "cols": cols,
+        "transposed": False,
+        "dtype": dtype,
+        "params": weight.size,
+        "status": "untouched",
+        "reason": LOST,
+        "k": None,
+        "target_keep": None,
+        "tied": [],
+        "kept": weight.size,
+        "bytes_dense": stored.nbytes,
+        "bytes_stored": stored.nbytes,
+        "base_sha256": None,
         "tuned_sha256": hashlib.sha256(stored.tobytes()).hexdigest(),
-    }  # fmt: skip
+    }
 
 
-def _trace(
-    spec: PruneSpec, chosen: Weights, targets: dict[str, NDArray[np.float64]]
-) -> dict[str, Any]:
+def _trace(spec: PruneSpec, chosen: Weights, targets: dict[str, NDArray[np.float64]]) -> dict[str, Any]:
     shares = {name: float(np.mean(rows)) for name, rows in targets.items()}
-    blocks = [{"block": b, "sparsity": shares[f"model.layers.{b}.self_attn.q_proj.weight"],
-               "score": 0.02 + 0.01 * b if spec.allocation in ("owl", "alpha", "dlp") else None}
-              for b in range(BLOCKS)]  # fmt: skip
+    blocks = [
+        {
+            "block": b,
+            "sparsity": shares[f"model.layers.{b}.self_attn.q_proj.weight"],
+            "score": 0.02 + 0.01 * b if spec.allocation in ("owl", "alpha", "dlp") else None,
+        }
+        for b in range(BLOCKS)
+    ]
     searched = spec.allocation in ("neuroal", "atp")
     block_search = row_search = None
     if spec.allocation == "neuroal" and spec.step != "row":
@@ -226,16 +263,26 @@ def _trace(
         found = _search(chosen, [0.0, 0.01, SLOPE, 0.03], SLOPE)
         block_search = {"slopes": found["lambdas"], "losses": found["costs"], "chosen": SLOPE}
     return {
-        "version": 1, "allocation": spec.allocation, "step": spec.step,
-        "reference": spec.reference, "target_sparsity": spec.sparsity,
-        "calibration": {"source": "pydoc", "sha256": "0" * 64, "seed": spec.seed, "sequences": 16,
-                        "search_sequences": 8, "window": 64},
-        "block_search": block_search, "row_search": row_search, "blocks": blocks,
+        "version": 1,
+        "allocation": spec.allocation,
+        "step": spec.step,
+        "reference": spec.reference,
+        "target_sparsity": spec.sparsity,
+        "calibration": {
+            "source": "pydoc",
+            "sha256": "0" * 64,
+            "seed": spec.seed,
+            "sequences": 16,
+            "search_sequences": 8,
+            "window": 64,
+        },
+        "block_search": block_search,
+        "row_search": row_search,
+        "blocks": blocks,
         "matrices": {name: {"sparsity": share} for name, share in shares.items()},
-        "seconds": {"capture": 0.5, "search": 2.0 if searched else 0.0, "prune": 0.75,
-                    "evaluate": 1.25},
+        "seconds": {"capture": 0.5, "search": 2.0 if searched else 0.0, "prune": 0.75, "evaluate": 1.25},
         "forward_share": 0.9 if searched else None,
-    }  # fmt: skip
+    }
 
 
 def _search(chosen: Weights, lambdas: list[float], best: float) -> dict[str, Any]:
@@ -251,21 +298,37 @@ def _add_words(writer: RunWriter, spec: PruneSpec, measured: bool) -> None:
     asked = json.loads(spec.to_json())
     writer.add_json("spec.json", {"spec": asked, "versions": {}})
     record = {
-        "created": "2026-11-22T00:00:00+00:00", "seconds": 4.5, "device": "cpu",
-        "seconds_by_matrix": {}, "notes": [],
+        "created": "2026-11-22T00:00:00+00:00",
+        "seconds": 4.5,
+        "device": "cpu",
+        "seconds_by_matrix": {},
+        "notes": [],
         "sources": {"tuned": {"text": spec.model, "revision": None}, "base": None},
-    }  # fmt: skip
+    }
     writer.add_json("record.json", record)
     baselines = {"random": 950.0, "magnitude": 61.0, "wanda": 44.0, "uniform": 45.5}
     baselines.pop(spec.method, None)
     metrics = {
-        "task": "language", "data": "pydoc", "data_sha256": "1" * 64, "window": 64,
-        "windows": 50, "tokens": 50 * 63, "device": "cpu", "dense": _quality(24.0),
-        "pruned": _quality(42.0), "baselines": {n: _quality(p) for n, p in baselines.items()},
-    }  # fmt: skip
+        "task": "language",
+        "data": "pydoc",
+        "data_sha256": "1" * 64,
+        "window": 64,
+        "windows": 50,
+        "tokens": 50 * 63,
+        "device": "cpu",
+        "dense": _quality(24.0),
+        "pruned": _quality(42.0),
+        "baselines": {n: _quality(p) for n, p in baselines.items()},
+    }
     writer.add_json("metrics.json", metrics if measured else {})
 
 
 def _quality(perplexity: float) -> dict[str, Any]:
-    return {"perplexity": perplexity, "nll": float(np.log(perplexity)), "seconds": 0.2,
-            "tokens": 50 * 63, "windows": 50, "window": 64}  # fmt: skip
+    return {
+        "perplexity": perplexity,
+        "nll": float(np.log(perplexity)),
+        "seconds": 0.2,
+        "tokens": 50 * 63,
+        "windows": 50,
+        "window": 64,
+    }

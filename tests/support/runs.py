@@ -37,9 +37,7 @@ def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
             if name in shapes:
                 new, old = values.reshape(shapes[name]), base[name].reshape(shapes[name])
                 k = max(1, int(keep * new.shape[1] + 0.5))
-                mask = select_rows(
-                    new, old, k, method, rng=row_generator(0, name), threads=1, name=name
-                )
+                mask = select_rows(new, old, k, method, rng=row_generator(0, name), threads=1, name=name)
                 writer.add_rows(name, mask)
                 writer.add_table(name, [row_measures(new, old, mask)])
                 measures = MatrixMeasures()
@@ -49,12 +47,17 @@ def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
             line |= {f"{side}_sha256": _hash(w[name]) for side, w in pair.items()}
             lines.append(line)
         writer.add_matrices(lines)
-        spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"),
-                "method": method, "keep": keep}  # fmt: skip
+        spec = {"model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"), "method": method, "keep": keep}
         writer.add_json("spec.json", {"spec": spec, "versions": {}})
         sources = {side: {"text": str(folder / "pair" / side)} for side in ("tuned", "base")}
-        record = {"created": "2026-11-21T00:00:00+00:00", "seconds": 1.0, "device": "cpu",
-                  "seconds_by_matrix": {}, "notes": [], "sources": sources}  # fmt: skip
+        record = {
+            "created": "2026-11-21T00:00:00+00:00",
+            "seconds": 1.0,
+            "device": "cpu",
+            "seconds_by_matrix": {},
+            "notes": [],
+            "sources": sources,
+        }
         writer.add_json("record.json", record)
         writer.add_json("metrics.json", {})
         writer.finish()
@@ -79,9 +82,7 @@ def _pair(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         shapes[f"{stem}output.dense.weight"] = (HIDDEN, INNER)
         shapes[f"{stem}output.LayerNorm.weight"] = (HIDDEN,)
     base = {n: rng.normal(scale=0.05, size=s).astype(np.float32) for n, s in shapes.items()}
-    tuned = {
-        n: v + rng.normal(scale=0.005, size=v.shape).astype(np.float32) for n, v in base.items()
-    }
+    tuned = {n: v + rng.normal(scale=0.005, size=v.shape).astype(np.float32) for n, v in base.items()}
     for side, tensors in (("tuned", tuned), ("base", base)):
         (folder / side).mkdir(parents=True, exist_ok=True)
         save_file(tensors, folder / side / "model.safetensors")
@@ -97,8 +98,15 @@ def _hash(values: np.ndarray) -> str:
 def _line(name: str, values: np.ndarray) -> dict[str, Any]:
     parts = name.split(".")
     block = int(parts[3]) if "layer" in parts else None
-    roles = {"query": "q", "key": "k", "value": "v", "word_embeddings": "embedding",
-             "pooler": "pooler", "classifier": "head", "LayerNorm": "norm"}  # fmt: skip
+    roles = {
+        "query": "q",
+        "key": "k",
+        "value": "v",
+        "word_embeddings": "embedding",
+        "pooler": "pooler",
+        "classifier": "head",
+        "LayerNorm": "norm",
+    }
     role = next((role for word, role in roles.items() if word in parts), "")
     if not role:
         role = "o" if "attention" in parts else "up" if "intermediate" in parts else "down"
@@ -107,10 +115,23 @@ def _line(name: str, values: np.ndarray) -> dict[str, Any]:
     part = "attention" if "attention" in parts else "feed-forward" if block is not None else role
     rows, cols = values.shape if values.ndim == 2 else (1, *values.shape)
     return {
-        "name": name, "base_name": None, "block": block, "stack": "blocks" if parts[1] == "encoder"
-        else "", "role": role, "part": "norm" if role == "norm" else part, "shape":
-        list(values.shape), "rows": rows, "cols": cols, "transposed": False, "dtype": "F32",
-        "params": values.size, "status": "unprunable", "reason": "no base", "k": None,
-        "tied": [], "kept": values.size,
-        "bytes_dense": values.nbytes, "bytes_stored": values.nbytes,
-    }  # fmt: skip
+        "name": name,
+        "base_name": None,
+        "block": block,
+        "stack": "blocks" if parts[1] == "encoder" else "",
+        "role": role,
+        "part": "norm" if role == "norm" else part,
+        "shape": list(values.shape),
+        "rows": rows,
+        "cols": cols,
+        "transposed": False,
+        "dtype": "F32",
+        "params": values.size,
+        "status": "unprunable",
+        "reason": "no base",
+        "k": None,
+        "tied": [],
+        "kept": values.size,
+        "bytes_dense": values.nbytes,
+        "bytes_stored": values.nbytes,
+    }

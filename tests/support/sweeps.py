@@ -36,15 +36,23 @@ def make_sweep(folder: Path, *, missing: int = 1, failed: int = 1, **settings: A
     """
     make_run(folder, "magnitude", 0.5)  # writes the checkpoints
     usual: dict[str, Any] = {
-        "model": str(folder / "pair/tuned"), "base": str(folder / "pair/base"),
-        "methods": ("delta", "ken", "random"), "keeps": (0.9, 0.5, 0.25, 0.1), "seeds": (0, 1, 2),
+        "model": str(folder / "pair/tuned"),
+        "base": str(folder / "pair/base"),
+        "methods": ("delta", "ken", "random"),
+        "keeps": (0.9, 0.5, 0.25, 0.1),
+        "seeds": (0, 1, 2),
         "evaluation": "demo",
-    }  # fmt: skip
+    }
     spec = SweepSpec(**(usual | settings))
     path = sweeps_folder() / spec.id
     path.mkdir()
-    asked = {"version": VERSION, "spec": asdict(spec), "created": "2026-11-25T08:00:00.000+00:00",
-             "versions": {}, "fingerprint": {}}  # fmt: skip
+    asked = {
+        "version": VERSION,
+        "spec": asdict(spec),
+        "created": "2026-11-25T08:00:00.000+00:00",
+        "versions": {},
+        "fingerprint": {},
+    }
     (path / "sweep.json").write_text(json.dumps(asked))
     points = spec.points()
     done = len(points) - missing - failed
@@ -66,15 +74,17 @@ def _point(folder: Path, name: str, spec: SweepSpec, point: PruneSpec) -> None:
     totals = Run(run.path).totals
     rules = [rule for rule in ("random", "magnitude", "delta") if rule != point.method]
     metrics = {
-        "data": "demo", "data_sha256": "2" * 64, "examples": EXAMPLES, "device": "cpu",
-        "dense": figures(0.95), "base": figures(0.5), "pruned": figures(_accuracy(point)),
-        "baselines": {
-            rule: figures(0.95 - STRENGTH[rule] * (1 / point.keep - 1) / 4) for rule in rules
-        },
-    }  # fmt: skip
+        "data": "demo",
+        "data_sha256": "2" * 64,
+        "examples": EXAMPLES,
+        "device": "cpu",
+        "dense": figures(0.95),
+        "base": figures(0.5),
+        "pruned": figures(_accuracy(point)),
+        "baselines": {rule: figures(0.95 - STRENGTH[rule] * (1 / point.keep - 1) / 4) for rule in rules},
+    }
     record = run.record | {"sweep": spec.id, "totals": totals, "seconds": 1.5}
-    for file, data in (("metrics", metrics), ("record", record),
-                       ("spec", {"spec": asdict(point), "versions": {}})):  # fmt: skip
+    for file, data in (("metrics", metrics), ("record", record), ("spec", {"spec": asdict(point), "versions": {}})):
         (run.path / f"{file}.json").write_text(json.dumps(data))
     run.path.rename(runs_folder() / name)
 
@@ -90,7 +100,11 @@ def figures(accuracy: float) -> dict[str, Any]:
     accuracy = round(max(0.5, accuracy) * EXAMPLES) / EXAMPLES
     interval = binomtest(round(accuracy * EXAMPLES), EXAMPLES).proportion_ci(method="wilson")
     return {
-        "accuracy": accuracy, "accuracy_low": interval.low, "accuracy_high": interval.high,
-        "f1_macro": accuracy - 0.01, "loss": -math.log(accuracy), "examples": EXAMPLES,
+        "accuracy": accuracy,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+        "f1_macro": accuracy - 0.01,
+        "loss": -math.log(accuracy),
+        "examples": EXAMPLES,
         "seconds": 0.1,
-    }  # fmt: skip
+    }

@@ -44,11 +44,7 @@ def _model(config: str, model: str, settings: dict[str, Any]) -> Callable[[], Pr
 _FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "llama": ("LlamaConfig", "LlamaForCausalLM", SIZES | {"num_key_value_heads": 2}),
     "mistral": ("MistralConfig", "MistralForCausalLM", SIZES | {"num_key_value_heads": 2}),
-    "mixtral": (
-        "MixtralConfig",
-        "MixtralForCausalLM",
-        SIZES | {"num_key_value_heads": 2, "num_local_experts": 3},
-    ),
+    "mixtral": ("MixtralConfig", "MixtralForCausalLM", SIZES | {"num_key_value_heads": 2, "num_local_experts": 3}),
     "qwen2": ("Qwen2Config", "Qwen2ForCausalLM", SIZES | {"num_key_value_heads": 2}),
     "qwen3": (
         "Qwen3Config",
@@ -72,23 +68,11 @@ _FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "gpt2": ("GPT2Config", "GPT2LMHeadModel", GPT | {"n_inner": INNER}),
     "gptj": ("GPTJConfig", "GPTJForCausalLM", GPT | {"n_inner": INNER, "rotary_dim": 4}),
     "gpt_neox": ("GPTNeoXConfig", "GPTNeoXForCausalLM", SIZES),
-    "bloom": (
-        "BloomConfig",
-        "BloomForCausalLM",
-        COMMON | {"hidden_size": HIDDEN, "n_layer": BLOCKS, "n_head": HEADS},
-    ),
+    "bloom": ("BloomConfig", "BloomForCausalLM", COMMON | {"hidden_size": HIDDEN, "n_layer": BLOCKS, "n_head": HEADS}),
     "falcon": ("FalconConfig", "FalconForCausalLM", SIZES | {"ffn_hidden_size": INNER}),
-    "gemma2": (
-        "Gemma2Config",
-        "Gemma2ForCausalLM",
-        SIZES | {"num_key_value_heads": 2, "head_dim": 8},
-    ),
+    "gemma2": ("Gemma2Config", "Gemma2ForCausalLM", SIZES | {"num_key_value_heads": 2, "head_dim": 8}),
     "bert": ("BertConfig", "BertForSequenceClassification", SIZES),
-    "roberta": (
-        "RobertaConfig",
-        "RobertaForSequenceClassification",
-        SIZES | {"pad_token_id": 1, "bos_token_id": 0},
-    ),
+    "roberta": ("RobertaConfig", "RobertaForSequenceClassification", SIZES | {"pad_token_id": 1, "bos_token_id": 0}),
     "distilbert": (
         "DistilBertConfig",
         "DistilBertForSequenceClassification",
@@ -113,11 +97,7 @@ _FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "type_vocab_size": 0,
         },
     ),
-    "electra": (
-        "ElectraConfig",
-        "ElectraForSequenceClassification",
-        SIZES | {"embedding_size": 16},
-    ),
+    "electra": ("ElectraConfig", "ElectraForSequenceClassification", SIZES | {"embedding_size": 16}),
     "modernbert": (
         "ModernBertConfig",
         "ModernBertForSequenceClassification",
@@ -170,9 +150,7 @@ _FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 
-ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {
-    name: _model(*family) for name, family in _FAMILIES.items()
-}
+ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {name: _model(*family) for name, family in _FAMILIES.items()}
 """Model type -> a builder of a fresh model with random weights, in evaluation mode."""
 
 

@@ -59,9 +59,15 @@ def make_run(
 def tuned_run(parent: Run, train_on: Path, out: Path, **settings: Any) -> Run:
     """The run, tuned a little, on one thread."""
     usual: dict[str, Any] = {
-        "run": str(parent.path), "data": str(train_on), "steps": 20, "batch": 4, "lr": 3e-3,
-        "sample": 12, "evaluation": None, "device": "cpu",
-    }  # fmt: skip
+        "run": str(parent.path),
+        "data": str(train_on),
+        "steps": 20,
+        "batch": 4,
+        "lr": 3e-3,
+        "sample": 12,
+        "evaluation": None,
+        "device": "cpu",
+    }
     hooks = {key: settings.pop(key) for key in ("progress", "on_point") if key in settings}
     return tune(TuneSpec(**{**usual, **settings}), out, threads=1, **hooks)
 

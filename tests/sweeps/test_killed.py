@@ -50,21 +50,24 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> SweepSpec:
     lines = [f"w{i} w{i + 1} w{2 * i + 3}\t{i % 2}" for i in range(3, 9)]
     (folder / "examples.tsv").write_text("sentence\tlabel\n" + "\n".join(lines) + "\n")
     return SweepSpec(
-        model=str(tuned), base=str(base), methods=("delta", "ken", "magnitude"),
-        keeps=tuple(i / 10 for i in range(1, 6)), rescales=("none", "share"), device="cpu",
-        evaluation=str(folder / "examples.tsv"), baselines=False,
-    )  # fmt: skip
+        model=str(tuned),
+        base=str(base),
+        methods=("delta", "ken", "magnitude"),
+        keeps=tuple(i / 10 for i in range(1, 6)),
+        rescales=("none", "share"),
+        device="cpu",
+        evaluation=str(folder / "examples.tsv"),
+        baselines=False,
+    )
 
 
 def done(spec: SweepSpec) -> Stamps:
     """Inode and time of change of every file of every finished point."""
     return {
-        name: {
-            file.name: (file.stat().st_ino, file.stat().st_mtime_ns)
-            for file in (runs_folder() / name).iterdir()
-        }
-        for name in map(spec.point_id, spec.points()) if is_done(name)
-    }  # fmt: skip
+        name: {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in (runs_folder() / name).iterdir()}
+        for name in map(spec.point_id, spec.points())
+        if is_done(name)
+    }
 
 
 def check_whole(spec: SweepSpec, before: list[Stamps]) -> None:

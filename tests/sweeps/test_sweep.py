@@ -60,20 +60,29 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def encoder(folder: Path, **settings: Any) -> SweepSpec:
     usual: dict[str, Any] = {
-        "model": str(folder / "bert/tuned"), "base": str(folder / "bert/base"),
-        "methods": ("delta", "ken"), "keeps": (0.6, 0.3),
-        "evaluation": str(folder / "examples.tsv"), "device": "cpu",
-    }  # fmt: skip
+        "model": str(folder / "bert/tuned"),
+        "base": str(folder / "bert/base"),
+        "methods": ("delta", "ken"),
+        "keeps": (0.6, 0.3),
+        "evaluation": str(folder / "examples.tsv"),
+        "device": "cpu",
+    }
     return SweepSpec(**(usual | settings))
 
 
 def language(folder: Path, **settings: Any) -> SweepSpec:
     usual: dict[str, Any] = {
-        "model": str(folder / "llama/tuned"), "methods": ("wanda", "sparsegpt"),
-        "keeps": (0.6, 0.3), "calibration": str(folder / "text.txt"), "sequences": 3,
-        "search_sequences": 2, "window": 12, "windows": 4,
-        "evaluation": str(folder / "text.txt"), "device": "cpu",
-    }  # fmt: skip
+        "model": str(folder / "llama/tuned"),
+        "methods": ("wanda", "sparsegpt"),
+        "keeps": (0.6, 0.3),
+        "calibration": str(folder / "text.txt"),
+        "sequences": 3,
+        "search_sequences": 2,
+        "window": 12,
+        "windows": 4,
+        "evaluation": str(folder / "text.txt"),
+        "device": "cpu",
+    }
     return SweepSpec(**(usual | settings))
 
 
@@ -95,10 +104,9 @@ def check_equal(own: Run, other: Run) -> None:
     assert untimed(own.metrics) == untimed(other.metrics)
     assert untimed(own.trace or {}) == untimed(other.trace or {})
     one, two = (
-        {k: v for k, v in untimed(run.record).items()
-         if k not in ("created", "seconds_by_matrix", "sweep", "totals")}
+        {k: v for k, v in untimed(run.record).items() if k not in ("created", "seconds_by_matrix", "sweep", "totals")}
         for run in (own, other)
-    )  # fmt: skip
+    )
     assert one == two
 
 
@@ -138,10 +146,16 @@ def test_points_that_set_to_zero_are_what_prune_makes_of_them(folder: Path, tmp_
     [
         {"methods": ("wanda", "sparsegpt", "magnitude"), "allocations": ("uniform", "owl")},
         {"methods": ("wanda",), "seeds": (0, 3), "keeps": (0.5,)},
-        {"methods": ("delta", "wanda"), "base": True, "allocations": ("uniform", "neuroal"),
-         "fast": True, "keeps": (0.5,), "rescales": ("none", "share")},
+        {
+            "methods": ("delta", "wanda"),
+            "base": True,
+            "allocations": ("uniform", "neuroal"),
+            "fast": True,
+            "keeps": (0.5,),
+            "rescales": ("none", "share"),
+        },
     ],
-)  # fmt: skip
+)
 def test_points_of_a_language_model_are_what_prune_makes_of_them(
     folder: Path, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
@@ -153,9 +167,7 @@ def test_points_of_a_language_model_are_what_prune_makes_of_them(
 # --- each thing once --------------------------------------------------------------------------
 
 
-def test_no_state_of_a_classifier_is_measured_twice(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_state_of_a_classifier_is_measured_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, measured = _count(monkeypatch, Classifier)
     found = sweep(encoder(folder, methods=("delta", "ken", "random")), threads=1)
     # dense and base; of each budget delta, ken, random and magnitude, which only baselines are
@@ -167,17 +179,12 @@ def test_no_state_of_a_classifier_is_measured_twice(
                 assert figures["loss"] == by_point[rule, point.keep]
 
 
-def test_no_state_of_a_language_model_is_measured_twice(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_state_of_a_language_model_is_measured_twice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from kencore.pruning.workbench import Workbench
 
     captured: list[int] = []
     capture = Workbench.capture
-    monkeypatch.setattr(
-        Workbench, "capture",
-        lambda bench, ids: (captured.append(len(ids)), capture(bench, ids))[1],
-    )  # fmt: skip
+    monkeypatch.setattr(Workbench, "capture", lambda bench, ids: (captured.append(len(ids)), capture(bench, ids))[1])
     loaded, measured = _count(monkeypatch, LanguageModel)
     asked = language(folder, methods=("wanda", "multiflow"), allocations=("uniform", "owl"))
     sweep(asked, threads=1)
@@ -235,15 +242,20 @@ def test_a_point_that_fails_stops_no_other_and_is_tried_again(folder: Path, tmp_
     tensors["bert.encoder.layer.0.output.dense.weight"][3, :2] = 40_000
     save_file(tensors, tuned / "model.safetensors", {"format": "pt"})
     asked = SweepSpec(
-        model=str(tuned), base=str(base), methods=("delta", "magnitude"), keeps=(0.9, 0.1),
-        rescales=("none", "share"), device="cpu",
-    )  # fmt: skip
+        model=str(tuned),
+        base=str(base),
+        methods=("delta", "magnitude"),
+        keeps=(0.9, 0.1),
+        rescales=("none", "share"),
+        device="cpu",
+    )
     found = sweep(asked, threads=1)
     points = found.points.set_index("run")
     failed = points[points["state"] == "failed"]
     assert {(p.method, p.rescale, p.keep) for p in failed.itertuples()} == {
-        ("delta", "share", 0.1), ("magnitude", "share", 0.1)
-    }  # fmt: skip
+        ("delta", "share", 0.1),
+        ("magnitude", "share", 0.1),
+    }
     assert failed["reason"].str.contains("infinity in row 3").all()
     assert (points["state"] == "done").sum() == 6
     done = {name: stamps(name) for name in points.index[points["state"] == "done"]}

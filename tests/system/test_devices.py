@@ -27,8 +27,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    ("cards", "mps", "wanted"),
-    [(0, False, "cpu"), (0, True, "mps"), (2, False, "cuda:0"), (1, True, "cuda:0")],
+    ("cards", "mps", "wanted"), [(0, False, "cpu"), (0, True, "mps"), (2, False, "cuda:0"), (1, True, "cuda:0")]
 )
 def test_auto_takes_the_best_there_is(machine, cards: int, mps: bool, wanted: str) -> None:
     machine(cards=cards, mps=mps)
@@ -67,12 +66,8 @@ def test_the_processor_is_described_with_its_memory() -> None:
     assert f"{devices.usable_cores()} core" in text
 
 
-@pytest.mark.parametrize(
-    ("said", "threads"), [("1", 1), ("2,4", 2), ("64", 3), ("", 3), ("0", 3), ("many", 3)]
-)
-def test_no_more_threads_than_the_environment_says(
-    monkeypatch: pytest.MonkeyPatch, said: str, threads: int
-) -> None:
+@pytest.mark.parametrize(("said", "threads"), [("1", 1), ("2,4", 2), ("64", 3), ("", 3), ("0", 3), ("many", 3)])
+def test_no_more_threads_than_the_environment_says(monkeypatch: pytest.MonkeyPatch, said: str, threads: int) -> None:
     monkeypatch.setattr(devices, "usable_cores", lambda: 3)
     monkeypatch.setenv("OMP_NUM_THREADS", said)
     assert devices.usable_threads() == threads
@@ -81,8 +76,6 @@ def test_no_more_threads_than_the_environment_says(
 
 
 @pytest.mark.parametrize(("visible", "cards"), [("", 0), ("-1", 0), ("0", 1), ("0,2, 3", 3)])
-def test_cards_are_counted_without_torch(
-    monkeypatch: pytest.MonkeyPatch, visible: str, cards: int
-) -> None:
+def test_cards_are_counted_without_torch(monkeypatch: pytest.MonkeyPatch, visible: str, cards: int) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.count_gpus() == cards

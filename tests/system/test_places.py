@@ -12,9 +12,7 @@ from kencore.system.places import home as current_home
 from kencore.system.places import jobs_folder, results_folder, runs_folder
 
 
-def test_the_home_is_where_the_variable_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_home_is_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / "a" / "b"))
     assert current_home() == tmp_path / "a" / "b"
     assert not (tmp_path / "a").exists()
@@ -30,9 +28,7 @@ def test_without_the_variable_it_is_the_users_data_folder(monkeypatch: pytest.Mo
     assert current_home().is_absolute()
 
 
-def test_new_folders_are_private_and_old_ones_keep_their_mode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_new_folders_are_private_and_old_ones_keep_their_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / "a" / "b"))
     folders = [make() for make in (runs_folder, results_folder, jobs_folder)]

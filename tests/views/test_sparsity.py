@@ -15,9 +15,17 @@ from kencore.views import sparsity
 
 def line(name: str, block: int | None, role: str, **rest: object) -> dict[str, object]:
     return {
-        "name": name, "block": block, "stack": "blocks", "role": role, "rows": 4, "cols": 5,
-        "params": 20, "status": "pruned", "kept": 10, "target_keep": 0.5,
-    } | rest  # fmt: skip
+        "name": name,
+        "block": block,
+        "stack": "blocks",
+        "role": role,
+        "rows": 4,
+        "cols": 5,
+        "params": 20,
+        "status": "pruned",
+        "kept": 10,
+        "target_keep": 0.5,
+    } | rest
 
 
 @pytest.fixture
@@ -27,12 +35,11 @@ def matrices() -> pd.DataFrame:
             line("embed", None, "embedding", params=100, kept=0),
             line("0.o", 0, "o", kept=4, target_keep=0.21),
             line("0.q", 0, "q", params=60, kept=30),
-            line("0.norm", 0, "norm", rows=1, params=5, kept=5, status="untouched",
-                 target_keep=math.nan),
+            line("0.norm", 0, "norm", rows=1, params=5, kept=5, status="untouched", target_keep=math.nan),
             line("1.q", 1, "q", kept=16, target_keep=0.8),
             line("1.o", 1, "o", kept=20, status="untouched"),
         ]
-    )  # fmt: skip
+    )
 
 
 def test_blocks_sum_what_was_pruned_in_them(matrices: pd.DataFrame) -> None:
@@ -103,9 +110,8 @@ def test_a_density_peaks_where_most_rows_are() -> None:
 def test_flatness_of_a_search() -> None:
     found = sparsity.flatness([0.01, 0.02, 0.05, 0.1], [2.0, 1.0, 1.005, 1.5])
     assert found == sparsity.Flatness(
-        best=0.02, second=0.05, margin=pytest.approx(0.005), worst=pytest.approx(1.0), near=2,
-        total=4,
-    )  # fmt: skip
+        best=0.02, second=0.05, margin=pytest.approx(0.005), worst=pytest.approx(1.0), near=2, total=4
+    )
 
 
 def test_flatness_of_searches_without_a_choice() -> None:

@@ -15,11 +15,22 @@ from kencore.views.window import Window
 
 def _line(name: str, block: int | None, role: str, **rest: object) -> dict[str, object]:
     line: dict[str, object] = {
-        "name": name, "block": block, "stack": "encoder" if block is not None else "",
-        "role": role, "part": "attention", "rows": 4, "cols": 5, "params": 20,
-        "status": "pruned", "reason": "", "kept": 8, "bytes_dense": 80, "bytes_stored": 36,
-        "diff_rms": 0.1, "diff_share_kept": 0.5,
-    }  # fmt: skip
+        "name": name,
+        "block": block,
+        "stack": "encoder" if block is not None else "",
+        "role": role,
+        "part": "attention",
+        "rows": 4,
+        "cols": 5,
+        "params": 20,
+        "status": "pruned",
+        "reason": "",
+        "kept": 8,
+        "bytes_dense": 80,
+        "bytes_stored": 36,
+        "diff_rms": 0.1,
+        "diff_share_kept": 0.5,
+    }
     return line | rest
 
 
@@ -34,15 +45,26 @@ def matrices() -> pd.DataFrame:
             _line("layer.0.k.bias", 0, "bias", rows=1, params=5, kept=3),
             _line("layer.1.q.weight", 1, "q", kept=10, diff_share_kept=0.75),
             _line(
-                "layer.1.k.weight", 1, "k", status="untouched", kept=pd.NA,
-                reason="not in the scope", diff_share_kept=np.nan,
+                "layer.1.k.weight",
+                1,
+                "k",
+                status="untouched",
+                kept=pd.NA,
+                reason="not in the scope",
+                diff_share_kept=np.nan,
             ),
             _line(
-                "head.weight", None, "head", status="unprunable", kept=pd.NA, params=7,
-                reason="only in the tuned model", bytes_stored=80,
+                "head.weight",
+                None,
+                "head",
+                status="unprunable",
+                kept=pd.NA,
+                params=7,
+                reason="only in the tuned model",
+                bytes_stored=80,
             ),
         ]
-    )  # fmt: skip
+    )
     return table.astype({"block": "Int64", "kept": "Int64"})
 
 
@@ -64,12 +86,8 @@ def test_totals_of_nothing_are_not_numbers(matrices: pd.DataFrame) -> None:
 
 def test_model_cells_are_in_model_order_and_add_up(matrices: pd.DataFrame) -> None:
     table = summaries.model_cells(matrices)
-    places = [
-        (None if pd.isna(b) else b, r) for b, r in zip(table["block"], table["role"], strict=True)
-    ]
-    assert places == [
-        (None, "embedding"), (None, "head"), (0, "q"), (0, "k"), (0, "bias"), (1, "q"), (1, "k"),
-    ]  # fmt: skip
+    places = [(None if pd.isna(b) else b, r) for b, r in zip(table["block"], table["role"], strict=True)]
+    assert places == [(None, "embedding"), (None, "head"), (0, "q"), (0, "k"), (0, "bias"), (1, "q"), (1, "k")]
     bias = table[table["role"] == "bias"].iloc[0]
     assert (bias["matrices"], bias["params"], bias["kept"]) == (2, 9, 5)
     assert bias["share"] == 5 / 9
@@ -137,9 +155,7 @@ def test_family(name: str, block: int | None, wanted: str) -> None:
 
 def test_families_put_matrices_before_vectors(matrices: pd.DataFrame) -> None:
     table = summaries.families(matrices)
-    assert table["family"].tolist() == [
-        "layer.*.q.weight", "layer.*.k.weight", "layer.*.q.bias", "layer.*.k.bias",
-    ]  # fmt: skip
+    assert table["family"].tolist() == ["layer.*.q.weight", "layer.*.k.weight", "layer.*.q.bias", "layer.*.k.bias"]
     assert table["blocks"].tolist()[:2] == [2, 2]
     assert table["pruned"].tolist()[:2] == [2, 1]
 
@@ -161,9 +177,8 @@ def test_mean_neighbours_against_counting(seed: int, rows: int, cols: int) -> No
         counts.append(sum(keep[a, b] for a, b in around if 0 <= a < rows and 0 <= b < cols))
     data = np.where(keep, bits.count_neighbours(keep), np.uint8(255))
     window = Window(
-        layer="neighbours", rows=(0, rows), cols=(0, cols), cell=(1, 1), data=data,
-        kept=keep.astype(np.float32),
-    )  # fmt: skip
+        layer="neighbours", rows=(0, rows), cols=(0, cols), cell=(1, 1), data=data, kept=keep.astype(np.float32)
+    )
     found = summaries.mean_neighbours(window)
     assert found == pytest.approx(np.mean(counts)) if counts else np.isnan(found)
 
@@ -171,15 +186,11 @@ def test_mean_neighbours_against_counting(seed: int, rows: int, cols: int) -> No
 def test_mean_neighbours_weighs_larger_cells_by_what_they_keep() -> None:
     data = np.array([[1.0, 4.0, np.nan]], np.float32)
     kept = np.array([[0.75, 0.25, 0.0]], np.float32)
-    window = Window(
-        layer="neighbours", rows=(0, 2), cols=(0, 6), cell=(2, 2), data=data, kept=kept
-    )  # fmt: skip
+    window = Window(layer="neighbours", rows=(0, 2), cols=(0, 6), cell=(2, 2), data=data, kept=kept)
     assert summaries.mean_neighbours(window) == 1.75
 
 
-rows = st.lists(
-    st.floats(-10, 10, width=32).map(lambda value: round(value, 1)), min_size=1, max_size=60
-)
+rows = st.lists(st.floats(-10, 10, width=32).map(lambda value: round(value, 1)), min_size=1, max_size=60)
 
 
 @settings(max_examples=80, deadline=None)

@@ -20,9 +20,17 @@ PAIRS = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=12)
 
 
 def points(*lines: dict[str, Any]) -> pd.DataFrame:
-    usual = {"allocation": "uniform", "rescale": "none", "seed": 0, "restore": "base",
-             "state": "done", "reason": "", "metric": "accuracy", "bytes_stored": 100,
-             "method": "ken"}  # fmt: skip
+    usual = {
+        "allocation": "uniform",
+        "rescale": "none",
+        "seed": 0,
+        "restore": "base",
+        "state": "done",
+        "reason": "",
+        "metric": "accuracy",
+        "bytes_stored": 100,
+        "method": "ken",
+    }
     found = []
     for i, line in enumerate(lines):
         share = line.get("keep", 0.5)
@@ -31,8 +39,14 @@ def points(*lines: dict[str, Any]) -> pd.DataFrame:
 
 
 def measured(method: str, keep: float, quality: float, half: float = 0.02, **more: Any) -> Any:
-    return {"method": method, "keep": keep, "quality": quality, "low": quality - half,
-            "high": quality + half, "loss": 1 - quality} | more  # fmt: skip
+    return {
+        "method": method,
+        "keep": keep,
+        "quality": quality,
+        "low": quality - half,
+        "high": quality + half,
+        "loss": 1 - quality,
+    } | more
 
 
 # --- front and knee ---------------------------------------------------------------------------
@@ -41,15 +55,11 @@ def measured(method: str, keep: float, quality: float, half: float = 0.02, **mor
 @given(PAIRS)
 def test_the_front_is_what_nothing_dominates(pairs: list[tuple[int, int]]) -> None:
     sizes, scores = np.array(pairs, float).T
-    wanted = [
-        not any(a <= size and b >= score and (a < size or b > score) for a, b in pairs)
-        for size, score in pairs
-    ]
+    wanted = [not any(a <= size and b >= score and (a < size or b > score) for a, b in pairs) for size, score in pairs]
     assert front(sizes, scores).tolist() == wanted
 
 
-@given(PAIRS, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.integers(-9, 9), st.permutations(
-    range(12)))  # fmt: skip
+@given(PAIRS, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.integers(-9, 9), st.permutations(range(12)))
 def test_a_knee_does_not_hang_on_axes_or_order(
     pairs: list[tuple[int, int]], wide: float, high: float, shift: int, order: list[int]
 ) -> None:
@@ -101,8 +111,9 @@ def test_the_knee_of_saturation_moves_down_as_it_gets_faster(rate: float) -> Non
 
 
 def test_intervals_join_measurement_and_seeds() -> None:
-    lines = [measured("random", 0.5, q, h, seed=i) for i, (q, h) in
-             enumerate([(0.80, 0.02), (0.84, 0.03), (0.82, 0.01)])]  # fmt: skip
+    lines = [
+        measured("random", 0.5, q, h, seed=i) for i, (q, h) in enumerate([(0.80, 0.02), (0.84, 0.03), (0.82, 0.01)])
+    ]
     (line,) = curve(points(*lines)).to_dict("records")
     spread = t.ppf(0.975, 2) * 0.02 / math.sqrt(3)
     own = math.sqrt((0.02**2 + 0.03**2 + 0.01**2) / 3)
@@ -115,21 +126,34 @@ def test_intervals_join_measurement_and_seeds() -> None:
 def test_one_point_keeps_its_own_interval() -> None:
     lines = [measured("ken", 0.5, 0.8), measured("ken", 0.1, 0.6), measured("delta", 0.5, 0.9)]
     table = curve(points(*lines, {"state": "failed"}, {"state": "done"}))
-    assert list(zip(table["name"], table["keep"], strict=True)) == [
-        ("ken", 0.1), ("ken", 0.5), ("delta", 0.5)
-    ]  # fmt: skip
+    assert list(zip(table["name"], table["keep"], strict=True)) == [("ken", 0.1), ("ken", 0.5), ("delta", 0.5)]
     assert table["low"].tolist() == pytest.approx([0.58, 0.78, 0.88])
     assert table["seed_sd"].isna().all()
 
 
 def test_perplexity_is_averaged_and_compared_as_nll() -> None:
     lines = [
-        {"method": "wanda", "seed": i, "metric": "perplexity", "quality": math.exp(nll),
-         "low": math.exp(nll - 0.1), "high": math.exp(nll + 0.2), "loss": nll}
+        {
+            "method": "wanda",
+            "seed": i,
+            "metric": "perplexity",
+            "quality": math.exp(nll),
+            "low": math.exp(nll - 0.1),
+            "high": math.exp(nll + 0.2),
+            "loss": nll,
+        }
         for i, nll in enumerate([3.0, 4.0])
-    ]  # fmt: skip
-    lines.append({"method": "magnitude", "metric": "perplexity", "quality": math.exp(9.0),
-                  "low": None, "high": None, "loss": 9.0})  # fmt: skip
+    ]
+    lines.append(
+        {
+            "method": "magnitude",
+            "metric": "perplexity",
+            "quality": math.exp(9.0),
+            "low": None,
+            "high": None,
+            "loss": 9.0,
+        }
+    )
     table = curve(points(*lines))
     wanda = table.iloc[0]
     spread = t.ppf(0.975, 1) * math.sqrt(0.5) / math.sqrt(2)
@@ -145,20 +169,31 @@ def test_perplexity_is_averaged_and_compared_as_nll() -> None:
 def test_baselines_fill_what_the_grid_lacks() -> None:
     own = points(measured("delta", 0.5, 0.9), measured("random", 0.5, 0.7, rescale="share"))
     lines = [
-        {"baseline": name, "method": method, "rescale": rescale, "keep": keep, "seed": 0,
-         "restore": "base", "kept_share": keep, "bytes_stored": 9, "metric": "accuracy",
-         "quality": 0.6, "low": 0.5, "high": 0.7, "loss": 1.0}
+        {
+            "baseline": name,
+            "method": method,
+            "rescale": rescale,
+            "keep": keep,
+            "seed": 0,
+            "restore": "base",
+            "kept_share": keep,
+            "bytes_stored": 9,
+            "metric": "accuracy",
+            "quality": 0.6,
+            "low": 0.5,
+            "high": 0.7,
+            "loss": 1.0,
+        }
         for name, method, rescale, keep in [
-            ("delta", "delta", "none", 0.5), ("delta", "delta", "none", 0.1),
-            ("dare", "random", "share", 0.5), ("magnitude", "magnitude", "none", 0.5),
+            ("delta", "delta", "none", 0.5),
+            ("delta", "delta", "none", 0.1),
+            ("dare", "random", "share", 0.5),
+            ("magnitude", "magnitude", "none", 0.5),
         ]
-    ]  # fmt: skip
+    ]
     table = curve(own, pd.DataFrame(lines, columns=list(BASELINE_COLUMNS)).astype(BASELINE_COLUMNS))
     found = set(zip(table["name"], table["keep"], table["baseline"], strict=True))
-    assert found == {
-        ("delta", 0.5, False), ("dare", 0.5, False), ("delta", 0.1, True),
-        ("magnitude", 0.5, True),
-    }  # fmt: skip
+    assert found == {("delta", 0.5, False), ("dare", 0.5, False), ("delta", 0.1, True), ("magnitude", 0.5, True)}
 
 
 def test_nothing_done_is_an_empty_curve() -> None:
@@ -178,10 +213,16 @@ def test_ways_have_names() -> None:
 
 
 def test_ties_are_named() -> None:
-    lines = curve(points(
-        measured("delta", 0.5, 0.90), measured("ken", 0.5, 0.80), measured("random", 0.5, 0.88),
-        measured("delta", 0.1, 0.70), measured("ken", 0.1, 0.75), measured("random", 0.1, 0.60),
-    ))  # fmt: skip
+    lines = curve(
+        points(
+            measured("delta", 0.5, 0.90),
+            measured("ken", 0.5, 0.80),
+            measured("random", 0.5, 0.88),
+            measured("delta", 0.1, 0.70),
+            measured("ken", 0.1, 0.75),
+            measured("random", 0.1, 0.60),
+        )
+    )
     best = best_per_budget(lines)
     # 0.02 apart and each within 0.02: the difference reaches zero (0.028); 0.05 apart it does not
     assert best["words"].tolist() == ["delta, tied with random", "ken"]

@@ -19,8 +19,7 @@ UP = "bert.encoder.layer.1.intermediate.dense.weight"
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"),
-    [("ken", "grid"), ("ken-density", "density"), ("magnitude", "ranked"), ("random", "listed")],
+    ("method", "kind"), [("ken", "grid"), ("ken-density", "density"), ("magnitude", "ranked"), ("random", "listed")]
 )
 def test_the_last_frame_is_the_stored_mask(tmp_path: Path, method: str, kind: str) -> None:
     run = make_run(tmp_path, method, 0.3)
@@ -58,12 +57,11 @@ def test_ranked_walks_fall(tmp_path: Path) -> None:
 
 
 @given(
-    arrays(np.float32, 9, elements=st.floats(-2, 2, width=32)), arrays(np.bool_, 9),
+    arrays(np.float32, 9, elements=st.floats(-2, 2, width=32)),
+    arrays(np.bool_, 9),
     st.sampled_from(["ken", "ken-density", "wanda", "random"]),
-)  # fmt: skip
-def test_any_mask_is_reached_and_nothing_is_claimed_of_it(
-    values: Any, keep: Any, rule: str
-) -> None:
+)
+def test_any_mask_is_reached_and_nothing_is_claimed_of_it(values: Any, keep: Any, rule: str) -> None:
     walk = walk_row(values, keep, rule)
     np.testing.assert_array_equal(walk.taken(len(walk.order)), keep)
     assert walk.kind in ("grid", "density", "listed")

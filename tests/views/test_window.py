@@ -35,10 +35,14 @@ def neighbours(keep: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(views.LAYERS), st.integers(0, 199), st.integers(1, 200),
-    st.integers(0, 47), st.integers(1, 48),
-    st.sampled_from([3, 20, 256]), st.sampled_from([5, 512]),
-)  # fmt: skip
+    st.sampled_from(views.LAYERS),
+    st.integers(0, 199),
+    st.integers(1, 200),
+    st.integers(0, 47),
+    st.integers(1, 48),
+    st.sampled_from([3, 20, 256]),
+    st.sampled_from([5, 512]),
+)
 def test_every_window_is_what_brute_force_says(
     run: Run, layer: str, r0: int, tall: int, c0: int, wide: int, max_rows: int, max_cols: int
 ) -> None:
@@ -78,10 +82,7 @@ def _check_neighbours(found: views.Window, keep: np.ndarray, part: tuple[slice, 
     top, left = part[0].start, part[1].start
     height, width = found.cell
     for i, j in np.ndindex(found.data.shape):  # cells show their whole cell of the matrix
-        cell = (
-            slice(top + i * height, top + (i + 1) * height),
-            slice(left + j * width, left + (j + 1) * width),
-        )
+        cell = (slice(top + i * height, top + (i + 1) * height), slice(left + j * width, left + (j + 1) * width))
         inside = counts[cell][keep[cell]]
         shown = found.data[i, j]
         assert np.isnan(shown) if inside.size == 0 else shown == pytest.approx(inside.mean())

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     Line = pd.Series[Any]
 
 ORDERS: Final = {"number": "By number", "overlap": "Most alike first"}
-WHO: Final = {(True, True): "● both", (True, False): "◐ only A", (False, True): "◑ only B",
-              (False, False): "○ neither"}  # fmt: skip
+WHO: Final = {(True, True): "● both", (True, False): "◐ only A", (False, True): "◑ only B", (False, False): "○ neither"}
 
 
 def open_matrix(name: str) -> None:
@@ -73,11 +72,16 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
     name = str(line["name"])
     shares = _line(found, name)
     source = viewer.Source(
-        run=a.id, matrix=name, stamp=f"{state.stamp(a.path)}+{state.stamp(b.path)}",
-        rows=int(line["rows"]), cols=int(line["cols"]), restore=a.restore,
+        run=a.id,
+        matrix=name,
+        stamp=f"{state.stamp(a.path)}+{state.stamp(b.path)}",
+        rows=int(line["rows"]),
+        cols=int(line["cols"]),
+        restore=a.restore,
         title=f"{matrices.title(line, a.matrices)}, kept by {names[0]} (A) and {names[1]} (B)",
-        updated=a.kept_values is not None, query={"other": b.id},
-    )  # fmt: skip
+        updated=a.kept_values is not None,
+        query={"other": b.id},
+    )
 
     @st.fragment(key="compared-weight")
     def selected_weight() -> None:
@@ -87,19 +91,14 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
     st.caption(state.plain(f"A is {names[0]}, B is {names[1]}."))
     with st.grid(4, min_column_width=230, gap="small") as grid:
         with grid.cell(column_span=3):
-            viewer.weight_map(
-                source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("compared-weight")
-            )
+            viewer.weight_map(source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("compared-weight"))
         with grid.cell():
             with st.container(border=True):
                 selected_weight()
             with st.container(border=True, gap="small"):
                 _facts(shares)
                 for letter, run in (("A", a), ("B", b)):
-                    links.page_link(
-                        "matrix", f"Open in {letter}", icon=":material/grid_on:", run=run.id,
-                        matrix=name,
-                    )  # fmt: skip
+                    links.page_link("matrix", f"Open in {letter}", icon=":material/grid_on:", run=run.id, matrix=name)
                 st.caption(f"`{name}`")
     return line
 
@@ -122,16 +121,14 @@ def _facts(shares: Line) -> None:
     whole = int(shares["params"])
     parts.pairs(
         [
-            (label.removesuffix(" keeps").removesuffix(" keep").capitalize().replace(" a", " A")
-             .replace(" b", " B"),
-             f"{int(shares[who]):,} ({wording.percent(shares[who] / whole)})")
+            (
+                label.removesuffix(" keeps").removesuffix(" keep").capitalize().replace(" a", " A").replace(" b", " B"),
+                f"{int(shares[who]):,} ({wording.percent(shares[who] / whole)})",
+            )
             for who, label in charts.WHO.items()
         ]
-        + [
-            ("Overlap", wording.percent(shares["jaccard"])),
-            ("By chance", wording.percent(shares["chance"])),
-        ]
-    )  # fmt: skip
+        + [("Overlap", wording.percent(shares["jaccard"])), ("By chance", wording.percent(shares["chance"]))]
+    )
 
 
 def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
@@ -163,9 +160,8 @@ def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
     )
     for letter, run in (("A", a), ("B", b)):
         links.page_link(
-            "row", f"Row {row:,} in {letter}", icon=":material/show_chart:", run=run.id,
-            matrix=name, row=row,
-        )  # fmt: skip
+            "row", f"Row {row:,} in {letter}", icon=":material/show_chart:", run=run.id, matrix=name, row=row
+        )
 
 
 def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
@@ -173,9 +169,7 @@ def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
     name = str(line["name"])
     if int(line["rows"]) == 1:
         return
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
-    ):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.header("Its rows")
         with state.messages():
             order = choosing.view("rows", ORDERS, "number", label="Order of rows")
@@ -187,18 +181,23 @@ def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
     draw(charts.row_points(table, order == "overlap", palette), key="compare-rows", custom=open_row)
     with st.expander("The rows as a table", icon=":material/table_rows:"):
         st.dataframe(
-            table.drop(columns="by_chance").rename(columns=COLUMNS), hide_index=True, height=260,
+            table.drop(columns="by_chance").rename(columns=COLUMNS),
+            hide_index=True,
+            height=260,
             alt="Overlap of the two runs in every row",
-            column_config=dict.fromkeys(
-                ("Overlap", "By chance"), st.column_config.NumberColumn(format="percent")
-            ),
-        )  # fmt: skip
+            column_config=dict.fromkeys(("Overlap", "By chance"), st.column_config.NumberColumn(format="percent")),
+        )
 
 
 COLUMNS: Final = {
-    "row": "Row", "both": "Both", "only_a": "Only A", "only_b": "Only B", "neither": "Neither",
-    "jaccard": "Overlap", "chance": "By chance",
-}  # fmt: skip
+    "row": "Row",
+    "both": "Both",
+    "only_a": "Only A",
+    "only_b": "Only B",
+    "neither": "Neither",
+    "jaccard": "Overlap",
+    "chance": "By chance",
+}
 
 
 @st.cache_resource(max_entries=16, show_spinner="Counting rows")

@@ -48,16 +48,15 @@ def notes(found: Comparison) -> None:
     count = wording.plural(len(found.left_out), "matrix", "matrices")
     with st.expander(f"{count} left out: not pruned by all of these runs, or of another shape"):
         st.dataframe(
-            found.left_out.rename(columns={"name": "Matrix", "why": "Why"}), hide_index=True,
+            found.left_out.rename(columns={"name": "Matrix", "why": "Why"}),
+            hide_index=True,
             alt="Matrices that are not compared, and why",
-        )  # fmt: skip
+        )
 
 
 def who_keeps_what(found: Comparison, names: list[str], palette: Palette) -> None:
     """Four shares by role or by block."""
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
-    ):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.header("Who keeps what")
         with state.messages():
             by = choosing.view("by", VIEWS, "role", label="Bars")
@@ -74,16 +73,13 @@ def _names(table: pd.DataFrame, by: str) -> list[str]:
     return [charts.place(line.block, line.stack, several) for line in lines(table)]
 
 
-def where_they_agree(
-    found: Comparison, palette: Palette, open_matrix: Callable[[str], None]
-) -> None:
+def where_they_agree(found: Comparison, palette: Palette, open_matrix: Callable[[str], None]) -> None:
     """Overlap by block and role; a click opens the matrix below."""
     st.header("Where they agree")
     cells = compare.grouped(found.pair(), ["stack", "block", "role"])
     draw(
-        charts.jaccard_map(cells, palette), key="compare-map",
-        point=lambda at: open_matrix(str(cells["name"].iloc[at])),
-    )  # fmt: skip
+        charts.jaccard_map(cells, palette), key="compare-map", point=lambda at: open_matrix(str(cells["name"].iloc[at]))
+    )
 
 
 def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
@@ -97,10 +93,7 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
         f"({wording.exact(by_all)} of {wording.exact(everything)}), none of them keeps "
         f"**{wording.percent(none / everything)}**."
     )
-    draw(
-        charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette),
-        key="compare-runs",
-    )
+    draw(charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette), key="compare-runs")
 
 
 def quality(runs: list[Run]) -> None:
@@ -112,8 +105,9 @@ def quality(runs: list[Run]) -> None:
         st.markdown(state.plain(compare_words.quality(found, (names[0], name))))
     st.table(
         compare_words.sides(runs, [compare_quality.sizes(run) for run in runs]).map(state.plain),
-        border="horizontal", alt="Quality and size of each run",
-    )  # fmt: skip
+        border="horizontal",
+        alt="Quality and size of each run",
+    )
 
 
 def settings(runs: list[Run]) -> None:
@@ -124,9 +118,10 @@ def settings(runs: list[Run]) -> None:
         st.caption("None: all of these runs were asked for the same.")
         return
     st.table(
-        compare_words.settings(found, runs).map(state.plain), border="horizontal",
+        compare_words.settings(found, runs).map(state.plain),
+        border="horizontal",
         alt="Settings that differ between the runs",
-    )  # fmt: skip
+    )
 
 
 def matrices(found: Comparison, runs: list[Run]) -> None:
@@ -143,19 +138,19 @@ def matrices(found: Comparison, runs: list[Run]) -> None:
             "Entries": table["params"],
             **{
                 label: table[who] / table["params"]
-                for who, label in (
-                    ("both", "Both"), ("only_a", "Only A"), ("only_b", "Only B"),
-                    ("neither", "Neither"),
-                )
+                for who, label in (("both", "Both"), ("only_a", "Only A"), ("only_b", "Only B"), ("neither", "Neither"))
             },
             "Overlap": table["jaccard"],
             "By chance": table["chance"],
             "Open": [links.link("compare", **shared, matrix=name) for name in table["name"]],
         }
-    )  # fmt: skip
+    )
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
-        shown, hide_index=True, height=300, alt="Overlap of the two runs in every matrix",
+        shown,
+        hide_index=True,
+        height=300,
+        alt="Overlap of the two runs in every matrix",
         column_config={
             "Matrix": st.column_config.TextColumn(width="medium"),
             "Entries": st.column_config.NumberColumn(format="localized"),
@@ -163,8 +158,10 @@ def matrices(found: Comparison, runs: list[Run]) -> None:
             "Overlap": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "Open": st.column_config.LinkColumn(display_text="picture", width="small"),
         },
-    )  # fmt: skip
+    )
     csv_button(
-        lambda: table.to_csv(index=False).encode(), f"{ids[0]}-{ids[1]}-overlap",
-        key="compare-csv", label="Every matrix as CSV",
-    )  # fmt: skip
+        lambda: table.to_csv(index=False).encode(),
+        f"{ids[0]}-{ids[1]}-overlap",
+        key="compare-csv",
+        label="Every matrix as CSV",
+    )

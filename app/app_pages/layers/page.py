@@ -48,9 +48,13 @@ st.session_state["layers_layer"] = layer
 with st.container(horizontal=True, vertical_alignment="bottom"):
     block_views.choose(run.matrices, options, family)
     st.segmented_control(
-        "Show", list(named), key="layers_layer", format_func=lambda name: named[name],
-        on_change=choose_layer, required=True,
-    )  # fmt: skip
+        "Show",
+        list(named),
+        key="layers_layer",
+        format_func=lambda name: named[name],
+        on_change=choose_layer,
+        required=True,
+    )
 
 blocks = summaries.family_blocks(run.matrices, family)
 found = block_views.pictures(run, family, layer)
@@ -58,13 +62,17 @@ names = block_views.labels(blocks)
 rows, cols = found.span
 draw(
     charts.block_pictures(
-        block_views.indices(found), cells.colors(layer, palette),
-        list(zip(names, block_views.below(blocks, found, layer), strict=True)), blocks, palette,
-        finding=block_views.finding(blocks, found, layer, terms), aspect=rows / cols,
+        block_views.indices(found),
+        cells.colors(layer, palette),
+        list(zip(names, block_views.below(blocks, found, layer), strict=True)),
+        blocks,
+        palette,
+        finding=block_views.finding(blocks, found, layer, terms),
+        aspect=rows / cols,
         scale=cells.scale(layer, palette, found.limit, terms),
     ),
     key="block-pictures",
     point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=layer),
-)  # fmt: skip
+)
 st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
 draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

@@ -30,9 +30,7 @@ def finding(run: Run) -> str:
 
 def choose_other(run: Run) -> None:
     """The box for the run that is shown beside this one; its choice goes into the address."""
-    labels = parts.told_apart(
-        {one.id: one.label for one in state.runs() if one.problem is None and one.id != run.id}
-    )
+    labels = parts.told_apart({one.id: one.label for one in state.runs() if one.problem is None and one.id != run.id})
     asked = links.value("other")
     options = [NONE, *labels]
     if asked is not None and asked not in labels and asked != run.id:
@@ -43,10 +41,14 @@ def choose_other(run: Run) -> None:
         links.write(other=st.session_state["map_other"] or None)
 
     st.selectbox(
-        "Beside it", options, key="map_other", on_change=chosen, width=320,
+        "Beside it",
+        options,
+        key="map_other",
+        on_change=chosen,
+        width=320,
         format_func=lambda name: labels.get(name, name) or "No other run",
         help="A second run of the same model, on a map that moves in step with this one.",
-    )  # fmt: skip
+    )
 
 
 def other(run: Run) -> Run | None:
@@ -60,19 +62,17 @@ def other(run: Run) -> Run | None:
         return None
     found = state.open_cached(name)
     shapes = {matrix: run.shape(matrix) for matrix in run.matrices["name"]}
-    same = [
-        matrix for matrix in found.matrices["name"] if shapes.get(matrix) == found.shape(matrix)
-    ]
+    same = [matrix for matrix in found.matrices["name"] if shapes.get(matrix) == found.shape(matrix)]
     different = [
-        matrix for matrix in found.matrices["name"]
-        if matrix in shapes and shapes[matrix] != found.shape(matrix)
-    ]  # fmt: skip
+        matrix for matrix in found.matrices["name"] if matrix in shapes and shapes[matrix] != found.shape(matrix)
+    ]
     if different or not same:
         raise MatrixNotFoundError(
             f"run {name} beside run {run.id}",
             got=f"{different[0]} of another shape" if different else "no matrix in common",
-            wanted="two runs of the same model", remedy="Choose another run beside this one.",
-        )  # fmt: skip
+            wanted="two runs of the same model",
+            remedy="Choose another run beside this one.",
+        )
     return found
 
 
@@ -96,9 +96,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     """What is known of the matrix in view and of the selected weight, and where to go on."""
     if name is None:
         st.markdown("**In view**")
-        st.caption(
-            "Zoom or click into a matrix to see its numbers here, and further in to single weights."
-        )
+        st.caption("Zoom or click into a matrix to see its numbers here, and further in to single weights.")
         return
     try:
         line = run.matrix(name)
@@ -118,9 +116,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
         )
     )
     row, col = at or (None, None)
-    links.page_link(
-        "matrix", "On its own", icon=":material/grid_on:", matrix=name, row=row, col=col
-    )
+    links.page_link("matrix", "On its own", icon=":material/grid_on:", matrix=name, row=row, col=col)
     links.page_link("layers", "In every block", icon=":material/layers:", matrix=name)
     st.divider()
     matrix_parts.weight(run, name, at)

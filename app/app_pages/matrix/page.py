@@ -34,10 +34,15 @@ def selected_weight() -> None:
 
 
 source = viewer.Source(
-    run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
-    cols=int(line["cols"]), title=matrices.finding(line, run.matrices),
-    restore=run.restore, updated=run.kept_values is not None,
-)  # fmt: skip
+    run=run.id,
+    matrix=name,
+    stamp=state.stamp(run.path),
+    rows=int(line["rows"]),
+    cols=int(line["cols"]),
+    title=matrices.finding(line, run.matrices),
+    restore=run.restore,
+    updated=run.kept_values is not None,
+)
 with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(column_span=3, row_span=2):
         viewer.weight_map(source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("weight"))

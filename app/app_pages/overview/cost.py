@@ -23,12 +23,13 @@ def size_compute_speed(run: Run) -> None:
     zero = run.restore == "zero"
     needs = "" if zero else " The base is needed beside the file."
     with st.grid(2, min_column_width=340, gap="small"):
-        _card("Size", cost_words.size(cost, run.totals, subnetwork_size(run)),
-              f"The file holds kept values and one bit per parameter.{needs}")  # fmt: skip
-        _card("Compute", cost_words.compute(cost),
-              cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)  # fmt: skip
-        _card("Speed", cost_words.speed(cost),
-              cost_words.SAME_SPEED + (_SPREAD if cost else ""))  # fmt: skip
+        _card(
+            "Size",
+            cost_words.size(cost, run.totals, subnetwork_size(run)),
+            f"The file holds kept values and one bit per parameter.{needs}",
+        )
+        _card("Compute", cost_words.compute(cost), cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)
+        _card("Speed", cost_words.speed(cost), cost_words.SAME_SPEED + (_SPREAD if cost else ""))
         _card("Memory and kernels", cost_words.memory(cost), cost_words.memory_notes(cost))
     if cost:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")

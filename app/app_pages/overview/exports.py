@@ -21,10 +21,7 @@ from kencore.words import numbers as wording
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-_ICONS: Final = {
-    "subnetwork": ":material/deployed_code:", "folder": ":material/folder:",
-    "masks": ":material/grid_on:",
-}  # fmt: skip
+_ICONS: Final = {"subnetwork": ":material/deployed_code:", "folder": ":material/folder:", "masks": ":material/grid_on:"}
 
 
 def take_along(run: Run) -> None:
@@ -45,9 +42,11 @@ def _card(run: Run, form: str) -> None:
         if asked is not None:
             jobs_view.panel(asked)
         elif st.button(
-            "Prepare", icon=":material/package_2:", key=f"export-{form}",
+            "Prepare",
+            icon=":material/package_2:",
+            key=f"export-{form}",
             help="A job of its own writes it; this page stays as it is.",
-        ):  # fmt: skip
+        ):
             _prepare(run, form)
 
 

@@ -43,9 +43,8 @@ def open_cell(index: int) -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.header("Where parameters were kept")
     measure = choosing.view(
-        "measure", {name: what.label for name, what in model.measures(terms).items()}, "share",
-        label="Color by",
-    )  # fmt: skip
+        "measure", {name: what.label for name, what in model.measures(terms).items()}, "share", label="Color by"
+    )
 draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
 links.page_link("map", "Zoom in, down to a single weight", icon=":material/map:")
 
@@ -70,6 +69,5 @@ with st.expander("How this run was made", icon=":material/terminal:", expanded=F
 st.header("Take it with you")
 export_parts.take_along(run)
 csv_button(
-    lambda: facts.matrices_csv(run.matrices),
-    f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV",
-)  # fmt: skip
+    lambda: facts.matrices_csv(run.matrices), f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV"
+)

@@ -36,9 +36,11 @@ def card(run: Run) -> None:
             return
         beside = _beside(run)
         if st.button(
-            "Prepare", icon=":material/package_2:", key="export-report",
+            "Prepare",
+            icon=":material/package_2:",
+            key="export-report",
             help="A job of its own writes it; this page stays as it is.",
-        ):  # fmt: skip
+        ):
             _prepare(run, beside)
 
 
@@ -53,10 +55,12 @@ def _beside(run: Run) -> str | None:
     if asked is not None and asked not in others:
         state.show_error(
             links.LinkError(
-                "beside in the address", got=repr(asked), wanted="the id of another finished run",
+                "beside in the address",
+                got=repr(asked),
+                wanted="the id of another finished run",
                 remedy="It may have been deleted. Choose a run from the list.",
             )
-        )  # fmt: skip
+        )
         asked = None
     if not others:
         return None
@@ -66,10 +70,13 @@ def _beside(run: Run) -> str | None:
         links.write(beside=st.session_state["report_beside"] or None)
 
     picked: str = st.selectbox(
-        "Compare with", ["", *others], key="report_beside", on_change=chosen,
+        "Compare with",
+        ["", *others],
+        key="report_beside",
+        on_change=chosen,
         format_func=lambda name: others.get(name, _ALONE),
         help="Adds a part on which entries both keep, and how their quality differs.",
-    )  # fmt: skip
+    )
     return picked or None
 
 

@@ -17,9 +17,13 @@ from kencore.words import run as facts
 from kencore.words.origin import origin
 
 _ICONS: Final = {
-    "Made": "schedule", "Took": "timer", "On": "memory", "Pruned": "filter_alt", "Seed": "casino",
+    "Made": "schedule",
+    "Took": "timer",
+    "On": "memory",
+    "Pruned": "filter_alt",
+    "Seed": "casino",
     "Calibrated on": "menu_book",
-}  # fmt: skip
+}
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -40,8 +44,9 @@ def tuned_note(tuned: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             f"Tuned for {wording.plural(int(tuned['steps']), 'step')} after pruning: kept values "
-            "are those that it learned.", width="content",
-        )  # fmt: skip
+            "are those that it learned.",
+            width="content",
+        )
         links.page_link("recover", "How it was tuned", icon=":material/healing:")
 
 
@@ -62,13 +67,15 @@ def outside_table(run: Run) -> None:
         }
     )
     st.dataframe(
-        shown, hide_index=True, alt="Parameters outside the blocks and how much of each was kept",
+        shown,
+        hide_index=True,
+        alt="Parameters outside the blocks and how much of each was kept",
         column_config={
             "Parameters": st.column_config.NumberColumn(format="localized"),
             "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "Open": st.column_config.LinkColumn(display_text="matrix", width="small"),
         },
-    )  # fmt: skip
+    )
 
 
 def untouched_table(matrices: pd.DataFrame) -> None:
@@ -87,13 +94,15 @@ def untouched_table(matrices: pd.DataFrame) -> None:
         }
     )
     st.dataframe(
-        shown, hide_index=True, alt="Parameters that were not pruned, by reason",
+        shown,
+        hide_index=True,
+        alt="Parameters that were not pruned, by reason",
         column_config={
             "Why": st.column_config.TextColumn(width="large"),
             "Parameters": st.column_config.NumberColumn(format="localized"),
             "Names": st.column_config.TextColumn(width="large"),
         },
-    )  # fmt: skip
+    )
 
 
 def how_made(run: Run) -> None:

@@ -48,26 +48,26 @@ def _show(found: dict[str, Any]) -> None:
         _number("Can be pruned", wording.count(counts["prunable"]), f"of {counts['total']:,}")
         _number("On disk", wording.size(found["bytes"]), _dtypes(found))
         language = bool(found.get("streams"))
-        _number(
-            "Time", _about(cost["seconds"]),
-            "by weights alone" if language else "without measuring quality",
-        )  # fmt: skip
+        _number("Time", _about(cost["seconds"]), "by weights alone" if language else "without measuring quality")
         _number("Memory", f"about {wording.size(cost['memory_bytes'])}", "at the peak")
     for note in found["notes"]:
         st.caption(f":material/info: {note}")
     st.dataframe(
-        _roles(found["roles"]), hide_index=True, alt="Parameters of the model by role",
+        _roles(found["roles"]),
+        hide_index=True,
+        alt="Parameters of the model by role",
         column_config={
             "Parameters": st.column_config.NumberColumn(format="localized"),
             "Can be pruned": st.column_config.NumberColumn(format="localized"),
         },
-    )  # fmt: skip
+    )
     _exceptions(found)
     with st.expander("Names, for a scope of your own", icon=":material/list:"):
         st.dataframe(
             pd.DataFrame(found["patterns"])[["pattern", "role", "tensors", "parameters"]],
-            hide_index=True, alt="Name patterns of the model's parameters",
-        )  # fmt: skip
+            hide_index=True,
+            alt="Name patterns of the model's parameters",
+        )
     st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
 
 

@@ -42,9 +42,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         prepared.write(subject, settings)
     with grid.cell():
         st.header("Run", icon=":material/play_arrow:")
-        started = st.button(
-            "Start pruning", type="primary", icon=":material/play_arrow:", width="stretch"
-        )
+        started = st.button("Start pruning", type="primary", icon=":material/play_arrow:", width="stretch")
         try:
             if started:
                 links.write(job=submitting.start(settings))
@@ -56,8 +54,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             jobs_view.panel(job)
         else:
             st.caption(
-                "It runs in a process of its own: you may close this page and come back. "
-                "Nothing leaves this machine."
+                "It runs in a process of its own: you may close this page and come back. Nothing leaves this machine."
             )
         st.header("What was found", icon=":material/search:")
         if (found := links.value("inspect")) is not None:

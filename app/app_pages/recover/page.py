@@ -43,9 +43,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         heading("Run", icon=":material/play_arrow:")
         recover_parts.what_it_will_be(run)
         try:
-            if st.button(
-                "Start tuning", type="primary", icon=":material/play_arrow:", width="stretch"
-            ):
+            if st.button("Start tuning", type="primary", icon=":material/play_arrow:", width="stretch"):
                 links.write(job=submitting.tune(settings))
         except KencoreError as error:
             state.show_error(error)

@@ -138,12 +138,13 @@ def _quality(run: Run) -> None:
         beside = facts.interval(found["pruned"])
     short = [text.removesuffix("\u00a0%") for text in (dense, before)]
     st.metric(
-        f"{name.capitalize()}: dense → pruned → tuned", " → ".join((*short, after)),
-        f"{change} by tuning", delta_description=beside,
-        help="All on the same data, none of which was learned from. In gray the 95 % interval of "
-        "the tuned model.",
+        f"{name.capitalize()}: dense → pruned → tuned",
+        " → ".join((*short, after)),
+        f"{change} by tuning",
+        delta_description=beside,
+        help="All on the same data, none of which was learned from. In gray the 95 % interval of the tuned model.",
         **quality_parts.QUIET,
-    )  # fmt: skip
+    )
 
 
 def _won_back(run: Run) -> None:
@@ -158,11 +159,14 @@ def _won_back(run: Run) -> None:
         below = "of what pruning lost"
         beside = "could be chance" if measured.could_be_chance(untuned) else None
     st.metric(
-        "Won back", value, below, delta_description=beside,
+        "Won back",
+        value,
+        below,
+        delta_description=beside,
         help="(tuned − pruned) / (dense − pruned), of accuracies or of nats per token: 100 % is as "
         "good as dense. Where pruning lost little, a sentence or two decide it.",
         **quality_parts.QUIET,
-    )  # fmt: skip
+    )
 
 
 def _gap(told: dict[str, Any]) -> None:
@@ -173,19 +177,20 @@ def _gap(told: dict[str, Any]) -> None:
         low, high = (f"{scale * after[f'gap_{end}']:+.2g}" for end in ("low", "high"))
         ends = f"{low} to {high} {unit}".replace("-", "−")
     st.metric(
-        "Generalisation gap, tuned", charts.gap_text(after, told),
-        f"{charts.gap_text(before, told)} before", delta_description=ends,
-        help="How much better the model is on what it learned from than on held-out data. In gray "
-        "its 95 % interval.",
+        "Generalisation gap, tuned",
+        charts.gap_text(after, told),
+        f"{charts.gap_text(before, told)} before",
+        delta_description=ends,
+        help="How much better the model is on what it learned from than on held-out data. In gray its 95 % interval.",
         **quality_parts.QUIET,
-    )  # fmt: skip
+    )
 
 
 def _gap_explained(told: dict[str, Any]) -> str:
     sizes = " and ".join(
-        f"{told[side]['count']:,} {what}" for side, what in
-        (("train", "that are learned from"), ("held_out", "that are held out"))
-    )  # fmt: skip
+        f"{told[side]['count']:,} {what}"
+        for side, what in (("train", "that are learned from"), ("held_out", "that are held out"))
+    )
     unit = "windows" if told["task"] == "language" else "sentences"
     return (
         f"On at most {told['spec']['sample']:,} of each, of {sizes} ({unit}). Held-out data chose "
@@ -198,19 +203,14 @@ def _how(told: dict[str, Any]) -> dict[str, str]:
     early = ", stopped early" if told["stopped_early"] else f" of {told['steps_asked']:,}"
     sides = {"train": "Learned from", "held_out": "Held out"}
     unit = "windows" if told["task"] == "language" else "sentences"
-    lines = {
-        f"{label}": f"{told[side]['count']:,} {unit}: {told[side]['data']}"
-        for side, label in sides.items()
-    }
+    lines = {f"{label}": f"{told[side]['count']:,} {unit}: {told[side]['data']}" for side, label in sides.items()}
     lines |= {
-        "Steps": f"{told['steps']:,}{early}, {spec['batch']} {unit} each; kept those of step "
-                 f"{told['best_step']:,}",
-        "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay "
-                         f"{spec['weight_decay']:g}",
+        "Steps": f"{told['steps']:,}{early}, {spec['batch']} {unit} each; kept those of step {told['best_step']:,}",
+        "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
         "Trained": f"{told['trained']:,} entries ({recover_form.TRAINED[spec['train']].lower()})",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
         "Seed": str(spec["seed"]),
-    }  # fmt: skip
+    }
     return {name: state.plain(text) for name, text in lines.items()}
 
 

@@ -58,8 +58,9 @@ if explained is not None and k != own:
     st.warning(
         f"With {k:,} kept instead of the run's {own:,}. Nothing of this is in the run; "
         f"{wording.percent(shared, 0)} of the entries that either keeps are kept by both.",
-        title="What if: not this run's result", icon=":material/experiment:",
-    )  # fmt: skip
+        title="What if: not this run's result",
+        icon=":material/experiment:",
+    )
 if explained is not None:
     draw(row_density(tuned, keep, explained, palette, terms), key="row-density")
 else:
@@ -70,11 +71,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     order = choosing.view("order", ORDERS, "value", label="Order")
 draw(
     charts.row_values(
-        tuned, keep, palette, by_value=order == "value", terms=terms,
-        base=base if run.restore == "base" else None,
+        tuned, keep, palette, by_value=order == "value", terms=terms, base=base if run.restore == "base" else None
     ),
     key="row-values",
-)  # fmt: skip
+)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         deciles = summaries.distance_deciles(tuned, keep)
@@ -83,6 +83,4 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         st.markdown("**This row in numbers**")
         bandwidth = None if explained is None else explained.bandwidth
         row_parts.numbers(tuned, base, keep, bandwidth, run.restore)
-        links.page_link(
-            "matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row
-        )
+        links.page_link("matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row)

@@ -28,14 +28,10 @@ COLOR: Final = theme.RUNS[0]  # of the open run
 def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
     """Bars of the open run, by block or by role."""
     cells = sparsity.by_block_and_role(run.matrices)
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"
-    ):
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.header("By block")
         with state.messages():
-            shown = choosing.view(
-                "bars", {"block": "Blocks", "role": "Roles in each block"}, "block", label="Bars"
-            )
+            shown = choosing.view("bars", {"block": "Blocks", "role": "Roles in each block"}, "block", label="Bars")
     if shown == "role":
         draw(depth.role_bars(cells, drawn, palette), key="sparsity-bars")
         return
@@ -82,10 +78,7 @@ def families(run: Run) -> dict[str, str]:
     """Families of matrices with rows that the run pruned, with what a person calls them."""
     table = summaries.families(run.matrices)
     some = set(table.loc[table["two_d"] & (table["pruned"] > 0), "family"])
-    return {
-        name: text for name, text in block_views.family_options(run.matrices).items()
-        if name in some
-    }  # fmt: skip
+    return {name: text for name, text in block_views.family_options(run.matrices).items() if name in some}
 
 
 def chosen_family(run: Run, options: dict[str, str]) -> str:
@@ -108,8 +101,7 @@ def block_range(blocks: int) -> tuple[int, int]:
     usual = (0, min(blocks, AT_ONCE) - 1)
     first = links.number("from", high=blocks - 1)
     last = links.number("to", low=first or 0, high=blocks - 1)
-    asked = (usual[0] if first is None else first, max(usual[1], first or 0)
-             if last is None else last)  # fmt: skip
+    asked = (usual[0] if first is None else first, max(usual[1], first or 0) if last is None else last)
     if blocks <= SLIDER:
         return asked
     st.session_state["sparsity_blocks"] = asked
@@ -118,9 +110,7 @@ def block_range(blocks: int) -> tuple[int, int]:
         low, high = st.session_state["sparsity_blocks"]
         links.write(**{"from": low or None, "to": None if high == usual[1] else high})
 
-    st.slider(
-        "Blocks", 0, blocks - 1, key="sparsity_blocks", on_change=chosen, width=320,
-    )  # fmt: skip
+    st.slider("Blocks", 0, blocks - 1, key="sparsity_blocks", on_change=chosen, width=320)
     return asked
 
 
@@ -130,12 +120,8 @@ def row_spreads(run: Run, names: tuple[str, ...]) -> list[sparsity.Spread]:
 
 
 @st.cache_resource(max_entries=32, show_spinner="Counting rows")
-def _row_spreads(
-    run_id: str, stamp: str, names: tuple[str, ...], *, _run: Run
-) -> list[sparsity.Spread]:
-    return [
-        sparsity.spread(_run.rows(name)["kept"].to_numpy(), _run.shape(name)[1]) for name in names
-    ]
+def _row_spreads(run_id: str, stamp: str, names: tuple[str, ...], *, _run: Run) -> list[sparsity.Spread]:
+    return [sparsity.spread(_run.rows(name)["kept"].to_numpy(), _run.shape(name)[1]) for name in names]
 
 
 SCORES: Final = {  # what decided, and what its axis says
@@ -181,11 +167,7 @@ def searches(run: Run, palette: theme.Palette) -> list[Chart]:
         ("block_search", "sparsity-search-blocks", "Over blocks"),
         ("row_search", "sparsity-search-rows", "Over rows"),
     )
-    found = [
-        search.search_curve(trace[key], name, what, COLOR, palette)
-        for key, name, what in steps
-        if trace.get(key)
-    ]
+    found = [search.search_curve(trace[key], name, what, COLOR, palette) for key, name, what in steps if trace.get(key)]
     if found or run.spec.allocation not in SCORES:
         return found
     scores = search.block_scores(trace.get("blocks") or (), *SCORES[run.spec.allocation], COLOR)

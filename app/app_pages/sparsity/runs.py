@@ -43,10 +43,15 @@ def choose_beside(run: Run) -> list[Run]:
 
     labels = parts.told_apart({name: found.label for name, found in usable.items()})
     st.multiselect(
-        "Beside it", list(usable), key="sparsity_compare", format_func=labels.__getitem__,
-        on_change=chosen, max_selections=BESIDE, disabled=not usable,
+        "Beside it",
+        list(usable),
+        key="sparsity_compare",
+        format_func=labels.__getitem__,
+        on_change=chosen,
+        max_selections=BESIDE,
+        disabled=not usable,
         placeholder="Choose up to three more runs" if usable else "There is no other run yet",
-    )  # fmt: skip
+    )
     _say_unknown([name for name in asked if name not in usable], len(asked))
     return [found for name in good if (found := _opened(name)) is not None]
 
@@ -61,18 +66,21 @@ def _say_unknown(unknown: list[str], number: int) -> None:
     if unknown:
         state.show_error(
             links.LinkError(
-                "compare in the address", got=", ".join(map(repr, unknown)),
+                "compare in the address",
+                got=", ".join(map(repr, unknown)),
                 wanted="ids of finished runs, with commas between them",
                 remedy="They may have been deleted. Choose runs from the list.",
             )
-        )  # fmt: skip
+        )
     if number - len(unknown) > BESIDE:
         state.show_error(
             links.LinkError(
-                "compare in the address", got=f"{number} runs",
-                wanted=f"at most {BESIDE}", remedy="The first ones are shown.",
+                "compare in the address",
+                got=f"{number} runs",
+                wanted=f"at most {BESIDE}",
+                remedy="The first ones are shown.",
             )
-        )  # fmt: skip
+        )
 
 
 def _opened(name: str) -> Run | None:
@@ -91,11 +99,8 @@ def depths(runs: list[Run]) -> list[depth.Depth]:
         blocks = sparsity.by_block(run.matrices)
         if len(blocks):
             found.append(
-                depth.Depth(
-                    label=labels[run.id], color=color, symbol=symbol, blocks=blocks,
-                    target=target(run),
-                )
-            )  # fmt: skip
+                depth.Depth(label=labels[run.id], color=color, symbol=symbol, blocks=blocks, target=target(run))
+            )
     return found
 
 
@@ -120,10 +125,7 @@ def title(run: Run) -> str:
     if sparsity.alike(blocks):
         return f"{name}: sparsity {whole}, the same in every block"
     low, high = float(blocks["sparsity"].min()), float(blocks["sparsity"].max())
-    return (
-        f"{name}: sparsity {whole}, from {wording.percent(low, 0)} to "
-        f"{wording.percent(high, 0)} over the blocks"
-    )
+    return f"{name}: sparsity {whole}, from {wording.percent(low, 0)} to {wording.percent(high, 0)} over the blocks"
 
 
 # --- quality ---------------------------------------------------------------------------------
@@ -144,9 +146,8 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
     found = run.metrics
     line: dict[str, Any] = {
         "Run": label,
-        "Not kept": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)})"
-        if params else "nothing pruned",
-    }  # fmt: skip
+        "Not kept": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)})" if params else "nothing pruned",
+    }
     if not found:
         return line | {"Measure": "not measured"}
     language = facts.is_language(found)

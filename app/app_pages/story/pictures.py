@@ -73,9 +73,7 @@ def _ask(run: Run, palette: Palette, large: bool) -> None:
         return
     explain_parts.what_was_read(found)
     _draw(answers.answers(found.facts, palette, wording.TERMS[run.restore].dense), "answers", large)
-    links.page_link(
-        "explain", "Why did it answer so?", icon=":material/psychology:", text=links.value("text")
-    )
+    links.page_link("explain", "Why did it answer so?", icon=":material/psychology:", text=links.value("text"))
 
 
 def _row(run: Run, example: Example) -> None:
@@ -91,10 +89,7 @@ def _row(run: Run, example: Example) -> None:
             "The scores are those of the finished model; the run ranked before this block was "
             "pruned, so the cut need not be sharp."
         )
-    links.page_link(
-        "row", "This row in full", icon=":material/show_chart:", matrix=example.matrix,
-        row=example.row,
-    )  # fmt: skip
+    links.page_link("row", "This row in full", icon=":material/show_chart:", matrix=example.matrix, row=example.row)
 
 
 def _model(measure: str) -> Callable[[Run, Example | None, Palette], Chart]:
@@ -114,9 +109,8 @@ def _depth(run: Run, example: Example | None, palette: Palette) -> Chart:
     blocks = sparsity.by_block(run.matrices)
     totals = run.totals
     drawn = depth.Depth(
-        label=run.id, color=theme.RUNS[0], symbol="circle", blocks=blocks,
-        target=totals["reset"] / totals["pruned"],
-    )  # fmt: skip
+        label=run.id, color=theme.RUNS[0], symbol="circle", blocks=blocks, target=totals["reset"] / totals["pruned"]
+    )
     return depth.block_bars(drawn, palette)
 
 

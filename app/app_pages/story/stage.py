@@ -64,21 +64,32 @@ def stage(titles: Sequence[str], step: int, *, on: bool) -> None:
 
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            "Back", icon=":material/arrow_back:", key="story_back", disabled=step == 1,
-            on_click=to, args=(step - 1,), help="Arrow key left",
-        )  # fmt: skip
+            "Back",
+            icon=":material/arrow_back:",
+            key="story_back",
+            disabled=step == 1,
+            on_click=to,
+            args=(step - 1,),
+            help="Arrow key left",
+        )
         st.button(
-            "Next", icon=":material/arrow_forward:", icon_position="right", key="story_next",
-            type="primary", disabled=step == len(titles), on_click=to, args=(step + 1,),
+            "Next",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            key="story_next",
+            type="primary",
+            disabled=step == len(titles),
+            on_click=to,
+            args=(step + 1,),
             help="Arrow key right",
-        )  # fmt: skip
+        )
         st.button(
             "Leave" if on else "Present",
             icon=":material/fullscreen_exit:" if on else ":material/fullscreen:",
-            key="story_present", on_click=turn,
+            key="story_present",
+            on_click=turn,
             help="Escape" if on else "Full screen, with nothing but the story",
-        )  # fmt: skip
+        )
         _mount()(
-            key=KEY, data={"titles": list(titles), "step": step, "present": on},
-            on_step_change=dot, width="content",
-        )  # fmt: skip
+            key=KEY, data={"titles": list(titles), "step": step, "present": on}, on_step_change=dot, width="content"
+        )

@@ -58,13 +58,19 @@ def walk_data(walk: Walk, name: str, what: str, restore: str) -> dict[str, Any]:
     """A walk as plain values for the script; ``order`` ends at the stored mask."""
     kept, cols = len(walk.order), len(walk.values)
     return {
-        "id": f"{name} {kept}", "kind": walk.kind, "what": what,
+        "id": f"{name} {kept}",
+        "kind": walk.kind,
+        "what": what,
         "gone": wording.TERMS[restore].gone,
         "alt": f"Animation of how {kept} of {cols} entries of one row were chosen",
-        "values": _plain(walk.values), "order": walk.order.tolist(), "grid": _plain(walk.grid),
-        "grid_density": _plain(walk.grid_density), "height": _plain(walk.height),
-        "curve_x": _plain(walk.curve_x), "curve_y": _plain(walk.curve_y),
-    }  # fmt: skip
+        "values": _plain(walk.values),
+        "order": walk.order.tolist(),
+        "grid": _plain(walk.grid),
+        "grid_density": _plain(walk.grid_density),
+        "height": _plain(walk.height),
+        "curve_x": _plain(walk.curve_x),
+        "curve_y": _plain(walk.curve_y),
+    }
 
 
 def _plain(values: Any) -> list[float]:

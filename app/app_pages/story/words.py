@@ -66,19 +66,19 @@ def _ask(run: Run) -> Step:
         what = "This model goes on with a text: for every piece of a word it says how likely it is."
     else:
         what = "This model reads a sentence and says which label fits it."
-    who = "before and after pruning" if run.restore == "zero" else (
-        "three times: the base model it started from, the tuned model, and the pruned one"
-    )  # fmt: skip
+    who = (
+        "before and after pruning"
+        if run.restore == "zero"
+        else ("three times: the base model it started from, the tuned model, and the pruned one")
+    )
     return Step(
-        key="ask", title="What the model does",
-        words=(f"{what} {size}", f"Try a sentence. You see its answer {who}."),
-    )  # fmt: skip
+        key="ask", title="What the model does", words=(f"{what} {size}", f"Try a sentence. You see its answer {who}.")
+    )
 
 
 def _changed(run: Run) -> Step:
     size = telling.typical_change(run.matrices)
-    said = ["The tuned model began as a copy of the base model. Fine-tuning on its task moved its "
-            "weights."]  # fmt: skip
+    said = ["The tuned model began as a copy of the base model. Fine-tuning on its task moved its weights."]
     if size == size:  # not NaN
         said.append(
             f"A typical move is {wording.percent(size, 0 if size >= 0.1 else 1)} of the spread of "
@@ -104,10 +104,10 @@ def _kept(run: Run) -> Step:
             "were put back to what they were in the base model."
         )
     return Step(
-        key="kept", title="What was kept",
-        words=(said, "Each cell is one kind of matrix in one block of the model; the darker, the "
-               "more of it was kept."),
-    )  # fmt: skip
+        key="kept",
+        title="What was kept",
+        words=(said, "Each cell is one kind of matrix in one block of the model; the darker, the more of it was kept."),
+    )
 
 
 def _afterwards(run: Run) -> str:
@@ -124,18 +124,13 @@ HOW: Final = {
         "KEN draws how crowded the row's values are, and lays an even grid over their range, one "
         "point for each weight it may keep. Crowded places are visited first; every point takes "
         "the nearest value that is still free.",
-        "So the far ends stay and the crowded middle is thinned. How far fine-tuning moved a "
-        "weight plays no part.",
+        "So the far ends stay and the crowded middle is thinned. How far fine-tuning moved a weight plays no part.",
     ),
     "ken-density": (
-        "This rule draws how crowded the row's values are and keeps those in the most crowded "
-        "places.",
+        "This rule draws how crowded the row's values are and keeps those in the most crowded places.",
         "So the middle stays and the far ends go.",
     ),
-    "delta": (
-        "This rule looks at how far fine-tuning moved each weight, and keeps those that moved "
-        "most.",
-    ),
+    "delta": ("This rule looks at how far fine-tuning moved each weight, and keeps those that moved most.",),
     "magnitude": ("This rule keeps the weights that are furthest from zero.",),
     "wanda": (
         "Wanda multiplies the size of each weight with how strong the signal is that it usually "
@@ -150,19 +145,20 @@ HOW: Final = {
         "SparseGPT chooses and corrects weights across the whole matrix. One row does not hold "
         "all that decides, so it only shows which were kept.",
     ),
-}  # fmt: skip
+}
 
 
 def _row(run: Run, example: Example) -> Step:
     kept, cols = int(example.keep.sum()), len(example.keep)
     where = matrices.title(run.matrix(example.matrix), run.matrices).lower()
     return Step(
-        key="row", title="How one row was chosen",
+        key="row",
+        title="How one row was chosen",
         words=(
             *HOW[run.spec.method],
             f"This is row {example.row:,} of {where}: {kept:,} of its {cols:,} weights stayed.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _weight(run: Run, example: Example) -> Step:
@@ -176,17 +172,13 @@ def _weight(run: Run, example: Example) -> Step:
                 f"{_value(example.tuned[i])}. It was kept{_changed_after(run, example, i)}."
             )
         else:
-            said.append(
-                f"One weight was {_value(example.tuned[i])} and was kept"
-                f"{_changed_after(run, example, i)}."
-            )
+            said.append(f"One weight was {_value(example.tuned[i])} and was kept{_changed_after(run, example, i)}.")
     if example.gone is not None:
         i = example.gone
         start = "Another was moved" if run.restore == "base" else "Another was"
         moved = f" from {_value(example.base[i])} to" if run.restore == "base" else ""
         said.append(
-            f"{start}{moved} {_value(example.tuned[i])} and was {terms.gone_long}: it is "
-            f"{_value(example.now[i])} now."
+            f"{start}{moved} {_value(example.tuned[i])} and was {terms.gone_long}: it is {_value(example.now[i])} now."
         )
     return Step(key="weight", title="Two weights of that row", words=tuple(said))
 
@@ -207,19 +199,22 @@ def _where(run: Run, example: Example | None) -> Step | None:
     if span is not None and not sparsity.alike(sparsity.by_block(run.matrices)):
         low, high = (wording.percent(share, 0) for share in span)
         return Step(
-            key="depth", title="Where it concentrates",
+            key="depth",
+            title="Where it concentrates",
             words=(
                 f"Not every block gave as much: between {low} and {high} of its weights are gone, "
                 f"as {wording.allocation(run.spec)} shared it out."
                 if run.spec.allocation != "uniform"
-                else f"Not every block gave as much: between {low} and {high} of its weights "
-                "are gone.",
+                else f"Not every block gave as much: between {low} and {high} of its weights are gone.",
             ),
-        )  # fmt: skip
+        )
     if example is None:
         return None
-    said = ["Every block gave the same share, so what was kept does not gather in some part of "
-            "the model."] if span is not None else []  # fmt: skip
+    said = (
+        ["Every block gave the same share, so what was kept does not gather in some part of the model."]
+        if span is not None
+        else []
+    )
     said.append(
         "Inside a row it does: here the weights of the row before are sorted by how far they are "
         "from its middle, nearest first, in ten groups of the same size."
@@ -231,10 +226,13 @@ def _cost(run: Run) -> Step:
     found, dense = run.metrics, wording.TERMS[run.restore].dense
     if not found:
         return Step(
-            key="unmeasured", title="What it cost",
-            words=("Nobody has measured yet what this did to the model's quality. Measure it on "
-                   "the Overview; then this step says so.",),
-        )  # fmt: skip
+            key="unmeasured",
+            title="What it cost",
+            words=(
+                "Nobody has measured yet what this did to the model's quality. Measure it on "
+                "the Overview; then this step says so.",
+            ),
+        )
     said = [_quality(found, dense)]
     change = measured.change(found["pruned"], found.get("examples"))
     if change is not None:
@@ -276,17 +274,21 @@ def _baseline(run: Run) -> Step:
         said = f"{wording.percent(value)} right; this run has {wording.percent(mine)}"
         better = value > mine
     verdict = (
-        "So another rule did better on these data." if better else
-        "So none of them did better on these data." if value != mine else "So it did just as well."
-    )  # fmt: skip
+        "So another rule did better on these data."
+        if better
+        else "So none of them did better on these data."
+        if value != mine
+        else "So it did just as well."
+    )
     tuned = " They were not tuned afterwards; this run was." if run.tuning is not None else ""
     return Step(
-        key="baseline", title="What other rules would have cost",
+        key="baseline",
+        title="What other rules would have cost",
         words=(
             "Any rule can keep that many weights, drawing lots included. The best of those that "
             f"were measured, {name}, has {said}. {verdict}{tuned}",
         ),
-    )  # fmt: skip
+    )
 
 
 def _tuned(run: Run) -> Step:
@@ -299,31 +301,34 @@ def _tuned(run: Run) -> Step:
     ]
     share = recovered(run.metrics)
     if share is not None:
-        said.append(
-            f"That won back {wording.percent(share, 0).replace('-', '−')} of what pruning lost."
-        )
+        said.append(f"That won back {wording.percent(share, 0).replace('-', '−')} of what pruning lost.")
     return Step(key="tuned", title="What tuning won back", words=tuple(said))
 
 
 def _stored(run: Run) -> Step:
     total = summaries.totals(run.matrices)
-    need = "" if run.restore == "zero" else (
-        " Whoever has the base model needs no more than that to have this model again, bit for bit."
-    )  # fmt: skip
+    need = (
+        ""
+        if run.restore == "zero"
+        else (" Whoever has the base model needs no more than that to have this model again, bit for bit.")
+    )
     return Step(
-        key="stored", title="What has to be stored",
+        key="stored",
+        title="What has to be stored",
         words=(
             f"All weights take {wording.size(total.bytes_dense)}. Kept values with one bit per "
             f"weight that says which they are take {wording.size(total.bytes_stored)}.{need}",
-            "That is space on disk. Single weights that are gone make a model no faster by "
-            "themselves.",
+            "That is space on disk. Single weights that are gone make a model no faster by themselves.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _next(run: Run) -> Step:
     return Step(
-        key="next", title="Where to go on",
-        words=("That was the run in short. Every number came from the run itself, and each has a "
-               "page that shows more of it.",),
-    )  # fmt: skip
+        key="next",
+        title="Where to go on",
+        words=(
+            "That was the run in short. Every number came from the run itself, and each has a "
+            "page that shows more of it.",
+        ),
+    )

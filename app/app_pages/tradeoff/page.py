@@ -38,9 +38,7 @@ with state.messages():
         new_sweep()
         st.stop()
     links.restore("sweep")
-    view = choosing.view(
-        "view", VIEWS, "curve", label="View", along={"curve": FORM.nothing(), "new": FORM.last()}
-    )
+    view = choosing.view("view", VIEWS, "curve", label="View", along={"curve": FORM.nothing(), "new": FORM.last()})
 if view == "new":
     new_sweep()
 else:

@@ -44,10 +44,13 @@ def nothing_yet() -> None:
     named = ", ".join(wording.METHODS[name] for name in methods)
     number = len(methods) * len(tradeoff_form.DEMO["keeps"])
     if st.button(
-        "Sweep the demo", type="primary", icon=":material/play_arrow:", key="tradeoff-demo",
+        "Sweep the demo",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="tradeoff-demo",
         help=f"{number} prunings of the demo encoder: {named}, at five sizes each. Well "
         "under a minute on two free cores.",
-    ):  # fmt: skip
+    ):
         tradeoff_form.start(tradeoff_form.DEMO)
     st.header("Or choose what to compare")
 
@@ -90,9 +93,10 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
     measures = tradeoff_curves.measures(found.points)
     if not found.points["quality"].notna().any():
         st.info(
-            "No point is measured yet." if found.spec.evaluation is not None else
-            "This sweep measured nothing, so there is no curve: its runs are in the table below."
-        )  # fmt: skip
+            "No point is measured yet."
+            if found.spec.evaluation is not None
+            else "This sweep measured nothing, so there is no curve: its runs are in the table below."
+        )
     else:
         _curve(found, measures)
     _points(found)
@@ -118,22 +122,22 @@ def _how_far(sweep: Sweep, live: bool) -> None:
         st.caption(" · ".join(said) + " · points appear as they finish")
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(
-                " · ".join(said) + ". What is finished stays; only the rest is computed.",
-                width="stretch",
-            )
+            st.caption(" · ".join(said) + ". What is finished stays; only the rest is computed.", width="stretch")
             if st.button(
-                f"Go on with {left}", icon=":material/play_arrow:", key="tradeoff-go-on",
+                f"Go on with {left}",
+                icon=":material/play_arrow:",
+                key="tradeoff-go-on",
                 help="Submits the same settings again. Points that failed are tried again.",
-            ):  # fmt: skip
+            ):
                 tradeoff_form.start(json.loads(sweep.spec.to_json()))
     if skipped:
         with st.expander("What cannot be, and why", icon=":material/block:"):
             st.dataframe(
-                tradeoff_form.skipped_ways(skipped), hide_index=True,
+                tradeoff_form.skipped_ways(skipped),
+                hide_index=True,
                 column_config={"Why": st.column_config.TextColumn(width="large")},
                 alt="Combinations that cannot be, each with the reason",
-            )  # fmt: skip
+            )
 
 
 # --- the chart and the best -------------------------------------------------------------------
@@ -144,9 +148,8 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
     try:
         with st.container(horizontal=True, vertical_alignment="center"):
             which = choosing.view(
-                "measure", {name: _capital(one.label) for name, one in measures.items()}, usual,
-                label="Quality",
-            )  # fmt: skip
+                "measure", {name: _capital(one.label) for name, one in measures.items()}, usual, label="Quality"
+            )
             size = choosing.view("size", SIZES, "share", label="Size")
             scale = choosing.view("scale", SCALES, "linear", label="Scale of the size")
             beside = len(sweep.baselines) > 0 and _with_baselines()
@@ -154,9 +157,12 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
         state.show_error(error)
         return
     found = tradeoff_curves.curves(
-        sweep, measures[which], baselines=beside, base=tradeoff_sweeps.base_quality(sweep),
+        sweep,
+        measures[which],
+        baselines=beside,
+        base=tradeoff_sweeps.base_quality(sweep),
         sizes=tradeoff_sweeps.sizes(sweep) if size == "bytes" else None,
-    )  # fmt: skip
+    )
     drawn: charts.Size = "bytes" if size == "bytes" else "share"
     chart = charts.quality_by_size(found, theme.palette(), size=drawn, log=scale == "log")
     draw(chart, key=f"tradeoff-{which}-{size}-{scale}", custom=_open)
@@ -194,16 +200,18 @@ def _best(curves: Curves) -> None:
     """The best way at each budget, and who cannot be told from it."""
     st.header("Best way for each budget")
     st.table(
-        best_table(curves), border="horizontal", hide_index=True,
+        best_table(curves),
+        border="horizontal",
+        hide_index=True,
         alt="The best way to prune for each budget, and those tied with it",
-    )  # fmt: skip
+    )
     st.caption(
         "Tied: the 95 % interval of the difference reaches zero (Newcombe, from the two "
         "intervals). Both were measured on the same data, so comparing two runs sentence by "
         "sentence may still tell them apart."
-        if curves.table["value_low"].notna().any() else
-        "This measure has no intervals here: ties are exact ties only."
-    )  # fmt: skip
+        if curves.table["value_low"].notna().any()
+        else "This measure has no intervals here: ties are exact ties only."
+    )
 
 
 def best_table(curves: Curves) -> pd.DataFrame:
@@ -214,16 +222,16 @@ def best_table(curves: Curves) -> pd.DataFrame:
     for best in lines(tradeoff.best_per_budget(curves.table)):
         budget = tradeoff_curves.budget_words(best.keep, best.k)
         line = by_key[best.best, budget]
-        interval = (
-            "" if pd.isna(line.value_low) else f"{say(line.value_low)} to {say(line.value_high)}"
-        )
+        interval = "" if pd.isna(line.value_low) else f"{say(line.value_low)} to {say(line.value_high)}"
         shown.append(
             {
-                "Kept": budget, "Best": curves.ways[best.best].label,
-                _capital(curves.measure.label): say(line.value), "95 % interval": interval,
+                "Kept": budget,
+                "Best": curves.ways[best.best].label,
+                _capital(curves.measure.label): say(line.value),
+                "95 % interval": interval,
                 "Tied with it": ", ".join(curves.ways[name].label for name in best.tied) or "none",
             }
-        )  # fmt: skip
+        )
     table = pd.DataFrame(shown)
     return table if table["95 % interval"].any() else table.drop(columns="95 % interval")
 
@@ -234,28 +242,29 @@ def best_table(curves: Curves) -> pd.DataFrame:
 def _points(sweep: Sweep) -> None:
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.header("Every point", width="stretch")
-        csv_button(
-            lambda: sweep.points.to_csv(index=False).encode(), f"sweep-{sweep.id}",
-            key="tradeoff-points-csv",
-        )  # fmt: skip
+        csv_button(lambda: sweep.points.to_csv(index=False).encode(), f"sweep-{sweep.id}", key="tradeoff-points-csv")
     table = points_table(sweep)
     plain = st.column_config.NumberColumn(format="%.2f")
     percent = st.column_config.NumberColumn(format="%.1f %%")
     bounds = percent if "Accuracy" in table else plain
     st.dataframe(
-        table, hide_index=True, alt="Every point of the sweep, with a link to its run",
+        table,
+        hide_index=True,
+        alt="Every point of the sweep, with a link to its run",
         height="content" if len(table) < 12 else 420,
         column_config={
-            "Kept": percent, "Accuracy": percent, "Macro F1": percent,
-            LOW: bounds, HIGH: bounds, "Perplexity": plain,
+            "Kept": percent,
+            "Accuracy": percent,
+            "Macro F1": percent,
+            LOW: bounds,
+            HIGH: bounds,
+            "Perplexity": plain,
             "Loss": st.column_config.NumberColumn(format="%.4f"),
-            "Kept part": st.column_config.NumberColumn(
-                format="bytes", help="Kept values and one bit per parameter."
-            ),
+            "Kept part": st.column_config.NumberColumn(format="bytes", help="Kept values and one bit per parameter."),
             "Took": st.column_config.NumberColumn(format="%.1f s", help="Without what is shared"),
             "Open": st.column_config.LinkColumn(display_text="run", width="small"),
         },
-    )  # fmt: skip
+    )
     failed = sweep.points[sweep.points["state"] == "failed"]
     if len(failed):
         st.markdown(f"**{wording.plural(len(failed), 'point')} failed**")
@@ -274,17 +283,20 @@ def points_table(sweep: Sweep) -> pd.DataFrame:
     shown = pd.DataFrame(
         {
             "Way": [wording.method(spec) for spec in specs],
-            "Kept": 100 * table["keep"], "k": table["k"], "Seed": table["seed"],
+            "Kept": 100 * table["keep"],
+            "k": table["k"],
+            "Seed": table["seed"],
             "State": table["state"],
-            quality: scale * table["quality"], LOW: scale * table["low"],
-            HIGH: scale * table["high"], "Macro F1": 100 * table["f1_macro"], "Loss": table["loss"],
-            "Kept part": table["bytes_stored"], "Took": table["seconds"],
-            "Open": [
-                links.link("overview", run=line.run) if line.state == "done" else None
-                for line in lines(table)
-            ],
+            quality: scale * table["quality"],
+            LOW: scale * table["low"],
+            HIGH: scale * table["high"],
+            "Macro F1": 100 * table["f1_macro"],
+            "Loss": table["loss"],
+            "Kept part": table["bytes_stored"],
+            "Took": table["seconds"],
+            "Open": [links.link("overview", run=line.run) if line.state == "done" else None for line in lines(table)],
         }
-    )  # fmt: skip
+    )
     return shown.dropna(axis="columns", how="all")
 
 

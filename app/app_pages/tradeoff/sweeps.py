@@ -32,9 +32,14 @@ def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
-            "Sweep", list(usable), key="sweep_choice", format_func=labels.__getitem__,
-            on_change=chosen, placeholder="Choose a sweep", width="stretch",
-        )  # fmt: skip
+            "Sweep",
+            list(usable),
+            key="sweep_choice",
+            format_func=labels.__getitem__,
+            on_change=chosen,
+            placeholder="Choose a sweep",
+            width="stretch",
+        )
         if shown in usable:
             _delete(usable[shown])
     for sweep in sweeps:
@@ -45,10 +50,7 @@ def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
 def _delete(sweep: SweepSummary) -> None:
     with st.popover("Delete", icon=":material/delete:", type="tertiary", width="content"):
         st.markdown(f"Delete this sweep and its **{sweep.done} runs** for good?")
-        if st.button(
-            "Delete this sweep", type="primary", icon=":material/delete:",
-            key=f"delete-sweep-{sweep.id}",
-        ):  # fmt: skip
+        if st.button("Delete this sweep", type="primary", icon=":material/delete:", key=f"delete-sweep-{sweep.id}"):
             with state.messages():
                 delete_sweep(sweep.id)
             state.forget_runs()
@@ -73,17 +75,20 @@ def opened(sweep: str) -> Sweep:
     """
     if not (sweep.isascii() and sweep.isalnum()):
         raise SweepNotFoundError(
-            repr(sweep), got="not the id of a sweep", wanted="an id from the list of sweeps",
+            repr(sweep),
+            got="not the id of a sweep",
+            wanted="an id from the list of sweeps",
             remedy="Choose a sweep from the list.",
-        )  # fmt: skip
+        )
     try:
         return open_sweep(sweep)
     except SweepNotFoundError:
         raise SweepNotFoundError(
-            f"sweep {sweep}", got="no such sweep in the store",
+            f"sweep {sweep}",
+            got="no such sweep in the store",
             wanted="an id from the list of sweeps",
             remedy="It may have been deleted. Choose another, or start it again.",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def job_of(sweep: str) -> JobStatus | None:

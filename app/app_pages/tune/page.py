@@ -38,10 +38,7 @@ def page() -> None:
         setting = retune.own_setting(run)
     place.title(tune_parts.title(run, setting))
     reason = why_not_live(run, setting, name) if pruned else None
-    tune_strip.strip(
-        run, name, setting, live=pruned and reason is None,
-        on_rest=lambda: tune_parts.take_rest(run),
-    )  # fmt: skip
+    tune_strip.strip(run, name, setting, live=pruned and reason is None, on_rest=lambda: tune_parts.take_rest(run))
     matrix_parts.choose(run.matrices, line)
     with st.grid(3, min_column_width=230, gap="small") as grid:
         with grid.cell(column_span=2):
@@ -74,10 +71,16 @@ def the_map(setting: Setting, reason: str | None) -> None:
     elif reason is not None and not own:
         st.caption(f"The map shows the run itself: {reason}. It is painted once measured.")
     source = viewer.Source(
-        run=run.id, matrix=name, stamp=state.stamp(run.path), rows=int(line["rows"]),
-        cols=int(line["cols"]), title=matrices.title(line, run.matrices), restore=run.restore,
-        updated=run.kept_values is not None, query=query,
-    )  # fmt: skip
+        run=run.id,
+        matrix=name,
+        stamp=state.stamp(run.path),
+        rows=int(line["rows"]),
+        cols=int(line["cols"]),
+        title=matrices.title(line, run.matrices),
+        restore=run.restore,
+        updated=run.kept_values is not None,
+        query=query,
+    )
     viewer.weight_map(source, view, key=matrix_parts.MAP)
 
 

@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 PARAMS: Final = ("keep", "k", "rule", "eq", "slope", "spread")
 _IN_THE_ADDRESS: Final = {
-    "balance": "eq", "method": "rule", "block_lambda": "slope", "row_lambda": "spread",
+    "balance": "eq",
+    "method": "rule",
+    "block_lambda": "slope",
+    "row_lambda": "spread",
     "setting": "keep, eq and rule",
-}  # fmt: skip
+}
 AUTOMATIC: Final = "tune_automatic"
 
 
@@ -47,10 +50,7 @@ def asked_setting(run: Run) -> Setting:
     budget = f"k{said['k']}" if said["k"] else said["keep"]
     if budget is None:
         budget = own.text.split("~")[0]
-    parts = [
-        budget,
-        *(f"{name}*{said[name]}" for name in ("rule", "slope", "spread") if said[name]),
-    ]
+    parts = [budget, *(f"{name}*{said[name]}" for name in ("rule", "slope", "spread") if said[name])]
     parts += [said["eq"]] if said["eq"] else []
     try:
         setting = Setting.from_text("~".join(parts))
@@ -58,9 +58,11 @@ def asked_setting(run: Run) -> Setting:
     except SpecError as error:
         name = _IN_THE_ADDRESS.get(error.subject, error.subject)
         raise links.LinkError(
-            f"{name} in the address", got=error.got, wanted=error.wanted,
+            f"{name} in the address",
+            got=error.got,
+            wanted=error.wanted,
             remedy="Correct the address, or move the sliders.",
-        ) from error  # fmt: skip
+        ) from error
     return setting
 
 
@@ -70,11 +72,13 @@ def write_setting(run: Run, setting: Setting) -> None:
     found: dict[str, Any] = dict.fromkeys(PARAMS)
     if not own:
         found |= {
-            "keep": None if setting.keep is None else f"{setting.keep:.6g}", "k": setting.k,
+            "keep": None if setting.keep is None else f"{setting.keep:.6g}",
+            "k": setting.k,
             "rule": setting.method,
-            "slope": _number(setting.block_lambda), "spread": _number(setting.row_lambda),
+            "slope": _number(setting.block_lambda),
+            "spread": _number(setting.row_lambda),
             "eq": "~".join(fader.replace("=", "*") for fader in setting.balance) or None,
-        }  # fmt: skip
+        }
     links.write(**found, made=None)
 
 
@@ -119,10 +123,13 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
     small = run.totals["params"] <= tune_jobs.SMALL
     with st.container(horizontal=True, vertical_alignment="center"):
         automatic = st.toggle(
-            "Measure at rest", value=small, key=AUTOMATIC, persist_state="session",
+            "Measure at rest",
+            value=small,
+            key=AUTOMATIC,
+            persist_state="session",
             help="When the sliders rest, a worker prunes the whole model at the setting and "
             "measures it on the run's own data. A newer setting cancels the older job.",
-        )  # fmt: skip
+        )
         known = tune_jobs.find(run, setting)
         clicked = False
         if not automatic and not own and known is None:
@@ -150,9 +157,7 @@ def watch(run: Run, setting: Setting, job: str) -> None:
     if found is None:
         st.caption("The job is gone from the store: move a slider to measure again.")
         return
-    st.fragment(_watch, run_every=jobs_view.POLL_SECONDS if found.live else None)(
-        run, setting, job, found.live
-    )
+    st.fragment(_watch, run_every=jobs_view.POLL_SECONDS if found.live else None)(run, setting, job, found.live)
 
 
 def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
@@ -163,9 +168,13 @@ def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
     if found.live:
         st.progress(found.share, text=found.message or "Starting the worker")
         st.button(
-            "Cancel", icon=":material/stop_circle:", key=f"cancel-{job}", disabled=found.cancelling,
-            on_click=_cancel, args=(job,),
-        )  # fmt: skip
+            "Cancel",
+            icon=":material/stop_circle:",
+            key=f"cancel-{job}",
+            disabled=found.cancelling,
+            on_click=_cancel,
+            args=(job,),
+        )
     elif found.state == "failed":
         jobs_view.show_failure(found)
         _again(run, setting)
@@ -203,9 +212,10 @@ def _made(job: JobStatus) -> None:
         st.markdown(f"Pruned in {took}; this run has no data to measure quality on.")
     else:
         text = (
-            f"Perplexity {measured.perplexity(pruned)}" if facts.is_language(found["metrics"])
+            f"Perplexity {measured.perplexity(pruned)}"
+            if facts.is_language(found["metrics"])
             else f"Accuracy {measured.score(pruned, 'accuracy')}"
-        )  # fmt: skip
+        )
         st.markdown(f"**{text}**, measured in {took}")
         change = measured.change(pruned, found["metrics"].get("examples"))
         if change:
@@ -265,9 +275,12 @@ def _point(label: str, metrics: dict[str, Any], totals: dict[str, int]) -> Point
         return None
     nan = float("nan")
     return Point(
-        label=label, share=totals["kept"] / totals["pruned"], value=float(pruned[name]),
-        low=float(pruned.get(f"{name}_low") or nan), high=float(pruned.get(f"{name}_high") or nan),
-    )  # fmt: skip
+        label=label,
+        share=totals["kept"] / totals["pruned"],
+        value=float(pruned[name]),
+        low=float(pruned.get(f"{name}_low") or nan),
+        high=float(pruned.get(f"{name}_high") or nan),
+    )
 
 
 def same_as_a_command(run: Run, setting: Setting) -> None:

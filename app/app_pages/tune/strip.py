@@ -26,11 +26,9 @@ if TYPE_CHECKING:
 
 ART: Final = Path(__file__).resolve().parent
 KEY: Final = "tune-strip"
-LAMBDAS: Final = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2,
-                  0.25)  # fmt: skip
+LAMBDAS: Final = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
 FADERS: Final = (
-    "Fader positions multiply a share; then all shares go up or down together until the whole "
-    "keeps as much as before."
+    "Fader positions multiply a share; then all shares go up or down together until the whole keeps as much as before."
 )
 
 
@@ -44,9 +42,7 @@ def _mount() -> ComponentRenderer:
     )
 
 
-def strip(
-    run: Run, matrix: str, setting: Setting, *, live: bool, on_rest: Callable[[], None]
-) -> None:
+def strip(run: Run, matrix: str, setting: Setting, *, live: bool, on_rest: Callable[[], None]) -> None:
     """Draw the sliders at a setting.
 
     Args:
@@ -68,11 +64,18 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
     names = retune.fader_names(run)
     whole = spec.exact
     return {
-        "api": viewer.api(), "run": run.id, "matrix": matrix, "live": live,
-        "text": setting.text, "own": own.text,
+        "api": viewer.api(),
+        "run": run.id,
+        "matrix": matrix,
+        "live": live,
+        "text": setting.text,
+        "own": own.text,
         "setting": {
-            "keep": setting.keep, "k": setting.k, "rule": setting.method,
-            "slope": setting.block_lambda, "spread": setting.row_lambda,
+            "keep": setting.keep,
+            "k": setting.k,
+            "rule": setting.method,
+            "slope": setting.block_lambda,
+            "spread": setting.row_lambda,
             "faders": parse_faders(setting.balance),
         },
         "own_rule": spec.method,
@@ -82,15 +85,18 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
         "open": bool(setting.balance),
         "groups": [
             {"title": title, "names": [_named(kind, name) for name in names[kind]]}
-            for kind, title in (("role", "Roles"), ("block", "Blocks")) if len(names[kind]) > 1
+            for kind, title in (("role", "Roles"), ("block", "Blocks"))
+            if len(names[kind]) > 1
         ],
         **_lambdas(run),
         "words": {
             "share": "% of all that is pruned" if whole else "% of each row",
-            "k": "entries of each row", "faders": FADERS,
-            "slope": "Slope over blocks", "spread": "Spread over rows",
+            "k": "entries of each row",
+            "faders": FADERS,
+            "slope": "Slope over blocks",
+            "spread": "Spread over rows",
         },
-    }  # fmt: skip
+    }
 
 
 def _rules(run: Run) -> tuple[str, ...]:

@@ -83,8 +83,7 @@ class Stored:
         if not _is_hash(self.sha256):
             raise ValueError(f"sha256 {self.sha256!r}")
         base = (self.base, self.base_dtype, self.base_sha256)
-        if any(base) and not (isinstance(self.base, str) and self.base_dtype in BITS
-                              and _is_hash(self.base_sha256)):  # fmt: skip
+        if any(base) and not (isinstance(self.base, str) and self.base_dtype in BITS and _is_hash(self.base_sha256)):
             raise ValueError(f"base {base!r}")
         if (self.base is None) != (self.how in ("dense", "same")) and self.how != "values":
             raise ValueError(f"base {self.base!r} of a tensor stored as {self.how}")
@@ -183,10 +182,11 @@ class Content:
             raise ValueError(f"{name} restored to {self.restore} with base {stored.base!r}")
         if stored.same_as is not None:
             other = self.tensors.get(stored.same_as)
-            alike = other is not None and other.how != "same" and (
-                (other.dtype, other.shape, other.sha256)
-                == (stored.dtype, stored.shape, stored.sha256)
-            )  # fmt: skip
+            alike = (
+                other is not None
+                and other.how != "same"
+                and ((other.dtype, other.shape, other.sha256) == (stored.dtype, stored.shape, stored.sha256))
+            )
             if not alike:
                 raise ValueError(f"{name} cannot be the same as {stored.same_as!r}")
 
@@ -209,9 +209,7 @@ class Content:
                 wide[f"{name}.values"] = (stored.dtype, (int(stored.kept or 0),))
                 masks[f"{name}.bitmask"] = ("U8", (-(-stored.size // 8),))
         texts: Entries = {
-            f"{name}.file": ("U8", (file.packed,))
-            for name, file in self.files.items()
-            if file.packed is not None
+            f"{name}.file": ("U8", (file.packed,)) for name, file in self.files.items() if file.packed is not None
         }
         order = sorted(wide.items(), key=lambda item: (-BITS[item[1][0]], item[0]))
         return dict(order) | dict(sorted(masks.items())) | dict(sorted(texts.items()))
@@ -219,12 +217,15 @@ class Content:
     def text(self) -> str:
         """The value of the metadata key: equal content is equal text."""
         content = {
-            "version": self.version, "restore": self.restore,
-            "base": None if self.base is None else dict(self.base), "spec": dict(self.spec),
-            "shards": list(self.shards), "payload_sha256": self.payload_sha256,
+            "version": self.version,
+            "restore": self.restore,
+            "base": None if self.base is None else dict(self.base),
+            "spec": dict(self.spec),
+            "shards": list(self.shards),
+            "payload_sha256": self.payload_sha256,
             "tensors": {name: _plain(stored) for name, stored in self.tensors.items()},
             "files": {name: _plain(file) for name, file in self.files.items()},
-        }  # fmt: skip
+        }
         return _compact({"content": content, "sha256": _digest(content)})
 
 
@@ -260,9 +261,7 @@ def buffer(bits: NDArray[np.generic]) -> memoryview:
 def _plain(record: Stored | TextFile) -> dict[str, Any]:
     values = {one.name: getattr(record, one.name) for one in fields(record)}
     return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value is not None
     }
 
 

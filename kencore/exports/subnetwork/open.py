@@ -20,13 +20,7 @@ from kencore.checkpoint.tensors import STORAGE
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
 from kencore.exports.subnetwork.plan import subnetwork_bytes
-from kencore.exports.subnetwork.read import (
-    Subnetwork,
-    bad,
-    inspect_subnetwork,
-    is_subnetwork,
-    opened,
-)
+from kencore.exports.subnetwork.read import Subnetwork, bad, inspect_subnetwork, is_subnetwork, opened
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.runs.restore import base_bits, to_torch
 from kencore.system.whole import check_free, whole_folder
@@ -37,9 +31,13 @@ if TYPE_CHECKING:
     from kencore.checkpoint.tensors import Tensors
 
 __all__ = [
-    "inspect_subnetwork", "is_subnetwork", "open_subnetwork", "restore_subnetwork",
-    "subnetwork_bytes", "write_subnetwork",
-]  # fmt: skip
+    "inspect_subnetwork",
+    "is_subnetwork",
+    "open_subnetwork",
+    "restore_subnetwork",
+    "subnetwork_bytes",
+    "write_subnetwork",
+]
 
 AT_ONCE = 1 << 22  # entries restored at once; a multiple of 8
 WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -76,10 +74,7 @@ def open_subnetwork(
 
 
 def restore_subnetwork(
-    path: str | Path,
-    base: str | Path | None,
-    folder: str | Path,
-    progress: Progress | None = None,
+    path: str | Path, base: str | Path | None, folder: str | Path, progress: Progress | None = None
 ) -> Path:
     """Write the pruned model as a Hugging Face folder: the files that the run's own
     `save_pretrained` writes. It appears whole or not at all.
@@ -114,9 +109,7 @@ def restore_subnetwork(
 class _Restorer:
     """Makes the tensors of an open file, once its base is known to be the right one."""
 
-    def __init__(
-        self, file: Subnetwork, base: str | Path | None, progress: Progress | None
-    ) -> None:
+    def __init__(self, file: Subnetwork, base: str | Path | None, progress: Progress | None) -> None:
         self.file, self.content = file, file.content
         self.report = progress or (lambda done, total, message: None)
         self.done = 0
@@ -214,9 +207,11 @@ def _open_base(file: Subnetwork, base: str | Path | None) -> Tensors | None:
         return open_tensors(resolve(str(named["text"]), revision=named["revision"]).folder)
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
-            f"the base of {file.path}", got=f"it is not at {named['text']}",
-            wanted="the model that the tuned one started from", remedy="Pass it as the base.",
-        ) from error  # fmt: skip
+            f"the base of {file.path}",
+            got=f"it is not at {named['text']}",
+            wanted="the model that the tuned one started from",
+            remedy="Pass it as the base.",
+        ) from error
 
 
 def _check_base(file: Subnetwork, base: Tensors) -> None:
@@ -236,9 +231,11 @@ def _check_base(file: Subnetwork, base: Tensors) -> None:
 
 def _wrong(subject: str, got: str) -> WrongBaseError:
     return WrongBaseError(
-        subject, got=got, wanted="that of the base that the file was made from",
+        subject,
+        got=got,
+        wanted="that of the base that the file was made from",
         remedy="Pass the very model, and revision, that the tuned one started from.",
-    )  # fmt: skip
+    )
 
 
 def _words(values: NDArray[np.generic]) -> Words:

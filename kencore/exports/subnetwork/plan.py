@@ -82,8 +82,11 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
         info = tuned.info(name)
         owner = owners.get(name, name)
         twins = sorted(twin for twin, of in owners.items() if of == owner and twin in tuned)
-        facts: dict[str, Any] = {"dtype": info.dtype, "shape": tuple(info.shape),
-                 "shard": shards.index(Path(info.shard).name)}  # fmt: skip
+        facts: dict[str, Any] = {
+            "dtype": info.dtype,
+            "shape": tuple(info.shape),
+            "shard": shards.index(Path(info.shard).name),
+        }
         moved = not changed.isdisjoint({name, *twins})  # by tuning, which may have untied them
         if twins and name != twins[0] and not moved:
             tensors[name] = Stored(how="same", same_as=twins[0], **facts)
@@ -95,9 +98,8 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
         source = run.record["sources"]["base"]
         base = {"text": str(source["text"]), "revision": source.get("revision")}
     content = Content(
-        restore=run.restore, base=base, spec=asdict(run.spec), shards=tuple(shards),
-        tensors=tensors, files=files,
-    )  # fmt: skip
+        restore=run.restore, base=base, spec=asdict(run.spec), shards=tuple(shards), tensors=tensors, files=files
+    )
     return content, packed
 
 
@@ -143,8 +145,7 @@ def _is_base(run: Run, line: dict[Any, Any]) -> bool:
     base = run.base_tensors.raw(line["base_name"]).reshape(-1)
     parts = range(0, tuned.size, AT_ONCE)
     same = all(
-        _equal(tuned[at : at + AT_ONCE], rounded(base[at : at + AT_ONCE], theirs, line["dtype"]))
-        for at in parts
+        _equal(tuned[at : at + AT_ONCE], rounded(base[at : at + AT_ONCE], theirs, line["dtype"])) for at in parts
     )
     run.release()
     return same

@@ -81,9 +81,8 @@ def opened(path: str | Path) -> Iterator[Subnetwork]:
             tensors, content = _checked(path, plain)
         except FileNotFoundError as error:
             raise CorruptSubnetworkError(
-                str(path), got="no such file", wanted="a subnetwork file",
-                remedy="Check the path.",
-            ) from error  # fmt: skip
+                str(path), got="no such file", wanted="a subnetwork file", remedy="Check the path."
+            ) from error
         except OSError as error:
             raise bad(path, f"it cannot be read ({error.strerror or error})") from error
         with tensors:
@@ -116,20 +115,25 @@ def inspect_subnetwork(path: str | Path) -> dict[str, Any]:
         dense = sum(s.nbytes for s in content.tensors.values() if s.how != "same")
         size = Path(path).stat().st_size
         return {
-            "kind": "subnetwork", "file": str(path), "version": content.version,
-            "bytes": size, "compressed": is_zstd(Path(path)),
-            "bytes_dense": dense, "ratio": size / dense if dense else None,
+            "kind": "subnetwork",
+            "file": str(path),
+            "version": content.version,
+            "bytes": size,
+            "compressed": is_zstd(Path(path)),
+            "bytes_dense": dense,
+            "ratio": size / dense if dense else None,
             "architecture": _architecture(file),
             "restore": content.restore,
             "base": None if content.base is None else dict(content.base),
             "needs_base": content.needs_base,
             "spec": dict(content.spec),
             "parameters": sum(s.size for s in content.tensors.values() if s.how != "same"),
-            "masked": masked, "kept": sum(kept.values()),
+            "masked": masked,
+            "kept": sum(kept.values()),
             "tensors": {way: ways.count(way) for way in ("values", "dense", "base", "same")},
             "files": {name: f.size for name, f in sorted(content.files.items())},
             "weight_files": list(content.shards),
-        }  # fmt: skip
+        }
 
 
 def _architecture(file: Subnetwork) -> str | None:
@@ -145,9 +149,11 @@ def _architecture(file: Subnetwork) -> str | None:
 def bad(path: Path, got: str) -> CorruptSubnetworkError:
     """The error for a file that cannot be used."""
     return CorruptSubnetworkError(
-        str(path), got=got, wanted="a whole subnetwork file",
+        str(path),
+        got=got,
+        wanted="a whole subnetwork file",
         remedy="Download or write the file again: it is damaged or no subnetwork file.",
-    )  # fmt: skip
+    )
 
 
 def _checked(path: Path, plain: Path) -> tuple[Tensors, Content]:
@@ -192,8 +198,7 @@ def _digest(path: Path, start: int) -> str:
 
 def _check_mask(path: Path, name: str, bits: NDArray[Any], size: int, kept: int) -> None:
     count = sum(
-        int(np.bitwise_count(bits[at : at + AT_ONCE]).sum(dtype=np.int64))
-        for at in range(0, len(bits), AT_ONCE)
+        int(np.bitwise_count(bits[at : at + AT_ONCE]).sum(dtype=np.int64)) for at in range(0, len(bits), AT_ONCE)
     )
     if count != kept:
         raise bad(path, f"a mask of {name} that keeps {count:,} entries, for {kept:,} values")

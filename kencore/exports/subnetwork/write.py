@@ -28,9 +28,7 @@ Progress = Callable[[float, float, str], None]
 Bits = NDArray[np.generic]
 
 
-def write_subnetwork(
-    run: Run, path: str | Path, compress: bool = False, progress: Progress | None = None
-) -> Path:
+def write_subnetwork(run: Run, path: str | Path, compress: bool = False, progress: Progress | None = None) -> Path:
     """Write the file from which `restore_subnetwork` makes the pruned model again, bit for bit.
 
     The same run gives the same bytes every time.
@@ -83,9 +81,7 @@ class _Writer:
                     self._write_entry(entry)
                 self._check_the_rest()
         except ValueError as error:  # more or fewer values than the table says
-            raise corrupt(
-                self.run.path, f"masks and the table of matrices disagree: {error}"
-            ) from error
+            raise corrupt(self.run.path, f"masks and the table of matrices disagree: {error}") from error
         closed = header_bytes(entries, {KEY: self._final().text()})
         assert len(closed) == len(opened)
         with path.open("r+b") as file:
@@ -158,10 +154,7 @@ class _Writer:
         return corrupt(self.run.path, f"{name} is not {other}, as its tables say")
 
     def _final(self) -> Content:
-        tensors = {
-            name: replace(stored, sha256=self.results[name])
-            for name, stored in self.content.tensors.items()
-        }
+        tensors = {name: replace(stored, sha256=self.results[name]) for name, stored in self.content.tensors.items()}
         return replace(self.content, tensors=tensors, payload_sha256=self.payload.hexdigest())
 
 

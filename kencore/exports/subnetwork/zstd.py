@@ -38,10 +38,11 @@ def need_zstd() -> Any:
         import zstandard
     except ImportError as error:
         raise MissingExtraError(
-            "zstd", got="the library zstandard is not installed", wanted="the extra zstd",
-            remedy="Run pip install -e '.[zstd]' in KEN_viz's folder, "
-            "or use the file that is not compressed.",
-        ) from error  # fmt: skip
+            "zstd",
+            got="the library zstandard is not installed",
+            wanted="the extra zstd",
+            remedy="Run pip install -e '.[zstd]' in KEN_viz's folder, or use the file that is not compressed.",
+        ) from error
     return zstandard
 
 
@@ -76,11 +77,7 @@ def decompress_file(path: Path, target: Path) -> None:
         declared = _declared(path, zstd)
         _check_room(target.parent, declared)
         opener, written = zstd.ZstdDecompressor(max_window_size=WINDOW), 0
-        with (
-            path.open("rb") as source,
-            target.open("wb") as out,
-            opener.stream_reader(source) as reader,
-        ):
+        with path.open("rb") as source, target.open("wb") as out, opener.stream_reader(source) as reader:
             while piece := reader.read(PIECE):
                 written += len(piece)
                 if written > declared:
@@ -127,9 +124,11 @@ def _check_room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise StoreNotWritableError(
-            str(folder), got=f"{free:,} bytes free", wanted=f"{wanted:,} bytes",
+            str(folder),
+            got=f"{free:,} bytes free",
+            wanted=f"{wanted:,} bytes",
             remedy="Free some space, or set TMPDIR to another folder.",
-        )  # fmt: skip
+        )
 
 
 def _limit(path: Path) -> int:
@@ -138,6 +137,8 @@ def _limit(path: Path) -> int:
 
 def _bad(path: Path, got: str) -> CorruptSubnetworkError:
     return CorruptSubnetworkError(
-        str(path), got=got, wanted="a whole subnetwork file",
+        str(path),
+        got=got,
+        wanted="a whole subnetwork file",
         remedy="Download or write the file again: it is damaged or no subnetwork file.",
-    )  # fmt: skip
+    )

@@ -35,8 +35,7 @@ def add(
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
     job = f"{stamp}-{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
     connection.execute(
-        "INSERT INTO jobs (id, kind, params, user, gpus, request_key, folder, created)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO jobs (id, kind, params, user, gpus, request_key, folder, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (job, kind, params, user, gpus, request_key, folder, now),
     )
     add_event(connection, job, 0, "submitted", {"kind": kind})
@@ -48,9 +47,7 @@ def free_key(connection: sqlite3.Connection, job: str) -> None:
     connection.execute("UPDATE jobs SET request_key = NULL WHERE id = ?", (job,))
 
 
-def add_event(
-    connection: sqlite3.Connection, job: str, attempt: int, kind: str, data: Mapping[str, Any]
-) -> None:
+def add_event(connection: sqlite3.Connection, job: str, attempt: int, kind: str, data: Mapping[str, Any]) -> None:
     """Append one event.
 
     Raises:
@@ -78,9 +75,7 @@ def claim(connection: sqlite3.Connection, job: str) -> int | None:
         return int(row["attempt"])
 
 
-def attach(
-    connection: sqlite3.Connection, job: str, attempt: int, handle: str
-) -> sqlite3.Row | None:
+def attach(connection: sqlite3.Connection, job: str, attempt: int, handle: str) -> sqlite3.Row | None:
     """Take the attempt for the process ``handle``; None if it was taken or is over."""
     return _one(
         connection,
@@ -120,18 +115,13 @@ def runs_still(connection: sqlite3.Connection, job: str, attempt: int) -> bool:
 
 
 def settle(
-    connection: sqlite3.Connection,
-    job: str,
-    attempt: int,
-    state: State,
-    error: Mapping[str, str] | None = None,
+    connection: sqlite3.Connection, job: str, attempt: int, state: State, error: Mapping[str, str] | None = None
 ) -> bool:
     """End a running attempt and its job; False if it had ended before."""
     with transaction(connection):
         row = _one(
             connection,
-            "UPDATE jobs SET state = ?, error = ?, finished = ?, seconds_left = NULL"
-            f" WHERE {_RUNNING} RETURNING id",
+            f"UPDATE jobs SET state = ?, error = ?, finished = ?, seconds_left = NULL WHERE {_RUNNING} RETURNING id",
             (state, json.dumps(error) if error else None, time.time(), job, attempt),
         )
         if row is not None:
@@ -145,8 +135,7 @@ def queue_again(connection: sqlite3.Connection, job: str, attempt: int, *, died:
     with transaction(connection):
         row = _one(
             connection,
-            f"UPDATE jobs SET state = 'queued', handle = NULL, deaths = deaths + ? WHERE {_RUNNING}"
-            " RETURNING id",
+            f"UPDATE jobs SET state = 'queued', handle = NULL, deaths = deaths + ? WHERE {_RUNNING} RETURNING id",
             (int(died), job, attempt),
         )
         if row is not None:
@@ -176,14 +165,11 @@ def set_note(connection: sqlite3.Connection, name: str, value: str | None) -> No
         connection.execute("DELETE FROM notes WHERE name = ?", (name,))
         return
     connection.execute(
-        "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, value),
+        "INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value)
     )
 
 
-def _one(
-    connection: sqlite3.Connection, statement: str, values: tuple[object, ...]
-) -> sqlite3.Row | None:
+def _one(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> sqlite3.Row | None:
     # to the last line: a statement that returns lines is only committed when it is through
     rows = connection.execute(statement, values).fetchall()
     return rows[0] if rows else None

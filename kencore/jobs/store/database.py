@@ -143,9 +143,7 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         with locked(path.with_name("making.lock")):
             if _version(connection) == 0:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(
-                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"
-                )
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
                 path.chmod(0o600)
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -21,9 +21,7 @@ def find(connection: sqlite3.Connection, job: str) -> sqlite3.Row:
         JobNotFoundError: no such job.
     """
     row = connection.execute(
-        "SELECT *, (SELECT value FROM notes WHERE name = 'supervisor') AS supervisor"
-        " FROM jobs WHERE id = ?",
-        (job,),
+        "SELECT *, (SELECT value FROM notes WHERE name = 'supervisor') AS supervisor FROM jobs WHERE id = ?", (job,)
     ).fetchone()
     if row is None:
         raise no_such_job(job)
@@ -33,9 +31,7 @@ def find(connection: sqlite3.Connection, job: str) -> sqlite3.Row:
 def find_by_key(connection: sqlite3.Connection, user: str, key: str) -> sqlite3.Row | None:
     """The job that holds this request key of ``user``, if any."""
     return connection.execute(  # type: ignore[no-any-return]
-        "SELECT * FROM jobs WHERE user = ? AND request_key = ?"
-        " AND state NOT IN ('failed', 'cancelled')",
-        (user, key),
+        "SELECT * FROM jobs WHERE user = ? AND request_key = ? AND state NOT IN ('failed', 'cancelled')", (user, key)
     ).fetchone()
 
 
@@ -69,20 +65,15 @@ def in_fair_order(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     ).fetchall()
 
 
-def newest(
-    connection: sqlite3.Connection, user: str | None, kind: str | None, limit: int
-) -> list[sqlite3.Row]:
+def newest(connection: sqlite3.Connection, user: str | None, kind: str | None, limit: int) -> list[sqlite3.Row]:
     """The newest jobs first, of one user or kind where given."""
     return connection.execute(
-        "SELECT * FROM jobs WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR kind = ?2)"
-        " ORDER BY seq DESC LIMIT ?3",
+        "SELECT * FROM jobs WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR kind = ?2) ORDER BY seq DESC LIMIT ?3",
         (user, kind, limit),
     ).fetchall()
 
 
-def events_after(
-    connection: sqlite3.Connection, job: str, after: int, limit: int
-) -> list[sqlite3.Row]:
+def events_after(connection: sqlite3.Connection, job: str, after: int, limit: int) -> list[sqlite3.Row]:
     """The first ``limit`` events of a job whose ``seq`` is above ``after``, in order."""
     return connection.execute(
         "SELECT * FROM events WHERE job = ? AND seq > ? ORDER BY seq LIMIT ?", (job, after, limit)
@@ -91,9 +82,7 @@ def events_after(
 
 def handle_of(connection: sqlite3.Connection, job: str, attempt: int) -> str | None:
     """The handle of an attempt's process; None if it has none, or is not the last attempt."""
-    row = connection.execute(
-        "SELECT handle FROM jobs WHERE id = ? AND attempt = ?", (job, attempt)
-    ).fetchone()
+    row = connection.execute("SELECT handle FROM jobs WHERE id = ? AND attempt = ?", (job, attempt)).fetchone()
     return None if row is None else row["handle"]
 
 

@@ -24,9 +24,7 @@ def prune(connection: sqlite3.Connection, *, results_kept: int) -> None:
             folders.remove(folder)
     shelves = [name for name, kind in KINDS.items() if kind.shelf == "results"]
     marks = ", ".join("?" for _ in shelves)
-    for job, kind in _beyond(
-        connection, f"state = 'succeeded' AND kind IN ({marks})", shelves, results_kept
-    ):
+    for job, kind in _beyond(connection, f"state = 'succeeded' AND kind IN ({marks})", shelves, results_kept):
         folders.remove(folders.result_folder(job, kind))
         _forget(connection, job)
     for job, _ in _beyond(connection, "state IN ('failed', 'cancelled')", [], ENDED_KEPT):
@@ -36,13 +34,10 @@ def prune(connection: sqlite3.Connection, *, results_kept: int) -> None:
         connection.execute("DELETE FROM events WHERE job = ?", (job,))
 
 
-def _beyond(
-    connection: sqlite3.Connection, which: str, values: list[str], kept: int
-) -> list[tuple[str, str]]:
+def _beyond(connection: sqlite3.Connection, which: str, values: list[str], kept: int) -> list[tuple[str, str]]:
     """Id and kind of the jobs that fit ``which`` and are older than the newest ``kept``."""
     rows = connection.execute(
-        f"SELECT id, kind FROM jobs WHERE {which} ORDER BY seq DESC LIMIT -1 OFFSET ?",
-        (*values, kept),
+        f"SELECT id, kind FROM jobs WHERE {which} ORDER BY seq DESC LIMIT -1 OFFSET ?", (*values, kept)
     )
     return [(row["id"], row["kind"]) for row in rows.fetchall()]
 

@@ -80,12 +80,7 @@ def _run(
     return "succeeded", None
 
 
-def _tell(
-    connection: sqlite3.Connection,
-    context: Context,
-    state: State,
-    error: Mapping[str, str] | None,
-) -> bool:
+def _tell(connection: sqlite3.Connection, context: Context, state: State, error: Mapping[str, str] | None) -> bool:
     """Write the last progress and the end to the store; False if it could not be written."""
     for _ in range(WRITE_TRIES):
         try:

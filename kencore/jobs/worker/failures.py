@@ -6,12 +6,7 @@ import errno
 import signal
 import sqlite3
 
-from kencore.errors import (
-    KencoreError,
-    NotEnoughMemoryError,
-    StoreNotWritableError,
-    WorkerDiedError,
-)
+from kencore.errors import KencoreError, NotEnoughMemoryError, StoreNotWritableError, WorkerDiedError
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 FULL_WORDS = ("No space left on device", "StorageFull", "disk is full", "Os { code: 28,")

@@ -92,12 +92,7 @@ class LocalLauncher:
         log = folders.open_log(attempt.job)
         try:
             self._processes[attempt.job, attempt.number] = subprocess.Popen(
-                command(
-                    "kencore.jobs.worker.child",
-                    attempt.job,
-                    str(attempt.number),
-                    str(attempt.threads),
-                ),
+                command("kencore.jobs.worker.child", attempt.job, str(attempt.number), str(attempt.threads)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

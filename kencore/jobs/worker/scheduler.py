@@ -29,9 +29,7 @@ Name = tuple[str, int]
 class Scheduler:
     """Decides over attempts; keeps what it saw of them, so that nothing they started stays."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings) -> None:
         self._connection, self._launcher, self._settings = connection, launcher, settings
         self._kinds: dict[Name, str] = {}  # of attempts that may have processes
         self._since: dict[tuple[str, Name], float] = {}  # when something was first seen

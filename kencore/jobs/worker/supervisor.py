@@ -37,11 +37,7 @@ class Supervisor:
     """The loop around `Scheduler.step`."""
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        launcher: Launcher,
-        settings: WorkerSettings,
-        lock: FileLock,
+        self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings, lock: FileLock
     ) -> None:
         self._lock = lock
         self._connection, self._launcher, self._settings = connection, launcher, settings

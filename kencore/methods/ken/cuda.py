@@ -22,9 +22,7 @@ from kencore.methods.ken.bandwidth import density_unit, fine_unit
 BATCH_ENTRIES = 1 << 22
 
 
-def select_batched(
-    weight: Tensor, base: Tensor | None, k: Any, rule: str, name: str = "weight"
-) -> Tensor:
+def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name: str = "weight") -> Tensor:
     """The keep mask, on the weight's device: bool (R, C), exactly min(k, C) per row.
 
     Args:
@@ -44,9 +42,7 @@ def select_batched(
         _check(weight[own], first, name)
         if base is not None:
             _check(base[own], first, f"base of {name}")
-        keep[own] = BATCHED[rule](
-            weight[own], None if base is None else base[own], budget[own], first, name
-        )
+        keep[own] = BATCHED[rule](weight[own], None if base is None else base[own], budget[own], first, name)
     return keep
 
 

@@ -69,9 +69,7 @@ def linspace(lo: Tensor, hi: Tensor, budget: Tensor) -> Tensor:
     return grid.scatter_(1, (budget - 1)[:, None], ends)
 
 
-def levels(
-    points: Tensor, rows: Tensor, h: NDArray[np.float64], unit: NDArray[np.float64]
-) -> Tensor:
+def levels(points: Tensor, rows: Tensor, h: NDArray[np.float64], unit: NDArray[np.float64]) -> Tensor:
     """Density of ``rows`` (R, C) at ``points`` (R, K) in whole ``unit``s (R,): float64 (R, K).
 
     Summed directly in float64; 0 in rows without a bandwidth.
@@ -85,9 +83,7 @@ def levels(
     at_once = max(1, SUM_ENTRIES // max(1, data.numel()))
     sums = [
         ((part[:, :, None] - data) / width).square_().mul_(-0.5).exp_().sum(2)
-        for part in torch.split(
-            points[dense].double(), at_once, dim=1
-        )  # (R, at_once, C) -> (R, at_once)
+        for part in torch.split(points[dense].double(), at_once, dim=1)  # (R, at_once, C) -> (R, at_once)
     ]
     found[dense] = (torch.cat(sums, dim=1) * (peaks[dense] / rows.shape[1])[:, None]).round_()
     return found

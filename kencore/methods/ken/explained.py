@@ -16,15 +16,7 @@ from numpy.typing import NDArray
 
 from kencore.errors import ShapeError
 from kencore.methods.checks import check_finite, check_float32, check_matrix, check_rule, row_budget
-from kencore.methods.ken.bandwidth import (
-    SQRT_TWO_PI,
-    Float32,
-    Float64,
-    bandwidth,
-    density_unit,
-    fine_unit,
-    tame,
-)
+from kencore.methods.ken.bandwidth import SQRT_TWO_PI, Float32, Float64, bandwidth, density_unit, fine_unit, tame
 
 RULES_WITH_DENSITY = ("ken", "ken-density")
 CURVE_REACH = 3.0  # bandwidths beyond the row's ends
@@ -94,9 +86,7 @@ def explain_row(
         steps = _density_steps(values, k, h)
     keep = np.zeros(len(values), np.bool_)
     keep[steps.pop("kept")] = True
-    return RowExplanation(
-        rule=rule, k=k, bandwidth=h, curve_x=curve_x, curve_y=curve_y, keep=keep, **steps
-    )
+    return RowExplanation(rule=rule, k=k, bandwidth=h, curve_x=curve_x, curve_y=curve_y, keep=keep, **steps)
 
 
 def _ken_steps(values: Float32, k: int, h: float) -> dict[str, NDArray[Any]]:
@@ -182,12 +172,7 @@ def density_curve(values: Float32, h: float, points: int = 256) -> tuple[Float64
 def _one_row(row: NDArray[Any], name: str) -> Float32:
     check_matrix(row.shape, row.dtype, floating=row.dtype.kind == "f", ranks=(1,), name=name)
     if row.size == 0:
-        raise ShapeError(
-            name,
-            got="a row without entries",
-            wanted="one row (C,)",
-            remedy="Pass a row of weights.",
-        )
+        raise ShapeError(name, got="a row without entries", wanted="one row (C,)", remedy="Pass a row of weights.")
     check_finite(row[None, :], 0, name)
     with np.errstate(over="ignore"):
         rounded = row.astype(np.float32)

@@ -8,13 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kencore.methods.compiled import compiled
-from kencore.methods.ken.bandwidth import (
-    COARSE_ORDER,
-    FINE_ORDER,
-    FINE_REACH,
-    NODE_BLOCK,
-    RANK_BITS,
-)
+from kencore.methods.ken.bandwidth import COARSE_ORDER, FINE_ORDER, FINE_REACH, NODE_BLOCK, RANK_BITS
 from kencore.methods.ken.kernels_density import density_levels, node_count, node_densities
 from kencore.methods.ken.kernels_visits import (
     DIGIT,
@@ -34,9 +28,7 @@ def node_offsets(values, h, offsets):  # type: ignore[no-untyped-def]
     for r in range(values.shape[0]):
         m = 0
         if h[r] > 0.0:
-            m = node_count(
-                np.float64(values[r, 0]), np.float64(values[r, last]), h[r], COARSE_ORDER
-            )
+            m = node_count(np.float64(values[r, 0]), np.float64(values[r, last]), h[r], COARSE_ORDER)
         offsets[r + 1] = offsets[r] + m
         widest = max(widest, m)
     return widest
@@ -98,10 +90,7 @@ def keep_sorted(values, order, h, unit, offsets, widest, nodes, budget, tables, 
         visiting_order(levels[:k], visits[:k], spare, counts)
         end = distinct_values(row, distinct, starts) + 2
         positions(distinct[:end], own, at[:k])
-        take_nearest(
-            distinct[:end], starts, order[r], own, at, visits[:k],
-            (links[0], links[1], links[2]), keep[r],
-        )  # fmt: skip
+        take_nearest(distinct[:end], starts, order[r], own, at, visits[:k], (links[0], links[1], links[2]), keep[r])
 
 
 @compiled

@@ -35,9 +35,7 @@ class SortedRows:
         self._values, self._columns = sorted_rows(rows)
         self._offsets = np.empty(len(rows) + 1, np.int64)
         self._widest = kernels_ken.node_offsets(self._values, self._h, self._offsets)
-        self._nodes = kernels_ken.coarse_nodes(
-            self._values, self._h, self._offsets, self._widest, tables()
-        )
+        self._nodes = kernels_ken.coarse_nodes(self._values, self._h, self._offsets, self._widest, tables())
 
     def keep(self, budget: Budget) -> Mask:
         """The keep mask (R, C) for ``budget`` (R,), 1 <= budget <= C."""
@@ -45,9 +43,17 @@ class SortedRows:
 
         keep = np.zeros(self._values.shape, np.bool_)
         kernels_ken.keep_sorted(
-            self._values, self._columns, self._h, self._unit, self._offsets, self._widest,
-            self._nodes, budget, tables(), keep,
-        )  # fmt: skip
+            self._values,
+            self._columns,
+            self._h,
+            self._unit,
+            self._offsets,
+            self._widest,
+            self._nodes,
+            budget,
+            tables(),
+            keep,
+        )
         return keep
 
 

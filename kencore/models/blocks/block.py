@@ -43,6 +43,13 @@ def run_block(
     """
     watched = {model.linear(name).module: found for name, found in (statistics or {}).items()}
     return run(
-        model.blocks[block], block, streams.calls[block], hidden, watched,
-        device=streams.device, output=output, autocast=autocast, clock=clock,
-    )  # fmt: skip
+        model.blocks[block],
+        block,
+        streams.calls[block],
+        hidden,
+        watched,
+        device=streams.device,
+        output=output,
+        autocast=autocast,
+        clock=clock,
+    )

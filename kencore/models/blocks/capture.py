@@ -51,13 +51,7 @@ class Streams:
         return sum(batch.nbytes for batch in self.hidden)
 
 
-def capture(
-    model: BlockModel,
-    ids: Tensor,
-    *,
-    device: torch.device | str = "cpu",
-    batch: int | None = None,
-) -> Streams:
+def capture(model: BlockModel, ids: Tensor, *, device: torch.device | str = "cpu", batch: int | None = None) -> Streams:
     """Run the dense model once and record the arguments of every block.
 
     Every block's own, since some models hand different masks to different blocks (Gemma 2). The
@@ -74,10 +68,11 @@ def capture(
     """
     if ids.ndim != 2 or ids.numel() == 0 or ids.is_floating_point():
         raise ShapeError(
-            "token ids", got=f"{ids.dtype} of shape {tuple(ids.shape)}",
+            "token ids",
+            got=f"{ids.dtype} of shape {tuple(ids.shape)}",
             wanted="whole numbers (sequences, tokens), at least one of each",
             remedy="Pass the windows of a calibration text.",
-        )  # fmt: skip
+        )
     target = torch.device(device)
     size = batch or max(1, TOKENS_AT_ONCE // ids.shape[1])
     recorder = _Recorder(model, target)
@@ -85,9 +80,12 @@ def capture(
         for part in torch.split(ids.long(), size):
             recorder.read(part)
     return Streams(
-        ids=ids, hidden=recorder.hidden, calls=tuple(map(tuple, recorder.calls)),
-        tuples=tuple(recorder.tuples), device=target,
-    )  # fmt: skip
+        ids=ids,
+        hidden=recorder.hidden,
+        calls=tuple(map(tuple, recorder.calls)),
+        tuples=tuple(recorder.tuples),
+        device=target,
+    )
 
 
 class _Recorder:

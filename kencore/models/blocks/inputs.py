@@ -44,11 +44,7 @@ class Gathered:
     """
 
     def __init__(
-        self,
-        model: BlockModel,
-        block: int,
-        needs: Mapping[str, frozenset[str]],
-        device: torch.device,
+        self, model: BlockModel, block: int, needs: Mapping[str, frozenset[str]], device: torch.device
     ) -> None:
         self.leaders: dict[str, Inputs] = {}
         self._by_slot: dict[str, Inputs] = {}
@@ -89,10 +85,7 @@ def gather(
     token was sent to) counts as one that was given zeros.
     """
     gathered = Gathered(model, block, needs, streams.device)
-    out = run_block(
-        model, streams, block, hidden, gathered.leaders,
-        output=output, autocast=autocast, clock=clock,
-    )  # fmt: skip
+    out = run_block(model, streams, block, hidden, gathered.leaders, output=output, autocast=autocast, clock=clock)
     for found in gathered.leaders.values():
         if not found.sequences:
             found.add(torch.zeros(1, 1, found.columns, device=found.device))

@@ -55,11 +55,7 @@ def find_blocks(model: nn.Module, layout: Layout) -> tuple[str, nn.ModuleList]:
         NotALanguageModelError: none, or several stacks of blocks.
     """
     lists = {path: module for path, module in model.named_modules() if _is_list(module)}
-    outer = {
-        path: module
-        for path, module in lists.items()
-        if not any(path.startswith(f"{other}.") for other in lists)
-    }
+    outer = {path: module for path, module in lists.items() if not any(path.startswith(f"{other}.") for other in lists)}
     if len(outer) != 1:
         raise NotALanguageModelError(
             f"Model {layout.architecture}",
@@ -70,9 +66,7 @@ def find_blocks(model: nn.Module, layout: Layout) -> tuple[str, nn.ModuleList]:
     return next(iter(outer.items()))
 
 
-def find_linears(
-    model: nn.Module, layout: Layout, path: str
-) -> tuple[dict[str, Linear], dict[str, str]]:
+def find_linears(model: nn.Module, layout: Layout, path: str) -> tuple[dict[str, Linear], dict[str, str]]:
     """Linear layers inside the blocks at ``path``, block by block in module order, by the names
     of their weights on disk; and why the other matrices of the blocks are none."""
     modules = dict(model.named_modules())
@@ -88,9 +82,12 @@ def find_linears(
             continue
         places[parameter.name] = (int(owner[len(path) + 1 :].split(".")[0]), order[owner])
         slot = Slot(
-            name=parameter.name, block=places[parameter.name][0], role=parameter.role,
-            rows=parameter.rows, cols=parameter.cols,
-        )  # fmt: skip
+            name=parameter.name,
+            block=places[parameter.name][0],
+            role=parameter.role,
+            rows=parameter.rows,
+            cols=parameter.cols,
+        )
         linears[parameter.name] = Linear(
             slot=slot, module=module, transposed=parameter.transposed, dtype=DTYPES[parameter.dtype]
         )
@@ -101,9 +98,7 @@ def _is_list(module: nn.Module) -> bool:
     return isinstance(module, nn.ModuleList) and len(module) > 0
 
 
-def _owner(
-    model: nn.Module, layout: Layout, parameter: Parameter, modules: dict[str, nn.Module]
-) -> str:
+def _owner(model: nn.Module, layout: Layout, parameter: Parameter, modules: dict[str, nn.Module]) -> str:
     """Path of the module of a weight; the loaded class may add or drop the base model's prefix."""
     prefix = str(getattr(model, "base_model_prefix", "") or layout.prefix)
     found = parameter.model_name.removesuffix(".weight")

@@ -39,9 +39,7 @@ class BlockModel:
         ScopeError: no slot in scope.
     """
 
-    def __init__(
-        self, model: nn.Module, layout: Layout, *, scope: Collection[str] | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, layout: Layout, *, scope: Collection[str] | None = None) -> None:
         self.model, self.layout = model, layout
         self.path, found = find_blocks(model, layout)
         self.blocks: tuple[nn.Module, ...] = tuple(found)
@@ -51,12 +49,13 @@ class BlockModel:
         )
         if not self.slots:
             raise ScopeError(
-                f"Model {layout.architecture}", got="no linear layer of a block in scope",
-                wanted="at least one", remedy="Widen the scope.",
-            )  # fmt: skip
+                f"Model {layout.architecture}",
+                got="no linear layer of a block in scope",
+                wanted="at least one",
+                remedy="Widen the scope.",
+            )
         self.by_block: tuple[tuple[Slot, ...], ...] = tuple(
-            tuple(slot for slot in self.slots if slot.block == block)
-            for block in range(len(self.blocks))
+            tuple(slot for slot in self.slots if slot.block == block) for block in range(len(self.blocks))
         )
 
     @cached_property
@@ -118,7 +117,8 @@ class BlockModel:
 def _check_shape(slot: Slot, values: Tensor) -> None:
     if tuple(values.shape) != (slot.rows, slot.cols):
         raise ShapeError(
-            f"New values of {slot.name}", got=f"shape {tuple(values.shape)}",
+            f"New values of {slot.name}",
+            got=f"shape {tuple(values.shape)}",
             wanted=f"({slot.rows}, {slot.cols}): outputs by inputs",
             remedy="Turn a weight that is stored as inputs by outputs.",
-        )  # fmt: skip
+        )

@@ -103,9 +103,7 @@ def _fused(model: BlockModel, slot: Slot, query: Tensor) -> Tensor | None:
 def _by_group(model: BlockModel) -> bool:
     kind, config = model.layout.model_type, _text_config(model)
     if kind in ("falcon", "gpt_bigcode"):
-        return not getattr(config, "multi_query", False) or bool(
-            getattr(config, "new_decoder_architecture", False)
-        )
+        return not getattr(config, "multi_query", False) or bool(getattr(config, "new_decoder_architecture", False))
     return kind in BY_HEAD
 
 

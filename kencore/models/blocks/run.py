@@ -45,9 +45,7 @@ class Stop(BaseException):
 def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A module's weights on ``device``; the originals come back afterwards, so that a model in
     main memory is run on a GPU block by block."""
-    tables: list[dict[str, Any]] = [
-        table for part in module.modules() for table in (part._parameters, part._buffers)
-    ]
+    tables: list[dict[str, Any]] = [table for part in module.modules() for table in (part._parameters, part._buffers)]
     moved = [
         (table, name, tensor)
         for table in tables
@@ -79,10 +77,7 @@ def on_device(value: Any, device: torch.device) -> Any:
 def call_block(block: nn.Module, call: Call, hidden: Tensor, device: torch.device) -> Tensor:
     """One batch (S, T, H) through a block: (S, T, H) on ``device``."""
     args = tuple(hidden if arg is HERE else on_device(arg, device) for arg in call.args)
-    kwargs = {
-        key: hidden if value is HERE else on_device(value, device)
-        for key, value in call.kwargs.items()
-    }
+    kwargs = {key: hidden if value is HERE else on_device(value, device) for key, value in call.kwargs.items()}
     out = block(*args, **kwargs)
     return out if isinstance(out, Tensor) else out[0]
 
@@ -91,10 +86,11 @@ def check_finite(hidden: Tensor, block: int) -> None:
     """Raise `NonFiniteActivationError` naming the block."""
     if not bool(torch.isfinite(hidden).all()):
         raise NonFiniteActivationError(
-            f"Block {block}", got="NaN or infinity in its output",
+            f"Block {block}",
+            got="NaN or infinity in its output",
             wanted="finite activations on the calibration text",
             remedy="Prune less, or load the model in float32.",
-        )  # fmt: skip
+        )
 
 
 def run(
@@ -156,9 +152,7 @@ def run(
 class _Watch:
     """Adds what layers are given to their statistics, and stops a pass that has no more to say."""
 
-    def __init__(
-        self, watched: Mapping[nn.Module, RunningInputs], *, stop: bool, clock: Clock
-    ) -> None:
+    def __init__(self, watched: Mapping[nn.Module, RunningInputs], *, stop: bool, clock: Clock) -> None:
         self.watched, self.stop, self.clock = watched, stop, clock
         self.sequences = self.left = 0
 

@@ -42,9 +42,7 @@ def language_loss(model: BlockModel, streams: Streams, hidden: Hidden) -> float:
 
 
 @contextmanager
-def _swapped(
-    blocks: tuple[nn.Module, ...], tuples: tuple[bool, ...], hidden: Tensor
-) -> Iterator[None]:
+def _swapped(blocks: tuple[nn.Module, ...], tuples: tuple[bool, ...], hidden: Tensor) -> Iterator[None]:
     """Blocks that hand their input on, and a last one that gives ``hidden``."""
 
     def stand_in(last: bool, wrap: bool) -> Any:

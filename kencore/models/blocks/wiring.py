@@ -88,12 +88,7 @@ def _wiring(model: BlockModel, number: int, call: Call, hidden: Tensor) -> Wirin
 
 
 def _inputs(
-    model: BlockModel,
-    number: int,
-    call: Call,
-    hidden: Tensor,
-    names: Collection[str],
-    noisy: Collection[str],
+    model: BlockModel, number: int, call: Call, hidden: Tensor, names: Collection[str], noisy: Collection[str]
 ) -> dict[str, tuple[Tensor, Any]]:
     """What each layer is given, and a key that is equal for those given one tensor."""
     found: dict[str, tuple[Tensor, Any]] = {}

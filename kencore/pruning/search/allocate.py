@@ -72,14 +72,9 @@ def allocate(
         NonFiniteWeightError, FactorizationError: as the rule.
     """
     started = time.perf_counter()
-    session = Session(
-        model, streams, rule, settings,
-        progress=progress, candidates=_candidates(settings), clock=clock,
-    )  # fmt: skip
+    session = Session(model, streams, rule, settings, progress=progress, candidates=_candidates(settings), clock=clock)
     found = METHODS[settings.allocation](session)
-    counts = session.counts(
-        found.sparsities, row_adaptive=found.row_adaptive, clipped=found.clipped
-    )
+    counts = session.counts(found.sparsities, row_adaptive=found.row_adaptive, clipped=found.clipped)
     shares = {slot.name: _share(counts[slot.name], slot.size, slot.rows) for slot in model.slots}
     return Allocated(
         sparsities=found.sparsities,
@@ -105,9 +100,7 @@ def _share(count: Count, size: int, rows: int) -> float:
     return float(np.broadcast_to(count, (rows,)).sum()) / size
 
 
-def _trace(
-    session: Session, found: Found, shares: dict[str, float], seconds: float
-) -> dict[str, Any]:
+def _trace(session: Session, found: Found, shares: dict[str, float], seconds: float) -> dict[str, Any]:
     settings, model = session.settings, session.model
     scores: list[float | None] = [None] * len(model.blocks)
     scores = [*found.scores] if found.scores else scores

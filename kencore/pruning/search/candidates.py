@@ -108,9 +108,7 @@ class Evaluator:
             alignment |= terms.alignment
             dead += terms.dead
             hidden = following
-        return Outcome(
-            cost=sum(costs.values()), matrix_costs=costs, alignment=alignment, dead=tuple(dead)
-        )
+        return Outcome(cost=sum(costs.values()), matrix_costs=costs, alignment=alignment, dead=tuple(dead))
 
     @torch.no_grad()
     def pruned_stream(self, counts: Mapping[str, Count]) -> Hidden:
@@ -130,10 +128,7 @@ class Evaluator:
         if block == 0 and self._first is not None:
             return self._first
         slots, fresh = self.model.by_block[block], self.model.wiring[block].fresh
-        needs = {
-            slot.name: self.rule.needs | (NORM if self.local and slot.name in fresh else NONE)
-            for slot in slots
-        }
+        needs = {slot.name: self.rule.needs | (NORM if self.local and slot.name in fresh else NONE) for slot in slots}
         dense, _ = self._gather(block, hidden, needs, output=False)
         prepared = {}
         for slot in slots:
@@ -194,18 +189,18 @@ class Evaluator:
         found, _ = self._gather(block, hidden, all_need(names, NORM), output=False)
         if not any(bool(found[name].norm().any()) for name in names):
             raise DeadLayerError(
-                f"Block {block}", got="inputs of zero on every calibration token, in every layer",
+                f"Block {block}",
+                got="inputs of zero on every calibration token, in every layer",
                 wanted="at least one layer that is given something",
                 remedy="Check the model, or calibrate on other text.",
-            )  # fmt: skip
+            )
 
     def _gather(
         self, block: int, hidden: Hidden, needs: Mapping[str, frozenset[str]], *, output: bool
     ) -> tuple[Gathered, Hidden]:
         return gather(
-            self.model, self.streams, block, hidden, needs,
-            output=output, autocast=self.autocast, clock=self.clock,
-        )  # fmt: skip
+            self.model, self.streams, block, hidden, needs, output=output, autocast=self.autocast, clock=self.clock
+        )
 
 
 def _term(dense: Tensor, sparse: Tensor) -> tuple[float, Tensor, bool]:

@@ -32,18 +32,14 @@ def by_owl(session: Session) -> Found:
     """OWL: a block with more outliers is kept denser."""
     session.message = "Counting outliers"
     scores, dead = _per_block(session, outlier_share)
-    return Found(
-        sparsities=owl(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead
-    )
+    return Found(sparsities=owl(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead)
 
 
 def by_dlp(session: Session) -> Found:
     """DLP: a block whose median score is larger is pruned more."""
     session.message = "Finding medians"
     scores, dead = _per_block(session, block_median)
-    return Found(
-        sparsities=dlp(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead
-    )
+    return Found(sparsities=dlp(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead)
 
 
 def by_alpha(session: Session) -> Found:
@@ -53,9 +49,7 @@ def by_alpha(session: Session) -> Found:
     exponents = {}
     for slot in session.slots:
         session.tick(0)
-        exponents[slot.name] = hill_exponent(
-            session.model.weight(slot.name).to(session.streams.device)
-        )
+        exponents[slot.name] = hill_exponent(session.model.weight(slot.name).to(session.streams.device))
         session.measured += 1
     means = block_exponents(session.slots, exponents)
     return Found(
@@ -75,10 +69,7 @@ def by_atp(session: Session) -> Found:
         session.measured += 1
     best = first_minimum(losses)
     record = {"slopes": tried, "losses": losses, "chosen": tried[best]}
-    return Found(
-        sparsities=atp(session.slots, session.settings.sparsity, tried[best]),
-        traces={"block_search": record},
-    )
+    return Found(sparsities=atp(session.slots, session.settings.sparsity, tried[best]), traces={"block_search": record})
 
 
 METHODS: dict[str, Callable[[Session], Found]] = {
@@ -90,9 +81,7 @@ METHODS: dict[str, Callable[[Session], Found]] = {
 }
 
 
-def _per_block(
-    session: Session, measure: Callable[[Iterable[Tensor]], float]
-) -> tuple[list[float], frozenset[str]]:
+def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -> tuple[list[float], frozenset[str]]:
     """A number of each block's Wanda scores in the dense model, and which slots are dead."""
     model, hidden = session.model, session.streams.hidden
     values: list[float] = []
@@ -101,17 +90,23 @@ def _per_block(
         session.tick(block)
         names = [slot.name for slot in slots]
         found, hidden = gather(
-            model, session.streams, block, hidden, all_need(names, NORM),
-            output=block < len(model.blocks) - 1, autocast=session.settings.fast,
+            model,
+            session.streams,
+            block,
+            hidden,
+            all_need(names, NORM),
+            output=block < len(model.blocks) - 1,
+            autocast=session.settings.fast,
             clock=session.clock,
-        )  # fmt: skip
+        )
         silent = {name for name in names if not bool(found[name].norm().any())}
         if names and len(silent) == len(names):
             raise DeadLayerError(
-                f"Block {block}", got="inputs of zero on every calibration token, in every layer",
+                f"Block {block}",
+                got="inputs of zero on every calibration token, in every layer",
                 wanted="at least one layer that is given something",
                 remedy="Check the model, or calibrate on other text.",
-            )  # fmt: skip
+            )
         dead |= silent
         with session.clock("prune"):
             values.append(measure(_scores(session, found, names)))
@@ -121,16 +116,12 @@ def _per_block(
 def _scores(session: Session, found: Gathered, names: list[str]) -> list[Tensor]:
     device = session.streams.device
     weights = (session.model.weight(name).to(device) for name in names)
-    return [
-        SCORES["wanda"](weight, found[name]) for name, weight in zip(names, weights, strict=True)
-    ]
+    return [SCORES["wanda"](weight, found[name]) for name, weight in zip(names, weights, strict=True)]
 
 
 @torch.no_grad()
 def _loss(session: Session, sparsities: Sparsities) -> float:
     """Mean loss of the pruned model on the streams' own text; the model stays as it was."""
-    hidden = session.evaluator(rough=session.settings.fast).pruned_stream(
-        session.counts(sparsities)
-    )
+    hidden = session.evaluator(rough=session.settings.fast).pruned_stream(session.counts(sparsities))
     with session.clock("forward"):
         return language_loss(session.model, session.streams, hidden)

@@ -34,15 +34,15 @@ def search(session: Session) -> Found:
     else:
         start, outcome, traces["block_search"] = search_blocks(session)
     if step == "block" or session.rule.method == "sparsegpt":
-        return Found(
-            sparsities=start.sparsities, clipped=start.clipped, traces=traces,
-            dead=frozenset(outcome.dead),
-        )  # fmt: skip
+        return Found(sparsities=start.sparsities, clipped=start.clipped, traces=traces, dead=frozenset(outcome.dead))
     best, last, traces["row_search"] = search_rows(session, start, outcome)
     return Found(
-        sparsities=best.sparsities, clipped=start.clipped, row_adaptive=True, traces=traces,
+        sparsities=best.sparsities,
+        clipped=start.clipped,
+        row_adaptive=True,
+        traces=traces,
         dead=frozenset(outcome.dead + last.dead),
-    )  # fmt: skip
+    )
 
 
 def search_blocks(session: Session) -> tuple[Candidate, Outcome, dict[str, Any]]:
@@ -58,9 +58,7 @@ def search_blocks(session: Session) -> tuple[Candidate, Outcome, dict[str, Any]]
     return scan(session, lambdas, lambda lam: block_candidate(session, lam), "Block step")
 
 
-def search_rows(
-    session: Session, start: Candidate, outcome: Outcome
-) -> tuple[Candidate, Outcome, dict[str, Any]]:
+def search_rows(session: Session, start: Candidate, outcome: Outcome) -> tuple[Candidate, Outcome, dict[str, Any]]:
     """Try every spread over rows, from the alignment that ``outcome`` measured at ``start``."""
     lambdas = session.settings.lambdas or neuroal.ROW_LAMBDAS
     if session.settings.row_lambda is not None:
@@ -68,9 +66,8 @@ def search_rows(
     published = session.settings.published
     make = published_row_candidate if published else row_candidate
     return scan(
-        session, lambdas, lambda lam: make(session, start, outcome.alignment, lam), "Row step",
-        row_adaptive=True,
-    )  # fmt: skip
+        session, lambdas, lambda lam: make(session, start, outcome.alignment, lam), "Row step", row_adaptive=True
+    )
 
 
 def block_candidate(session: Session, lam: float) -> Candidate:
@@ -82,9 +79,7 @@ def block_candidate(session: Session, lam: float) -> Candidate:
     return Candidate(sparsities=dict(shares), clipped=frozenset(names))
 
 
-def row_candidate(
-    session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float
-) -> Candidate:
+def row_candidate(session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float) -> Candidate:
     """Rows spread by what happened to the inputs they become; even where nobody reads them."""
     sparsities: Sparsities = {}
     for slot in session.slots:
@@ -98,9 +93,7 @@ def row_candidate(
     return Candidate(sparsities=sparsities)
 
 
-def published_row_candidate(
-    session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float
-) -> Candidate:
+def published_row_candidate(session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float) -> Candidate:
     """As published: the alignment of the reader's inputs in their own order, the first R of them
     where a key or value matrix has fewer rows; q, k and v of Mistral are left even."""
     sparsities: Sparsities = {}

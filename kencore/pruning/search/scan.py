@@ -61,9 +61,12 @@ def scan(
         "costs": tried.costs,
         "chosen": lambdas[best],
         "matrix_costs": tried.matrix_costs,
-        "rough": [lam for lam, exact, cost in zip(lambdas, tried.exact, tried.costs, strict=True)
-                  if exact is None and cost is not None],
-    }  # fmt: skip
+        "rough": [
+            lam
+            for lam, exact, cost in zip(lambdas, tried.exact, tried.costs, strict=True)
+            if exact is None and cost is not None
+        ],
+    }
     return candidate, outcome, record
 
 
@@ -82,9 +85,7 @@ class _Tried:
         self.row_adaptive = row_adaptive
         self.costs: Costs = [None] * len(lambdas)
         self.exact: Costs = [None] * len(lambdas)  # those of float32
-        self.matrix_costs: dict[str, Costs] = {
-            slot.name: [None] * len(lambdas) for slot in session.slots
-        }
+        self.matrix_costs: dict[str, Costs] = {slot.name: [None] * len(lambdas) for slot in session.slots}
         self.kept: dict[int, tuple[Candidate, Outcome]] = {}
 
     def measure(self, places: Sequence[int], *, rough: bool = False) -> None:
@@ -93,9 +94,8 @@ class _Tried:
             candidate = self.make(self.lambdas[place])
             self.session.message = f"{self.title}, lambda {self.lambdas[place]:g}"
             outcome = self.session.measure(
-                candidate.sparsities, row_adaptive=self.row_adaptive,
-                clipped=candidate.clipped, rough=rough,
-            )  # fmt: skip
+                candidate.sparsities, row_adaptive=self.row_adaptive, clipped=candidate.clipped, rough=rough
+            )
             self.costs[place] = outcome.cost
             for name, cost in outcome.matrix_costs.items():
                 self.matrix_costs[name][place] = cost

@@ -63,15 +63,14 @@ class AllocationSettings:
         _one_of("reference", self.reference, ("local", "global"))
         check_sparsity(self.sparsity)
         if self.lambdas is not None and not self.lambdas:
-            raise SpecError(
-                "lambdas", got="none", wanted="at least one", remedy="Leave it out for the list."
-            )
+            raise SpecError("lambdas", got="none", wanted="at least one", remedy="Leave it out for the list.")
         if self.published and (self.allocation not in PUBLISHED or self.reference != "local"):
             raise SpecError(
-                "published", got=f"{self.allocation}, reference {self.reference}",
+                "published",
+                got=f"{self.allocation}, reference {self.reference}",
                 wanted=f"one of {', '.join(sorted(PUBLISHED))} with reference local",
                 remedy="The published code has nothing else: leave `published` out.",
-            )  # fmt: skip
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +127,7 @@ class Session:
             self._progress(part, 1.0, self.message)
 
     def measure(
-        self,
-        sparsities: Sparsities,
-        *,
-        row_adaptive: bool = False,
-        clipped: Collection[str] = (),
-        rough: bool = False,
+        self, sparsities: Sparsities, *, row_adaptive: bool = False, clipped: Collection[str] = (), rough: bool = False
     ) -> Outcome:
         """What pruning so does, in NeuroAL's objective; arguments as `counts` and `evaluator`."""
         counts = self.counts(sparsities, row_adaptive=row_adaptive, clipped=clipped)
@@ -147,9 +141,14 @@ class Session:
         rule = self.tied(row_adaptive=row_adaptive)
         if (rule.ties, rough) not in self._evaluators:
             self._evaluators[rule.ties, rough] = Evaluator(
-                self.model, self.streams, rule, reference=self.settings.reference,
-                autocast=rough, clock=self.clock, tick=self.tick,
-            )  # fmt: skip
+                self.model,
+                self.streams,
+                rule,
+                reference=self.settings.reference,
+                autocast=rough,
+                clock=self.clock,
+                tick=self.tick,
+            )
         return self._evaluators[rule.ties, rough]
 
     def tied(self, *, row_adaptive: bool) -> Rule:
@@ -160,20 +159,14 @@ class Session:
         return self.settings.published and row_adaptive
 
     def counts(
-        self,
-        sparsities: Sparsities,
-        *,
-        row_adaptive: bool = False,
-        clipped: Collection[str] = (),
+        self, sparsities: Sparsities, *, row_adaptive: bool = False, clipped: Collection[str] = ()
     ) -> dict[str, Count]:
         """Entries to prune by slot, as the settings want them rounded."""
         if not self.settings.published:
             return dict(exact_counts(self.slots, sparsities, self.settings.sparsity))
         if self.rule.method == "sparsegpt" and self.rule.refine == "none":
             return {name: float(share) for name, share in sparsities.items()}
-        return dict(
-            published_counts(self.slots, sparsities, row_adaptive=row_adaptive, clipped=clipped)
-        )
+        return dict(published_counts(self.slots, sparsities, row_adaptive=row_adaptive, clipped=clipped))
 
 
 def first_minimum(costs: list[float | None]) -> int:
@@ -188,15 +181,10 @@ def block_means(slots: tuple[Slot, ...], shares: dict[str, float], blocks: int) 
     for slot in slots:
         sizes[slot.block] += slot.size
         sums[slot.block] += slot.size * shares[slot.name]
-    means: NDArray[np.float64] = np.divide(
-        sums, sizes, out=np.full(blocks, np.nan), where=sizes > 0
-    )
+    means: NDArray[np.float64] = np.divide(sums, sizes, out=np.full(blocks, np.nan), where=sizes > 0)
     return [float(mean) for mean in means]
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise SpecError(
-            name, got=repr(value), wanted=f"one of {', '.join(known)}",
-            remedy="Choose one of these.",
-        )  # fmt: skip
+        raise SpecError(name, got=repr(value), wanted=f"one of {', '.join(known)}", remedy="Choose one of these.")

@@ -29,9 +29,7 @@ class Axis:
         """The pixel of a value; values beyond an end lie on it."""
         value = min(max(value, self.low), self.high)
         low, high, at = (
-            (math.log(v) for v in (self.low, self.high, value))
-            if self.log
-            else (self.low, self.high, value)
+            (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         )
         share = (at - low) / (high - low) if high > low else 0.5
         return self.start + share * (self.end - self.start)
@@ -66,9 +64,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def across(
-    canvas: Canvas, axis: Axis, top: float, bottom: float, title: str, say: Say, *,
-    at: Sequence[float] | None = None,
-) -> None:  # fmt: skip
+    canvas: Canvas, axis: Axis, top: float, bottom: float, title: str, say: Say, *, at: Sequence[float] | None = None
+) -> None:
     """A horizontal axis below a plot, with lines up through it."""
     places = _places(axis) if at is None else at
     for value in places:
@@ -88,8 +85,9 @@ def up(canvas: Canvas, axis: Axis, left: float, right: float, title: str, say: S
     canvas.text(16, (axis.start + axis.end) / 2, title, anchor="middle", color="muted", turned=True)
 
 
-def legend(canvas: Canvas, y: float, items: Sequence[tuple[str, Callable[[float, float], None]]],
-           left: float = 0.0) -> float:  # fmt: skip
+def legend(
+    canvas: Canvas, y: float, items: Sequence[tuple[str, Callable[[float, float], None]]], left: float = 0.0
+) -> float:
     """Marks with their names in lines of their own; returns the pixel below them.
 
     Args:

@@ -105,18 +105,13 @@ class Canvas:
     marks: list[Mark] = field(default_factory=list)
 
     def box(
-        self, x: float, y: float, width: float, height: float, fill: str, *,
-        opacity: float = 1.0, hatch: bool = False,
-    ) -> None:  # fmt: skip
+        self, x: float, y: float, width: float, height: float, fill: str, *, opacity: float = 1.0, hatch: bool = False
+    ) -> None:
         """A rectangle; one without an area is left out."""
         if width > 0 and height > 0:
-            self.marks.append(Box(x=x, y=y, width=width, height=height, fill=fill,
-                                  opacity=opacity, hatch=hatch))  # fmt: skip
+            self.marks.append(Box(x=x, y=y, width=width, height=height, fill=fill, opacity=opacity, hatch=hatch))
 
-    def line(
-        self, points: Sequence[Point], color: str, width: float = 1.0,
-        dash: tuple[float, ...] = (),
-    ) -> None:  # fmt: skip
+    def line(self, points: Sequence[Point], color: str, width: float = 1.0, dash: tuple[float, ...] = ()) -> None:
         """A line through the points."""
         self.marks.append(Path(points=tuple(points), stroke=color, width=width, dash=dash))
 
@@ -125,20 +120,28 @@ class Canvas:
         self.marks.append(Path(points=tuple(points), fill=color, opacity=opacity))
 
     def dot(
-        self, x: float, y: float, color: str, shape: Shape = "circle", radius: float = 5.0, *,
-        open: bool = False,
-    ) -> None:  # fmt: skip
+        self, x: float, y: float, color: str, shape: Shape = "circle", radius: float = 5.0, *, open: bool = False
+    ) -> None:
         """A mark at a point."""
         self.marks.append(Dot(x=x, y=y, color=color, shape=shape, radius=radius, open=open))
 
     def text(
-        self, x: float, y: float, text: str, *, size: float = 12.0, anchor: Anchor = "start",
-        color: str = "text", bold: bool = False, turned: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = 12.0,
+        anchor: Anchor = "start",
+        color: str = "text",
+        bold: bool = False,
+        turned: bool = False,
+    ) -> None:
         """A line of text; an empty one is left out."""
         if text:
-            self.marks.append(Words(x=x, y=y, text=text, size=size, anchor=anchor, color=color,
-                                    bold=bold, turned=turned))  # fmt: skip
+            self.marks.append(
+                Words(x=x, y=y, text=text, size=size, anchor=anchor, color=color, bold=bold, turned=turned)
+            )
 
     def shares(self, x: float, y: float, width: float, height: float, data: Pixels) -> None:
         """A picture of shares."""
@@ -162,9 +165,8 @@ def colors(palette: Palette) -> dict[str, str]:
     to ``on9`` the letters that can be read on it, ``n0`` to ``n4`` the neighbours."""
     found = {
         name: getattr(palette, name)
-        for name in ("background", "surface", "text", "muted", "border", "primary", "kept",
-                     "reset", "reset_mark")
-    }  # fmt: skip
+        for name in ("background", "surface", "text", "muted", "border", "primary", "kept", "reset", "reset_mark")
+    }
     found |= {f"s{i}": color for i, color in enumerate(palette.sequential)}
     found |= {f"on{i}": readable_on(color) for i, color in enumerate(palette.sequential)}
     return found | {f"n{i}": color for i, color in enumerate(palette.neighbours)}
@@ -188,7 +190,5 @@ def contrast(first: str, second: str) -> float:
 
 def _luminance(color: str) -> float:
     parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    )
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -14,14 +14,7 @@ from kencore.report.charts.canvas import Canvas, shade
 from kencore.report.content import Figure
 from kencore.views import sparsity
 from kencore.words import numbers as wording
-from kencore.words.findings import (
-    depth_finding,
-    lines,
-    map_finding,
-    names,
-    place_of,
-    role_ranks,
-)
+from kencore.words.findings import depth_finding, lines, map_finding, names, place_of, role_ranks
 from kencore.words.palette import RUNS
 
 _ROWS = 40  # of a map, beyond which their names are thinned out
@@ -34,9 +27,7 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms) -> Figure:
         cells: `summaries.model_cells`.
     """
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    cells = cells.assign(
-        place=[place_of(line.block, line.stack, several) for line in lines(cells)]
-    )  # fmt: skip
+    cells = cells.assign(place=[place_of(line.block, line.stack, several) for line in lines(cells)])
     rows = list(dict.fromkeys(cells["place"]))
     roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
     left, top, tall = 104.0, 52.0, 30.0 if len(rows) <= _ROWS else 12.0
@@ -49,23 +40,25 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms) -> Figure:
         canvas.box(x + 1, y + 1, wide - 2, tall - 2, f"s{tone}")
         if tall > 20:
             said = f"{100 * line.share:.0f} %"
-            canvas.text(x + wide / 2, y + tall / 2 + 4, said, anchor="middle",
-                        size=12 if wide > 44 else 10, color=f"on{tone}")  # fmt: skip
+            canvas.text(
+                x + wide / 2, y + tall / 2 + 4, said, anchor="middle", size=12 if wide > 44 else 10, color=f"on{tone}"
+            )
     every = max(1, len(rows) // _ROWS)
     for i, place in enumerate(rows[::every]):
         canvas.text(left - 8, top + tall * (i * every + 0.5) + 4, place, anchor="end")
     bottom = top + tall * len(rows)
     for i, role in enumerate(roles):
-        canvas.text(left + wide * (i + 0.5), bottom + 17, role, anchor="middle",
-                    size=12 if wide > 64 else 11)  # fmt: skip
+        canvas.text(left + wide * (i + 0.5), bottom + 17, role, anchor="middle", size=12 if wide > 64 else 11)
     canvas.text((left + WIDTH) / 2, bottom + 37, "role", anchor="middle", color="muted")
     finding = map_finding(cells, "share", terms)
     return Figure(
-        name="kept-map", finding=finding, drawing=canvas.drawing(),
+        name="kept-map",
+        finding=finding,
+        drawing=canvas.drawing(),
         alt=f"Map of blocks by roles, kept share in each cell. {finding}.",
         data=cells.drop(columns="place"),
         note="Entries that hold the value from before pruning, over all entries of the cell.",
-    )  # fmt: skip
+    )
 
 
 def _scale(canvas: Canvas, title: str) -> None:
@@ -89,10 +82,14 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
     canvas = Canvas(WIDTH, top + tall * len(table) + 46)
     axis = Axis(low=0, high=float(table["params"].max()) or 1.0, start=left, end=WIDTH - 30)
     across(canvas, axis, top, top + tall * len(table), "parameters", wording.count)
-    legend(canvas, 2, [
-        (terms.kept, lambda x, y: canvas.box(x, y - 6, 16, 12, "kept")),
-        (terms.gone_value, lambda x, y: canvas.box(x, y - 6, 16, 12, "reset", hatch=True)),
-    ])  # fmt: skip
+    legend(
+        canvas,
+        2,
+        [
+            (terms.kept, lambda x, y: canvas.box(x, y - 6, 16, 12, "kept")),
+            (terms.gone_value, lambda x, y: canvas.box(x, y - 6, 16, 12, "reset", hatch=True)),
+        ],
+    )
     for i, line in enumerate(lines(table)):
         y = top + tall * i + 5
         end = axis(line.kept)
@@ -102,14 +99,14 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
         canvas.text(left - 8, y + tall / 2, name, anchor="end")
     first, whole = table.iloc[0], int(table["params"].sum())
     name = wording.ROLES_EXPLAINED.get(first["role"], first["role"])
-    finding = (
-        f"{name.capitalize()}: {wording.percent(first['params'] / whole, 0)} of all parameters, "
-        "the largest part"
-    )
+    finding = f"{name.capitalize()}: {wording.percent(first['params'] / whole, 0)} of all parameters, the largest part"
     return Figure(
-        name="roles", finding=finding, drawing=canvas.drawing(), data=roles,
+        name="roles",
+        finding=finding,
+        drawing=canvas.drawing(),
+        data=roles,
         alt=f"Bars of kept and other parameters by role. {finding}.",
-    )  # fmt: skip
+    )
 
 
 def block_bars(matrices: pd.DataFrame) -> Figure | None:
@@ -131,21 +128,23 @@ def block_bars(matrices: pd.DataFrame) -> Figure | None:
         canvas.box(x + 0.15 * wide, y, 0.7 * wide, top + tall - y, RUNS[0])
         if i % every == 0:
             number = labels[i].removeprefix("block ")
-            canvas.text(x + wide / 2, top + tall + 17, number, anchor="middle", color="muted",
-                        size=12 if wide > 60 else 10)  # fmt: skip
+            canvas.text(
+                x + wide / 2, top + tall + 17, number, anchor="middle", color="muted", size=12 if wide > 60 else 10
+            )
     canvas.line([(left, axis(level)), (WIDTH, axis(level))], "text", 1.5, (6, 4))
     named = f"all pruned matrices: {wording.percent(level)}"
-    legend(canvas, 0, [
-        (named, lambda x, y: canvas.line([(x, y), (x + 16, y)], "text", 1.5, (6, 4)))
-    ], left=left)  # fmt: skip
+    legend(canvas, 0, [(named, lambda x, y: canvas.line([(x, y), (x + 16, y)], "text", 1.5, (6, 4)))], left=left)
     canvas.text((left + WIDTH) / 2, top + tall + 37, "block", anchor="middle", color="muted")
     finding = depth_finding(table, labels)
     return Figure(
-        name="sparsity-blocks", finding=finding, drawing=canvas.drawing(), data=table,
+        name="sparsity-blocks",
+        finding=finding,
+        drawing=canvas.drawing(),
+        data=table,
         alt=f"Bars of sparsity by block, with that of all pruned matrices as a line. {finding}.",
         note="Sparsity is the share of entries not kept, in the matrices of the block that were "
         "pruned. The line is that of all pruned matrices, those outside of blocks included.",
-    )  # fmt: skip
+    )
 
 
 def row_labels(canvas: Canvas, labels: Sequence[str], left: float, top: float, tall: float) -> None:

@@ -31,15 +31,12 @@ Progress = Callable[[float, float, str], None]
 def small_maps(run: Run) -> Figure | None:
     """A small map of the largest pruned matrix of each block and role; ``None`` without any."""
     cells = summaries.model_cells(run.matrices)
-    drawn = [run.shape(name)[0] > 1 and pruned > 0
-             for name, pruned in zip(cells["name"], cells["pruned"], strict=True)]  # fmt: skip
+    drawn = [run.shape(name)[0] > 1 and pruned > 0 for name, pruned in zip(cells["name"], cells["pruned"], strict=True)]
     cells = cells[drawn]
     if cells.empty:
         return None
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    cells = cells.assign(
-        place=[place_of(line.block, line.stack, several) for line in lines(cells)]
-    )  # fmt: skip
+    cells = cells.assign(place=[place_of(line.block, line.stack, several) for line in lines(cells)])
     every = list(dict.fromkeys(cells["place"]))
     places = [every[i] for i in _spaced(len(every))]
     roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
@@ -62,13 +59,15 @@ def small_maps(run: Run) -> Figure | None:
     few = "" if len(places) == len(every) else f" {len(places)} of {len(every)} places are shown."
     finding = f"Where each of {len(shown)} matrices keeps its entries"
     return Figure(
-        name="kept-maps", finding=finding, drawing=canvas.drawing(),
+        name="kept-maps",
+        finding=finding,
+        drawing=canvas.drawing(),
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
         note=f"Each square is a whole matrix in at most {SIDE} × {SIDE} cells, rows (outputs) "
         "downwards, columns (inputs) to the right; a cell stands out as much as it kept "
         f"of its entries. The largest pruned matrix of each block and role.{few}",
-    )  # fmt: skip
+    )
 
 
 def small_map(overview: NDArray[np.floating]) -> Pixels:
@@ -167,15 +166,21 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         return None
     left, tall = 190.0, 34.0
     canvas = Canvas(WIDTH, 0)
-    top = legend(canvas, 0, [
-        (name, _swatch(canvas, f"n{i}"))
-        for i, name in enumerate(("no neighbour kept", "1", "2", "3", "all 4 kept"))
-    ]) + 4  # fmt: skip
+    top = (
+        legend(
+            canvas,
+            0,
+            [
+                (name, _swatch(canvas, f"n{i}"))
+                for i, name in enumerate(("no neighbour kept", "1", "2", "3", "all 4 kept"))
+            ],
+        )
+        + 4
+    )
     bottom = top + tall * len(table)
     canvas.height = bottom + 46
     axis = Axis(low=0, high=1, start=left, end=WIDTH - 30)
-    across(canvas, axis, top, bottom, "share of kept entries",
-           lambda share: wording.percent(share, 0))  # fmt: skip
+    across(canvas, axis, top, bottom, "share of kept entries", lambda share: wording.percent(share, 0))
     for i, line in enumerate(lines(table)):
         x, y = left, top + tall * i + 6
         for count in range(5):
@@ -186,12 +191,14 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         canvas.text(left - 8, y + tall / 2 - 2, name, anchor="end")
     finding = neighbours_finding(table)
     return Figure(
-        name="neighbours", finding=finding, drawing=canvas.drawing(), data=table,
-        alt=f"Bars of kept entries by how many of their four neighbours are kept, one per role. "
-        f"{finding}.",
+        name="neighbours",
+        finding=finding,
+        drawing=canvas.drawing(),
+        data=table,
+        alt=f"Bars of kept entries by how many of their four neighbours are kept, one per role. {finding}.",
         note="Neighbours are the entries above, below, left and right in the matrix. Chance is "
         "what random masks that keep as many entries of each matrix would have.",
-    )  # fmt: skip
+    )
 
 
 def _swatch(canvas: Canvas, color: str) -> Callable[[float, float], None]:
@@ -201,8 +208,7 @@ def _swatch(canvas: Canvas, color: str) -> Callable[[float, float], None]:
 def neighbours_finding(table: pd.DataFrame) -> str:
     """Whether kept entries stand together more than chance would have it, in one sentence."""
     weights = table["kept"].to_numpy(np.float64)
-    mean, chance = (float(np.average(table[name], weights=weights)) for name in
-                    ("mean", "by_chance"))  # fmt: skip
+    mean, chance = (float(np.average(table[name], weights=weights)) for name in ("mean", "by_chance"))
     text = f"A kept entry has {mean:.2f} kept neighbours of 4 on average"
     if abs(mean - chance) < 0.02:
         return f"{text}, as chance would have it"

@@ -71,10 +71,7 @@ def _paint(palette: Palette | None) -> Paint:
 
 
 def _box(mark: Box, hatch: str, paint: Paint) -> str:
-    place = (
-        f'x="{number(mark.x)}" y="{number(mark.y)}" width="{number(mark.width)}" '
-        f'height="{number(mark.height)}"'
-    )
+    place = f'x="{number(mark.x)}" y="{number(mark.y)}" width="{number(mark.width)}" height="{number(mark.height)}"'
     seen = "" if mark.opacity == 1 else f' opacity="{number(mark.opacity)}"'
     text = f'<rect {place} style="fill:{paint(mark.fill)}"{seen}/>'
     return text + (f'<rect {place} fill="url(#{hatch})"/>' if mark.hatch else "")
@@ -83,9 +80,7 @@ def _box(mark: Box, hatch: str, paint: Paint) -> str:
 def _path(mark: Path, paint: Paint) -> str:
     way = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in mark.points)
     if mark.fill is not None:
-        return (
-            f'<path d="{way}Z" style="fill:{paint(mark.fill)}" opacity="{number(mark.opacity)}"/>'
-        )
+        return f'<path d="{way}Z" style="fill:{paint(mark.fill)}" opacity="{number(mark.opacity)}"/>'
     dash = f' stroke-dasharray="{" ".join(map(number, mark.dash))}"' if mark.dash else ""
     return (
         f'<path d="{way}" fill="none" style="stroke:{paint(mark.stroke or "text")}" '
@@ -113,10 +108,7 @@ def _dot(mark: Dot, paint: Paint) -> str:
     look = f'style="fill:{fill};stroke:{paint(mark.color)}" stroke-width="2"'
     corners = outline(mark)
     if not corners:
-        return (
-            f'<circle cx="{number(mark.x)}" cy="{number(mark.y)}" r="{number(mark.radius)}" '
-            f"{look}/>"
-        )
+        return f'<circle cx="{number(mark.x)}" cy="{number(mark.y)}" r="{number(mark.radius)}" {look}/>'
     way = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in corners)
     return f'<path d="{way}Z" {look}/>'
 
@@ -134,10 +126,7 @@ def _words(mark: Words, paint: Paint) -> str:
 
 def _shares(mark: Shares, name: str, paint: Paint) -> str:
     """Kept over reset through a mask, so that one picture serves both themes."""
-    place = (
-        f'x="{number(mark.x)}" y="{number(mark.y)}" width="{number(mark.width)}" '
-        f'height="{number(mark.height)}"'
-    )
+    place = f'x="{number(mark.x)}" y="{number(mark.y)}" width="{number(mark.width)}" height="{number(mark.height)}"'
     source = "data:image/png;base64," + base64.b64encode(gray_png(mark.data)).decode()
     return (
         f'<mask id="{name}" maskUnits="userSpaceOnUse" {place}><image {place} '
@@ -151,9 +140,7 @@ def gray_png(data: Pixels) -> bytes:
     """An 8-bit gray PNG of (h, w) values, the same bytes each time."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     height, width = data.shape
     head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)

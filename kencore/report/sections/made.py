@@ -23,13 +23,19 @@ LISTED: Final = 400  # tensors whose hashes a page has room for
 def how_made(run: Run) -> Section:
     """Settings, where and when, models, hashes, versions and the commands."""
     return Section(
-        name="made", title="How to make it again",
+        name="made",
+        title="How to make it again",
         blocks=(
             Code(label="The same run from the command line", text=facts.command(run.spec)),
-            *_after(run), _made(run), _settings(run), _versions(run), *_models(run), _files(run),
+            *_after(run),
+            _made(run),
+            _settings(run),
+            _versions(run),
+            *_models(run),
+            _files(run),
             *(Text(text=str(note), quiet=True) for note in run.record.get("notes") or ()),
         ),
-    )  # fmt: skip
+    )
 
 
 def _after(run: Run) -> list[Block]:
@@ -38,10 +44,9 @@ def _after(run: Run) -> list[Block]:
     commands = []
     if run.record.get("tuned"):
         return [
-            Text(text="That is the run before tuning; how it was tuned is under “Tuning after "
-                 "pruning”.", quiet=True),
+            Text(text="That is the run before tuning; how it was tuned is under “Tuning after pruning”.", quiet=True),
             Code(label="This report", text=f"python -m kencore report {name}"),
-        ]  # fmt: skip
+        ]
     if found.get("data"):
         data = shlex.quote(str(found["data"]))
         flags = " --baselines" if found.get("baselines") else ""
@@ -52,27 +57,31 @@ def _after(run: Run) -> list[Block]:
 
 
 def _made(run: Run) -> Table:
-    return Table(
-        name="made", caption="When and where", columns=("What", "Value"),
-        rows=tuple(origin(run).items()),
-    )  # fmt: skip
+    return Table(name="made", caption="When and where", columns=("What", "Value"), rows=tuple(origin(run).items()))
 
 
 def _settings(run: Run) -> Table:
     asked: dict[str, Any] = json.loads(run.spec.to_json())
-    rows = [(name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-            for name, value in asked.items()]  # fmt: skip
+    rows = [
+        (name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for name, value in asked.items()
+    ]
     return Table(
-        name="settings", caption="All settings, by the names of PruneSpec",
-        columns=("Setting", "Value"), rows=tuple(rows), folded=True,
-    )  # fmt: skip
+        name="settings",
+        caption="All settings, by the names of PruneSpec",
+        columns=("Setting", "Value"),
+        rows=tuple(rows),
+        folded=True,
+    )
 
 
 def _versions(run: Run) -> Table:
     return Table(
-        name="versions", caption="Versions that made the run", columns=("Package", "Version"),
+        name="versions",
+        caption="Versions that made the run",
+        columns=("Package", "Version"),
         rows=tuple(sorted(run.versions.items())) or (("not recorded", ""),),
-    )  # fmt: skip
+    )
 
 
 def _models(run: Run) -> list[Block]:
@@ -85,16 +94,20 @@ def _models(run: Run) -> list[Block]:
             continue
         named = "Model" if run.restore == "zero" else f"{side.capitalize()} model"
         digest = tensors_digest(table, side)
-        rows.append((named, str(source.get("text", "")), str(source.get("revision") or "none"),
-                     digest or "not recorded"))  # fmt: skip
+        rows.append(
+            (named, str(source.get("text", "")), str(source.get("revision") or "none"), digest or "not recorded")
+        )
     models = Table(
-        name="models", caption="Models", columns=("Which", "From", "Revision", "SHA-256"),
+        name="models",
+        caption="Models",
+        columns=("Which", "From", "Revision", "SHA-256"),
         rows=tuple(rows) or (("not recorded", "", "", ""),),
-    )  # fmt: skip
+    )
     note = Text(
         text="The SHA-256 of a model is that of one line “name hash” for each of its tensors, in "
-        "the order of their names.", quiet=True,
-    )  # fmt: skip
+        "the order of their names.",
+        quiet=True,
+    )
     if len(table) > LISTED:
         return [models, note]
     return [models, note, _tensors(table)]
@@ -118,27 +131,39 @@ def tensors_digest(table: pd.DataFrame, side: str) -> str | None:
 def _tensors(table: pd.DataFrame) -> Table:
     columns = ["name", "role", "status", "rows", "cols", "params", "kept", "tuned_sha256"]
     return Table(
-        name="tensors", caption="Every tensor: what was kept, and the SHA-256 of its values",
+        name="tensors",
+        caption="Every tensor: what was kept, and the SHA-256 of its values",
         columns=("Tensor", "Role", "State", "Shape", "Kept", "SHA-256"),
         rows=tuple(
-            (line.name, line.role, wording.STATUSES.get(line.status, line.status),
-             f"{line.rows:,} × {line.cols:,}",
-             f"{line.kept:,} of {line.params:,}", str(line.tuned_sha256 or ""))
+            (
+                line.name,
+                line.role,
+                wording.STATUSES.get(line.status, line.status),
+                f"{line.rows:,} × {line.cols:,}",
+                f"{line.kept:,} of {line.params:,}",
+                str(line.tuned_sha256 or ""),
+            )
             for line in lines(table)
         ),
-        data=table[columns], folded=True,
-    )  # fmt: skip
+        data=table[columns],
+        folded=True,
+    )
 
 
 def _files(run: Run) -> Table:
     """The run's own files: whoever has the same ones has the same run."""
     files = sorted(path for path in run.path.iterdir() if path.is_file())
     return Table(
-        name="files", caption="Files of the run", columns=("File", "Bytes", "SHA-256"),
-        rows=tuple((path.name, f"{path.stat().st_size:,}", _hash(path.open("rb")))
-                   for path in files if not path.name.startswith(".")),
+        name="files",
+        caption="Files of the run",
+        columns=("File", "Bytes", "SHA-256"),
+        rows=tuple(
+            (path.name, f"{path.stat().st_size:,}", _hash(path.open("rb")))
+            for path in files
+            if not path.name.startswith(".")
+        ),
         folded=True,
-    )  # fmt: skip
+    )
 
 
 def _hash(file: Any) -> str:

@@ -59,18 +59,18 @@ def sweep(run: Run) -> Section | None:
     dense = found.dense
     measure = "perplexity" if "perplexity" in set(table["metric"]) else "accuracy"
     figure = trade_off(
-        table, labels, run.id, None if dense is None else float(dense[measure]),
-        sweep_finding(table, labels, run.id),
-    )  # fmt: skip
+        table, labels, run.id, None if dense is None else float(dense[measure]), sweep_finding(table, labels, run.id)
+    )
     points = len(found.points)
     text = (
         f"The run is one of {wording.plural(points, 'point')} of the sweep {found.id}, all "
         "measured on the same data. Intervals are 95 %."
     )
     return Section(
-        name="trade-off", title="Quality against size",
+        name="trade-off",
+        title="Quality against size",
         blocks=(figure, Text(text=text, quiet=True), _points(table, labels, run.id)),
-    )  # fmt: skip
+    )
 
 
 def sweep_finding(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -> str:
@@ -79,10 +79,7 @@ def sweep_finding(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: 
     best = tradeoff.best_per_budget(table)
     if mine is None or best.empty:
         return "Quality of each way to prune by the share that it keeps"
-    at = next(
-        line for line in lines(best)
-        if (line.keep == mine.keep or (line.keep != line.keep and line.k == mine.k))
-    )  # fmt: skip
+    at = next(line for line in lines(best) if (line.keep == mine.keep or (line.keep != line.keep and line.k == mine.k)))
     said = f"At {ways.budget(mine.keep, mine.k)}{'' if mine.keep != mine.keep else ' kept'} "
     said += f"{labels[at.best][0]} is best ({_value(at.metric, at.quality)})"
     if at.best == mine.name:
@@ -102,19 +99,24 @@ def _points(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -
         known = line.low == line.low
         rows.append(
             (
-                labels[line.name][0] + (" (baseline)" if line.baseline else "")
+                labels[line.name][0]
+                + (" (baseline)" if line.baseline else "")
                 + (" (this run)" if own in line.runs else ""),
-                ways.budget(line.keep, line.k), wording.percent(line.kept_share),
+                ways.budget(line.keep, line.k),
+                wording.percent(line.kept_share),
                 wording.size(line.bytes_stored),
-                f"{say[0]} ({say[1]} to {say[2]})" if known else say[0], str(line.seeds),
+                f"{say[0]} ({say[1]} to {say[2]})" if known else say[0],
+                str(line.seeds),
             )
-        )  # fmt: skip
+        )
     return Table(
-        name="sweep", caption="Every point of the sweep", folded=len(rows) > 12,
+        name="sweep",
+        caption="Every point of the sweep",
+        folded=len(rows) > 12,
         columns=("Way to prune", "Budget", "Kept", "Size", str(table["metric"].iloc[0]), "Seeds"),
         rows=tuple(rows),
         data=table.assign(runs=[" ".join(runs) for runs in table["runs"]]),
-    )  # fmt: skip
+    )
 
 
 # --- tuning -----------------------------------------------------------------------------------
@@ -140,13 +142,17 @@ def _gaps(told: dict[str, Any]) -> Table:
         by_side = part.set_index("side")["value"]
         say = facts.perplexity if language else wording.percent
         step = part["what"].iloc[0]
-        rows.append((str(label), say(by_side["train"]), say(by_side["held_out"]),
-                     learned.gap_text(told["gap"][step], told)))  # fmt: skip
+        rows.append(
+            (str(label), say(by_side["train"]), say(by_side["held_out"]), learned.gap_text(told["gap"][step], told))
+        )
     what = "Perplexity" if language else "Accuracy"
     return Table(
-        name="gap", caption=f"{what} on what it learned from and on held-out data",
-        columns=("Model", "Training data", "Held-out data", "Gap"), rows=tuple(rows), data=table,
-    )  # fmt: skip
+        name="gap",
+        caption=f"{what} on what it learned from and on held-out data",
+        columns=("Model", "Training data", "Held-out data", "Gap"),
+        rows=tuple(rows),
+        data=table,
+    )
 
 
 def _how(told: dict[str, Any]) -> Table:
@@ -157,17 +163,13 @@ def _how(told: dict[str, Any]) -> Table:
         "Learned from": f"{told['train']['count']:,} {unit}: {told['train']['data']}",
         "Held out": f"{told['held_out']['count']:,} {unit}: {told['held_out']['data']}",
         "Steps": f"{told['steps']:,} of {told['steps_asked']:,}, {spec['batch']} {unit} each; kept "
-                 f"those of step {told['best_step']:,}",
-        "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay "
-                         f"{spec['weight_decay']:g}",
+        f"those of step {told['best_step']:,}",
+        "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
         "Trained": f"{told['trained']:,} entries",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
         "Seed": str(spec["seed"]),
-    }  # fmt: skip
-    return Table(
-        name="tuned", caption="How it was tuned", columns=("What", "Value"),
-        rows=tuple(rows.items()),
-    )  # fmt: skip
+    }
+    return Table(name="tuned", caption="How it was tuned", columns=("What", "Value"), rows=tuple(rows.items()))
 
 
 # --- a second run -----------------------------------------------------------------------------
@@ -203,11 +205,7 @@ def quality_change(change: Difference | str, first: str, second: str) -> str:
     if isinstance(change, str):
         return f"Their quality cannot be compared: {change}."
     language = change.measure == "nll"
-    by = (
-        f"{change.change:+.3f} nats per token".replace("-", "−")
-        if language
-        else facts.points(change.change)
-    )
+    by = f"{change.change:+.3f} nats per token".replace("-", "−") if language else facts.points(change.change)
     text = f"Against {first}, {second} has {by} of {'loss' if language else 'accuracy'}"
     if change.low is not None and change.high is not None:
         scale, digits = (1, 3) if language else (100, 1)
@@ -224,15 +222,14 @@ def _beside(run: Run, other: Run, found: Comparison) -> Table:
     sides = [(one, summaries.totals(one.matrices)) for one in (run, other)]
     rows = [
         ("What it is", *(facts.subject(one.spec) for one, _ in sides)),
-        ("Kept in pruned tensors", *(f"{wording.exact(total.kept_pruned)} of "
-                                     f"{wording.exact(total.pruned)}" for _, total in sides)),
+        (
+            "Kept in pruned tensors",
+            *(f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}" for _, total in sides),
+        ),
         ("Size of the kept part", *(wording.size(total.bytes_stored) for _, total in sides)),
         ("Quality, before → after", *(_quality(one) for one, _ in sides)),
-    ]  # fmt: skip
-    return Table(
-        name="beside", caption="The two runs", columns=("What", run.id, other.id),
-        rows=tuple(rows),
-    )  # fmt: skip
+    ]
+    return Table(name="beside", caption="The two runs", columns=("What", run.id, other.id), rows=tuple(rows))
 
 
 def _quality(run: Run) -> str:
@@ -247,6 +244,8 @@ def _differing(run: Run, other: Run) -> Block:
     if not found:
         return Text(text="All their settings are the same.", quiet=True)
     return Table(
-        name="differing", caption="Settings that differ", columns=("Setting", run.id, other.id),
+        name="differing",
+        caption="Settings that differ",
+        columns=("Setting", run.id, other.id),
         rows=tuple((name, *(str(value) for value in values)) for name, values in found.items()),
-    )  # fmt: skip
+    )

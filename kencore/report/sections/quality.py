@@ -19,8 +19,9 @@ def quality(run: Run) -> Section:
     """The picture and the table of everything that was measured, and what may be chance."""
     found, method = run.metrics, run.spec.method
     if not found:
-        text = Text(text="Quality was not measured: this report says which entries were kept, not "
-                    "what that did to the model.")  # fmt: skip
+        text = Text(
+            text="Quality was not measured: this report says which entries were kept, not what that did to the model."
+        )
         return Section(name="quality", title="Quality", blocks=(text,))
     blocks: list[Block] = []
     if "dense" in found:
@@ -54,9 +55,12 @@ def quality_table(found: dict[str, Any], method: str) -> Table:
             cells.append(f"{one['loss']:.3f}" if "loss" in one else "")
         rows.append((label, *cells))
     return Table(
-        name="quality", caption="Quality of each model, with 95 % intervals in brackets",
-        columns=("Model", *columns), rows=tuple(rows), data=data,
-    )  # fmt: skip
+        name="quality",
+        caption="Quality of each model, with 95 % intervals in brackets",
+        columns=("Model", *columns),
+        rows=tuple(rows),
+        data=data,
+    )
 
 
 def paired_table(found: dict[str, Any], method: str) -> Table | None:
@@ -67,13 +71,15 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
     if not rows:
         return None
     data = pd.DataFrame(
-        [{"model": label, **one["versus_dense"]} for _, label, one in _steps(found, method)
-         if one.get("versus_dense")]
-    )  # fmt: skip
+        [{"model": label, **one["versus_dense"]} for _, label, one in _steps(found, method) if one.get("versus_dense")]
+    )
     return Table(
-        name="paired", caption="Against the dense model on the same data, in pairs",
-        columns=("Model", "Change"), rows=tuple(rows), data=data,
-    )  # fmt: skip
+        name="paired",
+        caption="Against the dense model on the same data, in pairs",
+        columns=("Model", "Change"),
+        rows=tuple(rows),
+        data=data,
+    )
 
 
 def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
@@ -87,10 +93,7 @@ def versus(found: dict[str, Any]) -> str:
     chance = measured.could_be_chance(found)
     verdict = "" if chance is None else ", could be chance" if chance else ", more than chance"
     if "mcnemar_p" in change:
-        lost_won = (
-            f"lost {change['lost']:,}, won {change['won']:,}, "
-            f"{measured.p_value(change['mcnemar_p'])}{verdict}"
-        )
+        lost_won = f"lost {change['lost']:,}, won {change['won']:,}, {measured.p_value(change['mcnemar_p'])}{verdict}"
         if "accuracy_change" not in change:  # an older run
             return lost_won
         ends = (f"{100 * change[f'accuracy_change_{end}']:+.1f}" for end in ("low", "high"))
@@ -109,10 +112,7 @@ def _measured_on(found: dict[str, Any]) -> str:
     if facts.is_language(found):
         text = f"Measured on {cards.windows(found)}."
         return text + " Intervals come from the spread over windows."
-    return (
-        f"Measured on {found['examples']:,} labelled sentences ({found['data']}). "
-        f"{measured.SCORES_EXPLAINED}"
-    )
+    return f"Measured on {found['examples']:,} labelled sentences ({found['data']}). {measured.SCORES_EXPLAINED}"
 
 
 def _zero_shot(found: dict[str, Any]) -> Table:
@@ -122,18 +122,22 @@ def _zero_shot(found: dict[str, Any]) -> Table:
             one = found.get(state, {}).get(task)
             if one is None:
                 continue
-            names = [name for name in one if name not in ("examples", "seconds", "versus_dense")
-                     and not name.endswith(("_low", "_high"))]  # fmt: skip
+            names = [
+                name
+                for name in one
+                if name not in ("examples", "seconds", "versus_dense") and not name.endswith(("_low", "_high"))
+            ]
             said = ", ".join(
-                f"{name} {measured.score(one, name)}" if f"{name}_low" in one
-                else f"{name} {one[name]:.4g}" for name in names
-            )  # fmt: skip
+                f"{name} {measured.score(one, name)}" if f"{name}_low" in one else f"{name} {one[name]:.4g}"
+                for name in names
+            )
             rows.append((task, state, said, f"{one['examples']:,}", versus(one)))
     return Table(
-        name="zero-shot", rows=tuple(rows),
+        name="zero-shot",
+        rows=tuple(rows),
         caption=f"Zero-shot tasks, lm-evaluation-harness {found['harness']}",
         columns=("Task", "Model", "Scores", "Examples", "Against dense, in pairs"),
-    )  # fmt: skip
+    )
 
 
 def cost(run: Run) -> Section:
@@ -141,12 +145,16 @@ def cost(run: Run) -> Section:
     found, zero = run.metrics.get("cost") or {}, run.restore == "zero"
     needs = "" if zero else " The base is needed beside the file."
     parts = (
-        ("size", "Size", costs.size(found, run.totals, known_bytes(run)),
-         f"The file holds kept values and one bit per parameter.{needs}"),
+        (
+            "size",
+            "Size",
+            costs.size(found, run.totals, known_bytes(run)),
+            f"The file holds kept values and one bit per parameter.{needs}",
+        ),
         ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),
         ("speed", "Speed", costs.speed(found), costs.SAME_SPEED),
         ("memory", "Memory and kernels", costs.memory(found), costs.memory_notes(found)),
-    )  # fmt: skip
+    )
     cells = tuple(
         (Table(name=name, caption=caption, columns=("What", "Value"), rows=tuple(lines)), note)
         for name, caption, lines, note in parts
@@ -169,10 +177,7 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
     if "dense" in found:
         language = facts.is_language(found)
         what = "text" if language else "set of sentences"
-        said.append(
-            f"Other data: quality was measured on one {what}; on other data, languages or tasks "
-            "it may differ."
-        )
+        said.append(f"Other data: quality was measured on one {what}; on other data, languages or tasks it may differ.")
         if language and "zero_shot" not in found:
             said.append("Zero-shot tasks: only perplexity was measured, which says little of them.")
         if found["pruned"].get("versus_dense") is None:

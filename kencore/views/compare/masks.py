@@ -125,10 +125,7 @@ def row_overlap(a: Run, b: Run, name: str) -> pd.DataFrame:
     `overlap`."""
     check_shape(a, b, name)
     cols = a.shape(name)[1]
-    parts = [
-        _rows_of((a.mask_bits(name, rows), b.mask_bits(name, rows)), cols)
-        for rows in _slices(a, name)
-    ]
+    parts = [_rows_of((a.mask_bits(name, rows), b.mask_bits(name, rows)), cols) for rows in _slices(a, name)]
     table = pd.DataFrame({key: np.concatenate([p[key] for p in parts]) for key in parts[0]})
     table.insert(0, "row", np.arange(len(table)))
     return with_indices(table)
@@ -153,7 +150,7 @@ def compare(runs: Sequence[Run], progress: Report | None = None) -> Comparison:
             + (f" ({left_out[0][0]}: {left_out[0][1]})" if left_out else ""),
             wanted="runs of models with matrices of the same names and shapes",
             remedy="Choose runs of one model, or of models of one family and size.",
-        )  # fmt: skip
+        )
     lines, pairs = [], []
     for done, name in enumerate(common):
         if progress is not None:
@@ -162,10 +159,12 @@ def compare(runs: Sequence[Run], progress: Report | None = None) -> Comparison:
         lines.append({key: runs[0].matrix(name)[key] for key in ABOUT} | line)
         pairs += found
     return Comparison(
-        runs=tuple(run.id for run in runs), matrices=pd.DataFrame(lines),
-        pairs=pd.DataFrame(pairs), left_out=pd.DataFrame(left_out, columns=["name", "why"]),
+        runs=tuple(run.id for run in runs),
+        matrices=pd.DataFrame(lines),
+        pairs=pd.DataFrame(pairs),
+        left_out=pd.DataFrame(left_out, columns=["name", "why"]),
         notes=tuple(_notes(runs, common)),
-    )  # fmt: skip
+    )
 
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -177,9 +176,8 @@ def grouped(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     largest = ranked.sort_values("params", ascending=False, kind="stable")
     by = [*keys, *(["rank"] if "role" in keys else [])]
     found = largest.groupby(by, sort=False, dropna=False).agg(
-        matrices=("name", "size"), name=("name", "first"),
-        **{key: (key, how) for key, how in sums.items()},
-    )  # fmt: skip
+        matrices=("name", "size"), name=("name", "first"), **{key: (key, how) for key, how in sums.items()}
+    )
     found = found.reset_index().sort_values(order, kind="stable", na_position="first")
     return with_indices(found.drop(columns="rank", errors="ignore").reset_index(drop=True))
 
@@ -189,16 +187,12 @@ def with_indices(table: pd.DataFrame) -> pd.DataFrame:
     both, chance = table["both"].to_numpy(float), table["by_chance"].to_numpy(float)
     first, second = both + table["only_a"], both + table["only_b"]
     with np.errstate(invalid="ignore"):
-        return table.assign(
-            jaccard=both / (first + second - both), chance=chance / (first + second - chance)
-        )
+        return table.assign(jaccard=both / (first + second - both), chance=chance / (first + second - chance))
 
 
 def total(table: pd.DataFrame) -> Overlap:
     """The sum of lines with the counts of an `Overlap`."""
-    return Overlap(
-        **{key: int(table[key].sum()) for key in SHARES}, by_chance=float(table["by_chance"].sum())
-    )
+    return Overlap(**{key: int(table[key].sum()) for key in SHARES}, by_chance=float(table["by_chance"].sum()))
 
 
 # --- counting --------------------------------------------------------------------------------
@@ -245,12 +239,17 @@ def _matrix(runs: Sequence[Run], name: str) -> tuple[dict[str, int], list[dict[s
     line |= {f"kept_{i}": int(count) for i, count in enumerate(kept)}
     found: list[dict[str, object]] = [
         {
-            "name": name, "a": a, "b": b, "both": int(both[i]), "only_a": int(kept[a] - both[i]),
+            "name": name,
+            "a": a,
+            "b": b,
+            "both": int(both[i]),
+            "only_a": int(kept[a] - both[i]),
             "only_b": int(kept[b] - both[i]),
-            "neither": int(params - kept[a] - kept[b] + both[i]), "by_chance": float(chance[i]),
+            "neither": int(params - kept[a] - kept[b] + both[i]),
+            "by_chance": float(chance[i]),
         }
         for i, (a, b) in enumerate(pairs)
-    ]  # fmt: skip
+    ]
     return line, found
 
 
@@ -261,10 +260,13 @@ def _check_runs(runs: Sequence[Run]) -> None:
     ids = [run.id for run in runs]
     if len(ids) < 2 or len({str(run.path.resolve()) for run in runs}) < len(ids):
         raise IncomparableRunsError(
-            "comparison", got=f"the same run twice ({', '.join(ids)})" if len(ids) > 1
-            else f"{len(ids)} run{'' if len(ids) == 1 else 's'}", wanted="two or more runs",
+            "comparison",
+            got=f"the same run twice ({', '.join(ids)})"
+            if len(ids) > 1
+            else f"{len(ids)} run{'' if len(ids) == 1 else 's'}",
+            wanted="two or more runs",
             remedy="Choose another run beside it.",
-        )  # fmt: skip
+        )
 
 
 def check_shape(a: Run, b: Run, name: str) -> None:
@@ -272,9 +274,11 @@ def check_shape(a: Run, b: Run, name: str) -> None:
     if a.shape(name) != b.shape(name):
         shapes = [" x ".join(map(str, run.shape(name))) for run in (a, b)]
         raise IncomparableRunsError(
-            name, got=f"{shapes[0]} in {a.id} and {shapes[1]} in {b.id}",
-            wanted="one shape in both", remedy="Choose another matrix, or runs of one model.",
-        )  # fmt: skip
+            name,
+            got=f"{shapes[0]} in {a.id} and {shapes[1]} in {b.id}",
+            wanted="one shape in both",
+            remedy="Choose another matrix, or runs of one model.",
+        )
 
 
 def _common(runs: Sequence[Run]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -286,8 +290,9 @@ def _common(runs: Sequence[Run]) -> tuple[list[str], list[tuple[str, str]]]:
     for name in dict.fromkeys(name for run in runs for name in run.pruned):
         why = [
             f"{run.id} has none of that name" if name not in has else f"not pruned in {run.id}"
-            for run, has, own in zip(runs, known, pruned, strict=True) if name not in own
-        ]  # fmt: skip
+            for run, has, own in zip(runs, known, pruned, strict=True)
+            if name not in own
+        ]
         shapes = {run.shape(name) for run, has in zip(runs, known, strict=True) if name in has}
         if len(shapes) > 1:
             why.append("shapes " + " and ".join(f"{r} x {c}" for r, c in sorted(shapes)))

@@ -61,9 +61,7 @@ def peers(run: Run) -> list[Peer]:
     ]
     if is_language(run):
         found.append(Peer(key="wanda", **_streamed(run, "uniform")))
-    found += [
-        Peer(key=rule, **_made(spec, method=rule, **PLAIN)) for rule in ("magnitude", "random")
-    ]
+    found += [Peer(key=rule, **_made(spec, method=rule, **PLAIN)) for rule in ("magnitude", "random")]
     return [peer for peer in found if peer.spec is None or not same(peer.spec, spec)]
 
 
@@ -78,9 +76,7 @@ def find(spec: PruneSpec, runs: Iterable[RunSummary]) -> str | None:
     Runs that were tuned after pruning have other values, and are none.
     """
     wanted = _identity(spec)
-    matching = [
-        (run.created, run.id) for run in runs if run.problem is None and _asked(run) == wanted
-    ]
+    matching = [(run.created, run.id) for run in runs if run.problem is None and _asked(run) == wanted]
     return max(matching)[1] if matching else None
 
 
@@ -121,8 +117,12 @@ def _based(run: Run, method: str) -> dict[str, Any]:
         return {"spec": None, "why": "it needs the base model, and this run was made without one"}
     fields = PLAIN | {"method": method, "base": base}
     if spec.base is None:  # the same matrices: those of the blocks
-        fields |= {"scope": ("blocks",) if spec.scope == ("all",) else spec.scope,
-                   "vectors": False, "embeddings": False, "head": False}  # fmt: skip
+        fields |= {
+            "scope": ("blocks",) if spec.scope == ("all",) else spec.scope,
+            "vectors": False,
+            "embeddings": False,
+            "head": False,
+        }
     return _made(spec, **fields)
 
 
@@ -136,9 +136,13 @@ def _streamed(run: Run, allocation: str) -> dict[str, Any]:
         return {"spec": None, "why": "it takes a share, not a number of entries per row"}
     own = spec.allocation == "neuroal"
     return _made(
-        spec, method=spec.method if own else STREAMED, allocation=allocation,
-        step=spec.step if own else "both", refine="none", published=False,
-    )  # fmt: skip
+        spec,
+        method=spec.method if own else STREAMED,
+        allocation=allocation,
+        step=spec.step if own else "both",
+        refine="none",
+        published=False,
+    )
 
 
 def _made(spec: PruneSpec, **changes: Any) -> dict[str, Any]:

@@ -74,53 +74,45 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> Differenc
     return _accuracy(first["pruned"], second["pruned"], known if paired else None)
 
 
-def _accuracy(
-    first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Sequence[Any] | None
-) -> Difference:
+def _accuracy(first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Sequence[Any] | None) -> Difference:
     values = {"measure": "accuracy", "first": first["accuracy"], "second": second["accuracy"]}
     if outcomes is not None:
         found = accuracy_change(*outcomes)
         return Difference(
-            **values, low=found["accuracy_change_low"], high=found["accuracy_change_high"],
-            paired=True, lost=found["lost"], won=found["won"], p=found["mcnemar_p"],
-        )  # fmt: skip
+            **values,
+            low=found["accuracy_change_low"],
+            high=found["accuracy_change_high"],
+            paired=True,
+            lost=found["lost"],
+            won=found["won"],
+            p=found["mcnemar_p"],
+        )
     ends = [[step.get(f"accuracy_{end}") for end in ("low", "high")] for step in (first, second)]
     low, high = _combined((values["first"], *ends[0]), (values["second"], *ends[1]))
     return Difference(**values, low=low, high=high, paired=False)
 
 
-def _language(
-    first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Sequence[Any] | None
-) -> Difference:
+def _language(first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Sequence[Any] | None) -> Difference:
     values = {"measure": "nll", "first": first["nll"], "second": second["nll"]}
     if outcomes is not None:
         found = nll_change(*outcomes)
-        return Difference(
-            **values, low=found.get("nll_change_low"), high=found.get("nll_change_high"),
-            paired=True,
-        )  # fmt: skip
+        return Difference(**values, low=found.get("nll_change_low"), high=found.get("nll_change_high"), paired=True)
     ends = [
-        [math.log(step[key]) if step.get(key) else None
-         for key in ("perplexity_low", "perplexity_high")]
+        [math.log(step[key]) if step.get(key) else None for key in ("perplexity_low", "perplexity_high")]
         for step in (first, second)
-    ]  # fmt: skip
+    ]
     low, high = _combined((values["first"], *ends[0]), (values["second"], *ends[1]))
     return Difference(**values, low=low, high=high, paired=False)
 
 
-def _combined(
-    first: tuple[float, Any, Any], second: tuple[float, Any, Any]
-) -> tuple[float | None, float | None]:
+def _combined(first: tuple[float, Any, Any], second: tuple[float, Any, Any]) -> tuple[float | None, float | None]:
     """The interval of second - first from (value, low, high) of each, taken for independent:
     Newcombe's hybrid (Statistics in Medicine 17, 1998, method 10)."""
     (a, a_low, a_high), (b, b_low, b_high) = first, second
     if None in (a_low, a_high, b_low, b_high):
         return None, None
     change = b - a
-    return (
-        change - math.hypot(b - b_low, a_high - a),
-        change + math.hypot(b_high - b, a - a_low),
-    )
+    return (change - math.hypot(b - b_low, a_high - a), change + math.hypot(b_high - b, a - a_low))
 
 
 def sizes(run: Run) -> dict[str, int | None]:
@@ -140,9 +132,7 @@ def settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """
     found = [_settings(run) for run in runs]
     return {
-        name: [own[name] for own in found]
-        for name in found[0]
-        if any(own[name] != found[0][name] for own in found)
+        name: [own[name] for own in found] for name in found[0] if any(own[name] != found[0][name] for own in found)
     }
 
 

@@ -53,19 +53,19 @@ def window(run: Run, other: Run, name: str, **limits: Any) -> tuple[Window, Shar
     check_shape(run, other, name)
     first, second = (views.window(of, name, "kept", **limits) for of in (run, other))
     both = views.window(cast(Run, _Both(run, other)), name, "kept", **limits)
-    shares = {
-        "both": both.kept, "only_a": first.kept - both.kept, "only_b": second.kept - both.kept,
-    }  # fmt: skip
+    shares = {"both": both.kept, "only_a": first.kept - both.kept, "only_b": second.kept - both.kept}
     found = Window(
-        layer="overlap", rows=first.rows, cols=first.cols, cell=first.cell,
-        data=shares["only_a"] + shares["only_b"], kept=first.kept,
-    )  # fmt: skip
+        layer="overlap",
+        rows=first.rows,
+        cols=first.cols,
+        cell=first.cell,
+        data=shares["only_a"] + shares["only_b"],
+        kept=first.kept,
+    )
     return found, shares
 
 
-def kept_by_other(
-    run: Run, other: Run, name: str, rows: slice, columns: slice
-) -> NDArray[np.uint8]:
+def kept_by_other(run: Run, other: Run, name: str, rows: slice, columns: slice) -> NDArray[np.uint8]:
     """Which entries of a window the other run keeps, (rows, columns) uint8 0/1. Raises as
     `window`."""
     check_shape(run, other, name)

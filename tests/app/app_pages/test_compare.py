@@ -56,17 +56,13 @@ def headings(test: AppTest) -> list[str]:
     return [heading.value for heading in test.header]
 
 
-def test_the_headline_and_the_counts_are_those_of_the_masks(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_the_headline_and_the_counts_are_those_of_the_masks(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", **MAP)
     assert not test.exception
     assert not test.error
     whole = compare([runs["sample"], runs["delta"]]).overall()
     title = test.title[0].value.replace("\xa0", " ")
-    assert title.startswith(
-        f"KEN and Largest difference agree on {100 * whole.jaccard:.1f} % of the entries"
-    )
+    assert title.startswith(f"KEN and Largest difference agree on {100 * whole.jaccard:.1f} % of the entries")
     said = words(test)
     assert f"both keep {whole.both:,}" in said
     assert f"only KEN {whole.only_a:,}, only Largest difference {whole.only_b:,}" in said
@@ -81,16 +77,12 @@ def test_bars_map_and_rows_show_the_same_counts(open_page: OpenPage, runs: dict[
     bars = figure(test, "Bars by block")["data"]
     table = compare([a, b]).pair()
     outside = table[table["block"].isna()]
-    assert numbers(bars[0]["x"])[0] == pytest.approx(
-        outside["both"].sum() / outside["params"].sum()
-    )
+    assert numbers(bars[0]["x"])[0] == pytest.approx(outside["both"].sum() / outside["params"].sum())
     shown = numbers(figure(test, "Overlap of the two runs in each row")["data"][1]["y"])
     wanted = row_overlap(a, b, UP)["jaccard"].sort_values(ascending=False)
     np.testing.assert_allclose(shown, wanted, rtol=1e-6)
     line = table.set_index("name").loc[UP]
-    assert f"the two differ on {100 * (line.only_a + line.only_b) / line.params:.1f} %" in words(
-        test
-    )
+    assert f"the two differ on {100 * (line.only_a + line.only_b) / line.params:.1f} %" in words(test)
 
 
 def test_swapping_turns_everything_round(open_page: OpenPage, runs: dict[str, Run]) -> None:
@@ -119,9 +111,7 @@ def test_three_runs_have_an_index_for_each_two(open_page: OpenPage, runs: dict[s
     assert "All of these runs" not in headings(open_page("compare", **MAP))
 
 
-def test_choosing_another_run_goes_into_the_address(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", run="sample")
     assert test.title[0].value == "Compare runs"
     test.selectbox(key="compare_b").set_value("random").run()
@@ -133,12 +123,15 @@ def test_choosing_another_run_goes_into_the_address(
 
 @pytest.mark.parametrize(
     ("address", "said"),
-    [({"other": "gone"}, "no such run"), ({"with": "../sample"}, "not the id of a run"),
-     ({"other": "delta", "by": "colour"}, "one of role, block"),
-     ({"other": "delta", "layer": "colour"}, "overlap"),
-     ({"other": "delta", "matrix": "no.such"}, "no matrix"),
-     ({"other": "lm"}, "no matrix that all of them pruned")],
-)  # fmt: skip
+    [
+        ({"other": "gone"}, "no such run"),
+        ({"with": "../sample"}, "not the id of a run"),
+        ({"other": "delta", "by": "colour"}, "one of role, block"),
+        ({"other": "delta", "layer": "colour"}, "overlap"),
+        ({"other": "delta", "matrix": "no.such"}, "no matrix"),
+        ({"other": "lm"}, "no matrix that all of them pruned"),
+    ],
+)
 def test_a_bad_link_says_what_is_wrong_and_the_page_offers_what_there_is(
     open_page: OpenPage, runs: dict[str, Run], address: dict[str, str], said: str
 ) -> None:
@@ -148,9 +141,7 @@ def test_a_bad_link_says_what_is_wrong_and_the_page_offers_what_there_is(
     assert test.selectbox(key="compare_b").options
 
 
-def test_the_run_itself_beside_it_is_no_other_run(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_the_run_itself_beside_it_is_no_other_run(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", run="sample", other="sample")
     assert not test.exception
     assert test.title[0].value == "Compare runs"
@@ -175,9 +166,7 @@ def test_one_click_takes_what_the_store_has_and_makes_the_rest(
     assert sorted(job.params["method"] for job in jobs) == ["magnitude", "random"]
     own = runs["sample"].spec
     for job in jobs:
-        assert (job.params["keep"], job.params["base"], job.params["model"]) == (
-            own.keep, own.base, own.model
-        )  # fmt: skip
+        assert (job.params["keep"], job.params["base"], job.params["model"]) == (own.keep, own.base, own.model)
     assert test.query_params["other"] == "delta"  # at this budget the store has it
     assert test.query_params["with"] == "job0,job1"
     assert "2 runs in the making" in words(test)
@@ -189,17 +178,13 @@ def test_a_failed_job_is_shown_beside_what_can_be_compared(
     open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs
 ) -> None:
     job = store_of_jobs.submit("prune", json.loads(runs["sample"].spec.to_json()))
-    store_of_jobs.change(
-        job, state="failed", finished=1.0, error={"type": "MemoryError", "message": "no memory"}
-    )
+    store_of_jobs.change(job, state="failed", finished=1.0, error={"type": "MemoryError", "message": "no memory"})
     test = open_page("compare", **MAP, **{"with": job})
     assert any("no memory" in error.value for error in test.error)
     assert test.title[0].value.startswith("KEN and Largest difference")
 
 
-def test_the_overview_offers_the_same_click(
-    open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs
-) -> None:
+def test_the_overview_offers_the_same_click(open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs) -> None:
     test = open_page("overview", run="lm")
     assert not test.exception
     assert "Beside other rules at the same budget" in headings(test)
@@ -213,8 +198,9 @@ def test_the_overview_offers_the_same_click(
 
 
 def difference(**fields: Any) -> Difference:
-    return Difference(**{"measure": "accuracy", "first": 0.75, "second": 0.8, "low": 0.01,
-                         "high": 0.09, "paired": True} | fields)  # fmt: skip
+    return Difference(
+        **{"measure": "accuracy", "first": 0.75, "second": 0.8, "low": 0.01, "high": 0.09, "paired": True} | fields
+    )
 
 
 def test_quality_in_words() -> None:
@@ -242,9 +228,7 @@ def client(runs: dict[str, Run]) -> TestClient:
     return TestClient(Starlette(routes=routes()))
 
 
-def test_the_picture_of_single_weights_says_who_keeps_them(
-    client: TestClient, runs: dict[str, Run]
-) -> None:
+def test_the_picture_of_single_weights_says_who_keeps_them(client: TestClient, runs: dict[str, Run]) -> None:
     query = {**MAP, "matrix": UP, "layer": "overlap", "r0": 3, "r1": 40, "c0": 5, "c1": 29}
     header, planes = decode(client.get("/kenviz/window", params=query).content)
     assert (header["layer"], header["cell"]) == ("overlap", [1, 1])
@@ -265,30 +249,22 @@ def test_larger_cells_have_the_share_of_each(client: TestClient, runs: dict[str,
     np.testing.assert_allclose(planes["only_a"] + planes["only_b"], blocks, atol=1e-6)
 
 
-def test_the_table_of_a_window_names_the_other_run_too(
-    client: TestClient, runs: dict[str, Run]
-) -> None:
+def test_the_table_of_a_window_names_the_other_run_too(client: TestClient, runs: dict[str, Run]) -> None:
     query = {**MAP, "matrix": UP, "r0": 0, "r1": 2, "c0": 0, "c1": 9}
     lines = list(csv.DictReader(io.StringIO(client.get("/kenviz/window.csv", params=query).text)))
     wanted = runs["delta"].keep(UP)[:2, :9].ravel().astype(int)
     assert [int(line["kept_by_other"]) for line in lines] == wanted.tolist()
 
 
-@pytest.mark.parametrize(
-    ("other", "status"), [("gone", 404), ("../sample", 404), ("lm", 404), (None, 400)]
-)
+@pytest.mark.parametrize(("other", "status"), [("gone", 404), ("../sample", 404), ("lm", 404), (None, 400)])
 def test_refusals(client: TestClient, other: str | None, status: int) -> None:
-    query = {"run": "sample", "matrix": UP, "layer": "overlap"} | (
-        {} if other is None else {"other": other}
-    )
+    query = {"run": "sample", "matrix": UP, "layer": "overlap"} | ({} if other is None else {"other": other})
     answer = client.get("/kenviz/window", params=query)
     assert answer.status_code == status
     assert answer.json()["message"]
 
 
-def test_a_change_of_either_run_makes_a_kept_answer_stale(
-    client: TestClient, runs: dict[str, Run]
-) -> None:
+def test_a_change_of_either_run_makes_a_kept_answer_stale(client: TestClient, runs: dict[str, Run]) -> None:
     query: dict[str, Any] = {**MAP, "matrix": UP, "layer": "overlap"}
     stamp = "+".join(state.stamp(runs[name].path) for name in ("sample", "delta"))
     fresh = client.get("/kenviz/window", params=query | {"v": stamp})
@@ -304,9 +280,7 @@ def test_a_store_of_one_run_offers_other_rules_alone(open_page: OpenPage, store:
     assert any(found.label.startswith("Compare with") for found in test.button)
 
 
-def test_a_matrix_that_only_one_run_pruned_is_said(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_a_matrix_that_only_one_run_pruned_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", **MAP, matrix="classifier.weight")
     assert not test.exception
     assert "classifier.weight is not pruned in all of these runs" in words(test)

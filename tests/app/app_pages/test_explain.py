@@ -23,9 +23,7 @@ def words(test: AppTest) -> str:
     return " ".join(element.value for element in [*test.markdown, *test.caption])
 
 
-def test_a_sentence_is_one_job_and_its_answer_is_shown(
-    open_page: OpenPage, store: Run, asked: FakeJobs
-) -> None:
+def test_a_sentence_is_one_job_and_its_answer_is_shown(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     test = open_page("explain", text="good film")
     test.run()
     again = open_page("explain", text="good film")  # another tab
@@ -44,9 +42,7 @@ def test_a_sentence_is_one_job_and_its_answer_is_shown(
     assert test.number_input(key="explain_neuron").value == 7
 
 
-def test_typing_another_sentence_goes_into_the_address(
-    open_page: OpenPage, store: Run, asked: FakeJobs
-) -> None:
+def test_typing_another_sentence_goes_into_the_address(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     test = open_page("explain")
     assert len(asked.found) == 1  # a small model: the example is asked without a click
     test.text_input(key="explain_text").set_value("**bold** <b>film</b>")
@@ -59,9 +55,7 @@ def test_typing_another_sentence_goes_into_the_address(
     assert not test.exception
 
 
-def test_neuron_and_token_are_in_the_address(
-    open_page: OpenPage, store: Run, asked: FakeJobs
-) -> None:
+def test_neuron_and_token_are_in_the_address(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     test = open_page("explain", text="x")
     found = finish(asked, "job0", store)
     test.run()
@@ -77,11 +71,15 @@ def test_neuron_and_token_are_in_the_address(
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ({"neuron": 96}, "0 to 95"), ({"neuron": "x"}, "'x'"), ({"token": 4}, "0 to 3"),
-        ({"matrix": "nobody"}, "nobody"), ({"block": 9}, "0 to 1"), ({"text": "a" * 2001}, "2,000"),
+        ({"neuron": 96}, "0 to 95"),
+        ({"neuron": "x"}, "'x'"),
+        ({"token": 4}, "0 to 3"),
+        ({"matrix": "nobody"}, "nobody"),
+        ({"block": 9}, "0 to 1"),
+        ({"text": "a" * 2001}, "2,000"),
         ({"run": "nobody"}, "no such run"),
     ],
-)  # fmt: skip
+)
 def test_bad_links_are_messages_and_the_page_goes_on(
     open_page: OpenPage, store: Run, asked: FakeJobs, query: dict[str, object], said: str
 ) -> None:
@@ -95,9 +93,7 @@ def test_bad_links_are_messages_and_the_page_goes_on(
         assert test.selectbox(key="explain_matrix").options
 
 
-def test_a_block_that_was_too_much_is_asked_alone(
-    open_page: OpenPage, store: Run, asked: FakeJobs
-) -> None:
+def test_a_block_that_was_too_much_is_asked_alone(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     other = NAME.replace("layer.1", "layer.2")
     test = open_page("explain", text="x", matrix=other)
     finish(asked, "job0", store, left_out=other)
@@ -106,12 +102,14 @@ def test_a_block_that_was_too_much_is_asked_alone(
     assert asked.found["job1"].params["block"] == 2
 
 
-def test_a_failed_sentence_says_why_and_can_be_asked_again(
-    open_page: OpenPage, store: Run, asked: FakeJobs
-) -> None:
+def test_a_failed_sentence_says_why_and_can_be_asked_again(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     test = open_page("explain", text="x")
-    error = {"subject": "Model gone", "got": "no such folder", "wanted": "a folder with a model",
-             "remedy": "Check the path."}  # fmt: skip
+    error = {
+        "subject": "Model gone",
+        "got": "no such folder",
+        "wanted": "a folder with a model",
+        "remedy": "Check the path.",
+    }
     asked.change("job0", state="failed", error=error)
     test.run()
     assert "no such folder" in test.error[0].value

@@ -49,8 +49,7 @@ def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, R
     assert not test.exception
     assert not test.error
     assert test.title[0].value.replace("\xa0", " ") == (
-        "Wanda + NeuroAL (blocks, then rows) sets 70 % of 30.7 k weights to zero; "
-        "perplexity 24.0 → 42.0"
+        "Wanda + NeuroAL (blocks, then rows) sets 70 % of 30.7 k weights to zero; perplexity 24.0 → 42.0"
     )
     cards = {metric.label: metric for metric in test.metric}
     assert cards["Weights set to zero"].value.replace("\xa0", " ") == "21.5 k of 30.7 k"
@@ -69,9 +68,7 @@ def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, R
     assert "reset" not in " ".join(alts)
 
 
-def test_the_map_speaks_of_weights_where_there_is_no_difference(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("overview", run="both", measure="diff_rms")
     assert not test.exception
     assert "Weights are largest in" in words(test)
@@ -96,13 +93,9 @@ def test_measuring_an_unmeasured_run(
     assert fake.found["job0"].params["examples"] == "pydoc"
 
 
-def test_how_it_was_made_names_the_text_and_no_base(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_how_it_was_made_names_the_text_and_no_base(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("overview", run="both")
-    table = " ".join(map(str, test.table[1].value.to_numpy().ravel())) + " ".join(
-        map(str, test.table[1].value.index)
-    )
+    table = " ".join(map(str, test.table[1].value.to_numpy().ravel())) + " ".join(map(str, test.table[1].value.index))
     assert "Python's help texts (pydoc), 16 sequences of 64 tokens" in table
     assert "Base model" not in table
 
@@ -134,9 +127,7 @@ def test_layers_that_a_run_has_not_are_messages(
     assert layer in test.error[0].value
 
 
-def test_another_run_drops_a_layer_that_it_has_not(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_another_run_drops_a_layer_that_it_has_not(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("matrix", run="sample", layer="difference")
     test.selectbox(key="run_choice").set_value("both").run()
     assert not test.exception
@@ -182,9 +173,7 @@ def test_the_csv_of_a_window_without_a_base(runs: dict[str, Run]) -> None:
 # --- row and layers --------------------------------------------------------------------------
 
 
-def test_a_row_of_wanda_is_explained_by_its_scores(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_a_row_of_wanda_is_explained_by_its_scores(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("row", run="both", matrix=GATE, row=4)
     assert not test.exception
     assert not test.slider  # another k would be another allocation
@@ -193,8 +182,7 @@ def test_a_row_of_wanda_is_explained_by_its_scores(
     norms = run.activation_norms(GATE)
     assert norms is not None
     score = np.abs(run.values(GATE, "tuned", slice(4, 5))[0]) * norms[1]
-    wanted = row_scores._finding(run.keep(GATE, slice(4, 5))[0][np.argsort(-score)],
-                                 "|weight| × norm of its input")  # fmt: skip
+    wanted = row_scores._finding(run.keep(GATE, slice(4, 5))[0][np.argsort(-score)], "|weight| × norm of its input")
     assert wanted in said
     assert "Bandwidth" not in said
     assert "Difference" not in said

@@ -55,12 +55,7 @@ def test_a_matrix_outside_the_blocks_is_said(open_page: OpenPage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
-    [
-        ({"layer": "beauty"}, "beauty"),
-        ({"matrix": "nobody"}, "no matrix"),
-        ({"run": "x"}, "no such"),
-    ],
+    ("query", "said"), [({"layer": "beauty"}, "beauty"), ({"matrix": "nobody"}, "no matrix"), ({"run": "x"}, "no such")]
 )
 def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, str], said: str) -> None:
     test = open_page("layers", **query)
@@ -104,14 +99,10 @@ def test_an_unpruned_block_is_drawn_as_such(store: Run) -> None:
     assert block_views.indices(found)[1].shape == (1, 1)
 
 
-def test_the_change_of_large_matrices_is_shown_in_part(
-    store: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_change_of_large_matrices_is_shown_in_part(store: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_views, "WHOLE", 100)
     monkeypatch.setattr(block_views, "PART", 8)
     found = block_views._pictures("x", "z", FAMILY, "difference", _run=store)
     assert found.span == (8, 8)
     assert all(window.data.shape == (8, 8) for window in found.windows if window)
-    assert "The first 8 rows and 8 columns of 96 × 48" in block_views.legend(
-        found, "difference", (96, 48)
-    )
+    assert "The first 8 rows and 8 columns of 96 × 48" in block_views.legend(found, "difference", (96, 48))

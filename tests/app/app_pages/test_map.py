@@ -32,16 +32,16 @@ def test_a_matrix_and_a_weight(open_page: OpenPage, store: Run) -> None:
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [({"at": "nothing"}, "no matrix 'nothing'"),
-     ({"at": UP, "r0": "x", "r1": 3, "c0": 0, "c1": 4}, "a number such as 12 or -3.5"),
-     ({"at": UP, "r0": 5, "r1": 5, "c0": 0, "c1": 4}, "r0 below r1"),
-     ({"at": UP, "row": 96, "col": 0}, "a whole number, 0 to 95"),
-     ({"layer": "blue"}, "one of kept"),
-     ({"other": "none"}, "none")],
-)  # fmt: skip
-def test_what_is_wrong_is_said_and_the_map_is_there(
-    open_page: OpenPage, query: dict[str, object], words: str
-) -> None:
+    [
+        ({"at": "nothing"}, "no matrix 'nothing'"),
+        ({"at": UP, "r0": "x", "r1": 3, "c0": 0, "c1": 4}, "a number such as 12 or -3.5"),
+        ({"at": UP, "r0": 5, "r1": 5, "c0": 0, "c1": 4}, "r0 below r1"),
+        ({"at": UP, "row": 96, "col": 0}, "a whole number, 0 to 95"),
+        ({"layer": "blue"}, "one of kept"),
+        ({"other": "none"}, "none"),
+    ],
+)
+def test_what_is_wrong_is_said_and_the_map_is_there(open_page: OpenPage, query: dict[str, object], words: str) -> None:
     page = open_page("map", run="sample", **query)
     assert not page.exception
     assert words in page.error[0].value.replace("\\", "")

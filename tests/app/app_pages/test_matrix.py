@@ -43,20 +43,32 @@ def test_every_layer_by_link(open_page: OpenPage, store: Run, layer: str) -> Non
     assert not test.error
     data = map_data(test)
     assert data["view"] == {
-        "r0": 3, "r1": 9, "c0": 0, "c1": 48, "row": None, "col": None,
-        "layer": layer, "reset": "shown",
-    }  # fmt: skip
+        "r0": 3,
+        "r1": 9,
+        "c0": 0,
+        "c1": 48,
+        "row": None,
+        "col": None,
+        "layer": layer,
+        "reset": "shown",
+    }
     source = data["source"]
-    assert (source["run"], source["matrix"], source["rows"], source["cols"]) == (
-        "sample", UP, 96, 48,
-    )  # fmt: skip
+    assert (source["run"], source["matrix"], source["rows"], source["cols"]) == ("sample", UP, 96, 48)
     assert data["version"] == viewer.VERSION
 
 
 def test_without_a_view_the_whole_matrix_is_shown(open_page: OpenPage) -> None:
     view = map_data(open_page("matrix", matrix=BIAS))["view"]
-    assert view == {"r0": None, "r1": None, "c0": None, "c1": None, "row": None, "col": None,
-                    "layer": "kept", "reset": "hidden"}  # fmt: skip
+    assert view == {
+        "r0": None,
+        "r1": None,
+        "c0": None,
+        "c1": None,
+        "row": None,
+        "col": None,
+        "layer": "kept",
+        "reset": "hidden",
+    }
 
 
 def test_half_a_window_is_filled_up(open_page: OpenPage) -> None:
@@ -77,9 +89,7 @@ def test_half_a_window_is_filled_up(open_page: OpenPage) -> None:
         ({"reset": "blue"}, "hidden, shown"),
     ],
 )
-def test_a_bad_view_is_said_and_the_whole_matrix_shown(
-    open_page: OpenPage, query: dict[str, str], says: str
-) -> None:
+def test_a_bad_view_is_said_and_the_whole_matrix_shown(open_page: OpenPage, query: dict[str, str], says: str) -> None:
     test = open_page("matrix", matrix=UP, **query)
     assert not test.exception
     assert says in test.error[0].value

@@ -75,34 +75,35 @@ def cost() -> dict[str, Any]:
         return {"median": median, "low": 0.9 * median, "high": 1.2 * median, "repeats": 10}
 
     return {
-        "bytes": {"dense": 2_882_804, "subnetwork": 1_694_862}, "device": "AMD EPYC",
+        "bytes": {"dense": 2_882_804, "subnetwork": 1_694_862},
+        "device": "AMD EPYC",
         "flops": {"dense": 42_675_712, "effective": 21_337_856, "tokens": 21, "note": ""},
-        "latency": [{"batch": 1, "dense": taken(0.01), "pruned": taken(0.011)},
-                    {"batch": 32, "dense": taken(1.5), "pruned": taken(1.25)}],
+        "latency": [
+            {"batch": 1, "dense": taken(0.01), "pruned": taken(0.011)},
+            {"batch": 32, "dense": taken(1.5), "pruned": taken(1.25)},
+        ],
         "memory": {"reason": "not measured: only CUDA tells how much"},
         "semi_structured": {"available": False, "reason": "not available: needs a GPU"},
-    }  # fmt: skip
+    }
 
 
-KEPT = {"kept": 709_376, "pruned": 1_418_752, "bytes_dense": 2_871_044,
-        "bytes_stored": 1_630_000}  # fmt: skip
+KEPT = {"kept": 709_376, "pruned": 1_418_752, "bytes_dense": 2_871_044, "bytes_stored": 1_630_000}
 
 
 def test_what_a_run_costs_is_said_in_full() -> None:
     assert [(name, plain(text)) for name, text in cost_words.size(cost(), KEPT, 1_694_862)] == [
-        ("Kept in pruned tensors", "709,376 of 1,418,752"), ("Dense weights", "2.88 MB"),
+        ("Kept in pruned tensors", "709,376 of 1,418,752"),
+        ("Dense weights", "2.88 MB"),
         ("Subnetwork file", "1.69 MB, 59 %"),
-    ]  # fmt: skip
-    assert [plain(text) for _, text in cost_words.compute(cost())] == [
-        "21 tokens", "42.7 MFLOP", "21.3 MFLOP, 50 %",
-    ]  # fmt: skip
+    ]
+    assert [plain(text) for _, text in cost_words.compute(cost())] == ["21 tokens", "42.7 MFLOP", "21.3 MFLOP, 50 %"]
     assert [(name, plain(text)) for name, text in cost_words.speed(cost())] == [
-        ("Dense, batch of 1", "10 ms (9–12)"), ("Pruned, batch of 1", "11 ms (9.9–13.2)"),
-        ("Dense, batch of 32", "1.5 s (1.35–1.8)"), ("Pruned, batch of 32", "1.25 s (1.12–1.5)"),
-    ]  # fmt: skip
-    assert cost_words.memory(cost()) == [
-        ("Peak memory", "not measured"), ("2:4 kernels", "not available"),
-    ]  # fmt: skip
+        ("Dense, batch of 1", "10 ms (9–12)"),
+        ("Pruned, batch of 1", "11 ms (9.9–13.2)"),
+        ("Dense, batch of 32", "1.5 s (1.35–1.8)"),
+        ("Pruned, batch of 32", "1.25 s (1.12–1.5)"),
+    ]
+    assert cost_words.memory(cost()) == [("Peak memory", "not measured"), ("2:4 kernels", "not available")]
     said = "Memory: only CUDA tells how much. 2:4 kernels: needs a GPU."
     assert cost_words.memory_notes(cost()) == said
 
@@ -110,13 +111,9 @@ def test_what_a_run_costs_is_said_in_full() -> None:
 def test_what_was_not_measured_says_so() -> None:
     assert cost_words.compute({}) == [("Operations of a pass", "not measured yet")]
     assert cost_words.speed({}) == [("Time of a pass", "not measured yet")]
-    assert cost_words.memory({}) == [
-        ("Peak memory", "not measured yet"), ("2:4 kernels", "not measured yet"),
-    ]  # fmt: skip
+    assert cost_words.memory({}) == [("Peak memory", "not measured yet"), ("2:4 kernels", "not measured yet")]
     assert cost_words.memory_notes({}) == ""
-    assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000)][1:] == [
-        "2.87 MB", "1 kB, 0 %",
-    ]  # fmt: skip
+    assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000)][1:] == ["2.87 MB", "1 kB, 0 %"]
     assert plain(cost_words.size({}, KEPT, None)[2][1]) == "about 1.63 MB, 57 %"
 
 
@@ -124,28 +121,33 @@ def test_kernels_for_two_of_four_are_said_with_their_gain() -> None:
     found = cost() | {
         "memory": {"dense": 3_000_000_000, "pruned": 3_000_000_000},
         "semi_structured": {
-            "available": True, "dtype": "float16", "matrices": 24,
-            "batches": [{"batch": 8, "dense": {"median": 0.030, "low": 0.03, "high": 0.03},
-                         "semi_structured": {"median": 0.020, "low": 0.02, "high": 0.02}}],
+            "available": True,
+            "dtype": "float16",
+            "matrices": 24,
+            "batches": [
+                {
+                    "batch": 8,
+                    "dense": {"median": 0.030, "low": 0.03, "high": 0.03},
+                    "semi_structured": {"median": 0.020, "low": 0.02, "high": 0.02},
+                }
+            ],
         },
-    }  # fmt: skip
+    }
     assert [(name, plain(text)) for name, text in cost_words.memory(found)] == [
-        ("Peak memory, dense", "3 GB"), ("Peak memory, pruned", "3 GB"), ("2:4 matrices", "24"),
+        ("Peak memory, dense", "3 GB"),
+        ("Peak memory, pruned", "3 GB"),
+        ("2:4 matrices", "24"),
         ("2:4, batch of 8", "20 ms (20–20), 1.50 × as fast"),
-    ]  # fmt: skip
+    ]
     assert cost_words.memory_notes(found) == ""
 
 
 def test_times_have_no_powers_of_ten() -> None:
     slow = {"median": 0.982, "low": 0.948, "high": 1.02, "repeats": 10}
     lines = cost_words.speed({"latency": [{"batch": 16, "dense": slow}]})
-    assert [(name, plain(text)) for name, text in lines] == [
-        ("Dense, batch of 16", "982 ms (948–1,020)")
-    ]
+    assert [(name, plain(text)) for name, text in lines] == [("Dense, batch of 16", "982 ms (948–1,020)")]
 
 
-@pytest.mark.parametrize(
-    ("number", "said"), [(0, "0 FLOP"), (999, "999 FLOP"), (1e9, "1 GFLOP"), (2.5e13, "25 TFLOP")]
-)
+@pytest.mark.parametrize(("number", "said"), [(0, "0 FLOP"), (999, "999 FLOP"), (1e9, "1 GFLOP"), (2.5e13, "25 TFLOP")])
 def test_operations_have_a_unit(number: float, said: str) -> None:
     assert plain(cost_words.operations(number)) == said

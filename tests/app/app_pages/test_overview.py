@@ -25,9 +25,12 @@ def charts(test: AppTest) -> list[dict[str, Any]]:
 def measure(store: Run, **rest: Any) -> None:
     """Give the run a measurement."""
     metrics = {
-        "data": "demo", "examples": 400, "dense": measured(0.792), "pruned": measured(0.784),
+        "data": "demo",
+        "examples": 400,
+        "dense": measured(0.792),
+        "pruned": measured(0.784),
         "base": measured(0.51),
-    } | rest  # fmt: skip
+    } | rest
     (store.path / "metrics.json").write_text(json.dumps(metrics))
 
 
@@ -52,18 +55,15 @@ def test_measuring_now_is_one_job_that_fills_the_page(
         next(button for button in test.button if button.label == "Measure now").click().run()
     assert not test.exception
     assert [(job.kind, job.params) for job in fake.found.values()] == [
-        ("evaluate", {"model": "sample", "examples": "/data/sentences.tsv", "baselines": True,
-                      "save": True})
-    ]  # fmt: skip
+        ("evaluate", {"model": "sample", "examples": "/data/sentences.tsv", "baselines": True, "save": True})
+    ]
     measure(store)
     fake.change("job0", state="succeeded", started=1.0, finished=2.0)
     test.run()
     assert test.title[0].value.endswith("accuracy 79.2\xa0% → 78.4\xa0%")
 
 
-def test_with_a_measurement_before_and_after_are_in_the_title(
-    open_page: OpenPage, store: Run
-) -> None:
+def test_with_a_measurement_before_and_after_are_in_the_title(open_page: OpenPage, store: Run) -> None:
     measure(store, baselines={"delta": measured(0.79), "random": measured(0.77)})
     test = open_page("overview")
     assert not test.exception
@@ -76,19 +76,24 @@ def test_with_a_measurement_before_and_after_are_in_the_title(
 
 def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store: Run) -> None:
     figures = measured(0.784) | {
-        "f1_binary": 0.77, "f1_weighted": 0.78, "f1_macro_low": 0.74, "f1_macro_high": 0.82,
+        "f1_binary": 0.77,
+        "f1_weighted": 0.78,
+        "f1_macro_low": 0.74,
+        "f1_macro_high": 0.82,
         "versus_dense": {"lost": 12, "won": 9, "mcnemar_p": 0.66},
-    }  # fmt: skip
+    }
     dense = measured(0.792) | {"f1_binary": 0.79, "f1_weighted": 0.79}
     measure(store, pruned=figures, dense=dense)
     test = open_page("overview")
     table = test.table[0].value
-    assert table.index.tolist() == [
-        "Accuracy", "F1", "Macro F1", "Weighted F1", "Loss (nats)",
-    ]  # fmt: skip
+    assert table.index.tolist() == ["Accuracy", "F1", "Macro F1", "Weighted F1", "Loss (nats)"]
     assert table["This run"].str.replace("[\xa0\u2060]", "", regex=True).tolist() == [
-        "78.4% (76.4–80.4)", "77.0%", "78.4% (74.0–82.0)", "78.0%", "0.500",
-    ]  # fmt: skip
+        "78.4% (76.4–80.4)",
+        "77.0%",
+        "78.4% (74.0–82.0)",
+        "78.0%",
+        "0.500",
+    ]
     assert any("lost 12 of 400 sentences and won 9" in text.value for text in test.markdown)
     assert any("Accuracy 79.2" in text.value for text in test.markdown)
     test.get_by_key("choose_score").set_value("f1_binary").run()
@@ -113,18 +118,15 @@ def test_without_baselines_they_can_be_measured(
     measure(store, data="/data/my sentences.tsv")
     test = open_page("overview")
     card = test.metric[3]
-    assert (card.label, card.value, card.delta) == (
-        "Baselines", "not measured", "measure them below",
-    )  # fmt: skip
+    assert (card.label, card.value, card.delta) == ("Baselines", "not measured", "measure them below")
     assert test.code[0].value == (
         "python -m kencore evaluate sample --data '/data/my sentences.tsv' --baselines --save"
     )
     next(button for button in test.button if button.label == "Measure now").click().run()
     assert not test.exception
     assert [(job.kind, job.params) for job in fake.found.values()] == [
-        ("evaluate", {"model": "sample", "examples": "/data/my sentences.tsv", "baselines": True,
-                      "save": True})
-    ]  # fmt: skip
+        ("evaluate", {"model": "sample", "examples": "/data/my sentences.tsv", "baselines": True, "save": True})
+    ]
     measure(store, baselines={"random": measured(0.77)})
     fake.change("job0", state="succeeded", started=1.0, finished=2.0)
     test.run()
@@ -156,9 +158,7 @@ def test_every_parameter_outside_the_blocks_is_listed(open_page: OpenPage, store
     table = open_page("overview").dataframe[0].value
     outside = store.matrices[store.matrices["block"].isna()]
     assert table["Parameter"].tolist() == outside["name"].tolist()
-    assert table["Open"].iloc[0] == (
-        "matrix?run=sample&matrix=bert.embeddings.word_embeddings.weight"
-    )
+    assert table["Open"].iloc[0] == ("matrix?run=sample&matrix=bert.embeddings.word_embeddings.weight")
 
 
 def test_what_was_not_pruned_is_listed_with_its_reason(open_page: OpenPage) -> None:
@@ -192,9 +192,7 @@ def test_the_choice_of_measure_goes_into_the_address(open_page: OpenPage) -> Non
 
 
 def test_the_map_in_the_page_is_exact(open_page: OpenPage, store: Run) -> None:
-    heatmap = next(
-        trace for trace in charts(open_page("overview"))[0]["data"] if trace["type"] == "heatmap"
-    )
+    heatmap = next(trace for trace in charts(open_page("overview"))[0]["data"] if trace["type"] == "heatmap")
     raw = heatmap["z"]
     grid = np.frombuffer(base64.b64decode(raw["bdata"]), np.float32)
     known = grid[~np.isnan(grid)]

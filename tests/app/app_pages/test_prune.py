@@ -78,16 +78,24 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     assert not test.exception
     assert not test.error
     assert changed(store_of_jobs) == {
-        "model": "/models/tuned", "base": "org/base", "model_revision": "v1", "method": "delta",
-        "k": 12, "scope": ["attention", "down"], "embeddings": False, "vectors": False,
-        "head": False, "evaluation": "demo", "baselines": False, "rescale": "energy", "seed": 9,
+        "model": "/models/tuned",
+        "base": "org/base",
+        "model_revision": "v1",
+        "method": "delta",
+        "k": 12,
+        "scope": ["attention", "down"],
+        "embeddings": False,
+        "vectors": False,
+        "head": False,
+        "evaluation": "demo",
+        "baselines": False,
+        "rescale": "energy",
+        "seed": 9,
         "device": "cpu",
-    }  # fmt: skip
+    }
 
 
-def test_rescaling_is_off_and_offered_beside_a_base_alone(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_rescaling_is_off_and_offered_beside_a_base_alone(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = open_page("prune")
     assert test.selectbox(key="prune_rescale").value == "none"
     start(test)
@@ -136,9 +144,7 @@ def test_a_second_click_is_the_same_job(open_page: OpenPage, store_of_jobs: Fake
     assert list(store_of_jobs.found) == ["job0"]
 
 
-def test_the_same_settings_run_again_once_the_job_has_ended(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_the_same_settings_run_again_once_the_job_has_ended(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = start(open_page("prune"))
     store_of_jobs.change("job0", state="succeeded", started=time.time(), finished=time.time())
     start(test)  # at once: still the same impatient click
@@ -156,9 +162,7 @@ def test_other_settings_are_another_job(open_page: OpenPage, store_of_jobs: Fake
     assert test.query_params["job"] == "job1"
 
 
-def test_a_mistake_is_said_and_nothing_typed_is_lost(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_a_mistake_is_said_and_nothing_typed_is_lost(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = own_models(open_page("prune"), "/models/tuned", "")
     test.slider(key="prune_share").set_value(33)
     start(test)
@@ -173,9 +177,7 @@ def test_a_mistake_is_said_and_nothing_typed_is_lost(
     assert store_of_jobs.found["job0"].params["model"] == "/models/tuned"
 
 
-def test_what_was_typed_survives_a_visit_to_another_page(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_what_was_typed_survives_a_visit_to_another_page(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = own_models(open_page("prune"), "/models/tuned", "/models/base").run()
     test.switch_page("app_pages/overview.py").run()
     test.switch_page("app_pages/prune.py").run()
@@ -185,9 +187,15 @@ def test_what_was_typed_survives_a_visit_to_another_page(
 def test_a_running_job_shows_how_far_it_is(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     store_of_jobs.submit("prune", {"model": "demo", "keep": 0.5})
     store_of_jobs.change(
-        "job0", state="running", done=30, total=120, message="Pruning layer.3", seconds_left=42.0,
-        started=time.time() - 14, device="cpu",
-    )  # fmt: skip
+        "job0",
+        state="running",
+        done=30,
+        total=120,
+        message="Pruning layer.3",
+        seconds_left=42.0,
+        started=time.time() - 14,
+        device="cpu",
+    )
     test = open_page("prune", job="job0")
     assert not test.exception
     assert (test.progress[0].value, test.progress[0].text) == (25, "Pruning layer.3")
@@ -206,26 +214,32 @@ def test_cancel_reaches_the_store(open_page: OpenPage, store_of_jobs: FakeJobs) 
     assert any("Cancelled. Nothing was written." in text.value for text in test.caption)
 
 
-def test_a_mistake_of_the_worker_is_said_in_full(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_a_mistake_of_the_worker_is_said_in_full(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     start(open_page("prune"))
     error = {
-        "type": "SourceNotFoundError", "message": "", "subject": "/models/tuned",
-        "got": "no such folder", "wanted": "a model folder", "remedy": "Check the path.",
-    }  # fmt: skip
+        "type": "SourceNotFoundError",
+        "message": "",
+        "subject": "/models/tuned",
+        "got": "no such folder",
+        "wanted": "a model folder",
+        "remedy": "Check the path.",
+    }
     store_of_jobs.change("job0", state="failed", error=error, finished=time.time())
     said = open_page("prune", job="job0").error[0].value
     for part in ("no such folder", "a model folder", "Check the path."):
         assert part in said
 
 
-def test_a_fault_of_the_program_comes_with_its_log(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_a_fault_of_the_program_comes_with_its_log(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     start(open_page("prune"))
-    error = {"type": "ValueError", "message": "boom", "subject": "The job", "got": "a fault",
-             "wanted": "", "remedy": "Its log holds the details."}  # fmt: skip
+    error = {
+        "type": "ValueError",
+        "message": "boom",
+        "subject": "The job",
+        "got": "a fault",
+        "wanted": "",
+        "remedy": "Its log holds the details.",
+    }
     store_of_jobs.change("job0", state="failed", error=error, finished=time.time())
     test = open_page("prune", job="job0")
     assert "ValueError: boom" in test.error[0].value
@@ -234,9 +248,7 @@ def test_a_fault_of_the_program_comes_with_its_log(
 
 def test_a_finished_job_leads_to_its_run(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     start(open_page("prune"))
-    store_of_jobs.change(
-        "job0", state="succeeded", started=time.time() - 3, finished=time.time(), device="cpu"
-    )
+    store_of_jobs.change("job0", state="succeeded", started=time.time() - 3, finished=time.time(), device="cpu")
     test = open_page("prune", job="job0")
     assert not test.exception
     labels = [link.value for link in test.page_link]
@@ -250,9 +262,7 @@ def test_an_unknown_job_is_a_message(open_page: OpenPage, store_of_jobs: FakeJob
     assert test.error
 
 
-def test_inspection_shows_what_was_found(
-    open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path
-) -> None:
+def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path) -> None:
     test = open_page("prune")
     button(test, "Inspect").click().run()
     assert store_of_jobs.found["job0"].params == {"model": "demo", "base": "demo-base"}
@@ -263,10 +273,7 @@ def test_inspection_shows_what_was_found(
     test = open_page("prune", inspect="job0")
     assert not test.exception
     values = {metric.label: metric.value.replace("\xa0", " ") for metric in test.metric}
-    assert values == {
-        "Can be pruned": "1.4 M", "On disk": "2.87 MB", "Time": "about 2.5 s",
-        "Memory": "about 541 MB",
-    }  # fmt: skip
+    assert values == {"Can be pruned": "1.4 M", "On disk": "2.87 MB", "Time": "about 2.5 s", "Memory": "about 541 MB"}
     text = " ".join(part.value for part in (*test.markdown, *test.caption))
     assert "BertForSequenceClassification" in text
     assert "Counts whole numbers: `position_ids`" in text
@@ -281,25 +288,29 @@ def test_inspection_shows_what_was_found(
 
 
 FOUND: dict[str, Any] = {
-    "architecture": "BertForSequenceClassification", "blocks": 6, "bytes": 2_870_000,
+    "architecture": "BertForSequenceClassification",
+    "blocks": 6,
+    "bytes": 2_870_000,
     "parameters": {"total": 1_435_522, "prunable": 1_435_000, "untouchable": 522, "tensors": 90},
     "roles": [
         {"name": "q", "tensors": 6, "parameters": 98_304, "prunable": 98_304},
         {"name": "other", "tensors": 1, "parameters": 522, "prunable": 0},
     ],
     "dtypes": [{"name": "F16", "tensors": 90, "parameters": 1_435_522, "bytes": 2_870_000}],
-    "patterns": [{"pattern": "l.*.q", "role": "q", "part": "attention", "shape": [4, 4],
-                  "tensors": 6, "parameters": 98_304}],
-    "unprunable": [{"name": "position_ids", "shape": [522], "dtype": "I64", "parameters": 522,
-                    "reason": "counts whole numbers"}],
-    "tied": [], "new_heads": ["classifier.weight"], "notes": ["New head: classifier.weight"],
+    "patterns": [
+        {"pattern": "l.*.q", "role": "q", "part": "attention", "shape": [4, 4], "tensors": 6, "parameters": 98_304}
+    ],
+    "unprunable": [
+        {"name": "position_ids", "shape": [522], "dtype": "I64", "parameters": 522, "reason": "counts whole numbers"}
+    ],
+    "tied": [],
+    "new_heads": ["classifier.weight"],
+    "notes": ["New head: classifier.weight"],
     "estimate": {"seconds": 2.5, "memory_bytes": 541_000_000, "threads": 2, "how": "An estimate."},
-}  # fmt: skip
+}
 
 
-def test_a_model_can_be_inspected_without_its_base(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_a_model_can_be_inspected_without_its_base(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = own_models(open_page("prune"), "/models/tuned", "")
     button(test, "Inspect").click().run()
     assert not test.error
@@ -325,15 +336,17 @@ def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs, 
     assert test.query_params["job"] == "job0"
 
 
-def test_what_did_not_finish_is_folded_away_and_says_why(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_what_did_not_finish_is_folded_away_and_says_why(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     for keep in (0.1, 0.2, 0.3, 0.4):
         store_of_jobs.submit("prune", {"model": "demo", "keep": keep})
     mended = {
-        "type": "SourceNotFoundError", "message": "", "subject": "/models/tuned",
-        "got": "no such folder", "wanted": "a model folder", "remedy": "Check the path.",
-    }  # fmt: skip
+        "type": "SourceNotFoundError",
+        "message": "",
+        "subject": "/models/tuned",
+        "got": "no such folder",
+        "wanted": "a model folder",
+        "remedy": "Check the path.",
+    }
     fault = mended | {"type": "ValueError", "message": "boom. And more.", "wanted": ""}
     now = time.time()
     store_of_jobs.change("job0", state="failed", error=mended, finished=now)
@@ -364,9 +377,7 @@ def test_a_run_can_be_deleted(open_page: OpenPage, store_of_jobs: FakeJobs, stor
     assert store.path.is_dir()
 
 
-def test_a_broken_run_is_listed_with_its_problem(
-    open_page: OpenPage, store_of_jobs: FakeJobs, store: Run
-) -> None:
+def test_a_broken_run_is_listed_with_its_problem(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
     (store.path.with_name("broken")).mkdir()
     test = open_page("prune")
     assert not test.exception

@@ -24,7 +24,7 @@ SUBJECTS = {
     "demo, base": ("demo-lm", "base", {"model": "demo-lm", "base": "demo-lm-base"}),
     "own, zero": ("own", "zero", {"model": "m"}),
     "own, base": ("own", "base", {"model": "m", "base": "b"}),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -48,15 +48,11 @@ def test_everything_offered_makes_a_spec(name: str) -> None:
     kind, rest, fields = SUBJECTS[name]
     subject = Subject(kind=kind, rest=rest, fields=fields)  # type: ignore[arg-type]
     lm = prune_language.offered(subject)
-    for method, allocation in product(
-        prune_form.methods_for(subject), ALLOCATIONS if lm else ("uniform",)
-    ):
+    for method, allocation in product(prune_form.methods_for(subject), ALLOCATIONS if lm else ("uniform",)):
         for step in prune_language.steps_for(method) if allocation == "neuroal" else ("block",):
             refinements = ["none"] + ["dsnot"] * (lm and prune_language.refines(subject))
             for refine in refinements:
-                settings: dict[str, Any] = {
-                    "method": method, "allocation": allocation, "step": step, "refine": refine,
-                }  # fmt: skip
+                settings: dict[str, Any] = {"method": method, "allocation": allocation, "step": step, "refine": refine}
                 spec = PruneSpec.from_dict({**fields, **settings, "keep": 0.5})
                 assert spec.streams == prune_language.uses_text(settings)
                 assert spec.restore == rest
@@ -68,9 +64,7 @@ def test_what_is_not_offered_could_not_run() -> None:
     """DSnoT, steps and the published code are held back for a reason."""
     for method, rest in product(METHODS, ("base", "zero")):
         subject = Subject(kind="own", rest=rest, fields={})
-        fields = {"model": "m", "keep": 0.5, "method": method} | (
-            {"base": "b"} if rest == "base" else {}
-        )
+        fields = {"model": "m", "keep": 0.5, "method": method} | ({"base": "b"} if rest == "base" else {})
         if method not in prune_form.methods_for(subject):
             with pytest.raises(SpecError):
                 PruneSpec(**fields)
@@ -90,9 +84,13 @@ def test_the_demo_starts_with_one_click(open_page: OpenPage, store_of_jobs: Fake
     assert not test.exception
     assert not test.error
     assert changed(store_of_jobs) == {
-        "model": "demo-lm", "method": "wanda", "keep": 0.5, "allocation": "neuroal",
-        "sequences": 32, "evaluation": "pydoc",
-    }  # fmt: skip
+        "model": "demo-lm",
+        "method": "wanda",
+        "keep": 0.5,
+        "allocation": "neuroal",
+        "sequences": 32,
+        "evaluation": "pydoc",
+    }
 
 
 def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
@@ -120,12 +118,24 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     assert not test.exception
     assert not test.error
     assert changed(store_of_jobs) == {
-        "model": "org/lm", "method": "multiflow", "keep": 0.3, "allocation": "neuroal",
-        "step": "both", "refine": "dsnot", "calibration": "ptb", "sequences": 16,
-        "window": 256, "search_sequences": 4, "reference": "global", "fast": True,
-        "propagate": "dense", "windows": 40, "scope": ["feed-forward"],
-        "evaluation": "wikitext2", "seed": 3,
-    }  # fmt: skip
+        "model": "org/lm",
+        "method": "multiflow",
+        "keep": 0.3,
+        "allocation": "neuroal",
+        "step": "both",
+        "refine": "dsnot",
+        "calibration": "ptb",
+        "sequences": 16,
+        "window": 256,
+        "search_sequences": 4,
+        "reference": "global",
+        "fast": True,
+        "propagate": "dense",
+        "windows": 40,
+        "scope": ["feed-forward"],
+        "evaluation": "wikitext2",
+        "seed": 3,
+    }
 
 
 def test_only_what_applies_is_shown(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
@@ -144,9 +154,7 @@ def test_only_what_applies_is_shown(open_page: OpenPage, store_of_jobs: FakeJobs
     assert test.slider(key="prune_sparsity").value == 50
     start(test)
     assert not test.error
-    assert changed(store_of_jobs) == {
-        "model": "demo-lm", "method": "magnitude", "keep": 0.5, "evaluation": "pydoc",
-    }  # fmt: skip
+    assert changed(store_of_jobs) == {"model": "demo-lm", "method": "magnitude", "keep": 0.5, "evaluation": "pydoc"}
 
 
 def test_sparsegpt_is_not_searched_row_by_row(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
@@ -168,14 +176,15 @@ def test_back_to_the_base(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     assert not {"prune_text", "prune_dsnot"} & keys(test)
     start(test)
     assert changed(store_of_jobs) == {
-        "model": "demo-lm", "base": "demo-lm-base", "method": "ken", "keep": 0.5,
+        "model": "demo-lm",
+        "base": "demo-lm-base",
+        "method": "ken",
+        "keep": 0.5,
         "evaluation": "pydoc",
-    }  # fmt: skip
+    }
 
 
-def test_as_published_leaves_out_what_it_has_not(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_as_published_leaves_out_what_it_has_not(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = demo(open_page)
     test.checkbox(key="prune_fast").check()
     test.selectbox(key="prune_propagate").set_value("dense").run()

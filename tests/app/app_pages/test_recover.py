@@ -56,12 +56,14 @@ def tuned(store: Run) -> Callable[..., Run]:
 def judged(dense: float, untuned: float, pruned: float, **versus: Any) -> dict[str, Any]:
     """Metrics of a tuned run."""
     return {
-        "data": "demo without what was trained on", "examples": 177, "dense": measured(dense),
-        "untuned": measured(untuned) | {"versus_dense": {"lost": 30, "won": 2, "mcnemar_p": 1e-6}
-                                        | versus},
+        "data": "demo without what was trained on",
+        "examples": 177,
+        "dense": measured(dense),
+        "untuned": measured(untuned) | {"versus_dense": {"lost": 30, "won": 2, "mcnemar_p": 1e-6} | versus},
         "pruned": measured(pruned) | {"versus_dense": {"lost": 9, "won": 4, "mcnemar_p": 0.27}},
-        "base": measured(0.5), "baselines": {},
-    }  # fmt: skip
+        "base": measured(0.5),
+        "baselines": {},
+    }
 
 
 def start(test: AppTest) -> AppTest:
@@ -71,8 +73,7 @@ def start(test: AppTest) -> AppTest:
 def changed(store_of_jobs: FakeJobs, job: str = "job0") -> dict[str, Any]:
     """What was asked of a job where it is not as usual."""
     usual = json.loads(TuneSpec(run="?", data="?").to_json())
-    return {name: value for name, value in store_of_jobs.found[job].params.items()
-            if value != usual[name]}  # fmt: skip
+    return {name: value for name, value in store_of_jobs.found[job].params.items() if value != usual[name]}
 
 
 def words(test: AppTest) -> str:
@@ -86,9 +87,8 @@ def words(test: AppTest) -> str:
 def test_what_the_form_starts_with_is_a_spec(kind: recover_form.Kind) -> None:
     usual = recover_form.USUAL[kind]
     spec = TuneSpec(
-        run="r", data=usual.data or "a file", held_out_share=usual.share / 100,
-        epochs=usual.epochs, lr=usual.lr,
-    )  # fmt: skip
+        run="r", data=usual.data or "a file", held_out_share=usual.share / 100, epochs=usual.epochs, lr=usual.lr
+    )
     assert spec.held_out_share <= 0.5
 
 
@@ -112,10 +112,21 @@ def test_every_setting_arrives(open_page: OpenPage, store: Run, store_of_jobs: F
     assert not test.exception
     assert not test.error
     assert changed(store_of_jobs) == {
-        "run": "sample", "data": "/data/train.tsv", "held_out_share": 0.2, "epochs": 3,
-        "lr": 1e-3, "weight_decay": 0.1, "patience": 4, "train": "kept", "device": "cpu",
-        "seed": 5, "batch": 8, "schedule": "cosine", "baselines": False, "evaluation": "demo",
-    }  # fmt: skip
+        "run": "sample",
+        "data": "/data/train.tsv",
+        "held_out_share": 0.2,
+        "epochs": 3,
+        "lr": 1e-3,
+        "weight_decay": 0.1,
+        "patience": 4,
+        "train": "kept",
+        "device": "cpu",
+        "seed": 5,
+        "batch": 8,
+        "schedule": "cosine",
+        "baselines": False,
+        "evaluation": "demo",
+    }
     assert test.query_params["job"] == "job0"
 
 
@@ -139,9 +150,7 @@ def test_without_data_it_says_what_is_missing(open_page: OpenPage, store_of_jobs
     assert not store_of_jobs.found
 
 
-def test_a_run_that_was_not_judged_is_tuned_and_not_judged(
-    open_page: OpenPage, store_of_jobs: FakeJobs
-) -> None:
+def test_a_run_that_was_not_judged_is_tuned_and_not_judged(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = open_page("recover")
     assert test.checkbox(key="recover_judge_sentences_False").disabled
     test.text_input(key="recover_data_sentences").set_value("/data/train.tsv").run()
@@ -209,8 +218,10 @@ def test_a_finished_tuning_is_shown_and_leads_to_its_run(
     cards = {metric.label: (metric.value, metric.delta) for metric in test.metric}
     assert cards["Won back"] == ("60\xa0%", "of what pruning lost")
     assert {link.proto.label for link in test.get("page_link")} >= {
-        "Open the run", "Everything about it", "The run before",
-    }  # fmt: skip
+        "Open the run",
+        "Everything about it",
+        "The run before",
+    }
 
 
 # --- a tuned run -------------------------------------------------------------------------------
@@ -235,22 +246,16 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     assert len(test.get("plotly_chart")) == 2
 
 
-def test_a_loss_that_could_be_chance_is_not_won_back_in_earnest(
-    open_page: OpenPage, tuned: Callable[..., Run]
-) -> None:
+def test_a_loss_that_could_be_chance_is_not_won_back_in_earnest(open_page: OpenPage, tuned: Callable[..., Run]) -> None:
     tuned("after", judged(0.80, 0.79, 0.78, mcnemar_p=0.5))
-    card = next(metric for metric in open_page("recover", run="after").metric
-                if metric.label == "Won back")  # fmt: skip
+    card = next(metric for metric in open_page("recover", run="after").metric if metric.label == "Won back")
     assert card.value == "−100\xa0%"
     assert card.proto.delta_description == "could be chance"
 
 
-def test_nothing_lost_is_nothing_to_win_back(
-    open_page: OpenPage, tuned: Callable[..., Run]
-) -> None:
+def test_nothing_lost_is_nothing_to_win_back(open_page: OpenPage, tuned: Callable[..., Run]) -> None:
     tuned("after", judged(0.70, 0.72, 0.75))
-    card = next(metric for metric in open_page("recover", run="after").metric
-                if metric.label == "Won back")  # fmt: skip
+    card = next(metric for metric in open_page("recover", run="after").metric if metric.label == "Won back")
     assert (card.value, card.delta) == ("n/a", "pruning lost nothing here")
 
 
@@ -274,9 +279,7 @@ def test_the_overview_of_a_tuned_run_says_so_and_guards_its_data(
     assert "Measure now" not in [found.label for found in test.button]
 
 
-def test_a_broken_record_of_tuning_is_a_message(
-    open_page: OpenPage, tuned: Callable[..., Run]
-) -> None:
+def test_a_broken_record_of_tuning_is_a_message(open_page: OpenPage, tuned: Callable[..., Run]) -> None:
     run = tuned("after")
     (run.path / "tuning.json").write_text("{")
     test = open_page("recover", run="after")

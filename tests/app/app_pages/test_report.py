@@ -87,9 +87,8 @@ Make = Callable[[], Run]
 
 @pytest.fixture
 def runs(
-    store: Run, language: dict[str, Path], tuned: Callable[..., Run], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> dict[str, Make]:  # fmt: skip
+    store: Run, language: dict[str, Path], tuned: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Make]:
     """How to make each kind of run, in the store."""
 
     def shipped(name: str) -> Run:
@@ -117,9 +116,7 @@ def plain(text: object) -> str:
 
 
 @pytest.mark.parametrize("kind", ["demo", "demo-lm", "tuned", "point", "bare", "language"])
-def test_the_report_has_the_numbers_of_the_overview(
-    kind: str, open_page: OpenPage, runs: dict[str, Make]
-) -> None:
+def test_the_report_has_the_numbers_of_the_overview(kind: str, open_page: OpenPage, runs: dict[str, Make]) -> None:
     run = runs[kind]()
     state.forget_runs()
     test = open_page("overview", run=run.id)

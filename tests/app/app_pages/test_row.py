@@ -63,9 +63,7 @@ def test_another_k_is_exact_and_marked_as_what_if(open_page: OpenPage, store: Ru
 def test_the_run_kept_what_the_explanation_keeps(store: Run) -> None:
     for row in range(0, 96, 7):
         values = store.values(UP, "tuned", slice(row, row + 1))[0]
-        np.testing.assert_array_equal(
-            store.keep(UP, slice(row, row + 1))[0], explain_row(values, 24).keep
-        )
+        np.testing.assert_array_equal(store.keep(UP, slice(row, row + 1))[0], explain_row(values, 24).keep)
 
 
 def test_a_vector_is_one_row(open_page: OpenPage) -> None:
@@ -111,9 +109,7 @@ def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, object], s
 
 @pytest.mark.parametrize("query", [{"row": 999_999}, {"k": 0}, {"order": "beauty", "row": 3}])
 @pytest.mark.parametrize("row", [17, 0])
-def test_a_bad_link_has_a_row_input_to_go_on_with(
-    open_page: OpenPage, query: dict[str, object], row: int
-) -> None:
+def test_a_bad_link_has_a_row_input_to_go_on_with(open_page: OpenPage, query: dict[str, object], row: int) -> None:
     test = open_page("row", matrix=UP, **query)
     assert test.selectbox(key="matrix_name").value == UP
     test.number_input(key="row_number").set_value(row).run()

@@ -66,9 +66,7 @@ def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: dict[str, Run]
     assert not test.exception
     assert not test.error
     bars = numbers(figure(test, "Bars of sparsity by block")["data"][0]["y"])
-    np.testing.assert_allclose(
-        bars, sparsity.by_block(runs["blocks"].matrices)["sparsity"], rtol=1e-6
-    )
+    np.testing.assert_allclose(bars, sparsity.by_block(runs["blocks"].matrices)["sparsity"], rtol=1e-6)
     assert test.title[0].value.replace("\xa0", " ") == (
         "Wanda + NeuroAL (blocks): sparsity 70 %, from 62 % to 78 % over the blocks"
     )
@@ -85,14 +83,10 @@ def test_four_runs_have_a_line_and_a_color_each(open_page: OpenPage, runs: dict[
     assert not test.exception
     assert not test.error
     lines = figure(test, "Lines of sparsity over the blocks")["data"]
-    assert [line["name"] for line in lines] == [
-        "NeuroAL (blocks, then rows)", "Uniform", "OWL", "NeuroAL (blocks)",
-    ]  # fmt: skip
+    assert [line["name"] for line in lines] == ["NeuroAL (blocks, then rows)", "Uniform", "OWL", "NeuroAL (blocks)"]
     assert [line["line"]["color"] for line in lines] == list(RUNS)
     for line, name in zip(lines, ("both", "uniform", "owl", "blocks"), strict=True):
-        np.testing.assert_allclose(
-            numbers(line["y"]), sparsity.by_block(runs[name].matrices)["sparsity"], rtol=1e-6
-        )
+        np.testing.assert_allclose(numbers(line["y"]), sparsity.by_block(runs[name].matrices)["sparsity"], rtol=1e-6)
     table = test.table[0].value.T
     assert len(table) == 4
     assert set(table["Measure"]) == {"perplexity ↓ on pydoc, 50 windows of 64 tokens"}
@@ -174,9 +168,7 @@ def test_other_data_are_not_compared(open_page: OpenPage, runs: dict[str, Run]) 
     assert table["Note"].tolist() == ["", "not comparable with the first: other data"]
 
 
-def test_rows_that_are_all_equal_are_said_not_drawn(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_rows_that_are_all_equal_are_said_not_drawn(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("sparsity", run="uniform")
     assert not test.exception
     assert "all rows have the same sparsity" in words(test)
@@ -186,13 +178,8 @@ def test_rows_that_are_all_equal_are_said_not_drawn(
 def test_rows_that_differ_have_a_violin_each(open_page: OpenPage, runs: dict[str, Run]) -> None:
     gate = DOWN.replace("down_proj", "gate_proj")
     test = open_page("sparsity", run="both", matrix=gate)
-    points = next(
-        trace for trace in figure(test, "Violins")["data"] if trace.get("name") == "median"
-    )
-    wanted = [
-        np.median(1 - runs["both"].rows(gate.replace(".1.", f".{b}."))["kept"] / 32)
-        for b in range(4)
-    ]
+    points = next(trace for trace in figure(test, "Violins")["data"] if trace.get("name") == "median")
+    wanted = [np.median(1 - runs["both"].rows(gate.replace(".1.", f".{b}."))["kept"] / 32) for b in range(4)]
     np.testing.assert_allclose(numbers(points["y"]), wanted, rtol=1e-6)
     assert test.selectbox(key="layers_family").value == gate.replace(".1.", ".*.")
 
@@ -203,9 +190,7 @@ def test_a_click_on_a_violin_opens_its_matrix(
     went: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr(sparsity_parts.links, "go", lambda page, **rest: went.append((page, rest)))
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(
-        sparsity_parts, "draw", lambda chart, *, key, point=None: asked.update({key: point})
-    )
+    monkeypatch.setattr(sparsity_parts, "draw", lambda chart, *, key, point=None: asked.update({key: point}))
     open_page("sparsity", run="both", matrix=DOWN.replace("down", "up"))
     asked["sparsity-rows"](2)
     assert went == [("matrix", {"matrix": "model.layers.2.mlp.up_proj.weight"})]
@@ -231,9 +216,7 @@ def test_a_search_over_slopes(open_page: OpenPage, runs: dict[str, Run]) -> None
     assert numbers(curve["x"]).tolist() == [0.0, 0.01, 0.02, 0.03]
 
 
-def test_without_a_search_the_scores_of_the_blocks_are_shown(
-    open_page: OpenPage, runs: dict[str, Run]
-) -> None:
+def test_without_a_search_the_scores_of_the_blocks_are_shown(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("sparsity", run="owl")
     assert "Blocks with many outliers" in words(test)
     curve = figure(test, "Line of outlier share")["data"][0]
@@ -280,9 +263,7 @@ def test_torn_activations_are_said(open_page: OpenPage, runs: dict[str, Run]) ->
         ({"run": "nobody"}, "no such run"),
     ],
 )
-def test_bad_links_are_messages(
-    open_page: OpenPage, runs: dict[str, Run], query: dict[str, str], said: str
-) -> None:
+def test_bad_links_are_messages(open_page: OpenPage, runs: dict[str, Run], query: dict[str, str], said: str) -> None:
     test = open_page("sparsity", **{"run": "both", **query})
     assert not test.exception
     assert said in test.error[0].value
@@ -295,9 +276,7 @@ def test_roles_have_a_panel_each(open_page: OpenPage, runs: dict[str, Run]) -> N
     assert "bars" not in test.query_params
 
 
-def test_a_range_of_blocks(
-    open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_range_of_blocks(open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparsity_parts, "SLIDER", 2)
     gate = DOWN.replace("down_proj", "gate_proj")
     test = open_page("sparsity", run="both", matrix=gate, **{"from": 1, "to": 2})

@@ -36,16 +36,13 @@ def said(run: Run) -> dict[str, str]:
 
 
 def test_a_run_without_quality_says_so_and_names_no_number(store: Run) -> None:
-    assert keys(store) == [
-        "ask", "changed", "kept", "row", "weight", "tails", "unmeasured", "stored", "next",
-    ]  # fmt: skip
+    assert keys(store) == ["ask", "changed", "kept", "row", "weight", "tails", "unmeasured", "stored", "next"]
     assert "Nobody has measured" in said(store)["unmeasured"]
     assert not any(sign.isdigit() for sign in said(store)["unmeasured"])
 
 
 def test_a_measured_run_with_baselines_says_who_did_better(store: Run) -> None:
-    worse, better = ({"accuracy": value, "accuracy_low": 0.5, "accuracy_high": 0.9}
-                     for value in (0.6, 0.79))  # fmt: skip
+    worse, better = ({"accuracy": value, "accuracy_low": 0.5, "accuracy_high": 0.9} for value in (0.6, 0.79))
     measure(store, baselines={"random": worse})
     told_by = said(Run(store.path))
     assert "79.2 % right, the pruned one 78.4 %" in told_by["cost"]
@@ -58,8 +55,7 @@ def test_a_measured_run_with_baselines_says_who_did_better(store: Run) -> None:
 def test_a_language_model_without_a_base(tmp_path: Path) -> None:
     run = make_lm_run(tmp_path)
     found = said(run)
-    assert list(found) == ["ask", "kept", "row", "weight", "depth", "cost", "baseline", "stored",
-                           "next"]  # fmt: skip
+    assert list(found) == ["ask", "kept", "row", "weight", "depth", "cost", "baseline", "stored", "next"]
     assert "goes on with a text" in found["ask"]
     assert "base" not in " ".join(found.values()).replace("based", "")
     assert "NeuroAL" in found["depth"]
@@ -139,9 +135,8 @@ def test_leaving_the_presentation(open_page: OpenPage, asked: FakeJobs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "text"), [({"step": 99}, "1 to 9"), ({"step": "last"}, "'last'"),
-                        ({"present": "maybe"}, "maybe")],
-)  # fmt: skip
+    ("query", "text"), [({"step": 99}, "1 to 9"), ({"step": "last"}, "'last'"), ({"present": "maybe"}, "maybe")]
+)
 def test_bad_links_are_messages_and_the_story_begins(
     open_page: OpenPage, asked: FakeJobs, query: dict[str, object], text: str
 ) -> None:
@@ -185,6 +180,4 @@ def test_typical_change_by_hand(store: Run) -> None:
         gap = store.values(name, "difference").astype(np.float64)
         change += float((gap**2).sum())
         spread += float(store.values(name, "tuned").astype(np.float64).std() ** 2 * gap.size)
-    assert telling.typical_change(store.matrices) == pytest.approx(
-        float(np.sqrt(change / spread)), rel=1e-4
-    )
+    assert telling.typical_change(store.matrices) == pytest.approx(float(np.sqrt(change / spread)), rel=1e-4)

@@ -34,9 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KENVIZ_HOME", str(home))
         found = make_sweep(
-            tmp_path_factory.mktemp("pair"), methods=("delta", "random"), keeps=(0.5, 0.25, 0.1),
-            seeds=(0, 1),
-        )  # fmt: skip
+            tmp_path_factory.mktemp("pair"), methods=("delta", "random"), keeps=(0.5, 0.25, 0.1), seeds=(0, 1)
+        )
     return home, found.id
 
 
@@ -65,9 +64,7 @@ def point(sweep: Sweep, method: str, keep: float, seed: int = 0) -> str:
 # --- no sweep -----------------------------------------------------------------------------------
 
 
-def test_without_a_sweep_one_click_starts_one(
-    open_page: OpenPage, store_of_jobs: FakeJobs, store: Run
-) -> None:
+def test_without_a_sweep_one_click_starts_one(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
     test = open_page("tradeoff")
     assert not test.exception
     assert "prunes one model in many ways" in words(test)
@@ -92,28 +89,24 @@ def test_the_newest_sweep_is_shown_with_its_own_numbers(open_page: OpenPage, swe
     lines = {trace["name"]: trace for trace in figure(test, FIGURE)["data"]}
     table = sweep.points
     delta = table[table["method"] == "delta"].sort_values("keep")
-    assert list(numbers(lines["Largest difference"]["y"])) == pytest.approx(
-        list(100 * delta["quality"])
-    )
-    assert list(numbers(lines["Largest difference"]["x"])) == pytest.approx(
-        list(delta["kept_share"])
-    )
+    assert list(numbers(lines["Largest difference"]["y"])) == pytest.approx(list(100 * delta["quality"]))
+    assert list(numbers(lines["Largest difference"]["x"])) == pytest.approx(list(delta["kept_share"]))
     assert lines["Largest difference"]["customdata"] == list(delta["run"])
     assert "Largest magnitude" in lines  # a baseline
     assert "Largest difference keeps accuracy within the interval" in words(test)
     assert "7 of 9 points done · 1 failed · 1 missing" in words(test)
 
 
-def test_every_point_has_a_line_and_a_link_and_failures_their_reason(
-    open_page: OpenPage, sweep: Sweep
-) -> None:
+def test_every_point_has_a_line_and_a_link_and_failures_their_reason(open_page: OpenPage, sweep: Sweep) -> None:
     test = open_page("tradeoff", sweep=sweep.id)
     table = next(found.value for found in test.dataframe if "Way" in found.value)
     assert len(table) == 8  # seven are done, one failed
     first = table.iloc[0]
     assert (first["Way"], first["Kept"], first["Open"]) == (
-        "Largest difference", 50.0, f"./?run={point(sweep, 'delta', 0.5)}",
-    )  # fmt: skip
+        "Largest difference",
+        50.0,
+        f"./?run={point(sweep, 'delta', 0.5)}",
+    )
     assert first["Accuracy"] == pytest.approx(100 * sweep.points["quality"].iloc[0])
     failed = table[table["State"] == "failed"]
     assert failed["Open"].isna().all()
@@ -131,8 +124,7 @@ def test_the_best_for_each_budget_and_ties(open_page: OpenPage, sweep: Sweep) ->
 
 
 def test_views_are_links(open_page: OpenPage, sweep: Sweep) -> None:
-    test = open_page("tradeoff", sweep=sweep.id, measure="loss", size="bytes", scale="log",
-                     show_baselines="off")  # fmt: skip
+    test = open_page("tradeoff", sweep=sweep.id, measure="loss", size="bytes", scale="log", show_baselines="off")
     assert not test.exception
     assert not test.error
     drawn = figure(test, "Lines of loss over size of the subnetwork file")
@@ -148,9 +140,7 @@ def test_views_are_links(open_page: OpenPage, sweep: Sweep) -> None:
     assert figure(test, "Lines of macro F1")
 
 
-def test_files_whose_checkpoints_are_gone_have_an_estimated_size(
-    open_page: OpenPage, sweep: Sweep
-) -> None:
+def test_files_whose_checkpoints_are_gone_have_an_estimated_size(open_page: OpenPage, sweep: Sweep) -> None:
     for run in sweep.points["run"]:
         path = runs_folder() / run / "record.json"
         if path.is_file():
@@ -160,20 +150,22 @@ def test_files_whose_checkpoints_are_gone_have_an_estimated_size(
             path.write_text(json.dumps(record, indent=2))
     test = open_page("tradeoff", sweep=sweep.id, size="bytes")
     assert not test.exception
-    delta = next(trace for trace in figure(test, FIGURE)["data"]
-                 if trace["name"] == "Largest difference")  # fmt: skip
+    delta = next(trace for trace in figure(test, FIGURE)["data"] if trace["name"] == "Largest difference")
     assert min(numbers(delta["x"])) == sweep.points["bytes_stored"].min()
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
-    [({"sweep": "0123456789ab"}, "no such sweep"), ({"sweep": "../runs"}, "not the id of a sweep"),
-     ({"measure": "beauty"}, "'beauty'"), ({"size": "7"}, "'7'"), ({"view": "x"}, "'x'"),
-     ({"show_baselines": "maybe"}, "'maybe'")],
-)  # fmt: skip
-def test_bad_links_are_said(
-    open_page: OpenPage, sweep: Sweep, query: dict[str, str], said: str
-) -> None:
+    [
+        ({"sweep": "0123456789ab"}, "no such sweep"),
+        ({"sweep": "../runs"}, "not the id of a sweep"),
+        ({"measure": "beauty"}, "'beauty'"),
+        ({"size": "7"}, "'7'"),
+        ({"view": "x"}, "'x'"),
+        ({"show_baselines": "maybe"}, "'maybe'"),
+    ],
+)
+def test_bad_links_are_said(open_page: OpenPage, sweep: Sweep, query: dict[str, str], said: str) -> None:
     test = open_page("tradeoff", **query)
     assert not test.exception
     assert said in test.error[0].value
@@ -189,9 +181,7 @@ def test_the_note_says_what_was_measured(open_page: OpenPage, sweep: Sweep) -> N
         assert part in said
 
 
-def test_a_sweep_that_measured_nothing_has_no_curve_but_its_runs(
-    open_page: OpenPage, sweep: Sweep
-) -> None:
+def test_a_sweep_that_measured_nothing_has_no_curve_but_its_runs(open_page: OpenPage, sweep: Sweep) -> None:
     for run in sweep.points.loc[sweep.points["state"] == "done", "run"]:
         (runs_folder() / run / "metrics.json").write_text("{}")
     test = open_page("tradeoff", sweep=sweep.id)
@@ -216,9 +206,7 @@ def test_what_is_missing_goes_on_with_the_same_settings(
     assert "tradeoff-go-on" not in {button.key for button in test.button}  # it is under way
     assert "points appear as they finish" in words(test)
     store_of_jobs.change("job0", state="cancelled", finished=time.time())
-    assert "tradeoff-go-on" in {
-        button.key for button in open_page("tradeoff", sweep=sweep.id).button
-    }
+    assert "tradeoff-go-on" in {button.key for button in open_page("tradeoff", sweep=sweep.id).button}
 
 
 def test_points_appear_while_it_runs(
@@ -227,9 +215,7 @@ def test_points_appear_while_it_runs(
     last = point(sweep, "delta", 0.1)
     (runs_folder() / last).rename(tmp_path / last)
     store_of_jobs.submit("sweep", json.loads(sweep.spec.to_json()))
-    store_of_jobs.change(
-        "job0", state="running", done=6, total=9, message="delta", started=time.time()
-    )
+    store_of_jobs.change("job0", state="running", done=6, total=9, message="delta", started=time.time())
     test = open_page("tradeoff", sweep=sweep.id)
     delta = next(t for t in figure(test, FIGURE)["data"] if t["name"] == "Largest difference")
     assert len(numbers(delta["y"])) == 2
@@ -244,9 +230,13 @@ def test_a_failed_job_says_why_beside_what_is_finished(
 ) -> None:
     store_of_jobs.submit("sweep", json.loads(sweep.spec.to_json()))
     error = {
-        "type": "CheckpointChangedError", "message": "", "subject": "/models/tuned",
-        "got": "other weights", "wanted": "the same", "remedy": "Start a new one.",
-    }  # fmt: skip
+        "type": "CheckpointChangedError",
+        "message": "",
+        "subject": "/models/tuned",
+        "got": "other weights",
+        "wanted": "the same",
+        "remedy": "Start a new one.",
+    }
     store_of_jobs.change("job0", state="failed", error=error, finished=time.time())
     test = open_page("tradeoff", sweep=sweep.id)
     assert "other weights" in test.error[0].value
@@ -268,9 +258,7 @@ def test_deleting_takes_the_runs_along(open_page: OpenPage, sweep: Sweep, store:
 # --- points among the runs ----------------------------------------------------------------------
 
 
-def test_points_do_not_flood_the_list_of_runs_but_can_be_looked_at(
-    open_page: OpenPage, sweep: Sweep
-) -> None:
+def test_points_do_not_flood_the_list_of_runs_but_can_be_looked_at(open_page: OpenPage, sweep: Sweep) -> None:
     assert len(open_page("overview").selectbox(key="run_choice").options) == 1
     run = point(sweep, "random", 0.25, 1)
     test = open_page("overview", run=run)
@@ -285,9 +273,7 @@ def test_points_do_not_flood_the_list_of_runs_but_can_be_looked_at(
     assert len(test.selectbox(key="run_choice").options) == 1
 
 
-def test_a_sweep_is_named_among_the_jobs(
-    open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep
-) -> None:
+def test_a_sweep_is_named_among_the_jobs(open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep) -> None:
     store_of_jobs.submit("sweep", json.loads(sweep.spec.to_json()))
     store_of_jobs.change("job0", state="succeeded", started=1.0, finished=9.0)
     test = open_page("prune", job="job0")
@@ -299,9 +285,7 @@ def test_a_sweep_is_named_among_the_jobs(
 # --- the form -----------------------------------------------------------------------------------
 
 
-def test_every_setting_of_the_form_arrives(
-    open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep
-) -> None:
+def test_every_setting_of_the_form_arrives(open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep) -> None:
     test = open_page("tradeoff", view="new")
     test.multiselect(key="tradeoff_methods_demo_base").set_value(["ken", "magnitude"])
     test.multiselect(key="tradeoff_rescales_demo_base").set_value(["none", "share"])
@@ -315,9 +299,12 @@ def test_every_setting_of_the_form_arrives(
     assert not test.error
     params = store_of_jobs.found["job0"].params
     assert {name: params[name] for name in ("methods", "rescales", "keeps", "seeds", "scope")} == {
-        "methods": ["ken", "magnitude"], "rescales": ["none", "share"],
-        "keeps": [0.5, 0.333, 0.125], "seeds": [0, 17], "scope": ["attention"],
-    }  # fmt: skip
+        "methods": ["ken", "magnitude"],
+        "rescales": ["none", "share"],
+        "keeps": [0.5, 0.333, 0.125],
+        "seeds": [0, 17],
+        "scope": ["attention"],
+    }
     assert (params["evaluation"], params["device"], params["model"]) == ("demo", "cpu", "demo")
     assert test.query_params["sweep"] == SweepSpec.from_dict(params).id
     assert "view" not in test.query_params
@@ -356,10 +343,14 @@ def test_a_language_model_has_allocations_and_calibration(
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
-    [("tradeoff_keeps", [], "keeps"), ("tradeoff_keeps", ["half"], "'half'"),
-     ("tradeoff_keeps", ["120 %"], "1.2"), ("tradeoff_seeds", ["x"], "'x'"),
-     ("tradeoff_methods_demo_base", [], "methods")],
-)  # fmt: skip
+    [
+        ("tradeoff_keeps", [], "keeps"),
+        ("tradeoff_keeps", ["half"], "'half'"),
+        ("tradeoff_keeps", ["120 %"], "1.2"),
+        ("tradeoff_seeds", ["x"], "'x'"),
+        ("tradeoff_methods_demo_base", [], "methods"),
+    ],
+)
 def test_a_mistake_in_the_form_is_said_and_starts_nothing(
     open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep, key: str, value: Any, said: str
 ) -> None:

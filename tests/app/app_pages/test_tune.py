@@ -78,14 +78,16 @@ def test_a_link_opens_its_setting(open_page: OpenPage, quiet: list[str]) -> None
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
-        ({"keep": "2"}, "above 0 and up to 1"), ({"keep": "x"}, "how much is kept"),
-        ({"eq": "zz*2"}, "some of"), ({"eq": "q"}, "faders"), ({"k": "0"}, "1 or more"),
-        ({"rule": "wanda"}, "one of ken"), ({"slope": "0.1"}, "neuroal"),
+        ({"keep": "2"}, "above 0 and up to 1"),
+        ({"keep": "x"}, "how much is kept"),
+        ({"eq": "zz*2"}, "some of"),
+        ({"eq": "q"}, "faders"),
+        ({"k": "0"}, "1 or more"),
+        ({"rule": "wanda"}, "one of ken"),
+        ({"slope": "0.1"}, "neuroal"),
     ],
-)  # fmt: skip
-def test_a_bad_setting_is_said_and_the_run_s_own_shown(
-    open_page: OpenPage, query: dict[str, str], wanted: str
-) -> None:
+)
+def test_a_bad_setting_is_said_and_the_run_s_own_shown(open_page: OpenPage, query: dict[str, str], wanted: str) -> None:
     test = open_page("tune", matrix=UP, **query)
     assert not test.exception
     assert wanted in test.error[0].value
@@ -145,9 +147,7 @@ def test_a_job_that_is_not_there_is_said(client: TestClient) -> None:
     assert client.get("/kenviz/window", params=both).status_code == 400
 
 
-def test_resting_sliders_write_the_address(
-    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resting_sliders_write_the_address(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     test = open_page("tune", matrix=UP)
     monkeypatch.setattr(tune_strip, "rested", lambda: "0.2~q*2")
     from app.app_pages.tune import parts as tune_parts

@@ -12,10 +12,20 @@ from kencore.views import tables as summaries
 def line(name: str, block: int | None, role: str, **rest: object) -> dict[str, object]:
     """One line of a run's table of matrices, pruned, 4 x 5 with 10 kept."""
     return {
-        "name": name, "block": block, "stack": "blocks" if block is not None else "",
-        "role": role, "rows": 4, "cols": 5, "params": 20, "status": "pruned", "reason": "",
-        "kept": 10, "diff_rms": 0.1, "diff_share_kept": 0.5, "part": "attention",
-    } | rest  # fmt: skip
+        "name": name,
+        "block": block,
+        "stack": "blocks" if block is not None else "",
+        "role": role,
+        "rows": 4,
+        "cols": 5,
+        "params": 20,
+        "status": "pruned",
+        "reason": "",
+        "kept": 10,
+        "diff_rms": 0.1,
+        "diff_share_kept": 0.5,
+        "part": "attention",
+    } | rest
 
 
 @pytest.fixture
@@ -28,10 +38,18 @@ def matrices() -> pd.DataFrame:
             line("layer.0.k", 0, "k", kept=5, diff_share_kept=0.2),
             line("layer.1.q", 1, "q", diff_rms=0.2),
             line("layer.1.k", 1, "k"),
-            line("head", None, "head", status="unprunable", reason="no base", kept=20,
-                 diff_rms=np.nan, diff_share_kept=np.nan),
+            line(
+                "head",
+                None,
+                "head",
+                status="unprunable",
+                reason="no base",
+                kept=20,
+                diff_rms=np.nan,
+                diff_share_kept=np.nan,
+            ),
         ]
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -85,9 +85,15 @@ def draw(number: int, finding: str = "finding") -> blocks.Chart:
     pictures = [np.full((4, 4), b % 96, np.uint8) for b in range(number)]
     labels = [(f"block {b}", "50 % kept") for b in range(number)]
     return blocks.block_pictures(
-        pictures, cells.colors("kept", LIGHT), labels, table, LIGHT, finding=finding, aspect=1.0,
+        pictures,
+        cells.colors("kept", LIGHT),
+        labels,
+        table,
+        LIGHT,
+        finding=finding,
+        aspect=1.0,
         scale=cells.scale("kept", LIGHT, 1.0),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2, 6, 12, 32, 80])
@@ -129,6 +135,5 @@ def test_lines_hold_both_shares(matrices: pd.DataFrame) -> None:
     assert change.y.tolist() == [np.float32(0.2), 0.5]
     assert entries.marker.symbol != change.marker.symbol
     assert chart.finding == (
-        "25\xa0% to 50\xa0% of the entries kept, most in block 1 "
-        "and 20\xa0% to 50\xa0% of the change"
+        "25\xa0% to 50\xa0% of the entries kept, most in block 1 and 20\xa0% to 50\xa0% of the change"
     )

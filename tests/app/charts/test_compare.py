@@ -17,11 +17,23 @@ from tests.app.frame.test_theme import VISION, contrast, lab
 def pair() -> pd.DataFrame:
     """Four matrices: two roles in two blocks."""
     lines = [
-        {"name": f"block.{block}.{role}.weight", "stack": "blocks", "block": block, "role": role,
-         "part": "attention", "rows": 10, "cols": 10, "params": 100, "both": both, "only_a": 30,
-         "only_b": 20, "neither": 50 - both, "by_chance": 10.0}
+        {
+            "name": f"block.{block}.{role}.weight",
+            "stack": "blocks",
+            "block": block,
+            "role": role,
+            "part": "attention",
+            "rows": 10,
+            "cols": 10,
+            "params": 100,
+            "both": both,
+            "only_a": 30,
+            "only_b": 20,
+            "neither": 50 - both,
+            "by_chance": 10.0,
+        }
         for block, role, both in ((0, "k", 10), (0, "q", 20), (1, "k", 30), (1, "q", 40))
-    ]  # fmt: skip
+    ]
     return with_indices(pd.DataFrame(lines))
 
 
@@ -50,9 +62,7 @@ def test_bars_name_where_the_two_differ_most(pair: pd.DataFrame) -> None:
     pair.loc[3, ["only_a", "neither"]] = [35, 5]
     table = grouped(pair, ["stack", "block"])
     chart = charts.share_bars(table, [charts.OUTSIDE, "block 1"], "block", LIGHT)
-    assert chart.finding == (
-        "The two differ on 50\xa0% of the entries outside blocks, on 52\xa0% in block 1"
-    )
+    assert chart.finding == ("The two differ on 50\xa0% of the entries outside blocks, on 52\xa0% in block 1")
 
 
 def test_points_lie_on_the_cells_they_open(pair: pd.DataFrame) -> None:
@@ -78,9 +88,8 @@ def test_colors_are_spread_over_what_there_is_and_say_so(pair: pd.DataFrame) -> 
 
 def test_rows_in_both_orders() -> None:
     table = with_indices(
-        pd.DataFrame({"row": [0, 1, 2], "both": [1, 3, 2], "only_a": 2, "only_b": 2, "neither": 9,
-                      "by_chance": 1.0})
-    )  # fmt: skip
+        pd.DataFrame({"row": [0, 1, 2], "both": [1, 3, 2], "only_a": 2, "only_b": 2, "neither": 9, "by_chance": 1.0})
+    )
     by_number = charts.row_points(table, False, LIGHT)
     small(by_number)
     np.testing.assert_allclose(by_number.figure.data[1].y, table["jaccard"], rtol=1e-6)
@@ -92,9 +101,17 @@ def test_rows_in_both_orders() -> None:
 def test_thirty_thousand_rows_stay_small() -> None:
     count = 30_000
     table = with_indices(
-        pd.DataFrame({"row": np.arange(count), "both": np.arange(count) % 90 + 1, "only_a": 5,
-                      "only_b": 5, "neither": 9, "by_chance": 9.0})
-    )  # fmt: skip
+        pd.DataFrame(
+            {
+                "row": np.arange(count),
+                "both": np.arange(count) % 90 + 1,
+                "only_a": 5,
+                "only_b": 5,
+                "neither": 9,
+                "by_chance": 9.0,
+            }
+        )
+    )
     chart = charts.row_points(table, False, LIGHT)
     small(chart)
     assert chart.figure.data[1].mode == "lines"
@@ -106,9 +123,7 @@ def test_runs_by_runs_leave_the_diagonal_out() -> None:
     small(chart)
     heat = chart.figure.data[0]
     assert np.isnan(np.diag(heat.z)).all()
-    assert chart.finding == (
-        "KEN and Wanda agree most (50.0\xa0%), KEN and Random least (30.0\xa0%)"
-    )
+    assert chart.finding == ("KEN and Wanda agree most (50.0\xa0%), KEN and Random least (30.0\xa0%)")
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

@@ -18,16 +18,20 @@ def table(shares: list[float], stack: str = "blocks", cols: int = 1000) -> pd.Da
     gone = np.round(np.array(shares) * 1000).astype(int)
     return pd.DataFrame(
         {
-            "stack": stack, "block": range(len(shares)), "matrices": 2, "cols": cols,
-            "params": 1000, "kept": 1000 - gone, "sparsity": gone / 1000, "target": np.nan,
+            "stack": stack,
+            "block": range(len(shares)),
+            "matrices": 2,
+            "cols": cols,
+            "params": 1000,
+            "kept": 1000 - gone,
+            "sparsity": gone / 1000,
+            "target": np.nan,
         }
-    )  # fmt: skip
+    )
 
 
 def run(label: str, shares: list[float], at: int = 0, target: float = 0.5) -> depth.Depth:
-    return depth.Depth(
-        label=label, color=RUNS[at], symbol=depth.SYMBOLS[at], blocks=table(shares), target=target
-    )
+    return depth.Depth(label=label, color=RUNS[at], symbol=depth.SYMBOLS[at], blocks=table(shares), target=target)
 
 
 def text(chart: depth.Chart) -> str:
@@ -49,9 +53,7 @@ def test_bars_are_exact_and_the_target_is_a_line() -> None:
 def test_blocks_that_differ_by_rounding_alone_are_said_to_be_equal() -> None:
     even = depth.block_bars(run("a", [0.5, 0.501]), DARK)
     assert text(even).startswith("Every block has a sparsity of 50")
-    coarse = depth.Depth(
-        label="a", color=RUNS[0], symbol="circle", blocks=table([0.69, 0.72], cols=32), target=0.7
-    )
+    coarse = depth.Depth(label="a", color=RUNS[0], symbol="circle", blocks=table([0.69, 0.72], cols=32), target=0.7)
     assert text(depth.block_bars(coarse, LIGHT)).startswith("Every block")
 
 
@@ -64,9 +66,7 @@ def test_what_was_asked_for_is_in_the_hover() -> None:
 
 def test_a_model_with_two_stacks_names_both() -> None:
     both = pd.concat([table([0.4], "encoder"), table([0.6], "decoder")], ignore_index=True)
-    chart = depth.block_bars(
-        depth.Depth(label="a", color=RUNS[0], symbol="circle", blocks=both, target=0.5), LIGHT
-    )
+    chart = depth.block_bars(depth.Depth(label="a", color=RUNS[0], symbol="circle", blocks=both, target=0.5), LIGHT)
     assert list(chart.figure.layout.xaxis.ticktext) == ["encoder 0", "decoder 0"]
 
 
@@ -95,9 +95,7 @@ def test_a_panel_for_each_role_without_overlap(number: int) -> None:
 def test_roles_that_differ_are_named() -> None:
     some = cells({"q": [0.8, 0.9], "down": [0.2, 0.3]})
     said = text(depth.role_bars(some, run("a", [0.5, 0.6]), LIGHT))
-    assert said == (
-        "Most is taken from attention query (85.0 %), least from feed-forward, second (25.0 %)"
-    )
+    assert said == ("Most is taken from attention query (85.0 %), least from feed-forward, second (25.0 %)")
     same = cells({"q": [0.4, 0.6], "down": [0.4, 0.6]})
     assert sparsity.same_in_a_block(same)
     assert text(depth.role_bars(same, run("a", [0.4, 0.6]), LIGHT)) == (
@@ -106,11 +104,7 @@ def test_roles_that_differ_are_named() -> None:
 
 
 def test_each_run_has_its_line_color_mark_and_name() -> None:
-    runs = [
-        run("even", [0.5] * 4),
-        run("ramp", [0.4, 0.45, 0.55, 0.6], 1),
-        run("x", [0.49, 0.51], 2),
-    ]
+    runs = [run("even", [0.5] * 4), run("ramp", [0.4, 0.45, 0.55, 0.6], 1), run("x", [0.49, 0.51], 2)]
     chart = depth.depth_lines(runs, LIGHT)
     assert [trace.line.color for trace in chart.figure.data] == list(RUNS[:3])
     assert len({trace.marker.symbol for trace in chart.figure.data}) == 3
@@ -131,26 +125,19 @@ def test_runs_that_spread_as_far_are_both_named() -> None:
 def test_other_targets_have_a_line_each_in_the_color_of_the_run() -> None:
     runs = [run("a", [0.5] * 3), run("b", [0.7] * 3, 1, target=0.7)]
     chart = depth.depth_lines(runs, LIGHT)
-    assert {line.y0: line.line.color for line in chart.figure.layout.shapes} == {
-        0.5: RUNS[0], 0.7: RUNS[1],
-    }  # fmt: skip
+    assert {line.y0: line.line.color for line in chart.figure.layout.shapes} == {0.5: RUNS[0], 0.7: RUNS[1]}
     assert chart.finding == "Every block of these runs has the same sparsity"
 
 
 @pytest.mark.parametrize("ends", [[0.6] * 4, [0.6, 0.601, 0.599, 0.4], [0.4] * 4])
 def test_names_at_the_ends_do_not_touch(ends: list[float]) -> None:
     labels = ["a", "a name of two lines or more", "c", "d"]
-    runs = [
-        run(label, [0.5, end], i) for i, (label, end) in enumerate(zip(labels, ends, strict=True))
-    ]
+    runs = [run(label, [0.5, end], i) for i, (label, end) in enumerate(zip(labels, ends, strict=True))]
     chart = depth.depth_lines(runs, LIGHT)
     layout = chart.figure.layout
     low, high = layout.yaxis.range
     pixel = (high - low) / (layout.height - layout.margin.t - layout.margin.b)
-    notes = sorted(
-        (note for note in layout.annotations if not note.text.startswith("target")),
-        key=lambda note: note.y,
-    )
+    notes = sorted((note for note in layout.annotations if not note.text.startswith("target")), key=lambda note: note.y)
     assert len(notes) == 4
     for below, above in pairwise(notes):
         lines = (below.text.count("<br>") + above.text.count("<br>") + 2) / 2

@@ -19,14 +19,20 @@ from kencore.views.tables import Totals
 @pytest.fixture
 def facts() -> dict[str, Any]:
     return {
-        "task": "language", "states": ["dense", "pruned"],
-        "answers": [{"text": " a", "dense": 0.5, "pruned": 0.1},
-                    {"text": "\n", "dense": 0.2, "pruned": 0.6},
-                    {"text": "a", "dense": 0.1, "pruned": 0.1}],
+        "task": "language",
+        "states": ["dense", "pruned"],
+        "answers": [
+            {"text": " a", "dense": 0.5, "pruned": 0.1},
+            {"text": "\n", "dense": 0.2, "pruned": 0.6},
+            {"text": "a", "dense": 0.1, "pruned": 0.1},
+        ],
         "tokens": [{"text": "The", "unknown": False}, {"text": " <b>", "unknown": False}],
-        "distance": {"relative": [0.0, 0.5, 0.4], "cosine": [1.0, 0.9, 0.95],
-                     "token_relative": [[0.0, None], [0.4, 0.6], [0.2, 0.7]]},
-    }  # fmt: skip
+        "distance": {
+            "relative": [0.0, 0.5, 0.4],
+            "cosine": [1.0, 0.9, 0.95],
+            "token_relative": [[0.0, None], [0.4, 0.6], [0.2, 0.7]],
+        },
+    }
 
 
 def whole(chart: Chart) -> None:
@@ -95,17 +101,22 @@ def test_two_weights_and_what_is_stored(restore: str) -> None:
     base = base if restore == "base" else np.zeros(2, np.float32)
     keep = np.array([True, False])
     told = Example(
-        matrix="m", row=0, tuned=tuned, base=base, now=np.where(keep, tuned, base), keep=keep,
-        kept=0, gone=1,
-    )  # fmt: skip
+        matrix="m", row=0, tuned=tuned, base=base, now=np.where(keep, tuned, base), keep=keep, kept=0, gone=1
+    )
     chart = story.two_weights(told, restore, theme.LIGHT)
     whole(chart)
     assert chart.finding.startswith("Kept: 0.3 → 0.3; ")
     assert ("base" in chart.data) == (restore == "base")
     total = Totals(
-        params=10, pruned=10, kept=5, kept_pruned=5, matrices=1, matrices_pruned=1,
-        bytes_dense=4_000_000, bytes_stored=1_000_000,
-    )  # fmt: skip
+        params=10,
+        pruned=10,
+        kept=5,
+        kept_pruned=5,
+        matrices=1,
+        matrices_pruned=1,
+        bytes_dense=4_000_000,
+        bytes_stored=1_000_000,
+    )
     bars = story.stored(total, restore, theme.LIGHT)
     whole(bars)
     assert bars.finding.replace("\xa0", " ") == "1 MB instead of 4 MB: 25 %"

@@ -31,9 +31,7 @@ def test_points_lie_on_the_cells_they_open(cells: pd.DataFrame) -> None:
     figure = model.model_map(cells, LIGHT).figure
     points = figure.data[1]
     for i, cell in enumerate(cells.itertuples()):
-        assert grid(model.model_map(cells, LIGHT))[points.y[i], points.x[i]] == np.float32(
-            cell.share
-        )
+        assert grid(model.model_map(cells, LIGHT))[points.y[i], points.x[i]] == np.float32(cell.share)
         assert cell.name in points.text[i]
 
 
@@ -50,9 +48,7 @@ def test_findings_of_the_map(cells: pd.DataFrame) -> None:
     share = model.model_map(cells, LIGHT).finding
     assert share == "25\xa0% to 50\xa0% kept: least in block 0, k, most in block 0, q"
     change = model.model_map(cells, LIGHT, "diff_rms").finding
-    assert change == (
-        "Fine-tuning moved outside blocks, embedding most (0.3) and block 0, q least (0.1)"
-    )
+    assert change == ("Fine-tuning moved outside blocks, embedding most (0.3) and block 0, q least (0.1)")
 
 
 def test_an_even_share_is_said_in_one_number(matrices: pd.DataFrame) -> None:
@@ -69,34 +65,30 @@ def test_a_model_in_which_nothing_was_pruned_or_differs(matrices: pd.DataFrame) 
 
 
 def test_stacks_are_named_where_there_are_several() -> None:
-    table = pd.DataFrame(
-        [line("e.0.q", 0, "q", stack="encoder"), line("d.0.q", 0, "q", stack="decoder")]
-    )
+    table = pd.DataFrame([line("e.0.q", 0, "q", stack="encoder"), line("d.0.q", 0, "q", stack="decoder")])
     figure = model.model_map(summaries.model_cells(table), LIGHT).figure
     assert sorted(figure.layout.yaxis.ticktext) == ["decoder 0", "encoder 0"]
 
 
 def test_eighty_blocks_stay_readable_and_small() -> None:
-    table = pd.DataFrame(
-        [line(f"l.{b}.{role}", b, role) for b in range(80) for role in ("q", "k", "v", "o", "up")]
-    )
+    table = pd.DataFrame([line(f"l.{b}.{role}", b, role) for b in range(80) for role in ("q", "k", "v", "o", "up")])
     chart = model.model_map(summaries.model_cells(table), LIGHT)
     assert len(chart.figure.layout.yaxis.tickvals) <= 40
     assert chart.figure.data[0].text is None
     assert len(chart.figure.to_json()) < 200_000
 
 
-def test_role_bars_hold_kept_and_reset_and_differ_by_more_than_color(
-    matrices: pd.DataFrame,
-) -> None:
+def test_role_bars_hold_kept_and_reset_and_differ_by_more_than_color(matrices: pd.DataFrame) -> None:
     roles = summaries.by_role(matrices)
     chart = model.role_bars(roles, LIGHT)
     kept, reset = chart.figure.data
     by_name = dict(zip(kept.y, zip(kept.x, reset.x, strict=True), strict=True))
     assert by_name == {
-        "embeddings": (40, 60), "attention query": (20, 20), "attention key": (15, 25),
+        "embeddings": (40, 60),
+        "attention query": (20, 20),
+        "attention key": (15, 25),
         "task head": (20, 0),
-    }  # fmt: skip
+    }
     assert reset.marker.pattern.shape == "/"
     assert kept.marker.pattern.shape is None
     assert chart.finding == "Embeddings: 50\xa0% of all parameters, the largest part"
@@ -104,10 +96,7 @@ def test_role_bars_hold_kept_and_reset_and_differ_by_more_than_color(
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_chart_says_what_it_is(cells: pd.DataFrame, matrices: pd.DataFrame, palette) -> None:  # type: ignore[no-untyped-def]
-    for chart in (
-        model.model_map(cells, palette),
-        model.role_bars(summaries.by_role(matrices), palette),
-    ):
+    for chart in (model.model_map(cells, palette), model.role_bars(summaries.by_role(matrices), palette)):
         assert chart.finding in chart.alt
         assert chart.titled().layout.title.text.replace("<br>", " ") == chart.finding
         assert len(chart.csv().splitlines()) == len(chart.data) + 1

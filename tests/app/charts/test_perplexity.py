@@ -12,34 +12,38 @@ from app.frame.theme import LIGHT, METHODS
 
 
 def measured(value: float) -> dict[str, Any]:
-    return {"perplexity": value, "nll": float(np.log(value)), "tokens": 6300, "windows": 50,
-            "window": 127}  # fmt: skip
+    return {"perplexity": value, "nll": float(np.log(value)), "tokens": 6300, "windows": 50, "window": 127}
 
 
 @pytest.fixture
 def metrics() -> dict[str, Any]:
     return {
-        "task": "language", "data": "pydoc", "window": 127, "windows": 50, "tokens": 6300,
-        "dense": measured(20.0), "pruned": measured(26.0),
+        "task": "language",
+        "data": "pydoc",
+        "window": 127,
+        "windows": 50,
+        "tokens": 6300,
+        "dense": measured(20.0),
+        "pruned": measured(26.0),
         "baselines": {"random": measured(900.0), "uniform": measured(25.0)},
-    }  # fmt: skip
+    }
 
 
 def test_points_are_exact(metrics: dict[str, Any]) -> None:
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     assert {label: trace.x[0] for label, trace in shown.items()} == {
-        "Dense, all weights": 20.0, "Wanda (this run)": 26.0, "Wanda, uniform": 25.0,
+        "Dense, all weights": 20.0,
+        "Wanda (this run)": 26.0,
+        "Wanda, uniform": 25.0,
         "Random": pytest.approx(27.2),
-    }  # fmt: skip
+    }
     far = shown["Random"]
     assert (far.text, far.marker.symbol) == (("900 →",), "triangle-right")
     assert "perplexity 900" in far.hovertemplate
     assert shown["Wanda (this run)"].marker.color == METHODS["wanda"]
     assert shown["Wanda, uniform"].marker.symbol == "circle-open"
-    assert chart.finding == (
-        "Perplexity 20.0 to 26.0; Wanda, uniform does better at the same budget (25.0)"
-    )
+    assert chart.finding == ("Perplexity 20.0 to 26.0; Wanda, uniform does better at the same budget (25.0)")
     assert chart.data["window"].tolist() == [127] * 4
 
 
@@ -91,9 +95,10 @@ def test_any_distance_has_an_axis(metrics: dict[str, Any], far: float) -> None:
 
 def test_intervals_are_drawn_where_they_were_measured(metrics: dict[str, Any]) -> None:
     metrics["pruned"] |= {
-        "perplexity_low": 19.0, "perplexity_high": 31.5,
+        "perplexity_low": 19.0,
+        "perplexity_high": 31.5,
         "versus_dense": {"nll_change": 0.26, "nll_change_low": -0.1, "nll_change_high": 0.6},
-    }  # fmt: skip
+    }
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     bars = shown["Wanda (this run)"].error_x
@@ -109,6 +114,8 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     metrics["untuned"] = measured(33.0)
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     assert [trace.y[0] for trace in chart.figure.data][:3] == [
-        "Dense, all weights", "Wanda, before tuning", "Wanda, tuned (this run)",
-    ]  # fmt: skip
+        "Dense, all weights",
+        "Wanda, before tuning",
+        "Wanda, tuned (this run)",
+    ]
     assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after tuning;")

@@ -12,26 +12,37 @@ from app.frame.theme import LIGHT, METHODS
 
 def measured(accuracy: float, half: float = 0.02) -> dict[str, Any]:
     return {
-        "accuracy": accuracy, "accuracy_low": accuracy - half, "accuracy_high": accuracy + half,
-        "f1_macro": accuracy, "loss": 0.5, "examples": 400,
-    }  # fmt: skip
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - half,
+        "accuracy_high": accuracy + half,
+        "f1_macro": accuracy,
+        "loss": 0.5,
+        "examples": 400,
+    }
 
 
 @pytest.fixture
 def metrics() -> dict[str, Any]:
     return {
-        "examples": 400, "data": "demo", "dense": measured(0.80), "pruned": measured(0.70),
-        "base": measured(0.50), "baselines": {"random": measured(0.68), "delta": measured(0.79)},
-    }  # fmt: skip
+        "examples": 400,
+        "data": "demo",
+        "dense": measured(0.80),
+        "pruned": measured(0.70),
+        "base": measured(0.50),
+        "baselines": {"random": measured(0.68), "delta": measured(0.79)},
+    }
 
 
 def test_points_and_intervals_are_exact(metrics: dict[str, Any]) -> None:
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     assert list(shown) == [
-        "Tuned, all parameters", "KEN (this run)", "Random",
-        "Largest difference", "Base, everything reset",
-    ]  # fmt: skip
+        "Tuned, all parameters",
+        "KEN (this run)",
+        "Random",
+        "Largest difference",
+        "Base, everything reset",
+    ]
     run = shown["KEN (this run)"]
     assert run.x[0] == pytest.approx(70)
     assert run.error_x.array[0] == pytest.approx(2)
@@ -42,20 +53,15 @@ def test_points_and_intervals_are_exact(metrics: dict[str, Any]) -> None:
 
 def test_a_better_baseline_is_said_first(metrics: dict[str, Any]) -> None:
     assert quality.quality_dots(metrics, "ken", LIGHT).finding == (
-        "Accuracy 80.0\xa0% to 70.0\xa0%; largest difference does better at the same budget "
-        "(79.0\xa0%)"
+        "Accuracy 80.0\xa0% to 70.0\xa0%; largest difference does better at the same budget (79.0\xa0%)"
     )
 
 
 def test_no_better_baseline_and_none_measured(metrics: dict[str, Any]) -> None:
     del metrics["baselines"]["delta"]
-    assert quality.quality_dots(metrics, "ken", LIGHT).finding.endswith(
-        "no baseline does better at the same budget"
-    )
+    assert quality.quality_dots(metrics, "ken", LIGHT).finding.endswith("no baseline does better at the same budget")
     metrics["baselines"] = {}
-    assert quality.quality_dots(metrics, "ken", LIGHT).finding == (
-        "Accuracy 80.0\xa0% to 70.0\xa0%"
-    )
+    assert quality.quality_dots(metrics, "ken", LIGHT).finding == ("Accuracy 80.0\xa0% to 70.0\xa0%")
 
 
 def test_a_change_inside_the_interval_is_called_that(metrics: dict[str, Any]) -> None:
@@ -75,9 +81,7 @@ def test_the_csv_holds_every_model(metrics: dict[str, Any]) -> None:
     assert table["accuracy"].tolist() == [0.80, 0.70, 0.68, 0.79, 0.50]
 
 
-def test_f1_is_drawn_with_its_interval_and_without_one_where_it_has_none(
-    metrics: dict[str, Any],
-) -> None:
+def test_f1_is_drawn_with_its_interval_and_without_one_where_it_has_none(metrics: dict[str, Any]) -> None:
     plain = quality.quality_dots(metrics, "ken", LIGHT, "f1_macro")  # a run of before
     assert plain.figure.data[0].error_x.array is None
     assert plain.figure.layout.xaxis.title.text == "macro F1"
@@ -95,17 +99,13 @@ def test_what_was_not_measured_by_a_measure_is_left_out(metrics: dict[str, Any])
     for step in (metrics["dense"], metrics["pruned"]):
         step["f1_binary"] = 0.6
     chart = quality.quality_dots(metrics, "ken", LIGHT, "f1_binary")
-    assert [trace.y[0] for trace in chart.figure.data] == [
-        "Tuned, all parameters", "KEN (this run)",
-    ]  # fmt: skip
+    assert [trace.y[0] for trace in chart.figure.data] == ["Tuned, all parameters", "KEN (this run)"]
 
 
 def test_in_pairs_a_change_is_chance_or_not(metrics: dict[str, Any]) -> None:
     metrics["pruned"]["versus_dense"] = {"lost": 12, "won": 5, "mcnemar_p": 0.14}
     assert ", which could be chance" in quality.quality_dots(metrics, "ken", LIGHT).finding
-    metrics["pruned"] = measured(0.79) | {
-        "versus_dense": {"lost": 60, "won": 20, "mcnemar_p": 0.0001}
-    }
+    metrics["pruned"] = measured(0.79) | {"versus_dense": {"lost": 60, "won": 20, "mcnemar_p": 0.0001}}
     finding = quality.quality_dots(metrics, "ken", LIGHT).finding
     assert "chance" not in finding
     assert "interval" not in finding  # the pairs know better than the interval
@@ -115,14 +115,11 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     metrics["untuned"], metrics["baselines"] = measured(0.65), {"delta": measured(0.6)}
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace.marker for trace in chart.figure.data}
-    assert list(shown)[:3] == [
-        "Tuned, all parameters", "KEN, before tuning", "KEN, tuned (this run)",
-    ]  # fmt: skip
+    assert list(shown)[:3] == ["Tuned, all parameters", "KEN, before tuning", "KEN, tuned (this run)"]
     assert shown["KEN, before tuning"].symbol == "circle-open"
     assert shown["KEN, before tuning"].color == METHODS["ken"]
     assert chart.finding == (
-        "Accuracy 80.0\xa0% to 65.0\xa0% by pruning, 70.0\xa0% after tuning; no baseline does "
-        "better at the same budget"
+        "Accuracy 80.0\xa0% to 65.0\xa0% by pruning, 70.0\xa0% after tuning; no baseline does better at the same budget"
     )
 
 
@@ -133,8 +130,7 @@ def test_rescaled_baselines_have_names_and_marks_of_their_own(metrics: dict[str,
     dare, plain = shown["Random, rescaled (DARE)"], shown["KEN, not rescaled"]
     assert (dare.color, dare.symbol) == (METHODS["random"], "square-open")
     assert (plain.color, plain.symbol) == (METHODS["ken"], "circle-open")
-    ticks = dict(zip(chart.figure.layout.yaxis.tickvals, chart.figure.layout.yaxis.ticktext,
-                     strict=True))  # fmt: skip
+    ticks = dict(zip(chart.figure.layout.yaxis.tickvals, chart.figure.layout.yaxis.ticktext, strict=True))
     assert set(ticks) == set(shown)
     lines = [line for text in ticks.values() for line in text.split("<br>")]
     assert max(map(len, lines)) <= 24  # of the room beside the plot

@@ -80,8 +80,11 @@ def test_lines_lead_from_the_grid_to_the_values(row: np.ndarray) -> None:
 def test_lanes_hold_kept_and_reset_values(row: np.ndarray) -> None:
     explained = explain_row(row, 12)
     figure = row_density(row, explained.keep, explained, LIGHT).figure
-    lanes = {t.name: np.asarray(t.x).reshape(-1, 3)[:, 0] for t in figure.data
-             if t.yaxis == "y2" and t.name in ("kept", "reset")}  # fmt: skip
+    lanes = {
+        t.name: np.asarray(t.x).reshape(-1, 3)[:, 0]
+        for t in figure.data
+        if t.yaxis == "y2" and t.name in ("kept", "reset")
+    }
     np.testing.assert_array_equal(lanes["kept"], np.sort(row[explained.keep]))
     np.testing.assert_array_equal(lanes["reset"], np.sort(row[~explained.keep]))
     assert list(figure.layout.yaxis2.ticktext) == ["reset", "kept", "grid"]

@@ -28,9 +28,7 @@ def test_the_chosen_one_is_marked_where_it_is() -> None:
     assert (mark.x[0], mark.y[0]) == (0.05, 1.0)
     assert mark.text == ("chosen: 0.05",)
     assert chart.data["chosen"].tolist() == [False, False, True]
-    assert said(chart) == (
-        "Over blocks: λ = 0.05 is a clear choice, the second best (0.01) costs 100.0 % more"
-    )
+    assert said(chart) == ("Over blocks: λ = 0.05 is a clear choice, the second best (0.01) costs 100.0 % more")
 
 
 def test_a_flat_search_says_so_and_shows_the_band() -> None:
@@ -44,9 +42,7 @@ def test_a_flat_search_says_so_and_shows_the_band() -> None:
 
 
 def test_a_few_near_the_best_are_not_a_flat_search() -> None:
-    chart = draw(
-        [0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35], [1.3, 1.2, 1.0, 1.006, 1.1, 1.2, 1.3], 0.15
-    )
+    chart = draw([0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35], [1.3, 1.2, 1.0, 1.006, 1.1, 1.2, 1.3], 0.15)
     assert said(chart).endswith("2 of 7 candidates lie within 1 %")
 
 

@@ -12,10 +12,7 @@ from kencore.views import sparsity
 
 def draw(number: int, even: int = 0, rows: int = 400) -> spread.Chart:
     rng = np.random.default_rng(3)
-    found = [
-        sparsity.spread(np.full(rows, 30) if i < even else rng.integers(20, 80, rows), 100)
-        for i in range(number)
-    ]
+    found = [sparsity.spread(np.full(rows, 30) if i < even else rng.integers(20, 80, rows), 100) for i in range(number)]
     labels = [f"block {i}" for i in range(number)]
     names = [f"layers.{i}.q" for i in range(number)]
     return spread.row_violins(found, labels, names, "attention query", RUNS[0], LIGHT)
@@ -55,8 +52,7 @@ def test_the_axis_holds_every_row_and_the_sentence_names_the_widest() -> None:
     assert chart.data["high"].max() <= high
     widest = chart.data.iloc[2]
     assert chart.finding.replace("\xa0", " ") == (
-        f"Rows of attention query differ most in block 2: {100 * widest.low:.0f} % to "
-        f"{100 * widest.high:.0f} %"
+        f"Rows of attention query differ most in block 2: {100 * widest.low:.0f} % to {100 * widest.high:.0f} %"
     )
 
 

@@ -27,40 +27,55 @@ def table(values: dict[str, tuple[float, ...]], *, sign: int = 1, half: float = 
     for name, column in values.items():
         for share, value in zip(SHARES, column, strict=True):
             lines.append(
-                {"name": name, "baseline": name == "magnitude", "keep": share, "k": pd.NA,
-                 "kept_share": share, "nbytes": 1e6 * share, "value": value,
-                 "value_low": value - half, "value_high": value + half, "score": sign * value,
-                 "score_low": sign * value - half, "score_high": sign * value + half, "seeds": 1,
-                 "runs": () if name == "magnitude" else (f"run-{name}-{share}",),
-                 "budget": f"{100 * share:g} %", "knee": name == "delta" and share == 0.25,
-                 "front": name == "delta"}
-            )  # fmt: skip
+                {
+                    "name": name,
+                    "baseline": name == "magnitude",
+                    "keep": share,
+                    "k": pd.NA,
+                    "kept_share": share,
+                    "nbytes": 1e6 * share,
+                    "value": value,
+                    "value_low": value - half,
+                    "value_high": value + half,
+                    "score": sign * value,
+                    "score_low": sign * value - half,
+                    "score_high": sign * value + half,
+                    "seeds": 1,
+                    "runs": () if name == "magnitude" else (f"run-{name}-{share}",),
+                    "budget": f"{100 * share:g} %",
+                    "knee": name == "delta" and share == 0.25,
+                    "front": name == "delta",
+                }
+            )
     return pd.DataFrame(lines)
 
 
 def curves(
-    measure: Measure = ACCURACY, dense: tuple[float, float, float] = (0.95, 0.93, 0.97),
-    base: float | None = 0.5, **values: tuple[float, ...],
-) -> Curves:  # fmt: skip
+    measure: Measure = ACCURACY,
+    dense: tuple[float, float, float] = (0.95, 0.93, 0.97),
+    base: float | None = 0.5,
+    **values: tuple[float, ...],
+) -> Curves:
     lower = -1 if measure.lower else 1
     nan = math.nan
     return Curves(
-        table=table(values, sign=lower), measure=measure,
-        ways={"delta": way("Largest difference", "delta"), "ken": way("KEN", "ken", "square"),
-              "magnitude": way("Largest magnitude", "magnitude", "diamond")},
-        dense=Reference(label="tuned model", value=dense[0], low=dense[1], high=dense[2],
-                        nbytes=1e6),
-        base=None if base is None else Reference(
-            label="base, everything reset", value=base, low=nan, high=nan, nbytes=nan),
-    )  # fmt: skip
+        table=table(values, sign=lower),
+        measure=measure,
+        ways={
+            "delta": way("Largest difference", "delta"),
+            "ken": way("KEN", "ken", "square"),
+            "magnitude": way("Largest magnitude", "magnitude", "diamond"),
+        },
+        dense=Reference(label="tuned model", value=dense[0], low=dense[1], high=dense[2], nbytes=1e6),
+        base=None
+        if base is None
+        else Reference(label="base, everything reset", value=base, low=nan, high=nan, nbytes=nan),
+    )
 
 
 @pytest.fixture
 def found() -> Curves:
-    return curves(
-        delta=(0.90, 0.935, 0.945, 0.95), ken=(0.6, 0.8, 0.9, 0.94),
-        magnitude=(0.62, 0.81, 0.91, 0.95),
-    )  # fmt: skip
+    return curves(delta=(0.90, 0.935, 0.945, 0.95), ken=(0.6, 0.8, 0.9, 0.94), magnitude=(0.62, 0.81, 0.91, 0.95))
 
 
 def trace(chart: Any, name: str) -> Any:
@@ -128,9 +143,8 @@ def test_the_references_are_lines_across(found: Curves) -> None:
 
 def test_a_wide_perplexity_is_drawn_in_powers_with_its_labels_in_place() -> None:
     found = curves(
-        PERPLEXITY, (20.0, 19.0, 21.0), 5000.0, delta=(900.0, 90.0, 30.0, 20.5),
-        ken=(4000.0, 300.0, 50.0, 22.0),
-    )  # fmt: skip
+        PERPLEXITY, (20.0, 19.0, 21.0), 5000.0, delta=(900.0, 90.0, 30.0, 20.5), ken=(4000.0, 300.0, 50.0, 22.0)
+    )
     figure = charts.quality_by_size(found, LIGHT, size="share", log=False).figure
     assert figure.layout.yaxis.type == "log"
     assert "lower is better" in figure.layout.yaxis.title.text
@@ -143,8 +157,7 @@ def test_a_wide_perplexity_is_drawn_in_powers_with_its_labels_in_place() -> None
 
 
 def test_without_intervals_there_is_no_band_and_nothing_breaks(found: Curves) -> None:
-    bare = replace(found, table=found.table.assign(value_low=np.nan, value_high=np.nan),
-                   dense=None, base=None)  # fmt: skip
+    bare = replace(found, table=found.table.assign(value_low=np.nan, value_high=np.nan), dense=None, base=None)
     chart = charts.quality_by_size(bare, LIGHT, size="share", log=True)
     assert list(trace(chart, "KEN, 95 % interval").x) == []
     assert not chart.figure.layout.shapes
@@ -187,8 +200,7 @@ def test_less_is_better_for_a_perplexity_and_for_a_loss() -> None:
     for measure in (PERPLEXITY, LOSS):
         said = finding(curves(measure, (20.0, 19.0, 21.0), None, **values))
         assert said.startswith(
-            f"Largest difference keeps {measure.label} within the interval of the tuned model down "
-            "to 25 % kept"
+            f"Largest difference keeps {measure.label} within the interval of the tuned model down to 25 % kept"
         )
 
 

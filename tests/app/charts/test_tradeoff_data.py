@@ -20,9 +20,7 @@ KEEPS = (0.5, 0.25, 0.1)
 
 def classifier() -> Any:
     """What the functions read of a sweep: `delta` and `random`, of which two seeds."""
-    spec = SweepSpec(
-        model="demo", base="demo-base", methods=("delta", "random"), keeps=KEEPS, seeds=(0, 1)
-    )
+    spec = SweepSpec(model="demo", base="demo-base", methods=("delta", "random"), keeps=KEEPS, seeds=(0, 1))
     plan = {spec.point_id(point): point for point in spec.points()}
     lines = []
     for name, point in plan.items():
@@ -30,24 +28,65 @@ def classifier() -> Any:
         accuracy = 0.9 - (0.1 if point.method == "random" else 0.02) / point.keep / 10
         accuracy -= 0.01 * point.seed
         lines.append(
-            {"run": name, "method": point.method, "allocation": "uniform", "rescale": "none",
-             "keep": point.keep, "k": None, "seed": point.seed, "restore": "base", "state": "done",
-             "reason": "", "kept": 100, "kept_share": point.keep, "bytes_dense": 1000,
-             "bytes_stored": int(1000 * point.keep), "metric": "accuracy", "quality": accuracy,
-             "low": accuracy - 0.03, "high": accuracy + 0.02, "f1_macro": accuracy - 0.05,
-             "f1_low": accuracy - 0.09, "f1_high": accuracy, "loss": 1 - accuracy, "seconds": 1.0}
-        )  # fmt: skip
+            {
+                "run": name,
+                "method": point.method,
+                "allocation": "uniform",
+                "rescale": "none",
+                "keep": point.keep,
+                "k": None,
+                "seed": point.seed,
+                "restore": "base",
+                "state": "done",
+                "reason": "",
+                "kept": 100,
+                "kept_share": point.keep,
+                "bytes_dense": 1000,
+                "bytes_stored": int(1000 * point.keep),
+                "metric": "accuracy",
+                "quality": accuracy,
+                "low": accuracy - 0.03,
+                "high": accuracy + 0.02,
+                "f1_macro": accuracy - 0.05,
+                "f1_low": accuracy - 0.09,
+                "f1_high": accuracy,
+                "loss": 1 - accuracy,
+                "seconds": 1.0,
+            }
+        )
     baselines = [
-        {"baseline": name, "method": "random", "rescale": rescale, "keep": 0.5, "k": None,
-         "seed": 0, "restore": "base", "kept_share": 0.5, "bytes_stored": 500,
-         "metric": "accuracy", "quality": 0.7, "low": 0.6, "high": 0.8, "f1_macro": 0.6,
-         "f1_low": 0.5, "f1_high": 0.7, "loss": 0.3}
+        {
+            "baseline": name,
+            "method": "random",
+            "rescale": rescale,
+            "keep": 0.5,
+            "k": None,
+            "seed": 0,
+            "restore": "base",
+            "kept_share": 0.5,
+            "bytes_stored": 500,
+            "metric": "accuracy",
+            "quality": 0.7,
+            "low": 0.6,
+            "high": 0.8,
+            "f1_macro": 0.6,
+            "f1_low": 0.5,
+            "f1_high": 0.7,
+            "loss": 0.3,
+        }
         for name, rescale in (("dare", "share"), ("random", "none"))
-    ]  # fmt: skip
+    ]
     points = pd.DataFrame(lines, columns=list(POINT_COLUMNS)).astype(POINT_COLUMNS)
     beside = pd.DataFrame(baselines, columns=list(BASELINE_COLUMNS)).astype(BASELINE_COLUMNS)
-    dense = {"accuracy": 0.9, "accuracy_low": 0.88, "accuracy_high": 0.92, "f1_macro": 0.85,
-             "f1_macro_low": 0.8, "f1_macro_high": 0.9, "loss": 0.1}  # fmt: skip
+    dense = {
+        "accuracy": 0.9,
+        "accuracy_low": 0.88,
+        "accuracy_high": 0.92,
+        "f1_macro": 0.85,
+        "f1_macro_low": 0.8,
+        "f1_macro_high": 0.9,
+        "loss": 0.1,
+    }
     return SimpleNamespace(spec=spec, plan=plan, points=points, baselines=beside, dense=dense)
 
 
@@ -116,8 +155,10 @@ def test_sizes_of_files_replace_the_estimate_also_for_baselines() -> None:
 def test_ways_of_one_color_differ_in_dash_and_all_in_mark() -> None:
     ways = tradeoff_curves.ways(classifier())
     assert {name: way.label for name, way in ways.items()} == {
-        "delta": "Largest difference", "random": "Random", "dare": "Random, rescaled (DARE)",
-    }  # fmt: skip
+        "delta": "Largest difference",
+        "random": "Random",
+        "dare": "Random, rescaled (DARE)",
+    }
     assert ways["delta"].color == METHODS["delta"]
     assert ways["random"].color == ways["dare"].color == METHODS["random"]
     assert ways["random"].dash != ways["dare"].dash
@@ -128,13 +169,16 @@ def test_a_language_model_s_loss_is_the_logarithm_of_its_perplexity() -> None:
     sweep = classifier()
     nll = 1 + sweep.points["loss"]
     sweep.points = sweep.points.assign(
-        metric="perplexity", loss=nll, quality=[math.exp(x) for x in nll],
-        low=[math.exp(x - 0.1) for x in nll], high=[math.exp(x + 0.1) for x in nll],
-        f1_macro=math.nan, restore="zero",
-    )  # fmt: skip
+        metric="perplexity",
+        loss=nll,
+        quality=[math.exp(x) for x in nll],
+        low=[math.exp(x - 0.1) for x in nll],
+        high=[math.exp(x + 0.1) for x in nll],
+        f1_macro=math.nan,
+        restore="zero",
+    )
     sweep.baselines = sweep.baselines.iloc[:0]
-    sweep.dense = {"perplexity": math.e, "perplexity_low": math.exp(0.9), "nll": 1.0,
-                   "perplexity_high": math.exp(1.1)}  # fmt: skip
+    sweep.dense = {"perplexity": math.e, "perplexity_low": math.exp(0.9), "nll": 1.0, "perplexity_high": math.exp(1.1)}
     assert list(tradeoff_curves.measures(sweep.points)) == ["perplexity", "loss"]
     perplexity = tradeoff_curves.curves(sweep, PERPLEXITY)
     loss = tradeoff_curves.curves(sweep, LOSS)
@@ -154,8 +198,7 @@ def test_measures_are_those_that_there_are_figures_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "k", "said"),
-    [(0.25, pd.NA, "25 %"), (1 / 3, pd.NA, "33.3 %"), (math.nan, 64, "k = 64")],
+    ("keep", "k", "said"), [(0.25, pd.NA, "25 %"), (1 / 3, pd.NA, "33.3 %"), (math.nan, 64, "k = 64")]
 )
 def test_budgets_in_words(keep: float, k: Any, said: str) -> None:
     assert tradeoff_curves.budget_words(keep, k).replace("\xa0", " ") == said

@@ -15,8 +15,7 @@ def points(losses: list[float | None], total: int = 8) -> list[dict[str, Any]]:
     """A curve with a point every two steps; ``None``: held-out data were not measured there."""
     found = []
     for i, loss in enumerate(losses):
-        point: dict[str, Any] = {"step": 2 * i, "steps": total, "epoch": i / 4, "lr": 1e-4,
-                                 "seconds": float(i)}  # fmt: skip
+        point: dict[str, Any] = {"step": 2 * i, "steps": total, "epoch": i / 4, "lr": 1e-4, "seconds": float(i)}
         if i:
             point["train_loss"] = 0.9 - 0.1 * i
         if loss is not None:
@@ -38,18 +37,32 @@ def state(train: float, held_out: float, half: float = 0.05) -> dict[str, Any]:
 def told(**rest: Any) -> dict[str, Any]:
     """The content of a ``tuning.json`` of a classifier."""
     return {
-        "version": 1, "task": "classification", "steps": 8, "steps_asked": 8,
-        "stopped_early": False, "best_step": 6, "best_held_out_loss": 0.4, "trained": 1234,
-        "parent": {"id": "sample", "folder": "/runs/sample"}, "device": "cpu",
+        "version": 1,
+        "task": "classification",
+        "steps": 8,
+        "steps_asked": 8,
+        "stopped_early": False,
+        "best_step": 6,
+        "best_held_out_loss": 0.4,
+        "trained": 1234,
+        "parent": {"id": "sample", "folder": "/runs/sample"},
+        "device": "cpu",
         "train": {"data": "demo", "sha256": "0", "count": 177},
         "held_out": {"data": "0.5 of demo, held out", "sha256": "1", "count": 177},
-        "spec": {"lr": 2e-4, "schedule": "linear", "weight_decay": 0.01, "batch": 32,
-                 "train": "all", "sample": 1000, "seed": 3},
-        "seconds": {"training": 12.0}, "notes": ["177 of 354 sentences of demo were trained on."],
+        "spec": {
+            "lr": 2e-4,
+            "schedule": "linear",
+            "weight_decay": 0.01,
+            "batch": 32,
+            "train": "all",
+            "sample": 1000,
+            "seed": 3,
+        },
+        "seconds": {"training": 12.0},
+        "notes": ["177 of 354 sentences of demo were trained on."],
         "curve": points([0.7, 0.6, None, 0.4, 0.5]),
-        "gap": {"dense": state(0.80, 0.78), "untuned": state(0.72, 0.70),
-                "tuned": state(0.85, 0.74)},
-    } | rest  # fmt: skip
+        "gap": {"dense": state(0.80, 0.78), "untuned": state(0.72, 0.70), "tuned": state(0.85, 0.74)},
+    } | rest
 
 
 def test_every_point_is_where_it_was_measured() -> None:
@@ -93,8 +106,7 @@ def test_the_gap_shows_both_sides_of_every_state() -> None:
     np.testing.assert_allclose(train.error_x.array, [5, 5, 5])
     assert list(train.customdata) == ["Dense", "Pruned", "Tuned"]
     assert chart.finding == (
-        "Generalisation gap +2.0\xa0points → +11.0\xa0points, within the intervals of the "
-        "measurement"
+        "Generalisation gap +2.0\xa0points → +11.0\xa0points, within the intervals of the measurement"
     )
     assert len(chart.data) == 6
 
@@ -111,10 +123,9 @@ def test_the_gap_of_a_language_model_is_in_nats_and_may_have_no_interval() -> No
         return {"perplexity": value, "nll": float(np.log(value))}
 
     gap = {
-        step: {"train": side(train), "held_out": side(held_out),
-               "gap": float(np.log(held_out / train))}
+        step: {"train": side(train), "held_out": side(held_out), "gap": float(np.log(held_out / train))}
         for step, train, held_out in (("dense", 10, 20), ("untuned", 30, 40), ("tuned", 20, 30))
-    }  # fmt: skip
+    }
     chart = tuning.gap(told(task="language", gap=gap), LIGHT)
     assert chart.finding == "Generalisation gap +0.288\xa0nats → +0.405\xa0nats"
     np.testing.assert_allclose(chart.figure.data[1].x, [20, 40, 30])

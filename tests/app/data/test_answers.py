@@ -60,13 +60,9 @@ def neighbours_by_hand(keep: np.ndarray) -> np.ndarray:
     return counts
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_exact_windows_hold_the_run_s_numbers(
-    client: TestClient, store: Run, data: st.DataObject
-) -> None:
+def test_exact_windows_hold_the_run_s_numbers(client: TestClient, store: Run, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([UP, GAIN, store.pruned[0]]))
     layer = data.draw(st.sampled_from(["kept", "tuned", "base", "difference", "neighbours"]))
     rows, cols = store.shape(name)
@@ -76,9 +72,8 @@ def test_exact_windows_hold_the_run_s_numbers(
     c1 = data.draw(st.integers(c0 + 1, cols))
     answer = client.get(
         "/kenviz/window",
-        params={"run": "sample", "matrix": name, "layer": layer,
-                "r0": r0, "r1": r1, "c0": c0, "c1": c1},
-    )  # fmt: skip
+        params={"run": "sample", "matrix": name, "layer": layer, "r0": r0, "r1": r1, "c0": c0, "c1": c1},
+    )
     assert answer.status_code == 200
     header, planes = decode(answer.content)
     assert (header["rows"], header["cols"]) == ([r0, r1], [c0, c1])
@@ -93,25 +88,18 @@ def test_exact_windows_hold_the_run_s_numbers(
 
 def by_cells(values: np.ndarray, high: int, wide: int) -> list[list[np.ndarray]]:
     rows, cols = values.shape
-    return [
-        [values[r : r + high, c : c + wide] for c in range(0, cols, wide)]
-        for r in range(0, rows, high)
-    ]
+    return [[values[r : r + high, c : c + wide] for c in range(0, cols, wide)] for r in range(0, rows, high)]
 
 
 def test_larger_cells_hold_shares_and_the_largest_values(client: TestClient, store: Run) -> None:
     keep, tuned = store.keep(UP), store.values(UP, "tuned")
     params = {"run": "sample", "matrix": UP, "max_rows": 13, "max_cols": 7}
-    header, planes = decode(
-        client.get("/kenviz/window", params={**params, "layer": "tuned"}).content
-    )
+    header, planes = decode(client.get("/kenviz/window", params={**params, "layer": "tuned"}).content)
     high, wide = header["cell"]
     assert (high, wide) == (8, 8)
     shares = [[cell.mean() for cell in line] for line in by_cells(keep, high, wide)]
     np.testing.assert_allclose(planes["share"], shares, rtol=1e-6)
-    largest = [
-        [cell.flat[np.abs(cell).argmax()] for cell in line] for line in by_cells(tuned, high, wide)
-    ]
+    largest = [[cell.flat[np.abs(cell).argmax()] for cell in line] for line in by_cells(tuned, high, wide)]
     np.testing.assert_array_equal(planes["data"], largest)
     header, planes = decode(client.get("/kenviz/window", params=params).content)
     assert header["layer"] == "kept"
@@ -123,17 +111,13 @@ def test_mean_neighbours_and_nothing_kept(client: TestClient, store: Run) -> Non
     params = {"run": "sample", "matrix": UP, "layer": "neighbours", "max_rows": 49, "max_cols": 25}
     header, planes = decode(client.get("/kenviz/window", params=params).content)
     counts = by_cells(neighbours_by_hand(store.keep(UP)), *header["cell"])
-    wanted = [
-        [cell[cell < 5].mean() if (cell < 5).any() else np.nan for cell in line] for line in counts
-    ]
+    wanted = [[cell[cell < 5].mean() if (cell < 5).any() else np.nan for cell in line] for line in counts]
     assert np.isnan(wanted).any()  # a 2 x 2 cell with nothing kept is among them
     np.testing.assert_allclose(planes["data"], wanted, rtol=1e-6)
 
 
 def test_one_weight(client: TestClient, store: Run) -> None:
-    found = client.get(
-        "/kenviz/cell", params={"run": "sample", "matrix": UP, "row": 7, "col": 11}
-    ).json()
+    found = client.get("/kenviz/cell", params={"run": "sample", "matrix": UP, "row": 7, "col": 11}).json()
     tuned, base = store.values(UP, "tuned")[7], store.values(UP, "base")[7]
     assert (np.float32(found["tuned"]), np.float32(found["base"])) == (tuned[11], base[11])
     assert found["kept"] == store.keep(UP)[7, 11]
@@ -168,9 +152,7 @@ def test_csv_of_too_much_is_refused(client: TestClient, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("piece", [1, 1000, 1 << 22])
-def test_mask_file(
-    client: TestClient, store: Run, monkeypatch: pytest.MonkeyPatch, piece: int
-) -> None:
+def test_mask_file(client: TestClient, store: Run, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     monkeypatch.setattr(payload, "PIECE", piece)
     answer = client.get("/kenviz/mask.npy", params={"run": "sample", "matrix": UP})
     assert int(answer.headers["content-length"]) == len(answer.content)

@@ -58,9 +58,7 @@ def test_the_atlas_holds_every_matrix(client: TestClient, store: Run) -> None:
     assert "offset" not in left
 
 
-def test_an_atlas_of_very_many_matrices_takes_fewer_cells(
-    store: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_atlas_of_very_many_matrices_takes_fewer_cells(store: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "ATLAS_CELLS", 1500)
     found = tiles.atlas(store)
     assert sum(picture.share.size for picture in found) <= 1500
@@ -77,30 +75,32 @@ def test_tiles_of_every_level_add_up_to_the_mask(long: Run, data: st.DataObject)
     parts = []
     for first, last in pairwise(sorted({0, ends[0], data.draw(st.integers(0, ends[0]))})):
         found = tiles.tiles(long, name, "kept", cell, slice(first, last), slice(0, ends[1]))
-        assert found.rows == (
-            first * tiles.SIDE * cell[0], min(shape[0], last * tiles.SIDE * cell[0])
-        )  # fmt: skip
+        assert found.rows == (first * tiles.SIDE * cell[0], min(shape[0], last * tiles.SIDE * cell[0]))
         parts.append(found.count)
     np.testing.assert_array_equal(np.concatenate(parts), counted(keep, cell))
 
 
 @pytest.mark.parametrize("cell", [(1, 1), (4, 2), (64, 16)])
 @pytest.mark.parametrize("layer", ["tuned", "difference", "neighbours"])
-def test_a_tile_s_numbers(
-    client: TestClient, store: Run, layer: str, cell: tuple[int, int]
-) -> None:
-    params = {"run": "sample", "matrix": UP, "layer": layer, "h": cell[0], "w": cell[1],
-              "i0": 0, "i1": 1, "j0": 0, "j1": 1}  # fmt: skip
+def test_a_tile_s_numbers(client: TestClient, store: Run, layer: str, cell: tuple[int, int]) -> None:
+    params = {
+        "run": "sample",
+        "matrix": UP,
+        "layer": layer,
+        "h": cell[0],
+        "w": cell[1],
+        "i0": 0,
+        "i1": 1,
+        "j0": 0,
+        "j1": 1,
+    }
     header, planes = decode(client.get("/kenviz/tile", params=params).content)
     r1, c1 = header["rows"][1], header["cols"][1]
     assert (r1, c1) == (min(96, 64 * cell[0]), 48)
     np.testing.assert_array_equal(planes["count"], counted(store.keep(UP)[:r1], cell))
     if layer == "neighbours":
         counts = by_cells(neighbours_by_hand(store.keep(UP))[:r1], *cell)
-        wanted = [
-            [part[part < 5].mean() if (part < 5).any() else np.nan for part in line]
-            for line in counts
-        ]
+        wanted = [[part[part < 5].mean() if (part < 5).any() else np.nan for part in line] for line in counts]
     else:
         values = by_cells(store.values(UP, layer)[:r1], *cell)  # type: ignore[arg-type]
         wanted = [[part.flat[np.abs(part).argmax()] for part in line] for line in values]
@@ -109,13 +109,21 @@ def test_a_tile_s_numbers(
 
 @pytest.mark.parametrize(
     ("wrong", "status"),
-    [({"h": 3}, 400), ({"h": 0}, 400), ({"layer": "blue"}, 400), ({"i1": 3}, 404),
-     ({"j0": 1}, 404), ({"matrix": "none"}, 404), ({"matrix": "classifier.weight"}, 404),
-     ({"run": "none"}, 404), ({"more": 1}, 400), ({"w": "-1"}, 400)],
-)  # fmt: skip
+    [
+        ({"h": 3}, 400),
+        ({"h": 0}, 400),
+        ({"layer": "blue"}, 400),
+        ({"i1": 3}, 404),
+        ({"j0": 1}, 404),
+        ({"matrix": "none"}, 404),
+        ({"matrix": "classifier.weight"}, 404),
+        ({"run": "none"}, 404),
+        ({"more": 1}, 400),
+        ({"w": "-1"}, 400),
+    ],
+)
 def test_what_is_refused(client: TestClient, wrong: dict[str, object], status: int) -> None:
-    params = {"run": "sample", "matrix": UP, "layer": "kept", "h": 1, "w": 1,
-              "i0": 0, "i1": 1, "j0": 0, "j1": 1}  # fmt: skip
+    params = {"run": "sample", "matrix": UP, "layer": "kept", "h": 1, "w": 1, "i0": 0, "i1": 1, "j0": 0, "j1": 1}
     assert client.get("/kenviz/tile", params=params).status_code == 200
     answer = client.get("/kenviz/tile", params=params | wrong)
     assert answer.status_code == status

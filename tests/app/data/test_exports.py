@@ -52,9 +52,7 @@ def links_of(test: AppTest) -> list[Any]:
     return [element.proto for element in test.get("link_button")]
 
 
-def test_a_file_is_prepared_once_and_then_downloaded(
-    open_page: OpenPage, store: Run, store_of_jobs: FakeJobs
-) -> None:
+def test_a_file_is_prepared_once_and_then_downloaded(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
     test = prepare(open_page("overview"), "subnetwork")
     assert not test.exception
     assert [(job.kind, job.params) for job in store_of_jobs.found.values()] == [
@@ -73,9 +71,7 @@ def test_a_file_is_prepared_once_and_then_downloaded(
     assert [link.url for link in links_of(test)] == ["/kenviz/export?job=job0"]
 
 
-def test_the_download_is_the_file_and_gives_the_model_back(
-    store: Run, store_of_jobs: FakeJobs, tmp_path: Path
-) -> None:
+def test_the_download_is_the_file_and_gives_the_model_back(store: Run, store_of_jobs: FakeJobs, tmp_path: Path) -> None:
     job = export(store_of_jobs, "subnetwork")
     client = TestClient(Starlette(routes=routes()))
     answer = client.get(f"/kenviz/export?job={job}")
@@ -91,9 +87,7 @@ def test_the_download_is_the_file_and_gives_the_model_back(
     assert (part.status_code, part.content) == (206, answer.content[8:72])
 
 
-def test_a_folder_is_named_and_not_sent(
-    open_page: OpenPage, store: Run, store_of_jobs: FakeJobs
-) -> None:
+def test_a_folder_is_named_and_not_sent(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
     job = export(store_of_jobs, "folder")
     test = open_page("overview", export=job)
     assert not test.exception

@@ -24,45 +24,57 @@ from kencore.settings.sweep import SweepSpec
 
 SUBJECTS = [
     Subject(kind=kind, rest=rest, fields={})
-    for kind, rest in (("demo", "base"), ("demo-lm", "zero"), ("demo-lm", "base"),
-                       ("own", "base"), ("own", "zero"))
-]  # fmt: skip
+    for kind, rest in (("demo", "base"), ("demo-lm", "zero"), ("demo-lm", "base"), ("own", "base"), ("own", "zero"))
+]
 TABLES: dict[str, Table] = {
-    f"{page} {subject.kind} {subject.rest}{' on text' * streams}": form.fields(
-        subject, streams=streams
-    )
+    f"{page} {subject.kind} {subject.rest}{' on text' * streams}": form.fields(subject, streams=streams)
     for page, form in (("prune", prepared), ("sweep", prepared_sweep))
-    for subject in SUBJECTS for streams in (False, True)
-}  # fmt: skip
+    for subject in SUBJECTS
+    for streams in (False, True)
+}
 TABLES |= {
     f"recover {kind} {judged_on}": prepared_recover.fields(kind, judged_on)
-    for kind in USUAL for judged_on in (None, AS_THE_RUN, "demo")
-}  # fmt: skip
+    for kind in USUAL
+    for judged_on in (None, AS_THE_RUN, "demo")
+}
 
 numbers = st.integers(1, 10_000)
 names = st.text("abc /.=&%+ü", min_size=1).map(str.strip).filter(lambda text: text)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "keep": st.integers(1, 99).map(lambda percent: percent / 100),
-    "k": numbers, "seed": st.integers(0, 2**53 - 1),
+    "k": numbers,
+    "seed": st.integers(0, 2**53 - 1),
     "keeps": st.lists(st.floats(0, 1, exclude_min=True), min_size=1, unique=True).map(tuple),
     "seeds": st.lists(st.integers(0, 2**63 - 1), min_size=1, unique=True).map(tuple),
     "scope": st.lists(names, min_size=1, unique=True).map(tuple),
     "evaluation": st.none() | names.filter(lambda text: text != "none"),
-    "calibration": names, "data": names, "held_out": st.none() | names | st.just(""),
+    "calibration": names,
+    "data": names,
+    "held_out": st.none() | names | st.just(""),
     "device": st.sampled_from(["auto", "cpu", "cuda", "mps", "cuda:3"]),
-    "sequences": numbers, "search_sequences": numbers, "epochs": numbers,
-    "window": st.none() | st.integers(2, 1_000_000), "windows": st.none() | numbers,
-    "batch": st.none() | numbers, "patience": st.none() | st.integers(1, 1000),
+    "sequences": numbers,
+    "search_sequences": numbers,
+    "epochs": numbers,
+    "window": st.none() | st.integers(2, 1_000_000),
+    "windows": st.none() | numbers,
+    "batch": st.none() | numbers,
+    "patience": st.none() | st.integers(1, 1000),
     "held_out_share": st.integers(1, 90).map(lambda percent: percent / 100),
-    "lr": st.floats(1e-8, 1), "weight_decay": st.floats(0, 0.99),
-    "allocation": st.sampled_from(ALLOCATIONS), "rescale": st.sampled_from(RESCALES),
-    "step": st.sampled_from(STEPS), "refine": st.sampled_from(["none", "dsnot"]),
-    "reference": st.sampled_from(REFERENCES), "propagate": st.sampled_from(PROPAGATIONS),
-    "train": st.sampled_from(TRAINS), "schedule": st.sampled_from(SCHEDULES),
-    "method": st.just("random"), "methods": st.permutations(["random", "magnitude"]).map(tuple),
+    "lr": st.floats(1e-8, 1),
+    "weight_decay": st.floats(0, 0.99),
+    "allocation": st.sampled_from(ALLOCATIONS),
+    "rescale": st.sampled_from(RESCALES),
+    "step": st.sampled_from(STEPS),
+    "refine": st.sampled_from(["none", "dsnot"]),
+    "reference": st.sampled_from(REFERENCES),
+    "propagate": st.sampled_from(PROPAGATIONS),
+    "train": st.sampled_from(TRAINS),
+    "schedule": st.sampled_from(SCHEDULES),
+    "method": st.just("random"),
+    "methods": st.permutations(["random", "magnitude"]).map(tuple),
     "allocations": st.lists(st.sampled_from(ALLOCATIONS), min_size=1, unique=True).map(tuple),
     "rescales": st.lists(st.sampled_from(RESCALES), min_size=1, unique=True).map(tuple),
-}  # fmt: skip
+}
 
 
 def asked(table: Table, draw: Any) -> dict[str, Any]:
@@ -93,9 +105,7 @@ def test_what_is_as_usual_is_left_out(table: Table) -> None:
 
 
 @given(which=st.sampled_from(list(TABLES)), text=st.text(), draw=st.data())
-def test_no_text_is_more_than_a_mistake_and_what_is_read_can_be_said(
-    which: str, text: str, draw: Any
-) -> None:
+def test_no_text_is_more_than_a_mistake_and_what_is_read_can_be_said(which: str, text: str, draw: Any) -> None:
     table = TABLES[which]
     name = draw.draw(st.sampled_from(list(table)))
     found, wrong = form_address.read({name: text}, table)

@@ -29,9 +29,13 @@ def said(test: AppTest, form: Form = prepared.FORM) -> dict[str, str]:
 
 
 def check_link(
-    test: AppTest, form: Form, press: Callable[[AppTest], AppTest], store_of_jobs: FakeJobs,
-    address: dict[str, str], wanted: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
+    test: AppTest,
+    form: Form,
+    press: Callable[[AppTest], AppTest],
+    store_of_jobs: FakeJobs,
+    address: dict[str, str],
+    wanted: dict[str, Any],
+) -> dict[str, Any]:
     """The form is filled in as the address says, and so is the job that it starts: its settings."""
     assert not test.exception
     assert not test.error
@@ -44,9 +48,15 @@ def check_link(
 
 
 def check_back(
-    test: AppTest, form: Form, widget: Callable[[], Any], word: str, *,
-    first: tuple[Any, str], second: tuple[Any, str], usual: Any,
-) -> None:  # fmt: skip
+    test: AppTest,
+    form: Form,
+    widget: Callable[[], Any],
+    word: str,
+    *,
+    first: tuple[Any, str],
+    second: tuple[Any, str],
+    usual: Any,
+) -> None:
     """Two changes of a widget, each its value and the text for it, are taken back one by one."""
     value, text = first
     widget().set_value(value).run()
@@ -61,30 +71,106 @@ def check_back(
 
 
 LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
-    ({"method": "delta", "keep": "0.3", "scope": "attention,down", "rescale": "energy",
-      "vectors": "0", "seed": "7", "evaluation": "none"},
-     {"model": "demo", "method": "delta", "keep": 0.3, "scope": ["attention", "down"],
-      "rescale": "energy", "vectors": False, "seed": 7, "evaluation": None}),
+    (
+        {
+            "method": "delta",
+            "keep": "0.3",
+            "scope": "attention,down",
+            "rescale": "energy",
+            "vectors": "0",
+            "seed": "7",
+            "evaluation": "none",
+        },
+        {
+            "model": "demo",
+            "method": "delta",
+            "keep": 0.3,
+            "scope": ["attention", "down"],
+            "rescale": "energy",
+            "vectors": False,
+            "seed": 7,
+            "evaluation": None,
+        },
+    ),
     ({"k": "12", "head": "0"}, {"model": "demo", "k": 12, "keep": None, "head": False}),
-    ({"model": "demo-lm", "method": "sparsegpt", "keep": "0.4", "allocation": "owl",
-      "refine": "dsnot", "sequences": "8", "calibration": "wikitext2", "window": "64",
-      "device": "cpu"},
-     {"model": "demo-lm", "base": None, "method": "sparsegpt", "keep": 0.4, "allocation": "owl",
-      "refine": "dsnot", "sequences": 8, "calibration": "wikitext2", "window": 64,
-      "device": "cpu"}),
-    ({"model": "demo-lm", "allocation": "neuroal", "base": "demo-lm-base", "method": "delta",
-      "step": "both", "fast": "1", "reference": "global", "search_sequences": "4"},
-     {"base": "demo-lm-base", "method": "delta", "allocation": "neuroal", "step": "both",
-      "fast": True, "reference": "global", "search_sequences": 4}),
-    ({"model": "org/tuned", "base": "org/base", "model_revision": "v1", "method": "magnitude",
-      "scope": "*.layer.0.*", "evaluation": "demo", "baselines": "0"},
-     {"model": "org/tuned", "base": "org/base", "model_revision": "v1", "method": "magnitude",
-      "scope": ["*.layer.0.*"], "evaluation": "demo", "baselines": False}),
-    ({"model": "/m/llm", "method": "magnitude", "allocation": "uniform", "evaluation": "c4",
-      "windows": "9"},
-     {"model": "/m/llm", "base": None, "method": "magnitude", "allocation": "uniform",
-      "evaluation": "c4", "windows": 9}),
-]  # fmt: skip
+    (
+        {
+            "model": "demo-lm",
+            "method": "sparsegpt",
+            "keep": "0.4",
+            "allocation": "owl",
+            "refine": "dsnot",
+            "sequences": "8",
+            "calibration": "wikitext2",
+            "window": "64",
+            "device": "cpu",
+        },
+        {
+            "model": "demo-lm",
+            "base": None,
+            "method": "sparsegpt",
+            "keep": 0.4,
+            "allocation": "owl",
+            "refine": "dsnot",
+            "sequences": 8,
+            "calibration": "wikitext2",
+            "window": 64,
+            "device": "cpu",
+        },
+    ),
+    (
+        {
+            "model": "demo-lm",
+            "allocation": "neuroal",
+            "base": "demo-lm-base",
+            "method": "delta",
+            "step": "both",
+            "fast": "1",
+            "reference": "global",
+            "search_sequences": "4",
+        },
+        {
+            "base": "demo-lm-base",
+            "method": "delta",
+            "allocation": "neuroal",
+            "step": "both",
+            "fast": True,
+            "reference": "global",
+            "search_sequences": 4,
+        },
+    ),
+    (
+        {
+            "model": "org/tuned",
+            "base": "org/base",
+            "model_revision": "v1",
+            "method": "magnitude",
+            "scope": "*.layer.0.*",
+            "evaluation": "demo",
+            "baselines": "0",
+        },
+        {
+            "model": "org/tuned",
+            "base": "org/base",
+            "model_revision": "v1",
+            "method": "magnitude",
+            "scope": ["*.layer.0.*"],
+            "evaluation": "demo",
+            "baselines": False,
+        },
+    ),
+    (
+        {"model": "/m/llm", "method": "magnitude", "allocation": "uniform", "evaluation": "c4", "windows": "9"},
+        {
+            "model": "/m/llm",
+            "base": None,
+            "method": "magnitude",
+            "allocation": "uniform",
+            "evaluation": "c4",
+            "windows": 9,
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize(("address", "wanted"), LINKS)
@@ -107,9 +193,12 @@ def test_filling_in_makes_the_link(open_page: OpenPage, store_of_jobs: FakeJobs)
     test.slider(key="prune_share").set_value(20)
     test.multiselect(key="prune_scope").set_value(["attention"]).run()
     assert said(test) == {
-        "model": "/models/tuned", "base": "org/base", "method": "delta", "keep": "0.2",
+        "model": "/models/tuned",
+        "base": "org/base",
+        "method": "delta",
+        "keep": "0.2",
         "scope": "attention",
-    }  # fmt: skip
+    }
     start(test)
     other = open_page("prune", **said(test))
     start(other)
@@ -119,9 +208,14 @@ def test_filling_in_makes_the_link(open_page: OpenPage, store_of_jobs: FakeJobs)
 def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPage) -> None:
     test = open_page("prune")
     check_back(
-        test, prepared.FORM, lambda: test.slider(key="prune_share"), "keep",
-        first=(20, "0.2"), second=(30, "0.3"), usual=50,
-    )  # fmt: skip
+        test,
+        prepared.FORM,
+        lambda: test.slider(key="prune_share"),
+        "keep",
+        first=(20, "0.2"),
+        second=(30, "0.3"),
+        usual=50,
+    )
     test.slider(key="prune_share").set_value(40).run()
     test.switch_page("app_pages/overview.py").run()
     test.query_params.clear()
@@ -164,7 +258,7 @@ def test_going_back_to_a_form_with_other_widgets(open_page: OpenPage) -> None:
         ({"model": "demo-lm", "window": "1"}, "a whole number, 2 to"),
         ({"device": "gpu"}, "auto, cpu, mps, cuda or cuda:N"),
     ],
-)  # fmt: skip
+)
 def test_a_bad_value_is_said_and_left_as_usual(
     open_page: OpenPage, store_of_jobs: FakeJobs, address: dict[str, str], wanted: str
 ) -> None:
@@ -190,9 +284,7 @@ def test_half_a_form_is_a_link_too(open_page: OpenPage) -> None:
     assert said(test) == {"model": "", "base": ""}  # no part at all cannot be, and is not said
 
 
-def test_what_another_form_changed_meanwhile_is_put_back_by_going_back(
-    open_page: OpenPage,
-) -> None:
+def test_what_another_form_changed_meanwhile_is_put_back_by_going_back(open_page: OpenPage) -> None:
     test = open_page("prune", keep="0.3", seed="4")
     test.switch_page("app_pages/tradeoff.py")
     test.query_params["model"] = "demo-lm"  # the form of a new sweep has the same widgets

@@ -26,13 +26,38 @@ def said(test: AppTest) -> dict[str, str]:
 
 
 ALL: tuple[dict[str, str], dict[str, Any]] = (
-    {"data": "/data/train.tsv", "held_out_share": "0.29", "epochs": "3", "lr": "0.00033",
-     "weight_decay": "0.1", "patience": "4", "train": "kept", "evaluation": "none",
-     "baselines": "0", "batch": "8", "schedule": "cosine", "device": "cpu", "seed": "5"},
-    {"data": "/data/train.tsv", "held_out_share": 0.29, "held_out": None, "epochs": 3,
-     "lr": 0.00033, "weight_decay": 0.1, "patience": 4, "train": "kept", "evaluation": None,
-     "baselines": False, "batch": 8, "schedule": "cosine", "device": "cpu", "seed": 5},
-)  # fmt: skip
+    {
+        "data": "/data/train.tsv",
+        "held_out_share": "0.29",
+        "epochs": "3",
+        "lr": "0.00033",
+        "weight_decay": "0.1",
+        "patience": "4",
+        "train": "kept",
+        "evaluation": "none",
+        "baselines": "0",
+        "batch": "8",
+        "schedule": "cosine",
+        "device": "cpu",
+        "seed": "5",
+    },
+    {
+        "data": "/data/train.tsv",
+        "held_out_share": 0.29,
+        "held_out": None,
+        "epochs": 3,
+        "lr": 0.00033,
+        "weight_decay": 0.1,
+        "patience": 4,
+        "train": "kept",
+        "evaluation": None,
+        "baselines": False,
+        "batch": 8,
+        "schedule": "cosine",
+        "device": "cpu",
+        "seed": 5,
+    },
+)
 OTHERS: tuple[dict[str, str], dict[str, Any]] = (
     {"data": "a b&c.tsv", "held_out": "/data/dev.tsv"},
     {"data": "a b&c.tsv", "held_out": "/data/dev.tsv", "evaluation": "demo", "epochs": 2},
@@ -44,13 +69,16 @@ LANGUAGE: tuple[dict[str, str], dict[str, Any]] = (
 
 
 @pytest.mark.parametrize(
-    ("run", "link"), [("sample", ALL), ("sample", OTHERS), ("lm", LANGUAGE)],
-    ids=["all", "held out", "language"],
-)  # fmt: skip
+    ("run", "link"), [("sample", ALL), ("sample", OTHERS), ("lm", LANGUAGE)], ids=["all", "held out", "language"]
+)
 def test_a_link_fills_in_the_form_and_stays(
-    open_page: OpenPage, store: Run, store_of_jobs: FakeJobs,  # noqa: F811
-    language: dict[str, Path], run: str, link: tuple[dict[str, str], dict[str, Any]],  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store: Run,
+    store_of_jobs: FakeJobs,  # noqa: F811
+    language: dict[str, Path],
+    run: str,
+    link: tuple[dict[str, str], dict[str, Any]],  # noqa: F811
+) -> None:
     measure(store)
     put_beside(store, language)
     address, wanted = link
@@ -60,8 +88,10 @@ def test_a_link_fills_in_the_form_and_stays(
 
 
 def test_what_is_not_offered_but_typed_is_in_a_link_too(
-    open_page: OpenPage, store: Run, language: dict[str, Path]  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store: Run,
+    language: dict[str, Path],  # noqa: F811
+) -> None:
     put_beside(store, language)
     address = {"data": "/data/all&more.txt", "device": "cuda:1"}
     test = open_page("recover", run="lm", **address)
@@ -71,8 +101,10 @@ def test_what_is_not_offered_but_typed_is_in_a_link_too(
 
 
 def test_filling_in_makes_the_link_that_opens_the_same_form(
-    open_page: OpenPage, store: Run, store_of_jobs: FakeJobs  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store: Run,
+    store_of_jobs: FakeJobs,  # noqa: F811
+) -> None:
     measure(store)
     test = open_page("recover", run="sample")
     assert said(test) == {}
@@ -95,11 +127,20 @@ def test_filling_in_makes_the_link_that_opens_the_same_form(
     test.selectbox(key="recover_schedule").set_value("constant")
     test.checkbox(key="recover_baselines").uncheck().run()
     assert said(test) == {
-        "data": "/data/train.tsv", "held_out_share": "0.57", "epochs": "9", "lr": "3e-05",
-        "weight_decay": "0.0", "patience": "2", "train": "kept", "evaluation": "none",
-        "device": "cuda", "seed": str(2**53 - 1), "batch": "16", "schedule": "constant",
+        "data": "/data/train.tsv",
+        "held_out_share": "0.57",
+        "epochs": "9",
+        "lr": "3e-05",
+        "weight_decay": "0.0",
+        "patience": "2",
+        "train": "kept",
+        "evaluation": "none",
+        "device": "cuda",
+        "seed": str(2**53 - 1),
+        "batch": "16",
+        "schedule": "constant",
         "baselines": "0",
-    }  # fmt: skip
+    }
     other = start(open_page("recover", run="sample", **said(test)))
     assert not other.error
     start(test)
@@ -109,9 +150,14 @@ def test_filling_in_makes_the_link_that_opens_the_same_form(
 def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPage) -> None:
     test = open_page("recover", run="sample")
     check_back(
-        test, FORM, lambda: test.number_input(key="recover_epochs_sentences"), "epochs",
-        first=(3, "3"), second=(4, "4"), usual=2,
-    )  # fmt: skip
+        test,
+        FORM,
+        lambda: test.number_input(key="recover_epochs_sentences"),
+        "epochs",
+        first=(3, "3"),
+        second=(4, "4"),
+        usual=2,
+    )
     test.number_input(key="recover_seed").set_value(6).run()
     test.switch_page("app_pages/overview.py").run()
     test.query_params.clear()
@@ -120,8 +166,10 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
 
 
 def test_another_run_has_words_of_its_own(
-    open_page: OpenPage, store: Run, language: dict[str, Path]  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store: Run,
+    language: dict[str, Path],  # noqa: F811
+) -> None:
     put_beside(store, language)
     test = open_page("recover", run="sample", data="/data/train.tsv", epochs="7", seed="3")
     assert not test.error
@@ -137,9 +185,7 @@ def test_another_run_has_words_of_its_own(
 
 
 def test_a_bad_value_is_said_left_as_usual_and_spoils_nothing(open_page: OpenPage) -> None:
-    test = open_page(
-        "recover", run="sample", epochs="many", lr="0.01", evaluation="run", warmup="0.1", seed="4"
-    )
+    test = open_page("recover", run="sample", epochs="many", lr="0.01", evaluation="run", warmup="0.1", seed="4")
     errors = {error.value.split("**")[1]: error.value for error in test.error}
     assert set(errors) == {f"{name} in the address" for name in ("epochs", "evaluation", "warmup")}
     assert "a whole number, 1 to 10,000" in errors["epochs in the address"]

@@ -32,45 +32,114 @@ def view(test: AppTest, name: str) -> AppTest:
 
 
 LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
-    ({"methods": "ken,magnitude", "keeps": "0.5,0.333,1e-05", "seeds": "3,17",
-      "rescales": "none,share", "scope": "attention,down", "embeddings": "0", "vectors": "0",
-      "head": "0", "baselines": "0", "device": "cpu"},
-     {"model": "demo", "methods": ["ken", "magnitude"], "keeps": [0.5, 0.333, 1e-05],
-      "seeds": [3, 17], "rescales": ["none", "share"], "scope": ["attention", "down"],
-      "embeddings": False, "vectors": False, "head": False, "baselines": False, "device": "cpu",
-      "evaluation": "demo"}),
-    ({"model": "demo-lm", "methods": "wanda", "allocations": "uniform,neuroal", "scope": "down",
-      "calibration": "c4", "sequences": "8", "window": "64", "search_sequences": "4",
-      "reference": "global", "propagate": "dense", "fast": "1", "evaluation": "wikitext2",
-      "windows": "9"},
-     {"model": "demo-lm", "base": None, "methods": ["wanda"], "scope": ["down"],
-      "allocations": ["uniform", "neuroal"], "calibration": "c4", "sequences": 8, "window": 64,
-      "search_sequences": 4, "reference": "global", "propagate": "dense", "fast": True,
-      "evaluation": "wikitext2", "windows": 9, "keeps": [0.75, 0.5, 0.25, 0.1, 0.05]}),
-    ({"model": "org/tuned", "base": "org/base", "model_revision": "v1", "base_revision": "v2",
-      "methods": "delta", "evaluation": "demo"},
-     {"model": "org/tuned", "base": "org/base", "model_revision": "v1", "base_revision": "v2",
-      "methods": ["delta"], "evaluation": "demo"}),
-]  # fmt: skip
+    (
+        {
+            "methods": "ken,magnitude",
+            "keeps": "0.5,0.333,1e-05",
+            "seeds": "3,17",
+            "rescales": "none,share",
+            "scope": "attention,down",
+            "embeddings": "0",
+            "vectors": "0",
+            "head": "0",
+            "baselines": "0",
+            "device": "cpu",
+        },
+        {
+            "model": "demo",
+            "methods": ["ken", "magnitude"],
+            "keeps": [0.5, 0.333, 1e-05],
+            "seeds": [3, 17],
+            "rescales": ["none", "share"],
+            "scope": ["attention", "down"],
+            "embeddings": False,
+            "vectors": False,
+            "head": False,
+            "baselines": False,
+            "device": "cpu",
+            "evaluation": "demo",
+        },
+    ),
+    (
+        {
+            "model": "demo-lm",
+            "methods": "wanda",
+            "allocations": "uniform,neuroal",
+            "scope": "down",
+            "calibration": "c4",
+            "sequences": "8",
+            "window": "64",
+            "search_sequences": "4",
+            "reference": "global",
+            "propagate": "dense",
+            "fast": "1",
+            "evaluation": "wikitext2",
+            "windows": "9",
+        },
+        {
+            "model": "demo-lm",
+            "base": None,
+            "methods": ["wanda"],
+            "scope": ["down"],
+            "allocations": ["uniform", "neuroal"],
+            "calibration": "c4",
+            "sequences": 8,
+            "window": 64,
+            "search_sequences": 4,
+            "reference": "global",
+            "propagate": "dense",
+            "fast": True,
+            "evaluation": "wikitext2",
+            "windows": 9,
+            "keeps": [0.75, 0.5, 0.25, 0.1, 0.05],
+        },
+    ),
+    (
+        {
+            "model": "org/tuned",
+            "base": "org/base",
+            "model_revision": "v1",
+            "base_revision": "v2",
+            "methods": "delta",
+            "evaluation": "demo",
+        },
+        {
+            "model": "org/tuned",
+            "base": "org/base",
+            "model_revision": "v1",
+            "base_revision": "v2",
+            "methods": ["delta"],
+            "evaluation": "demo",
+        },
+    ),
+]
 
 
 @pytest.mark.parametrize(("address", "wanted"), LINKS)
 def test_a_link_fills_in_the_form_and_stays(
-    open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep,  # noqa: F811
-    address: dict[str, str], wanted: dict[str, Any],
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store_of_jobs: FakeJobs,
+    sweep: Sweep,  # noqa: F811
+    address: dict[str, str],
+    wanted: dict[str, Any],
+) -> None:
     test = open_page("tradeoff", view="new", **address)
     check_link(test, FORM, start, store_of_jobs, address, wanted)
     assert said(test) == {}  # the sweep is shown now, and not the form
 
 
 def test_what_is_not_offered_but_typed_is_in_a_link_too(
-    open_page: OpenPage, sweep: Sweep  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    sweep: Sweep,  # noqa: F811
+) -> None:
     address = {
-        "model": "demo-lm", "allocations": "owl", "scope": "*.layer.0.*,q", "calibration": "a b.md",
-        "evaluation": "/data/dev,1.txt", "device": "cuda:1",
-    }  # fmt: skip
+        "model": "demo-lm",
+        "allocations": "owl",
+        "scope": "*.layer.0.*,q",
+        "calibration": "a b.md",
+        "evaluation": "/data/dev,1.txt",
+        "device": "cuda:1",
+    }
     test = open_page("tradeoff", view="new", **address)
     assert not test.exception
     assert said(test) == address
@@ -79,8 +148,10 @@ def test_what_is_not_offered_but_typed_is_in_a_link_too(
 
 
 def test_filling_in_makes_the_link_that_opens_the_same_form(
-    open_page: OpenPage, store_of_jobs: FakeJobs, sweep: Sweep  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    store_of_jobs: FakeJobs,
+    sweep: Sweep,  # noqa: F811
+) -> None:
     test = open_page("tradeoff", view="new")
     assert said(test) == {}
     test.get_by_key("prune_which").set_value("Demo language model").run()
@@ -90,9 +161,13 @@ def test_filling_in_makes_the_link_that_opens_the_same_form(
     test.multiselect(key="tradeoff_seeds").set_value(["1", "2"])
     test.number_input(key="prune_windows").set_value(5).run()
     assert said(test) == {
-        "model": "demo-lm", "methods": "random,wanda", "keeps": "0.75,0.125", "seeds": "1,2",
-        "allocations": "owl", "windows": "5",
-    }  # fmt: skip
+        "model": "demo-lm",
+        "methods": "random,wanda",
+        "keeps": "0.75,0.125",
+        "seeds": "1,2",
+        "allocations": "owl",
+        "windows": "5",
+    }
     other = start(open_page("tradeoff", view="new", **said(test)))
     assert not other.error
     start(test)
@@ -100,8 +175,9 @@ def test_filling_in_makes_the_link_that_opens_the_same_form(
 
 
 def test_the_words_go_with_the_form_and_come_back_with_it(
-    open_page: OpenPage, sweep: Sweep  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    sweep: Sweep,  # noqa: F811
+) -> None:
     test = open_page("tradeoff", sweep=sweep.id, show_baselines="off")
     view(test, "new")
     test.multiselect(key="tradeoff_seeds").set_value(["5"])
@@ -128,9 +204,14 @@ def test_the_words_go_with_the_form_and_come_back_with_it(
 def test_going_back_takes_the_form_back(open_page: OpenPage, sweep: Sweep) -> None:  # noqa: F811
     test = open_page("tradeoff", view="new")
     check_back(
-        test, FORM, lambda: test.multiselect(key="tradeoff_seeds"), "seeds",
-        first=(["1"], "1"), second=(["1", "2"], "1,2"), usual=["0"],
-    )  # fmt: skip
+        test,
+        FORM,
+        lambda: test.multiselect(key="tradeoff_seeds"),
+        "seeds",
+        first=(["1"], "1"),
+        second=(["1", "2"], "1,2"),
+        usual=["0"],
+    )
     assert said(test) == {}
 
 
@@ -155,8 +236,9 @@ def test_without_any_sweep_the_link_still_asks_for_the_form(open_page: OpenPage)
 
 
 def test_what_cannot_be_is_not_put_into_a_link(
-    open_page: OpenPage, sweep: Sweep  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    sweep: Sweep,  # noqa: F811
+) -> None:
     test = open_page("tradeoff", view="new")
     test.multiselect(key="tradeoff_keeps").set_value(["half", "20", "120 %", "nan"])
     test.multiselect(key="tradeoff_seeds").set_value(["x", "-1", "4"])
@@ -166,12 +248,12 @@ def test_what_cannot_be_is_not_put_into_a_link(
 
 
 def test_a_bad_value_is_said_left_as_usual_and_spoils_nothing(
-    open_page: OpenPage, sweep: Sweep  # noqa: F811
-) -> None:  # fmt: skip
+    open_page: OpenPage,
+    sweep: Sweep,  # noqa: F811
+) -> None:
     test = open_page(
-        "tradeoff", view="new", methods="delta,best", keeps="0.4", refine="dsnot", seeds="1,,2",
-        model="demo-lm",
-    )  # fmt: skip
+        "tradeoff", view="new", methods="delta,best", keeps="0.4", refine="dsnot", seeds="1,,2", model="demo-lm"
+    )
     errors = [error.value.replace("\\", "") for error in test.error]
     assert len(errors) == 2
     assert "of wanda, sparsegpt, multiflow, magnitude, random" in errors[0]

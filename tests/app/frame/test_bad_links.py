@@ -21,25 +21,58 @@ A_MATRIX = {"matrix": ("no.such.matrix",)}
 
 # page -> parameter -> values that cannot be, on top of what the address says beside it
 WRONG: dict[str, dict[str, tuple[str, ...]]] = {
-    "overview": {"measure": ("colour",), "export": ("no-such-job",), "report": ("no-such-job",),
-                 "beside": ("no-such-run",), "job": ("no-such-job",)},
-    "prune": {"job": ("no-such-job",), "inspect": ("no-such-job",), "method": ("best",),
-              "keep": ("2",), "scope": (",",)},
-    "matrix": A_MATRIX | {"layer": ("colour",), "reset": ("perhaps",), "r0": ("-1", "9999", "x"),
-                          "c1": ("0", "9999"), "row": ("9999",), "col": ("x",)},
+    "overview": {
+        "measure": ("colour",),
+        "export": ("no-such-job",),
+        "report": ("no-such-job",),
+        "beside": ("no-such-run",),
+        "job": ("no-such-job",),
+    },
+    "prune": {
+        "job": ("no-such-job",),
+        "inspect": ("no-such-job",),
+        "method": ("best",),
+        "keep": ("2",),
+        "scope": (",",),
+    },
+    "matrix": A_MATRIX
+    | {
+        "layer": ("colour",),
+        "reset": ("perhaps",),
+        "r0": ("-1", "9999", "x"),
+        "c1": ("0", "9999"),
+        "row": ("9999",),
+        "col": ("x",),
+    },
     "row": A_MATRIX | {"row": ("9999", "-1", "first"), "k": ("0", "9999"), "order": ("random",)},
     "layers": A_MATRIX | {"layer": ("colour",)},
-    "sparsity": A_MATRIX | {"compare": ("no-such-run",), "bars": ("towers",), "from": ("99",),
-                            "to": ("x",)},
-    "tradeoff": {"sweep": ("no-such-sweep",), "methods": ("best", "delta,best", ","),
-                 "keeps": ("2", "0.5,x", "nan"), "seeds": ("-1", "1.5", str(2**63)),
-                 "rescales": ("much",), "allocations": ("owl",), "ks": ("64",),
-                 "baselines": ("off",), "device": ("gpu",)},
-    "recover": {"job": ("no-such-job",), "epochs": ("0", "1.5"), "lr": ("2", "nan", "fast"),
-                "held_out_share": ("1", "0.333"), "weight_decay": ("1", "-1"), "data": (" ",),
-                "evaluation": ("run", "c4"), "train": ("lora",), "schedule": ("wild",),
-                "warmup": ("0.1",), "baselines": ("yes",), "device": ("gpu",)},
-}  # fmt: skip
+    "sparsity": A_MATRIX | {"compare": ("no-such-run",), "bars": ("towers",), "from": ("99",), "to": ("x",)},
+    "tradeoff": {
+        "sweep": ("no-such-sweep",),
+        "methods": ("best", "delta,best", ","),
+        "keeps": ("2", "0.5,x", "nan"),
+        "seeds": ("-1", "1.5", str(2**63)),
+        "rescales": ("much",),
+        "allocations": ("owl",),
+        "ks": ("64",),
+        "baselines": ("off",),
+        "device": ("gpu",),
+    },
+    "recover": {
+        "job": ("no-such-job",),
+        "epochs": ("0", "1.5"),
+        "lr": ("2", "nan", "fast"),
+        "held_out_share": ("1", "0.333"),
+        "weight_decay": ("1", "-1"),
+        "data": (" ",),
+        "evaluation": ("run", "c4"),
+        "train": ("lora",),
+        "schedule": ("wild",),
+        "warmup": ("0.1",),
+        "baselines": ("yes",),
+        "device": ("gpu",),
+    },
+}
 FORMS = {"prune": prepared.FORM, "tradeoff": tradeoff_form.FORM, "recover": recover_form.FORM}
 BESIDE = {"matrix": {"matrix": MATRIX}, "row": {"matrix": MATRIX}, "layers": {}, "sparsity": {}}
 

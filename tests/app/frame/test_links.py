@@ -13,9 +13,7 @@ def script(body: str) -> AppTest:
 
 
 def test_links_are_relative_and_escaped() -> None:
-    assert links.link("matrix", run="a b", matrix="x&y", row=3, col=None) == (
-        "matrix?run=a+b&matrix=x%26y&row=3"
-    )
+    assert links.link("matrix", run="a b", matrix="x&y", row=3, col=None) == ("matrix?run=a+b&matrix=x%26y&row=3")
     assert links.link("overview") == "./"
     assert links.link("overview", run="r") == "./?run=r"
     with pytest.raises(KeyError):
@@ -87,10 +85,7 @@ def test_run_and_matrix_are_remembered_where_the_address_is_silent() -> None:
 
 
 def test_a_widget_s_own_parameter_is_left_alone() -> None:
-    test = script(
-        "st.selectbox('Size', ['s', 'm'], key='size', bind='query-params')\n"
-        "links.write(run='b', row=None)"
-    )
+    test = script("st.selectbox('Size', ['s', 'm'], key='size', bind='query-params')\nlinks.write(run='b', row=None)")
     test.query_params["size"] = "m"
     test.query_params["row"] = "1"
     test.run()
@@ -111,8 +106,7 @@ def test_a_matrix_is_remembered_for_its_own_run() -> None:
 
 def test_what_was_not_there_is_not_carried_along() -> None:
     test = script(
-        "run = links.value('run')\nif run == 'gone': links.forget('run')\nst.text(str(run))\n"
-        "links.restore('run')"
+        "run = links.value('run')\nif run == 'gone': links.forget('run')\nst.text(str(run))\nlinks.restore('run')"
     )
     test.query_params["run"] = "gone"
     assert test.run().text[0].value == "gone"

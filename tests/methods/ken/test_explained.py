@@ -53,9 +53,7 @@ def test_the_curve() -> None:
     assert told.curve_x.shape == told.curve_y.shape == (400,)
     assert told.curve_x[0] == pytest.approx(row.min() - 3 * told.bandwidth)
     assert told.curve_x[-1] == pytest.approx(row.max() + 3 * told.bandwidth)
-    np.testing.assert_allclose(
-        told.curve_y, densities(row, told.curve_x), rtol=1e-9, atol=1e-12 * told.curve_y.max()
-    )
+    np.testing.assert_allclose(told.curve_y, densities(row, told.curve_x), rtol=1e-9, atol=1e-12 * told.curve_y.max())
     assert np.trapezoid(told.curve_y, told.curve_x) == pytest.approx(1, abs=2e-3)
 
 
@@ -118,9 +116,7 @@ def test_that_pages_need_neither_torch_nor_a_compiler() -> None:
         "    explain_row(np.arange(9.0), 3, rule)\n"
         "print([m for m in ('torch', 'numba', 'scipy', 'transformers') if m in sys.modules])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -131,7 +127,5 @@ def test_that_another_k_needs_no_torch() -> None:
         "assert RowIndex(np.eye(4, dtype='f4')).keep(2).sum() == 8\n"
         "print([m for m in ('torch', 'scipy.stats', 'transformers') if m in sys.modules])\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -37,9 +37,7 @@ def test_rows_without_a_bandwidth() -> None:
 def test_grids_have_the_bits_of_numpy(kind: str, k: int) -> None:
     rows, _ = numbers.tame(rows_of(kind, k, 6, 40))
     lo, hi = rows.min(axis=1), rows.max(axis=1)
-    batched = batched_kde.linspace(
-        torch.from_numpy(lo), torch.from_numpy(hi), torch.full((6,), k)
-    ).numpy()
+    batched = batched_kde.linspace(torch.from_numpy(lo), torch.from_numpy(hi), torch.full((6,), k)).numpy()
     for r in range(6):
         wanted = np.linspace(lo[r], hi[r], k)
         grid = np.empty(k, np.float32)
@@ -93,9 +91,7 @@ def test_levels_are_those_of_the_direct_sum(scale: float, start: str) -> None:
         for k in (1, 2, 3, 4, 300):
             points = np.linspace(row.min(), row.max(), k)
             levels = np.full(k, 12345)
-            kernels_kde.density_levels(
-                points, values[0], h[0], unit[0], coarse, numbers.tables(), room, levels
-            )
+            kernels_kde.density_levels(points, values[0], h[0], unit[0], coarse, numbers.tables(), room, levels)
             z = (points[:, None].astype(np.float64) - values[0].astype(np.float64)) / h[0]
             direct = np.exp(-0.5 * z * z).sum(axis=1) / (400 * h[0] * np.sqrt(2 * np.pi) * unit[0])
             # the oracle has rounding errors of its own: nearest, or within them of the middle
@@ -122,9 +118,7 @@ def test_nodes_stay_few_for_any_variance() -> None:
             rows[2] = generator.normal(size=columns) * 10.0**exponent
             rows[2, -1] *= 30
             values, _ = sorted_rows(rows)
-            widest = kernels_ken.node_offsets(
-                values, numbers.bandwidth(rows), np.empty(4, np.int64)
-            )
+            widest = kernels_ken.node_offsets(values, numbers.bandwidth(rows), np.empty(4, np.int64))
             assert widest <= 100 + 20 * np.sqrt(columns) * columns**0.2
 
 
@@ -172,8 +166,6 @@ def test_levels_of_points_beyond_the_row() -> None:
     points = (row.max() + h[0] * np.linspace(0, 1.5, 30)).astype(np.float32)
     levels = np.empty(30, np.int64)
     room = kernels_ken.work_arrays(widest)
-    kernels_kde.density_levels(
-        points, values[0], h[0], 0.01, coarse, numbers.tables(), room, levels
-    )
+    kernels_kde.density_levels(points, values[0], h[0], 0.01, coarse, numbers.tables(), room, levels)
     np.testing.assert_array_equal(levels, np.rint(densities(row[0], points) / 0.01))
     assert levels[0] > levels[-1]

@@ -127,10 +127,7 @@ def test_a_pass_without_output_measures_the_same(made: Made) -> None:
     leaders = model.wiring[0].leaders([slot.name for slot in model.by_block[0]])
     norms = []
     for output in (True, False):
-        found = {
-            name: RunningInputs(model.linear(name).slot.cols, frozenset({"norm"}))
-            for name in leaders
-        }
+        found = {name: RunningInputs(model.linear(name).slot.cols, frozenset({"norm"})) for name in leaders}
         result = run_block(model, streams, 0, streams.hidden, found, output=output)
         assert len(result) == (1 if output else 0)
         norms.append([one.norm() for one in found.values()])

@@ -36,12 +36,7 @@ def test_a_clock_counts_every_moment_once() -> None:
 
 @pytest.mark.parametrize(
     ("costs", "place"),
-    [
-        ([3.0, 1.0, 1.0], 1),
-        ([math.nan, 2.0, 1.0], 2),
-        ([None, 2.0, None], 1),
-        ([math.nan, math.nan], 0),
-    ],
+    [([3.0, 1.0, 1.0], 1), ([math.nan, 2.0, 1.0], 2), ([None, 2.0, None], 1), ([math.nan, math.nan], 0)],
 )
 def test_first_minimum(costs: list[float | None], place: int) -> None:
     assert first_minimum(costs) == place
@@ -88,9 +83,7 @@ def test_layers_that_are_never_run(method: str, reference: Any) -> None:
     for block in model.blocks:
         block.mlp.forward = torch.zeros_like  # type: ignore[union-attr,assignment]
     streams, rule = capture(model, token_ids(4)), make_rule(method)
-    settings = AllocationSettings(
-        allocation="neuroal", sparsity=0.5, reference=reference, lambdas=(0.0, 0.1)
-    )
+    settings = AllocationSettings(allocation="neuroal", sparsity=0.5, reference=reference, lambdas=(0.0, 0.1))
     found = allocate(model, streams, rule, settings)
     silent = [slot.name for slot in model.slots if slot.role in ("gate", "up", "down")]
     costs = found.trace["block_search"]["matrix_costs"]

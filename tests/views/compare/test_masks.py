@@ -50,9 +50,7 @@ def two_masks(draw: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None)
 @given(two_masks(), st.integers(1, 40))
-def test_rows_are_those_of_the_unpacked_masks(
-    masks: tuple[np.ndarray, np.ndarray], at_once: int
-) -> None:
+def test_rows_are_those_of_the_unpacked_masks(masks: tuple[np.ndarray, np.ndarray], at_once: int) -> None:
     a, b = masks
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "BYTES_AT_ONCE", at_once)  # several pieces
@@ -111,9 +109,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     folder = tmp_path_factory.mktemp("trio")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(made_runs, "HIDDEN", 45)
-        return [
-            make_run(folder, "ken"), make_run(folder, "delta"), make_run(folder, "random", keep=0.3)
-        ]  # fmt: skip
+        return [make_run(folder, "ken"), make_run(folder, "delta"), make_run(folder, "random", keep=0.3)]
 
 
 def test_every_matrix_and_pair_against_unpacked_masks(trio: list[Run]) -> None:
@@ -149,9 +145,7 @@ def test_groups_are_sums_and_open_their_largest_matrix(trio: list[Run]) -> None:
     ups = table[table["role"] == "up"]
     up = roles.set_index("role").loc["up"]
     assert up["name"] in set(ups["name"])
-    assert up["jaccard"] == pytest.approx(
-        ups["both"].sum() / (ups["both"] + ups["only_a"] + ups["only_b"]).sum()
-    )
+    assert up["jaccard"] == pytest.approx(ups["both"].sum() / (ups["both"] + ups["only_a"] + ups["only_b"]).sum())
     assert list(roles["role"])[:3] == ["q", "k", "v"]
 
 

@@ -32,8 +32,7 @@ def classifier(right: np.ndarray, **fields: Any) -> dict[str, Any]:
 def language(losses: np.ndarray, **fields: Any) -> dict[str, Any]:
     nll = float(losses.mean())
     half = 1.97 * losses.std(ddof=1) / math.sqrt(len(losses))
-    pruned = {"nll": nll, "perplexity_low": math.exp(nll - half),
-              "perplexity_high": math.exp(nll + half)}  # fmt: skip
+    pruned = {"nll": nll, "perplexity_low": math.exp(nll - half), "perplexity_high": math.exp(nll + half)}
     metrics = {"task": "language", "data_sha256": "d", "window": 256, "windows": len(losses)}
     return metrics | {"pruned": pruned, "outcomes": packed(losses)} | fields
 
@@ -51,32 +50,21 @@ def told(first: dict[str, Any], second: dict[str, Any]) -> Difference:
     return found
 
 
-def test_with_the_outcomes_of_both_the_test_is_in_pairs(
-    answers: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_with_the_outcomes_of_both_the_test_is_in_pairs(answers: tuple[np.ndarray, np.ndarray]) -> None:
     found, wanted = told(*map(classifier, answers)), accuracy_change(*answers)
     assert found.paired
     assert found.change == pytest.approx(wanted["accuracy_change"])
-    assert (found.low, found.high) == (
-        wanted["accuracy_change_low"],
-        wanted["accuracy_change_high"],
-    )
-    assert (found.lost, found.won, found.p) == (
-        wanted["lost"], wanted["won"], wanted["mcnemar_p"]
-    )  # fmt: skip
+    assert (found.low, found.high) == (wanted["accuracy_change_low"], wanted["accuracy_change_high"])
+    assert (found.lost, found.won, found.p) == (wanted["lost"], wanted["won"], wanted["mcnemar_p"])
     assert found.could_be_chance == (wanted["mcnemar_p"] >= 0.05)
 
 
-def test_without_them_the_intervals_are_combined_and_wider(
-    answers: tuple[np.ndarray, np.ndarray],
-) -> None:
+def test_without_them_the_intervals_are_combined_and_wider(answers: tuple[np.ndarray, np.ndarray]) -> None:
     first, second = map(classifier, answers)
     found = told({**first, "outcomes": None}, second)
     assert not found.paired
     a, b = first["pruned"], second["pruned"]
-    below = math.sqrt(
-        (b["accuracy"] - b["accuracy_low"]) ** 2 + (a["accuracy_high"] - a["accuracy"]) ** 2
-    )
+    below = math.sqrt((b["accuracy"] - b["accuracy_low"]) ** 2 + (a["accuracy_high"] - a["accuracy"]) ** 2)
     assert found.low == pytest.approx(b["accuracy"] - a["accuracy"] - below)
     pairs = told(first, second)
     assert found.high is not None
@@ -102,9 +90,12 @@ def test_losses_of_windows_in_pairs_and_not() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "why"),
-    [({"data_sha256": "e"}, "other data"), ({"task": "language"}, "another task"),
-     ({"examples": 7}, "another number of examples")],
-)  # fmt: skip
+    [
+        ({"data_sha256": "e"}, "other data"),
+        ({"task": "language"}, "another task"),
+        ({"examples": 7}, "another number of examples"),
+    ],
+)
 def test_measurements_that_say_nothing_against_each_other(
     answers: tuple[np.ndarray, np.ndarray], fields: dict[str, Any], why: str
 ) -> None:
@@ -156,9 +147,7 @@ def test_a_pair_of_classifiers_is_laid_beside_rules_that_need_no_text(pair: list
         spec = found[key].spec
         assert spec is not None
         own = pair[0].spec
-        assert (spec.method, spec.keep, spec.scope, spec.base) == (
-            key, own.keep, own.scope, own.base
-        )  # fmt: skip
+        assert (spec.method, spec.keep, spec.scope, spec.base) == (key, own.keep, own.scope, own.base)
 
 
 def test_a_language_model_without_a_base_is_laid_beside_streamed_rules(tmp_path: Path) -> None:
@@ -198,9 +187,7 @@ def test_settings_that_no_part_of_the_job_reads_do_not_tell_runs_apart() -> None
 
 def test_the_newest_run_with_these_settings_is_found(pair: list[Run], tmp_path: Path) -> None:
     def summary(run: Run, name: str, created: str, problem: str | None = None) -> RunSummary:
-        return RunSummary(
-            id=name, path=run.path, label="", created=created, problem=problem, sweep=None
-        )
+        return RunSummary(id=name, path=run.path, label="", created=created, problem=problem, sweep=None)
 
     listed = [
         summary(pair[0], "old", "2026-01"),

@@ -28,9 +28,7 @@ def test_shares_of_each_cell(
     pair: tuple[Run, Run], limits: tuple[int, int], edges: tuple[int, int | None, int, int | None]
 ) -> None:
     r0, r1, c0, c1 = edges
-    found, shares = window(
-        *pair, UP, r0=r0, r1=r1, c0=c0, c1=c1, max_rows=limits[0], max_cols=limits[1]
-    )
+    found, shares = window(*pair, UP, r0=r0, r1=r1, c0=c0, c1=c1, max_rows=limits[0], max_cols=limits[1])
     a, b = (run.keep(UP) for run in pair)
     (top, bottom), (left, right), (high, wide) = found.rows, found.cols, found.cell
     for i, row in enumerate(range(top, bottom, high)):
