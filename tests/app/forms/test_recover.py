@@ -75,9 +75,9 @@ def test_a_link_fills_in_the_form_and_stays(
     open_page: OpenPage,
     store: Run,
     store_of_jobs: FakeJobs,  # noqa: F811
-    language: dict[str, Path],
+    language: dict[str, Path],  # noqa: F811
     run: str,
-    link: tuple[dict[str, str], dict[str, Any]],  # noqa: F811
+    link: tuple[dict[str, str], dict[str, Any]],
 ) -> None:
     measure(store)
     put_beside(store, language)

@@ -118,7 +118,7 @@ LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
 @pytest.mark.parametrize(("address", "wanted"), LINKS)
 def test_a_link_fills_in_the_form_and_stays(
     open_page: OpenPage,
-    store_of_jobs: FakeJobs,
+    store_of_jobs: FakeJobs,  # noqa: F811
     sweep: Sweep,  # noqa: F811
     address: dict[str, str],
     wanted: dict[str, Any],
@@ -149,7 +149,7 @@ def test_what_is_not_offered_but_typed_is_in_a_link_too(
 
 def test_filling_in_makes_the_link_that_opens_the_same_form(
     open_page: OpenPage,
-    store_of_jobs: FakeJobs,
+    store_of_jobs: FakeJobs,  # noqa: F811
     sweep: Sweep,  # noqa: F811
 ) -> None:
     test = open_page("tradeoff", view="new")
