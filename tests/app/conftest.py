@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from app.frame import state
 from kencore.runs.run import Run
@@ -54,8 +55,9 @@ def open_page(store: Run) -> OpenPage:
     def opened(page: str, **query: object) -> AppTest:
         test = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=30)
         if page != "overview":
-            test.run()
-            test.switch_page(f"app_pages/{page}.py")
+            # as a browser that opens the page's own address; `switch_page` knows that address only
+            # after a first run, which would be one of all of Overview
+            test._page_hash = calc_hash(page)
         for name, value in query.items():
             test.query_params[name] = str(value)
         return test.run()

@@ -62,7 +62,7 @@ def test_the_run_is_kept_from_page_to_page(store: Run, open_page: OpenPage) -> N
     another_run(store, "second")
     test = open_page("matrix", run="second", matrix=store.pruned[3])
     test.query_params.clear()  # what the menu does
-    test.switch_page("app_pages/layers.py").run()
+    test.switch_page("app_pages/layers/page.py").run()
     assert test.selectbox(key="run_choice").value == "second"
     assert dict(test.query_params)["run"] == "second"
     assert dict(test.query_params)["matrix"] == store.pruned[3]

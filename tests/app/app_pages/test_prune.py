@@ -179,8 +179,8 @@ def test_a_mistake_is_said_and_nothing_typed_is_lost(open_page: OpenPage, store_
 
 def test_what_was_typed_survives_a_visit_to_another_page(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = own_models(open_page("prune"), "/models/tuned", "/models/base").run()
-    test.switch_page("app_pages/overview.py").run()
-    test.switch_page("app_pages/prune.py").run()
+    test.switch_page("app_pages/overview/page.py").run()
+    test.switch_page("app_pages/prune/page.py").run()
     assert test.text_input(key="prune_model").value == "/models/tuned"
 
 

@@ -217,9 +217,9 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
         usual=50,
     )
     test.slider(key="prune_share").set_value(40).run()
-    test.switch_page("app_pages/overview.py").run()
+    test.switch_page("app_pages/overview/page.py").run()
     test.query_params.clear()
-    test.switch_page("app_pages/prune.py").run()
+    test.switch_page("app_pages/prune/page.py").run()
     assert test.slider(key="prune_share").value == 40
     assert said(test) == {"keep": "0.4"}
 
@@ -286,12 +286,12 @@ def test_half_a_form_is_a_link_too(open_page: OpenPage) -> None:
 
 def test_what_another_form_changed_meanwhile_is_put_back_by_going_back(open_page: OpenPage) -> None:
     test = open_page("prune", keep="0.3", seed="4")
-    test.switch_page("app_pages/tradeoff.py")
+    test.switch_page("app_pages/tradeoff/page.py")
     test.query_params["model"] = "demo-lm"  # the form of a new sweep has the same widgets
     test.query_params["view"] = "new"
     test.run()
     assert test.get_by_key("prune_which").value == "Demo language model"
-    test.switch_page("app_pages/prune.py")
+    test.switch_page("app_pages/prune/page.py")
     test.query_params.clear()
     test.query_params["keep"], test.query_params["seed"] = "0.3", "4"
     test.run()

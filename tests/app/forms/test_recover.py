@@ -159,9 +159,9 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
         usual=2,
     )
     test.number_input(key="recover_seed").set_value(6).run()
-    test.switch_page("app_pages/overview.py").run()
+    test.switch_page("app_pages/overview/page.py").run()
     test.query_params.clear()
-    test.switch_page("app_pages/recover.py").run()
+    test.switch_page("app_pages/recover/page.py").run()
     assert said(test) == {"seed": "6"}
 
 
