@@ -1,5 +1,6 @@
 # make app    install everything on a fresh machine and open the app with its demo
-# make test   install everything, a browser included, and run lint, types and all tests
+# make test   install everything, a browser included, and run lint, types, docs and all tests
+# make docs   build the docs site into site/, strictly and without a network
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -10,7 +11,7 @@ WORKERS ?= 3
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
-.PHONY: app test suite lint types check browser install clean
+.PHONY: app test suite lint types docs check browser install clean
 
 app: install
 	$(BIN)/streamlit run app/server.py --server.port $(PORT) --server.address $(HOST)
@@ -26,7 +27,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) -c requirements.txt --editable '.[dev]'
+	$(PIP) -c requirements.txt --editable '.[dev,docs]'
 	$(COMPILE)
 	touch $@
 
@@ -41,8 +42,11 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zensical build --strict
+
 test: $(VENV)/.installed-dev
-	$(MAKE) --no-print-directory -j lint types suite
+	$(MAKE) --no-print-directory -j lint types docs suite
 
 suite: browser
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
@@ -50,4 +54,4 @@ suite: browser
 check: lint types
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
