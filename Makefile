@@ -42,8 +42,9 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
+# --clean: zensical's cache does not look at docstrings; the path: ruff formats signatures
 docs: $(VENV)/.installed-dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zensical build --strict
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/zensical build --strict --clean
 
 test: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory -j lint types docs suite
