@@ -52,7 +52,7 @@ class Setting(JsonSettings):
     row_lambda: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "balance", checked_balance(self.balance))
+        object.__setattr__(self, "balance", checked_balance("balance", self.balance))
 
     @classmethod
     def of(cls, spec: PruneSpec) -> Setting:

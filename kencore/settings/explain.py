@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from kencore.errors import SpecError
+from kencore.settings.checks import check
+from kencore.settings.common import device_setting
+from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
-from kencore.system.devices import check_device
 
 LONGEST_TEXT: Final = 2000  # characters; what the model cannot read of it is cut and said
 
@@ -29,21 +31,26 @@ class ExplainSpec(JsonSettings):
 
     remedy: ClassVar[str] = "Say which run, and type a sentence."
 
-    run: str
-    text: str
-    block: int | None = None
-    device: str = "auto"
+    run: str = setting(
+        "text",
+        argument=True,
+        help="The run: its id or folder; demo is the demo run.",
+        wanted="the id or folder of a run",
+        remedy=remedy,
+    )
+    text: str = setting("text", argument=True, help="A sentence, between quotes.", wanted="a sentence", remedy=remedy)
+    block: int | None = setting(
+        "count",
+        None,
+        low=0,
+        help="Of a large model: look into the matrices of this block.",
+        wanted="the number of a block, 0 or more",
+        remedy="Leave it out for all blocks.",
+    )
+    device: str = device_setting()
 
     def __post_init__(self) -> None:
-        for name in ("run", "text"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value.strip():
-                raise SpecError(
-                    name,
-                    got="nothing" if not value else repr(value),
-                    wanted="a sentence" if name == "text" else "the id or folder of a run",
-                    remedy=self.remedy,
-                )
+        check(self)
         if len(self.text) > LONGEST_TEXT:
             raise SpecError(
                 "text",
@@ -51,12 +58,3 @@ class ExplainSpec(JsonSettings):
                 wanted=f"{LONGEST_TEXT:,} at most",
                 remedy="Explain one sentence at a time.",
             )
-        number = isinstance(self.block, int) and not isinstance(self.block, bool)
-        if self.block is not None and not (number and self.block >= 0):
-            raise SpecError(
-                "block",
-                got=repr(self.block),
-                wanted="the number of a block, 0 or more",
-                remedy="Leave it out for all blocks.",
-            )
-        check_device(self.device)

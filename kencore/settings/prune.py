@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
+from kencore.errors import SpecError
 from kencore.settings import checks
 from kencore.settings.checks import (
     ALLOCATIONS,
@@ -27,7 +28,8 @@ from kencore.settings.checks import (
     Allocation,
     Method,
 )
-from kencore.settings.json import JsonSettings
+from kencore.settings.common import PruningSettings, seed_setting
+from kencore.settings.fields import setting
 from kencore.system.devices import DEVICES, check_device
 
 __all__ = [
@@ -51,123 +53,102 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneSpec(JsonSettings):
-    """One pruning job.
+class PruneSpec(PruningSettings):
+    """One pruning job. The other settings are those of `PruningSettings`.
 
     Args:
-        model: the model to prune: ``"demo"``, ``"demo-lm"``, a folder, or a hub id.
-        base: its pretrained base, same forms. With a base, entries that are not kept go back to
-            it; without, they become zero. ``ken``, ``ken-density`` and ``delta`` need one,
-            ``sparsegpt`` takes none. ``None`` means the demo's own base where ``model`` is a demo
-            and the method needs one; the encoder ``"demo"`` is always paired with its base.
-        model_revision, base_revision: hub revision (branch, tag or commit).
         method: which entries are kept. ``wanda``, ``multiflow`` and ``sparsegpt`` look at a
             language model's activations on calibration text.
         keep: share of each row that is kept, in (0, 1]; exactly one of ``keep`` and ``k``. With
             zeros, or with an allocation, the share of all pruned matrices together, met exactly.
         k: entries kept in each row; a row shorter than ``k`` is kept whole.
-        scope: what is pruned: one or more of ``all``, ``blocks`` (everything inside the
-            transformer blocks), ``attention``, ``feed-forward``, a role (``q``, ``down``, ...)
-            or a name pattern such as ``"*.layer.0.*"``. Several are united. Without a base,
-            embeddings, vectors and the head are reached only by a term that names them.
-        embeddings, vectors, head: whether embeddings, 1-D parameters (norms and biases) and the
-            task head may be pruned where the scope reaches them.
         allocation: how sparsity is shared among blocks and rows: ``uniform``, ``owl``
             (2310.05175), ``alpha`` (2410.10912), ``dlp`` (2505.23807), ``atp`` (2502.14770) or
             ``neuroal`` (TMLR 2025).
-        step: of ``neuroal``: search the ramp over ``block``, over each ``row``, or ``both``.
-        reference: of ``neuroal``: activations are compared with those of the dense block on the
-            pruned stream (``local``, as published) or of the whole dense model (``global``).
         block_lambda, row_lambda: of ``neuroal``: take this slope over blocks, this spread over
             rows, instead of searching it; from 0 to 0.5.
         balance: faders such as ``("q=1.5", "b3=0.5")``: a role, or a block (``b3``; of several
             stacks ``encoder.b3``), and by what its share is multiplied. All shares then go up or
             down together until the whole keeps as many entries as without faders, to the entry;
             none passes 1. Rows of a matrix may then differ by one entry.
-        refine: ``dsnot`` (2310.08915) swaps entries of attention's masks afterwards. With
-            ``sparsegpt`` it starts from that method's scores, and kept weights stay as they are.
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
             that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
             difference that was kept: kept values are then no longer the tuned ones. Needs a base.
-        calibration: text for activations: ``pydoc``, ``wikitext2``, ``c4``, ``ptb``, or a file.
-        sequences: windows of calibration text.
-        search_sequences: at most so many of them are used to search an allocation.
-        window: tokens of a window; ``None``: 2048, or what the model has positions for.
-        propagate: a block is pruned on what the ``pruned`` blocks before it give, or the
-            ``dense`` ones.
-        fast: search an allocation on fewer candidates.
-        published: prune as NeuroAL's published code does, its rounding included: the share is
-            then met only about.
-        evaluation: what quality is measured on. For a classifier a ``.tsv``, ``.jsonl`` or
-            ``.parquet`` file or ``"demo"``; for a language model text, named as ``calibration``.
-            ``None``: no measurement.
-        windows: at most so many windows of evaluation text; ``None``: all.
-        baselines: where quality is measured, also measure other methods at the same budget.
         seed: for the ``random`` rule and for the choice of calibration windows.
-        device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
 
     Raises:
         SpecError: a value is missing, contradictory or out of range.
     """
 
-    remedy: ClassVar[str] = "Say which model to prune."
-
-    model: str
-    base: str | None = None
-    model_revision: str | None = None
-    base_revision: str | None = None
-    method: str = "ken"
-    keep: float | None = None
-    k: int | None = None
-    scope: tuple[str, ...] = ("all",)
-    embeddings: bool = True
-    vectors: bool = True
-    head: bool = True
-    allocation: str = "uniform"
-    step: str = "block"
-    reference: str = "local"
-    block_lambda: float | None = None
-    row_lambda: float | None = None
-    balance: tuple[str, ...] = ()
-    refine: str = "none"
-    rescale: str = "none"
-    calibration: str = "pydoc"
-    sequences: int = 128
-    search_sequences: int = 8
-    window: int | None = None
-    propagate: str = "pruned"
-    fast: bool = False
-    published: bool = False
-    evaluation: str | None = None
-    windows: int | None = None
-    baselines: bool = True
-    seed: int = 0
-    device: str = "auto"
+    method: str = setting("choice", "ken", choices=METHODS, label="Which entries are kept", help="Which are kept.")
+    keep: float | None = setting(
+        "share",
+        None,
+        check=checks.checked_keep,
+        offered=(0.01, 1),
+        label="Kept of each row",
+        help="Share of each row that is kept, rounded to whole entries, at least one per row.",
+    )
+    k: int | None = setting(
+        "count",
+        None,
+        low=1,
+        flags=("--k", "-k"),
+        label="Entries kept per row",
+        help="Entries kept per row, one number for all rows. Shorter rows are kept whole.",
+        wanted="a whole number of entries per row, 1 or more",
+        remedy="Rows shorter than k are kept whole.",
+    )
+    allocation: str = setting(
+        "choice", "uniform", choices=ALLOCATIONS, label="Allocation", help="How sparsity is shared out."
+    )
+    block_lambda: float | None = setting(
+        "number",
+        None,
+        low=0,
+        high=0.5,
+        offered=(0, 0.5),
+        help="Of neuroal: this slope over blocks; by default searched.",
+        wanted="a lambda from 0 to 0.5",
+        remedy="Leave it out to have it searched.",
+    )
+    row_lambda: float | None = setting(
+        "number",
+        None,
+        low=0,
+        high=0.5,
+        offered=(0, 0.5),
+        help="Of neuroal: this spread over rows; by default searched.",
+        wanted="a lambda from 0 to 0.5",
+        remedy="Leave it out to have it searched.",
+    )
+    balance: tuple[str, ...] = setting(
+        "several",
+        (),
+        check=checks.checked_balance,
+        help="A fader, such as q=1.5 or b3=0.5: that role or block keeps so many times its share, the others give "
+        "way, the total is held.",
+    )
+    rescale: str = setting(
+        "choice",
+        "none",
+        choices=RESCALES,
+        label="Rescale",
+        help="Make up for what went back to the base: share divides a row's kept differences by its kept share "
+        "(right where the choice does not look at the difference: random, KEN), energy by the kept share of the "
+        "squared difference (right for any). Kept values are then no longer the tuned ones. Needs a base.",
+    )
+    seed: int = seed_setting("For the random rule and the choice of calibration text.")
 
     def __post_init__(self) -> None:
-        for name in ("model", "calibration"):
-            checks.check_text(name, getattr(self, name), optional=False)
-        for name in ("base", "model_revision", "base_revision", "evaluation"):
-            checks.check_text(name, getattr(self, name), optional=True)
-        for name in checks.CHOICES:
-            checks.check_choice(name, getattr(self, name))
-        for name in checks.SWITCHES:
-            checks.check_switch(name, getattr(self, name))
-        for name in checks.COUNTS:
-            checks.check_count(name, getattr(self, name))
+        checks.check(self)
         if self.base is None:
             object.__setattr__(self, "base", _demo_base(self))
-        for name in ("block_lambda", "row_lambda"):
-            checks.check_lambda(name, getattr(self, name))
-        object.__setattr__(self, "balance", checks.checked_balance(self.balance))
-        checks.check_base(self)
-        checks.check_budget(self)
-        checks.check_together(self)
-        if self.keep is not None:
-            object.__setattr__(self, "keep", float(self.keep))
-        object.__setattr__(self, "scope", checks.checked_scope(self.scope))
-        checks.check_seed(self.seed)
-        check_device(self.device)
+        _check_base(self)
+        _check_budget(self)
+        _check_together(self)
+        if self.published:
+            _check_published(self)
 
     @property
     def restore(self) -> Literal["base", "zero"]:
@@ -216,3 +197,128 @@ def _demo_base(spec: PruneSpec) -> str | None:
     if spec.model == "demo-lm" and (spec.method in NEEDS_BASE or spec.rescale != "none"):
         return "demo-lm-base"
     return None
+
+
+# --- settings that contradict each other ------------------------------------------------------
+
+
+def _check_base(spec: PruneSpec) -> None:
+    """Refuse a method without the base it needs, or with one that it cannot use."""
+    if spec.base is None and spec.method in NEEDS_BASE:
+        raise SpecError(
+            "base",
+            got=f"no base model, which {spec.method} needs",
+            wanted="the pretrained model that the tuned one started from",
+            remedy="Name it (a folder or a hub id): what is not kept goes back to it. Without one, "
+            "magnitude, wanda, multiflow and sparsegpt set what is not kept to zero.",
+        )
+    if spec.base is not None and spec.method == "sparsegpt":
+        raise SpecError(
+            "base",
+            got=f"{spec.base} beside sparsegpt",
+            wanted="no base: sparsegpt changes the values that it keeps so as to make up for entries that became zero",
+            remedy="Leave the base out, or choose wanda: it can go back to one.",
+        )
+
+
+def _check_budget(spec: PruneSpec) -> None:
+    """Refuse no budget, two of them, and one that does not go with the rest."""
+    if (spec.keep is None) == (spec.k is None):
+        raise SpecError(
+            "keep and k",
+            got="both" if spec.k is not None else "neither",
+            wanted="exactly one of them",
+            remedy="Give a share of each row (keep) or a number of entries of each row (k).",
+        )
+    if spec.k is not None and spec.streams:
+        raise SpecError(
+            "k",
+            got=f"{spec.k} entries per row, with {_asked_for(spec)}",
+            wanted="a share: it is spread over blocks and rows so that the whole meets it",
+            remedy="Give keep instead; keep 0.3 is sparsity 0.7.",
+        )
+    if spec.keep == 1 and spec.streams:
+        raise checks.no_share("keep", "keep 1, that is sparsity 0: nothing would be pruned", "below")
+
+
+def _check_together(spec: PruneSpec) -> None:
+    """Refuse settings that contradict each other."""
+    if spec.refine == "dsnot" and spec.base is not None:
+        raise _clash(
+            "refine",
+            "dsnot beside a base",
+            "no base: dsnot weighs what a pruned entry leaves behind if it becomes zero",
+            "Leave the base out, or refine with none.",
+        )
+    if spec.rescale != "none" and spec.base is None:
+        raise _clash(
+            "rescale",
+            f"{spec.rescale} without a base",
+            "a base: kept differences to it are rescaled, and without one there is no difference",
+            "Name the base, or leave rescale out.",
+        )
+    if spec.step != "block" and spec.method == "sparsegpt":
+        raise _clash(
+            "step",
+            f"{spec.step} with sparsegpt",
+            "block: sparsegpt chooses entries over whole matrices, not row by row",
+            "Choose step block, or another method.",
+        )
+    for name, step in (("block_lambda", "row"), ("row_lambda", "block")):
+        if getattr(spec, name) is None:
+            continue
+        if spec.allocation != "neuroal" or spec.step == step:
+            raise _clash(
+                name,
+                f"{getattr(spec, name):g} beside allocation {spec.allocation}"
+                + (f", step {spec.step}" if spec.allocation == "neuroal" else ""),
+                f"allocation neuroal with a step that has a {name}",
+                "Leave it out, or choose step both.",
+            )
+
+
+def _check_published(spec: PruneSpec) -> None:
+    """What NeuroAL's published code cannot do cannot be reproduced."""
+    reasons = {
+        "method": (
+            spec.method not in checks.PUBLISHED_METHODS,
+            spec.method,
+            f"one of {', '.join(checks.PUBLISHED_METHODS)}: the published code has no other",
+        ),
+        "base": (spec.base is not None, str(spec.base), "no base: the published code sets what it prunes to zero"),
+        "allocation": (
+            spec.allocation not in checks.PUBLISHED_ALLOCATIONS,
+            spec.allocation,
+            f"one of {', '.join(checks.PUBLISHED_ALLOCATIONS)}: the published code has no other",
+        ),
+        "reference": (
+            spec.reference != "local",
+            spec.reference,
+            "local: the published code compares within one stream",
+        ),
+        "propagate": (
+            spec.propagate != "pruned",
+            spec.propagate,
+            "pruned: the published code feeds each block what the pruned ones before it give",
+        ),
+        "balance": (bool(spec.balance), " ".join(spec.balance), "no faders: the published code has none"),
+        "block_lambda": (spec.block_lambda is not None, str(spec.block_lambda), "none: the published code searches it"),
+        "row_lambda": (spec.row_lambda is not None, str(spec.row_lambda), "none: the published code searches it"),
+        "fast": (spec.fast, "True", "False: the published code tries every lambda"),
+    }
+    for name, (wrong, got, wanted) in reasons.items():
+        if wrong:
+            raise _clash(name, f"{got} beside published", wanted, "Change it, or drop published.")
+
+
+def _asked_for(spec: PruneSpec) -> str:
+    """What makes a job run the model on calibration text, in words."""
+    if spec.method in NEEDS_ACTIVATIONS:
+        return spec.method
+    if spec.allocation != "uniform":
+        return f"allocation {spec.allocation}"
+    return f"refine {spec.refine}" if spec.refine != "none" else "published"
+
+
+def _clash(name: str, got: str, wanted: str, remedy: str) -> SpecError:
+    return SpecError(name, got=got, wanted=wanted, remedy=remedy)

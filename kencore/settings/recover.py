@@ -5,14 +5,15 @@ Light: the web process checks settings with it.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from math import inf
+from typing import Any, ClassVar
 
 from kencore.errors import AdapterError, SpecError
-from kencore.settings.checks import check_seed
+from kencore.settings.checks import check
+from kencore.settings.common import SENTENCES, TEXTS, device_setting, seed_setting
+from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
-from kencore.system.devices import check_device
 
 TRAINS = ("all", "kept")
 SCHEDULES = ("linear", "cosine", "constant")
@@ -22,26 +23,25 @@ EPOCHS = 2
 # sentences or windows of a step, learning rate, sentences or windows that are measured
 CLASSIFIER, LANGUAGE = (32, 2e-5, 1000), (8, 5e-5, 128)
 
-# least value, what it counts
-_COUNTS: dict[str, tuple[int, str]] = {
-    "epochs": (1, "a whole number of times through the training data, 1 or more"),
-    "steps": (1, "a whole number of optimizer steps, 1 or more"),
-    "batch": (1, "sentences or windows of a step, 1 or more"),
-    "patience": (1, "measurements without improvement, 1 or more"),
-    "every": (1, "steps between measurements, 1 or more"),
-    "max_length": (3, "tokens of a sentence, 3 or more"),
-    "window": (2, "tokens of a window, 2 or more: one to read and one to predict"),
-    "sample": (1, "sentences or windows to measure, 1 or more"),
-    "save_every": (1, "steps between checkpoints, 1 or more"),
-}
-# least, most, whether the least is allowed, whether the most is allowed, whether it may be left out
-_NUMBERS: dict[str, tuple[float, float, bool, bool, bool]] = {
-    "held_out_share": (0, 1, False, False, False),
-    "lr": (0, 1, False, True, True),
-    "weight_decay": (0, 1, True, False, False),
-    "warmup": (0, 1, True, False, False),
-    "clip": (0, math.inf, False, False, True),
-}
+
+def refuse_adapter(subject: str, got: str) -> AdapterError:
+    """The error for a low-rank adapter."""
+    return AdapterError(
+        subject,
+        got=got,
+        wanted="full: the kept weights themselves are trained and every other entry stays where pruning put it",
+        remedy="A low-rank update is dense: merged into the weights it would change every entry "
+        "that was reset and undo the mask; kept beside them it is one more dense matrix to store "
+        "and to run. Leave it out, or merge the adapter into the model first and prune that.",
+    )
+
+
+def _checked_method(name: str, method: Any) -> str:
+    if isinstance(method, str) and method.lower().replace("-", "") in ADAPTERS:
+        raise refuse_adapter(name, method)
+    if method != "full":
+        raise SpecError(name, got=repr(method), wanted="full", remedy="There is no other.")
+    return str(method)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,45 +89,158 @@ class TuneSpec(JsonSettings):
 
     remedy: ClassVar[str] = "Say what to tune, and on what."
 
-    run: str
-    data: str
-    held_out: str | None = None
-    held_out_share: float = 0.1
-    method: str = "full"
-    train: str = "all"
-    epochs: int | None = None
-    steps: int | None = None
-    batch: int | None = None
-    lr: float | None = None
-    weight_decay: float = 0.01
-    warmup: float = 0.06
-    schedule: str = "linear"
-    clip: float | None = 1.0
-    every: int | None = None
-    patience: int | None = None
-    max_length: int | None = None
-    window: int | None = None
-    sample: int | None = None
-    evaluation: str | None = AS_THE_RUN
-    baselines: bool = True
-    save_every: int | None = None
-    seed: int = 0
-    device: str = "auto"
+    run: str = setting(
+        "text",
+        argument=True,
+        help="The run to start from: its id or folder.",
+        wanted="the run to tune: its id or folder",
+    )
+    data: str = setting(
+        "text",
+        label="What it learns from",
+        help=f"What it learns from. A classifier: {SENTENCES}; a language model: {TEXTS}.",
+        wanted="training data",
+    )
+    held_out: str | None = setting(
+        "text",
+        None,
+        label="Held-out data, a name or file",
+        help="What is measured meanwhile and never learned from; by default a share of the data, kept apart.",
+        wanted="data of the model's kind",
+    )
+    held_out_share: float = setting(
+        "share",
+        0.1,
+        low=0,
+        high=1,
+        without=(0, 1),
+        offered=(0.01, 0.9),
+        label="Share that is held out",
+        help="Share of the data that is held out. Drawn by the seed; equal sentences stay on one side.",
+    )
+    method: str = setting("text", "full", check=_checked_method, help="full: the kept weights themselves.")
+    train: str = setting(
+        "choice",
+        "all",
+        choices=TRAINS,
+        label="What is trained",
+        help="all: kept entries and what was not pruned; kept: kept entries alone.",
+    )
+    epochs: int | None = setting(
+        "count",
+        None,
+        low=1,
+        offered=(1, 10_000),
+        label="Times through the data",
+        help=f"Times through the data; by default {EPOCHS}. The weights of the best measurement are kept in any case.",
+        wanted="a whole number of times through the training data, 1 or more",
+    )
+    steps: int | None = setting(
+        "count",
+        None,
+        low=1,
+        help="Optimizer steps, instead of epochs.",
+        wanted="a whole number of optimizer steps, 1 or more",
+    )
+    batch: int | None = setting(
+        "count",
+        None,
+        low=1,
+        offered=(1, 10_000),
+        label="Sentences or windows of a step",
+        help="Sentences (by default 32) or windows (8) of a step.",
+        wanted="sentences or windows of a step, 1 or more",
+    )
+    lr: float | None = setting(
+        "number",
+        None,
+        low=0,
+        high=1,
+        without=(0,),
+        offered=(1e-8, 1),
+        label="Learning rate",
+        help="Highest learning rate; by default 2e-5 (classifier) or 5e-5 (language model). Small models take ten "
+        "times as much.",
+    )
+    weight_decay: float = setting(
+        "number",
+        0.01,
+        low=0,
+        high=1,
+        without=(1,),
+        offered=(0, 0.99),
+        label="Weight decay",
+        help="Of matrices; norms and biases have none.",
+    )
+    warmup: float = setting(
+        "number", 0.06, low=0, high=1, without=(1,), help="Share of steps over which the rate rises."
+    )
+    schedule: str = setting(
+        "choice", "linear", choices=SCHEDULES, label="Schedule", help="What the learning rate does once it has risen."
+    )
+    clip: float | None = setting(
+        "number", 1.0, low=0, without=(0, inf), optional=True, nothing=0, help="Largest norm of a gradient; 0: any."
+    )
+    every: int | None = setting(
+        "count",
+        None,
+        low=1,
+        help="Steps between measurements; by default a tenth of all.",
+        wanted="steps between measurements, 1 or more",
+    )
+    patience: int | None = setting(
+        "count",
+        None,
+        low=1,
+        offered=(1, 1000),
+        label="Patience",
+        help="Stop after so many measurements without a lower held-out loss.",
+        wanted="measurements without improvement, 1 or more",
+    )
+    max_length: int | None = setting(
+        "count", None, low=3, help="Of a classifier: tokens of a sentence.", wanted="tokens of a sentence, 3 or more"
+    )
+    window: int | None = setting(
+        "count",
+        None,
+        low=2,
+        help="Of a language model: tokens of a window.",
+        wanted="tokens of a window, 2 or more: one to read and one to predict",
+    )
+    sample: int | None = setting(
+        "count",
+        None,
+        low=1,
+        help="Measure at most so many sentences (1,000) or windows (128).",
+        wanted="sentences or windows to measure, 1 or more",
+    )
+    evaluation: str | None = setting(
+        "text",
+        AS_THE_RUN,
+        optional=True,
+        label="Judge it afterwards",
+        help=f"What the tuned run is judged on: {AS_THE_RUN} (as the run it starts from), data of the same kinds, or "
+        "none.",
+        wanted="data of the model's kind",
+    )
+    baselines: bool = setting(
+        "switch",
+        True,
+        label="Baselines too",
+        help="Where it is judged, other methods at the same budget as well. They are not tuned.",
+    )
+    save_every: int | None = setting(
+        "count",
+        None,
+        low=1,
+        help="Steps between checkpoints; by default one a minute.",
+        wanted="steps between checkpoints, 1 or more",
+    )
+    seed: int = seed_setting("Of what is held out, the order of the data, and dropout.")
+    device: str = device_setting()
 
     def __post_init__(self) -> None:
-        for name, what in (("run", "the run to tune: its id or folder"), ("data", "training data")):
-            _check_text(name, getattr(self, name), what, optional=False)
-        for name in ("held_out", "evaluation"):
-            _check_text(name, getattr(self, name), "data of the model's kind", optional=True)
-        _check_method(self.method)
-        _check_choice("train", self.train, TRAINS)
-        _check_choice("schedule", self.schedule, SCHEDULES)
-        for name in _COUNTS:
-            _check_count(name, getattr(self, name))
-        for name in _NUMBERS:
-            _check_number(name, getattr(self, name))
-        if not isinstance(self.baselines, bool):
-            raise SpecError("baselines", got=repr(self.baselines), wanted="True or False", remedy="Pass a bool.")
+        check(self)
         if self.epochs is not None and self.steps is not None:
             raise SpecError(
                 "epochs and steps",
@@ -137,8 +250,6 @@ class TuneSpec(JsonSettings):
             )
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", EPOCHS)
-        check_seed(self.seed)
-        check_device(self.device)
 
     def resolved(self, *, language: bool) -> TuneSpec:
         """The same settings with the defaults of the task filled in: batch, lr and sample."""
@@ -146,62 +257,3 @@ class TuneSpec(JsonSettings):
         return replace(
             self, batch=self.batch or batch, lr=lr if self.lr is None else self.lr, sample=self.sample or sample
         )
-
-
-def refuse_adapter(subject: str, got: str) -> AdapterError:
-    """The error for a low-rank adapter."""
-    return AdapterError(
-        subject,
-        got=got,
-        wanted="full: the kept weights themselves are trained and every other entry stays where pruning put it",
-        remedy="A low-rank update is dense: merged into the weights it would change every entry "
-        "that was reset and undo the mask; kept beside them it is one more dense matrix to store "
-        "and to run. Leave it out, or merge the adapter into the model first and prune that.",
-    )
-
-
-def _check_method(method: object) -> None:
-    if isinstance(method, str) and method.lower().replace("-", "") in ADAPTERS:
-        raise refuse_adapter("method", method)
-    _check_choice("method", method, ("full",))
-
-
-def _check_text(name: str, value: object, what: str, *, optional: bool) -> None:
-    if (value is None and optional) or (isinstance(value, str) and value.strip()):
-        return
-    got = "nothing" if value is None or value == "" else repr(value)
-    remedy = "Fill it in." + (" Or leave it out." if optional else "")
-    raise SpecError(name, got=got, wanted=what, remedy=remedy)
-
-
-def _check_choice(name: str, value: object, words: tuple[str, ...]) -> None:
-    if value not in words:
-        wanted = f"one of {', '.join(words)}" if len(words) > 1 else words[0]
-        raise SpecError(name, got=repr(value), wanted=wanted, remedy="Choose one of these.")
-
-
-def _check_count(name: str, value: object) -> None:
-    least, what = _COUNTS[name]
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SpecError(name, got=repr(value), wanted=what, remedy="Pass such a number, or leave it out.")
-
-
-def _check_number(name: str, value: object) -> None:
-    least, most, low_in, high_in, optional = _NUMBERS[name]
-    if value is None and optional:
-        return
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        above = value >= least if low_in else value > least
-        below = value <= most if high_in else value < most
-        if above and below:
-            return
-    low = f"{least:g} or more" if low_in else f"above {least:g}"
-    high = "" if most == math.inf else f" and {'at most' if high_in else 'below'} {most:g}"
-    raise SpecError(
-        name,
-        got=repr(value),
-        wanted=f"a number {low}{high}",
-        remedy="Pass such a number" + (", or leave it out." if optional else "."),
-    )

@@ -11,13 +11,13 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from kencore.errors import SpecError
 from kencore.settings import checks
-from kencore.settings.json import JsonSettings
+from kencore.settings.common import PruningSettings
+from kencore.settings.fields import setting, settings_of
 from kencore.settings.prune import PruneSpec
-from kencore.system.devices import check_device
 
 MOST_POINTS = 1_000
 MOST_COMBINATIONS = 1_000_000
@@ -47,64 +47,61 @@ class Skipped:
     reason: str
 
 
+_POINT = settings_of(PruneSpec)
+
+
+def _axis(name: str, default: tuple[Any, ...], *, least: int = 1, **declared: Any) -> Any:
+    """Several values of a setting of `PruneSpec`."""
+    return setting("several", default, each=_POINT[name], low=least, commas=True, **declared)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepSpec(JsonSettings):
-    """A grid of prunings of one model.
+class SweepSpec(PruningSettings):
+    """A grid of prunings of one model: methods, allocations, budgets, rescalings and seeds, each with each.
 
     Args:
-        model, base, model_revision, base_revision, scope, embeddings, vectors, head, step,
-            reference, refine, calibration, sequences, search_sequences, window, propagate, fast,
-            published, evaluation, windows, baselines, device: of every point, see `PruneSpec`.
-            ``base=None`` means the demo's own base where a point's method needs one.
-        methods, allocations, rescales, seeds: each with each; see the fields of `PruneSpec` that
-            are named in the singular.
+        methods, allocations, rescales, seeds: see the settings of `PruneSpec` that are named in
+            the singular.
         keeps: shares kept; exactly one of ``keeps`` and ``ks``. ks: entries kept per row.
 
-    Repeated values count once. Points that differ by a seed that nothing depends on are one point,
-    of the smallest seed, see `takes_seed`.
+    What every point has is as of `PruningSettings`; ``base=None`` means the demo's own base where
+    a point's method needs one. Repeated values count once. Points that differ by a seed that
+    nothing depends on are one point, of the smallest seed, see `takes_seed`.
 
     Raises:
         SpecError: a value that no point could have, no point at all, or more than 1,000.
     """
 
-    remedy: ClassVar[str] = "Say which model to prune."
-
-    model: str
-    methods: tuple[str, ...] = ("ken",)
-    allocations: tuple[str, ...] = ("uniform",)
-    keeps: tuple[float, ...] = ()
-    ks: tuple[int, ...] = ()
-    rescales: tuple[str, ...] = ("none",)
-    seeds: tuple[int, ...] = (0,)
-    base: str | None = None
-    model_revision: str | None = None
-    base_revision: str | None = None
-    scope: tuple[str, ...] = ("all",)
-    embeddings: bool = True
-    vectors: bool = True
-    head: bool = True
-    step: str = "block"
-    reference: str = "local"
-    refine: str = "none"
-    calibration: str = "pydoc"
-    sequences: int = 128
-    search_sequences: int = 8
-    window: int | None = None
-    propagate: str = "pruned"
-    fast: bool = False
-    published: bool = False
-    evaluation: str | None = None
-    windows: int | None = None
-    baselines: bool = True
-    device: str = "auto"
+    methods: tuple[str, ...] = _axis("method", ("ken",), label="Methods", help="Which entries are kept.")
+    allocations: tuple[str, ...] = _axis(
+        "allocation", ("uniform",), label="How sparsity is shared", help="Other than uniform: language models only."
+    )
+    keeps: tuple[float, ...] = _axis("keep", (), least=0, label="Shares that are kept", help="Shares that are kept.")
+    ks: tuple[int, ...] = _axis("k", (), least=0, help="Instead of keeps: entries kept per row.")
+    rescales: tuple[str, ...] = _axis(
+        "rescale",
+        ("none",),
+        label="Rescale kept values",
+        help="Larger kept differences make up for those that were reset. Kept values are then no longer the tuned "
+        "ones.",
+    )
+    seeds: tuple[int, ...] = _axis(
+        "seed",
+        (0,),
+        label="Seeds",
+        help="A point for each seed where chance plays a part (a random choice, text that is drawn for calibration); "
+        "other points are the same for every seed and are made once.",
+    )
 
     def __post_init__(self) -> None:
-        for name in AXES:
-            object.__setattr__(self, name, _axis(name, getattr(self, name)))
-        _check_common(self)
-        _check_axes(self)
-        object.__setattr__(self, "keeps", tuple(dict.fromkeys(float(k) for k in self.keeps)))
-        object.__setattr__(self, "scope", checks.checked_scope(self.scope))
+        checks.check(self)
+        if bool(self.keeps) == bool(self.ks):
+            raise SpecError(
+                "keeps and ks",
+                got="both" if self.keeps else "neither",
+                wanted="one of them",
+                remedy="Say which shares to keep, such as 0.9, 0.5 and 0.25.",
+            )
         _check_size(self)
 
     @property
@@ -158,62 +155,6 @@ def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
             continue
         for seed in spec.seeds if takes_seed(first) else (first.seed,):
             yield replace(first, seed=seed)
-
-
-# --- what is refused --------------------------------------------------------------------------
-
-
-def _axis(name: str, values: Any) -> tuple[Any, ...]:
-    """The values of an axis, each once."""
-    if not isinstance(values, (list, tuple)):
-        raise SpecError(name, got=repr(values), wanted="a list of values", remedy="Pass a list, also for one.")
-    try:
-        return tuple(dict.fromkeys(values))
-    except TypeError:
-        raise SpecError(name, got=repr(values), wanted="plain values", remedy="Pass words or numbers.") from None
-
-
-def _check_common(spec: SweepSpec) -> None:
-    for name in ("model", "calibration"):
-        checks.check_text(name, getattr(spec, name), optional=False)
-    for name in ("base", "model_revision", "base_revision", "evaluation"):
-        checks.check_text(name, getattr(spec, name), optional=True)
-    for name in set(checks.CHOICES) - set(AXES.values()):
-        checks.check_choice(name, getattr(spec, name))
-    for name in checks.SWITCHES:
-        checks.check_switch(name, getattr(spec, name))
-    for name in checks.COUNTS:
-        checks.check_count(name, getattr(spec, name))
-    check_device(spec.device)
-
-
-def _check_axes(spec: SweepSpec) -> None:
-    for name in ("methods", "allocations", "rescales", "seeds"):
-        if not getattr(spec, name):
-            raise SpecError(name, got="nothing", wanted="one or more", remedy="Name one.")
-    for name in ("methods", "allocations", "rescales"):
-        for value in getattr(spec, name):
-            checks.check_choice(AXES[name], value)
-    for seed in spec.seeds:
-        checks.check_seed(seed)
-    if bool(spec.keeps) == bool(spec.ks):
-        raise SpecError(
-            "keeps and ks",
-            got="both" if spec.keeps else "neither",
-            wanted="one of them",
-            remedy="Say which shares to keep, such as 0.9, 0.5 and 0.25.",
-        )
-    for keep in spec.keeps:
-        number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
-        if not (number and math.isfinite(keep) and 0 < keep <= 1):
-            raise SpecError(
-                "keeps", got=repr(keep), wanted="shares above 0 and up to 1", remedy="To keep half, pass 0.5."
-            )
-    for k in spec.ks:
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise SpecError(
-                "ks", got=repr(k), wanted="whole numbers of entries per row, 1 or more", remedy="For shares pass keeps."
-            )
 
 
 def _check_size(spec: SweepSpec) -> None:

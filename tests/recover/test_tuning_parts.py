@@ -67,7 +67,7 @@ def test_usual_settings_are_those_of_ken() -> None:
 @pytest.mark.parametrize(
     ("settings", "subject", "got"),
     [
-        ({"run": " "}, "run", "' '"),
+        ({"run": " "}, "run", "nothing"),
         ({"data": ""}, "data", "nothing"),
         ({"held_out": 3}, "held_out", "3"),
         ({"held_out_share": 1.0}, "held_out_share", "1.0"),
