@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import streamlit as st
 
 from app.frame import links, parts, state
-from app.jobs import panel as jobs_view
+from app.jobs import kinds, panel
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError, RunNotFoundError
 from kencore.words import numbers as wording
@@ -99,14 +99,14 @@ def watch(chosen: Chosen) -> None:
                 "it is done. You may close this page and come back to the same address."
             )
         for job in chosen.waiting:
-            jobs_view.panel(job.id)
+            panel.show(job.id)
 
 
 def choose(run: Run, chosen: Chosen) -> None:
     """B, a swap of A and B, and more runs; every choice goes into the address."""
     others = {found.id: found.label for found in state.runs() if found.problem is None}
     others |= {found.id: others.get(found.id, found.id) for found in chosen.runs}
-    others |= {job.id: f"{jobs_view.label(job)} (not finished)" for job in chosen.waiting}
+    others |= {job.id: f"{kinds.label(job)} (not finished)" for job in chosen.waiting}
     others.pop(run.id, None)
     if not others:
         st.caption("There is no other run yet.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from app.frame import state
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError, RunNotFoundError
@@ -120,7 +120,7 @@ def _watch(job_id: str, key: str) -> None:
 
 def _ended(job: JobStatus, name: str, key: str) -> None:
     if job.state == "failed":
-        jobs_view.show_failure(job)
+        panel.show_failure(job)
     else:
         st.caption("Cancelled.")
 

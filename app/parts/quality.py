@@ -11,7 +11,7 @@ import streamlit as st
 from app.charts import perplexity, quality
 from app.frame import choosing, links, state
 from app.frame.draw import draw
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore.errors import KencoreError
 from kencore.words import cards, measured
@@ -179,7 +179,7 @@ def _measure(run: Run, data: str) -> None:
         except KencoreError as error:
             state.show_error(error)
     if (job := links.value("job")) is not None:
-        jobs_view.panel(job)
+        panel.show(job)
     with st.expander("From the command line", icon=":material/terminal:"):
         named = shlex.quote(data.strip() or ("pydoc" if language else "sentences.tsv"))
         st.code(f"python -m kencore evaluate {shlex.quote(run.id)} --data {named} --baselines --save", "bash")

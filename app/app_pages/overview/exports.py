@@ -11,7 +11,7 @@ from app.app_pages.overview import cost as cost_parts
 from app.app_pages.overview import report as report_parts
 from app.data import exports
 from app.frame import links, state
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore import jobs
 from kencore.errors import KencoreError
@@ -40,7 +40,7 @@ def _card(run: Run, form: str) -> None:
         st.caption(_what(run, form))
         asked = _asked(run, form)
         if asked is not None:
-            jobs_view.panel(asked)
+            panel.show(asked)
         elif st.button(
             "Prepare",
             icon=":material/package_2:",

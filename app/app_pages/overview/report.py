@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from app.frame import links, parts, state
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore import jobs
 from kencore.errors import KencoreError
@@ -32,7 +32,7 @@ def card(run: Run) -> None:
             "no KEN_viz."
         )
         if (job := asked(run)) is not None:
-            jobs_view.panel(job)
+            panel.show(job)
             return
         beside = _beside(run)
         if st.button(

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.frame import state
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from kencore import jobs
 from kencore.errors import KencoreError
 from kencore.words import numbers as wording
@@ -28,7 +28,7 @@ def findings(job_id: str) -> None:
         state.show_error(error)
         return
     if job.state != "succeeded":
-        jobs_view.panel(job_id)
+        panel.show(job_id)
         return
     try:
         found = json.loads((jobs.result(job_id) / "result.json").read_text("utf-8"))

@@ -12,7 +12,7 @@ from app.app_pages.prune import found as inspect_view
 from app.forms import prepared, prune_language
 from app.forms import prune as prune_form
 from app.frame import links, state
-from app.jobs import panel as jobs_view
+from app.jobs import lists, panel
 from app.jobs import submit as submitting
 from kencore.errors import KencoreError
 
@@ -51,7 +51,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         except KencoreError as error:
             state.show_error(error)
         if (job := links.value("job")) is not None:
-            jobs_view.panel(job)
+            panel.show(job)
         else:
             st.caption(
                 "It runs in a process of its own: you may close this page and come back. Nothing leaves this machine."
@@ -65,4 +65,4 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
                 "pruned, and what it will cost, before anything is loaded."
             )
         with state.messages():
-            jobs_view.lists()
+            lists.draw()

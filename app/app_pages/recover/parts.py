@@ -11,7 +11,7 @@ from app.charts import tuning as charts
 from app.forms import recover as recover_form
 from app.frame import links, state
 from app.frame.draw import draw
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from app.parts import quality as quality_parts
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
@@ -66,7 +66,7 @@ def what_it_will_be(run: Run) -> None:
 
 def watch(job_id: str, palette: Palette) -> Run | None:
     """One tune job: how far it is, its curve as it grows; its run once it is there."""
-    jobs_view.panel(job_id, shown=True)
+    panel.show(job_id, shown=True)
     try:
         job = jobs.status(job_id)
     except JobNotFoundError:  # the panel says so
@@ -76,7 +76,7 @@ def watch(job_id: str, palette: Palette) -> Run | None:
     if job.state == "succeeded":
         with state.messages():
             return state.open_cached(job_id)
-    st.fragment(_curve, run_every=jobs_view.POLL_SECONDS if job.live else None)(job_id, palette)
+    st.fragment(_curve, run_every=panel.POLL_SECONDS if job.live else None)(job_id, palette)
     return None
 
 

@@ -16,7 +16,7 @@ from app.charts.base import lines
 from app.forms import sweep as tradeoff_form
 from app.frame import choosing, links, state, theme
 from app.frame.draw import csv_button, draw
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.system.places import runs_folder
 from kencore.views import tradeoff
@@ -75,7 +75,7 @@ def results(sweep: str, *, listed: bool) -> None:
         state.show_error(error)
         return
     if job is not None and (job.live or job.state == "failed"):
-        jobs_view.panel(job.id)
+        panel.show(job.id)
     st.fragment(_results, run_every=POLL_SECONDS if live else None)(sweep, live, listed)
 
 

@@ -11,7 +11,7 @@ from app.app_pages.tune import strip as tune_strip
 from app.charts.settings import Point, settings_chart
 from app.frame import draw as drawing
 from app.frame import links, state
-from app.jobs import panel as jobs_view
+from app.jobs import panel
 from kencore.errors import KencoreError, SpecError
 from kencore.live import setting as retune
 from kencore.live.setting import Setting
@@ -157,7 +157,7 @@ def watch(run: Run, setting: Setting, job: str) -> None:
     if found is None:
         st.caption("The job is gone from the store: move a slider to measure again.")
         return
-    st.fragment(_watch, run_every=jobs_view.POLL_SECONDS if found.live else None)(run, setting, job, found.live)
+    st.fragment(_watch, run_every=panel.POLL_SECONDS if found.live else None)(run, setting, job, found.live)
 
 
 def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
@@ -176,7 +176,7 @@ def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
             args=(job,),
         )
     elif found.state == "failed":
-        jobs_view.show_failure(found)
+        panel.show_failure(found)
         _again(run, setting)
     elif found.state == "cancelled":
         st.caption("Cancelled: nothing was written.")

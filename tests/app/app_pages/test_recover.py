@@ -201,7 +201,7 @@ def test_the_curve_grows_with_the_events(open_page: OpenPage, store_of_jobs: Fak
     assert drawn["data"][1]["name"] == "held out"
     button(test, "Cancel").click().run()
     assert store_of_jobs.cancelled == [job]
-    assert "goes on from its last checkpoint" in words(test)
+    assert "continue from its last checkpoint" in words(test)
 
 
 def test_a_finished_tuning_is_shown_and_leads_to_its_run(
