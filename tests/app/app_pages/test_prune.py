@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from dataclasses import asdict
@@ -200,8 +201,9 @@ def test_a_running_job_shows_how_far_it_is(open_page: OpenPage, store_of_jobs: F
     assert not test.exception
     assert (test.progress[0].value, test.progress[0].text) == (25, "Pruning layer.3")
     line = next(caption.value for caption in test.caption if "left" in caption.value)
-    assert line.startswith("25 % · about 42 s left · running for 1")
-    assert line.endswith(" s · cpu")
+    told = re.fullmatch(r"25 % · about 42 s left · running for (\d+) s · cpu", line)
+    assert told
+    assert int(told[1]) >= 14  # more on a busy machine
 
 
 def test_cancel_reaches_the_store(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
