@@ -11,7 +11,7 @@ import pytest
 import kencore
 
 ROOT = Path(kencore.__file__).parent
-HEAVY = ("torch", "transformers", "scipy.stats", "numba", "sklearn")
+HEAVY = ("torch", "transformers", "scipy.stats", "numba", "sklearn", "matplotlib")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from kencore.words.findings import OUTSIDE as OUTSIDE
 from kencore.words.findings import Measure as Measure
 from kencore.words.findings import map_finding as map_finding
 from kencore.words.findings import measures as measures
-from kencore.words.findings import place_of as place_of
+from kencore.words.findings import on_map as on_map
 from kencore.words.findings import role_ranks as role_ranks
 from kencore.words.palette import Palette
 
@@ -32,11 +32,7 @@ def model_map(
         terms: what the run calls its weights.
     """
     what = measures(terms)[measure]
-    several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    places = [place_of(line.block, line.stack, several) for line in lines(cells)]
-    cells = cells.assign(place=places)
-    rows = list(dict.fromkeys(places))
-    roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
+    cells, rows, roles = on_map(cells)
     grid = np.full((len(rows), len(roles)), np.nan, np.float32)  # places, roles
     y = np.array([rows.index(place) for place in cells["place"]], np.int32)
     x = np.array([roles.index(role) for role in cells["role"]], np.int32)

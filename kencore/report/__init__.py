@@ -3,7 +3,7 @@
     from kencore.report import report
     report("demo", "demo.html", figures="pictures")
 
-No Streamlit, no Plotly, no torch; matplotlib only where pictures are wanted as PNG.
+No Streamlit, no Plotly, no torch; matplotlib draws the pictures.
 """
 
 from kencore.report.write import file_name, report

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kencore.report.charts.canvas import Drawing
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class Figure:
         name: of its files, unique in a report; letters, digits and hyphens.
         finding: its title: one sentence, what it shows.
         alt: the same for somebody who does not see it, with the kind of picture.
-        drawing: the picture.
+        drawing: the picture, of `kencore.report.charts.draw.plot`.
         data: the numbers that are drawn.
         note: how to read it.
     """

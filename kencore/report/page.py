@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from kencore.report.charts.svg import svg
+from kencore.report.charts.draw import svg
 from kencore.report.content import Block, Bullets, Cards, Code, Figure, Grid, Report, Section, Table, Text
 from kencore.report.style import css
 

@@ -1,17 +1,17 @@
-"""The style sheet of a report: light and dark, screen and paper, in the palette's colours."""
+"""The colours of a report by name, and its style sheet: light and dark, screen and paper."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from kencore.report.charts.canvas import colors
 from kencore.words.palette import DARK, LIGHT, Palette
 
+FONT: Final = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 RULES: Final = """\
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--background);color:var(--text);
-  font:16px/1.55 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,"DejaVu Sans",sans-serif}
+  font:16px/1.55 FONT}
 header,main,nav,footer{max-width:52rem;margin:0 auto;padding:0 1.25rem}
 header{padding-top:2.5rem}
 h1{font-size:1.75rem;line-height:1.25;margin:0 0 .5rem}
@@ -63,9 +63,42 @@ footer{padding-top:2rem;padding-bottom:3rem}
 def css() -> str:
     """The whole style sheet. Dark only on a screen: paper is white."""
     dark = f"@media screen and (prefers-color-scheme:dark){{:root{{{_names(DARK)}}}}}"
-    return f":root{{color-scheme:light dark;{_names(LIGHT)}}}\n{dark}\n{RULES}"
+    return f":root{{color-scheme:light dark;{_names(LIGHT)}}}\n{dark}\n{RULES.replace('FONT', FONT)}"
 
 
 def _names(palette: Palette) -> str:
-    found = colors(palette).items()
-    return ";".join(f"--{name.replace('_', '-')}:{color}" for name, color in found)
+    return ";".join(f"--{name}:{color}" for name, color in colors(palette).items())
+
+
+def colors(palette: Palette) -> dict[str, str]:
+    """Every colour that has a name, in one theme: ``s0`` to ``s9`` are the sequential map, ``on0``
+    to ``on9`` the letters that can be read on it."""
+    fields = ("background", "surface", "text", "muted", "border", "primary", "reset_mark")
+    found = {field.replace("_", "-"): str(getattr(palette, field)) for field in fields}
+    for i, color in enumerate(palette.sequential):
+        found |= {f"s{i}": color, f"on{i}": _letters(i, color)}
+    return found | {"reset": palette.reset, "kept": palette.kept}
+
+
+def shade(share: float) -> int:
+    """Which of the ten colours of the sequential map a share has."""
+    return min(9, max(0, int(share * 10)))
+
+
+def _letters(i: int, color: str) -> str:
+    """Black or white, whichever stands out more: one of them always has a contrast of 4.5. Each a
+    trifle its own, so that what is drawn in one theme finds its name."""
+    dark = contrast("#000000", color) >= contrast("#FFFFFF", color)
+    return f"#00000{i + 1:X}" if dark else f"#FFFFF{i}"
+
+
+def contrast(first: str, second: str) -> float:
+    """The contrast of two colours after WCAG 2, 1 to 21."""
+    low, high = sorted((_luminance(first), _luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

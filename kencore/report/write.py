@@ -8,12 +8,11 @@ from typing import Any
 
 from kencore.errors import RunExistsError
 from kencore.report.build import build
-from kencore.report.charts.svg import svg
+from kencore.report.charts.draw import png, svg
 from kencore.report.content import Report
 from kencore.report.page import html
 from kencore.runs.run import open_run
 from kencore.system.whole import check_free, check_new, whole_file, whole_folder
-from kencore.words.palette import LIGHT
 
 Progress = Callable[[float, float, str], None]
 
@@ -80,16 +79,14 @@ def write_figures(made: Report, folder: Path, progress: Progress | None = None) 
         RunExistsError: the folder is there and not empty.
         StoreNotWritableError: it cannot be written.
     """
-    from kencore.report.charts.png import png
-
     pictures = made.figures
     with whole_folder(folder) as temporary:
         for done, figure in enumerate(pictures):
             if progress is not None:
                 progress(done, len(pictures), f"Drawing {figure.name}")
-            drawn = svg(figure.drawing, f"fig-{figure.name}", figure.finding, figure.alt, LIGHT)
+            drawn = svg(figure.drawing, f"fig-{figure.name}", figure.finding, figure.alt, alone=True)
             (temporary / f"{figure.name}.svg").write_text(drawn, "utf-8")
-            (temporary / f"{figure.name}.png").write_bytes(png(figure.drawing, LIGHT))
+            (temporary / f"{figure.name}.png").write_bytes(png(figure.drawing))
             (temporary / f"{figure.name}.csv").write_bytes(_csv(figure.data))
         for table in made.tables:
             (temporary / f"table-{table.name}.csv").write_bytes(_csv(table.frame()))

@@ -69,24 +69,29 @@ def measures(terms: wording.Terms) -> dict[str, Measure]:
     return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
 
 
-def place_of(block: float | None, stack: str, several: bool) -> str:
-    """Where a line of `summaries.model_cells` is: its block, or outside of all."""
-    if block is None or pd.isna(block):
-        return OUTSIDE
-    return wording.block_label(int(block), stack, several)
-
-
 def role_ranks(roles: pd.Series) -> pd.Series:
     """Places of roles (N,) in pictures, for sorting."""
     order = list(wording.ROLES)
     return roles.map(lambda role: order.index(role) if role in order else len(order))
 
 
+def on_map(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """`tables.model_cells` with the block of each, or that it is outside of all, as ``place``; then
+    all places from top to bottom and all roles from left to right."""
+    several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
+    places = [
+        OUTSIDE if pd.isna(line.block) else wording.block_label(int(line.block), line.stack, several)
+        for line in lines(cells)
+    ]
+    roles = cells.sort_values("role", key=role_ranks)["role"]
+    return cells.assign(place=places), list(dict.fromkeys(places)), list(dict.fromkeys(roles))
+
+
 def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     """The title of the map of blocks by roles.
 
     Args:
-        cells: `summaries.model_cells` with `place_of` each as ``place``.
+        cells: `tables.model_cells` as `on_map` gives it.
         measure: a key of `MEASURES`.
     """
     pruned = cells[cells["pruned"] > 0]

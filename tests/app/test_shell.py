@@ -14,7 +14,7 @@ from app.frame import links, state
 from kencore.runs.run import Run
 from tests.app.conftest import ROOT, OpenPage
 
-HEAVY = ("torch", "transformers", "scipy", "numba", "sklearn")
+HEAVY = ("torch", "transformers", "scipy", "numba", "sklearn", "matplotlib")
 
 
 def another_run(store: Run, name: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 from kencore.errors import IncomparableRunsError, RunExistsError, RunNotFoundError
 from kencore.report import report
 from kencore.report.build import build
-from kencore.report.charts.canvas import colors, contrast
 from kencore.report.page import html
+from kencore.report.style import colors, contrast
 from kencore.runs.run import Run, open_run
 from tests.app.charts.test_quality import measured
 from tests.report.pages import Page, parse

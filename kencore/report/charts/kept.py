@@ -2,75 +2,73 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 
-from kencore.report.charts.axes import WIDTH, Axis, across, legend, up
-from kencore.report.charts.canvas import Canvas, shade
+from kencore.report.charts.draw import WIDTH, legend, percent, plot, rows, say, styled, words
 from kencore.report.content import Figure
+from kencore.report.style import colors, shade
 from kencore.views import sparsity
 from kencore.words import numbers as wording
-from kencore.words.findings import depth_finding, lines, map_finding, names, place_of, role_ranks
-from kencore.words.palette import RUNS
+from kencore.words.findings import depth_finding, map_finding, names, on_map
+from kencore.words.palette import LIGHT, RUNS
 
-_ROWS = 40  # of a map, beyond which their names are thinned out
+_ROWS: Final = 40  # of a map, beyond which their names are thinned out
 
 
+@styled()
 def kept_map(cells: pd.DataFrame, terms: wording.Terms) -> Figure:
     """Blocks by roles, coloured by the share kept, with the number in each cell.
 
     Args:
         cells: `summaries.model_cells`.
     """
-    several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    cells = cells.assign(place=[place_of(line.block, line.stack, several) for line in lines(cells)])
-    rows = list(dict.fromkeys(cells["place"]))
-    roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
-    left, top, tall = 104.0, 52.0, 30.0 if len(rows) <= _ROWS else 12.0
+    cells, places, roles = on_map(cells)
+    tall, left = 30.0 if len(places) <= _ROWS else 12.0, 104.0
     wide = (WIDTH - left) / len(roles)
-    canvas = Canvas(WIDTH, top + tall * len(rows) + 44)
-    _scale(canvas, "share kept")
-    for line in lines(cells):
-        x, y = left + wide * roles.index(line.role), top + tall * rows.index(line.place)
-        tone = shade(line.share)
-        canvas.box(x + 1, y + 1, wide - 2, tall - 2, f"s{tone}")
-        if tall > 20:
-            said = f"{100 * line.share:.0f} %"
-            canvas.text(
-                x + wide / 2, y + tall / 2 + 4, said, anchor="middle", size=12 if wide > 44 else 10, color=f"on{tone}"
-            )
-    every = max(1, len(rows) // _ROWS)
-    for i, place in enumerate(rows[::every]):
-        canvas.text(left - 8, top + tall * (i * every + 0.5) + 4, place, anchor="end")
-    bottom = top + tall * len(rows)
-    for i, role in enumerate(roles):
-        canvas.text(left + wide * (i + 0.5), bottom + 17, role, anchor="middle", size=12 if wide > 64 else 11)
-    canvas.text((left + WIDTH) / 2, bottom + 37, "role", anchor="middle", color="muted")
+    axes = plot(tall * len(places), left=left, right=0, top=52)
+    x, y = ([every.index(name) for name in cells[column]] for every, column in ((roles, "role"), (places, "place")))
+    tones = [shade(share) for share in cells["share"]]
+    look = {"color": [LIGHT.sequential[tone] for tone in tones], "clip_on": False}
+    axes.barh(y, 1 - 2 / wide, 1 - 2 / tall, left=np.array(x) - 0.5 + 1 / wide, **look)
+    for column, row, share, tone in zip(x, y, cells["share"], tones, strict=True) if tall > 20 else ():
+        look = {"color": colors(LIGHT)[f"on{tone}"], "fontsize": 12 if wide > 44 else 10}
+        axes.text(column, row, f"{100 * share:.0f} %", ha="center", va="center_baseline", **look)
+    axes.grid(False)
+    axes.spines["bottom"].set_visible(False)
+    axes.set(xlim=(-0.5, len(roles) - 0.5), ylim=(len(places) - 0.5, -0.5), xlabel="role")
+    every = max(1, len(places) // _ROWS)
+    axes.set_yticks(range(0, len(places), every), places[::every], color=LIGHT.text)
+    axes.set_xticks(range(len(roles)), roles, color=LIGHT.text, fontsize=12 if wide > 64 else 11)
+    _scale(axes.figure)
     finding = map_finding(cells, "share", terms)
     return Figure(
         name="kept-map",
         finding=finding,
-        drawing=canvas.drawing(),
+        drawing=axes.figure,
         alt=f"Map of blocks by roles, kept share in each cell. {finding}.",
         data=cells.drop(columns="place"),
         note="Entries that hold the value from before pruning, over all entries of the cell.",
     )
 
 
-def _scale(canvas: Canvas, title: str) -> None:
+def _scale(drawing: Any) -> None:
     """The ten colours of shares, 0 to 100 %, in the upper right."""
-    wide, x = 17.0, canvas.width - 170 - 42
-    canvas.text(x - 8, 17, title, anchor="end", color="muted")
-    for i in range(10):
-        canvas.box(x + i * wide, 6, wide, 12, f"s{i}")
-    for text, at in (("0 %", x), ("50 %", x + 5 * wide), ("100 %", x + 10 * wide)):
-        canvas.text(at, 33, text, size=11, anchor="middle", color="muted")
+    high = 72 * drawing.get_figheight()
+    axes = drawing.add_axes(((WIDTH - 212) / WIDTH, 1 - 18 / high, 170 / WIDTH, 12 / high))
+    shares = ScalarMappable(Normalize(0, 1), ListedColormap(LIGHT.sequential))
+    bar = drawing.colorbar(shares, axes, orientation="horizontal", ticks=(0, 0.5, 1), format=percent)
+    bar.outline.set_visible(False)
+    axes.tick_params(length=0, pad=4, labelsize=11, labelcolor=LIGHT.muted)
+    look = {"xycoords": "axes fraction", "color": LIGHT.muted, "ha": "right", "va": "center_baseline"}
+    words(axes, "share kept", (0, 0.5), (-8, 0), **look)
 
 
+@styled()
 def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
     """Entries of each role, kept and not kept.
 
@@ -78,37 +76,32 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
         roles: `summaries.by_role`.
     """
     table = roles.sort_values("params", kind="stable").iloc[::-1]
-    left, top, tall = 190.0, 34.0, 28.0
-    canvas = Canvas(WIDTH, top + tall * len(table) + 46)
-    axis = Axis(low=0, high=float(table["params"].max()) or 1.0, start=left, end=WIDTH - 30)
-    across(canvas, axis, top, top + tall * len(table), "parameters", wording.count)
-    legend(
-        canvas,
-        2,
-        [
-            (terms.kept, lambda x, y: canvas.box(x, y - 6, 16, 12, "kept")),
-            (terms.gone_value, lambda x, y: canvas.box(x, y - 6, 16, 12, "reset", hatch=True)),
-        ],
+    labels = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
+    axes = rows(labels, 28, keys=(terms.kept, terms.gone_value))
+    at, kept = np.arange(len(table)), table["kept"].to_numpy()
+    gone = table["params"].to_numpy() - kept
+    look = {"facecolor": LIGHT.reset, "edgecolor": LIGHT.reset_mark, "hatch": "///", "linewidth": 0}
+    axes.barh(at, kept, 0.64, color=LIGHT.kept, label=terms.kept)
+    axes.barh(at, gone, 0.64, left=kept, label=terms.gone_value, **look)
+    axes.set_xlim(0, float(table["params"].max()) or 1.0)
+    axes.set_xlabel("parameters")
+    say(axes.xaxis, wording.count)
+    legend(axes)
+    whole = int(table["params"].sum())
+    finding = (
+        f"{labels[0].capitalize()}: {wording.percent(table['params'].iloc[0] / whole, 0)} of all "
+        "parameters, the largest part"
     )
-    for i, line in enumerate(lines(table)):
-        y = top + tall * i + 5
-        end = axis(line.kept)
-        canvas.box(left, y, end - left, tall - 10, "kept")
-        canvas.box(end, y, axis(line.params) - end, tall - 10, "reset", hatch=True)
-        name = wording.ROLES_EXPLAINED.get(line.role, line.role)
-        canvas.text(left - 8, y + tall / 2, name, anchor="end")
-    first, whole = table.iloc[0], int(table["params"].sum())
-    name = wording.ROLES_EXPLAINED.get(first["role"], first["role"])
-    finding = f"{name.capitalize()}: {wording.percent(first['params'] / whole, 0)} of all parameters, the largest part"
     return Figure(
         name="roles",
         finding=finding,
-        drawing=canvas.drawing(),
+        drawing=axes.figure,
         data=roles,
         alt=f"Bars of kept and other parameters by role. {finding}.",
     )
 
 
+@styled()
 def block_bars(matrices: pd.DataFrame) -> Figure | None:
     """Sparsity of each block, with that of all pruned matrices; ``None`` without pruned blocks."""
     table = sparsity.by_block(matrices)
@@ -116,46 +109,24 @@ def block_bars(matrices: pd.DataFrame) -> Figure | None:
         return None
     gone, entries = sparsity.overall(matrices)
     level, labels = gone / entries, names(table)
-    left, top, tall = 76.0, 32.0, 200.0
     high = min(1.0, 1.15 * max(level, float(table["sparsity"].max()))) or 1.0
-    axis = Axis(low=0, high=high, start=top + tall, end=top)
-    wide = (WIDTH - left) / len(table)
-    canvas = Canvas(WIDTH, top + tall + 46)
-    up(canvas, axis, left, WIDTH, "sparsity", partial(wording.percent, digits=0))
-    every = max(1, len(table) // 24)
-    for i, line in enumerate(lines(table)):
-        x, y = left + wide * i, axis(line.sparsity)
-        canvas.box(x + 0.15 * wide, y, 0.7 * wide, top + tall - y, RUNS[0])
-        if i % every == 0:
-            number = labels[i].removeprefix("block ")
-            canvas.text(
-                x + wide / 2, top + tall + 17, number, anchor="middle", color="muted", size=12 if wide > 60 else 10
-            )
-    canvas.line([(left, axis(level)), (WIDTH, axis(level))], "text", 1.5, (6, 4))
     named = f"all pruned matrices: {wording.percent(level)}"
-    legend(canvas, 0, [(named, lambda x, y: canvas.line([(x, y), (x + 16, y)], "text", 1.5, (6, 4)))], left=left)
-    canvas.text((left + WIDTH) / 2, top + tall + 37, "block", anchor="middle", color="muted")
+    axes = plot(200, left=76, right=0, keys=(named,))
+    axes.bar(np.arange(len(table)), table["sparsity"], 0.7, color=RUNS[0])
+    axes.axhline(level, color=LIGHT.text, lw=1.5, ls=(0, (4, 2.7)), label=named)
+    axes.set(xlim=(-0.5, len(table) - 0.5), ylim=(0, high), xlabel="block", ylabel="sparsity")
+    every = max(1, len(table) // 24)
+    axes.set_xticks(np.arange(len(table))[::every], [label.removeprefix("block ") for label in labels[::every]])
+    axes.grid(False, axis="x")
+    say(axes.yaxis, percent)
+    legend(axes)
     finding = depth_finding(table, labels)
     return Figure(
         name="sparsity-blocks",
         finding=finding,
-        drawing=canvas.drawing(),
+        drawing=axes.figure,
         data=table,
         alt=f"Bars of sparsity by block, with that of all pruned matrices as a line. {finding}.",
         note="Sparsity is the share of entries not kept, in the matrices of the block that were "
         "pruned. The line is that of all pruned matrices, those outside of blocks included.",
     )
-
-
-def row_labels(canvas: Canvas, labels: Sequence[str], left: float, top: float, tall: float) -> None:
-    """Names down the left side, over two lines where they are long."""
-    for i, label in enumerate(labels):
-        parts = textwrap.wrap(label, max(10, int(left / 7)))[:2]
-        y = top + tall * (i + 0.5) + 4 - 7 * (len(parts) - 1)
-        for j, part in enumerate(parts):
-            canvas.text(left - 12, y + 14 * j, part, anchor="end")
-
-
-def shares_of(values: Sequence[float]) -> np.ndarray:
-    """Shares as bytes."""
-    return np.rint(np.clip(np.asarray(values, np.float64), 0, 1) * 255).astype(np.uint8)

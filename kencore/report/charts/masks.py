@@ -6,28 +6,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kencore.report.charts.axes import WIDTH, Axis, across, legend
-from kencore.report.charts.canvas import Canvas, Pixels
+from kencore.report.charts.draw import LEVELS, WIDTH, legend, percent, plot, rows, say, shares, styled
 from kencore.report.content import Figure
 from kencore.runs import bits
 from kencore.runs.run import Run
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
-from kencore.words.findings import lines, place_of, role_ranks
+from kencore.words.findings import lines, on_map
+from kencore.words.palette import LIGHT, NEIGHBOURS
 
 SIDE: Final = 64  # cells of a small map, and pixels
 BLOCKS: Final = 24  # rows of small maps; of more blocks some are shown
-LEVELS: Final = 16  # steps between reset and kept: more cannot be told apart and take more room
 ENTRIES_AT_ONCE: Final = 1 << 24
 Progress = Callable[[float, float, str], None]
 
 
+@styled()
 def small_maps(run: Run) -> Figure | None:
     """A small map of the largest pruned matrix of each block and role; ``None`` without any."""
     cells = summaries.model_cells(run.matrices)
@@ -35,33 +35,32 @@ def small_maps(run: Run) -> Figure | None:
     cells = cells[drawn]
     if cells.empty:
         return None
-    several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
-    cells = cells.assign(place=[place_of(line.block, line.stack, several) for line in lines(cells)])
-    every = list(dict.fromkeys(cells["place"]))
+    cells, every, roles = on_map(cells)
     places = [every[i] for i in _spaced(len(every))]
-    roles = list(dict.fromkeys(cells.sort_values("role", key=role_ranks)["role"]))
     left, top, step = 104.0, 40.0, SIDE + 12.0
     wide = min((WIDTH - left) / len(roles), step + 18)
-    canvas = Canvas(WIDTH, top + step * len(places) + 8)
-    _key(canvas)
+    high = top + step * len(places) + 8
+    axes = plot(high, left=0, right=0, top=0, bottom=0)
+    axes.set_axis_off()
     for i, role in enumerate(roles):
-        canvas.text(left + wide * (i + 0.5), top - 6, role, anchor="middle")
-    side = min(SIDE, wide - 6)
+        axes.text(left + wide * (i + 0.5), top - 6, role, ha="center")
+    for i, place in enumerate(places):
+        axes.text(left - 10, top + step * i + SIDE / 2, place, ha="right", va="center_baseline")
     shown = cells[cells["place"].isin(places)]
     for line in lines(shown):
-        x, y = left + wide * (roles.index(line.role) + 0.5), top + step * places.index(line.place)
-        rows, cols = run.shape(line.name)
-        tall, broad = _fit(rows, cols, side)
+        x = left + wide * (roles.index(line.role) + 0.5)
+        y = top + step * places.index(line.place) + SIDE / 2
+        tall, broad = (part / 2 for part in _fit(*run.shape(line.name), min(SIDE, wide - 6)))
         data = small_map(run.overview(line.name))
-        canvas.shares(x - broad / 2, y + (step - 12 - tall) / 2, broad, tall, data)
-    for i, place in enumerate(places):
-        canvas.text(left - 10, top + step * i + (step - 12) / 2 + 4, place, anchor="end")
+        shares(axes, data, (x - broad, x + broad, y + tall, y - tall))
+    _key(axes)
+    axes.set(xlim=(0, WIDTH), ylim=(high, 0))  # after the maps, which set limits of their own
     few = "" if len(places) == len(every) else f" {len(places)} of {len(every)} places are shown."
     finding = f"Where each of {len(shown)} matrices keeps its entries"
     return Figure(
         name="kept-maps",
         finding=finding,
-        drawing=canvas.drawing(),
+        drawing=axes.figure,
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
         note=f"Each square is a whole matrix in at most {SIDE} × {SIDE} cells, rows (outputs) "
@@ -70,7 +69,7 @@ def small_maps(run: Run) -> Figure | None:
     )
 
 
-def small_map(overview: NDArray[np.floating]) -> Pixels:
+def small_map(overview: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Shares per cell (h, w) as at most `SIDE` x `SIDE` bytes in `LEVELS` steps."""
     shares = np.asarray(overview, np.float64)
     for axis in (0, 1):
@@ -97,11 +96,12 @@ def _fit(rows: int, cols: int, side: float) -> tuple[float, float]:
     return max(rows * scale, 10.0), max(cols * scale, 10.0)
 
 
-def _key(canvas: Canvas) -> None:
-    x = canvas.width - 170
-    canvas.text(x - 8, 13, "share kept: 0 %", anchor="end", color="muted")
-    canvas.shares(x, 3, 120, 12, np.linspace(0, 255, LEVELS).astype(np.uint8)[None, :])
-    canvas.text(x + 128, 13, "100 %", color="muted")
+def _key(axes: Any) -> None:
+    x = WIDTH - 170
+    axes.text(x - 8, 13, "share kept: 0 %", ha="right", color=LIGHT.muted)
+    axes.text(x + 128, 13, "100 %", color=LIGHT.muted)
+    steps = np.linspace(0, 255, LEVELS).astype(np.uint8)[None, :]
+    shares(axes, steps, (x, x + 120, 15, 3))
 
 
 # --- neighbours -------------------------------------------------------------------------------
@@ -154,9 +154,9 @@ def _neighbours(run: Run, name: str, rows: int, cols: int) -> NDArray[np.float64
     return counts
 
 
+@styled()
 def neighbours(table: pd.DataFrame) -> Figure | None:
-    """Bars of how many neighbours of kept entries are kept, by role; a mark for the mean, and an
-    open one for chance. ``None`` without any.
+    """Bars of how many neighbours of kept entries are kept, by role; ``None`` without any.
 
     Args:
         table: `neighbour_table`.
@@ -164,45 +164,27 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
     table = table[table["kept"] > 0]
     if table.empty:
         return None
-    left, tall = 190.0, 34.0
-    canvas = Canvas(WIDTH, 0)
-    top = (
-        legend(
-            canvas,
-            0,
-            [
-                (name, _swatch(canvas, f"n{i}"))
-                for i, name in enumerate(("no neighbour kept", "1", "2", "3", "all 4 kept"))
-            ],
-        )
-        + 4
-    )
-    bottom = top + tall * len(table)
-    canvas.height = bottom + 46
-    axis = Axis(low=0, high=1, start=left, end=WIDTH - 30)
-    across(canvas, axis, top, bottom, "share of kept entries", lambda share: wording.percent(share, 0))
-    for i, line in enumerate(lines(table)):
-        x, y = left, top + tall * i + 6
-        for count in range(5):
-            wide = (axis.end - left) * getattr(line, f"n{count}") / line.kept
-            canvas.box(x, y, wide, tall - 12, f"n{count}")
-            x += wide
-        name = wording.ROLES_EXPLAINED.get(line.role, line.role)
-        canvas.text(left - 8, y + tall / 2 - 2, name, anchor="end")
+    keys = ("no neighbour kept", "1", "2", "3", "all 4 kept")
+    labels = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
+    axes = rows(labels, 34, keys=keys)
+    before = np.zeros(len(table))
+    for i, key in enumerate(keys):
+        part = (table[f"n{i}"] / table["kept"]).to_numpy()
+        axes.barh(np.arange(len(table)), part, 0.65, left=before, color=NEIGHBOURS[i], label=key)
+        before += part
+    axes.set(xlim=(0, 1), xlabel="share of kept entries")
+    say(axes.xaxis, percent)
+    legend(axes)
     finding = neighbours_finding(table)
     return Figure(
         name="neighbours",
         finding=finding,
-        drawing=canvas.drawing(),
+        drawing=axes.figure,
         data=table,
         alt=f"Bars of kept entries by how many of their four neighbours are kept, one per role. {finding}.",
         note="Neighbours are the entries above, below, left and right in the matrix. Chance is "
         "what random masks that keep as many entries of each matrix would have.",
     )
-
-
-def _swatch(canvas: Canvas, color: str) -> Callable[[float, float], None]:
-    return lambda x, y: canvas.box(x, y - 6, 16, 12, color)
 
 
 def neighbours_finding(table: pd.DataFrame) -> str:
