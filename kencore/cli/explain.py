@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kencore.cli.frame import Json, command
+from kencore.cli.frame import Json, Threads, command
+from kencore.cli.options import Asked, asked_of, options_of
+from kencore.settings.explain import ExplainSpec
 
 if TYPE_CHECKING:
     from kencore.explain import Explanation
@@ -15,21 +17,18 @@ if TYPE_CHECKING:
 SHOWN = 8  # answers in words
 
 
+@options_of(ExplainSpec, "run", "text")
 def explain(
-    run: Annotated[str, typer.Argument(help="The run: its id or folder; demo is the demo run.")],
-    text: Annotated[str, typer.Argument(help="A sentence, between quotes.")],
+    asked: Asked,
     matrix: Annotated[str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")] = None,
     neuron: Annotated[int | None, typer.Option(help="Its row; by default the one that changed most.")] = None,
     token: Annotated[int | None, typer.Option(help="Its token; by default where it changed most.")] = None,
     top: Annotated[int, typer.Option(min=1, help="At most so many weights.")] = 10,
-    block: Annotated[int | None, typer.Option(help="Of a large model: look into the matrices of this block.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")] = None,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Run a sentence through a run's models: answers, and where the paths part."""
     from kencore.errors import SpecError
-    from kencore.explain import ExplainSpec
     from kencore.explain import explain as run_explain
     from kencore.runs.run import open_run
 
@@ -41,11 +40,11 @@ def explain(
                 wanted="the matrix that they are of",
                 remedy="Name it with --matrix.",
             )
-        spec = ExplainSpec(run=run, text=text, block=block, device=device)
+        spec = ExplainSpec(**asked_of(ExplainSpec, asked))
         found = run_explain(spec, threads=threads, progress=report)
         facts = dict(found.facts)
         if matrix is not None:
-            facts["neuron"] = neuron_facts(found, open_run(run), matrix, neuron, token, top)
+            facts["neuron"] = neuron_facts(found, open_run(spec.run), matrix, neuron, token, top)
         show(facts, explained)
 
 

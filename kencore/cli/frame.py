@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from kencore.errors import KencoreError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
 Report = Callable[[float, float, str], None]
 
 

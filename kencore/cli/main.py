@@ -22,20 +22,12 @@ from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_tune
 from kencore.cli import report as cli_report
 from kencore.cli import sweep as cli_sweep
-from kencore.cli.frame import TEXTS, Json, command
+from kencore.cli.frame import Json, Threads, command
+from kencore.cli.options import Asked, asked_of, option_of, options_of
 from kencore.errors import SpecError
 from kencore.settings.checks import complement
-from kencore.settings.prune import (
-    ALLOCATIONS,
-    METHODS,
-    NEEDS_BASE,
-    PROPAGATIONS,
-    REFERENCES,
-    REFINEMENTS,
-    RESCALES,
-    STEPS,
-    PruneSpec,
-)
+from kencore.settings.common import SENTENCES, TEXTS
+from kencore.settings.prune import PruneSpec
 
 app = typer.Typer(
     add_completion=False,
@@ -44,11 +36,10 @@ app = typer.Typer(
     help="Prune a transformer and show which parameters were kept, why, and what that cost.",
 )
 
-Device = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
-Revision = Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")]
-Window = Annotated[int | None, typer.Option(help="Tokens of a window; by default 2,048, or what the model reads.")]
-Windows = Annotated[int | None, typer.Option(help="Measure on at most so many windows of text; by default all.")]
+Device = Annotated[str, option_of("device")]
+Revision = Annotated[str | None, option_of("model_revision")]
+Window = Annotated[int | None, option_of("window")]
+Windows = Annotated[int | None, option_of("windows")]
 
 
 @app.command()
@@ -92,80 +83,12 @@ def _named_subnetwork(text: str) -> bool:
     return Path(text).suffix == ".subnetwork" and Path(text).is_file()
 
 
-def _one_of(words: tuple[str, ...]) -> str:
-    return f"One of {', '.join(words)}."
-
-
 @app.command()
+@options_of(PruneSpec, "model", "base", "method", "keep", "k")
 def prune(
-    model: Annotated[str, typer.Option(help="The model: demo, demo-lm, a folder or a hub id.")],
-    base: Annotated[
-        str | None,
-        typer.Option(
-            help="Its pretrained base, same forms: what is not kept goes back to it, and becomes "
-            f"zero without one. {', '.join(sorted(NEEDS_BASE))} and --rescale need it; demo and "
-            "demo-lm bring theirs along."
-        ),
-    ] = None,
-    method: Annotated[str, typer.Option(help=_one_of(METHODS))] = "ken",
-    keep: Annotated[float | None, typer.Option(help="Share of each row that is kept.")] = None,
+    asked: Asked,
     sparsity: Annotated[float | None, typer.Option(help="1 - keep: the other side of it.")] = None,
-    k: Annotated[int | None, typer.Option("--k", "-k", help="Entries kept per row.")] = None,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(help="all, blocks, attention, feed-forward, a role or a name pattern; may be repeated."),
-    ] = None,
-    embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
-    vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
-    head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
-    allocation: Annotated[str, typer.Option(help=f"How sparsity is shared out. {_one_of(ALLOCATIONS)}")] = "uniform",
-    step: Annotated[str, typer.Option(help=f"Of neuroal: what is searched. {_one_of(STEPS)}")] = "block",
-    reference: Annotated[str, typer.Option(help=f"Of neuroal: what is compared with. {_one_of(REFERENCES)}")] = "local",
-    block_lambda: Annotated[
-        float | None, typer.Option(help="Of neuroal: this slope over blocks; by default searched.")
-    ] = None,
-    row_lambda: Annotated[
-        float | None, typer.Option(help="Of neuroal: this spread over rows; by default searched.")
-    ] = None,
-    balance: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A fader, such as q=1.5 or b3=0.5: that role or block keeps so many times its "
-            "share, the others give way, the total is held. May be repeated."
-        ),
-    ] = None,
-    refine: Annotated[str, typer.Option(help=f"Swap entries afterwards. {_one_of(REFINEMENTS)}")] = "none",
-    rescale: Annotated[
-        str,
-        typer.Option(
-            help="Of a model with a base: share divides kept differences by the kept share, energy "
-            "by the kept share of the squared difference. "
-            f"{_one_of(RESCALES)}"
-        ),
-    ] = "none",
-    calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
-    sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
-    search_sequences: Annotated[int, typer.Option(help="How many of them an allocation is searched on.")] = 8,
-    window: Window = None,
-    propagate: Annotated[str, typer.Option(help=f"What a block is pruned on. {_one_of(PROPAGATIONS)}")] = "pruned",
-    fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
-    published: Annotated[bool, typer.Option(help="As NeuroAL's published code, its rounding included.")] = False,
-    evaluation: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure quality: a classifier on demo or a .tsv, .jsonl or .parquet file of "
-            f"labelled sentences, a language model on text ({TEXTS})."
-        ),
-    ] = None,
-    windows: Windows = None,
-    baselines: Annotated[
-        bool, typer.Option(help="Where quality is measured: also other methods at that budget.")
-    ] = True,
-    seed: Annotated[int, typer.Option(help="For the random rule and the choice of calibration windows.")] = 0,
-    device: Device = "auto",
     threads: Threads = None,
-    model_revision: Revision = None,
-    base_revision: Revision = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default in the store.")] = None,
     save_model: Annotated[
         Path | None, typer.Option(help="Also write the pruned model as a Hugging Face folder.")
@@ -177,39 +100,7 @@ def prune(
     from kencore.system.whole import check_free
 
     with command(as_json) as (report, show):
-        spec = PruneSpec(
-            model=model,
-            base=base,
-            method=method,
-            k=k,
-            keep=_share(keep, sparsity),
-            scope=tuple(scope or ("all",)),
-            embeddings=embeddings,
-            vectors=vectors,
-            head=head,
-            allocation=allocation,
-            step=step,
-            reference=reference,
-            refine=refine,
-            block_lambda=block_lambda,
-            row_lambda=row_lambda,
-            balance=tuple(balance or ()),
-            rescale=rescale,
-            calibration=calibration,
-            sequences=sequences,
-            search_sequences=search_sequences,
-            window=window,
-            propagate=propagate,
-            fast=fast,
-            published=published,
-            evaluation=evaluation,
-            windows=windows,
-            baselines=baselines,
-            seed=seed,
-            device=device,
-            model_revision=model_revision,
-            base_revision=base_revision,
-        )
+        spec = PruneSpec(**asked_of(PruneSpec, asked | {"keep": _share(asked["keep"], sparsity)}))
         if save_model is not None:
             check_free(save_model)  # now, not after hours of work
         run = run_prune(spec, out=out, progress=report, threads=threads)
@@ -222,11 +113,7 @@ def prune(
 def evaluate(
     subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
     data: Annotated[
-        str | None,
-        typer.Option(
-            help="For a classifier demo or a .tsv, .jsonl or .parquet file of labelled sentences; "
-            f"for a language model {TEXTS}."
-        ),
+        str | None, typer.Option(help=f"For a classifier {SENTENCES}; for a language model {TEXTS}.")
     ] = None,
     tasks: Annotated[
         str | None,

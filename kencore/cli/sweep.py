@@ -7,63 +7,27 @@ import errno
 import math
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kencore.cli.frame import TEXTS, Json, command
-from kencore.errors import SpecError
-from kencore.settings.prune import ALLOCATIONS, METHODS, PROPAGATIONS, REFERENCES, REFINEMENTS, RESCALES, STEPS
+from kencore.cli.frame import Json, Threads, command
+from kencore.cli.options import Asked, asked_of, options_of
+from kencore.settings.sweep import SweepSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kencore.sweeps.shelf import Sweep
 
-T = TypeVar("T")
 STOPPED = "Interrupted. The same command goes on and repeats no finished pruning."
 
 
-def _list(words: tuple[str, ...]) -> str:
-    return f"Comma-separated, of {', '.join(words)}."
-
-
+@options_of(SweepSpec, "model", "base", "methods", "allocations", "keeps", "ks", "rescales", "seeds")
 def sweep(
-    model: Annotated[str, typer.Option(help="The model: demo, demo-lm, a folder or a hub id.")],
-    base: Annotated[str | None, typer.Option(help="Its pretrained base, same forms.")] = None,
-    methods: Annotated[str, typer.Option(help=_list(METHODS))] = "ken",
-    allocations: Annotated[str, typer.Option(help=_list(ALLOCATIONS))] = "uniform",
-    keeps: Annotated[str | None, typer.Option(help="Shares kept, comma-separated, such as 0.9,0.5,0.25.")] = None,
-    ks: Annotated[str | None, typer.Option(help="Instead: entries kept per row.")] = None,
-    rescales: Annotated[str, typer.Option(help=_list(RESCALES))] = "none",
-    seeds: Annotated[str, typer.Option(help="Whole numbers, comma-separated.")] = "0",
-    scope: Annotated[list[str] | None, typer.Option(help="What is pruned, as for prune; may be repeated.")] = None,
-    embeddings: Annotated[bool, typer.Option(help="Prune embeddings too.")] = True,
-    vectors: Annotated[bool, typer.Option(help="Prune norms and biases too.")] = True,
-    head: Annotated[bool, typer.Option(help="Prune the head, where the base has one.")] = True,
-    step: Annotated[str, typer.Option(help=f"Of neuroal: {', '.join(STEPS)}.")] = "block",
-    reference: Annotated[str, typer.Option(help=f"Of neuroal: {', '.join(REFERENCES)}.")] = "local",
-    refine: Annotated[str, typer.Option(help=f"One of {', '.join(REFINEMENTS)}.")] = "none",
-    calibration: Annotated[str, typer.Option(help=f"Text for activations: {TEXTS}.")] = "pydoc",
-    sequences: Annotated[int, typer.Option(help="Windows of calibration text.")] = 128,
-    search_sequences: Annotated[int, typer.Option(help="How many of them an allocation is searched on.")] = 8,
-    window: Annotated[int | None, typer.Option(help="Tokens of a window.")] = None,
-    propagate: Annotated[str, typer.Option(help=f"One of {', '.join(PROPAGATIONS)}.")] = "pruned",
-    fast: Annotated[bool, typer.Option(help="Search on fewer candidates.")] = False,
-    published: Annotated[bool, typer.Option(help="As NeuroAL's published code.")] = False,
-    evaluation: Annotated[
-        str | None, typer.Option(help=f"Measure quality: demo or a file of labelled sentences; or {TEXTS}.")
-    ] = None,
-    windows: Annotated[int | None, typer.Option(help="At most so many windows of evaluation text.")] = None,
-    baselines: Annotated[
-        bool, typer.Option(help="Where quality is measured: also other methods at each budget.")
-    ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    model_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
-    base_revision: Annotated[str | None, typer.Option(help="Hub revision.")] = None,
+    asked: Asked,
+    threads: Threads = None,
     out_csv: Annotated[Path | None, typer.Option(help="Also write one line per pruning to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -72,42 +36,12 @@ def sweep(
     The same settings are the same sweep: what is finished stays, what is missing is done. Where a
     pruning failed the exit code is 1.
     """
-    from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.sweep import sweep as run_sweep
 
     with command(as_json, STOPPED) as (report, show):
         if out_csv is not None:
             check_csv(out_csv)
-        spec = SweepSpec(
-            model=model,
-            base=base,
-            methods=_values("methods", methods, str),
-            allocations=_values("allocations", allocations, str),
-            keeps=_values("keeps", keeps, float),
-            ks=_values("ks", ks, int),
-            rescales=_values("rescales", rescales, str),
-            seeds=_values("seeds", seeds, int),
-            scope=tuple(scope or ("all",)),
-            embeddings=embeddings,
-            vectors=vectors,
-            head=head,
-            step=step,
-            reference=reference,
-            refine=refine,
-            calibration=calibration,
-            sequences=sequences,
-            search_sequences=search_sequences,
-            window=window,
-            propagate=propagate,
-            fast=fast,
-            published=published,
-            evaluation=evaluation,
-            windows=windows,
-            baselines=baselines,
-            device=device,
-            model_revision=model_revision,
-            base_revision=base_revision,
-        )
+        spec = SweepSpec(**asked_of(SweepSpec, asked))
         found = run_sweep(spec, progress=report, threads=threads)
         if out_csv is not None:
             write_csv(found.points, out_csv)
@@ -291,22 +225,3 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
             raise
     except OSError as error:
         raise not_writable(path, error) from error
-
-
-def _values(name: str, text: str | None, kind: Callable[[str], T]) -> tuple[T, ...]:
-    """The values of a comma-separated list.
-
-    Raises:
-        SpecError: one of them is no such value.
-    """
-    words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    try:
-        return tuple(kind(word) for word in words)
-    except ValueError:
-        what = {float: "numbers", int: "whole numbers"}.get(kind, "words")  # type: ignore[call-overload]
-        raise SpecError(
-            name,
-            got=repr(text),
-            wanted=f"{what}, separated by commas",
-            remedy="Write them like 0.9,0.5." if kind is float else "Write them like 0,1,2.",
-        ) from None

@@ -80,7 +80,9 @@ class PruneSpec(PruningSettings):
         SpecError: a value is missing, contradictory or out of range.
     """
 
-    method: str = setting("choice", "ken", choices=METHODS, label="Which entries are kept", help="Which are kept.")
+    method: str = setting(
+        "choice", "ken", choices=METHODS, label="Which entries are kept", help="Which entries are kept."
+    )
     keep: float | None = setting(
         "share",
         None,
@@ -126,8 +128,8 @@ class PruneSpec(PruningSettings):
         "several",
         (),
         check=checks.checked_balance,
-        help="A fader, such as q=1.5 or b3=0.5: that role or block keeps so many times its share, the others give "
-        "way, the total is held.",
+        help="A role or a block and a factor, such as q=1.5 or b3=0.5: it keeps so many times its share, all others "
+        "give way, and the total is held to the entry.",
     )
     rescale: str = setting(
         "choice",
