@@ -14,6 +14,11 @@ class KencoreError(Exception):
         self.subject, self.got, self.wanted, self.remedy = subject, got, wanted, remedy
         super().__init__(f"{subject}: {got}; wanted {wanted}. {remedy}")
 
+    @property
+    def reason(self) -> str:
+        """The message without its subject."""
+        return f"{self.got}; wanted {self.wanted}. {self.remedy}"
+
     def __reduce__(self) -> tuple[object, ...]:
         # keyword-only arguments: say how to rebuild it when it crosses a process border
         return _rebuild, (type(self), self.subject, self.got, self.wanted, self.remedy)
@@ -124,6 +129,10 @@ class CheckpointChangedError(CheckpointError):
 
 class RunNotFoundError(KencoreError):
     """No run of that name in the store."""
+
+
+class SchemaError(KencoreError):
+    """A run, a sweep or the job store is of a newer version, or of one that is too old."""
 
 
 class CorruptRunError(KencoreError):

@@ -6,7 +6,6 @@ session, one set of values for each kind of model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -95,8 +94,7 @@ def _is_language(run: Run) -> bool:
     """By what the run says of its model: the model itself may be on a hub."""
     if run.spec.streams or facts.is_language(run.metrics):
         return True
-    asked = json.loads((run.path / "spec.json").read_text("utf-8"))
-    return str(asked.get("architecture") or "").endswith(("ForCausalLM", "LMHeadModel"))
+    return run.architecture.endswith(("ForCausalLM", "LMHeadModel"))
 
 
 def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:

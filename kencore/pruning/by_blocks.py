@@ -22,8 +22,8 @@ from kencore.pruning.plan import decide, places, with_faders
 from kencore.pruning.shared import Shared
 from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
 from kencore.quality.judge_model import DENSE, Key
-from kencore.runs.extras import TRACE_VERSION
 from kencore.settings.prune import PruneSpec
+from kencore.system import schema
 from kencore.system.progress import Bar, Seconds
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ class _Job:
         seconds = {**found.trace["seconds"], **self.seconds}
         return {
             **found.trace,
-            "version": TRACE_VERSION,
+            "version": schema.current("trace"),
             "calibration": {
                 "source": c.source,
                 "sha256": c.sha256,

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from kencore.pruning.lines import PACKAGES
-from kencore.runs.extras import TUNING_VERSION
+from kencore.system import schema
 
 if TYPE_CHECKING:
     from kencore.recover.data import Material
@@ -47,7 +47,7 @@ def tuning_facts(
     from kencore._version import __version__
 
     return {
-        "version": TUNING_VERSION,
+        "version": schema.current("tuning"),
         "asked": asdict(asked),
         "spec": asdict(spec),
         "parent": {"id": parent.id, "folder": str(parent.path.resolve())},

@@ -6,17 +6,17 @@ Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from kencore.runs.run import Run
-from kencore.runs.writer import ROWS_SCHEMA, RunWriter
+from kencore.runs.writer import MATRICES_SCHEMA, ROWS_SCHEMA, RunWriter
 
 Bits = NDArray[np.generic]
 CONTENT = ("spec.json", "matrices.parquet", "masks.safetensors", "values.safetensors", "dense.safetensors")
@@ -58,9 +58,9 @@ def derived(
         del values, changed  # they may hold a model
         folder = writer.folder
         assert folder is not None
-        for file in ("spec.json", "trace.json"):
-            if (parent.path / file).is_file():
-                shutil.copyfile(parent.path / file, folder / file)
+        writer.add_json("spec.json", parent.asked)
+        if parent.trace is not None:
+            writer.add_json("trace.json", parent.trace)
         writer.add_json("record.json", {"created": "", "sources": parent.record["sources"]})
         writer.add_json("metrics.json", {})
         yield writer, Run(folder, out.name)
@@ -84,8 +84,8 @@ def _row_columns(parent: Run, name: str) -> dict[str, NDArray[Any]]:
 
 
 def _lines(parent: Run) -> list[dict[str, Any]]:
-    """The lines of ``matrices.parquet``, with nothing where pandas says NaN."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(parent.path / "matrices.parquet").to_pylist()
-    return [{"target_keep": None} | line for line in table]
+    """The lines of the table of matrices, with nothing where pandas says NaN."""
+    lines: list[dict[str, Any]] = pa.Table.from_pandas(
+        parent.matrices, schema=MATRICES_SCHEMA, preserve_index=False
+    ).to_pylist()
+    return lines

@@ -6,7 +6,6 @@ Shapes: R rows (outputs), C columns (inputs), K kept entries of a matrix.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,27 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import CorruptRunError, CorruptShardError
+from kencore.errors import CorruptShardError
+from kencore.runs.reading import corrupt, read_object
+from kencore.system import schema
 
 if TYPE_CHECKING:
     from kencore.checkpoint.tensors import Tensors
 
-TRACE_VERSION = 1
-TUNING_VERSION = 1
 Norms = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-
-def corrupt(path: Path, got: str) -> CorruptRunError:
-    """The error for a run folder that cannot be used.
-
-    Only what says of itself that it is a run is one to delete: else it may be somebody's model.
-    """
-    remedy = (
-        "Delete it and prune again; other runs are not touched."
-        if (path / "spec.json").is_file()
-        else "Check the path: nothing there says that it is a run."
-    )
-    return CorruptRunError(f"run {path.name}", got=got, wanted="a whole run folder", remedy=remedy)
 
 
 class KeptValues:
@@ -134,26 +120,26 @@ def read_norms(folder: Path, name: str, columns: int) -> Norms | None:
 def read_trace(folder: Path) -> dict[str, Any] | None:
     """What a search saw, as the worker wrote it; ``None`` where there was none. Raises as
     `read_tuning`."""
-    return _read_json(folder, "trace.json", TRACE_VERSION)
+    return _read_json(folder, "trace")
 
 
 def read_tuning(folder: Path) -> dict[str, Any] | None:
     """How the run was tuned after pruning; ``None`` where it was not.
 
     Raises:
-        CorruptRunError: the file cannot be read, or is of a version that is not known.
+        SchemaError: the file is of a newer version, or of one that is too old.
+        CorruptRunError: it cannot be read.
     """
-    return _read_json(folder, "tuning.json", TUNING_VERSION)
+    return _read_json(folder, "tuning")
 
 
-def _read_json(folder: Path, name: str, version: int) -> dict[str, Any] | None:
-    path = folder / name
-    if not path.is_file():
+def _read_json(folder: Path, kind: str) -> dict[str, Any] | None:
+    name = f"{kind}.json"
+    if not (folder / name).is_file():
         return None
+    found = read_object(folder, name)
     try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise corrupt(folder, f"{name} cannot be read ({error})") from error
-    if not isinstance(found, dict) or found.get("version") != version:
-        raise corrupt(folder, f"{name} is not of version {version}")
+        schema.migrate(kind, f"{name} of run {folder.name}", found)
+    except ValueError as error:
+        raise corrupt(folder, f"{name}: {error}") from error
     return found

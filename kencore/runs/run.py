@@ -21,7 +21,6 @@ Only some runs have (see `kencore.runs.extras`):
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,8 @@ from numpy.typing import NDArray
 
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.runs import FILES, bits
-from kencore.runs.extras import KeptValues, Norms, corrupt, open_changed, read_norms, read_trace, read_tuning
+from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
+from kencore.runs.reading import MATRICES, corrupt, read_files
 from kencore.runs.weights import Which, open_checkpoint, read_values
 from kencore.settings.prune import PruneSpec
 
@@ -49,7 +49,15 @@ __all__ = ["Run", "Which", "open_run"]
 class Run:
     """One run folder. Opening reads two small JSON files and the table of matrices.
 
+    Attributes:
+        asked: ``spec.json``; ``spec`` and ``versions`` are parts of it.
+        record, metrics: ``record.json`` and ``metrics.json``.
+        matrices: one line per parameter.
+
+    All are of the current schema, whichever version wrote the run (see `kencore.system.schema`).
+
     Raises:
+        SchemaError: the run was made by a newer version, or by one that is too old.
         CorruptRunError: a file is missing or unreadable, or two of them contradict each other.
     """
 
@@ -58,36 +66,27 @@ class Run:
         self.id = name or path.name
         missing = [name for name in FILES if not (path / name).is_file()]
         if missing:
+            if "record.json" not in missing:
+                read_files(path)  # a run of a newer version may have other files: it says so
             raise corrupt(path, f"no {', '.join(missing)}")
-        asked = self._json("spec.json")
-        self.record: dict[str, Any] = self._json("record.json")
-        self.metrics: dict[str, Any] = self._json("metrics.json")
+        files = read_files(path, "spec.json", "metrics.json", MATRICES)
+        self.asked: dict[str, Any] = files["spec.json"]
+        self.record: dict[str, Any] = files["record.json"]
+        self.metrics: dict[str, Any] = files["metrics.json"]
+        self.matrices: pd.DataFrame = files[MATRICES]
         try:
-            self.spec = PruneSpec.from_dict(asked["spec"])
-            self.versions: dict[str, str] = dict(asked["versions"])
-            self.matrices: pd.DataFrame = pq.read_table(path / "matrices.parquet").to_pandas()
-            if "target_keep" not in self.matrices:  # a run from before there were allocations
-                place = self.matrices.columns.get_loc("tuned_mean")
-                self.matrices.insert(place, "target_keep", np.nan)
+            self.spec = PruneSpec.from_dict(self.asked["spec"])
+            self.versions: dict[str, str] = dict(self.asked["versions"])
             self._position = {name: i for i, name in enumerate(self.matrices["name"])}
             self._owner = _owners(self.matrices)
             self.pruned: tuple[str, ...] = tuple(self.matrices.loc[self.matrices["status"] == "pruned", "name"])
-        except (KencoreError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        except (KencoreError, KeyError, TypeError, ValueError) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
         self.checked: set[tuple[Tensors, str]] = set()
         self._first: dict[str, NDArray[np.int64]] = {}
         self._check_masks()
         self.kept_values = self._open_values()
         self.changed = open_changed(path, self._owner)
-
-    def _json(self, name: str) -> dict[str, Any]:
-        try:
-            data = json.loads((self.path / name).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise corrupt(self.path, f"{name} cannot be read ({error})") from error
-        if not isinstance(data, dict):
-            raise corrupt(self.path, f"{name} holds no object")
-        return data
 
     def _check_masks(self) -> None:
         held = set(self._masks.keys())
@@ -119,12 +118,17 @@ class Run:
         """What entries that were not kept became: ``base`` (its value) or ``zero``."""
         return self.spec.restore
 
+    @property
+    def architecture(self) -> str:
+        """The class of the model, such as ``LlamaForCausalLM``; empty where it is not known."""
+        return str(self.asked.get("architecture") or "")
+
     @cached_property
     def trace(self) -> dict[str, Any] | None:
         """What the search for an allocation saw; ``None`` where there was none.
 
         Raises:
-            CorruptRunError: the file is there and cannot be read.
+            SchemaError, CorruptRunError: the file is there and cannot be read.
         """
         return read_trace(self.path)
 
@@ -133,7 +137,7 @@ class Run:
         """How the run was tuned after pruning; ``None`` where it was not.
 
         Raises:
-            CorruptRunError: the file is there and cannot be read.
+            SchemaError, CorruptRunError: the file is there and cannot be read.
         """
         return read_tuning(self.path)
 
@@ -307,6 +311,7 @@ def open_run(run: str | Path) -> Run:
 
     Raises:
         RunNotFoundError: no such folder, and no such run in the store.
+        SchemaError: a newer version made it, or one that is too old.
         CorruptRunError: the folder is there but is not a whole run.
     """
     from kencore.runs.shelf import SHIPPED, find_run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -11,8 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from kencore.errors import RunNotFoundError, StoreNotWritableError
+from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
 from kencore.runs import FILES
+from kencore.runs.reading import read_files
 from kencore.system.places import runs_folder
 
 DEMO, DEMO_LM = "demo", "demo-lm"
@@ -110,15 +110,17 @@ def list_runs(*, points: bool = False) -> list[RunSummary]:
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
     """Read two small files of a run: quick enough for a list."""
     name = name or folder.name
-    problem, label, created, sweep = None, name, "", None
+    label, created, sweep = name, "", None
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    problem = f"no {', '.join(missing)}" if missing else None
     try:
-        missing = [file for file in FILES if not (folder / file).is_file()]
-        problem = f"no {', '.join(missing)}" if missing else None
-        spec = json.loads((folder / "spec.json").read_text("utf-8"))["spec"]
-        record = json.loads((folder / "record.json").read_text("utf-8"))
+        files = read_files(folder, "spec.json")
+        spec, record = files["spec.json"]["spec"], files["record.json"]
         created, sweep = str(record["created"]), record.get("sweep")
         label = describe(spec) + _tuned(record.get("tuned"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except SchemaError as error:
+        problem = error.reason
+    except (CorruptRunError, OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
     return RunSummary(id=name, path=folder, label=label, created=created, problem=problem, sweep=sweep)
 

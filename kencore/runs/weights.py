@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, SourceNotFoundError
-from kencore.runs.extras import corrupt
+from kencore.runs.reading import corrupt
 
 if TYPE_CHECKING:
     from kencore.checkpoint.tensors import Tensors

@@ -21,6 +21,7 @@ from kencore.checkpoint.write import SafetensorsWriter, VectorsWriter
 from kencore.errors import RunExistsError
 from kencore.runs import bits
 from kencore.runs.measures import Columns
+from kencore.system import schema
 from kencore.system.places import not_writable
 from kencore.system.whole import is_taken
 
@@ -193,9 +194,12 @@ class RunWriter:
     def add_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write one of the JSON files, sorted, so that equal content is equal bytes.
 
+        ``record.json`` is given the version of the run folder.
         JSON has neither NaN nor infinity: they become null.
         """
         assert self.folder is not None
+        if name == "record.json":
+            data = {**data, "version": schema.current("run")}
         text = json.dumps(_finite(data), indent=1, sort_keys=True, allow_nan=False) + "\n"
         (self.folder / name).write_text(text, "utf-8")
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from kencore.errors import CheckpointChangedError, DataFileError
 from kencore.pruning.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.shelf import VERSION, Sweep, busy, lock_file, remains
+from kencore.sweeps.shelf import Sweep, busy, lock_file, remains
+from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import private_folder, sweeps_folder
 from kencore.system.whole import whole_file
@@ -66,7 +67,7 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Non
 
     Raises:
         CheckpointChangedError, DataFileError: something is not what the sweep began with.
-        CorruptRunError: its ``sweep.json`` cannot be read.
+        SchemaError, CorruptRunError: its ``sweep.json`` cannot be read.
         StoreNotWritableError: the folder cannot be made.
     """
     folder = sweeps_folder() / spec.id
@@ -77,7 +78,7 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Non
         _check(Sweep(folder), found)
         return folder
     asked = {
-        "version": VERSION,
+        "version": schema.current("sweep"),
         "spec": asdict(spec),
         "fingerprint": found,
         "versions": {name: version(name) for name in PACKAGES},

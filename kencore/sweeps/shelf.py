@@ -29,17 +29,24 @@ from typing import Any
 
 import pandas as pd
 
-from kencore.errors import CorruptRunError, KencoreError, StoreNotWritableError, SweepBusyError, SweepNotFoundError
+from kencore.errors import (
+    CorruptRunError,
+    KencoreError,
+    SchemaError,
+    StoreNotWritableError,
+    SweepBusyError,
+    SweepNotFoundError,
+)
 from kencore.runs import FILES
+from kencore.runs.reading import read_files
 from kencore.runs.shelf import short_name
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line
+from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import runs_folder, sweeps_folder
-
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,7 @@ class Sweep:
         asked: the content of ``sweep.json``.
 
     Raises:
+        SchemaError: it was made by a newer version, or by one that is too old.
         CorruptRunError: ``sweep.json`` cannot be read.
     """
 
@@ -80,8 +88,11 @@ class Sweep:
         self.path = path
         try:
             self.asked: dict[str, Any] = json.loads((path / "sweep.json").read_text("utf-8"))
+            schema.migrate("sweep", f"sweep {path.name}", self.asked)
             self.spec = SweepSpec.from_dict(self.asked["spec"])
             self.created = str(self.asked["created"])
+        except SchemaError:
+            raise
         except (OSError, ValueError, KeyError, TypeError, KencoreError) as error:
             raise CorruptRunError(
                 f"sweep {path.name}",
@@ -183,12 +194,10 @@ class Sweep:
         """``record.json`` and ``metrics.json`` of the points that are done."""
         found = {}
         for name in filter(is_done, self.plan):
-            with contextlib.suppress(OSError, ValueError):  # deleted meanwhile: it is missing
+            with contextlib.suppress(CorruptRunError):  # deleted meanwhile: it is missing
                 folder = runs_folder() / name
-                record, metrics = (
-                    json.loads((folder / file).read_text("utf-8")) for file in ("record.json", "metrics.json")
-                )
-                found[name] = (_with_totals(folder, record), metrics)
+                files = read_files(folder, "metrics.json")
+                found[name] = (_with_totals(folder, files["record.json"]), files["metrics.json"])
         return found
 
 
@@ -197,6 +206,7 @@ def open_sweep(sweep: str | Path) -> Sweep:
 
     Raises:
         SweepNotFoundError: neither a sweep of the store nor the folder of one.
+        SchemaError: a newer version made it, or one that is too old.
         CorruptRunError: its ``sweep.json`` cannot be read.
     """
     return Sweep(find_sweep(str(sweep)))
@@ -304,8 +314,9 @@ def describe(spec: SweepSpec) -> str:
 def _summarise(folder: Path) -> SweepSummary:
     try:
         sweep = Sweep(folder)
-    except CorruptRunError as error:
-        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=error.got)
+    except (CorruptRunError, SchemaError) as error:
+        problem = error.reason if isinstance(error, SchemaError) else error.got
+        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=problem)
     counts = sweep.progress
     return SweepSummary(
         id=sweep.id,

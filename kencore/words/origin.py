@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import CorruptRunError
+from kencore.errors import CorruptRunError, SchemaError
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
@@ -39,5 +39,5 @@ def calibrated(run: Run) -> str:
 def _trace(run: Run) -> dict[str, Any]:
     try:
         return run.trace or {}
-    except CorruptRunError:  # the Sparsity page says so
+    except (CorruptRunError, SchemaError):  # the Sparsity page says so
         return {}

@@ -88,6 +88,18 @@ def test_a_broken_folder_is_listed_and_hides_nothing(store: Run, open_page: Open
     assert any("masks.safetensors" in caption.value for caption in test.sidebar.caption)
 
 
+def test_a_run_of_a_newer_version_is_listed_and_said(store: Run, open_page: OpenPage) -> None:
+    another_run(store, "newer")
+    record = store.path.parent / "newer" / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text("utf-8")) | {"version": 7}), "utf-8")
+    test = open_page("matrix", run="newer")
+    assert not test.exception
+    assert test.error[0].value.startswith("**run newer**: got schema 7, made by a newer KEN")
+    assert "Upgrade KEN_viz" in test.error[0].value
+    assert any("schema 7, made by a newer KEN" in caption.value for caption in test.sidebar.caption)
+    assert len(test.selectbox(key="run_choice").options) == 1
+
+
 def test_a_run_whose_files_are_broken_inside_is_said(store: Run, open_page: OpenPage) -> None:
     another_run(store, "torn")
     (store.path.parent / "torn" / "matrices.parquet").write_bytes(b"PAR1 torn")

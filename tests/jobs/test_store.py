@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kencore import jobs
-from kencore.errors import StoreNotWritableError
+from kencore.errors import SchemaError, StoreNotWritableError
 from kencore.jobs.store.database import connected, database_path
 from kencore.system.locks import FileLock, locked
 
@@ -90,8 +90,12 @@ def test_a_damaged_store_says_what_to_do(
 def test_a_store_of_a_newer_version_is_left_alone(home: Path) -> None:
     with connected(make=True) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreNotWritableError, match="newer version"):
-        jobs.submit("selftest", {})
+    before = database_path().read_bytes()
+    for call in (lambda: jobs.submit("selftest", {}), jobs.list_jobs):
+        with pytest.raises(SchemaError, match=r"schema 99, made by a newer KEN_viz") as caught:
+            call()
+        assert str(database_path()) in str(caught.value)
+    assert database_path().read_bytes() == before
 
 
 def test_a_full_disk_fails_the_job_with_a_remedy(store: Path) -> None:

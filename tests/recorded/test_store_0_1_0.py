@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,10 @@ from kencore.cli.main import app
 from kencore.errors import KencoreError, RunNotFoundError, SweepNotFoundError
 from kencore.explain import open_explanation
 from kencore.jobs.keeping import keep_run
-from kencore.jobs.worker import spawn
 from kencore.report import report
 from kencore.runs.shelf import delete_run, list_runs
 from kencore.sweeps.shelf import delete_sweep, list_sweeps, open_sweep
 
-STORE = Path(__file__).with_name("store_0_1_0")
 SWEEP = "adba9622c357"
 POINTS = [f"sweep-{SWEEP}-ken-0.5-s0", f"sweep-{SWEEP}-delta-0.5-s0"]
 # name here -> id, kind, state, number of events
@@ -87,16 +84,6 @@ KEPT: dict[str, tuple[dict[str, int], str, dict[str, Any], dict[str, float]]] = 
         {"accuracy": 0.5, "loss": 0.7865445133297981},
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the recorded store is the store of the test, and no worker is started."""
-    home = tmp_path / "home"
-    shutil.copytree(STORE, home)
-    monkeypatch.setenv("KENVIZ_HOME", str(home))
-    monkeypatch.setattr(spawn, "start", lambda: None)
-    return home
 
 
 # --- runs -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
-from kencore.errors import CorruptRunError, MatrixNotFoundError
+from kencore.errors import CorruptRunError, MatrixNotFoundError, SchemaError
 from kencore.runs import OPTIONAL
 from kencore.runs.run import Run
 from kencore.runs.writer import RunWriter
@@ -161,7 +161,7 @@ def test_values_that_do_not_fit_the_masks(fresh: Callable[..., Run], harm: str) 
         Run(run.path)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 2}', "{}"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "2"}', "{}"])
 def test_a_trace_that_is_none(fresh: Callable[..., Run], content: str) -> None:
     run = fresh("wanda")
     (run.path / "trace.json").write_text(content)
@@ -169,6 +169,13 @@ def test_a_trace_that_is_none(fresh: Callable[..., Run], content: str) -> None:
     assert again.totals == run.totals
     with pytest.raises(CorruptRunError, match="trace.json"):
         _ = again.trace
+
+
+def test_a_trace_of_a_newer_version_is_refused(fresh: Callable[..., Run]) -> None:
+    run = fresh("wanda")
+    (run.path / "trace.json").write_text('{"version": 99}')
+    with pytest.raises(SchemaError, match=r"trace.json of run .* schema 99, made by a newer KEN_viz"):
+        _ = Run(run.path).trace
 
 
 @pytest.mark.parametrize("harm", ["shape", "dtype", "noise"])
@@ -192,6 +199,8 @@ def test_a_run_from_before_there_were_allocations_opens(tmp_path: Path) -> None:
     table = pq.read_table(file)
     assert table.schema.field("target_keep").type == pa.float64()
     pq.write_table(table.drop_columns(["target_keep"]), file)
+    record = {key: value for key, value in run.record.items() if key != "version"}
+    (run.path / "record.json").write_text(json.dumps(record))
     again = Run(run.path)
     assert again.matrices["target_keep"].isna().all()
     assert again.matrices["target_keep"].dtype == np.float64

@@ -14,7 +14,7 @@ from kencore.runs.run import Run
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.journal import note
-from kencore.sweeps.shelf import VERSION, Sweep, open_sweep
+from kencore.sweeps.shelf import Sweep, open_sweep
 from kencore.system.places import runs_folder, sweeps_folder
 from tests.support.runs import make_run
 
@@ -47,7 +47,7 @@ def make_sweep(folder: Path, *, missing: int = 1, failed: int = 1, **settings: A
     path = sweeps_folder() / spec.id
     path.mkdir()
     asked = {
-        "version": VERSION,
+        "version": 1,
         "spec": asdict(spec),
         "created": "2026-11-25T08:00:00.000+00:00",
         "versions": {},

@@ -18,6 +18,7 @@ from app.frame import choosing, links, state, theme
 from app.frame.draw import csv_button, draw
 from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
+from kencore.runs.reading import read_files
 from kencore.system.places import runs_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
@@ -317,8 +318,9 @@ def _note(sweep: Sweep) -> None:
 def _metrics(sweep: Sweep) -> dict[str, Any]:
     for run in sweep.points.loc[sweep.points["quality"].notna(), "run"]:
         try:
-            found: dict[str, Any] = json.loads((runs_folder() / run / "metrics.json").read_text())
-        except (OSError, ValueError):
+            files = read_files(runs_folder() / run, "metrics.json")
+        except KencoreError:
             continue
+        found: dict[str, Any] = files["metrics.json"]
         return found
     return {}

@@ -11,6 +11,7 @@ import streamlit as st
 from app.frame import links, parts, state
 from kencore import jobs
 from kencore.errors import KencoreError, SweepNotFoundError
+from kencore.runs.reading import read_files
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, open_sweep
 from kencore.system.places import runs_folder
@@ -114,8 +115,8 @@ def base_quality(sweep: Sweep) -> dict[str, Any] | None:
     """What was measured of the base model beside the points, if anything."""
     for run in sweep.points.loc[sweep.points["state"] == "done", "run"]:
         try:
-            found = json.loads((runs_folder() / run / "metrics.json").read_text("utf-8"))
-        except (OSError, ValueError):
+            found = read_files(runs_folder() / run, "metrics.json")["metrics.json"]
+        except KencoreError:
             continue
         if found:
             base: dict[str, Any] | None = found.get("base")

@@ -17,7 +17,7 @@ from kencore.errors import CorruptRunError
 from kencore.exports.subnetwork.format import KEY, Content, buffer
 from kencore.exports.subnetwork.plan import plan
 from kencore.exports.subnetwork.zstd import compress_file, need_zstd
-from kencore.runs.extras import corrupt
+from kencore.runs.reading import corrupt
 from kencore.runs.restore import ROWS_AT_ONCE, as_stored, base_bits, pruned_chunks, verify
 from kencore.system.whole import check_new, whole_file
 

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
+from kencore.system import schema
 from kencore.system.locks import locked
 from kencore.system.places import home, jobs_folder, not_writable
 
-VERSION = 1
 BUSY_SECONDS = 20.0
-SCHEMA = """
+EMPTY = 0  # the version that SQLite gives a new file
+TABLES = """
 CREATE TABLE jobs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -71,6 +72,7 @@ def connected(*, make: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection in autocommit mode, closed at the end; ``make`` makes a missing store.
 
     Raises:
+        SchemaError: the store is of a newer version, or of one that is too old.
         StoreNotWritableError: the store is damaged, full, or cannot be made or opened.
         FileNotFoundError: there is no store and ``make`` is off.
     """
@@ -131,30 +133,44 @@ def _damaged(path: Path, reason: str) -> StoreNotWritableError:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty database.
+    """Make the tables in an empty database; bring one of an older version to the current one.
 
     Raises:
-        StoreNotWritableError: the database was written by a newer version.
+        SchemaError: the database is of a newer version, or of one that is too old.
+        StoreNotWritableError: it cannot be written.
     """
-    if _version(connection) == VERSION:
+    version = _version(connection)
+    if version == schema.current("jobs"):
         return
+    if version != EMPTY:
+        _steps(version, path)  # a newer store is refused before anything of it is locked
     try:
-        # two processes at a new file: only one may switch it to WAL and make the tables
+        # two processes at one file: only one may switch it to WAL, make the tables or migrate them
         with locked(path.with_name("making.lock")):
-            if _version(connection) == 0:
+            if _version(connection) == EMPTY:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {_stamp()}; COMMIT;")
                 path.chmod(0o600)
+            _migrate(connection, path)
     except (OSError, TimeoutError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise not_writable(path.parent, reason) from error
-    if _version(connection) > VERSION:
-        raise StoreNotWritableError(
-            f"The job store {path}",
-            got=f"format {_version(connection)}",
-            wanted=f"format {VERSION}",
-            remedy="It was written by a newer version: update, or set KENVIZ_HOME elsewhere.",
-        )
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """All steps from the file's version to the current one are written, or none of them."""
+    with transaction(connection):
+        for step in _steps(_version(connection), path):  # another process may have been quicker
+            step(connection)
+        connection.execute(_stamp())
+
+
+def _steps(version: int, path: Path) -> list[schema.Migration]:
+    return schema.steps("jobs", f"The job store {path}", version)
+
+
+def _stamp() -> str:
+    return f"PRAGMA user_version = {schema.current('jobs')}"
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -5,13 +5,13 @@ A peer has the run's models, scope, budget and evaluation, and another rule. No 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kencore.errors import KencoreError
 from kencore.models.language import HEADS
+from kencore.runs.reading import read_files
 from kencore.runs.shelf import RunSummary
 from kencore.settings.prune import PruneSpec
 
@@ -41,13 +41,8 @@ class Peer:
 
 def is_language(run: Run) -> bool:
     """Whether the run is of a causal language model, which activations need."""
-    if run.spec.streams or run.metrics.get("task") == "language":
-        return True
-    try:
-        named = json.loads((run.path / "spec.json").read_text("utf-8")).get("architecture")
-    except (OSError, ValueError):
-        return False
-    return str(named or "").endswith(HEADS)
+    language = run.spec.streams or run.metrics.get("task") == "language"
+    return language or run.architecture.endswith(HEADS)
 
 
 def peers(run: Run) -> list[Peer]:
@@ -82,11 +77,11 @@ def find(spec: PruneSpec, runs: Iterable[RunSummary]) -> str | None:
 
 def _asked(run: RunSummary) -> dict[str, Any] | None:
     try:
-        if json.loads((run.path / "record.json").read_text("utf-8")).get("tuned"):
+        files = read_files(run.path, "spec.json")
+        if files["record.json"].get("tuned"):
             return None
-        asked = json.loads((run.path / "spec.json").read_text("utf-8"))["spec"]
-        return _identity(PruneSpec.from_dict(asked))
-    except (OSError, ValueError, KeyError, TypeError, KencoreError):
+        return _identity(PruneSpec.from_dict(files["spec.json"]["spec"]))
+    except (KeyError, TypeError, KencoreError):
         return None
 
 
