@@ -30,7 +30,7 @@ from kencore.checkpoint.layout import read_layout
 from kencore.models.blocks import BlockModel, capture
 from kencore.pruning.blocks import make_rule, prune_blocks
 from kencore.pruning.search.allocate import AllocationSettings, allocate
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock
 
 SEARCH_SEQUENCES = 8
 GOAL, FAST_GOAL = 0.45, 0.3

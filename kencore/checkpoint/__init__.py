@@ -3,10 +3,3 @@
 ``source`` and ``tensors`` need numpy only, so that the web process can read windows of weights.
 ``layout`` imports torch and transformers inside its functions, to build a model without weights.
 """
-
-from __future__ import annotations
-
-from collections.abc import Callable
-
-Progress = Callable[[float, float, str], None]
-"""Called as ``progress(done, total, message)``; what it raises ends the work."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kencore.checkpoint import Progress
 from kencore.checkpoint.shards import INDEX, SINGLE, no_safetensors, read_index
 from kencore.errors import AccessError, KencoreError, NoNetworkError, SourceNotFoundError, StoreNotWritableError
+from kencore.system.progress import Progress
 
 # read first: they are small, and the index names the weight files
 SMALL_FILES = (

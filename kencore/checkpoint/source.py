@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kencore.checkpoint import Progress
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.system.places import assets_folder as assets_folder
+from kencore.system.progress import Progress
 
 Kind = Literal["demo", "folder", "hub"]
 DEMO = {"demo": "encoder/tuned", "demo-base": "encoder/base", "demo-lm": "lm/tuned", "demo-lm-base": "lm/base"}

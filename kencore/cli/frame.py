@@ -9,20 +9,20 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich import progress as rich_bar
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from kencore.errors import KencoreError
+from kencore.system.progress import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; all cores by default.")]
-Report = Callable[[float, float, str], None]
 
 
 @contextmanager
 def command(
     as_json: bool, interrupted: str = "Interrupted."
-) -> Iterator[tuple[Report, Callable[[dict[str, Any], Callable[[dict[str, Any]], str]], None]]]:
+) -> Iterator[tuple[Progress, Callable[[dict[str, Any], Callable[[dict[str, Any]], str]], None]]]:
     """Around a command: progress on standard error, the result on standard output, mistakes as one
     message and exit code 1 (130 when interrupted).
 
@@ -54,17 +54,17 @@ def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Report]:
+def _bar() -> Iterator[Progress]:
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        rich_bar.TextColumn("{task.description}"),
+        rich_bar.BarColumn(),
+        rich_bar.TaskProgressColumn(),
+        rich_bar.TimeElapsedColumn(),
+        rich_bar.TimeRemainingColumn(),
     )
     console = Console(stderr=True)
     hidden = not console.is_terminal  # where nothing can be drawn, rich leaves an empty line
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    with rich_bar.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task("", total=None)
 
         def report(done: float, total: float, message: str) -> None:

@@ -18,6 +18,7 @@ from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchErro
 from kencore.explain.maths import compare
 from kencore.explain.result import Explanation
 from kencore.settings.explain import ExplainSpec
+from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from kencore.models.loaded import LoadedModel
     from kencore.runs.run import Run
 
-Progress = Callable[[float, float, str], None]
 MOST_BYTES: Final = 1 << 28  # of inputs and outputs of matrices, in one pass
 MOST_TOKENS: Final = 512
 NEXT: Final = 5  # likeliest next tokens of each state
@@ -59,7 +59,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     from kencore.runs.run import open_run
     from kencore.system.devices import resolve_device
 
-    report = progress or (lambda done, total, message: None)
+    report = progress or silent
     start, device = time.monotonic(), resolve_device(spec.device)
     run = open_run(spec.run)
     report(0, STEPS, "Checking that the models are those of the run")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kencore.errors import SpecError
+from kencore.system.progress import Progress, silent
 
 FORMS = ("folder", "subnetwork", "masks")
-Progress = Callable[[float, float, str], None]
 
 
 def export(
@@ -41,7 +40,7 @@ def export(
     from kencore.runs.run import open_run
 
     check(form, zstd=zstd)
-    report = progress or (lambda done, total, message: None)
+    report = progress or silent
     if push is not None:
         from kencore.exports.upload import check_name
 

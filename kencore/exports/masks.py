@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kencore.checkpoint.write import SafetensorsWriter
 from kencore.exports.subnetwork.write import keep_pieces
+from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_new, whole_file
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 
-def export_mask(run: Run, path: str | Path, progress: Callable[[float, float, str], None] | None = None) -> Path:
+def export_mask(run: Run, path: str | Path, progress: Progress | None = None) -> Path:
     """Write the keep masks of a run: True = kept. The models' weights are not read.
 
     Each pruned tensor has a mask of dtype ``BOOL`` (one byte per weight) under its own name, in
@@ -33,7 +33,7 @@ def export_mask(run: Run, path: str | Path, progress: Callable[[float, float, st
     """
     path = Path(path)
     check_new(path)
-    report = progress or (lambda done, total, message: None)
+    report = progress or silent
     tensors = run.tuned_tensors
     names = [name for name in tensors.names if run.owner(name) is not None]
     shapes = {name: tuple(tensors.info(name).shape) for name in names}

@@ -6,7 +6,6 @@ Importing this module is light; torch and transformers are imported when a model
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,13 @@ from kencore.errors import NonFiniteWeightError
 from kencore.models.figures import Figures, Predictions, quality_of
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import label_numbers
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Classifier", "Examples", "Predictions", "evaluate_model", "quality_of", "read_examples"]
 
-Progress = Callable[[float, float, str], None]
 BATCH = 32
 LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from kencore.checkpoint import Progress
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
@@ -16,6 +15,7 @@ from kencore.checkpoint.scope import without_numbers
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
 from kencore.models.estimate import estimate
+from kencore.system.progress import Progress
 
 WEIGHTS_AT_ONCE = 1 << 22
 

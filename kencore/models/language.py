@@ -14,7 +14,8 @@ from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import check_files, load_fields, load_tokenizer, read_config
-from kencore.models.perplexity import Progress, perplexity, windows
+from kencore.models.perplexity import perplexity, windows
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch

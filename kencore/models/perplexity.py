@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,11 @@ import numpy as np
 from kencore.data.text import check_length, check_window
 from kencore.errors import NonFiniteActivationError, WindowError
 from kencore.models.figures import Figures, mean_interval
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
-Progress = Callable[[float, float, str], None]
 LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
 # N tokens of a text, W windows, T tokens of a window, B windows of a batch, V vocabulary
 

@@ -5,7 +5,7 @@ Shapes: R rows (outputs), C columns (inputs) of a slot; S sequences, T tokens, H
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,10 @@ from kencore.models.blocks import BlockModel, Streams
 from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.run import Hidden
 from kencore.pruning.rule import METHODS, Count, Rule, make_rule
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock, Progress
 
 __all__ = ["METHODS", "Count", "Pruned", "Rule", "make_rule", "prune_blocks"]
 
-Progress = Callable[[float, float, str], None]
 Propagate = Literal["pruned", "dense"]
 
 

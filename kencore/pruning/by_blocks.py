@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import Progress, asked, changed_dtypes, open_models, record, run_folder, silent, write_matrix
+from kencore.pruning.lines import asked, changed_dtypes, open_models, record, run_folder, write_matrix
 from kencore.pruning.plan import decide, places, with_faders
 from kencore.pruning.shared import Shared
 from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
 from kencore.quality.judge_model import DENSE, Key
 from kencore.settings.prune import PruneSpec
 from kencore.system import schema
-from kencore.system.progress import Bar, Seconds
+from kencore.system.progress import Bar, Clock, Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -134,7 +134,7 @@ class _Job:
             spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed, published=spec.published
         )
         self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
-        self.seconds = Seconds()
+        self.clock = Clock()
         self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
         # work is measured in tokens that go through the model
         self.judging = 0 if windows is None else windows.ids.numel()
@@ -193,14 +193,14 @@ class _Job:
             block_lambda=spec.block_lambda,
             row_lambda=spec.row_lambda,
         )
-        with self.seconds("capture"):
+        with self.clock("capture"):
             streams = self.shared.streams(len(self._search_ids()))
         self.shared.restore()
         at = self.bar.phase("", self.searching)
-        with self.seconds("search"):
+        with self.clock("search"):
             found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
             found = self._balanced(found)
-        with self.seconds("capture"):
+        with self.clock("capture"):
             return found, self.shared.streams(self.calibration.sequences)
 
     def _balanced(self, found: Allocated) -> Allocated:
@@ -225,7 +225,7 @@ class _Job:
         self.shared.dense = False
         norms: dict[str, NDArray[np.float32]] = {}
         at = self.bar.phase("", self.pruning)
-        with self.seconds("prune"):
+        with self.clock("prune"):
             for pruned in self.bench.prune(
                 streams, found.rule, found.counts, propagate=self.spec.propagate, progress=at
             ):
@@ -275,9 +275,7 @@ class _Job:
         language.device = self.bench.device
         at = self.bar.phase("Measuring cost", self.judging)
         try:
-            cost = cost_of(
-                run, language, self.windows, like=self.shared.cost, progress=lambda done, what: at(done, 1, what)
-            )
+            cost = cost_of(run, language, self.windows, like=self.shared.cost, progress=at)
         finally:
             language.model.to("cpu")
         self.shared.cost = self.shared.cost or cost
@@ -292,7 +290,7 @@ class _Job:
         known = self.shared.known
         if key is not None and key in known:
             return known[key]
-        with self.seconds(phase):
+        with self.clock(phase):
             bring()
             found = self.bench.quality(self.windows, progress=at)
         if key is not None:
@@ -324,7 +322,7 @@ class _Job:
     def trace(self, found: Allocated) -> dict[str, Any]:
         """The content of ``trace.json``: what the search saw, on what text, and the seconds."""
         c = self.calibration
-        seconds = {**found.trace["seconds"], **self.seconds}
+        seconds = {**found.trace["seconds"], **self.clock.seconds}
         return {
             **found.trace,
             "version": schema.current("trace"),

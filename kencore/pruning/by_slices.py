@@ -24,7 +24,6 @@ from kencore.methods.random import row_generator
 from kencore.pruning.lines import (
     Floats,
     Mask,
-    Progress,
     asked,
     changed_dtypes,
     dtype_bytes,
@@ -39,6 +38,7 @@ from kencore.pruning.plan import Decision, chosen, decide, kept_per_row
 from kencore.runs.restore import as_matrix, rescaled_bits
 from kencore.runs.writer import RunWriter
 from kencore.settings.prune import PruneSpec
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair

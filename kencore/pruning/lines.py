@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,15 +28,10 @@ if TYPE_CHECKING:
     from kencore.runs.measures import MatrixMeasures
     from kencore.runs.writer import RunWriter
 
-Progress = Callable[[float, float, str], None]
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 PACKAGES = ("numpy", "numba", "torch", "transformers", "safetensors", "pyarrow")
-
-
-def silent(done: float, total: float, message: str) -> None:
-    """Progress that nobody asked for."""
 
 
 def open_models(spec: PruneSpec) -> Pair:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.pruning.lines import Progress, open_models, run_folder, silent
+from kencore.pruning.lines import open_models, run_folder
 from kencore.pruning.plan import Decision
 from kencore.settings.prune import PruneSpec
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -57,27 +58,15 @@ def prune(
     data = read_data(pair.tuned.folder, spec)
     folder = run_folder(spec, out)
     with SliceRun(pair, spec, folder) as run:
-        pruning = run.weights * SECONDS_PER_WEIGHT
-        judging = seconds_to_judge(run.plan, data, spec)
-        total = pruning + judging
-        Pruner(
-            pair,
-            [run],
-            device=device,
-            threads=threads,
-            progress=lambda done, _, message: report(done * SECONDS_PER_WEIGHT, total, message),
-        ).prune()
+        pruning, judging = run.weights * SECONDS_PER_WEIGHT, seconds_to_judge(run.plan, data, spec)
+        bar = Bar(report, pruning + judging)
+        Pruner(pair, [run], device=device, threads=threads, progress=bar.phase("", pruning)).prune()
         written, metrics = run.write_tables(), None
         if data is not None:
             metrics = measure(
-                written,
-                data,
-                baselines=spec.baselines,
-                device=device,
-                threads=threads,
-                progress=lambda done, message: report(pruning + judging * done, total, message),
+                written, data, baselines=spec.baselines, device=device, threads=threads, progress=bar.phase("", judging)
             )
-        report(total, total, "Done")
+        report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)
     return Run(folder)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.pruning.lines import base_values, check_finite
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from kencore.models.blocks import BlockModel, Streams
     from kencore.models.language import LanguageModel, Windows
     from kencore.pruning.blocks import Count, Pruned, Rule
-    from kencore.pruning.lines import Progress
     from kencore.pruning.plan import Decision
 
 Counts = Mapping[str, "Count"]

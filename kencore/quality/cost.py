@@ -21,6 +21,7 @@ from kencore.quality.cost_time import REPEATS, forward, interleaved, passes, pea
 from kencore.quality.states import pruned_state
 from kencore.runs.restore import to_torch
 from kencore.system.devices import describe_device
+from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from kencore.models.language import LanguageModel
     from kencore.runs.run import Run
 
-Report = Callable[[float, str], None]
 NO_FASTER = (
     "Zeros without a regular pattern do not speed up dense kernels: the pruned model takes as long "
     "as the dense one. Fewer effective operations become less time only in kernels made for them."
@@ -48,7 +48,7 @@ def cost_of(
     *,
     repeats: int = REPEATS,
     like: Mapping[str, Any] | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a run costs: the content of ``cost`` in its ``metrics.json``.
 
@@ -60,7 +60,7 @@ def cost_of(
         like: the cost of another run of the same model on the same data and device: its times and
             its memory, which do not hang on the mask, are taken over where no kernel for sparse
             weights could be used.
-        progress: called with the share done (0 to 1) and what is being done; may raise to cancel.
+        progress: called with (done, total, what is being done); may raise to cancel.
 
     Returns:
         ``parameters`` (total, in_pruned_tensors, kept, reset); ``bytes`` (dense weights, and the
@@ -73,8 +73,8 @@ def cost_of(
     model.model.to(model.device).eval()
     probe = _probe(model, data)
     swap = _Swap(run, model)
-    report = progress or (lambda done, message: None)
-    report(0, "Counting operations")
+    report = progress or silent
+    report(0, 1, "Counting operations")
     to_zero = run.restore == "zero"
     with torch_threads(model.threads):
         if like is not None and not model.device.startswith("cuda"):
@@ -101,14 +101,14 @@ def cost_of(
 
 
 def _measured(
-    run: Run, model: Classifier | LanguageModel, probe: Probe, swap: _Swap, repeats: int, report: Report
+    run: Run, model: Classifier | LanguageModel, probe: Probe, swap: _Swap, repeats: int, report: Progress
 ) -> dict[str, Any]:
     """What takes many passes: times, memory, and kernels for sparse weights."""
     latency = []
     for size in sorted({1, probe.batch}):
-        report(0.1 if size == 1 else 0.3, f"Timing passes of batch {size}")
+        report(0.1 if size == 1 else 0.3, 1, f"Timing passes of batch {size}")
         latency.append({"batch": size, **_taken(model, probe, size, swap, repeats)})
-    report(0.8, "Measuring memory")
+    report(0.8, 1, "Measuring memory")
     swap.dense()
     memory = {"dense": _memory(model, probe)}
     swap.pruned()

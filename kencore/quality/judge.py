@@ -27,6 +27,7 @@ from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
 from kencore.settings.prune import SLICE_METHODS
 from kencore.system.places import not_writable
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
@@ -44,7 +45,6 @@ __all__ = [
     "save_metrics",
 ]
 
-Report = Callable[[float, str], None]
 LABELLED = "demo"  # the labelled sentences that ship with the project
 
 
@@ -55,7 +55,7 @@ def measure(
     baselines: bool,
     device: str,
     threads: int | None,
-    progress: Report,
+    progress: Progress,
     before: Run | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def measure(
         data: what `fitting_data` read for the run's tuned model.
         baselines: measure every baseline rule too, at the run's own budget and scope: as many
             entries of each row.
-        progress: called with the share done (0 to 1) and what is being done.
+        progress: called with (done, total, what is being done).
         before: of a run that was tuned after pruning: the run that it was tuned from, measured as
             ``untuned``.
         judge: of other runs of the same model, measured on the same data; loaded where it is left
@@ -83,14 +83,14 @@ def measure(
     if run.spec.restore == "zero":
         del states["base"]
     steps = ["dense", *states]
-    parts = len(steps) + 1  # the last one is the cost
+    bar = Bar(progress, len(steps) + 1)  # the last part is the cost
     found: dict[str, dict[str, Any]] = {}
-    for i, step in enumerate(steps):
-        progress(i / parts, f"Measuring {step}")
-        found[step] = judge.figures(run, step, states.get(step), _at(i, parts, progress, f"Measuring {step}: "))
+    for step in steps:
+        bar.report(bar.done / bar.total, 1, f"Measuring {step}")
+        found[step] = judge.figures(run, step, states.get(step), bar.phase(f"Measuring {step}", 1))
     own = {step: found.pop(step) for step in steps if step not in extra}
     metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
-    cost = judge.cost_of(run, lambda done, what: progress((parts - 1 + done) / parts, f"Measuring cost: {what}"))
+    cost = judge.cost_of(run, bar.phase("Measuring cost", 1))
     return compared(metrics) | {"cost": cost}
 
 
@@ -153,7 +153,7 @@ def judge(
     windows: int | None = None,
     device: str = "auto",
     threads: int | None = None,
-    progress: Callable[[float, float, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure a run (dense, base, pruned and, if asked, baselines) or a single model.
 
@@ -171,7 +171,7 @@ def judge(
     """
     from kencore.system.devices import resolve_device
 
-    report = progress or (lambda done, total, message: None)
+    report = progress or silent
     place = resolve_device(device)
     run = run_or_none(subject)
     if save and run is not None and is_shipped(run.path):
@@ -196,14 +196,7 @@ def judge(
     )
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
-    metrics = measure(
-        run,
-        measured_on,
-        baselines=baselines,
-        device=place,
-        threads=threads,
-        progress=lambda done, message: report(done, 1, message),
-    )
+    metrics = measure(run, measured_on, baselines=baselines, device=place, threads=threads, progress=report)
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
     if "zero_shot" in run.metrics:  # on data of its own
@@ -253,7 +246,7 @@ def _judge_model(
     limit: int | None,
     device: str,
     threads: int | None,
-    report: Callable[[float, float, str], None],
+    report: Progress,
 ) -> dict[str, Any]:
     found = fitting_data(folder, data, window=window, limit=limit)
     model = load_judge(folder, found, device=device, threads=threads).model
@@ -281,15 +274,6 @@ def _measured_on(data: Examples | Windows) -> dict[str, Any]:
     count, window = data.ids.shape
     sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
     return {"task": "language"} | facts | sizes
-
-
-def _at(i: int, parts: int, progress: Report, what: str) -> Callable[[float, float, str], None]:
-    """Progress of part i of so many."""
-
-    def report(done: float, total: float, message: str) -> None:
-        progress((i + done / max(total, 1)) / parts, f"{what}{message}")
-
-    return report
 
 
 def _rules(run: Run) -> list[str]:

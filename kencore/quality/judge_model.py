@@ -13,6 +13,7 @@ from kencore.quality.cost import cost_of
 from kencore.quality.states import State
 from kencore.runs import bits
 from kencore.runs.restore import to_torch
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -47,9 +48,7 @@ class Judge:
         self._moved: dict[str, None] = {}  # parameters that are not as in the checkpoint
         self._budgets: tuple[Run, str] | None = None
 
-    def figures(
-        self, run: Run, step: str, state: Callable[[], State] | None, progress: Callable[[float, float, str], None]
-    ) -> dict[str, Any]:
+    def figures(self, run: Run, step: str, state: Callable[[], State] | None, progress: Progress) -> dict[str, Any]:
         """Quality of the model in one state.
 
         Args:
@@ -66,7 +65,7 @@ class Judge:
             self.known[key] = found
         return found
 
-    def cost_of(self, run: Run, progress: Callable[[float, str], None]) -> dict[str, Any]:
+    def cost_of(self, run: Run, progress: Progress) -> dict[str, Any]:
         """`kencore.quality.cost.cost_of`; what no mask changes is measured of the first run alone."""
         self._moved |= dict.fromkeys((*run.pruned, *run.changed_names))  # also if it fails
         found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from kencore.quality.zero_shot_harness import check_installed
 from kencore.quality.zero_shot_result import opened, zero_shot
 from kencore.runs.restore import verify
 from kencore.runs.shelf import is_shipped
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
-
-Progress = Callable[[float, float, str], None]
 
 
 def judge_all(
@@ -108,17 +107,17 @@ def judge_zero_shot(
     folder = Path(resolve(subject).folder if run is None else run.tuned_tensors.folder)
     check_language_task(folder)
     states = 1 if run is None else 2
-    bar = _Bar(progress or (lambda done, total, message: None), len(tasks) * states)
+    bar = Bar(progress or silent, states)
     facts: dict[str, Any] = {} if run is not None else {"model": subject}
     with opened(tasks) as loaded:
         if run is not None:
             verify(run)
         model = LanguageModel.load(folder, device=place, threads=threads)
-        found = {"dense": zero_shot(model, loaded, limit=limit, progress=bar.of("dense"))}
+        found = {"dense": zero_shot(model, loaded, limit=limit, progress=bar.phase("Measuring dense", 1))}
         if run is not None:
             for name, tensor in pruned_state(run):
                 model.replace({name: tensor})
-            after = zero_shot(model, loaded, limit=limit, progress=bar.of("pruned"))
+            after = zero_shot(model, loaded, limit=limit, progress=bar.phase("Measuring pruned", 1))
             found["pruned"] = {name: _compared(found["dense"][name], figures) for name, figures in after.items()}
         facts |= {"tasks": list(loaded), "limit": limit, "harness": version, "device": place}
     result = facts | found
@@ -137,24 +136,6 @@ def _compared(dense: Figures, pruned: Figures) -> Figures:
     if len(dense.outcomes) == 0:  # no metric that is right or wrong
         return pruned
     return Figures({**pruned, "versus_dense": versus(dense, pruned)}, pruned.outcomes)
-
-
-class _Bar:
-    """One bar over all tasks and states, which never goes back."""
-
-    def __init__(self, report: Progress, parts: int) -> None:
-        self.report, self.parts = report, parts
-        self.begun: list[str] = []
-
-    def of(self, state: str) -> Progress:
-        def at(done: float, total: float, message: str) -> None:
-            part = f"{state}, {message.partition(':')[0]}"
-            if part not in self.begun:
-                self.begun.append(part)
-            share = (len(self.begun) - 1 + done / max(total, 1)) / self.parts
-            self.report(min(share, 1.0), 1, f"Measuring {state}: {message}")
-
-        return at
 
 
 def _check_kept(run: Run | None, subject: str) -> None:

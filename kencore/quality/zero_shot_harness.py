@@ -11,17 +11,17 @@ import difflib
 import functools
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import MissingExtraError, NoNetworkError, ZeroShotTaskError
 from kencore.quality.zero_shot_task import OUTPUTS, check_metrics, is_task_file, read_task
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     from kencore.models.language import LanguageModel
 
-Progress = Callable[[float, float, str], None]
 _NAMED = re.compile(rb"""^task:\s*["']?([\w.+-]+)["']?\s*$""", re.MULTILINE)
 PAPER = ("rte", "winogrande", "boolq", "hellaswag", "arc_easy", "arc_challenge", "openbookqa")
 

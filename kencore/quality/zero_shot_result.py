@@ -17,7 +17,8 @@ import numpy as np
 from kencore.errors import ZeroShotTaskError
 from kencore.models.figures import Figures
 from kencore.models.loaded import torch_threads
-from kencore.quality.zero_shot_harness import Progress, answers, around, check_installed, harness, load_tasks
+from kencore.quality.zero_shot_harness import answers, around, check_installed, harness, load_tasks
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.models.language import LanguageModel
@@ -54,27 +55,22 @@ def zero_shot(
         tasks: what `opened` yields, while it is open.
         limit: the first so many examples of each task; ``None``: all.
         batch: requests at once.
-        progress: called as (requests done, requests of this task, message); may raise to cancel.
+        progress: called with (done, total, what is being done); may raise to cancel.
 
     Returns:
         By task: each metric by name (``acc``, ``acc_norm``) and, where an example is either right
         or wrong, its 95 % Wilson interval (``acc_low``, ``acc_high``); ``examples``, ``seconds``.
         The outcomes are those of ``acc``, or of the first metric that has an interval.
     """
-    report = progress or (lambda done, total, message: None)
+    bar = Bar(progress or silent, len(tasks))
     model.model.to(model.device).eval()
     found = {}
     with torch_threads(model.threads):
         for name, task in tasks.items():
             started = time.monotonic()
-            told = _named(report, name)
-            raw = answers(around(model, batch=batch, progress=told), name, task, limit)
+            raw = answers(around(model, batch=batch, progress=bar.phase(name, 1)), name, task, limit)
             found[name] = _figures(raw["results"][name], raw["samples"][name], started)
     return found
-
-
-def _named(report: Progress, name: str) -> Progress:
-    return lambda done, total, message: report(done, total, f"{name}: {message}")
 
 
 def _figures(results: dict[str, Any], samples: list[dict[str, Any]], started: float) -> Figures:

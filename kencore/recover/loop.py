@@ -18,6 +18,7 @@ import numpy as np
 from kencore.errors import DivergedError, NonFiniteActivationError, NonFiniteWeightError
 from kencore.recover.tasks import Task, measured
 from kencore.settings.recover import TuneSpec
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 Point = dict[str, Any]
 OnPoint = Callable[[Point], None]
-Progress = Callable[[float, float, str], None]
 POINTS = 200  # of a curve, about
 MEASUREMENTS = 10
 SAVE_SECONDS = 60.0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import DivergedError, SpecError
-from kencore.pruning.lines import new_run_id, run_folder, silent
+from kencore.pruning.lines import new_run_id, run_folder
 from kencore.quality.states import pruned_state
 from kencore.recover.data import Data, Material, count, read_material, some_of
 from kencore.recover.gap import gap_of
@@ -25,14 +25,13 @@ from kencore.recover.record import tuning_facts, tuning_record
 from kencore.recover.tasks import make_task, measured
 from kencore.runs.run import Run, open_run
 from kencore.settings.recover import TuneSpec, refuse_adapter
-from kencore.system.progress import Bar, Seconds
+from kencore.system.progress import Bar, Clock, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.recover.saved import Saved
 
 __all__ = ["TuneSpec", "tune"]
 
-Progress = Callable[[float, float, str], None]
 Gaps = dict[str, dict[str, Any]]
 BACKWARD = 3.0  # a training step costs about three passes
 ADAPTER_FILE = "adapter_config.json"
@@ -145,7 +144,7 @@ class _Tuning:
         self.work = _work(spec, material, self.samples)
         whole = 3 * self.work["gap"] + self.work["training"] + self.work["quality"]
         self.bar = Bar(report, whole)
-        self.seconds = Seconds()
+        self.clock = Clock()
         self.gaps: Gaps = {}
         self.facts: dict[str, Any]
 
@@ -179,7 +178,7 @@ class _Tuning:
             "trained": self.hold.moving,
             "fixed": self.hold.fixed,
         }
-        with self.seconds("training"):
+        with self.clock("training"):
             return trainer.run()
 
     def write(self, folder: Path, state: State, asked: TuneSpec, started: float) -> Run:
@@ -198,7 +197,7 @@ class _Tuning:
                 self.material,
                 state,
                 gap=self.gaps,
-                seconds=self.seconds,
+                seconds=self.clock.seconds,
                 device=self.device,
                 **self.facts,
             )
@@ -239,7 +238,7 @@ class _Tuning:
         report = self.bar.phase(f"Measuring {step}", self.work["gap"])
         if step in self.gaps:
             return
-        with self.seconds("gap"):
+        with self.clock("gap"):
             sizes = {side: count(data) for side, data in self.samples.items()}
             total, done, found = sum(sizes.values()), 0, {}
             for side, data in self.samples.items():
@@ -258,7 +257,7 @@ class _Tuning:
         report = self.bar.phase("", self.work["quality"])
         if self.material.evaluation is None:
             return {}
-        with self.seconds("quality"):
+        with self.clock("quality"):
             found = measure(
                 run,
                 self.material.evaluation,
@@ -266,7 +265,7 @@ class _Tuning:
                 device=self.device,
                 threads=self.threads,
                 before=self.parent,
-                progress=lambda done, text: report(done, 1, text),
+                progress=report,
             )
         if self.spec.baselines:  # some were measured while pruning and cannot be again
             before = still_true(self.parent.metrics, found).get("baselines", {})

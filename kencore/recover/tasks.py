@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kencore.data.examples import Examples
 from kencore.models.language import LanguageModel, Windows
+from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.models.classifier import Classifier
-    from kencore.models.perplexity import Progress
 
 
 class Task(Protocol):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from kencore.report.charts.kept import block_bars, kept_map, role_bars
-from kencore.report.charts.masks import Progress, neighbour_table, neighbours, small_maps
+from kencore.report.charts.masks import neighbour_table, neighbours, small_maps
 from kencore.report.content import Block, Bullets, Card, Cards, Figure, Report, Section, Table, Text
 from kencore.report.sections import made, more
 from kencore.report.sections import quality as judged
 from kencore.runs.run import Run
+from kencore.system.progress import Progress
 from kencore.views import tables as summaries
 from kencore.words import cards
 from kencore.words import numbers as wording

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,8 @@ from kencore.report.charts.draw import png, svg
 from kencore.report.content import Report
 from kencore.report.page import html
 from kencore.runs.run import open_run
+from kencore.system.progress import Progress
 from kencore.system.whole import check_free, check_new, whole_file, whole_folder
-
-Progress = Callable[[float, float, str], None]
 
 
 def report(

@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from kencore.errors import KencoreError, StoreNotWritableError
-from kencore.pruning.lines import Progress, open_models, silent
+from kencore.pruning.lines import open_models
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.folder import begin, working_on
 from kencore.sweeps.journal import note
 from kencore.sweeps.shelf import Sweep, is_done, open_sweep
 from kencore.system.places import runs_folder
+from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
@@ -111,6 +112,10 @@ class _Driver:
         """Progress: ``share`` of the next ``of`` points is done."""
         total = len(self.todo)
         self.report(min(self.done + share * of, total), total, message)
+
+    def _point(self, name: str) -> Progress:
+        """Progress of the next point."""
+        return lambda done, total, message: self._tell(done / max(total, 1e-9), 1, f"{name}: {message}")
 
     def _ended(self, name: str, error: KencoreError | None = None) -> None:
         self.done += 1
@@ -197,7 +202,7 @@ class _Driver:
                     device=self.device,
                     threads=self.threads,
                     judge=judge,
-                    progress=lambda done, message: self._tell(done, 1, f"{name}: {message}"),
+                    progress=self._point(name),
                 )
             run.marks["totals"] = written.totals
             run.finish(started=started, device=self.device, metrics=metrics)
@@ -256,7 +261,7 @@ class _Driver:
             threads=self.threads,
             started=started,
             marks=self.marks,
-            progress=lambda done, total, message: self._tell(done / max(total, 1e-9), 1, f"{name}: {message}"),
+            progress=self._point(name),
         )
 
 

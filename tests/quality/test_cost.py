@@ -103,7 +103,7 @@ def test_both_models_are_timed_and_the_pruned_one_is_left(zeroed: Run, language:
         model,
         read_windows(tuned, text, window=WINDOW),
         repeats=4,
-        progress=lambda done, message: said.append((done, message)),
+        progress=lambda done, total, message: said.append((done / total, message)),
     )
     assert [line["batch"] for line in found["latency"]] == [1, 12]
     for line in found["latency"]:
@@ -122,7 +122,7 @@ def test_both_models_are_timed_and_the_pruned_one_is_left(zeroed: Run, language:
 
 
 def test_progress_may_stop_it(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
-    def stop(done: float, message: str) -> None:
+    def stop(done: float, total: float, message: str) -> None:
         raise InterruptedError(message)
 
     _, tuned, text = language

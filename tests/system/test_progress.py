@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kencore.system.progress import Bar, Seconds
+from kencore.system.progress import Bar, Clock
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=6), st.integers(1, 5))
@@ -32,12 +32,13 @@ def test_messages_name_their_phase() -> None:
     assert seen == ["Measuring: window 1", "Pruning"]
 
 
-def test_seconds_add_up_also_where_a_phase_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, 2.0, 10.0, 13.0])
-    monkeypatch.setattr("kencore.system.progress.time.monotonic", lambda: next(clock))
-    seconds = Seconds()
-    with seconds("prune"):
+def test_a_clock_counts_every_moment_once() -> None:
+    moments = iter([0.0, 1.0, 3.0, 7.0, 8.0, 10.0, 13.0])
+    clock = Clock(lambda: next(moments))
+    with clock("outer"), clock("inner"):  # 1 to 8, but for 3 to 7
         pass
-    with pytest.raises(ZeroDivisionError), seconds("prune"):
+    with pytest.raises(ZeroDivisionError), clock("inner"):  # 10 to 13
         _ = 1 / 0
-    assert seconds == {"prune": 5.0}
+    assert clock.seconds == {"outer": 3.0, "inner": 7.0}
+    assert clock.share("inner") == 0.7
+    assert clock.share("none") == 0.0

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.read import Subnetwork, bad, inspect_subnetwork, is_subnetwork, opened
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.runs.restore import base_bits, to_torch
+from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ __all__ = [
 
 AT_ONCE = 1 << 22  # entries restored at once; a multiple of 8
 WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
-Progress = Callable[[float, float, str], None]
 Words = NDArray[np.generic]
 
 
@@ -111,7 +111,7 @@ class _Restorer:
 
     def __init__(self, file: Subnetwork, base: str | Path | None, progress: Progress | None) -> None:
         self.file, self.content = file, file.content
-        self.report = progress or (lambda done, total, message: None)
+        self.report = progress or silent
         self.done = 0
         self.total = sum(stored.nbytes for stored in self.content.tensors.values())
         self.base = _open_base(file, base)

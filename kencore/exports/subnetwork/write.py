@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ from kencore.exports.subnetwork.plan import plan
 from kencore.exports.subnetwork.zstd import compress_file, need_zstd
 from kencore.runs.reading import corrupt
 from kencore.runs.restore import ROWS_AT_ONCE, as_stored, base_bits, pruned_chunks, verify
+from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_new, whole_file
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-Progress = Callable[[float, float, str], None]
 Bits = NDArray[np.generic]
 
 
@@ -49,7 +49,7 @@ def write_subnetwork(run: Run, path: str | Path, compress: bool = False, progres
     check_new(path)
     if compress:
         need_zstd()
-    report = progress or (lambda done, total, message: None)
+    report = progress or silent
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
     content, texts = plan(run)

@@ -11,7 +11,7 @@ from kencore.methods.statistics import RunningInputs
 from kencore.models.blocks.capture import Streams
 from kencore.models.blocks.model import BlockModel
 from kencore.models.blocks.run import Hidden, run
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock
 
 
 def run_block(

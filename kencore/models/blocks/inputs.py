@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kencore.models.blocks.capture import Streams
     from kencore.models.blocks.model import BlockModel
     from kencore.models.blocks.run import Hidden
-    from kencore.system.clock import Clock
+    from kencore.system.progress import Clock
 
 NORM = frozenset({"norm"})
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from kencore.errors import NonFiniteActivationError
 from kencore.methods.statistics import RunningInputs
 from kencore.models.blocks.linears import first_tensor
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock
 
 Hidden = list[Tensor]
 """One float tensor (S, T, H) per batch, in order."""

@@ -22,11 +22,9 @@ from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.measured import METHODS as MEASURED
 from kencore.pruning.search.neuroal import search
 from kencore.pruning.search.session import AllocationSettings, Found, Session, block_means
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock, Progress
 
 __all__ = ["Allocated", "AllocationSettings", "allocate"]
-
-Progress = Callable[[float, float, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.model import BlockModel
 from kencore.models.blocks.run import Hidden
 from kencore.pruning.rule import Count, Prepared, Rule
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock
 
 Reference = Literal["local", "global"]
 NONE: frozenset[str] = frozenset()

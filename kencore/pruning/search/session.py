@@ -5,7 +5,7 @@ Shapes: R rows (outputs) of a slot; B blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,9 +20,8 @@ from kencore.models.blocks.capture import Streams
 from kencore.models.blocks.model import BlockModel
 from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.candidates import Evaluator, Outcome, Reference
-from kencore.system.clock import Clock
+from kencore.system.progress import Clock, Progress
 
-Progress = Callable[[float, float, str], None]
 ALLOCATIONS = ("uniform", "owl", "alpha", "dlp", "atp", "neuroal")
 STEPS = ("block", "row", "both")
 PUBLISHED = frozenset({"uniform", "owl", "alpha", "neuroal"})

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from kencore.report.charts.draw import LEVELS, WIDTH, legend, percent, plot, row
 from kencore.report.content import Figure
 from kencore.runs import bits
 from kencore.runs.run import Run
+from kencore.system.progress import Progress
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 from kencore.words.findings import lines, on_map
@@ -24,7 +24,6 @@ from kencore.words.palette import LIGHT, NEIGHBOURS
 SIDE: Final = 64  # cells of a small map, and pixels
 BLOCKS: Final = 24  # rows of small maps; of more blocks some are shown
 ENTRIES_AT_ONCE: Final = 1 << 24
-Progress = Callable[[float, float, str], None]
 
 
 @styled()

@@ -8,11 +8,11 @@ import pandas as pd
 
 from kencore.errors import KencoreError
 from kencore.report.charts.curves import agreement, search_curve, trade_off, tuning_curve
-from kencore.report.charts.masks import Progress
 from kencore.report.content import Block, Figure, Section, Table, Text
 from kencore.runs.run import Run
 from kencore.runs.shelf import POINT
 from kencore.sweeps.shelf import Sweep, open_sweep
+from kencore.system.progress import Progress
 from kencore.views import tradeoff
 from kencore.views.compare.masks import Comparison, compare, grouped
 from kencore.views.compare.quality import Difference, difference, settings

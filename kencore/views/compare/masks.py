@@ -8,7 +8,7 @@ web process compares with this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from kencore.errors import IncomparableRunsError
 from kencore.runs import bits
 from kencore.runs.run import Run
+from kencore.system.progress import Progress
 from kencore.views.tables import role_rank
 
 BYTES_AT_ONCE: Final = 1 << 24  # of each packed mask
 SHARES: Final = ("both", "only_a", "only_b", "neither")
 ABOUT: Final = ["name", "stack", "block", "role", "part", "rows", "cols", "params"]
 Counts = NDArray[np.int64]
-Report = Callable[[float, float, str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def row_overlap(a: Run, b: Run, name: str) -> pd.DataFrame:
     return with_indices(table)
 
 
-def compare(runs: Sequence[Run], progress: Report | None = None) -> Comparison:
+def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison:
     """Compare the masks of all matrices that the runs have in common.
 
     Args:

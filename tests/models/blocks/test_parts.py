@@ -18,20 +18,7 @@ from kencore.models.blocks.run import by_sequence, placed
 from kencore.pruning.blocks import make_rule, prune_blocks
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.search.session import block_means, first_minimum
-from kencore.system.clock import Clock
 from tests.support.language_models import block_model, token_ids
-
-
-def test_a_clock_counts_every_moment_once() -> None:
-    moments = iter([0.0, 1.0, 3.0, 7.0, 8.0, 10.0, 13.0])
-    clock = Clock(lambda: next(moments))
-    with clock("outer"), clock("inner"):  # 1 to 8, but for 3 to 7
-        pass
-    with clock("inner"):  # 10 to 13
-        pass
-    assert clock.seconds == {"outer": 3.0, "inner": 7.0}
-    assert clock.share("inner") == 0.7
-    assert clock.share("none") == 0.0
 
 
 @pytest.mark.parametrize(
