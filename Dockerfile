@@ -13,7 +13,9 @@ COPY --chown=kenviz .streamlit .streamlit
 RUN pip install --no-cache-dir --no-deps --editable .
 
 USER kenviz
-ENV KENVIZ_HOME=/data NUMBA_CACHE_DIR=/data/.numba PYTHONUNBUFFERED=1
+ENV KENVIZ_HOME=/data PYTHONUNBUFFERED=1
+# machine code of the selection rules, beside their source; a machine of another kind makes its own
+RUN python -m kencore warm
 VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \

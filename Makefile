@@ -9,6 +9,8 @@ HOST   ?= localhost
 WORKERS ?= 3
 # pip compiles what it installs on one core, compileall on all of them
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+KERNELS := $(shell find kencore/methods -name '*kernels*.py') kencore/methods/ken/bandwidth.py
+WARM    := kencore/methods/ken/__pycache__/warm
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 .PHONY: app test suite lint types docs check browser install clean
@@ -16,7 +18,13 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 app: install
 	$(BIN)/streamlit run app/server.py --server.port $(PORT) --server.address $(HOST)
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed $(WARM)
+
+# the mark lies beside the machine code, so that both go together
+$(WARM): $(KERNELS) $(VENV)/.installed
+	$(BIN)/python -m kencore warm
+	mkdir -p $(@D)
+	touch $@
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
@@ -49,7 +57,7 @@ docs: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory -j lint types docs suite
 
-suite: browser
+suite: browser $(WARM)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 check: lint types

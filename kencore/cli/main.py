@@ -22,6 +22,7 @@ from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_tune
 from kencore.cli import report as cli_report
 from kencore.cli import sweep as cli_sweep
+from kencore.cli import warm as cli_warm
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, option_of, options_of
 from kencore.errors import SpecError
@@ -159,6 +160,7 @@ app.command("explain")(cli_explain.explain)
 app.command("sweep")(cli_sweep.sweep)
 app.command("sweeps")(cli_sweep.sweeps)
 app.command("compare")(cli_compare.compare)
+app.command("warm")(cli_warm.warm)
 
 
 @app.command()

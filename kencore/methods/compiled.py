@@ -1,31 +1,44 @@
-"""How this package compiles: no fast math (float32 roundings decide ties), no GIL, cached."""
+"""How this package compiles: no fast math (float32 roundings decide ties), no GIL, kept on disk.
+
+A kernel that Python calls is declared with its types and compiled, or read from disk, when its module is imported;
+it takes no others, so nothing compiles later. What kernels call of each other is compiled into them.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
 
+from kencore.methods.sources import digest
 
-def _digest() -> str:
-    """Of every source file that kernels are made of."""
-    folder = Path(__file__).parent
-    files = sorted([*folder.rglob("*kernels*.py"), folder / "ken" / "bandwidth.py"])
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+Function = Callable[..., Any]
+DIGEST = digest()
+KERNELS: dict[str, Any] = {}
+"""Compiled kernels that Python calls, by name; filled as the files that declare them are imported."""
+
+inlined: Callable[[Function], Function] = numba.njit(nogil=True)
+"""Decorates what only kernels call."""
 
 
-DIGEST = _digest()[:12]
+def compiled(signature: str) -> Callable[[Function], Function]:
+    """Decorates a kernel that Python calls, with arguments of the types in ``signature`` alone.
 
+    Its machine code is kept on disk where a folder for it can be written: the one that ``NUMBA_CACHE_DIR`` names,
+    the kernel's own ``__pycache__`` or the user's cache. Another processor gets code of its own.
+    """
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` as machine code, kept on disk where a folder for it can be written."""
-    # numba looks for a change in the function's own file only, but kernels are inlined into
-    # kernels of other files: the digest in the name makes a change anywhere a new cache entry
-    function.__qualname__ = f"{function.__name__}_{DIGEST}"
-    try:
-        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no writable cache folder: compile once per process
-        return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+    def compile_or_read(function: Function) -> Function:
+        name = function.__name__
+        # numba looks for a change in the function's own file only, but kernels of other files are
+        # part of it: the digest in the name makes a change anywhere a new entry
+        function.__qualname__ = f"{name}_{DIGEST}"
+        try:
+            kernel = numba.njit(signature, nogil=True, cache=True)(function)
+        except (RuntimeError, OSError):  # no folder can be written, or the disk is full
+            kernel = numba.njit(signature, nogil=True)(function)
+        KERNELS[name] = kernel
+        return kernel  # type: ignore[no-any-return]
+
+    return compile_or_read

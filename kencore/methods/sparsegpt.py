@@ -16,7 +16,6 @@ from torch import Tensor
 
 from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
 from kencore.methods.scored import keep_lowest_pruned
-from kencore.methods.sparsegpt_kernels import prune_rows
 
 TRIES = 4
 """Dampings tried before giving up, each ten times the one before."""
@@ -212,6 +211,8 @@ def _prune_columns(block: Tensor, gone: Tensor, factor: Tensor) -> tuple[Tensor,
         The new columns and the errors, (R, K) each; the same bits on every device.
     """
     if block.device.type == "cpu":
+        from kencore.methods.sparsegpt_kernels import prune_rows
+
         values, errors = prune_rows(block.numpy(), gone.numpy(), factor.numpy(), threads=torch.get_num_threads())
         return torch.from_numpy(values), torch.from_numpy(errors)
     return _by_columns(block, gone, factor)

@@ -9,11 +9,11 @@ Shapes: R rows (outputs), K columns of one column block.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kencore.methods.compiled import compiled
 
 Floats = NDArray[np.float32]
 ENTRIES_PER_THREAD = 1 << 19
@@ -37,11 +37,10 @@ def prune_rows(block: Floats, gone: NDArray[np.bool_], factor: Floats, *, thread
     rows, columns = values.shape
     parts = max(1, min(threads, rows * columns // ENTRIES_PER_THREAD))
     edges = np.linspace(0, rows, parts + 1).astype(np.int64)
-    kernel = _kernel()
 
     def work(part: int) -> None:
         some = slice(edges[part], edges[part + 1])
-        kernel(values[some], errors[some], pruned[some], upper)
+        sweep_rows(values[some], errors[some], pruned[some], upper)
 
     if parts == 1:
         work(0)
@@ -51,18 +50,9 @@ def prune_rows(block: Floats, gone: NDArray[np.bool_], factor: Floats, *, thread
     return values, errors
 
 
-@cache
-def _kernel() -> Any:
-    import numba
-
-    try:
-        return numba.njit(nogil=True, cache=True)(_sweep_rows)
-    except RuntimeError:  # no writable cache folder: compile once per process
-        return numba.njit(nogil=True)(_sweep_rows)
-
-
-def _sweep_rows(values: Any, errors: Any, gone: Any, factor: Any) -> None:
-    """In place; numba compiles it, so plain loops are the fast way here."""
+@compiled("void(float32[:, ::1], float32[:, ::1], bool[:, ::1], float32[:, ::1])")
+def sweep_rows(values, errors, gone, factor):  # type: ignore[no-untyped-def]
+    """The columns of ``values`` and their ``errors``, in place; ``gone`` says which entries are pruned."""
     rows, columns = values.shape
     for row in range(rows):
         for column in range(columns):

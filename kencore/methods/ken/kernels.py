@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kencore.methods.compiled import compiled
+from kencore.methods.compiled import compiled, inlined
 from kencore.methods.ken.bandwidth import COARSE_ORDER, FINE_ORDER, FINE_REACH, NODE_BLOCK, RANK_BITS
 from kencore.methods.ken.kernels_density import density_levels, node_count, node_densities
 from kencore.methods.ken.kernels_visits import (
@@ -19,8 +19,11 @@ from kencore.methods.ken.kernels_visits import (
     visiting_order,
 )
 
+ROWS, ORDER, FLOATS, COUNTS = "float32[:, ::1]", "int32[:, ::1]", "float64[::1]", "int64[::1]"
+TABLES = "Tuple((float64[:, ::1], float64[::1], float64[:, ::1], float64[::1]))"
 
-@compiled
+
+@compiled(f"int64({ROWS}, {FLOATS}, {COUNTS})")
 def node_offsets(values, h, offsets):  # type: ignore[no-untyped-def]
     """Where each sorted row's coarse nodes begin, into ``offsets`` (R + 1,); the most of a row."""
     widest, last = 0, values.shape[1] - 1
@@ -34,7 +37,7 @@ def node_offsets(values, h, offsets):  # type: ignore[no-untyped-def]
     return widest
 
 
-@compiled
+@inlined
 def work_arrays(widest):  # type: ignore[no-untyped-def]
     """What `density_levels` works in, for at most ``widest`` coarse nodes."""
     m = widest + NODE_BLOCK  # the fine order can need a block more
@@ -42,7 +45,7 @@ def work_arrays(widest):  # type: ignore[no-untyped-def]
     return sums, np.empty(m + 2 * FINE_REACH + FINE_ORDER), np.empty(m * (FINE_ORDER + 1))
 
 
-@compiled
+@compiled(f"{FLOATS}({ROWS}, {FLOATS}, {COUNTS}, int64, {TABLES})")
 def coarse_nodes(values, h, offsets, widest, tables):  # type: ignore[no-untyped-def]
     """Sums of kernels at the coarse nodes of all sorted rows: float64 (offsets[R],)."""
     nodes = np.empty(offsets[-1])
@@ -54,7 +57,7 @@ def coarse_nodes(values, h, offsets, widest, tables):  # type: ignore[no-untyped
     return nodes
 
 
-@compiled
+@compiled(f"void({ROWS}, {ORDER}, {FLOATS}, {FLOATS}, {COUNTS}, int64, {FLOATS}, {COUNTS}, {TABLES}, bool[:, ::1])")
 def keep_sorted(values, order, h, unit, offsets, widest, nodes, budget, tables, keep):  # type: ignore[no-untyped-def]
     """Set ``keep`` (R, C) where the KEN rule keeps an entry.
 
@@ -93,7 +96,7 @@ def keep_sorted(values, order, h, unit, offsets, widest, nodes, budget, tables, 
         take_nearest(distinct[:end], starts, order[r], own, at, visits[:k], (links[0], links[1], links[2]), keep[r])
 
 
-@compiled
+@compiled(f"void({ROWS}, {ORDER}, {FLOATS}, {FLOATS}, int64, {TABLES}, uint32[:, ::1])")
 def density_ranks(values, order, h, unit, widest, tables, ranks):  # type: ignore[no-untyped-def]
     """Rank of each entry by falling density in units of ``unit`` (R,), into ``ranks`` (R, C)."""
     rows, columns = values.shape

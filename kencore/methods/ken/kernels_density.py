@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from kencore.methods.compiled import compiled
+from kencore.methods.compiled import inlined
 from kencore.methods.ken.bandwidth import NODE_BLOCK, NODES_PER_BANDWIDTH, SQRT_TWO_PI
 
 # Interpolation error of the kernel (order 8: 2.7e-7, order 24: 2e-14 of its peak), times one
@@ -27,14 +27,14 @@ REACH = 9.0  # bandwidths: a kernel is then 2.6e-18 of its peak
 FEW = 3  # points computed directly before a fine pass is the cheaper way
 
 
-@compiled
+@inlined
 def node_count(lo, hi, h, order):  # type: ignore[no-untyped-def]
     """Nodes that values from ``lo`` to ``hi`` are shared out to: M."""
     cells = int((hi - lo) * (NODES_PER_BANDWIDTH / h)) + 1
     return (cells + order + NODE_BLOCK - 1) // NODE_BLOCK * NODE_BLOCK
 
 
-@compiled
+@inlined
 def node_densities(values, h, weights, kernel, nodes, room):  # type: ignore[no-untyped-def]
     """Sum of kernels of peak 1 over the sorted ``values`` at each node, into ``nodes`` (M,).
 
@@ -60,7 +60,7 @@ def node_densities(values, h, weights, kernel, nodes, room):  # type: ignore[no-
             nodes[i] += height * (below[i] + above[i])
 
 
-@compiled
+@inlined
 def cell_moments(values, h, moments):  # type: ignore[no-untyped-def]
     """Sums of the powers 0 ... P-1 of the values of each cell, from its middle: (P, M).
 
@@ -95,7 +95,7 @@ def cell_moments(values, h, moments):  # type: ignore[no-untyped-def]
         first = last
 
 
-@compiled
+@inlined
 def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type: ignore[no-untyped-def]
     """Level of each point by interpolation, into ``levels`` (K,); -1 where it is in doubt.
 
@@ -134,7 +134,7 @@ def interpolate(points, values, h, nodes, weights, bound, levels, room):  # type
     return doubts
 
 
-@compiled
+@inlined
 def _flat_levels(polynomials, bound, flat):  # type: ignore[no-untyped-def]
     """The level that all points of a cell have for certain, else -1, into ``flat`` (M,)."""
     order, m = polynomials.shape
@@ -149,7 +149,7 @@ def _flat_levels(polynomials, bound, flat):  # type: ignore[no-untyped-def]
         flat[c] = level if sure else -1.0
 
 
-@compiled
+@inlined
 def settle(points, values, h, scale, levels):  # type: ignore[no-untyped-def]
     """Levels still in doubt (-1), by the sum in float64 over the sorted values that reach them."""
     for i in range(points.size):
@@ -163,7 +163,7 @@ def settle(points, values, h, scale, levels):  # type: ignore[no-untyped-def]
             levels[i] = int(np.rint(total * scale))
 
 
-@compiled
+@inlined
 def density_levels(points, values, h, unit, coarse, tables, room, levels):  # type: ignore[no-untyped-def]
     """Density of the sorted ``values`` at ``points`` in whole ``unit``s, into ``levels`` (K,).
 
@@ -192,7 +192,7 @@ def density_levels(points, values, h, unit, coarse, tables, room, levels):  # ty
     settle(points, values, h, scale, levels)
 
 
-@compiled
+@inlined
 def _in_levels(nodes, scale, order, room):  # type: ignore[no-untyped-def]
     m = nodes.size
     for i in range(m):

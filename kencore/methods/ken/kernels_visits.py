@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kencore.methods.compiled import compiled
+from kencore.methods.compiled import inlined
 
 DIGIT = 11  # bits sorted per pass
 ONE = np.uint32(1)  # unsigned: numba then leaves out the look for negative places
 
 
-@compiled
+@inlined
 def fill_grid(lo, hi, grid):  # type: ignore[no-untyped-def]
     """``np.linspace(lo, hi, K)`` of numpy 2 in float32, bit for bit, into ``grid`` (K,)."""
     k = grid.size
@@ -35,7 +35,7 @@ def fill_grid(lo, hi, grid):  # type: ignore[no-untyped-def]
     grid[k - 1] = hi
 
 
-@compiled
+@inlined
 def visiting_order(levels, visits, spare, counts):  # type: ignore[no-untyped-def]
     """Indices of ``levels`` by falling level, ties left to right, into ``visits`` (K,).
 
@@ -65,7 +65,7 @@ def visiting_order(levels, visits, spare, counts):  # type: ignore[no-untyped-de
         shift += DIGIT
 
 
-@compiled
+@inlined
 def distinct_values(values, distinct, starts):  # type: ignore[no-untyped-def]
     """Sorted ``values`` without repeats at ``distinct[1 : D + 1]``, and where each begins: D."""
     count = np.uint32(1)
@@ -79,7 +79,7 @@ def distinct_values(values, distinct, starts):  # type: ignore[no-untyped-def]
     return np.int64(count)
 
 
-@compiled
+@inlined
 def positions(distinct, grid, at):  # type: ignore[no-untyped-def]
     """For each grid point the first distinct value not below it (D + 1: none), into ``at`` (K,).
 
@@ -104,7 +104,7 @@ def positions(distinct, grid, at):  # type: ignore[no-untyped-def]
         at[j] = place
 
 
-@compiled
+@inlined
 def take_nearest(distinct, starts, order, grid, at, visits, links, keep):  # type: ignore[no-untyped-def]
     """Visit the grid and set ``keep`` (C,) at what each point takes.
 
@@ -146,7 +146,7 @@ def take_nearest(distinct, starts, order, grid, at, visits, links, keep):  # typ
             keep[order[i]] = True
 
 
-@compiled
+@inlined
 def _free(place, links):  # type: ignore[no-untyped-def]
     """The next value from ``place`` on that has a copy left, halving the path to it."""
     following = links[place]
@@ -158,7 +158,7 @@ def _free(place, links):  # type: ignore[no-untyped-def]
     return place
 
 
-@compiled
+@inlined
 def _first_of_equals(point, closest, left, right, distinct, starts, order, links):  # type: ignore[no-untyped-def]
     """Of the free values at float32 distance ``closest`` from ``point``, the lowest column's."""
     free, to_right, to_left = links
