@@ -5,11 +5,10 @@ RUN useradd --create-home --uid 1000 kenviz && mkdir /data && chown kenviz /data
 WORKDIR /kenviz
 COPY requirements.txt ./
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt
-COPY --chown=kenviz pyproject.toml README.md LICENSE ./
+COPY --chown=kenviz pyproject.toml setup.py README.md LICENSE ./
 COPY --chown=kenviz kencore kencore
 COPY --chown=kenviz app app
 COPY --chown=kenviz assets assets
-COPY --chown=kenviz .streamlit .streamlit
 RUN pip install --no-cache-dir --no-deps --editable .
 
 USER kenviz
@@ -20,4 +19,4 @@ VOLUME /data
 EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
     CMD python -c "import urllib.request as u; u.urlopen('http://localhost:8501/_stcore/health', timeout=4)"
-CMD ["streamlit", "run", "app/server.py", "--server.port", "8501", "--server.address", "0.0.0.0", "--server.headless", "true"]
+CMD ["kenviz", "--no-browser", "--host", "0.0.0.0"]

@@ -16,7 +16,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 .PHONY: app test suite lint types docs check browser install clean
 
 app: install
-	$(BIN)/streamlit run app/server.py --server.port $(PORT) --server.address $(HOST)
+	$(BIN)/kenviz --port $(PORT) --host $(HOST) $(ARGS)
 
 install: $(VENV)/.installed $(WARM)
 
@@ -26,7 +26,7 @@ $(WARM): $(KERNELS) $(VENV)/.installed
 	mkdir -p $(@D)
 	touch $@
 
-$(VENV)/.installed: requirements.txt pyproject.toml
+$(VENV)/.installed: requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) -r requirements.txt

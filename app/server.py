@@ -1,6 +1,6 @@
 """The web process: Streamlit's pages and the weight viewer's data on one port.
 
-Start it with ``streamlit run app/server.py``.
+Start it with the command ``kenviz`` or with ``streamlit run app/server.py``.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def warm() -> dict[str, Any]:
     kept = all(folders)
     read = sum(1 for kernel in KERNELS.values() if kernel.stats.cache_hits)
     if kept:
-        (Path(folders[0]) / _mark()).touch()
+        (Path(folders[0]) / mark()).touch()
     return {
         "kernels": len(KERNELS),
         "compiled": len(KERNELS) - read,
@@ -50,7 +50,7 @@ def needs_warming() -> bool:
     return False
 
 
-def _mark() -> str:
+def mark() -> str:
     """The name of an empty file beside the machine code, made when all of it is there."""
     made_by = (str(FOLDER), digest(), version("numba"), str(sys.implementation.cache_tag))
     return f"kencore-{hashlib.sha256('|'.join(made_by).encode()).hexdigest()[:12]}.warm"
@@ -60,11 +60,11 @@ def _places() -> Iterator[tuple[Path, str]]:
     """Where numba looks for machine code, of these in the first that can be written; and what finds the mark there."""
     import platformdirs
 
-    mark = _mark()
+    name = mark()
     if named := os.environ.get("NUMBA_CACHE_DIR"):
-        yield Path(named), f"*/{mark}"
-    yield kernel_files()[0].parent / "__pycache__", mark
-    yield platformdirs.user_cache_path("numba", appauthor=False), f"*/{mark}"
+        yield Path(named), f"*/{name}"
+    yield kernel_files()[0].parent / "__pycache__", name
+    yield platformdirs.user_cache_path("numba", appauthor=False), f"*/{name}"
 
 
 def _nearest(folder: Path) -> Path:

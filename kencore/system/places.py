@@ -26,9 +26,14 @@ def home() -> Path:
 
 
 def assets_folder() -> Path:
-    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else beside this package."""
+    """The folder of what ships with the project: ``KENVIZ_ASSETS``, else inside the installed package, else beside it
+    as in a checkout."""
     chosen = os.environ.get("KENVIZ_ASSETS")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "assets"
+    if chosen:
+        return Path(chosen)
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "assets"
+    return inside if inside.is_dir() else package.parent / "assets"
 
 
 def runs_folder() -> Path:

@@ -11,7 +11,7 @@
   always a mark of its own as well.
 
 All are distinguishable with the common kinds of colour blindness; tests/app/frame/test_theme.py
-computes contrast and distance. `.streamlit/config.toml` repeats the two maps for Streamlit's own
+computes contrast and distance. `app/.streamlit/config.toml` repeats the two maps for Streamlit's own
 charts, and the same test keeps them equal.
 """
 

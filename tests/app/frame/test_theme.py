@@ -115,7 +115,7 @@ def test_the_two_signs_are_told_apart(palette: theme.Palette, vision: str) -> No
 
 
 def test_streamlit_s_settings_say_the_same() -> None:
-    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
+    settings = tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
     assert tuple(settings["chartCategoricalColors"]) == theme.CATEGORICAL
     for palette in (theme.LIGHT, theme.DARK):
         own = settings[palette.name]
