@@ -9,9 +9,9 @@ HOST   ?= localhost
 WORKERS ?= 3
 # pip compiles what it installs on one core, compileall on all of them
 PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 KERNELS := $(shell find kencore/methods -name '*kernels*.py') kencore/methods/ken/bandwidth.py
 WARM    := kencore/methods/ken/__pycache__/warm
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 .PHONY: app test suite lint types docs check browser install clean
 
