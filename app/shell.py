@@ -19,38 +19,23 @@ OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
 # page, name in the menu, icon, what it is for
 MENU: Final = {
     "Understand": (
-        ("overview", "Overview", "dashboard", "What a run kept, block by block, and what that cost in quality."),
-        ("story", "Story", "auto_stories", "The run told step by step, for people who do not read matrices."),
-        (
-            "explain",
-            "Explain",
-            "psychology",
-            "One sentence: what pruning changed in the answer, and which weights did it.",
-        ),
+        ("overview", "Overview", "dashboard", "What a run kept, block by block, and the cost in quality."),
+        ("story", "Story", "auto_stories", "The run explained step by step."),
+        ("explain", "Explain", "psychology", "How pruning changed the answer to one sentence."),
     ),
     "Make": (
-        ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep; watch it run."),
-        ("tune", "Tune", "tune", "Sliders for how much is kept, painted at every move, measured when they rest."),
-        ("recover", "Recover", "healing", "Tune what a run kept, with its mask held, and see what that wins back."),
-        (
-            "tradeoff",
-            "Trade-off",
-            "stacked_line_chart",
-            "Quality against size: sweeps of many prunings, their curves and the best.",
-        ),
+        ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep."),
+        ("tune", "Tune", "tune", "Try other settings: painted at once, measured when the sliders rest."),
+        ("recover", "Recover", "healing", "Train the kept entries to win back quality."),
+        ("tradeoff", "Trade-off", "stacked_line_chart", "Quality against size, from sweeps of many prunings."),
     ),
     "Look closer": (
-        ("map", "Map", "map", "The whole model on one map, from its blocks down to a single weight."),
-        ("matrix", "Matrix", "grid_on", "One matrix, from the whole of it down to a single weight."),
-        ("row", "Row", "show_chart", "One row: its density curve, its grid, and which values were kept."),
+        ("map", "Map", "map", "The whole model on one map, down to a single weight."),
+        ("matrix", "Matrix", "grid_on", "One matrix, down to a single weight."),
+        ("row", "Row", "show_chart", "One row: its values, its density curve and what was kept."),
         ("layers", "Layers", "layers", "The same matrix in every block, side by side."),
-        ("sparsity", "Sparsity", "bar_chart", "How sparsity is spread over blocks and rows, run beside run, and why."),
-        (
-            "compare",
-            "Compare",
-            "compare_arrows",
-            "Two or more runs: which entries all, some or none of them keep, and what that costs.",
-        ),
+        ("sparsity", "Sparsity", "bar_chart", "How sparsity is spread over blocks and rows, and why."),
+        ("compare", "Compare", "compare_arrows", "Two or more runs: what each keeps, and the cost."),
     ),
 }
 
@@ -109,7 +94,7 @@ def sidebar(page: StreamlitPage) -> str | None:
         if usable:
             _picker(usable, page.url_path)
         else:
-            st.caption("No finished run yet: prune a model on the Prune page.")
+            st.caption("No finished run yet. Prune a model on the Prune page.")
         if broken:
             with st.expander(f"{len(broken)} folder(s) cannot be read"):
                 for run in broken:
@@ -152,7 +137,7 @@ def _picker(usable: dict[str, RunSummary], page: str) -> None:
         format_func=labels.__getitem__,
         on_change=chosen,
         placeholder="Choose a run",
-        help="Every page shows this run. The address of the page names it.",
+        help="All pages show this run; the address names it.",
     )
     name = st.session_state["run_choice"]
     if name is not None and len(labels[name]) > FITS:

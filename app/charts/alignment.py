@@ -101,7 +101,7 @@ def _table(found: Alignment) -> pd.DataFrame:
 
 def _finding(found: Alignment) -> str:
     if found.moved == 0:
-        return "These inputs are exactly as they were: nothing pruned comes before this matrix"
+        return "Inputs unchanged: nothing before this matrix was pruned"
     if found.moved < 5e-5:
-        return "Pruning leaves the pattern of these inputs as it was"
-    return f"{wording.percent(found.moved)} of the input norm lies on other features than in the dense model"
+        return "Pruning leaves the pattern of these inputs unchanged"
+    return f"Pruning moved {wording.percent(found.moved)} of the input norm to other features"

@@ -102,9 +102,9 @@ def _bars_finding(table: pd.DataFrame, names: Sequence[str], what: str) -> str:
     low, high = int(apart.argmin()), int(apart.argmax())
     ends = [float(apart.iloc[i]) for i in (low, high)]
     if ends[1] - ends[0] < _EVEN:
-        return f"The two differ on {wording.percent(ends[1], 0)} of the entries in every {what}"
+        return f"The two runs differ on {wording.percent(ends[1], 0)} of the entries in every {what}"
     return (
-        f"The two differ on {wording.percent(ends[0], 0)} of the entries {_in(names[low])}, on "
+        f"The two runs differ on {wording.percent(ends[0], 0)} of the entries {_in(names[low])}, "
         f"{wording.percent(ends[1], 0)} {_in(names[high])}"
     )
 
@@ -231,8 +231,8 @@ def _map_finding(cells: pd.DataFrame) -> str:
     if high["jaccard"] - low["jaccard"] < _EVEN:
         return f"Overlap is {wording.percent(high['jaccard'], 0)} in every block and role"
     return (
-        f"Overlap goes from {wording.percent(low['jaccard'])} {_in(low['place'])}, {low['role']} "
-        f"to {wording.percent(high['jaccard'])} {_in(high['place'])}, {high['role']}"
+        f"Overlap ranges from {wording.percent(low['jaccard'])} {_in(low['place'])}, {low['role']} to "
+        f"{wording.percent(high['jaccard'])} {_in(high['place'])}, {high['role']}"
     )
 
 
@@ -295,7 +295,7 @@ def _rows_finding(table: pd.DataFrame) -> str:
     if len(known) == 1 or high["jaccard"] - low["jaccard"] < _EVEN:
         return f"Overlap is {wording.percent(high['jaccard'])} in every row"
     return (
-        f"Overlap goes from {wording.percent(low['jaccard'])} in row {int(low['row']):,} to "
+        f"Overlap ranges from {wording.percent(low['jaccard'])} in row {int(low['row']):,} to "
         f"{wording.percent(high['jaccard'])} in row {int(high['row']):,}"
     )
 

@@ -172,12 +172,12 @@ def paths_finding(relative: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Where the two paths part, in one sentence."""
     known = np.nan_to_num(relative)
     if not known.any():
-        return "The two paths do not part on this sentence"
+        return "The two models do not diverge on this sentence"
     last = wording.percent(float(known[-1]), 0)
     step = np.diff(known, prepend=0.0)
     widest = int(step.argmax())
     where = "before the first block" if widest == 0 else f"in block {widest - 1}"
-    return f"After the last block the two are {last} apart; they part most {where}"
+    return f"{last} apart after the last block; the gap grows most {where}"
 
 
 def token_map(facts: Mapping[str, Any], palette: Palette) -> Chart:
@@ -227,7 +227,7 @@ def token_map(facts: Mapping[str, Any], palette: Palette) -> Chart:
 def _token_finding(grid: np.ndarray[Any, np.dtype[np.float32]], texts: Sequence[str]) -> str:
     last = np.nan_to_num(grid[-1])
     if not last.any():
-        return "No token ends up elsewhere"
+        return "No token's state changed"
     furthest = int(last.argmax())
     text = texts[furthest].strip() or shown(texts[furthest])
-    return f"“{text}” (token {furthest}) ends up furthest away: {wording.percent(float(last[furthest]), 0)} apart"
+    return f"“{text}” (token {furthest}) changed most: {wording.percent(float(last[furthest]), 0)} apart"

@@ -73,11 +73,10 @@ def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -
     whole = float(np.abs(found.entries).sum())
     changed = int(np.count_nonzero(found.entries))
     finding = (
-        f"{wording.plural(len(table), 'weight')} of {changed:,} "
-        f"{'makes' if len(table) == 1 else 'make'} up {wording.percent(shown / whole, 0)} of what "
-        "changed weights did here"
+        f"{wording.plural(len(table), 'weight')} of {changed:,} {'causes' if len(table) == 1 else 'cause'} "
+        f"{wording.percent(shown / whole, 0)} of the effect of changed weights"
         if whole
-        else "No changed weight did anything to this output"
+        else "No changed weight affected this output"
     )
     return Chart(
         figure=figure,
@@ -143,7 +142,7 @@ def parts_finding(found: Contributions) -> str:
         "its bias": found.bias,
     }
     name = max(by, key=lambda key: by[key] * np.sign(gap))
-    return f"{text}, most of it by {name}"
+    return f"{text}, mostly by {name}"
 
 
 def number(value: float, form: str = ".3g") -> str:

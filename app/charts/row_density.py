@@ -174,11 +174,11 @@ def _add_threshold(figure: go.Figure, keep: NDArray[np.bool_], explained: RowExp
 
 def _density_finding(keep: NDArray[np.bool_], explained: RowExplanation, terms: wording.Terms) -> str:
     if explained.bandwidth == 0:
-        return "This row has no density curve: all its values are equal, so the first ones are kept"
+        return "No density curve: all values of this row are equal, so the first ones are kept"
     if not len(explained.grid):
         kept = int(np.count_nonzero(keep))
         gone = "reset" if terms.gone == "reset" else terms.gone_long
-        return f"The {kept:,} entries of highest density are kept, the tails are {gone}"
+        return f"The {kept:,} entries of highest density are kept; the tails are {gone}"
     grid = explained.grid.astype(np.float64)
     gap = float(np.diff(grid).mean()) if len(grid) > 1 else 0.0
     return f"{len(grid):,} grid points {gap:.2g} apart; each took the nearest free value"

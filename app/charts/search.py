@@ -109,8 +109,8 @@ def block_scores(blocks: Sequence[Mapping[str, Any]], what: str, axis: str, colo
     figure.update_xaxes(showgrid=False, zeroline=False, dtick=max(1, len(table) // 24))
     low, high = int(table["block"].iloc[values.argmin()]), int(table["block"].iloc[values.argmax()])
     finding = (
-        f"{what[:1].upper()}{what[1:]} goes from {values.min():.3g} in block {low} to "
-        f"{values.max():.3g} in block {high}"
+        f"{what[:1].upper()}{what[1:]} ranges from {values.min():.3g} in block {low} to {values.max():.3g} in "
+        f"block {high}"
     )
     return Chart(
         figure=figure,

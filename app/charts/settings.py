@@ -115,12 +115,12 @@ def _finding(points: Sequence[Point], now: int | None, lower: bool, say: object)
         one, run = points[now], points[0]
         name = "perplexity" if lower else "accuracy"
         return (
-            f"Setting {now} keeps {wording.percent(one.share)}: {name} {say(one.value)}, "
-            f"the run itself {say(run.value)} at {wording.percent(run.share)}"
+            f"Setting {now} keeps {wording.percent(one.share)}: {name} {say(one.value)}; the run: "
+            f"{say(run.value)} at {wording.percent(run.share)}"
         )
     if len(points) == 1:
-        return "The run itself; other settings join it once they are measured"
+        return "Only the run itself is measured so far"
     sign = -1 if lower else 1
     best = max(range(len(points)), key=lambda i: sign * points[i].value)
     named = "the run itself" if best == 0 else f"setting {best}"
-    return f"Of {len(points)} settings {named} is the best, {say(points[best].value)}"
+    return f"Best of {len(points)} settings: {named}, {say(points[best].value)}"

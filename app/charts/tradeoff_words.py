@@ -24,7 +24,7 @@ def finding(curves: Curves, *, sizes: bool = False) -> str:
     """
     own = curves.table[~curves.table["baseline"].astype(bool)]
     if own.empty:
-        return "No point is measured yet"
+        return "No point measured yet"
     what, say, dense = curves.measure.label, curves.measure.say, curves.dense
     best = max(lines(own), key=lambda line: line.score)
     label = curves.ways[best.name].label
@@ -36,8 +36,8 @@ def finding(curves: Curves, *, sizes: bool = False) -> str:
             reached[str(name)] = line
     if not reached:
         return (
-            f"No way to prune keeps {what} within the interval of the {dense.label}; the closest "
-            f"is {label} at {best.budget}: {say(best.value)} against {say(dense.value)}"
+            f"No way to prune keeps {what} within the interval of the {dense.label}; closest: {label} at "
+            f"{best.budget}, {say(best.value)} against {say(dense.value)}"
         )
     return _holds(curves, own, reached, dense, sizes)
 
@@ -101,15 +101,14 @@ def note(sweep: Sweep, metrics: dict[str, Any]) -> str:
             "the same for every point."
         )
     seeds = ", ".join(map(str, spec.seeds))
-    said += f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that no seed changes were made once."
+    said += f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that do not depend on a seed were run once."
     said += (
-        " Intervals are 95 %: of the measurement, and with several seeds of their mean too "
-        "(Student's t). They say how far other data of the same kind may move a point, not how it "
-        "does on other tasks. Of many points some look better by chance: compare the two that "
-        "matter on data that chose neither."
+        " Intervals are 95 %: of the measurement and, with several seeds, of their mean (Student's t). They "
+        "cover other data of the same kind, not other tasks. Among many points some look better by chance: "
+        "compare the two that matter on fresh data."
     )
     knee = (
-        " The knee (Kneedle, Satopaa 2011) is the point furthest above the straight line between "
-        "the ends of a curve: it depends on where the curve begins."
+        " The knee (Kneedle, Satopaa 2011) is the point furthest above the line between the ends of a curve, so "
+        "it depends on where the curve begins."
     )
     return said + knee

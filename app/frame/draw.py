@@ -54,7 +54,7 @@ def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "
         on_click="ignore",
         type="tertiary",
         icon=":material/download:",
-        help="The numbers as a table, comma-separated",
+        help="The numbers as CSV",
     )
 
 

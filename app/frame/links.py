@@ -124,7 +124,7 @@ def number(name: str, *, low: int = 0, high: int | None = None) -> int | None:
             f"{name} in the address",
             got=repr(text),
             wanted=f"a whole number, {limit}",
-            remedy="Correct the address, or choose from what this page offers.",
+            remedy="Correct the address, or use the controls on this page.",
         )
     return int(text)
 
@@ -143,7 +143,7 @@ def choice(name: str, options: tuple[str, ...], default: str) -> str:
             f"{name} in the address",
             got=repr(text),
             wanted=f"one of {', '.join(options)}",
-            remedy="Correct the address, or choose from what this page offers.",
+            remedy="Correct the address, or use the controls on this page.",
         )
     return text
 

@@ -70,7 +70,7 @@ def _pruned(job: JobStatus, elsewhere: bool) -> None:
 
     with st.container(horizontal=True):
         _open_run(job)
-        links.page_link("matrix", "Look at its matrices", icon=":material/grid_on:", run=job.id)
+        links.page_link("matrix", "Open its matrices", icon=":material/grid_on:", run=job.id)
 
 
 def _tune(job: JobStatus) -> str:
@@ -132,15 +132,15 @@ KINDS: Final[dict[str, Shown]] = {
     "tune": Shown(
         label=_tune,
         finished=_tuned,
-        cancelled="Cancelled. No run was written. Start it again with the same settings to continue from its last "
-        "checkpoint, if it had reached one (about one a minute).",
+        cancelled="Cancelled. No run was written. The same settings continue from the last checkpoint, if there "
+        "is one (about one a minute).",
         keeps=True,
         listed=True,
     ),
     "sweep": Shown(
         label=_sweep,
         finished=_swept,
-        cancelled="Cancelled. Finished points stay; start it again to run the rest.",
+        cancelled="Cancelled. Finished points stay; the same settings run the rest.",
         keeps=True,
         listed=True,
     ),

@@ -42,10 +42,10 @@ def _job_list() -> None:
     ended = [job for job in found if job.state in ("failed", "cancelled")]
     others = [job for job in found if job not in ended]
     if not others:
-        st.caption("No job yet." if not ended else "No job is under way or done.")
+        st.caption("No job yet." if not ended else "No job is running or finished.")
     _job_cards("jobs", others)
     if ended:
-        with st.expander(f"{len(ended)} that did not finish", icon=":material/error:", key="unfinished-jobs"):
+        with st.expander(f"{len(ended)} unfinished", icon=":material/error:", key="unfinished-jobs"):
             _job_cards("unfinished", ended)
 
 

@@ -95,8 +95,8 @@ def watch(chosen: Chosen) -> None:
         live = sum(job.live for job in chosen.waiting)
         if live:
             st.caption(
-                f"{wording.plural(live, 'run')} in the making: each one joins the comparison when "
-                "it is done. You may close this page and come back to the same address."
+                f"{wording.plural(live, 'run')} in progress; each joins the comparison when done. You may close "
+                "this page and come back to the same address."
             )
         for job in chosen.waiting:
             panel.show(job.id)
@@ -109,7 +109,7 @@ def choose(run: Run, chosen: Chosen) -> None:
     others |= {job.id: f"{kinds.label(job)} (not finished)" for job in chosen.waiting}
     others.pop(run.id, None)
     if not others:
-        st.caption("There is no other run yet.")
+        st.caption("No other run yet.")
         return
     labels = parts.told_apart(others)
     ids = [name for name in asked(run.id) if name in chosen.ids]
@@ -125,7 +125,7 @@ def choose(run: Run, chosen: Chosen) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.selectbox(
-            "B, beside the run of the sidebar (A)",
+            "B, compared with A (the run in the sidebar)",
             list(others),
             key="compare_b",
             width=330,
@@ -139,7 +139,7 @@ def choose(run: Run, chosen: Chosen) -> None:
             icon=":material/swap_horiz:",
             on_click=swap,
             disabled=not swappable,
-            help="A becomes B and B becomes A; every count and color follows",
+            help="A becomes B, B becomes A",
         )
         if first is None:
             return

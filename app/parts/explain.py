@@ -48,10 +48,10 @@ def what_was_read(found: Explanation) -> None:
     said = [f"Read as {wording.plural(len(tokens), 'token')}"]
     strange = sum(bool(token["unknown"]) for token in tokens)
     if strange:
-        said.append(f"{strange:,} of them unknown to this model's tokenizer, so its answer says little")
+        said.append(f"{strange:,} unknown to the tokenizer, so the answer says little")
     if cut:
         end = "first" if found.facts["task"] == "language" else "last"
-        said.append(f"the {end} {cut:,} of the sentence were left out: the model reads no more")
+        said.append(f"the {end} {cut:,} left out: the model reads no more")
     st.caption("; ".join(said) + ".")
 
 
@@ -60,7 +60,7 @@ def answers(found: Explanation, run: Run, palette: Palette) -> None:
     terms = wording.TERMS[run.restore]
     draw(charts.answers(found.facts, palette, terms.dense), key="answers")
     base = (
-        " Base: everything that could be reset is reset; what has no base, such as the head, is the tuned model's."
+        " Base: all resettable values are reset; what has no base, such as the head, is tuned."
         if "base" in found.facts["states"]
         else ""
     )
@@ -69,7 +69,7 @@ def answers(found: Explanation, run: Run, palette: Palette) -> None:
 
 def _states(found: Explanation, dense: str) -> str:
     what = "the next token" if found.facts["task"] == "language" else "a label"
-    return f"Each model gives {what} a probability. {dense.capitalize()}: before pruning. Pruned: this run."
+    return f"Probability that each model gives {what}. {dense.capitalize()}: before pruning. Pruned: this run."
 
 
 def _loss(found: Explanation, dense: str) -> str:
@@ -77,8 +77,8 @@ def _loss(found: Explanation, dense: str) -> str:
     if not loss or loss["dense"] is None:
         return ""
     return (
-        f" The sentence itself costs the {dense} model {loss['dense']:.2f} and the pruned one "
-        f"{loss['pruned']:.2f} nats per token; lower is better."
+        f" Loss on the sentence: {loss['dense']:.2f} {dense}, {loss['pruned']:.2f} pruned (nats per token; lower "
+        "is better)."
     )
 
 
@@ -90,9 +90,8 @@ def where_paths_part(found: Explanation, dense: str, palette: Palette) -> None:
         with grid.cell():
             draw(charts.token_map(found.facts, palette), key="paths-by-token")
     st.caption(
-        "Length of the difference between the hidden states of the pruned and of the "
-        f"{dense} model, as a share of the {dense} model's: over all tokens, and for each token. "
-        "“Input” is what enters the first block."
+        f"Length of the difference between pruned and {dense} hidden states, relative to the {dense} ones. "
+        "“Input” enters the first block."
     )
 
 
@@ -103,7 +102,7 @@ def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
     """A matrix, a neuron of it and a token: what its changed weights did."""
     listed = found.facts["matrices"]
     if not listed and not found.facts["left_out"]:
-        st.caption("No pruned matrix of a block could be watched on this sentence.")
+        st.caption("No pruned matrix of a block could be recorded on this sentence.")
         return
     try:
         name = _matrix(found, run)
@@ -155,7 +154,7 @@ def _block_alone(found: Explanation, run: Run, name: str) -> Explanation | None:
     reason = str(found.facts["left_out"].get(name, ""))
     block = int(run.matrix(name)["block"])
     if "ask for its block" not in reason:
-        st.caption(f"This matrix cannot be looked into: {reason}.")
+        st.caption(f"This matrix cannot be analyzed: {reason}.")
         return None
     wider = explain_ask.ask(run, found.facts["text"], block=block, key="ask-block")
     return wider if wider is not None and name in wider.facts["matrices"] else None
@@ -222,7 +221,7 @@ def _choose_neuron(found: Explanation, run: Run, name: str, row: int, token: int
             key="explain_neuron",
             on_change=typed,
             width=160,
-            help="One row of the matrix: the weights that make one output.",
+            help="One row of the matrix: the weights of one output.",
         )
         st.selectbox(
             "Token",
@@ -232,7 +231,7 @@ def _choose_neuron(found: Explanation, run: Run, name: str, row: int, token: int
             width=220,
             format_func=lambda i: f"{i}: {charts.shown(str(tokens[i]['text']))}",
         )
-    st.pills("Neurons whose output changed most on this sentence", top, key="explain_top", on_change=picked)
+    st.pills("Neurons that changed most on this sentence", top, key="explain_top", on_change=picked)
 
 
 def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any, palette: Palette) -> None:
@@ -251,12 +250,11 @@ def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any,
             if len(table):
                 draw(neurons.contributions(table, told, palette), key="neuron-weights")
             else:
-                st.caption("Pruning changed no weight of this neuron that read anything here.")
+                st.caption("No changed weight of this neuron contributed here.")
     st.caption(
-        "Output = weights × input + bias. The change splits exactly: what the neuron's own "
-        f"changed weights did on what they read in the {dense} model, and what came in with a "
-        "changed input, which matrices before this one are to blame for. Among the weights, a bar "
-        "to the right is what pruning took away from the output, one to the left what it added."
+        "Output = weights × input + bias. The change splits exactly into two parts: this neuron's changed "
+        f"weights on the {dense} model's input, and its changed input (caused by earlier matrices). Bars to the "
+        "right: taken away from the output; to the left: added."
     )
     if len(table):
         with st.expander("These weights as a table", icon=":material/table:"):

@@ -93,8 +93,7 @@ def _request(run: Run, spec: ExplainSpec) -> str:
 
 def _big(run: Run, name: str, key: str) -> None:
     st.caption(
-        f"This model is {wording.size(run.totals['bytes_dense'])}: it is loaded once and read "
-        "through two or three times, which takes a while."
+        f"This model is {wording.size(run.totals['bytes_dense'])}: loading and two or three passes take a while."
     )
 
     def may() -> None:

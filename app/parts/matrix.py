@@ -152,7 +152,7 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
 
     if at is None:
         st.markdown("**Selected weight**")
-        st.caption("Click a weight on the map to see its values and ranks here.")
+        st.caption("Click a weight to see its values and ranks.")
         return
     try:
         found = views.cell(run, name, *at)
@@ -237,7 +237,7 @@ def onward(run_id: str, line: Line) -> None:
     """Where to go from here: every block, its rows, and the mask as a file."""
     name = str(line["name"])
     links.page_link(
-        "map", "On the map", icon=":material/map:", at=name, help="The same matrix in its place in the whole model"
+        "map", "On the map", icon=":material/map:", at=name, help="This matrix on the map of the whole model"
     )
     links.page_link(
         "layers",
@@ -252,7 +252,7 @@ def onward(run_id: str, line: Line) -> None:
             "Its rows and inputs",
             icon=":material/bar_chart:",
             matrix=name,
-            help="How sparsity differs between its rows, and how pruning changed its inputs",
+            help="Sparsity of its rows, and how pruning changed its inputs",
         )
     st.link_button(
         "Keep mask as .npy",

@@ -30,7 +30,7 @@ def offer(run: Run, *, key: str) -> None:
     peers = compare_peers.peers(run)
     usable = {peer.key: peer.spec for peer in peers if peer.spec is not None}
     if not usable:
-        st.caption("There is no other rule for this run's budget.")
+        st.caption("No other rule fits this run's budget.")
         return
     usual = [key for key in usable if key not in LAST]
     usual = usual if len(usual) >= USUAL else list(usable)
@@ -42,7 +42,7 @@ def offer(run: Run, *, key: str) -> None:
         key=f"{key}-rules",
         format_func=compare_words.PEERS.__getitem__,
         persist_state="session",
-        help="Each has this run's models, scope, budget and evaluation.",
+        help="Same models, scope, budget and evaluation as this run.",
     )
     st.caption(_said(run, peers))
     if st.button(
@@ -76,9 +76,6 @@ def run_of(spec: PruneSpec) -> str:
 
 def _said(run: Run, peers: list[Peer]) -> str:
     """What the button will do, and which rules it cannot offer."""
-    text = (
-        f"The same budget ({wording.budget(run.spec)}), models and data. What the store has is "
-        "taken; what it lacks is made now, by a job."
-    )
+    text = f"Same budget ({wording.budget(run.spec)}), models and data. Runs missing from the store are made by a job."
     missing = [f"{compare_words.PEERS[peer.key]}: {peer.why}." for peer in peers if peer.spec is None]
     return " ".join([text, *missing])

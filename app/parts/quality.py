@@ -38,7 +38,7 @@ def before_and_after(run: Run) -> None:
         "Quality",
         "not measured",
         "measure it below",
-        help="Measure it on text or on labelled sentences, under “What it cost”.",
+        help="Measure it on text or labelled sentences, under “What it cost”.",
         **QUIET,
     )
 
@@ -52,7 +52,7 @@ def baseline(run: Run) -> None:
         "Baselines",
         "not measured",
         "measure them below",
-        help="Other rules at the same budget show whether this one earns its keep. Measure them under “What it cost”.",
+        help="Shows whether another rule does better at the same budget. Measure under “What it cost”.",
         **QUIET,
     )
 
@@ -69,7 +69,7 @@ def what_it_cost(run: Run, palette: Palette) -> None:
     else:
         draw(quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)), key="quality")
     if found.get("baselines"):
-        st.caption("Other rules were measured at the same budget, on the same data.")
+        st.caption("Other rules: same budget, same data.")
     figures(run)
     if not found.get("baselines"):
         _without_baselines(run)
@@ -91,7 +91,7 @@ def figures(run: Run) -> None:
     st.table(
         _columns(found, language),
         border="horizontal",
-        alt="Every measured figure of the dense and of the pruned model, with 95 % intervals",
+        alt="Every measured figure of the dense and the pruned model, with 95 % intervals",
     )
     if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
         st.markdown(f"{said}.")
@@ -100,7 +100,7 @@ def figures(run: Run) -> None:
     if not language:
         st.caption(measured.SCORES_EXPLAINED)
     elif "perplexity_low" in found["pruned"]:
-        st.caption("In brackets 95 % intervals, from the spread over windows.")
+        st.caption("In brackets: 95 % intervals, from the spread over windows.")
 
 
 def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
@@ -122,10 +122,7 @@ def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
 
 def _not_measured(run: Run) -> None:
     st.markdown("**Quality was not measured**")
-    st.caption(
-        "This run says which parameters were kept, not yet what that did to the model. Measure it "
-        "now; the baselines are measured at the same budget beside it."
-    )
+    st.caption("Quality and baselines at the same budget are measured together.")
     if _learned(run):
         return
     demos = {"demo": "demo", "demo-lm": "pydoc"}
@@ -137,9 +134,8 @@ def _learned(run: Run) -> bool:
     if not run.record.get("tuned"):
         return False
     st.caption(
-        ":material/info: This run learned from data after pruning. Tune it once more with what is "
-        "missing, or measure it with `python -m kencore evaluate` on data that it did not learn "
-        "from."
+        ":material/info: This run learned from data after pruning. Tune it again with what is missing, or run "
+        "`python -m kencore evaluate` on data it did not learn from."
     )
     return True
 
@@ -149,8 +145,7 @@ def _without_baselines(run: Run) -> None:
     if _learned(run):
         return
     st.caption(
-        "Other rules at the same budget show whether this one earns its keep. Measuring now "
-        "measures this run again, with the baselines beside it."
+        "Shows whether another rule does better at the same budget. This run is measured again, with the baselines."
     )
     _measure(run, str(run.metrics.get("data") or ""))
 

@@ -68,13 +68,13 @@ def choose_k(cols: int, own: int, asked: int) -> None:
         links.write(k=None if chosen == own else chosen)
 
     st.slider(
-        "What if another number were kept?",
+        "Try another number of kept entries",
         1,
         cols,
         key="row_k",
         on_change=try_k,
         width="stretch",
-        help=f"This run kept {own:,}. Another k is computed for this row alone, exactly.",
+        help=f"The run kept {own:,}. Another k is computed exactly, for this row alone.",
     )
 
 
@@ -100,7 +100,7 @@ def _values(
     return _run.values(name, "tuned", line)[0], _run.values(name, "base", line)[0]
 
 
-@st.cache_data(max_entries=64, show_spinner="Following the rule through this row")
+@st.cache_data(max_entries=64, show_spinner="Computing this row")
 def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
     """The row under ``ken`` or ``ken-density``."""
     return explain_row(row, k, rule)
@@ -124,10 +124,9 @@ def scores(
 
 
 NO_SCORE: Final = {
-    "random": "This run kept a random choice: no curve of the row explains it.",
-    "multiflow": "MultiFlow ranks entries by what flows through the whole matrix: one row does not hold all of it.",
-    "sparsegpt": "SparseGPT ranks entries over the whole matrix, while it updates those that are "
-    "left: one row does not hold all of it.",
+    "random": "This run kept entries at random; no curve explains them.",
+    "multiflow": "MultiFlow ranks entries by the flow through the whole matrix, which one row cannot show.",
+    "sparsegpt": "SparseGPT ranks entries over the whole matrix while it updates the rest, which one row cannot show.",
     "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not record the norms.",
 }
 
@@ -152,8 +151,7 @@ def show_scores(
         st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
     elif run.spec.method == "wanda":
         st.caption(
-            "The norms are those of the finished model. The run ranked before this block itself "
-            "was pruned, so the cut need not be sharp."
+            "Norms of the finished model. The run ranked before this block was pruned, so the cut may not be sharp."
         )
 
 

@@ -91,9 +91,9 @@ def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
     assert len(app.jobs("retune")) >= 1
 
 
-def test_a_fader_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:
+def test_a_balance_slider_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:
     open_sliders(tab, matrix=QUERY)
-    tab.get_by_text("Equaliser").click()
+    tab.get_by_text("Balance: ").click()
     fader = tab.get_by_label("attention query", exact=True)
     fader.focus()
     for _ in range(4):
@@ -101,9 +101,9 @@ def test_a_fader_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> No
     painted(tab, "live=0.5%7Eq*2")
     share = totals(open_run("demo"), Setting(keep=0.5, balance=("q=2",))).shares["q"]
     expect(fader).to_have_attribute("aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query")
-    expect(tab.get_by_text("Total held to the weight")).to_be_visible()
+    expect(tab.get_by_text("Total held exactly")).to_be_visible()
     tab.wait_for_function("location.search.includes('eq=')")
-    tab.get_by_role("button", name="Level all faders").click()
+    tab.get_by_role("button", name="Reset balance").click()
     painted(tab, "")
     tab.wait_for_function("!location.search.includes('eq=')")
     tab.go_back()

@@ -35,10 +35,7 @@ if chosen.runs:
 names = compare_words.labels(runs)
 if found is None:
     st.title("Compare runs")
-    st.caption(
-        "Choose a run to lay beside the one of the sidebar, or let other rules be run at its own "
-        "budget: the page shows which entries both keep, only one of them, or neither."
-    )
+    st.caption("Choose a run to compare with the one in the sidebar, or run other rules at its budget.")
 else:
     st.title(compare_words.headline(names, found.overall()))
     st.caption(state.plain(f"A: {names[0]} · B: {names[1]}"))

@@ -46,11 +46,11 @@ def notes(found: Comparison) -> None:
     if found.left_out.empty:
         return
     count = wording.plural(len(found.left_out), "matrix", "matrices")
-    with st.expander(f"{count} left out: not pruned by all of these runs, or of another shape"):
+    with st.expander(f"{count} left out: not pruned by all of these runs, or different in shape"):
         st.dataframe(
             found.left_out.rename(columns={"name": "Matrix", "why": "Why"}),
             hide_index=True,
-            alt="Matrices that are not compared, and why",
+            alt="Matrices left out, and why",
         )
 
 
@@ -89,9 +89,8 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
     everything, by_all = int(table["params"].sum()), int(table["kept_by_all"].sum())
     none = int(table["kept_by_none"].sum())
     st.markdown(
-        f"All {len(runs)} keep **{wording.percent(by_all / everything)}** of the entries "
-        f"({wording.exact(by_all)} of {wording.exact(everything)}), none of them keeps "
-        f"**{wording.percent(none / everything)}**."
+        f"All {len(runs)} keep **{wording.percent(by_all / everything)}** of the entries ({wording.exact(by_all)} "
+        f"of {wording.exact(everything)}); none keeps **{wording.percent(none / everything)}**."
     )
     draw(charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette), key="compare-runs")
 
@@ -115,7 +114,7 @@ def settings(runs: list[Run]) -> None:
     st.header("Settings that differ")
     found = compare_quality.settings(runs)
     if not found:
-        st.caption("None: all of these runs were asked for the same.")
+        st.caption("None: all of these runs have the same settings.")
         return
     st.table(
         compare_words.settings(found, runs).map(state.plain),

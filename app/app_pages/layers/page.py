@@ -19,7 +19,7 @@ palette, terms = theme.palette(), wording.TERMS[run.restore]
 options = block_views.family_options(run.matrices)
 if not options:
     st.title("The same matrix in every block")
-    st.info("This model has no blocks: every parameter is on the Overview page.")
+    st.info("This model has no blocks; its parameters are on the Overview page.")
     st.stop()
 try:
     here = state.current_matrix(run)
@@ -36,7 +36,7 @@ family = summaries.family(here["name"], here["block"])
 if family not in options:
     family = next(iter(options))
     if links.value("matrix"):
-        st.caption(f"{here['name']} is outside the blocks; this is another one.")
+        st.caption(f"{here['name']} is outside the blocks; showing another matrix.")
 
 
 def choose_layer() -> None:

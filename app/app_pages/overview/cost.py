@@ -14,19 +14,19 @@ from kencore.words import costs as cost_words
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-_SPREAD: Final = " Median and quartiles, taken in turns; what differs is noise of the machine."
+_SPREAD: Final = " Medians and quartiles of interleaved passes; differences are machine noise."
 
 
 def size_compute_speed(run: Run) -> None:
     """What the run needs on disk and what it needs to run, beside the dense model."""
     cost = run.metrics.get("cost") or {}
     zero = run.restore == "zero"
-    needs = "" if zero else " The base is needed beside the file."
+    needs = "" if zero else " The base model is needed too."
     with st.grid(2, min_column_width=340, gap="small"):
         _card(
             "Size",
             cost_words.size(cost, run.totals, subnetwork_size(run)),
-            f"The file holds kept values and one bit per parameter.{needs}",
+            f"Kept values and one bit per parameter.{needs}",
         )
         _card("Compute", cost_words.compute(cost), cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)
         _card("Speed", cost_words.speed(cost), cost_words.SAME_SPEED + (_SPREAD if cost else ""))
@@ -35,8 +35,8 @@ def size_compute_speed(run: Run) -> None:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")
     else:
         st.caption(
-            "Compute, speed and memory are measured together with quality, whenever a run is "
-            "pruned with data to measure on, or measured with `python -m kencore evaluate`."
+            "Compute, speed and memory are measured along with quality: prune with data to measure on, or run "
+            "`python -m kencore evaluate`."
         )
 
 

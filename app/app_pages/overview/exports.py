@@ -45,7 +45,7 @@ def _card(run: Run, form: str) -> None:
             "Prepare",
             icon=":material/package_2:",
             key=f"export-{form}",
-            help="A job of its own writes it; this page stays as it is.",
+            help="Written by a background job; you can keep using this page.",
         ):
             _prepare(run, form)
 
@@ -78,21 +78,16 @@ def _what(run: Run, form: str) -> str:
     if form == "subnetwork":
         size = cost_parts.subnetwork_size(run)
         about = "" if size is None else f", {wording.size(size)}"
-        with_what = "on its own" if run.restore == "zero" else "with the base model"
+        with_what = "on its own" if run.restore == "zero" else "together with the base model"
         return (
-            f"Kept values and masks in one safetensors file{about}: {with_what} it gives back the "
-            "pruned model, bit for bit."
+            f"Kept values and masks in one safetensors file{about}. Restores the pruned model bit for bit, {with_what}."
         )
     if form == "folder":
         return (
-            f"The pruned model as other programs load it, "
-            f"{wording.size(run.totals['bytes_dense'])}: weights, config and tokenizer. It is as "
-            "large as the dense one."
+            f"Weights, config and tokenizer for other programs, {wording.size(run.totals['bytes_dense'])}: as "
+            "large as the dense model."
         )
-    return (
-        f"Which entries were kept, as bool tensors in one safetensors file, about "
-        f"{wording.size(run.totals['pruned'])}. True = kept."
-    )
+    return f"Bool tensors in one safetensors file, about {wording.size(run.totals['pruned'])}. True = kept."
 
 
 def commands(run_id: str, *, zero: bool) -> str:
@@ -100,7 +95,7 @@ def commands(run_id: str, *, zero: bool) -> str:
     run = shlex.quote(run_id)
     names = {form: shlex.quote(file_name(run_id, form)) for form in exports.FORMS}
     restored = shlex.quote(f"{run_id}-restored")
-    base = "" if zero else "  # finds the base that the file names; --base names another place"
+    base = "" if zero else "  # uses the base named in the file; --base overrides it"
     return "\n".join(
         [
             f"python -m kencore report {run} --figures {shlex.quote(f'{run_id}-pictures')}",

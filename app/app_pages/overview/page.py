@@ -46,17 +46,17 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         "measure", {name: what.label for name, what in model.measures(terms).items()}, "share", label="Color by"
     )
 draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
-links.page_link("map", "Zoom in, down to a single weight", icon=":material/map:")
+links.page_link("map", "Zoom in to single weights", icon=":material/map:")
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():
         st.header("What it cost")
         quality_parts.what_it_cost(run, palette)
     with grid.cell():
-        st.header("Which parts hold the parameters")
+        st.header("Where the parameters are")
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
-st.header("Beside other rules at the same budget")
+st.header("Other rules at the same budget")
 compare_peers.offer(run, key="overview-peers")
 st.header("Size, compute and speed")
 cost_parts.size_compute_speed(run)
@@ -66,7 +66,7 @@ st.header("What was not pruned, and why")
 overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
     overview_parts.how_made(run)
-st.header("Take it with you")
+st.header("Export")
 export_parts.take_along(run)
 csv_button(
     lambda: facts.matrices_csv(run.matrices), f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV"

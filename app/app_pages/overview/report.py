@@ -27,9 +27,8 @@ def card(run: Run) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown(":material/description: **Report**")
         st.caption(
-            "One HTML file to keep, print and send: the finding, quality with intervals, cost, "
-            "pictures, tables, and how to make it again. It opens without a network and needs "
-            "no KEN_viz."
+            "One HTML file with findings, quality, cost, pictures, tables and the commands to reproduce the run. "
+            "Opens offline, without KEN_viz."
         )
         if (job := asked(run)) is not None:
             panel.show(job)
@@ -39,7 +38,7 @@ def card(run: Run) -> None:
             "Prepare",
             icon=":material/package_2:",
             key="export-report",
-            help="A job of its own writes it; this page stays as it is.",
+            help="Written by a background job; you can keep using this page.",
         ):
             _prepare(run, beside)
 
@@ -75,7 +74,7 @@ def _beside(run: Run) -> str | None:
         key="report_beside",
         on_change=chosen,
         format_func=lambda name: others.get(name, _ALONE),
-        help="Adds a part on which entries both keep, and how their quality differs.",
+        help="Adds a section that compares masks and quality.",
     )
     return picked or None
 

@@ -43,8 +43,7 @@ def tuned_note(tuned: dict[str, Any]) -> None:
     """That a run was tuned after pruning, and where that is shown."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"Tuned for {wording.plural(int(tuned['steps']), 'step')} after pruning: kept values "
-            "are those that it learned.",
+            f"Tuned for {wording.plural(int(tuned['steps']), 'step')} after pruning; kept values are the learned ones.",
             width="content",
         )
         links.page_link("recover", "How it was tuned", icon=":material/healing:")
@@ -69,7 +68,7 @@ def outside_table(run: Run) -> None:
     st.dataframe(
         shown,
         hide_index=True,
-        alt="Parameters outside the blocks and how much of each was kept",
+        alt="Parameters outside the blocks and the share kept of each",
         column_config={
             "Parameters": st.column_config.NumberColumn(format="localized"),
             "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
@@ -107,7 +106,7 @@ def untouched_table(matrices: pd.DataFrame) -> None:
 
 def how_made(run: Run) -> None:
     """The command that makes the run again, and where and when it was made."""
-    st.markdown("The same run from the command line:")
+    st.markdown("To reproduce this run:")
     st.code(facts.command(run.spec), "bash")
     record = run.record
     made = {f":material/{_ICONS[name]}: {name}": said for name, said in origin(run).items()}

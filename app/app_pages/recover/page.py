@@ -28,9 +28,8 @@ if told is not None:
     st.header("Tune it again")
 else:
     st.caption(
-        "Pruning costs quality; training the entries that were kept for a while can win some of it "
-        "back, while every pruned entry stays where pruning put it. Choose what it learns from and "
-        "start: the result is a run of its own."
+        "Pruning costs quality. Training the kept entries can win some of it back; pruned entries stay as they "
+        "are. The result is a new run."
     )
 made = None
 for wrong in prepared_recover.fill_in(run):
@@ -51,8 +50,8 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             made = recover_parts.watch(job, palette)
         else:
             st.caption(
-                "It runs in a process of its own: you may close this page and come back. "
-                "Cancelled or killed, the same settings go on from the last checkpoint."
+                "It runs in the background: you may close this page. If it stops, the same settings continue "
+                "from the last checkpoint."
             )
 if made is not None and made.id != run.id:
     st.header(recover_parts.title(made))

@@ -32,7 +32,7 @@ def title(run: Run) -> str:
         return "Recover what pruning lost"
     text = f"Tuned for {wording.plural(int(told['steps']), 'step')}"
     if "untuned" not in run.metrics:
-        return f"{text}; its quality was not judged"
+        return f"{text}; quality not measured"
     name, before, after = _before_after(run.metrics)
     return f"{text}: {name} {before} → {after}"
 
@@ -51,16 +51,14 @@ def what_it_will_be(run: Run) -> None:
     held = run.totals["reset"]
     becomes = "zero" if run.restore == "zero" else "the base's value"
     st.caption(
-        f"{wording.exact(held)} of {wording.exact(run.totals['params'])} entries were pruned and "
-        f"stay {becomes}, bit for bit: after every step they are put back. The result is a run of "
-        "its own with the same masks; this one is not touched. It takes about "
-        f"{wording.size(recover_form.BYTES * run.totals['params'])} of memory, and what the data "
-        "need on their way through."
+        f"{wording.exact(held)} of {wording.exact(run.totals['params'])} entries were pruned and stay {becomes}, "
+        "bit for bit. The result is a new run with the same masks; this one stays as it is. Needs about "
+        f"{wording.size(recover_form.BYTES * run.totals['params'])} of memory, plus what the data need."
     )
     if run.tuning is not None:
         st.caption(
-            ":material/info: This run was tuned already. Keep seed and held-out share as they "
-            "were, or it may be judged on what it learned from before."
+            ":material/info: This run was tuned before. Keep seed and held-out share, or it may be judged on "
+            "data it learned from."
         )
 
 
@@ -109,11 +107,11 @@ def outcome(run: Run, palette: Palette, heading: Callable[..., Any] = st.header)
             heading("How it learned")
             draw(charts.curve(told["curve"], palette, best=told["best_step"]), key="recover-curve")
         with grid.cell():
-            heading("What it learned, and what it only remembers")
+            heading("Training data against held-out data")
             draw(charts.gap(told, palette), key="recover-gap")
             st.caption(_gap_explained(told))
     if run.metrics:
-        heading("Quality, measured on one set of data")
+        heading("Quality on one set of data")
         quality_parts.figures(run)
     heading("How it was tuned")
     st.table(_how(told), border="horizontal", alt="How the run was tuned")
@@ -142,7 +140,7 @@ def _quality(run: Run) -> None:
         " → ".join((*short, after)),
         f"{change} by tuning",
         delta_description=beside,
-        help="All on the same data, none of which was learned from. In gray the 95 % interval of the tuned model.",
+        help="All on the same data, none of it learned from. In gray: the tuned model's 95 % interval.",
         **quality_parts.QUIET,
     )
 
@@ -151,7 +149,7 @@ def _won_back(run: Run) -> None:
     share, beside = recovered(run.metrics), None
     untuned = run.metrics.get("untuned")
     if untuned is None:
-        value, below = "not judged", "needs data to judge it on"
+        value, below = "not judged", "no data to judge it on"
     elif share is None:
         value, below = "n/a", "pruning lost nothing here"
     else:
@@ -163,8 +161,8 @@ def _won_back(run: Run) -> None:
         value,
         below,
         delta_description=beside,
-        help="(tuned − pruned) / (dense − pruned), of accuracies or of nats per token: 100 % is as "
-        "good as dense. Where pruning lost little, a sentence or two decide it.",
+        help="(tuned − pruned) / (dense − pruned), of accuracies or of nats per token. 100 % is as good as "
+        "dense. Where pruning lost little, one or two sentences decide it.",
         **quality_parts.QUIET,
     )
 
@@ -181,20 +179,19 @@ def _gap(told: dict[str, Any]) -> None:
         charts.gap_text(after, told),
         f"{charts.gap_text(before, told)} before",
         delta_description=ends,
-        help="How much better the model is on what it learned from than on held-out data. In gray its 95 % interval.",
+        help="How much better the model is on training data than on held-out data. In gray: the 95 % interval.",
         **quality_parts.QUIET,
     )
 
 
 def _gap_explained(told: dict[str, Any]) -> str:
     sizes = " and ".join(
-        f"{told[side]['count']:,} {what}"
-        for side, what in (("train", "that are learned from"), ("held_out", "that are held out"))
+        f"{told[side]['count']:,} {what}" for side, what in (("train", "learned from"), ("held_out", "held out"))
     )
     unit = "windows" if told["task"] == "language" else "sentences"
     return (
-        f"On at most {told['spec']['sample']:,} of each, of {sizes} ({unit}). Held-out data chose "
-        "the step whose weights were kept, so they flatter it a little."
+        f"On at most {told['spec']['sample']:,} of each, of {sizes} ({unit}). Held-out data chose the kept step, "
+        "so they flatter it a little."
     )
 
 
@@ -205,7 +202,7 @@ def _how(told: dict[str, Any]) -> dict[str, str]:
     unit = "windows" if told["task"] == "language" else "sentences"
     lines = {f"{label}": f"{told[side]['count']:,} {unit}: {told[side]['data']}" for side, label in sides.items()}
     lines |= {
-        "Steps": f"{told['steps']:,}{early}, {spec['batch']} {unit} each; kept those of step {told['best_step']:,}",
+        "Steps": f"{told['steps']:,}{early}, {spec['batch']} {unit} each; kept step {told['best_step']:,}",
         "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
         "Trained": f"{told['trained']:,} entries ({recover_form.TRAINED[spec['train']].lower()})",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
@@ -221,6 +218,6 @@ def _onward(run: Run, told: dict[str, Any]) -> None:
         try:
             state.open_cached(parent)
         except KencoreError:
-            st.caption(f"Tuned from {state.plain(parent)}, which is not in the store any more.")
+            st.caption(f"Tuned from {state.plain(parent)}, which is no longer in the store.")
             return
         links.page_link("overview", "The run before", icon=":material/history:", run=parent)

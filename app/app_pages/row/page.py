@@ -56,8 +56,8 @@ if explained is not None and k != own:
     shared = summaries.jaccard(keep, explained.keep)
     keep = explained.keep
     st.warning(
-        f"With {k:,} kept instead of the run's {own:,}. Nothing of this is in the run; "
-        f"{wording.percent(shared, 0)} of the entries that either keeps are kept by both.",
+        f"Keeps {k:,} instead of the run's {own:,}; {wording.percent(shared, 0)} of the entries kept by either "
+        "are kept by both. Not part of the run.",
         title="What if: not this run's result",
         icon=":material/experiment:",
     )

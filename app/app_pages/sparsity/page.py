@@ -21,11 +21,11 @@ runs = [run, *sparsity_runs.choose_beside(run)]
 drawn = sparsity_runs.depths(runs)
 
 if sparsity.by_block(run.matrices).empty:
-    st.info("This run pruned nothing inside blocks: every parameter is on the Overview page.")
+    st.info("This run pruned nothing inside blocks; its parameters are on the Overview page.")
 else:
     sparsity_parts.by_block(run, drawn[0], palette)
     if len(drawn) > 1:
-        st.header("Over depth, run by run")
+        st.header("Sparsity by depth, run by run")
         draw(depth.depth_lines(drawn, palette), key="sparsity-depth")
     sparsity_parts.by_row(run, palette)
     sparsity_parts.how_decided(run, palette)

@@ -61,17 +61,11 @@ def by_row(run: Run, palette: theme.Palette) -> None:
     spreads = row_spreads(run, names)
     role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
     if all(found.even for found in spreads):
-        st.caption(
-            f"In each of these matrices ({role}) all rows have the same sparsity, give or take "
-            "one entry from rounding: there is nothing to draw."
-        )
+        st.caption(f"All rows of these matrices ({role}) have the same sparsity, up to one entry of rounding.")
         return
     chart = spread.row_violins(spreads, block_views.labels(table), names, role, COLOR, palette)
     draw(chart, key="sparsity-rows", point=lambda at: links.go("matrix", matrix=names[at]))
-    st.caption(
-        "A violin shows how many rows have which sparsity; the bar is the middle half of the "
-        "rows, the ring their median. Click one to open its matrix."
-    )
+    st.caption("Bar: middle half of the rows. Ring: median. Click a violin to open its matrix.")
 
 
 def families(run: Run) -> dict[str, str]:
@@ -145,7 +139,7 @@ def decided(run: Run) -> str:
 
 def how_decided(run: Run, palette: theme.Palette) -> None:
     """The rule in words, and what it looked at."""
-    st.header("How it was decided")
+    st.header("How sparsity was allocated")
     st.markdown(decided(run))
     try:
         charts = searches(run, palette)
@@ -175,9 +169,8 @@ def searches(run: Run, palette: theme.Palette) -> list[Chart]:
 
 
 ALIGNED: Final = (
-    "Alignment: a layer weighs features by how strong they arrive. Pruning what comes before "
-    "changes that pattern; the closer the two curves, the more the pruned model still feeds this "
-    "matrix what it was trained on."
+    "Alignment: a layer weighs features by how strong they arrive. The closer the two curves, the more pruning "
+    "has left this matrix the inputs it was trained on."
 )
 
 
@@ -185,7 +178,7 @@ def aligned(run: Run, palette: theme.Palette) -> None:
     """Input norms of one matrix in the dense and in the pruned model."""
     st.header("Alignment")
     if not (run.path / "activations.safetensors").is_file():
-        st.caption("No activations were recorded: this run looked at weights alone.")
+        st.caption("This run used weights alone, so no activations were recorded.")
         return
     try:
         line = state.current_matrix(run)
@@ -197,7 +190,7 @@ def aligned(run: Run, palette: theme.Palette) -> None:
         return
     matrix_parts.choose(run.matrices, line)
     if norms is None:
-        st.caption("The inputs of this matrix were not recorded: choose another one.")
+        st.caption("The inputs of this matrix were not recorded. Choose another one.")
         return
     draw(alignment.norm_curves(sparsity.alignment(*norms), COLOR, palette), key="alignment")
     st.caption(ALIGNED)

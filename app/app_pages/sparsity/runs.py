@@ -50,7 +50,7 @@ def choose_beside(run: Run) -> list[Run]:
         on_change=chosen,
         max_selections=BESIDE,
         disabled=not usable,
-        placeholder="Choose up to three more runs" if usable else "There is no other run yet",
+        placeholder="Choose up to three more runs" if usable else "No other run yet",
     )
     _say_unknown([name for name in asked if name not in usable], len(asked))
     return [found for name in good if (found := _opened(name)) is not None]
@@ -68,7 +68,7 @@ def _say_unknown(unknown: list[str], number: int) -> None:
             links.LinkError(
                 "compare in the address",
                 got=", ".join(map(repr, unknown)),
-                wanted="ids of finished runs, with commas between them",
+                wanted="ids of finished runs, separated by commas",
                 remedy="They may have been deleted. Choose runs from the list.",
             )
         )
@@ -123,9 +123,9 @@ def title(run: Run) -> str:
     if blocks.empty:
         return f"{name}: sparsity {whole}"
     if sparsity.alike(blocks):
-        return f"{name}: sparsity {whole}, the same in every block"
+        return f"{name}: sparsity {whole} in every block"
     low, high = float(blocks["sparsity"].min()), float(blocks["sparsity"].max())
-    return f"{name}: sparsity {whole}, from {wording.percent(low, 0)} to {wording.percent(high, 0)} over the blocks"
+    return f"{name}: sparsity {whole}, {wording.percent(low, 0)} to {wording.percent(high, 0)} over the blocks"
 
 
 # --- quality ---------------------------------------------------------------------------------
@@ -185,12 +185,11 @@ def show_quality(runs: list[Run]) -> None:
     st.table(shown, border="horizontal", alt="Quality and exact sparsity of the chosen runs")
     measured = [run for run in runs if run.metrics]
     if not measured:
-        st.caption("None of these runs was measured: the Overview of each one can do it.")
+        st.caption("None of these runs was measured. Measure them on their Overview pages.")
         return
     st.caption(
-        "Perplexity: lower is better (↓). Accuracy: higher is better (↑). Other rules were "
-        "measured at the same budget; uniform is the run's own rule with the same sparsity "
-        "everywhere."
+        "Perplexity: lower is better (↓). Accuracy: higher is better (↑). Other rules: same budget. Uniform: the "
+        "run's own rule, the same sparsity everywhere."
     )
     if "Note" in table and table["Note"].astype(bool).any():
-        st.caption("Numbers on other data, or in other windows, say nothing against each other.")
+        st.caption("Numbers on other data or other windows cannot be compared.")

@@ -31,11 +31,7 @@ POLL_SECONDS: Final = 2.0
 SIZES: Final = {"share": "Share", "bytes": "Bytes"}
 LOW, HIGH = "95 % from", "95 % to"
 SCALES: Final = {"linear": "Linear", "log": "Log"}
-EXPLAINED: Final = (
-    "A sweep prunes one model in many ways and to many sizes, and measures each on the same data. "
-    "Its curve shows how small the model gets before quality falls, and which way to prune holds "
-    "out longest."
-)
+EXPLAINED: Final = "A sweep prunes one model in several ways to several sizes and measures each on the same data."
 
 
 def nothing_yet() -> None:
@@ -49,8 +45,7 @@ def nothing_yet() -> None:
         type="primary",
         icon=":material/play_arrow:",
         key="tradeoff-demo",
-        help=f"{number} prunings of the demo encoder: {named}, at five sizes each. Well "
-        "under a minute on two free cores.",
+        help=f"{number} prunings of the demo encoder: {named}, at five sizes each. Under a minute on two free cores.",
     ):
         tradeoff_form.start(tradeoff_form.DEMO)
     st.header("Or choose what to compare")
@@ -84,7 +79,7 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
     try:
         found = tradeoff_sweeps.opened(sweep)
     except SweepNotFoundError:
-        st.caption("The first points appear here as soon as they are finished.")
+        st.caption("Points appear here as they finish.")
         return
     job = tradeoff_sweeps.job_of(sweep)
     live = found.running or (job is not None and job.live)
@@ -96,7 +91,7 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
         st.info(
             "No point is measured yet."
             if found.spec.evaluation is not None
-            else "This sweep measured nothing, so there is no curve: its runs are in the table below."
+            else "This sweep measured nothing, so there is no curve. Its runs are in the table below."
         )
     else:
         _curve(found, measures)
@@ -115,7 +110,7 @@ def _how_far(sweep: Sweep, live: bool) -> None:
     said += [f"{counts['missing']} missing"] if counts["missing"] and not live else []
     skipped = sweep.skipped
     if skipped:
-        said.append(f"{wording.plural(len(skipped), 'combination')} cannot be")
+        said.append(f"{wording.plural(len(skipped), 'combination')} not possible")
     left = counts["planned"] - counts["done"]
     if not left:
         st.caption(" · ".join(said))
@@ -123,21 +118,21 @@ def _how_far(sweep: Sweep, live: bool) -> None:
         st.caption(" · ".join(said) + " · points appear as they finish")
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(" · ".join(said) + ". What is finished stays; only the rest is computed.", width="stretch")
+            st.caption(" · ".join(said) + ". Finished points stay; only the rest is computed.", width="stretch")
             if st.button(
-                f"Go on with {left}",
+                f"Continue with {left}",
                 icon=":material/play_arrow:",
                 key="tradeoff-go-on",
-                help="Submits the same settings again. Points that failed are tried again.",
+                help="Starts the same settings again; failed points are retried.",
             ):
                 tradeoff_form.start(json.loads(sweep.spec.to_json()))
     if skipped:
-        with st.expander("What cannot be, and why", icon=":material/block:"):
+        with st.expander("What is not possible, and why", icon=":material/block:"):
             st.dataframe(
                 tradeoff_form.skipped_ways(skipped),
                 hide_index=True,
                 column_config={"Why": st.column_config.TextColumn(width="large")},
-                alt="Combinations that cannot be, each with the reason",
+                alt="Impossible combinations, each with the reason",
             )
 
 
@@ -152,7 +147,7 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
                 "measure", {name: _capital(one.label) for name, one in measures.items()}, usual, label="Quality"
             )
             size = choosing.view("size", SIZES, "share", label="Size")
-            scale = choosing.view("scale", SCALES, "linear", label="Scale of the size")
+            scale = choosing.view("scale", SCALES, "linear", label="Size axis")
             beside = len(sweep.baselines) > 0 and _with_baselines()
     except links.LinkError as error:
         state.show_error(error)
@@ -169,8 +164,8 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
     draw(chart, key=f"tradeoff-{which}-{size}-{scale}", custom=_open)
     st.caption(
         ("Shaded or barred: 95 % intervals. " if found.table["value_low"].notna().any() else "")
-        + "The wide gray line is the Pareto front, rings are knees"
-        + (", thin lines are baselines" if found.table["baseline"].any() else "")
+        + "Wide gray line: Pareto front. Rings: knees"
+        + (". Thin lines: baselines" if found.table["baseline"].any() else "")
         + ". Click a point to open its run."
     )
     _best(found)
@@ -204,14 +199,13 @@ def _best(curves: Curves) -> None:
         best_table(curves),
         border="horizontal",
         hide_index=True,
-        alt="The best way to prune for each budget, and those tied with it",
+        alt="The best way to prune for each budget, and its ties",
     )
     st.caption(
-        "Tied: the 95 % interval of the difference reaches zero (Newcombe, from the two "
-        "intervals). Both were measured on the same data, so comparing two runs sentence by "
-        "sentence may still tell them apart."
+        "Tied: the 95 % interval of the difference includes zero (Newcombe, from the two intervals). A "
+        "comparison of two runs in pairs may still tell them apart."
         if curves.table["value_low"].notna().any()
-        else "This measure has no intervals here: ties are exact ties only."
+        else "This measure has no intervals here, so only exact ties are shown."
     )
 
 
@@ -262,7 +256,7 @@ def _points(sweep: Sweep) -> None:
             "Perplexity": plain,
             "Loss": st.column_config.NumberColumn(format="%.4f"),
             "Kept part": st.column_config.NumberColumn(format="bytes", help="Kept values and one bit per parameter."),
-            "Took": st.column_config.NumberColumn(format="%.1f s", help="Without what is shared"),
+            "Took": st.column_config.NumberColumn(format="%.1f s", help="Without shared work"),
             "Open": st.column_config.LinkColumn(display_text="run", width="small"),
         },
     )
@@ -311,7 +305,7 @@ def _point_words(line: Any) -> str:
 
 
 def _note(sweep: Sweep) -> None:
-    st.header("What these numbers are")
+    st.header("About these numbers")
     st.caption(state.plain(tradeoff_words.note(sweep, _metrics(sweep))))
 
 

@@ -61,7 +61,7 @@ def asked_setting(run: Run) -> Setting:
             f"{name} in the address",
             got=error.got,
             wanted=error.wanted,
-            remedy="Correct the address, or move the sliders.",
+            remedy="Correct the address or move the sliders.",
         ) from error
     return setting
 
@@ -104,8 +104,8 @@ def title(run: Run, setting: Setting) -> str:
     own = setting == retune.own_setting(run)
     budget = f"k = {setting.k}" if setting.keep is None else wording.short_percent(setting.keep)
     if own:
-        return f"This run keeps {budget}: move a slider to see any other setting"
-    faders = f", {wording.plural(len(setting.balance), 'fader')} moved" if setting.balance else ""
+        return f"This run keeps {budget}: move a slider to try another setting"
+    faders = f", {wording.plural(len(setting.balance), 'balance slider')} moved" if setting.balance else ""
     rule = f" by {wording.METHODS[setting.method]}" if setting.method else ""
     return f"The run at {budget} kept{rule}{faders}"
 
@@ -127,15 +127,15 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
             value=small,
             key=AUTOMATIC,
             persist_state="session",
-            help="When the sliders rest, a worker prunes the whole model at the setting and "
-            "measures it on the run's own data. A newer setting cancels the older job.",
+            help="When the sliders rest, a worker prunes the whole model and measures it on the run's own data. "
+            "A new setting cancels the running job.",
         )
         known = tune_jobs.find(run, setting)
         clicked = False
         if not automatic and not own and known is None:
             clicked = st.button("Measure this setting", icon=":material/play_arrow:")
     if own:
-        st.caption("This is the run itself, as it was measured.")
+        st.caption("This is the run itself, as measured.")
         return
     if (automatic or clicked) and known is None:
         try:
@@ -155,7 +155,7 @@ def watch(run: Run, setting: Setting, job: str) -> None:
     """One job of the sliders: polls while it is live, and runs the page again at its end."""
     found = tune_jobs.status(job)
     if found is None:
-        st.caption("The job is gone from the store: move a slider to measure again.")
+        st.caption("The job is no longer in the store. Move a slider to measure again.")
         return
     st.fragment(_watch, run_every=panel.POLL_SECONDS if found.live else None)(run, setting, job, found.live)
 
@@ -179,7 +179,7 @@ def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
         panel.show_failure(found)
         _again(run, setting)
     elif found.state == "cancelled":
-        st.caption("Cancelled: nothing was written.")
+        st.caption("Cancelled. Nothing was written.")
         _again(run, setting)
     else:
         _made(found)
@@ -204,7 +204,7 @@ def _made(job: JobStatus) -> None:
 
     found = tune_jobs.result(job.id)
     if found is None:
-        st.caption("Its result was removed: move a slider to measure again.")
+        st.caption("The result was deleted. Move a slider to measure again.")
         return
     pruned = found["metrics"].get("pruned")
     took = wording.seconds((job.finished or 0) - (job.started or 0))
@@ -253,7 +253,7 @@ def history(run: Run, setting: Setting, palette: Palette) -> None:
             points.append(point)
             settings.append(Setting.from_text(one.setting))
     if not points:
-        st.caption("Settings that were measured are compared here.")
+        st.caption("Measured settings appear here.")
         return
     now = settings.index(setting) if setting in settings else None
     lower = facts.is_language(run.metrics) or "perplexity" in (run.metrics.get("pruned") or {})
@@ -286,5 +286,5 @@ def _point(label: str, metrics: dict[str, Any], totals: dict[str, int]) -> Point
 def same_as_a_command(run: Run, setting: Setting) -> None:
     """The command line that makes the setting a run."""
     spec = setting.spec(run.spec)
-    with st.expander("The same as a command", icon=":material/terminal:"):
+    with st.expander("As a command", icon=":material/terminal:"):
         st.code(facts.command(spec), "bash")

@@ -1,5 +1,5 @@
 // Sliders that set how much a run would keep. Each move goes to the map at once (an event that
-// `viewer/js/query.js` hears) and to the server for what it comes to; Python is told when they rest.
+// `viewer/js/query.js` hears) and to the server for its totals; Python is told when they rest.
 
 const REST = 450; // ms without a move until Python is told
 const STEP = 4; // steps of a fader that double its factor
@@ -148,7 +148,7 @@ class Strip {
 
   equaliser() {
     const { groups } = this.data;
-    const level = make("button", { type: "button" }, "Level all faders");
+    const level = make("button", { type: "button" }, "Reset balance");
     level.onclick = () => {
       this.now.faders = {};
       this.moved(true);
@@ -159,7 +159,7 @@ class Strip {
       make("fieldset", {}, make("legend", {}, title), make("div", { class: "faders" }, ...names.map((n) => this.fader(n)))),
     );
     const open = Object.keys(this.now.faders).length > 0 || this.data.open;
-    const summary = make("summary", {}, "Equaliser: give a role or a block more or less, the total is held");
+    const summary = make("summary", {}, "Balance: more for a role or block, less for the rest");
     const box = make("details", { open }, summary, ...parts, make("div", { class: "foot" }, level, this.held));
     return box;
   }
@@ -215,7 +215,7 @@ class Strip {
     const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
     const value = share ? clean(100 * now.keep) : now.k;
     Object.assign(range, limits, { value });
-    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} entries of each row`);
+    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} entries per row`);
     Object.assign(box, { min: share ? 0.01 : 1, max: limits.max, step: share ? "any" : 1 });
     if (box !== typing || !box.matches(":focus")) box.value = value;
     unit.value = share ? "share" : "k";
@@ -244,7 +244,7 @@ class Strip {
     said.textContent = text;
   }
 
-  /** What the setting comes to; one question at a time, the newest wins. */
+  /** The totals of the setting; one question at a time, the newest wins. */
   async ask() {
     this.wanted = textOf(this.now);
     if (this.asking) return;
@@ -275,9 +275,9 @@ class Strip {
     }
     const { words } = this.data;
     const share = found.kept / found.pruned;
-    const kept = `Keeps ${count(found.kept)} of ${count(found.pruned)} prunable weights (${percent(share)})`;
+    const kept = `Keeps ${count(found.kept)} of ${count(found.pruned)} weights (${percent(share)})`;
     if (found.worker) {
-      const why = textOf(this.now) === this.data.own ? "" : ` Which ones, a worker has to find out: ${found.worker}.`;
+      const why = textOf(this.now) === this.data.own ? "" : ` A worker finds out which: ${found.worker}.`;
       this.totals.textContent = `${kept}.${why}`;
       return;
     }
@@ -291,9 +291,9 @@ class Strip {
       range.setAttribute("aria-valuetext", `times ${factor}, keeps ${said.textContent} of ${label}`);
     }
     if (!this.held) return;
-    const full = found.whole.length ? ` Kept whole, so they can take no more: ${found.whole.join(", ")}.` : "";
+    const full = found.whole.length ? ` Already kept whole: ${found.whole.join(", ")}.` : "";
     const off = found.asked - found.kept;
-    const held = off === 0 ? "Total held to the weight." : `Total missed by ${count(off)} weights.`;
+    const held = off === 0 ? "Total held exactly." : `Total off by ${count(off)} weights.`;
     this.held.textContent = `${held} ${words.faders}${full}`;
   }
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 ART: Final = Path(__file__).resolve().parent
 KEY: Final = "tune-strip"
 LAMBDAS: Final = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
-FADERS: Final = (
-    "Fader positions multiply a share; then all shares go up or down together until the whole keeps as much as before."
-)
+FADERS: Final = "Each slider multiplies a share; all shares are then scaled to hold the total."
 
 
 @cache
@@ -90,8 +88,8 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
         ],
         **_lambdas(run),
         "words": {
-            "share": "% of all that is pruned" if whole else "% of each row",
-            "k": "entries of each row",
+            "share": "% of all prunable weights" if whole else "% of each row",
+            "k": "entries per row",
             "faders": FADERS,
             "slope": "Slope over blocks",
             "spread": "Spread over rows",

@@ -169,7 +169,7 @@ def test_one_click_takes_what_the_store_has_and_makes_the_rest(
         assert (job.params["keep"], job.params["base"], job.params["model"]) == (own.keep, own.base, own.model)
     assert test.query_params["other"] == "delta"  # at this budget the store has it
     assert test.query_params["with"] == "job0,job1"
-    assert "2 runs in the making" in words(test)
+    assert "2 runs in progress" in words(test)
     press(test, label)
     assert len(store_of_jobs.list_jobs()) == 2  # the same click again is the same jobs
 
@@ -187,7 +187,7 @@ def test_a_failed_job_is_shown_beside_what_can_be_compared(
 def test_the_overview_offers_the_same_click(open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs) -> None:
     test = open_page("overview", run="lm")
     assert not test.exception
-    assert "Beside other rules at the same budget" in headings(test)
+    assert "Other rules at the same budget" in headings(test)
     assert "KEN: it needs the base model" in words(test)
     press(test, "Compare with Wanda, every block alike, Largest magnitude and Random")
     asked = {(job.params["method"], job.params["allocation"]) for job in store_of_jobs.list_jobs()}
@@ -276,7 +276,7 @@ def test_a_change_of_either_run_makes_a_kept_answer_stale(client: TestClient, ru
 def test_a_store_of_one_run_offers_other_rules_alone(open_page: OpenPage, store: Run) -> None:
     test = open_page("compare", run="sample")
     assert not test.exception
-    assert "There is no other run yet." in words(test)
+    assert "No other run yet." in words(test)
     assert any(found.label.startswith("Compare with") for found in test.button)
 
 

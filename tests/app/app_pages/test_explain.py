@@ -37,8 +37,8 @@ def test_a_sentence_is_one_job_and_its_answer_is_shown(open_page: OpenPage, stor
         "Pruning changed the answer: “negative” (70 %) became “positive” (60 %)"
     )
     assert len(test.get("plotly_chart")) == 5
-    assert "1 of them unknown" in words(test)
-    assert "the last 2 of the sentence were left out" in words(test)
+    assert "1 unknown to the tokenizer" in words(test)
+    assert "the last 2 left out" in words(test)
     assert test.number_input(key="explain_neuron").value == 7
 
 

@@ -196,7 +196,7 @@ def test_a_row_of_magnitude_and_one_of_sparsegpt(open_page: OpenPage, runs: dict
     assert f"{kept} of 32 entries are kept" in words(test)
     test = open_page("row", run="sparsegpt", matrix=GATE, row=4)
     assert not test.exception
-    assert "one row does not hold all of it" in words(test)
+    assert "which one row cannot show" in words(test)
 
 
 @pytest.mark.parametrize("layer", ["kept", "neighbours", "tuned"])

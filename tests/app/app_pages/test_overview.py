@@ -108,7 +108,7 @@ def test_runs_from_before_there_were_costs_say_so(open_page: OpenPage, store: Ru
     assert not test.exception
     cards = " ".join(element.proto.body for element in test.get("html"))
     assert cards.count("not measured yet") == 4
-    assert any("measured together with quality" in text.value for text in test.caption)
+    assert any("measured along with quality" in text.value for text in test.caption)
 
 
 def test_without_baselines_they_can_be_measured(
@@ -136,13 +136,13 @@ def test_without_baselines_they_can_be_measured(
 
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
     test = open_page("overview")
-    assert "Take it with you" in [heading.value for heading in test.header]
+    assert "Export" in [heading.value for heading in test.header]
     assert test.code[2].value.splitlines() == [
         "python -m kencore report sample --figures sample-pictures",
         "python -m kencore export sample sample-pruned",
         "python -m kencore export sample sample.subnetwork.safetensors --as subnetwork",
         "python -m kencore open sample.subnetwork.safetensors sample-restored  "
-        "# finds the base that the file names; --base names another place",
+        "# uses the base named in the file; --base overrides it",
         "python -m kencore export sample sample.masks.safetensors --as masks",
     ]
 

@@ -254,7 +254,7 @@ def test_a_finished_job_leads_to_its_run(open_page: OpenPage, store_of_jobs: Fak
     test = open_page("prune", job="job0")
     assert not test.exception
     labels = [link.value for link in test.page_link]
-    assert labels[:2] == ["Open the run", "Look at its matrices"]
+    assert labels[:2] == ["Open the run", "Open its matrices"]
     assert any(caption.value == "Finished in 3.0 s on cpu" for caption in test.caption)
 
 
@@ -356,7 +356,7 @@ def test_what_did_not_finish_is_folded_away_and_says_why(open_page: OpenPage, st
     store_of_jobs.change("job2", state="cancelled", finished=now)
     test = open_page("prune")
     assert not test.exception
-    folded = next(box for box in test.expander if box.label == "3 that did not finish")
+    folded = next(box for box in test.expander if box.label == "3 unfinished")
     assert not folded.proto.expanded
     assert [button.key for button in folded.button] == ["show-job2", "show-job1", "show-job0"]
     assert [caption.value for caption in folded.caption] == [

@@ -201,7 +201,7 @@ def test_the_curve_grows_with_the_events(open_page: OpenPage, store_of_jobs: Fak
     assert drawn["data"][1]["name"] == "held out"
     button(test, "Cancel").click().run()
     assert store_of_jobs.cancelled == [job]
-    assert "continue from its last checkpoint" in words(test)
+    assert "continue from the last checkpoint" in words(test)
 
 
 def test_a_finished_tuning_is_shown_and_leads_to_its_run(
@@ -241,7 +241,7 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     said = words(test)
     assert "Held-out loss 0.700 → 0.400, lowest at step 6 of 8" in said
     assert "Against the dense model it lost 9 of 177 sentences and won 4" in said
-    assert "This run was tuned already" in said
+    assert "This run was tuned before" in said
     assert "177 of 354 sentences of demo were trained on." in said
     assert len(test.get("plotly_chart")) == 2
 
@@ -263,9 +263,9 @@ def test_a_tuned_run_that_was_not_judged(open_page: OpenPage, tuned: Callable[..
     tuned("after", best_step=0, parent={"id": "gone", "folder": "/runs/gone"})
     test = open_page("recover", run="after")
     assert not test.exception
-    assert test.title[0].value == "Tuned for 8 steps; its quality was not judged"
+    assert test.title[0].value == "Tuned for 8 steps; quality not measured"
     assert "the weights are as they were before" in words(test)
-    assert "which is not in the store any more" in words(test)
+    assert "which is no longer in the store" in words(test)
 
 
 def test_the_overview_of_a_tuned_run_says_so_and_guards_its_data(

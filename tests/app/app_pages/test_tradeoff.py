@@ -67,7 +67,7 @@ def point(sweep: Sweep, method: str, keep: float, seed: int = 0) -> str:
 def test_without_a_sweep_one_click_starts_one(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
     test = open_page("tradeoff")
     assert not test.exception
-    assert "prunes one model in many ways" in words(test)
+    assert "prunes one model in several ways" in words(test)
     test.button(key="tradeoff-demo").click().run()
     assert not test.exception
     assert not test.error
@@ -252,7 +252,7 @@ def test_deleting_takes_the_runs_along(open_page: OpenPage, sweep: Sweep, store:
     assert store.path.is_dir()
     assert "sweep" not in test.query_params
     assert "run" not in test.query_params
-    assert "prunes one model in many ways" in words(test)  # there is none now
+    assert "prunes one model in several ways" in words(test)  # there is none now
 
 
 # --- points among the runs ----------------------------------------------------------------------

@@ -27,12 +27,12 @@ def test_both_curves_go_by_the_dense_norm_and_the_areas_are_their_difference() -
     assert (more.y >= 0).all()
     assert (less.y <= 0).all()
     np.testing.assert_array_equal(dense.customdata[:, 0], chart.data["feature"])
-    assert "of the input norm lies on other features" in chart.finding
+    assert "of the input norm to other features" in chart.finding
 
 
 def test_nothing_moved_is_said() -> None:
-    assert "nothing pruned comes before" in draw(16, noise=0.0).finding
-    assert "as it was" in draw(16, noise=1e-6).finding
+    assert "nothing before this matrix was pruned" in draw(16, noise=0.0).finding
+    assert "unchanged" in draw(16, noise=1e-6).finding
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

@@ -54,7 +54,7 @@ def test_bars_are_the_four_shares_and_differ_by_more_than_color(pair: pd.DataFra
     np.testing.assert_allclose(sum(bar.x for bar in bars.values()), 1)
     marks = [bar.marker.pattern.shape for bar in chart.figure.data]
     assert len(set(marks)) == 4
-    assert chart.finding == "The two differ on 50\xa0% of the entries in every role"
+    assert chart.finding == "The two runs differ on 50\xa0% of the entries in every role"
     assert chart.figure.layout.xaxis.title.text == "share of entries"
 
 
@@ -62,7 +62,7 @@ def test_bars_name_where_the_two_differ_most(pair: pd.DataFrame) -> None:
     pair.loc[3, ["only_a", "neither"]] = [35, 5]
     table = grouped(pair, ["stack", "block"])
     chart = charts.share_bars(table, [charts.OUTSIDE, "block 1"], "block", LIGHT)
-    assert chart.finding == ("The two differ on 50\xa0% of the entries outside blocks, on 52\xa0% in block 1")
+    assert chart.finding == ("The two runs differ on 50\xa0% of the entries outside blocks, 52\xa0% in block 1")
 
 
 def test_points_lie_on_the_cells_they_open(pair: pd.DataFrame) -> None:
@@ -74,7 +74,7 @@ def test_points_lie_on_the_cells_they_open(pair: pd.DataFrame) -> None:
         assert heat.z[points.y[i], points.x[i]] == np.float32(cell.jaccard)
         assert cell.name in points.text[i]
     assert list(chart.figure.layout.xaxis.ticktext) == ["q", "k"]
-    assert chart.finding == ("Overlap goes from 16.7\xa0% in block 0, k to 44.4\xa0% in block 1, q")
+    assert chart.finding == ("Overlap ranges from 16.7\xa0% in block 0, k to 44.4\xa0% in block 1, q")
 
 
 def test_colors_are_spread_over_what_there_is_and_say_so(pair: pd.DataFrame) -> None:
@@ -95,7 +95,7 @@ def test_rows_in_both_orders() -> None:
     np.testing.assert_allclose(by_number.figure.data[1].y, table["jaccard"], rtol=1e-6)
     ranked = charts.row_points(table, True, LIGHT).figure.data[1]
     assert list(ranked.customdata) == [1, 2, 0]
-    assert by_number.finding == "Overlap goes from 20.0\xa0% in row 0 to 42.9\xa0% in row 1"
+    assert by_number.finding == "Overlap ranges from 20.0\xa0% in row 0 to 42.9\xa0% in row 1"
 
 
 def test_thirty_thousand_rows_stay_small() -> None:

@@ -59,18 +59,16 @@ def test_answers(facts: dict[str, Any], palette: theme.Palette) -> None:
 def test_paths_say_where_they_part(facts: dict[str, Any]) -> None:
     chart = charts.paths(facts, theme.LIGHT)
     whole(chart)
-    assert chart.finding.replace("\xa0", " ") == (
-        "After the last block the two are 40 % apart; they part most in block 0"
-    )
+    assert chart.finding.replace("\xa0", " ") == ("40 % apart after the last block; the gap grows most in block 0")
     assert list(chart.figure.data[0].x) == ["input", "0", "1"]
-    assert "do not part" in charts.paths_finding(np.zeros(3))
+    assert "do not diverge" in charts.paths_finding(np.zeros(3))
     assert "before the first block" in charts.paths_finding(np.array([0.3, 0.35]))
 
 
 def test_tokens_are_shown_as_typed(facts: dict[str, Any]) -> None:
     chart = charts.token_map(facts, theme.LIGHT)
     whole(chart)
-    assert chart.finding.startswith("“<b>” (token 1) ends up furthest")
+    assert chart.finding.startswith("“<b>” (token 1) changed most")
     assert "&lt;b>" in chart.figure.layout.xaxis.ticktext[1]
     assert np.isnan(chart.figure.data[0].z[0][1])
     assert list(chart.data["token"]) == ["The", " <b>"]
@@ -84,10 +82,10 @@ def test_one_neuron() -> None:
     chart = neuron.contributions(table, found, theme.DARK)
     whole(chart)
     assert list(chart.figure.data[0].x) == [2.0]
-    assert "1 weight of 1 makes up 100" in chart.finding
+    assert "1 weight of 1 causes 100" in chart.finding
     steps = neuron.parts(found, theme.DARK, "tuned")
     whole(steps)
-    assert steps.finding == "9.5 became 4, most of it by earlier changes, through its input"
+    assert steps.finding == "9.5 became 4, mostly by earlier changes, through its input"
     assert list(steps.data["value"]) == [9.5, -2.0, -3.0, -0.5, 4.0]
     assert steps.data["value"][:-1].sum() == 4.0
     same = contributions(w, w, x, x)

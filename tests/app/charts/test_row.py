@@ -95,7 +95,7 @@ def test_the_densest_rule_shows_its_threshold(row: np.ndarray) -> None:
     chart = row_density(row, explained.keep, explained, LIGHT)
     level = next(t for t in chart.figure.data if t.name == "lowest density kept")
     assert level.y[0] == explained.entry_density[explained.keep].min()
-    assert chart.finding == "The 20 entries of highest density are kept, the tails are reset"
+    assert chart.finding == "The 20 entries of highest density are kept; the tails are reset"
     assert "density" in chart.data.columns
 
 
@@ -134,7 +134,7 @@ def test_a_constant_row_says_so() -> None:
     row = np.full(8, 0.5, np.float32)
     explained = explain_row(row, 3)
     chart = row_density(row, explained.keep, explained, LIGHT)
-    assert "all its values are equal" in chart.finding
+    assert "all values of this row are equal" in chart.finding
     assert len(chart.data) == 3
 
 

@@ -70,6 +70,6 @@ def test_scores_of_blocks() -> None:
     chart = search.block_scores(blocks, "outlier share", "share", RUNS[0])
     assert chart is not None
     assert np.asarray(chart.figure.data[0].y).tolist() == [3.0, 1.0]
-    assert chart.finding == "Outlier share goes from 1 in block 1 to 3 in block 0"
+    assert chart.finding == "Outlier share ranges from 1 in block 1 to 3 in block 0"
     assert search.block_scores([{"block": 0, "score": None}], "x", "x", RUNS[0]) is None
     assert search.block_scores([], "x", "x", RUNS[0]) is None

@@ -30,5 +30,5 @@ def test_points_intervals_and_the_current_one() -> None:
 
 
 def test_the_best_is_named_where_none_is_current() -> None:
-    assert "the run itself is the best" in settings_chart(POINTS, None, None, LIGHT, lower=False).finding
-    assert "setting 2 is the best" in settings_chart(POINTS, None, None, LIGHT, lower=True).finding
+    assert "Best of 3 settings: the run itself" in settings_chart(POINTS, None, None, LIGHT, lower=False).finding
+    assert "Best of 3 settings: setting 2" in settings_chart(POINTS, None, None, LIGHT, lower=True).finding

@@ -190,8 +190,8 @@ def test_two_that_reach_as_far_are_both_named_the_better_first() -> None:
 def test_baselines_do_not_speak_for_the_sweep() -> None:
     only = curves(delta=(0.5, 0.6, 0.7, 0.8), magnitude=(0.94, 0.94, 0.95, 0.95))
     assert finding(only) == (
-        "No way to prune keeps accuracy within the interval of the tuned model; the closest is "
-        "Largest difference at 90 %: 80.0\xa0% against 95.0\xa0%"
+        "No way to prune keeps accuracy within the interval of the tuned model; closest: "
+        "Largest difference at 90 %, 80.0\xa0% against 95.0\xa0%"
     )
 
 
@@ -205,4 +205,4 @@ def test_less_is_better_for_a_perplexity_and_for_a_loss() -> None:
 
 
 def test_nothing_measured_is_said(found: Curves) -> None:
-    assert finding(replace(found, table=found.table.iloc[:0])) == "No point is measured yet"
+    assert finding(replace(found, table=found.table.iloc[:0])) == "No point measured yet"
