@@ -35,7 +35,7 @@ def submit(
     """Queue a job and return its id; start the supervisor if there is none.
 
     Args:
-        kind: a name in `kencore.jobs.kinds.KINDS`.
+        kind: a name in `kencore.jobs.kinds.KINDS`, or one that another package adds.
         params: plain JSON values; what can be checked without a model is checked here.
         user: whose job it is: users take turns.
         gpus: CUDA cards to reserve (a fraction shares one); the job waits until they are free.

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
-from kencore.jobs.kinds import KINDS
+from kencore.jobs.kinds import KINDS, known_kind
 from kencore.system.places import PRIVATE, home, jobs_folder, private_folder
 
 SUFFIX = ".part"
@@ -100,7 +100,8 @@ def shorten_log(job: str, most: int) -> None:
 
 def _shelf(kind: str) -> str:
     # a store may hold jobs of a version that had other kinds
-    return KINDS[kind].shelf if kind in KINDS else "results"
+    known = known_kind(kind)
+    return known.shelf if known else "results"
 
 
 def _to_disk(path: Path) -> None:

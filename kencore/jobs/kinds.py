@@ -1,19 +1,25 @@
-"""The kinds of job there are: a fixed registry, so that nothing else can be run.
+"""The kinds of job there are: a registry, so that nothing else can be run.
 
-A new kind is one function ``f(params, context)`` and one row here.
+A new kind is one function ``f(params, context)`` and one row here. Another package adds one by an entry point in the
+group ``kencore.jobs`` that names a `Kind`, in a module that is cheap to import.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from kencore.errors import JobKindError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from kencore.jobs.context import Context
+
+GROUP = "kencore.jobs"
 
 Params = dict[str, Any]
 JobFunction = Callable[[Params, "Context"], None]
@@ -121,13 +127,6 @@ def check_report(params: Params) -> None:
     _texts("report", params, REPORT_FIELDS)
 
 
-def check_selftest(params: Params) -> None:
-    """Raise `JobKindError` for a step that the self-test does not know."""
-    from kencore.jobs.selftest import FIELDS
-
-    _known("selftest", params, needed=set(), allowed=FIELDS)
-
-
 EXPORT_FIELDS = {"run", "form"}
 REPORT_FIELDS = {"run", "beside"}
 INSPECT_FIELDS = {"model", "base", "model_revision", "base_revision"}
@@ -145,7 +144,6 @@ KINDS: dict[str, Kind] = {
     "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
     "report": Kind(function="kencore.jobs.tasks:report_run", shelf="results", check=check_report, heavy=False),
     "explain": Kind(function="kencore.jobs.tasks:explain_sentence", shelf="results", check=check_explain),
-    "selftest": Kind(function="kencore.jobs.selftest:run", shelf="results", check=check_selftest, heavy=False),
 }
 
 
@@ -155,11 +153,41 @@ def find_kind(name: str) -> Kind:
     Raises:
         JobKindError: there is none.
     """
-    if name not in KINDS:
+    kind = known_kind(name)
+    if kind is None:
         raise JobKindError(
-            "Job kind", got=repr(name), wanted=f"one of {', '.join(KINDS)}", remedy="Check the spelling."
+            "Job kind",
+            got=repr(name),
+            wanted=f"one of {', '.join([*KINDS, *added()])}",
+            remedy="Check the spelling, and that the package which adds it can be imported.",
         )
-    return KINDS[name]
+    return kind
+
+
+def known_kind(name: str) -> Kind | None:
+    """The kind of that name; ``None``: there is none, as for a stored job of a package that is gone."""
+    if name in KINDS:
+        return KINDS[name]
+    point = added().get(name)
+    try:
+        found = point.load() if point else None
+    except Exception:  # noqa: BLE001 - another package's module may raise anything
+        return None
+    return found if isinstance(found, Kind) else None
+
+
+def kinds_on(shelf: str) -> list[str]:
+    """The names of the kinds whose results go to ``shelf``."""
+    found = {name: known_kind(name) for name in (*KINDS, *added())}
+    return [name for name, kind in found.items() if kind is not None and kind.shelf == shelf]
+
+
+@cache
+def added() -> dict[str, EntryPoint]:
+    """What other packages that are installed add, by name; looked for once per process."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def _known(kind: str, params: Params, *, needed: set[str], allowed: set[str]) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kencore import jobs
+from kencore.jobs.kinds import added
 
+PLUGIN = Path(__file__).with_name("plugin")
 SETTINGS = {
     "KENVIZ_WORKERS": "2",
     "KENVIZ_IDLE_SECONDS": "60",
     # forking from a process that has little loaded is as real as from one that has torch
-    "KENVIZ_PRELOAD": "kencore.jobs.selftest",
+    "KENVIZ_PRELOAD": "selftest_job",
 }
 
 
@@ -22,6 +25,16 @@ def settle_in(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("KENVIZ_HOME", str(folder))
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def selftest(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The kind ``selftest`` is there, here and in every process that is started: as of an installed package."""
+    monkeypatch.syspath_prepend(PLUGIN)
+    monkeypatch.setenv("PYTHONPATH", str(PLUGIN), prepend=os.pathsep)
+    added.cache_clear()
+    yield
+    added.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def test_a_job_that_tells_its_progress_ends_by_itself(store: Path) -> None:
     assert half_written(store) == []
 
 
-@pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
+@pytest.mark.parametrize("preload", ["0", "selftest_job"])
 def test_one_long_c_call_is_ended_with_its_grandchild(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     job = jobs.submit(

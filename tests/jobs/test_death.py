@@ -12,13 +12,14 @@ import psutil
 import pytest
 
 from kencore import jobs
+from kencore.jobs.worker.interpreter import environment
 
 from .helpers import event, finished, gone, half_written, processes_of, run, supervisor, until, worker
 
 SLOW = {"steps": 60, "sleep": 0.05}
 
 
-@pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
+@pytest.mark.parametrize("preload", ["0", "selftest_job"])
 def test_a_killed_worker_is_tried_again_once(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     done = run({"die": 1, "grandchild": True, "write": {"half": 1000}})
@@ -39,7 +40,7 @@ def test_a_killed_worker_is_tried_again_once(own: Path, monkeypatch: pytest.Monk
     assert half_written(own) == []
 
 
-@pytest.mark.parametrize("preload", ["0", "kencore.jobs.selftest"])
+@pytest.mark.parametrize("preload", ["0", "selftest_job"])
 def test_a_worker_killed_twice_is_given_up(own: Path, monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
     monkeypatch.setenv("KENVIZ_PRELOAD", preload)
     failed = run({"die": 5, "write": {"half": 1000}})
@@ -85,13 +86,7 @@ def test_an_adopted_job_that_is_killed_is_tried_again(own: Path) -> None:
 
 def test_a_job_goes_on_when_who_submitted_it_is_gone(own: Path) -> None:
     script = f"from kencore import jobs; print(jobs.submit('selftest', {SLOW}))"
-    told = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment())
     assert finished(told.stdout.strip()).state == "succeeded"
 
 
@@ -125,14 +120,10 @@ def test_there_is_never_more_than_one_supervisor(own: Path) -> None:
         jobs.warm()
     supervisor()
     extra = [
-        subprocess.run([sys.executable, "-m", "kencore.jobs.worker.supervisor"], check=True, env=_found())
+        subprocess.run([sys.executable, "-m", "kencore.jobs.worker.supervisor"], check=True, env=environment())
         for _ in range(2)
     ]
     assert [process.returncode for process in extra] == [0, 0]
     assert len(processes_of(own, "kencore.jobs.worker.supervisor")) == 1
     for job in running:
         jobs.cancel(job)
-
-
-def _found() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])}

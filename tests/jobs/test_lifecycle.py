@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from kencore import jobs
 from kencore.errors import DeviceNotFoundError, JobKindError, JobNotFoundError, RunNotFoundError, SpecError
+from kencore.jobs.worker.interpreter import environment
 
 from .helpers import finished, half_written, run, until, worker
 
@@ -59,13 +59,7 @@ def test_progress_is_seen_while_the_job_runs(store: Path) -> None:
 def test_another_process_sees_the_job(store: Path) -> None:
     done = run({})
     script = f"from kencore import jobs; print(jobs.status({done.id!r}).state)"
-    told = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment())
     assert told.stdout.strip() == "succeeded"
     assert done.id in [job.id for job in jobs.list_jobs(kind="selftest")]
 

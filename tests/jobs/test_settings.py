@@ -11,7 +11,7 @@ import pytest
 from kencore import jobs
 from kencore.errors import JobKindError, SpecError
 from kencore.jobs import folders
-from kencore.jobs.kinds import KINDS, find_kind
+from kencore.jobs.kinds import KINDS, find_kind, kinds_on
 from kencore.jobs.settings import HEAVY, WorkerSettings
 from kencore.jobs.worker.interpreter import environment, light_command
 
@@ -55,23 +55,21 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 
 def test_every_kind_can_be_loaded() -> None:
-    assert set(KINDS) == {
-        "inspect",
-        "prune",
-        "retune",
-        "tune",
-        "evaluate",
-        "export",
-        "explain",
-        "report",
-        "sweep",
-        "selftest",
-    }
+    assert set(KINDS) == {"inspect", "prune", "retune", "tune", "evaluate", "export", "explain", "report", "sweep"}
     assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())
-    with pytest.raises(JobKindError, match="selftest"):
+    with pytest.raises(JobKindError, match="prune"):
         find_kind("os:system")
+
+
+def test_another_package_adds_a_kind_and_a_broken_one_is_none() -> None:
+    assert callable(find_kind("selftest").load())
+    assert "selftest" in kinds_on("results")
+    assert "selftest" not in kinds_on("runs")
+    with pytest.raises(JobKindError, match=r"selftest, broken.*can be imported"):
+        find_kind("broken")
+    assert folders.result_folder("job", "broken").parent.name == "results"
 
 
 def test_a_job_of_a_kind_that_is_no_more_is_still_found(home: Path) -> None:

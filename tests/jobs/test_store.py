@@ -16,6 +16,7 @@ import pytest
 from kencore import jobs
 from kencore.errors import SchemaError, StoreNotWritableError
 from kencore.jobs.store.database import connected, database_path
+from kencore.jobs.worker.interpreter import environment
 from kencore.system.locks import FileLock, locked
 
 from .conftest import settle_in
@@ -177,12 +178,7 @@ def test_a_lock_is_held_by_one_and_freed_by_death(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from kencore.system.locks import FileLock;"
         f" lock = FileLock(Path({str(path)!r})); print(lock.acquire(), flush=True); time.sleep(600)"
     )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(jobs.__file__).parents[2])},
-    )
+    holder = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment())
     assert holder.stdout is not None
     assert holder.stdout.readline() == "True\n"
     lock = FileLock(path)

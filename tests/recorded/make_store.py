@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 CODE = Path(__file__).resolve().parents[2]
+PLUGIN = CODE / "tests/jobs/plugin"  # the kind selftest
 PLACE = Path("/home/user")
 HOME = PLACE / "kenviz"
 ENCODER, LM = PLACE / "models/encoder", PLACE / "models/lm"
@@ -44,7 +45,8 @@ def main() -> None:
     PLACE.mkdir()
     try:
         write_models()
-        os.environ |= SETTINGS
+        os.environ |= SETTINGS | {"PYTHONPATH": str(PLUGIN)}
+        sys.path.append(str(PLUGIN))
         os.chdir(PLACE)
         names = run_jobs()
         pack(target, names)

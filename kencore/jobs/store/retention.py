@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from kencore.jobs import folders
-from kencore.jobs.kinds import KINDS
+from kencore.jobs.kinds import kinds_on
 from kencore.jobs.store import changes
 
 LOG_BYTES = 4 * 2**20
@@ -22,9 +22,9 @@ def prune(connection: sqlite3.Connection, *, results_kept: int) -> None:
     for folder, job, attempt in list(folders.parts()):
         if not changes.runs_still(connection, job, attempt):
             folders.remove(folder)
-    shelves = [name for name, kind in KINDS.items() if kind.shelf == "results"]
-    marks = ", ".join("?" for _ in shelves)
-    for job, kind in _beyond(connection, f"state = 'succeeded' AND kind IN ({marks})", shelves, results_kept):
+    kinds = kinds_on("results")
+    marks = ", ".join("?" for _ in kinds)
+    for job, kind in _beyond(connection, f"state = 'succeeded' AND kind IN ({marks})", kinds, results_kept):
         folders.remove(folders.result_folder(job, kind))
         _forget(connection, job)
     for job, _ in _beyond(connection, "state IN ('failed', 'cancelled')", [], ENDED_KEPT):

@@ -8,7 +8,7 @@ import time
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import folders
 from kencore.jobs.diary import tell
-from kencore.jobs.kinds import KINDS
+from kencore.jobs.kinds import known_kind
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.worker import failures
@@ -144,7 +144,8 @@ class Scheduler:
         if number is None:
             return
         self._kinds[job, number] = kind
-        heavy = KINDS[kind].heavy if kind in KINDS else False
+        known = known_kind(kind)
+        heavy = known.heavy if known else False
         threads = max(1, usable_threads() // (busy + 1))
         try:
             self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads))

@@ -1,4 +1,6 @@
-"""A job that needs no model: shows that the worker works, and behaves badly where it is asked to.
+"""A job kind of another package: needs no model, shows that the worker works, and behaves badly where it is asked to.
+
+The folder is what an installed package looks like: ``entry_points.txt`` names the kind in the group ``kencore.jobs``.
 
 The steps are taken in this order, each only if its parameter is given.
 """
@@ -15,8 +17,9 @@ import sys
 import time
 from typing import Any
 
-from kencore.errors import SpecError
+from kencore.errors import JobKindError, SpecError
 from kencore.jobs.context import Context
+from kencore.jobs.kinds import Kind
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
@@ -34,6 +37,21 @@ FIELDS = {
     "bug",  # raise a ValueError with this text
     "disk_full",  # raise the system's error for a full disk
 }
+
+
+def check(params: dict[str, Any]) -> None:
+    """Raise `JobKindError` for a step that the self-test does not know."""
+    unknown = sorted(set(params) - FIELDS)
+    if unknown:
+        raise JobKindError(
+            "Parameters of the job selftest",
+            got=f"unknown {', '.join(unknown)}",
+            wanted=f"fields among {', '.join(sorted(FIELDS))}",
+            remedy="Check the spelling.",
+        )
+
+
+KIND = Kind(function="selftest_job:run", shelf="results", check=check, heavy=False)
 
 
 def run(params: dict[str, Any], context: Context) -> None:
