@@ -115,8 +115,6 @@ def cost(facts: dict[str, Any] | None) -> list[str]:
     lines = [f"Cost on {facts['device']}:", held, disk, work]
     lines += [_timing(line) for line in facts["latency"]]
     lines.append(_memory(facts["memory"]))
-    if semi := facts.get("semi_structured"):
-        lines.append(f"  2:4 kernels {_semi(semi)}")
     return [*lines, *([f"  {facts['note']}"] if "note" in facts else [])]
 
 
@@ -127,11 +125,10 @@ def _large(number: int) -> str:
     return f"{number:,} FLOP"
 
 
-def _timing(line: dict[str, Any], states: tuple[str, ...] = ("dense", "pruned")) -> str:
+def _timing(line: dict[str, Any]) -> str:
     parts = [
-        f"{state.replace('_', '-')} {_ms(line[state]['median'])} ms "
-        f"({_ms(line[state]['low'])} to {_ms(line[state]['high'])})"
-        for state in states
+        f"{state} {_ms(line[state]['median'])} ms ({_ms(line[state]['low'])} to {_ms(line[state]['high'])})"
+        for state in ("dense", "pruned")
         if state in line
     ]
     return f"  a pass     batch {line['batch']:,}: {', '.join(parts)} (median, quartiles)"
@@ -147,10 +144,3 @@ def _memory(memory: dict[str, Any]) -> str:
         return f"  memory     {memory['reason']}"
     parts = [f"{state} {size:,} bytes" for state, size in memory.items()]
     return f"  memory     at most {', '.join(parts)}"
-
-
-def _semi(semi: dict[str, Any]) -> str:
-    if not semi["available"]:
-        return str(semi["reason"])
-    lines = [_timing(line, ("dense", "semi_structured")) for line in semi["batches"]]
-    return "\n".join([f"{semi['matrices']} matrices in {semi['dtype']}:", *lines])

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kencore.models.language import Windows
 from kencore.models.loaded import torch_threads
 from kencore.models.names import weight_files
 from kencore.quality.cost_flops import count_flops, kept_shares
-from kencore.quality.cost_probe import Probe, sentence_probe, window_probe
-from kencore.quality.cost_semi import is_two_of_four, semi_structured
 from kencore.quality.cost_time import REPEATS, forward, interleaved, passes, peak_memory, quartiles
 from kencore.quality.states import pruned_state
 from kencore.runs.restore import to_torch
@@ -24,11 +25,14 @@ from kencore.system.devices import describe_device
 from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
+    import torch
+
     from kencore.data.examples import Examples
     from kencore.models.classifier import Classifier
     from kencore.models.language import LanguageModel
     from kencore.runs.run import Run
 
+TOKENS_AT_ONCE = 4096
 NO_FASTER = (
     "Zeros without a regular pattern do not speed up dense kernels: the pruned model takes as long "
     "as the dense one. Fewer effective operations become less time only in kernels made for them."
@@ -58,8 +62,7 @@ def cost_of(
         data: what it is evaluated on; says how long an input is and how many go in at once.
         repeats: timed passes of each state and batch, fewer where the model is slow.
         like: the cost of another run of the same model on the same data and device: its times and
-            its memory, which do not hang on the mask, are taken over where no kernel for sparse
-            weights could be used.
+            its memory, which do not depend on the mask, are taken over.
         progress: called with (done, total, what is being done); may raise to cancel.
 
     Returns:
@@ -67,7 +70,7 @@ def cost_of(
         subnetwork file); ``flops`` of one pass over one input (dense, effective, tokens and where
         that number is from); ``latency`` (for batch 1 and a larger one: seconds of
         dense and pruned, median and quartiles, taken in turns); ``memory`` (peak bytes, or the
-        reason why there are none); ``semi_structured`` (see there); ``seconds``; ``device``; notes.
+        reason why there are none); ``seconds``; ``device``; notes.
     """
     started = time.monotonic()
     model.model.to(model.device).eval()
@@ -77,10 +80,10 @@ def cost_of(
     report(0, 1, "Counting operations")
     to_zero = run.restore == "zero"
     with torch_threads(model.threads):
-        if like is not None and not model.device.startswith("cuda"):
-            measured = {name: like[name] for name in ("latency", "memory", "semi_structured")}
+        if like is not None:
+            measured = {name: like[name] for name in ("latency", "memory")}
         else:
-            measured = _measured(run, model, probe, swap, repeats, report)
+            measured = _measured(model, probe, swap, repeats, report)
         flops = count_flops(model.model, probe.of(1))
     kept = kept_shares(model, _kept(run)) if to_zero else {}
     return {
@@ -101,9 +104,9 @@ def cost_of(
 
 
 def _measured(
-    run: Run, model: Classifier | LanguageModel, probe: Probe, swap: _Swap, repeats: int, report: Progress
+    model: Classifier | LanguageModel, probe: Probe, swap: _Swap, repeats: int, report: Progress
 ) -> dict[str, Any]:
-    """What takes many passes: times, memory, and kernels for sparse weights."""
+    """What takes many passes: times and memory."""
     latency = []
     for size in sorted({1, probe.batch}):
         report(0.1 if size == 1 else 0.3, 1, f"Timing passes of batch {size}")
@@ -113,12 +116,7 @@ def _measured(
     memory = {"dense": _memory(model, probe)}
     swap.pruned()
     memory["pruned"] = _memory(model, probe)
-    semi = semi_structured(model.model, probe, model.device, _two_of_four(run, model), repeats=repeats)
-    return {
-        "latency": latency,
-        "memory": memory if memory["dense"] is not None else {"reason": NO_MEMORY},
-        "semi_structured": semi,
-    }
+    return {"latency": latency, "memory": memory if memory["dense"] is not None else {"reason": NO_MEMORY}}
 
 
 def cost_of_model(
@@ -146,6 +144,30 @@ def cost_of_model(
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Inputs of a forward pass.
+
+    Args:
+        one: of a batch of one, on the model's device.
+        tokens: T, tokens of it.
+        batch: how many of these the evaluation takes at once, at most 4,096 tokens of them.
+        what: where the number of tokens is from.
+    """
+
+    one: dict[str, torch.Tensor | bool]
+    tokens: int
+    batch: int
+    what: str
+
+    def of(self, size: int) -> dict[str, torch.Tensor | bool]:
+        """The same input so many times: (size, T)."""
+        return {
+            name: value if isinstance(value, bool) else value.expand(size, -1).contiguous()
+            for name, value in self.one.items()
+        }
+
+
 class _Swap:
     """Brings a model into the pruned and back into the dense state of a run, in place.
 
@@ -171,9 +193,39 @@ class _Swap:
 
 
 def _probe(model: Any, data: Examples | Windows) -> Probe:
-    if isinstance(data, Windows):
-        return window_probe(model, data)
-    return sentence_probe(model, data)
+    return _window_probe(model, data) if isinstance(data, Windows) else _sentence_probe(model, data)
+
+
+def _window_probe(model: LanguageModel, windows: Windows) -> Probe:
+    """The first window of a text."""
+    from kencore.models.perplexity import windows_at_once
+
+    count, tokens = windows.ids.shape
+    one: dict[str, torch.Tensor | bool] = {"input_ids": windows.ids[:1].to(model.device)}
+    batch = _batch(tokens, min(count, windows_at_once(model.model, tokens)))
+    return Probe(one=one | {"use_cache": False}, tokens=tokens, batch=batch, what="one window")
+
+
+def _sentence_probe(model: Classifier, examples: Examples) -> Probe:
+    """The sentence, or pair, whose number of tokens is nearest to the mean."""
+    import torch
+
+    from kencore.models.classifier import BATCH
+
+    rows, _ = model.tokens(examples)
+    lengths = np.array([len(row["input_ids"]) for row in rows])  # N
+    row = rows[int(np.abs(lengths - lengths.mean()).argmin())]
+    one: dict[str, torch.Tensor | bool] = {
+        name: torch.tensor([values], device=model.device) for name, values in row.items()
+    }
+    mean = f"the mean of {len(rows):,} sentences is {lengths.mean():.1f}"
+    tokens = len(row["input_ids"])
+    batch = _batch(tokens, min(len(rows), model.batch_size(BATCH)))
+    return Probe(one=one, tokens=tokens, batch=batch, what=mean)
+
+
+def _batch(tokens: int, evaluated: int) -> int:
+    return max(1, min(evaluated, TOKENS_AT_ONCE // tokens))
 
 
 def _pass(model: Classifier | LanguageModel, probe: Probe, size: int) -> Callable[[], None]:
@@ -206,18 +258,6 @@ def _kept(run: Run) -> dict[str, tuple[int, int]]:
     """Entries kept and entries of each pruned parameter, by every name it is stored under."""
     lines = run.matrices[run.matrices["status"] == "pruned"]
     return {str(line["name"]): (int(line["kept"]), int(line["params"])) for line in lines.to_dict("records")}
-
-
-def _two_of_four(run: Run, model: Classifier | LanguageModel) -> set[str]:
-    """Parameters of the loaded model whose mask is 2:4 and whose other entries are zero."""
-    if run.restore != "zero":
-        return set()
-    return {
-        home
-        for name in run.pruned
-        if not run.matrix(name)["transposed"] and is_two_of_four(run.mask_bits(name), run.shape(name)[1])
-        for home in model.parameters.get(name, ())
-    }
 
 
 def _bytes(folder: Path) -> int:

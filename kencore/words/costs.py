@@ -63,30 +63,19 @@ def speed(cost: Cost) -> Lines:
 
 
 def memory(cost: Cost) -> Lines:
-    """The most that tensors took, dense and pruned, and kernels for sparse weights."""
+    """The most that tensors took, dense and pruned."""
     found = cost.get("memory")
     if not found:
-        lines = [("Peak memory", NOT_YET)]
-    elif "reason" in found:
-        lines = [("Peak memory", "not measured")]
-    else:
-        lines = [(f"Peak memory, {side}", wording.size(found[side])) for side in ("dense", "pruned") if side in found]
-    semi = cost.get("semi_structured")
-    if not semi or not semi.get("available"):
-        return [*lines, ("2:4 kernels", "not available" if semi else NOT_YET)]
-    lines.append(("2:4 matrices", wording.exact(semi["matrices"])))
-    for timed in semi["batches"]:
-        faster = timed["dense"]["median"] / timed["semi_structured"]["median"]
-        lines.append((f"2:4, batch of {timed['batch']}", f"{_time(timed['semi_structured'])}, {faster:.2f} × as fast"))
-    return lines
+        return [("Peak memory", NOT_YET)]
+    if "reason" in found:
+        return [("Peak memory", "not measured")]
+    return [(f"Peak memory, {side}", wording.size(found[side])) for side in ("dense", "pruned") if side in found]
 
 
 def memory_notes(cost: Cost) -> str:
-    """Why there is no memory and no faster kernel, where there is none."""
-    found = [cost.get(name) or {} for name in ("memory", "semi_structured")]
-    reasons = [str(part["reason"]).partition(": ")[2] for part in found if part.get("reason")]
-    names = [name for name, part in zip(("Memory", "2:4 kernels"), found, strict=True) if part.get("reason")]
-    return " ".join(f"{name}: {why}." for name, why in zip(names, reasons, strict=True))
+    """Why there is no memory, where there is none."""
+    reason = str((cost.get("memory") or {}).get("reason", ""))
+    return f"Memory: {reason.partition(': ')[2]}." if reason else ""
 
 
 def operations(number: float) -> str:

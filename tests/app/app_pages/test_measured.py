@@ -83,7 +83,6 @@ def cost() -> dict[str, Any]:
             {"batch": 32, "dense": taken(1.5), "pruned": taken(1.25)},
         ],
         "memory": {"reason": "not measured: only CUDA tells how much"},
-        "semi_structured": {"available": False, "reason": "not available: needs a GPU"},
     }
 
 
@@ -103,42 +102,23 @@ def test_what_a_run_costs_is_said_in_full() -> None:
         ("Dense, batch of 32", "1.5 s (1.35–1.8)"),
         ("Pruned, batch of 32", "1.25 s (1.12–1.5)"),
     ]
-    assert cost_words.memory(cost()) == [("Peak memory", "not measured"), ("2:4 kernels", "not available")]
-    said = "Memory: only CUDA tells how much. 2:4 kernels: needs a GPU."
-    assert cost_words.memory_notes(cost()) == said
+    assert cost_words.memory(cost()) == [("Peak memory", "not measured")]
+    assert cost_words.memory_notes(cost()) == "Memory: only CUDA tells how much."
 
 
 def test_what_was_not_measured_says_so() -> None:
     assert cost_words.compute({}) == [("Operations of a pass", "not measured yet")]
     assert cost_words.speed({}) == [("Time of a pass", "not measured yet")]
-    assert cost_words.memory({}) == [("Peak memory", "not measured yet"), ("2:4 kernels", "not measured yet")]
+    assert cost_words.memory({}) == [("Peak memory", "not measured yet")]
     assert cost_words.memory_notes({}) == ""
     assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000)][1:] == ["2.87 MB", "1 kB, 0 %"]
     assert plain(cost_words.size({}, KEPT, None)[2][1]) == "about 1.63 MB, 57 %"
 
 
-def test_kernels_for_two_of_four_are_said_with_their_gain() -> None:
-    found = cost() | {
-        "memory": {"dense": 3_000_000_000, "pruned": 3_000_000_000},
-        "semi_structured": {
-            "available": True,
-            "dtype": "float16",
-            "matrices": 24,
-            "batches": [
-                {
-                    "batch": 8,
-                    "dense": {"median": 0.030, "low": 0.03, "high": 0.03},
-                    "semi_structured": {"median": 0.020, "low": 0.02, "high": 0.02},
-                }
-            ],
-        },
-    }
-    assert [(name, plain(text)) for name, text in cost_words.memory(found)] == [
-        ("Peak memory, dense", "3 GB"),
-        ("Peak memory, pruned", "3 GB"),
-        ("2:4 matrices", "24"),
-        ("2:4, batch of 8", "20 ms (20–20), 1.50 × as fast"),
-    ]
+def test_memory_that_was_measured_is_said_of_both() -> None:
+    found = cost() | {"memory": {"dense": 3_000_000_000, "pruned": 3_000_000_000}}
+    said = [(name, plain(text)) for name, text in cost_words.memory(found)]
+    assert said == [("Peak memory, dense", "3 GB"), ("Peak memory, pruned", "3 GB")]
     assert cost_words.memory_notes(found) == ""
 
 
