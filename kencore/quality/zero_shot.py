@@ -1,25 +1,36 @@
-"""Zero-shot tasks before and after: the dense and the pruned model of a run, or a single model."""
+"""Zero-shot tasks before and after: the dense and the pruned model of a run, or a single model.
+
+Questions with given answers, of which the model finds one most likely; measured by lm-evaluation-harness (0.4.13) on
+the model in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import RunExistsError, SpecError, TaskMismatchError
+import numpy as np
+
+from kencore.errors import RunExistsError, SpecError, TaskMismatchError, ZeroShotTaskError
 from kencore.models.figures import Figures
 from kencore.models.language import LanguageModel, check_language_task
+from kencore.models.loaded import torch_threads
 from kencore.quality.judge import judge, run_or_none, save_metrics
 from kencore.quality.paired import versus
 from kencore.quality.states import pruned_state
-from kencore.quality.zero_shot_harness import check_installed
-from kencore.quality.zero_shot_result import opened, zero_shot
+from kencore.quality.zero_shot_harness import answers, around, check_installed, harness, load_tasks
 from kencore.runs.restore import verify
 from kencore.runs.shelf import is_shipped
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
+
+BATCH = 8
 
 
 def judge_all(
@@ -86,7 +97,7 @@ def judge_zero_shot(
 
     Returns:
         ``tasks``, ``limit``, ``harness`` (its version), ``device`` and, of a run, ``dense`` and
-        ``pruned`` with the figures of each task (see `kencore.quality.zero_shot_result`), those of
+        ``pruned`` with the figures of each task (see `zero_shot`), those of
         pruned with ``versus_dense``; of a model ``model`` and its figures under ``dense``.
 
     Raises:
@@ -156,3 +167,74 @@ def _check_kept(run: Run | None, subject: str) -> None:
             wanted="a run that holds its quality",
             remedy="Measure it on a text too (--data) and keep that with it.",
         )
+
+
+@contextmanager
+def opened(tasks: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The tasks by name, their data loaded once for every model that is measured inside.
+
+    Raises:
+        MissingExtraError: lm-evaluation-harness is not installed.
+        ZeroShotTaskError, NoNetworkError: see `load_tasks`.
+    """
+    check_installed()
+    if not tasks:
+        raise ZeroShotTaskError("Tasks", got="none", wanted="one or more", remedy="Name them, joined by commas.")
+    with tempfile.TemporaryDirectory(prefix="kencore-tasks-") as cache, harness():
+        yield load_tasks(tasks, Path(cache))
+
+
+def zero_shot(
+    model: LanguageModel,
+    tasks: dict[str, Any],
+    *,
+    limit: int | None = None,
+    batch: int = BATCH,
+    progress: Progress | None = None,
+) -> dict[str, Figures]:
+    """Measure a model on tasks.
+
+    Args:
+        tasks: what `opened` yields, while it is open.
+        limit: the first so many examples of each task; ``None``: all.
+        batch: requests at once.
+        progress: called with (done, total, what is being done); may raise to cancel.
+
+    Returns:
+        By task: each metric by name (``acc``, ``acc_norm``) and, where an example is either right
+        or wrong, its 95 % Wilson interval (``acc_low``, ``acc_high``); ``examples``, ``seconds``.
+        The outcomes are those of ``acc``, or of the first metric that has an interval.
+    """
+    bar = Bar(progress or silent, len(tasks))
+    model.model.to(model.device).eval()
+    found = {}
+    with torch_threads(model.threads):
+        for name, task in tasks.items():
+            started = time.monotonic()
+            raw = answers(around(model, batch=batch, progress=bar.phase(name, 1)), name, task, limit)
+            found[name] = _figures(raw["results"][name], raw["samples"][name], started)
+    return found
+
+
+def _figures(results: dict[str, Any], samples: list[dict[str, Any]], started: float) -> Figures:
+    """Metrics of one task, from the harness' aggregates and its examples."""
+    from scipy.stats import binomtest
+
+    figures: dict[str, Any] = {}
+    outcomes: dict[str, Any] = {}
+    for key, value in results.items():
+        metric, _, rule = key.partition(",")
+        if not isinstance(value, (int, float)) or not rule or metric.endswith("_stderr"):
+            continue
+        figures[metric] = float(value)
+        told = [sample[metric] for sample in samples if sample["filter"] == rule]
+        if told and all(outcome in (0, 1) for outcome in told):
+            right = np.array(told, dtype=bool)
+            interval = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+            figures[f"{metric}_low"] = float(interval.low)
+            figures[f"{metric}_high"] = float(interval.high)
+            outcomes[metric] = right
+    figures["examples"] = len({sample["doc_id"] for sample in samples})
+    figures["seconds"] = round(time.monotonic() - started, 3)
+    main = outcomes.get("acc", next(iter(outcomes.values()), np.empty(0, dtype=bool)))
+    return Figures(figures, main)

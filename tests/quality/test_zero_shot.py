@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kencore.errors import MissingExtraError, NoNetworkError, ZeroShotTaskError
 from kencore.models.language import LanguageModel
+from kencore.quality.zero_shot import opened, zero_shot
 from kencore.quality.zero_shot_harness import PAPER
-from kencore.quality.zero_shot_result import opened, zero_shot
 from tests.quality.test_zero_shot_task import TASK
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer

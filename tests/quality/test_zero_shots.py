@@ -16,8 +16,7 @@ from kencore.errors import RunExistsError, SpecError, TaskMismatchError
 from kencore.models.language import LanguageModel
 from kencore.quality.judge import judge
 from kencore.quality.paired import accuracy_change
-from kencore.quality.zero_shot import judge_all, judge_zero_shot
-from kencore.quality.zero_shot_result import opened, zero_shot
+from kencore.quality.zero_shot import judge_all, judge_zero_shot, opened, zero_shot
 from tests.quality.test_zero_shot import write_task
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
