@@ -22,7 +22,7 @@ import torch
 from kencore.data.calibration import calibration_windows
 from kencore.models.language import usual_window
 from kencore.pruning.lines import open_models
-from kencore.pruning.plan import chosen, decide
+from kencore.pruning.plan import decide
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.workbench import Workbench
 from kencore.quality.judge import fitting_data
@@ -93,10 +93,10 @@ class Table:
             model=args.model, base=args.base, method=method, allocation="owl", keep=0.5, device=args.device
         )
         pair = open_models(spec)
-        self.bench = Workbench(pair, chosen(decide(pair, spec)), device=args.device, threads=args.threads)
-        language = self.bench.language
+        bench = Workbench(pair, decide(pair, spec), device=args.device, threads=args.threads)
+        self.bench, language = bench, bench.language
         window = args.window or usual_window(language.positions)
-        self.windows: Any = fitting_data(pair.tuned.folder, args.text, window=window, limit=args.windows or None)
+        bench.judge.data = fitting_data(pair.tuned.folder, args.text, window=window, limit=args.windows or None)
         self.ids = calibration_windows(
             language.tokenizer,
             args.calibration,
@@ -107,7 +107,7 @@ class Table:
         ).ids
         self.streams = self.bench.capture(self.ids)
         self.search = self.bench.capture(self.ids[: args.search_sequences])
-        self.dense: float = self.bench.quality(self.windows)["perplexity"]
+        self.dense: float = self.bench.judge.quality()["perplexity"]
 
     def measure(self, method: str, name: str, sparsity: float) -> Point:
         """Allocate, prune, measure, and put everything back."""
@@ -121,7 +121,7 @@ class Table:
             AllocationSettings(allocation=allocation, step=step, reference=reference, sparsity=sparsity),
         )
         self.bench.prune_all(self.streams, found.rule, found.counts)
-        measured = self.bench.quality(self.windows)
+        measured = self.bench.judge.quality()
         self.bench.restore()
         chosen = {part: found.trace[part]["chosen"] for part in ("block_search", "row_search") if found.trace.get(part)}
         return {

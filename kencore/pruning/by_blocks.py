@@ -9,7 +9,7 @@ Shapes: R rows (outputs), C columns (inputs) of a slot.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from kencore.pruning.lines import asked, changed_dtypes, open_models, record, run_folder, write_matrix
 from kencore.pruning.plan import decide, places, with_faders
-from kencore.pruning.shared import Shared
+from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
-from kencore.quality.judge_model import DENSE, Key
+from kencore.quality.judge import measure, read_data
+from kencore.quality.judge_model import Bring, Key, budget_hash
+from kencore.quality.states import pruned_state
 from kencore.settings.prune import PruneSpec
 from kencore.system import schema
 from kencore.system.progress import Bar, Clock, Progress, silent
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from kencore.models.blocks import Streams
     from kencore.models.language import Windows
-    from kencore.pruning.blocks import Pruned, Rule
+    from kencore.pruning.blocks import Count, Pruned, Rule
     from kencore.pruning.search.allocate import Allocated
     from kencore.runs.run import Run
     from kencore.runs.writer import RunWriter
@@ -56,7 +58,6 @@ def prune_lm(
         KencoreError: others, as `prune`.
     """
     from kencore.models.language import check_language_task
-    from kencore.quality.judge import read_data
     from kencore.system.devices import resolve_device
 
     report = progress or silent
@@ -70,12 +71,12 @@ def prune_lm(
     plan = decide(pair, spec)
     folder = run_folder(spec, out)
     report(0, 1, "Loading the model")
-    shared = Shared(pair, plan, windows, device=device, threads=threads)
-    return prune_on(shared, spec, folder, threads=threads, started=started, progress=report)
+    bench = Workbench(pair, plan, windows, device=device, threads=threads)
+    return prune_on(bench, spec, folder, threads=threads, started=started, progress=report)
 
 
 def prune_on(
-    shared: Shared,
+    bench: Workbench,
     spec: PruneSpec,
     folder: Path,
     *,
@@ -97,25 +98,22 @@ def prune_on(
     from kencore.runs.run import Run, totals_of
     from kencore.runs.writer import RunWriter
 
-    bench = shared.bench
-    job = _Job(shared, spec, progress)
+    job = _Job(bench, spec, progress)
     shapes = {slot.name: (slot.rows, slot.cols) for slot in bench.slots}
     values = changed_dtypes({name: bench.chosen[name] for name in shapes}, spec)
     with torch_threads(threads), RunWriter(folder, shapes, values=values) as writer:
-        metrics = job.measure_dense()
         found, streams = job.allocate()
         lines = job.write(writer, streams, found)
         writer.add_matrices(lines)
         writer.add_json("spec.json", asked(spec, bench.pair.layout))
-        metrics |= job.measure_pruned(streams, found)
-        writer.add_json("trace.json", job.trace(found))
         said = record(bench.pair, started=started, device=bench.device, seconds_by_matrix={}, notes=_notes(found))
         if marks:
             said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
         writer.add_json("record.json", said)
         writer.add_json("metrics.json", {})
         assert writer.folder is not None
-        writer.add_json("metrics.json", job.judged(metrics, Run(writer.folder, folder.name)))
+        writer.add_json("metrics.json", job.measured(Run(writer.folder, folder.name), streams, found))
+        writer.add_json("trace.json", job.trace(found))
         said["seconds"] = round(time.monotonic() - started, 3)
         writer.add_json("record.json", said)
         progress(1, 1, "Done")
@@ -126,23 +124,22 @@ def prune_on(
 class _Job:
     """One pruning of one model, with its progress and its clock."""
 
-    def __init__(self, shared: Shared, spec: PruneSpec, report: Progress) -> None:
-        self.shared, self.bench, self.spec = shared, shared.bench, spec
-        self.calibration, self.windows = shared.calibration(spec), shared.windows
-        bench, calibration, windows = self.bench, self.calibration, self.windows
+    def __init__(self, bench: Workbench, spec: PruneSpec, report: Progress) -> None:
+        self.bench, self.spec = bench, spec
+        self.calibration = calibration = bench.calibration(spec)
         self.rule = bench.rule(
             spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed, published=spec.published
         )
-        self.baselines = _baselines(spec) if spec.baselines and windows is not None else ()
+        self.baselines = _baselines(spec) if spec.baselines and bench.windows is not None else ()
         self.clock = Clock()
         self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
         # work is measured in tokens that go through the model
-        self.judging = 0 if windows is None else windows.ids.numel()
         self.pruning = PASSES_TO_PRUNE * calibration.ids.numel()
         self.searching = self._candidates() * PASSES_PER_CANDIDATE * self._search_ids().numel()
         models = 3 + len(self.baselines) + (bench.pair.base_tensors is not None)
-        prunings = 1 + len(self.baselines)
-        self.bar = Bar(report, models * self.judging + self.searching + prunings * self.pruning)
+        windows = 0 if bench.windows is None else bench.windows.ids.numel()
+        self.judging = models * windows + len(self.baselines) * self.pruning
+        self.bar = Bar(report, self.searching + self.pruning + self.judging)
 
     def _candidates(self) -> int:
         """How many allocations will be measured, about."""
@@ -153,30 +150,6 @@ class _Job:
         """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
         ids = self.calibration.ids
         return ids if self.spec.allocation in ONE_PASS else ids[: self.spec.search_sequences]
-
-    def measure_dense(self) -> dict[str, Any]:
-        """The head of ``metrics.json`` with the dense model, and the base where there is one."""
-        if self.windows is None:
-            return {}
-        found = {"dense": self._quality("Measuring dense", DENSE, self.shared.restore)}
-        if self.bench.pair.base_tensors is not None:
-            key = self.shared.base_key()
-            found["base"] = self._quality("Measuring base", key, self._bring_base)
-        return {
-            "task": "language",
-            "data": self.windows.source,
-            "data_sha256": self.windows.sha256,
-            "window": int(self.windows.ids.shape[1]),
-            "windows": int(self.windows.ids.shape[0]),
-            "tokens": found["dense"]["tokens"],
-            "device": self.bench.device,
-            **found,
-        }
-
-    def _bring_base(self) -> None:
-        self.shared.dense = False
-        for slot in self.bench.slots:
-            self.bench.blocks.set_weight(slot.name, self.bench.base(slot.name))
 
     def allocate(self) -> tuple[Allocated, Streams]:
         """Share the sparsity out; and the streams of all calibration text, to prune on."""
@@ -194,14 +167,14 @@ class _Job:
             row_lambda=spec.row_lambda,
         )
         with self.clock("capture"):
-            streams = self.shared.streams(len(self._search_ids()))
-        self.shared.restore()
+            streams = self.bench.streams(len(self._search_ids()))
+        self.bench.restore()
         at = self.bar.phase("", self.searching)
         with self.clock("search"):
             found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
             found = self._balanced(found)
         with self.clock("capture"):
-            return found, self.shared.streams(self.calibration.sequences)
+            return found, self.bench.streams(self.calibration.sequences)
 
     def _balanced(self, found: Allocated) -> Allocated:
         """The allocation after the faders; what it asks for is then what each row keeps."""
@@ -212,7 +185,7 @@ class _Job:
             name: slot.cols - np.broadcast_to(np.asarray(found.counts[name], np.int64), slot.rows)
             for name, slot in slots.items()
         }
-        moved = with_faders(self.bench.slots, places(self.shared.plan), self.spec, kept)
+        moved = with_faders(self.bench.slots, places(self.bench.plan), self.spec, kept)
         return replace(
             found,
             counts={name: slot.cols - moved[name] for name, slot in slots.items()},
@@ -221,8 +194,7 @@ class _Job:
 
     def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:
         """Prune, write each matrix as it is done, and return the lines of all parameters."""
-        pair, lines = self.bench.pair, self.shared.lines()
-        self.shared.dense = False
+        pair, lines = self.bench.pair, self.bench.lines()
         norms: dict[str, NDArray[np.float32]] = {}
         at = self.bar.phase("", self.pruning)
         with self.clock("prune"):
@@ -253,71 +225,54 @@ class _Job:
             writer.add_values(name, _bits(kept))
         return columns
 
-    def measure_pruned(self, streams: Streams, allocated: Allocated) -> dict[str, Any]:
-        """The rest of ``metrics.json``: the pruned model, and the baselines in the same run."""
-        if self.windows is None:
+    def measured(self, run: Run, streams: Streams, found: Allocated) -> Mapping[str, Any]:
+        """``metrics.json``: quality of the dense, the base and the pruned model and of the baselines, and the cost.
+
+        The model is left in some pruned state.
+        """
+        if self.bench.windows is None:
             return {}
-        key = self.shared.key(allocated.rule, allocated.counts, self.spec.propagate)
-        pruned, found = self._quality("Measuring pruned", key), {}
-        for name in self.baselines:
-            found[name] = self._baseline(name, streams)
-        return {"pruned": pruned, "baselines": found}
+        pruned = self._key(found.rule, found.counts, self.spec.propagate)
+        special = {"pruned": (pruned, lambda _: self.bench.judge.bring(run.tuned_tensors, pruned_state(run)))}
+        special |= {name: self._baseline(name, streams) for name in self.baselines}
+        with self.clock("evaluate"):
+            return measure(
+                run,
+                self.bench.windows,
+                baselines=False,
+                device=self.bench.device,
+                threads=None,
+                judge=self.bench.judge,
+                special=special,
+                progress=self.bar.phase("", self.judging),
+            )
 
-    def judged(self, metrics: dict[str, Any], run: Run) -> dict[str, Any]:
-        """``metrics.json`` whole: how each step compares with the dense model, and what the run
-        costs. The model is left in some pruned state."""
-        from kencore.quality.cost import cost_of
-        from kencore.quality.paired import compared
-
-        if self.windows is None:
-            return {}
-        language = self.bench.language
-        language.device = self.bench.device
-        at = self.bar.phase("Measuring cost", self.judging)
-        try:
-            cost = cost_of(run, language, self.windows, like=self.shared.cost, progress=at)
-        finally:
-            language.model.to("cpu")
-        self.shared.cost = self.shared.cost or cost
-        return compared(metrics) | {"cost": cost}
-
-    def _quality(
-        self, what: str, key: Key | None, bring: Callable[[], None] = lambda: None, *, phase: str = "evaluate"
-    ) -> dict[str, Any]:
-        """Perplexity of a state of the model, which ``bring`` puts it into; or what is known."""
-        assert self.windows is not None
-        at = self.bar.phase(what, self.judging)
-        known = self.shared.known
-        if key is not None and key in known:
-            return known[key]
-        with self.clock(phase):
-            bring()
-            found = self.bench.quality(self.windows, progress=at)
-        if key is not None:
-            known[key] = found
-        return found
-
-    def _baseline(self, name: str, streams: Streams) -> dict[str, Any]:
-        """Perplexity of another method, or of this one, with the same share everywhere."""
+    def _baseline(self, name: str, streams: Streams) -> tuple[Key | None, Bring]:
+        """Another method, or this one, with the same share everywhere."""
         from kencore.allocate.budget import uniform_counts
 
         spec = self.spec
         if name == UNIFORM:
-            settings = {"refine": spec.refine, "rescale": spec.rescale}
-            rule: Rule = self.bench.rule(spec.method, seed=spec.seed, **settings)
+            rule = self.bench.rule(spec.method, seed=spec.seed, refine=spec.refine, rescale=spec.rescale)
         else:
             method, rescale = baseline_rule(name)
             rule = self.bench.rule(method, rescale=rescale, seed=spec.seed)
         counts = uniform_counts(self.bench.slots, self.sparsity)
-        at = self.bar.phase(f"Baseline {name}", self.pruning)
+        return (self._key(rule, counts, "pruned"), lambda at: self.bench.prune_all(streams, rule, counts, progress=at))
 
-        def bring() -> None:
-            self.shared.restore()
-            self.shared.dense = False
-            self.bench.prune_all(streams, rule, counts, progress=at)
-
-        key = self.shared.key(rule, counts, "pruned")
-        return self._quality(f"Baseline {name}", key, bring, phase="baselines")
+    def _key(self, rule: Rule, counts: Mapping[str, Count], propagate: str) -> Key | None:
+        """What the figures of a pruned state depend on; ``None`` for published ones, which differ
+        in more than is listed."""
+        if rule.published:
+            return None
+        rows = (
+            (slot.name, slot.cols - np.broadcast_to(np.asarray(counts[slot.name], np.int64), (slot.rows,)))
+            for slot in self.bench.slots
+        )
+        seed = rule.seed if rule.needs or rule.method == "random" else None
+        base = self.bench.pair.base
+        words = (rule.method, rule.refine, rule.rescale, rule.ties, propagate)
+        return ("blocks", *words, seed, None if base is None else str(base.folder), budget_hash(rows))
 
     def trace(self, found: Allocated) -> dict[str, Any]:
         """The content of ``trace.json``: what the search saw, on what text, and the seconds."""

@@ -1,7 +1,8 @@
 """A causal language model that is pruned, measured and put back, as often as a job needs.
 
 The model lies in main memory; its blocks go to the device one by one while streams run, and the
-whole of it only while its perplexity is measured.
+whole of it only while its perplexity is measured. A sweep loads it and reads the calibration text
+once for all of its points.
 
 Shapes: R rows (outputs), C columns (inputs) of a slot; S sequences, T tokens.
 """
@@ -9,55 +10,91 @@ Shapes: R rows (outputs), C columns (inputs) of a slot; S sequences, T tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import base_values, check_finite
-from kencore.system.progress import Progress
+from kencore.pruning.lines import base_values, check_finite, matrix_line
+from kencore.pruning.plan import Decision, chosen
 
 if TYPE_CHECKING:
     import torch
 
     from kencore.allocate.slot import Slot
     from kencore.checkpoint.pair import Pair
+    from kencore.data.calibration import Calibration
     from kencore.models.blocks import BlockModel, Streams
     from kencore.models.language import LanguageModel, Windows
     from kencore.pruning.blocks import Count, Pruned, Rule
-    from kencore.pruning.plan import Decision
+    from kencore.quality.judge_model import Key
+    from kencore.settings.prune import PruneSpec
+    from kencore.system.progress import Progress
 
 Counts = Mapping[str, "Count"]
 
 
 class Workbench:
-    """A loaded model with its blocks, its base if there is one, and its weights on disk.
+    """A loaded model with its blocks, its base if there is one, its judge, and its weights on disk.
 
     Args:
         pair: the opened checkpoints.
-        chosen: what is to be pruned, by name on disk.
+        plan: what happens to every parameter; it is the same for every job with activations that
+            differs in nothing but method, allocation, share, rescaling and seed.
+        windows: what perplexity is measured on, if it is.
         device: where blocks run and perplexity is measured.
         threads: processor threads; ``None`` leaves torch's own number.
+        known: figures of states that were measured before, see `Judge`; it is added to.
+        hold: keep streams for the next pruning; otherwise those of the search are let go.
 
     Raises:
         NotALanguageModelError: an encoder, an encoder-decoder, or no single stack of blocks.
         NonFiniteWeightError: a weight to be pruned is NaN or infinite.
+
+    Attributes:
+        plan: with what the loaded model turned out not to have as linear layers.
+        chosen: what is to be pruned, by name on disk.
     """
 
-    def __init__(self, pair: Pair, chosen: Mapping[str, Decision], *, device: str, threads: int | None) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        plan: list[Decision],
+        windows: Windows | None = None,
+        *,
+        device: str,
+        threads: int | None,
+        known: dict[Key, dict[str, Any]] | None = None,
+        hold: bool = False,
+    ) -> None:
         from kencore.models.blocks import BlockModel
         from kencore.models.language import LanguageModel
+        from kencore.quality.judge_model import Judge
 
-        self.pair, self.chosen, self.device = pair, dict(chosen), device
+        self.pair, self.windows, self.device, self.hold = pair, windows, device, hold
         self.language: LanguageModel = LanguageModel.load(pair.tuned.folder, threads=threads)
-        self.blocks: BlockModel = BlockModel(self.language.model, pair.layout, scope=set(chosen))
+        self.language.device = device
+        self.judge = Judge(self.language, windows, known=known, rest="cpu")
+        self.blocks: BlockModel = BlockModel(self.language.model, pair.layout, scope=set(chosen(plan)))
         for slot in self.blocks.slots:
             check_finite(self.blocks.weight(slot.name).numpy(), 0, slot.name, "tuned")
+        self.plan = [_really(decision, self.blocks) for decision in plan]
+        self.chosen = chosen(self.plan)
+        self._lines: dict[str, dict[str, Any]] = {}
+        self._calibration: Calibration | None = None
+        self._streams: dict[int, Streams] = {}
 
     @property
     def slots(self) -> tuple[Slot, ...]:
         """What is pruned, block by block in module order."""
         return self.blocks.slots
+
+    def lines(self) -> dict[str, dict[str, Any]]:
+        """The lines of all parameters by name, hashed once; a new dictionary each time."""
+        if not self._lines:
+            self._lines = {d.parameter.name: matrix_line(self.pair, d) for d in self.plan}
+        return {name: dict(line) for name, line in self._lines.items()}
 
     def rule(self, method: str, **settings: Any) -> Rule:
         """`make_rule` of that name and settings; entries go back to the base where there is one."""
@@ -81,12 +118,41 @@ class Workbench:
         return self.pair.tuned_tensors.matrix(name, transposed=parameter.transposed)
 
     def restore(self) -> None:
-        """Give every slot its own weights again."""
-        import torch
-
-        for slot in self.slots:
-            self.blocks.set_weight(slot.name, torch.from_numpy(self.original(slot.name)))
+        """Give every slot its own weights again, where one has others."""
+        self.judge.bring(self.pair.tuned_tensors)
         self.pair.release()
+
+    def calibration(self, spec: PruneSpec) -> Calibration:
+        """The windows of calibration text of a seed.
+
+        Raises:
+            TextTooShortError, WindowError, TextError: see `calibration_windows`.
+        """
+        from kencore.data.calibration import calibration_windows
+        from kencore.models.language import usual_window
+
+        if self._calibration is None or self._calibration.seed != spec.seed:
+            self._streams.clear()
+            positions = self.language.positions
+            self._calibration = calibration_windows(
+                self.language.tokenizer,
+                spec.calibration,
+                sequences=spec.sequences,
+                window=spec.window or usual_window(positions),
+                seed=spec.seed,
+                positions=positions,
+            )
+        return self._calibration
+
+    def streams(self, sequences: int) -> Streams:
+        """Streams of the first so many windows of the text that was read last."""
+        assert self._calibration is not None
+        if sequences not in self._streams:
+            if not self.hold:  # or they would be held twice
+                self._streams.clear()
+            self.restore()
+            self._streams[sequences] = self.capture(self._calibration.ids[:sequences])
+        return self._streams[sequences]
 
     def capture(self, ids: torch.Tensor) -> Streams:
         """Calibration streams of token ids (S, T); the model must be whole."""
@@ -104,6 +170,8 @@ class Workbench:
         """
         from kencore.pruning.blocks import prune_blocks
 
+        self.restore()
+        self.judge.moved = dict.fromkeys(slot.name for slot in self.slots)
         rounding = rule.published and rule.method == "sparsegpt"
         for pruned in prune_blocks(self.blocks, streams, rule, counts, progress=progress, **settings):
             if rounding:
@@ -116,12 +184,11 @@ class Workbench:
         for _ in self.prune(streams, rule, counts, norms=False, progress=progress):
             pass
 
-    def quality(self, windows: Windows, progress: Progress | None = None) -> dict[str, Any]:
-        """Perplexity of the model as it is now."""
-        model = self.language.model
-        self.language.device = self.device
-        model.to(self.device)
-        try:
-            return self.language.quality(windows, progress=progress)
-        finally:
-            model.to("cpu")
+
+def _really(decision: Decision, blocks: BlockModel) -> Decision:
+    """The decision, unless the loaded model has no linear layer of that weight."""
+    name = decision.parameter.name
+    if decision.status != "pruned" or name in blocks.linears:
+        return decision
+    reason = blocks.refused.get(name, "not a linear layer of a block")
+    return replace(decision, status="unprunable", reason=reason, k=None)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from kencore.errors import NotALanguageModelError, RunExistsError, RunNotFoundEr
 from kencore.models.language import LanguageModel, Windows, is_language_model
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
-from kencore.quality.judge_model import Judge
+from kencore.quality.judge_model import Bring, Judge, Key
 from kencore.quality.paired import compared
 from kencore.quality.states import State, base_state, baseline_state, pruned_state, untuned_state
 from kencore.runs.restore import verify
@@ -58,6 +59,7 @@ def measure(
     progress: Progress,
     before: Run | None = None,
     judge: Judge | None = None,
+    special: Mapping[str, tuple[Key | None, Bring]] | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -73,23 +75,24 @@ def measure(
             ``untuned``.
         judge: of other runs of the same model, measured on the same data; loaded where it is left
             out.
+        special: baselines that take the calibration streams, and other states that the run's files alone do not
+            give: what their figures depend on, and what puts the judge's model into them.
     """
     judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
-    extra = {rule: _baseline(run, rule, threads) for rule in _rules(run)} if baselines else {}
-    states: dict[str, Callable[[], State]] = {"base": lambda: base_state(run), "pruned": lambda: pruned_state(run)}
-    if before is not None:
-        states["untuned"] = lambda: untuned_state(run, before)
-    states |= extra
-    if run.spec.restore == "zero":
-        del states["base"]
-    steps = ["dense", *states]
-    bar = Bar(progress, len(steps) + 1)  # the last part is the cost
+    steps = _steps(run, before)
+    own = list(steps)
+    if baselines:
+        steps |= {rule: partial(baseline_state, run, rule, threads) for rule in _rules(run)}
+    states = {step: (judge.key_of(run, step), _bringing(judge, run, state)) for step, state in steps.items()}
+    states |= special or {}
+    bar = Bar(progress, len(states) + 1)  # the last part is the cost
     found: dict[str, dict[str, Any]] = {}
-    for step in steps:
+    for step, (key, bring) in states.items():
         bar.report(bar.done / bar.total, 1, f"Measuring {step}")
-        found[step] = judge.figures(run, step, states.get(step), bar.phase(f"Measuring {step}", 1))
-    own = {step: found.pop(step) for step in steps if step not in extra}
-    metrics = {**_measured_on(data), "device": device, **own, "baselines": found}
+        work = 1.0 if special and step in special else 0.0
+        found[step] = judge.figures(key, bring, bar.phase(f"Measuring {step}", 1), work=work)
+    metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
+    metrics["baselines"] = found
     cost = judge.cost_of(run, bar.phase("Measuring cost", 1))
     return compared(metrics) | {"cost": cost}
 
@@ -281,8 +284,23 @@ def _rules(run: Run) -> list[str]:
     return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in SLICE_METHODS]
 
 
-def _baseline(run: Run, rule: str, threads: int | None) -> Callable[[], State]:
-    return lambda: baseline_state(run, rule, threads)
+def _steps(run: Run, before: Run | None) -> dict[str, Callable[[], State]]:
+    """What every run is measured in, and the parameters that then differ from the checkpoint."""
+    steps: dict[str, Callable[[], State]] = {"dense": lambda: iter(())}
+    if run.spec.restore == "base":
+        steps["base"] = partial(base_state, run)
+    steps["pruned"] = partial(pruned_state, run)
+    if before is not None:
+        steps["untuned"] = partial(untuned_state, run, before)
+    return steps
+
+
+def _bringing(judge: Judge, run: Run, state: Callable[[], State]) -> Bring:
+    def bring(_: Progress) -> None:
+        judge.bring(run.tuned_tensors, state())
+        run.release()
+
+    return bring
 
 
 def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:

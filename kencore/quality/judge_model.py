@@ -4,110 +4,157 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kencore.quality.baselines import baseline_rule
 from kencore.quality.cost import cost_of
 from kencore.quality.states import State
 from kencore.runs import bits
 from kencore.runs.restore import to_torch
-from kencore.system.progress import Progress
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     import torch
 
+    from kencore.checkpoint.tensors import Tensors
     from kencore.data.examples import Examples
     from kencore.models.classifier import Classifier
     from kencore.models.language import LanguageModel, Windows
     from kencore.runs.run import Run
 
 Key = tuple[Any, ...]
+Bring = Callable[[Progress], None]
+"""Puts the judge's model into a state."""
 DENSE = ("dense",)
 BYTES_AT_ONCE = 1 << 26
 
 
 class Judge:
-    """The tuned model of some runs, what it is measured on, and what is known already.
+    """One loaded model, what it is measured on, and what is known already.
 
-    A state is known again by what it hangs on: rule, rescaling, seed where entries are drawn, base,
+    A state is known again by what it depends on: rule, rescaling, seed where entries are drawn, base,
     and how many entries of each row are kept. So a baseline of one run is not measured for the
     next one that keeps as much, nor where a run itself was pruned by that rule.
 
     Args:
         model: a `Classifier` or a `LanguageModel`, as loaded.
-        data: what it is measured on.
+        data: what it is measured on; ``None`` where it never is.
+        known: figures of states that were measured before; it is added to.
+        rest: where the model lies while it is not measured; ``None``: where it is measured.
+
+    Attributes:
+        moved: parameters that are not as in the checkpoint.
+        cost: what the first run costs, see `kencore.quality.cost.cost_of`.
     """
 
-    def __init__(self, model: Classifier | LanguageModel, data: Examples | Windows) -> None:
+    def __init__(
+        self,
+        model: Classifier | LanguageModel,
+        data: Examples | Windows | None,
+        *,
+        known: dict[Key, dict[str, Any]] | None = None,
+        rest: str | None = None,
+    ) -> None:
         self.model: Any = model
-        self.data = data
-        self.known: dict[Key, dict[str, Any]] = {}
+        self.data: Any = data
+        self.rest = rest
+        self.known = {} if known is None else known
         self.cost: dict[str, Any] | None = None
-        self._moved: dict[str, None] = {}  # parameters that are not as in the checkpoint
+        self.moved: dict[str, None] = {}
         self._budgets: tuple[Run, str] | None = None
 
-    def figures(self, run: Run, step: str, state: Callable[[], State] | None, progress: Progress) -> dict[str, Any]:
+    def figures(self, key: Key | None, bring: Bring, progress: Progress, *, work: float = 0.0) -> dict[str, Any]:
         """Quality of the model in one state.
 
         Args:
-            run: that the state belongs to.
-            step: ``dense``, ``base``, ``pruned``, ``untuned`` or the name of a baseline.
-            state: gives the parameters that differ from the checkpoint; ``None``: none do.
+            key: what the figures depend on, as `key_of` or `state_key` say; ``None``: on more than can be told.
+            bring: puts the model into the state.
+            work: of that, measuring being 1.
         """
-        key = self._key(run, step)
         if key is not None and key in self.known:
             return self.known[key]
-        self._bring(run, state)
-        found: dict[str, Any] = self.model.quality(self.data, progress=progress)
+        bar = Bar(progress, 1 + work)
+        bring(bar.phase("", work))
+        found = self.quality(bar.phase("", 1))
         if key is not None:
             self.known[key] = found
         return found
 
+    def quality(self, progress: Progress = silent) -> dict[str, Any]:
+        """Quality of the model as it is now."""
+        with self._placed():
+            found: dict[str, Any] = self.model.quality(self.data, progress=progress)
+        return found
+
     def cost_of(self, run: Run, progress: Progress) -> dict[str, Any]:
         """`kencore.quality.cost.cost_of`; what no mask changes is measured of the first run alone."""
-        self._moved |= dict.fromkeys((*run.pruned, *run.changed_names))  # also if it fails
-        found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)
+        self.moved |= dict.fromkeys((*run.pruned, *run.changed_names))  # also if it fails
+        with self._placed():
+            found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)
         self.cost = self.cost or found
         return found
 
-    def _bring(self, run: Run, state: Callable[[], State] | None) -> None:
-        """Put the model into a state, whatever it was in."""
+    def bring(self, tensors: Tensors, state: State | None = None) -> None:
+        """Put the model into a state, whatever it was in.
+
+        Args:
+            tensors: the checkpoint that it was loaded from.
+            state: parameters that differ from it; ``None``: none do.
+        """
         own: dict[str, None] = {}
-        for part in _parts(() if state is None else state()):
-            self._moved |= dict.fromkeys(part)
+        for part in _parts(() if state is None else state):
+            self.moved |= dict.fromkeys(part)
             self.model.replace(part)
             own |= dict.fromkeys(part)
-        tensors, others = run.tuned_tensors, self._moved.keys() - own.keys()
+        others = self.moved.keys() - own.keys()
         as_stored = ((name, to_torch(tensors.raw(name), tensors.info(name))) for name in others)
         for part in _parts(as_stored):
             self.model.replace(part)
-        self._moved = own
+        self.moved = own
 
-    def _key(self, run: Run, step: str) -> Key | None:
-        """What the figures of a state hang on; ``None`` where that is not only what is listed."""
+    def key_of(self, run: Run, step: str) -> Key | None:
+        """What the figures of ``dense``, ``base``, ``pruned`` or a baseline that needs no activations depend on."""
         if step == "dense":
             return DENSE
-        if step == "untuned" or run.tuning is not None or run.spec.streams:
+        if step == "untuned" or run.tuning is not None:
             return None
-        base = str((run.record.get("sources") or {}).get("base"))
+        base = (run.record.get("sources") or {}).get("base")
         if step == "base":
-            return (step, base, run.pruned)
+            return (step, str(base), tuple(sorted(run.pruned)))
+        if run.spec.streams:
+            return None
         spec = run.spec
         method, rescale = (spec.method, spec.rescale) if step == "pruned" else baseline_rule(step)
         seed = spec.seed if method == "random" else None
-        return (method, rescale, seed, base, self._budget(run))
+        return (method, rescale, seed, str(base), self._budget(run))
 
     def _budget(self, run: Run) -> str:
-        """Hash of how many entries each row of each matrix keeps."""
         if self._budgets is None or self._budgets[0] is not run:
-            found = hashlib.sha256()
-            for name in run.pruned:
-                found.update(name.encode())
-                found.update(bits.kept_per_row(run.mask_bits(name)).astype(np.int64).tobytes())
-            self._budgets = (run, found.hexdigest())
+            rows = ((name, bits.kept_per_row(run.mask_bits(name)).astype(np.int64)) for name in run.pruned)
+            self._budgets = (run, budget_hash(rows))
         return self._budgets[1]
+
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        """Around what runs the whole model: it lies on its device."""
+        self.model.model.to(self.model.device)
+        try:
+            yield
+        finally:
+            if self.rest is not None:
+                self.model.model.to(self.rest)
+
+
+def budget_hash(rows: Iterable[tuple[str, NDArray[np.int64]]]) -> str:
+    """Hash of how many entries each row (R,) of each matrix keeps."""
+    found = hashlib.sha256()
+    for name, kept in rows:
+        found.update(name.encode() + kept.tobytes())
+    return found.hexdigest()
 
 
 def _parts(state: Iterable[tuple[str, torch.Tensor]]) -> Iterator[dict[str, torch.Tensor]]:

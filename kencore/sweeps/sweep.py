@@ -6,7 +6,7 @@ What is shared, by points that differ in method, budget, rescaling or seed alone
   batches of runs that are written side by side (`kencore.pruning.by_slices`); one loaded model judges
   all of them (`kencore.quality.judge_model`);
 - methods with activations: one loaded model, one capture of the calibration text per seed
-  (`kencore.pruning.shared`);
+  (`kencore.pruning.workbench`);
 - the dense model, the base, and a baseline of the same rule, rescaling, seed and budget are
   measured once, also where a baseline is itself a point of the grid.
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
     from kencore.models.language import Windows
     from kencore.pruning.by_slices import SliceRun
-    from kencore.pruning.shared import Shared
+    from kencore.pruning.workbench import Workbench
     from kencore.quality.judge_model import Judge, Key
 
 SIDE_BY_SIDE = 32  # runs written at once, four open files each
@@ -219,14 +219,14 @@ class _Driver:
         """Prune and measure one after the other in one loaded model, seed by seed."""
         if not points:
             return
-        shared: Shared | None = None
+        bench: Workbench | None = None
         for name in sorted(points, key=lambda name: points[name].seed):
             note(self.folder, "began", name)
             started = time.monotonic()
             try:
-                if shared is None:
-                    shared = self._shared(pair, points[name])
-                self._one(shared, name, points[name], started)
+                if bench is None:
+                    bench = self._bench(pair, points[name])
+                self._one(bench, name, points[name], started)
             except StoreNotWritableError:
                 raise
             except KencoreError as error:
@@ -234,14 +234,14 @@ class _Driver:
             else:
                 self._ended(name)
 
-    def _shared(self, pair: Pair, point: PruneSpec) -> Shared:
+    def _bench(self, pair: Pair, point: PruneSpec) -> Workbench:
         from kencore.models.language import check_language_task
         from kencore.pruning.plan import decide
-        from kencore.pruning.shared import Shared
+        from kencore.pruning.workbench import Workbench
 
         check_language_task(pair.tuned.folder)
         self._tell(0, 1, "Loading the model")
-        return Shared(
+        return Workbench(
             pair,
             decide(pair, point),
             cast("Windows | None", self.data),
@@ -251,11 +251,11 @@ class _Driver:
             hold=True,
         )
 
-    def _one(self, shared: Shared, name: str, point: PruneSpec, started: float) -> None:
+    def _one(self, bench: Workbench, name: str, point: PruneSpec, started: float) -> None:
         from kencore.pruning.by_blocks import prune_on
 
         prune_on(
-            shared,
+            bench,
             point,
             _place(name),
             threads=self.threads,

@@ -27,7 +27,7 @@ from kencore.errors import (
 )
 from kencore.models.language import LanguageModel
 from kencore.pruning.lines import open_models
-from kencore.pruning.plan import chosen, decide
+from kencore.pruning.plan import decide
 from kencore.pruning.prune import prune
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.workbench import Workbench
@@ -95,7 +95,7 @@ def test_every_target_is_met_to_the_entry(folder: Path, text: Path, family: str,
     model, _ = pair(folder, family)
     asked = spec(model, text, method=score)
     opened = open_models(asked)
-    bench = Workbench(opened, chosen(decide(opened, asked)), device="cpu", threads=1)
+    bench = Workbench(opened, decide(opened, asked), device="cpu", threads=1)
     ids = torch.randint(3, VOCABULARY, (3, WINDOW), generator=torch.Generator().manual_seed(0))
     streams = bench.capture(ids)
     rule = bench.rule(score)
