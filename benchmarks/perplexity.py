@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
+from kencore.checkpoint.pair import open_models
 from kencore.data.calibration import calibration_windows
 from kencore.models.language import usual_window
-from kencore.pruning.lines import open_models
 from kencore.pruning.plan import decide
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.workbench import Workbench

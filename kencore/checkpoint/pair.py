@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.parameter import Layout, Parameter
-from kencore.checkpoint.source import Source
-from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
-from kencore.errors import PairMismatchError
+from kencore.checkpoint.source import Source, resolve
+from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, round_to, same_bytes
+from kencore.errors import NonFiniteWeightError, PairMismatchError
 
+if TYPE_CHECKING:
+    from kencore.settings.prune import PruneSpec
+
+Floats = NDArray[np.float32]
 NAMED = 3  # differences that a message names
-
-
 NO_BASE = "only in the tuned model, so there is no base: kept dense"
 
 
@@ -52,6 +58,47 @@ class Pair:
         """Let go of the checkpoints' files."""
         for tensors in self.opened:
             tensors.close()
+
+    def rows(
+        self, parameter: Parameter, step: int, rows: slice = slice(None)
+    ) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Tuned and base values of a matrix as float32 (r, C), ``step`` rows at a time, rows being outputs.
+
+        The base is rounded to the tuned dtype first: that is the value that a reset entry gets.
+        Without a base it is zero.
+
+        Raises:
+            NonFiniteWeightError: NaN or infinity in either model, naming the tensor and the row.
+        """
+        first, last, _ = rows.indices(parameter.rows)
+        for start in range(first, last, step):
+            piece = slice(start, min(start + step, last))
+            tuned = self.tuned_tensors.matrix(parameter.name, transposed=parameter.transposed, rows=piece)
+            check_finite(tuned, start, parameter.name, "tuned")
+            yield piece, tuned, self.base_rows(parameter, piece)
+
+    def base_rows(self, parameter: Parameter, rows: slice) -> Floats:
+        """What the entries of some rows (r, C) become where they are not kept, as float32."""
+        first, last, _ = rows.indices(parameter.rows)
+        if self.base_tensors is None:
+            return np.zeros((last - first, parameter.cols), np.float32)
+        name = self.base_names[parameter.name]
+        assert name is not None
+        values = self.base_tensors.matrix(name, transposed=parameter.transposed, rows=rows)
+        values = round_to(values, parameter.dtype)
+        check_finite(values, first, name, "base")
+        return values
+
+
+def open_models(spec: PruneSpec) -> Pair:
+    """Open what is asked for: the model, and its base if one is named.
+
+    Raises:
+        CheckpointError: see `resolve` and `open_pair`.
+    """
+    tuned = resolve(spec.model, revision=spec.model_revision)
+    base = None if spec.base is None else resolve(spec.base, revision=spec.base_revision)
+    return open_pair(tuned, base)
 
 
 def open_pair(tuned: Source, base: Source | None) -> Pair:
@@ -233,3 +280,17 @@ def _identical(tuned: Tensors, base: Tensors, names: dict[str, str | None]) -> b
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
+
+
+def check_finite(values: Floats, first: int, name: str, which: str) -> None:
+    """Raise `NonFiniteWeightError` for a row (of r, counted from ``first``) that no rule can
+    rank."""
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise NonFiniteWeightError(
+            f"{name} of the {which} model",
+            got=f"NaN or infinity in row {first + row}",
+            wanted="weights that are finite in the tuned model's dtype",
+            remedy="This checkpoint is damaged or too coarse: train or export it anew.",
+        )

@@ -249,6 +249,19 @@ def to_float32(bits: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
         return bits.astype(np.float32, order="C")
 
 
+def round_to(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
+    """float32 values rounded to what a tensor of ``dtype`` can hold (nearest, ties to even)."""
+    if dtype == "F16":
+        with np.errstate(over="ignore"):  # beyond float16 it is infinite, and is found later
+            return values.astype(np.float16).astype(np.float32)
+    if dtype == "BF16":
+        word = np.ascontiguousarray(values).view(np.uint32)
+        even = ((word >> 16) & 1) + np.uint32(0x7FFF)
+        rounded = ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
+        return np.where(np.isnan(values), np.float32(np.nan), rounded)  # rounding can hide a NaN
+    return values
+
+
 def same_bytes(a: Tensors, name: str, b: Tensors, other: str) -> bool:
     """Whether two tensors agree in dtype, shape and every bit; stops where they first differ."""
     one, two = a.info(name), b.info(other)

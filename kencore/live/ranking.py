@@ -89,8 +89,8 @@ class LiveRun(Run):
         """As `Run.values`; what is kept is rescaled where the run's method does so."""
         if which != "pruned" or self.spec.rescale == "none":
             return super().values(name, which, rows, columns)
+        from kencore.checkpoint.tensors import round_to
         from kencore.methods.rescale import rescaled
-        from kencore.runs.weights import round_to
 
         tuned, base = (super(LiveRun, self).values(name, side, rows) for side in ("tuned", "base"))
         keep, dtype = self.keep(name, rows), str(self.matrix(name)["dtype"])

@@ -17,7 +17,8 @@ import pandas as pd
 from kencore.allocate.balance import Place, factors, parse_faders
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
-from kencore.pruning.plan import Kept, even_budgets, stored_bytes, with_faders
+from kencore.pruning.plan import Kept, even_budgets, with_faders
+from kencore.runs.lines import stored_bytes
 from kencore.settings.checks import checked_balance
 from kencore.settings.json import JsonSettings
 from kencore.settings.prune import PruneSpec

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import asked, changed_dtypes, open_models, record, run_folder, write_matrix
+from kencore.checkpoint.pair import open_models
 from kencore.pruning.plan import decide, places, with_faders
 from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
 from kencore.quality.judge import measure, read_data
 from kencore.quality.judge_model import Bring, Key, budget_hash
 from kencore.quality.states import pruned_state
+from kencore.runs.lines import asked, changed_dtypes, record, write_matrix
+from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
 from kencore.system import schema
 from kencore.system.progress import Bar, Clock, Progress, silent

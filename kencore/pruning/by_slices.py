@@ -21,20 +21,20 @@ from numpy.typing import NDArray
 
 from kencore.errors import KencoreError
 from kencore.methods.random import row_generator
-from kencore.pruning.lines import (
+from kencore.pruning.plan import chosen, decide, kept_per_row
+from kencore.runs.lines import (
+    Decision,
     Floats,
     Mask,
     asked,
     changed_dtypes,
-    dtype_bytes,
     matrix_line,
     pruned_columns,
-    read_pair,
     record,
     sources,
     write_piece,
 )
-from kencore.pruning.plan import Decision, chosen, decide, kept_per_row
+from kencore.runs.measures import MatrixMeasures
 from kencore.runs.restore import as_matrix, rescaled_bits
 from kencore.runs.writer import RunWriter
 from kencore.settings.prune import PruneSpec
@@ -64,18 +64,19 @@ class SliceRun:
     Attributes:
         plan: what happens to every parameter.
         failed: why this run cannot be made, when others beside it can.
-        spent: seconds of this run alone.
+        spent: seconds of this run alone; ``spent_here``: of the parameter that is being pruned.
     """
 
     def __init__(self, pair: Pair, spec: PruneSpec, out: Path, marks: Mapping[str, Any] | None = None) -> None:
         self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
         self.plan = decide(pair, spec)
+        self.chosen = chosen(self.plan)
         self.budgets = kept_per_row(self.plan, spec)
-        shapes = {name: decision.shape for name, decision in chosen(self.plan).items()}
-        self.writer = RunWriter(out, shapes, values=changed_dtypes(chosen(self.plan), spec))
+        shapes = {name: decision.shape for name, decision in self.chosen.items()}
+        self.writer = RunWriter(out, shapes, values=changed_dtypes(self.chosen, spec))
         self.lines: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
-        self.spent = 0.0
+        self.spent = self.spent_here = 0.0
         self.failed: KencoreError | None = None
 
     def __enter__(self) -> SliceRun:
@@ -101,6 +102,39 @@ class SliceRun:
     def ranking(self) -> Ranking:
         """Runs of the same one differ in their budgets alone, as far as selection goes."""
         return self.spec.method, self.spec.seed if self.spec.method == "random" else 0
+
+    def begin(self, name: str) -> None:
+        """Begin a parameter: its rows follow, some at a time."""
+        self.decision, self.budget, self.whole = self.chosen[name], self.budgets[name], MatrixMeasures()
+        self.table: list[Any] = []
+        self.changed: list[NDArray[np.generic]] = []
+        self.spent_here = 0.0
+
+    def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask) -> None:
+        """Write the mask (r, C) of the parameter's next rows, and the values that rescaling changes."""
+        parameter = self.decision.parameter
+        self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep))
+        if self.spec.updates:
+            stored = as_matrix(self.pair.tuned_tensors.raw(parameter.name), transposed=parameter.transposed)[rows]
+            place = {"name": parameter.name, "first": rows.start}
+            bits = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
+            self.changed.append(bits[keep])
+
+    def end(self, shared: float) -> None:
+        """Write the parameter's row table and values; its line is then whole.
+
+        Args:
+            shared: seconds of what this run and others did together.
+        """
+        name = self.decision.parameter.name
+        if self.failed is None:
+            self.writer.add_table(name, self.table)
+            if self.spec.updates:
+                self.writer.add_values(name, np.concatenate(self.changed))
+            target = {"target_keep": self.spec.keep} if self.spec.exact else {}
+            self.lines[-1] |= pruned_columns(self.decision, self.whole, self.budget) | target
+        self.seconds[name] = round(self.spent_here + shared, 4)
+        self.spent += self.spent_here
 
     def write_tables(self) -> Run:
         """Write all but quality and time; the run as it can be read before it has its name."""
@@ -189,56 +223,49 @@ class Pruner:
 
     def _prune(self, name: str) -> None:
         """Prune one parameter in every run, some rows at a time."""
-        parts = [_Part(run, name) for run in self._live()]
-        started = time.monotonic()
-        step = parts[0].run.writer.rows_at_once(name, WEIGHTS_AT_ONCE)
-        generators = {part.run.ranking: row_generator(part.run.spec.seed, name) for part in parts}
-        for rows, tuned, base in read_pair(self.pair, parts[0].decision, step):
-            raw = _Stored(self.pair, parts[0].decision, rows)
+        started, runs = time.monotonic(), self._live()
+        for run in runs:
+            run.begin(name)
+        parameter = runs[0].decision.parameter
+        step = runs[0].writer.rows_at_once(name, WEIGHTS_AT_ONCE)
+        generators = {run.ranking: row_generator(run.spec.seed, name) for run in runs}
+        for rows, tuned, base in self.pair.rows(parameter, step):
             for ranking, generator in generators.items():
-                alike = [p for p in parts if p.run.ranking == ranking and p.run.failed is None]
-                self._piece(alike, rows, (tuned, base), raw, generator)
-        shared = (time.monotonic() - started - sum(part.spent for part in parts)) / len(parts)
-        for part in parts:
-            if part.run.failed is None:
-                with self._guard([part.run]):
-                    part.finish()
-                part.run.seconds[name] = round(part.spent + shared, 4)
-                part.run.spent += part.spent
+                alike = [run for run in runs if run.ranking == ranking and run.failed is None]
+                self._piece(alike, rows, (tuned, base), generator)
+        shared = (time.monotonic() - started - sum(run.spent_here for run in runs)) / len(runs)
+        for run in runs:
+            with self._guard([run]):
+                run.end(shared)
 
     def _piece(
-        self,
-        parts: list[_Part],
-        rows: slice,
-        sides: tuple[Floats, Floats],
-        raw: _Stored,
-        generator: np.random.Generator,
+        self, runs: list[SliceRun], rows: slice, sides: tuple[Floats, Floats], generator: np.random.Generator
     ) -> None:
         """Prune some rows (r, C) in runs that rank them alike."""
-        if not parts:
+        if not runs:
             return
-        with self._guard([part.run for part in parts]):
-            keep = self._ranked(parts, sides, generator)
-            for part in parts:
-                self.progress(self.done, self.total, f"Pruning {part.name}")
-                started, budget = time.monotonic(), part.budget[rows]
+        with self._guard(runs):
+            keep = self._ranked(runs, sides, generator)
+            for run in runs:
+                self.progress(self.done, self.total, f"Pruning {run.decision.parameter.name}")
+                started, budget = time.monotonic(), run.budget[rows]
                 mask = keep(np.maximum(budget, 1))  # a rule keeps at least one entry of a row
                 mask[budget == 0] = False
-                with self._guard([part.run]):
-                    part.add(rows, sides, mask, raw)
-                part.spent += time.monotonic() - started
+                with self._guard([run]):
+                    run.add(rows, sides, mask)
+                run.spent_here += time.monotonic() - started
                 self.done += mask.size
 
     def _ranked(
-        self, parts: list[_Part], sides: tuple[Floats, Floats], generator: np.random.Generator
+        self, runs: list[SliceRun], sides: tuple[Floats, Floats], generator: np.random.Generator
     ) -> Callable[[NDArray[np.int64]], Mask]:
         """Gives the keep mask (r, C) of a budget (r,), 1 or more."""
-        rule, name, (tuned, base) = parts[0].run.spec.method, parts[0].name, sides
+        rule, name, (tuned, base) = runs[0].spec.method, runs[0].decision.parameter.name, sides
         if self.device.startswith("cuda") and rule != "random":
             return _on_device(rule, sides, self.device)
         from kencore.methods.rows import RowIndex, select_rows
 
-        if len(parts) == 1:
+        if len(runs) == 1:
             return lambda budget: select_rows(tuned, base, budget, rule, rng=generator, threads=self.threads, name=name)
         index = RowIndex(tuned, base=base, rule=rule, rng=generator, threads=self.threads, name=name)
         return index.keep
@@ -252,53 +279,3 @@ def _on_device(rule: str, sides: tuple[Floats, Floats], device: str) -> Callable
 
     weights, base = (torch.from_numpy(side).to(device) for side in sides)
     return lambda budget: np.asarray(select(weights, budget, rule=rule, base=base).cpu().numpy())
-
-
-class _Part:
-    """One parameter of one run, seen some rows at a time."""
-
-    def __init__(self, run: SliceRun, name: str) -> None:
-        from kencore.runs.measures import MatrixMeasures
-
-        self.run, self.name = run, name
-        self.decision = next(d for d in run.plan if d.parameter.name == name)
-        self.budget = run.budgets[name]
-        self.whole = MatrixMeasures()
-        self.table: list[Any] = []
-        self.changed: list[NDArray[np.generic]] = []
-        self.spent = 0.0
-
-    def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask, raw: _Stored) -> None:
-        """Write the mask (r, C) of the next rows, and the values that rescaling changes."""
-        self.table.append(write_piece(self.run.writer, self.name, self.whole, *sides, keep))
-        if self.run.spec.updates:
-            bits = rescaled_bits(
-                raw.bits(),
-                sides,
-                keep,
-                self.run.spec.rescale,
-                self.decision.parameter.dtype,
-                name=self.name,
-                first=rows.start,
-            )
-            self.changed.append(bits[keep])
-
-    def finish(self) -> None:
-        """Write the row table and the values; the parameter's line is then whole."""
-        self.run.writer.add_table(self.name, self.table)
-        if self.run.spec.updates:
-            self.run.writer.add_values(self.name, np.concatenate(self.changed))
-        target = {"target_keep": self.run.spec.keep} if self.run.spec.exact else {}
-        columns = pruned_columns(self.decision, self.whole, self.budget, dtype_bytes(self.decision))
-        self.run.lines[-1] |= columns | target
-
-
-class _Stored:
-    """Some rows (r, C) of a tuned parameter as stored, read when a run asks for them."""
-
-    def __init__(self, pair: Pair, decision: Decision, rows: slice) -> None:
-        self.pair, self.parameter, self.rows = pair, decision.parameter, rows
-
-    def bits(self) -> NDArray[np.generic]:
-        stored = self.pair.tuned_tensors.raw(self.parameter.name)
-        return as_matrix(stored, transposed=self.parameter.transposed)[self.rows]

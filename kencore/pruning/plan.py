@@ -5,15 +5,14 @@ Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import ScopeError
+from kencore.runs.lines import Decision
 from kencore.settings.prune import PruneSpec
 
 if TYPE_CHECKING:
@@ -25,30 +24,6 @@ if TYPE_CHECKING:
 Kept = dict[str, NDArray[np.int64]]
 LOST = "set to zero it would be lost: name it in the scope to prune it"
 NOT_A_BLOCK_MATRIX = "not a matrix inside a block: no activations of one tell what it is worth"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What happens to one parameter: ``status`` is pruned, untouched or unprunable.
-
-    ``k`` is what every row keeps; ``None`` where nothing is pruned, and where the budget is one
-    for all matrices together (see `kept_per_row`).
-    """
-
-    parameter: Parameter
-    base_name: str | None
-    status: str
-    reason: str
-    k: int | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.parameter.rows, self.parameter.cols
-
-    @property
-    def size(self) -> int:
-        """Weights in the parameter."""
-        return math.prod(self.parameter.shape)
 
 
 def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
@@ -164,8 +139,3 @@ def with_faders(slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneS
     from kencore.allocate.balance import balanced_counts, factors, parse_faders
 
     return balanced_counts(slots, kept, factors(parse_faders(spec.balance), places))
-
-
-def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
-    """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
-    return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.pruning.lines import open_models, run_folder
-from kencore.pruning.plan import Decision
+from kencore.checkpoint.pair import open_models
+from kencore.runs.lines import Decision
+from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
 from kencore.system.progress import Bar, Progress, silent
 

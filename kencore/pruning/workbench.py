@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.pruning.lines import base_values, check_finite, matrix_line
-from kencore.pruning.plan import Decision, chosen
+from kencore.checkpoint.pair import check_finite
+from kencore.pruning.plan import chosen
+from kencore.runs.lines import Decision, matrix_line
 
 if TYPE_CHECKING:
     import torch
@@ -107,10 +108,7 @@ class Workbench:
         """What a slot's entries become where they are not kept: float32 (R, C), read anew."""
         import torch
 
-        decision = self.chosen[name]
-        rows = slice(0, decision.parameter.rows)
-        like: NDArray[np.float32] = np.empty(decision.shape, np.float32)
-        return torch.from_numpy(base_values(self.pair, decision, rows, like))
+        return torch.from_numpy(self.pair.base_rows(self.chosen[name].parameter, slice(None)))
 
     def original(self, name: str) -> NDArray[np.float32]:
         """A slot's own weights as on disk: float32 (R, C)."""

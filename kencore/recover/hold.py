@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.tensors import round_to
 from kencore.errors import NonFiniteWeightError
 from kencore.runs.restore import as_matrix, as_stored, base_bits, pruned_chunks
-from kencore.runs.weights import round_to
 
 if TYPE_CHECKING:
     import torch

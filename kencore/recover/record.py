@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from kencore.pruning.lines import PACKAGES
+from kencore.runs.lines import PACKAGES
 from kencore.system import schema
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import DivergedError, SpecError
-from kencore.pruning.lines import new_run_id, run_folder
 from kencore.quality.states import pruned_state
 from kencore.recover.data import Data, Material, count, read_material, some_of
 from kencore.recover.gap import gap_of
@@ -24,6 +23,7 @@ from kencore.recover.loop import MEASUREMENTS, OnPoint, State, Trainer, total_st
 from kencore.recover.record import tuning_facts, tuning_record
 from kencore.recover.tasks import make_task, measured
 from kencore.runs.run import Run, open_run
+from kencore.runs.shelf import new_run_id, run_folder
 from kencore.settings.recover import TuneSpec, refuse_adapter
 from kencore.system.progress import Bar, Clock, Progress, silent
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.checkpoint.folder import write_weights
+from kencore.checkpoint.tensors import round_to
 from kencore.errors import CheckpointChangedError
-from kencore.runs.weights import round_to
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:

@@ -7,13 +7,18 @@ import os
 import re
 import shutil
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
 from kencore.runs import FILES
 from kencore.runs.reading import read_files
 from kencore.system.places import runs_folder
+
+if TYPE_CHECKING:
+    from kencore.settings.prune import PruneSpec
 
 DEMO, DEMO_LM = "demo", "demo-lm"
 SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
@@ -201,3 +206,19 @@ def sweep_leftovers(older: float = 86_400) -> None:
 def _folders(parent: Path) -> list[Path]:
     with os.scandir(parent) as entries:
         return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:
+    """Where the run is written: ``out``, or a new folder in the store, which is swept first."""
+    if out is not None:
+        # a link to an empty folder cannot be replaced by a folder, what it leads to can
+        return Path(os.path.realpath(out))
+    sweep_leftovers()
+    return runs_folder() / new_run_id(spec)
+
+
+def new_run_id(spec: PruneSpec) -> str:
+    """A readable id: method, allocation, budget and eight random letters."""
+    budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
+    spread = "" if spec.allocation == "uniform" else f"{spec.allocation}-"
+    return f"{spec.method}-{spread}{budget}-{uuid.uuid4().hex[:8]}"

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kencore.checkpoint.tensors import round_to
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, SourceNotFoundError
 from kencore.runs.reading import corrupt
 
@@ -112,16 +113,3 @@ def _check_content(run: Run, tensors: Tensors, stored: str, wanted: str | None) 
             remedy="Put the checkpoint back as it was, or prune again.",
         )
     run.checked.add((tensors, stored))
-
-
-def round_to(values: Floats, dtype: str) -> Floats:
-    """float32 values rounded to what a tensor of ``dtype`` can hold (nearest, ties to even)."""
-    if dtype == "F16":
-        with np.errstate(over="ignore"):  # beyond float16 it is infinite, and is found later
-            return values.astype(np.float16).astype(np.float32)
-    if dtype == "BF16":
-        word = np.ascontiguousarray(values).view(np.uint32)
-        even = ((word >> 16) & 1) + np.uint32(0x7FFF)
-        rounded = ((word + even) & np.uint32(0xFFFF0000)).view(np.float32)
-        return np.where(np.isnan(values), np.float32(np.nan), rounded)  # rounding can hide a NaN
-    return values

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import CheckpointChangedError, DataFileError
-from kencore.pruning.lines import PACKAGES
+from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.shelf import Sweep, busy, lock_file, remains
 from kencore.system import schema

@@ -23,8 +23,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from kencore.checkpoint.pair import open_models
 from kencore.errors import KencoreError, StoreNotWritableError
-from kencore.pruning.lines import open_models
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.folder import begin, working_on

@@ -10,11 +10,11 @@ import torch
 
 from kencore import PruneSpec
 from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.pair import open_models
 from kencore.checkpoint.scope import choose
 from kencore.checkpoint.tensors import open_tensors
 from kencore.errors import JobCancelled, PairMismatchError, SourceNotFoundError
 from kencore.models.inspect import inspect
-from kencore.pruning.lines import open_models
 from kencore.pruning.plan import decide
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import rewrite

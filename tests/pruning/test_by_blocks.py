@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from kencore.checkpoint.pair import open_models
 from kencore.data.calibration import calibration_windows
 from kencore.errors import (
     DeadLayerError,
@@ -26,7 +27,6 @@ from kencore.errors import (
     WindowError,
 )
 from kencore.models.language import LanguageModel
-from kencore.pruning.lines import open_models
 from kencore.pruning.plan import decide
 from kencore.pruning.prune import prune
 from kencore.pruning.search.allocate import AllocationSettings, allocate

@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune
+from kencore.checkpoint.pair import open_models
 from kencore.checkpoint.source import assets_folder
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, ScopeError
-from kencore.pruning.lines import open_models
 from kencore.pruning.plan import LOST, NOT_A_BLOCK_MATRIX, decide
 from kencore.runs.shelf import list_runs
 from kencore.views import window as views

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, open_run, prune
+from kencore.checkpoint.tensors import round_to
 from kencore.errors import (
     CheckpointChangedError,
     CorruptRunError,
@@ -18,7 +19,6 @@ from kencore.errors import (
     SourceNotFoundError,
     StoreNotWritableError,
 )
-from kencore.runs.weights import round_to
 from tests.support.tiny_models import save_pair
 
 

@@ -17,12 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kencore.checkpoint.header import BITS
-from kencore.checkpoint.tensors import to_float32
+from kencore.checkpoint.tensors import round_to, to_float32
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import KencoreError
 from kencore.exports.subnetwork.format import KEY, Content, Stored, TextFile
 from kencore.runs.restore import COPIED
-from kencore.runs.weights import round_to
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run

@@ -1,32 +1,30 @@
-"""What every way of pruning shares: opening models, reading values, and the lines of a run.
+"""What a run says of itself: the line of every parameter, what was asked, and how it was made.
 
 Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 """
 
 from __future__ import annotations
 
-import os
+import math
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import NonFiniteWeightError
-from kencore.pruning.plan import Decision, stored_bytes
-from kencore.settings.prune import PruneSpec
+from kencore.checkpoint.header import BITS
+from kencore.checkpoint.pair import check_finite
+from kencore.runs.measures import MatrixMeasures, row_measures
 
 if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
-    from kencore.checkpoint.parameter import Layout
-    from kencore.runs.measures import MatrixMeasures
+    from kencore.checkpoint.parameter import Layout, Parameter
     from kencore.runs.writer import RunWriter
+    from kencore.settings.prune import PruneSpec
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -34,85 +32,28 @@ Mask = NDArray[np.bool_]
 PACKAGES = ("numpy", "numba", "torch", "transformers", "safetensors", "pyarrow")
 
 
-def open_models(spec: PruneSpec) -> Pair:
-    """Open what is asked for: the model, and its base if one is named.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What happens to one parameter: ``status`` is pruned, untouched or unprunable.
 
-    Raises:
-        CheckpointError: see `resolve` and `open_pair`.
+    ``k`` is what every row keeps; ``None`` where nothing is pruned, and where the budget is one
+    for all matrices together (see `kept_per_row`).
     """
-    from kencore.checkpoint.pair import open_pair
-    from kencore.checkpoint.source import resolve
 
-    tuned = resolve(spec.model, revision=spec.model_revision)
-    base = None if spec.base is None else resolve(spec.base, revision=spec.base_revision)
-    return open_pair(tuned, base)
+    parameter: Parameter
+    base_name: str | None
+    status: str
+    reason: str
+    k: int | None
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.parameter.rows, self.parameter.cols
 
-def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:
-    """Where the run is written: ``out``, or a new folder in the store, which is swept first."""
-    from kencore.runs.shelf import sweep_leftovers
-    from kencore.system.places import runs_folder
-
-    if out is not None:
-        # a link to an empty folder cannot be replaced by a folder, what it leads to can
-        return Path(os.path.realpath(out))
-    sweep_leftovers()
-    return runs_folder() / new_run_id(spec)
-
-
-def new_run_id(spec: PruneSpec) -> str:
-    """A readable id: method, allocation, budget and eight random letters."""
-    budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
-    spread = "" if spec.allocation == "uniform" else f"{spec.allocation}-"
-    return f"{spec.method}-{spread}{budget}-{uuid.uuid4().hex[:8]}"
-
-
-def read_pair(
-    pair: Pair, decision: Decision, step: int, rows: slice = slice(None)
-) -> Iterator[tuple[slice, Floats, Floats]]:
-    """Tuned and base values of a matrix as float32, ``step`` rows at a time, rows being outputs.
-
-    The base is rounded to the tuned dtype first: that is the value that a reset entry gets.
-    Without a base it is zero.
-
-    Raises:
-        NonFiniteWeightError: NaN or infinity in either model, naming the tensor and the row.
-    """
-    parameter = decision.parameter
-    first, last, _ = rows.indices(parameter.rows)
-    for start in range(first, last, step):
-        piece = slice(start, min(start + step, last))
-        tuned = pair.tuned_tensors.matrix(parameter.name, transposed=parameter.transposed, rows=piece)
-        check_finite(tuned, start, parameter.name, "tuned")
-        yield piece, tuned, base_values(pair, decision, piece, tuned)
-
-
-def base_values(pair: Pair, decision: Decision, rows: slice, tuned: Floats) -> Floats:
-    """What the entries of some rows (r, C) become where they are not kept, as float32."""
-    from kencore.runs.weights import round_to
-
-    if pair.base_tensors is None:
-        return np.zeros_like(tuned)
-    name, parameter = decision.base_name, decision.parameter
-    assert name is not None
-    values = pair.base_tensors.matrix(name, transposed=parameter.transposed, rows=rows)
-    values = round_to(values, parameter.dtype)
-    check_finite(values, rows.start, name, "base")
-    return values
-
-
-def check_finite(values: Floats, first: int, name: str, which: str) -> None:
-    """Raise `NonFiniteWeightError` for a row (of r, counted from ``first``) that no rule can
-    rank."""
-    finite = np.isfinite(values).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise NonFiniteWeightError(
-            f"{name} of the {which} model",
-            got=f"NaN or infinity in row {first + row}",
-            wanted="weights that are finite in the tuned model's dtype",
-            remedy="This checkpoint is damaged or too coarse: train or export it anew.",
-        )
+    @property
+    def size(self) -> int:
+        """Weights in the parameter."""
+        return math.prod(self.parameter.shape)
 
 
 def matrix_line(pair: Pair, decision: Decision) -> dict[str, Any]:
@@ -157,8 +98,6 @@ def write_piece(
     writer: RunWriter, name: str, whole: MatrixMeasures, tuned: Floats, base: Floats, keep: Mask
 ) -> dict[str, NDArray[np.generic]]:
     """Append the mask of some rows (r, C) to the run; their rows for `RunWriter.add_table`."""
-    from kencore.runs.measures import row_measures
-
     writer.add_rows(name, keep)
     whole.add(tuned, base, keep)
     return row_measures(tuned, base, keep)
@@ -172,20 +111,17 @@ def write_matrix(
     Args:
         tuned: values of the dense model; base: what pruned entries become, ``None`` for zero.
     """
-    from kencore.runs.measures import MatrixMeasures
-
     name, whole = decision.parameter.name, MatrixMeasures()
     old = np.zeros_like(tuned) if base is None else base
     check_finite(tuned, 0, name, "tuned")
     writer.add_table(name, [write_piece(writer, name, whole, tuned, old, keep)])
-    return pruned_columns(decision, whole, keep.sum(axis=1), dtype_bytes(decision))
+    return pruned_columns(decision, whole, keep.sum(axis=1))
 
 
-def pruned_columns(
-    decision: Decision, whole: MatrixMeasures, kept: NDArray[np.integer[Any]], dense: int
-) -> dict[str, Any]:
+def pruned_columns(decision: Decision, whole: MatrixMeasures, kept: NDArray[np.integer[Any]]) -> dict[str, Any]:
     """Columns of a pruned matrix: its measures, k where all rows (R,) keep as many, and bytes."""
     columns: dict[str, Any] = whole.columns()
+    dense = decision.size * BITS[decision.parameter.dtype] // 8
     same = decision.k is None and len(kept) > 0 and bool((kept == kept[0]).all())
     return columns | {
         "k": int(kept[0]) if same else decision.k,
@@ -193,11 +129,9 @@ def pruned_columns(
     }
 
 
-def dtype_bytes(decision: Decision) -> int:
-    """Bytes of the parameter as stored dense."""
-    from kencore.checkpoint.header import BITS
-
-    return decision.size * BITS[decision.parameter.dtype] // 8
+def stored_bytes(shape: tuple[int, int], kept: int, dense: int, size: int) -> int:
+    """Bytes of a pruned matrix as kept values plus one bit per entry, or dense if that is less."""
+    return min(dense, kept * dense // size + -(-shape[0] * shape[1] // 8))
 
 
 def asked(spec: PruneSpec, layout: Layout) -> dict[str, Any]:
