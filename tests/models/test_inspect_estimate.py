@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kencore.checkpoint.parameter import Parameter
-from kencore.models.estimate import BYTES_AT_REST, estimate
+from kencore.models.inspect import BYTES_AT_REST, estimate
 
 
 def matrix(rows: int, cols: int, *, prunable: bool = True) -> Parameter:
