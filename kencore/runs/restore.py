@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.checkpoint.folder import write_weights
 from kencore.checkpoint.tensors import round_to
+from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
 from kencore.system.whole import check_free, whole_folder
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.checkpoint.folder import write_weights
 from kencore.checkpoint.header import TensorInfo
 from kencore.checkpoint.tensors import STORAGE
+from kencore.checkpoint.write import write_weights
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
 from kencore.exports.subnetwork.plan import subnetwork_bytes
