@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kencore.jobs.estimate import SAMPLES, TimeLeft
+from kencore.jobs.context import SAMPLES, TimeLeft
 
 
 def fed(pairs: list[tuple[float, float]], total: float) -> TimeLeft:
