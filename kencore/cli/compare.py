@@ -129,8 +129,8 @@ def _write(path: Path, content: str) -> None:
         temporary.unlink(missing_ok=True)
         raise StoreNotWritableError(
             str(path),
-            got=f"it cannot be written ({error.strerror or error})",
-            wanted="a file in a folder that can be written",
+            got=f"cannot be written ({error.strerror or error})",
+            wanted="a file in a writable folder",
             remedy="Choose another place.",
         ) from error
 

@@ -35,10 +35,7 @@ def explain(
     with command(as_json) as (report, show):
         if matrix is None and (neuron is not None or token is not None):
             raise SpecError(
-                "neuron and token",
-                got="no matrix",
-                wanted="the matrix that they are of",
-                remedy="Name it with --matrix.",
+                "neuron and token", got="no matrix", wanted="the matrix of that neuron", remedy="Name it with --matrix."
             )
         spec = ExplainSpec(**asked_of(ExplainSpec, asked))
         found = run_explain(spec, threads=threads, progress=report)
@@ -83,7 +80,7 @@ def explained(facts: dict[str, Any]) -> str:
     if facts["loss"] is not None and facts["loss"]["dense"] is not None:
         losses = "".join(f"{facts['loss'][state]:>10.3f}" for state in states)
         lines.append(f"{'Nats per token':<20}{losses}")
-    lines.append("Pruned against dense, difference of hidden states relative to their size:")
+    lines.append("Distance between pruned and dense hidden states, relative to the dense ones:")
     pairs = zip(facts["distance"]["relative"], facts["distance"]["cosine"], strict=True)
     for place, (relative, cosine) in enumerate(pairs):
         where = "before block 0" if place == 0 else f"after block {place - 1}"

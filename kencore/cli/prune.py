@@ -151,7 +151,7 @@ def subnetwork(facts: dict[str, Any]) -> str:
         lines.append(f"Needs its base: {base['text']}{at}.")
     else:
         lines.append("Needs no base.")
-    lines.append("Every hash fits: this is what was written.")
+    lines.append("All hashes match: the file is unchanged.")
     return "\n".join(lines)
 
 

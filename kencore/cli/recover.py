@@ -15,7 +15,7 @@ from kencore.settings.recover import TuneSpec
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-STOPPED = "Interrupted. The same command goes on from the last checkpoint, if there is one yet."
+STOPPED = "Interrupted. The same command continues from the last checkpoint, if there is one."
 
 
 @options_of(TuneSpec)
@@ -52,7 +52,7 @@ def tuned_text(facts: dict[str, Any]) -> str:
         f"Tuned {told['trained']:,} of {facts['params']:,} values for {told['steps']:,} "
         f"steps{early}; kept step {told['best_step']:,}, where held-out loss was lowest "
         f"({told['best_held_out_loss']:.4f}).",
-        f"{facts['reset']:,} pruned values are as they were, bit for bit.",
+        f"{facts['reset']:,} pruned values are unchanged, bit for bit.",
         _gap_head(told),
         *(_gap_line(state, told["gap"][state]) for state in ("dense", "untuned", "tuned") if state in told["gap"]),
     ]
@@ -67,7 +67,7 @@ def tuned_text(facts: dict[str, Any]) -> str:
 
 def _gap_head(told: dict[str, Any]) -> str:
     what = "Nats per token" if told["task"] == "language" else "Accuracy"
-    return f"{what} on training data ({told['train']['data']}) and on held-out data ({told['held_out']['data']}):"
+    return f"{what} on training data ({told['train']['data']}) and held-out data ({told['held_out']['data']}):"
 
 
 def _gap_line(step: str, figures: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kencore.sweeps.shelf import Sweep
 
-STOPPED = "Interrupted. The same command goes on and repeats no finished pruning."
+STOPPED = "Interrupted. The same command continues and repeats no finished pruning."
 
 
 @options_of(SweepSpec, "model", "base", "methods", "allocations", "keeps", "ks", "rescales", "seeds")
@@ -129,7 +129,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
     knees = {(name, line["keep"], line["k"]) for name, line in facts["knees"].items()}
     metric = facts["curve"][0]["metric"]
     wide = max(len(line["name"]) for line in facts["curve"]) + 2
-    lines = [f"{metric.capitalize()} with its 95 % interval (* not of the grid, but measured):"]
+    lines = [f"{metric.capitalize()} with its 95 % interval (* measured, but not part of the grid):"]
     if facts["dense"]:
         lines.append(f"  {'dense':<{wide}} {'':>9} {_dense(metric, facts['dense'])}")
     for line in facts["curve"]:
@@ -137,7 +137,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
         seeds = f"  {line['seeds']} seeds" if line["seeds"] > 1 else ""
         knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
         lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
-    lines.append("Best at each budget (tied: the 95 % interval of the difference reaches zero):")
+    lines.append("Best at each budget (tied: the 95 % interval of the difference includes zero):")
     lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}" for best in facts["best"]]
     return lines
 

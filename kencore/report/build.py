@@ -85,7 +85,7 @@ def _at_a_glance(run: Run, total: summaries.Totals) -> Section:
         blocks.append(Text(text=why))
     if tuned := run.record.get("tuned"):
         steps = wording.plural(int(tuned["steps"]), "step")
-        said = f"Tuned for {steps} after pruning: kept values are those that it learned."
+        said = f"Tuned for {steps} after pruning; kept values are the learned ones."
         blocks.append(Text(text=said))
     method = wording.METHODS_EXPLAINED.get(run.spec.method)
     blocks += [Text(text=f"{wording.METHODS[run.spec.method]}: {method}")] if method else []

@@ -45,21 +45,21 @@ def kept(spec: PruneSpec, total: Totals) -> Number:
         label="Parameters kept",
         value=f"{wording.count(total.kept)} of {wording.count(total.params)}",
         below=f"{wording.percent(total.share_pruned)} of what was pruned",
-        explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold "
-        f"the tuned value. {inside} All others are reset to the base model's value.",
+        explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold the tuned value; "
+        f"the others are reset to the base. {inside}",
     )
 
 
 def size(spec: PruneSpec, total: Totals) -> Number:
     """Bytes of what was kept."""
-    base = "" if spec.restore == "zero" else "The base model is needed beside it. "
+    base = "" if spec.restore == "zero" else "The base model is needed too. "
     return Number(
         label="Size of the kept part",
         value=wording.size(total.bytes_stored),
         below=f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
-        explained="Kept values and one bit per parameter for the mask, against all values. "
+        explained="Kept values and one bit per parameter for the mask. "
         + base
-        + "Pruning single weights alone makes a model neither smaller nor faster in use.",
+        + "Pruned weights alone make a model neither smaller nor faster in use.",
     )
 
 
@@ -74,17 +74,17 @@ def quality(metrics: dict[str, Any]) -> Number:
             value=f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
             below=facts.change(after["perplexity"] - before["perplexity"]),
             beside=measured.perplexity_interval(after) or "lower is better",
-            explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per "
-            f"token, on {windows(metrics)}. Lower is better. In gray the 95 % interval of the "
-            "pruned model, from the spread over windows, where there is one.",
+            explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
+            f"{windows(metrics)}. In gray: the pruned model's 95 % interval, from the spread over "
+            "windows, where known.",
         )
     return Number(
         label="Accuracy, before → after",
         value=f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
         below=facts.points(after["accuracy"] - before["accuracy"]),
         beside=facts.interval(after),
-        explained=f"On {wording.plural(int(metrics['examples']), 'labelled sentence')} "
-        f"({metrics['data']}). In gray the 95 % interval of the pruned model (Wilson).",
+        explained=f"On {wording.plural(int(metrics['examples']), 'labelled sentence')} ({metrics['data']}). In "
+        "gray: the pruned model's 95 % interval (Wilson).",
     )
 
 
@@ -115,5 +115,5 @@ def baseline(metrics: dict[str, Any], method: str) -> Number:
         value=value,
         below=change,
         beside=facts.baseline_inline(rule, method),
-        explained="The best of the other rules that were measured at the same budget.",
+        explained="The best other rule measured at the same budget.",
     )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 NEAR: Final = 0.01  # an index this close to chance is about chance
 EXPLAINED: Final = (
-    "Overlap is the Jaccard index: entries that both keep, over entries that either keeps. *By "
-    "chance* is what random masks would have in common that keep as many entries of each row."
+    "Overlap (Jaccard index): entries kept by both, over entries kept by either. *By chance*: the same for "
+    "random masks that keep as many entries of each row."
 )
 PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
 PEERS: Final = {
@@ -83,14 +83,14 @@ def headline(names: Sequence[str], found: Overlap) -> str:
     """The two runs in one sentence."""
     index, chance = found.jaccard, found.chance
     if not found.both + found.only_a + found.only_b:
-        return f"Neither {names[0]} nor {names[1]} keeps anything"
+        return f"Neither {names[0]} nor {names[1]} keeps any entry"
     if not found.only_a + found.only_b:
         return f"{names[0]} and {names[1]} keep exactly the same entries"
-    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries that either keeps"
+    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries kept by either"
     if abs(index - chance) < NEAR:
-        return f"{text}: about as many as by chance ({wording.percent(chance)})"
+        return f"{text}, about as many as by chance ({wording.percent(chance)})"
     more = "more" if index > chance else "fewer"
-    return f"{text}: {more} than by chance ({wording.percent(chance)})"
+    return f"{text}, {more} than by chance ({wording.percent(chance)})"
 
 
 def kept_text(found: Overlap, names: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ def kept_text(found: Overlap, names: Sequence[str]) -> str:
     if not apart:
         return text
     more, less = names if apart > 0 else reversed(names)
-    return f"{text} The budgets are not the same: {more} keeps {wording.exact(abs(apart))} entries more than {less}."
+    return f"{text} The budgets differ: {more} keeps {wording.exact(abs(apart))} entries more than {less}."
 
 
 def quality(found: Difference | str, names: Sequence[str]) -> str:
@@ -114,7 +114,7 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
     if isinstance(found, str):
         return f"Quality cannot be compared: {found}."
     if found.lost == found.won == 0:
-        return f"{names[1]} and {names[0]} answer every example alike."
+        return f"{names[1]} and {names[0]} get the same examples right."
     text = _compared(found, names)
     if found.low is not None and found.high is not None:
         scale, digits = (100, 1) if found.measure == "accuracy" else (1, 3)
@@ -132,7 +132,7 @@ def _compared(found: Difference, names: Sequence[str]) -> str:
     size = abs(found.change)
     if found.measure == "accuracy":
         if not size:
-            return f"{names[1]} and {names[0]} tell equally many examples right"
+            return f"{names[1]} and {names[0]} are equally accurate"
         more = "more" if found.change > 0 else "less"
         return f"{names[1]} has {100 * size:.1f} points {more} accuracy than {names[0]}"
     more = "more" if found.change > 0 else "less"
@@ -140,9 +140,8 @@ def _compared(found: Difference, names: Sequence[str]) -> str:
 
 
 UNPAIRED: Final = (
-    "The outcome of each example is not stored for both runs, so the interval takes the two "
-    "measurements for independent: on the same data it is wider than it need be. Measure again to "
-    "compare in pairs."
+    "Outcomes per example are not stored for both runs, so the interval treats the measurements as independent "
+    "and is wider than needed. Measure again to compare in pairs."
 )
 
 

@@ -8,12 +8,9 @@ from typing import Any, Final
 from kencore.words import numbers as wording
 
 NOT_YET: Final = "not measured yet"
-SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster: the pruned model takes as long as the dense one."
-NOT_ZERO: Final = (
-    "What was not kept went back to the base's value, which is not zero and is multiplied all the "
-    "same: not one operation is saved."
-)
-TO_ZERO: Final = "Effective counts multiplications with kept weights only. Dense kernels do not skip the others."
+SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster."
+NOT_ZERO: Final = "Entries reset to the base are not zero, so no operation is saved."
+TO_ZERO: Final = "Effective: multiplications with kept weights only. Dense kernels do not skip the others."
 Lines = list[tuple[str, str]]
 Cost = Mapping[str, Any]
 

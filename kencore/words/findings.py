@@ -96,17 +96,17 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     """
     pruned = cells[cells["pruned"] > 0]
     if pruned.empty:
-        return f"Nothing was pruned: every entry keeps its {terms.dense} value"
+        return "Nothing was pruned"
     values = pruned[measure]
     if values.isna().all():
-        return "Tuned and base model do not differ in the pruned matrices"
+        return "Tuned and base model are equal in the pruned matrices"
     known = lines(pruned[values.notna()])
     low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
     alone = terms.dense != "tuned"
     if measure == "diff_rms" and alone:
         return (
-            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}) and smallest "
-            f"in {low.place}, {low.role} ({low.diff_rms:.2g})"
+            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}), smallest in {low.place}, "
+            f"{low.role} ({low.diff_rms:.2g})"
         )
     if measure == "diff_rms":
         return (
@@ -116,7 +116,7 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     change = "of the squared weights kept" if alone else "of the change kept"
     what = "kept" if measure == "share" else change
     if values.max() - values.min() < 0.005:
-        return f"{wording.percent(values.mean(), 0)} {what} in every block and role that was pruned"
+        return f"{wording.percent(values.mean(), 0)} {what} in every pruned block and role"
     return (
         f"{wording.percent(values.min(), 0)} to {wording.percent(values.max(), 0)} {what}: "
         f"least in {low.place}, {low.role}, most in {high.place}, {high.role}"
@@ -136,7 +136,7 @@ def depth_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
     if sparsity.alike(blocks):
         return f"Every block has a sparsity of {wording.short_percent(float(shares.mean()))}"
     return (
-        f"Sparsity goes from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
+        f"Sparsity ranges from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
         f"{wording.percent(high)} in {labels[int(shares.argmax())]}"
     )
 
@@ -144,14 +144,14 @@ def depth_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
 def roles_finding(cells: pd.DataFrame) -> str:
     """The title of bars by role: `sparsity.by_block_and_role`."""
     if sparsity.same_in_a_block(cells):
-        return "Inside a block every role has the same sparsity"
+        return "All roles of a block have the same sparsity"
     sums = cells.groupby("role", sort=False)[["kept", "params"]].sum()
     shares = 1 - sums["kept"] / sums["params"]
     high, low = str(shares.idxmax()), str(shares.idxmin())
     explained = wording.ROLES_EXPLAINED
     return (
-        f"Most is taken from {explained.get(high, high)} ({wording.percent(shares[high])}), "
-        f"least from {explained.get(low, low)} ({wording.percent(shares[low])})"
+        f"Most pruned: {explained.get(high, high)} ({wording.percent(shares[high])}); "
+        f"least: {explained.get(low, low)} ({wording.percent(shares[low])})"
     )
 
 

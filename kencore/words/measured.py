@@ -10,9 +10,8 @@ from kencore.words import run as facts
 
 SCORES: Final = {"accuracy": "Accuracy", "f1_binary": "F1", "f1_macro": "Macro F1", "f1_weighted": "Weighted F1"}
 SCORES_EXPLAINED: Final = (
-    "F1 is that of the positive label; macro F1 the mean over labels; weighted F1 counts each "
-    "label by how often it occurs. Intervals are 95\u00a0%: Wilson's for accuracy, 2,000 "
-    "resamples of the sentences for F1."
+    "F1: of the positive label; macro F1: mean over labels; weighted F1: labels weighted by frequency. 95 % "
+    "intervals: Wilson for accuracy, 2,000 resamples of the sentences for F1."
 )
 CHANCE: Final = 0.05
 _TO: Final = "\u2060–\u2060"  # a dash that stays with what is on both sides of it
@@ -75,13 +74,13 @@ def change(found: Figures, examples: int | None) -> str | None:
     if "mcnemar_p" in versus:
         of = f" of {wording.plural(int(examples), 'sentence')}" if examples else " sentences"
         return (
-            f"Against the dense model it lost {versus['lost']:,}{of} and won {versus['won']:,}: "
+            f"Against dense: lost {versus['lost']:,}{of}, won {versus['won']:,}; "
             f"{p_value(versus['mcnemar_p'])}{verdict}"
         )
     if "nll_change" not in versus:
         return None
     value = versus["nll_change"]
-    text = f"It needs {abs(value):.3f} nats per token {'more' if value >= 0 else 'less'} than dense"
+    text = f"{abs(value):.3f} nats per token {'more' if value >= 0 else 'less'} than dense"
     if "nll_change_low" in versus:
         low, high = (f"{versus[f'nll_change_{end}']:+.3f}" for end in ("low", "high"))
         text += f" (95 % interval {low} to {high})".replace("-", "−")

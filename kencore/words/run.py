@@ -184,12 +184,11 @@ def subject(spec: PruneSpec) -> str:
 
 
 UPDATED: Final = (
-    "SparseGPT updates the weights that it keeps, to make up for those set to zero: kept weights "
-    "are no longer those of the dense model."
+    "SparseGPT updates kept weights to make up for those set to zero, so they differ from the dense model's."
 )
 RESCALED: Final = {
-    kind: f"Rescaled: each row's kept differences to the base are divided by the share of {what} "
-    "that was kept, so kept values are no longer those of the tuned model."
+    kind: f"Rescaled: each row's kept differences to the base are divided by the kept share of {what}, so kept "
+    "values differ from the tuned model's."
     for kind, what in (("share", "the row"), ("energy", "the row's squared difference"))
 }
 

@@ -46,7 +46,7 @@ def curve_finding(table: pd.DataFrame, total: int, best: int | None) -> str:
             f"Held-out loss {held_out.iloc[0]:.3f} → {held_out.iloc[-1]:.3f} at step {held_out.index[-1]:,}, {so_far}"
         )
     if best == 0:
-        return "Held-out loss never fell: the weights are as they were before"
+        return "Held-out loss never fell, so the weights are unchanged"
     return f"Held-out loss {held_out.iloc[0]:.3f} → {held_out[best]:.3f}, lowest at step {best:,} of {total:,}"
 
 
@@ -86,7 +86,7 @@ def gap_finding(tuning: Mapping[str, Any]) -> str:
     apart = after["gap_low"] > before["gap_high"] or after["gap_high"] < before["gap_low"]
     if apart:
         return f"{text}: tuning {'widened' if change > 0 else 'narrowed'} it"
-    return f"{text}, within the intervals of the measurement"
+    return f"{text}, within the measurement's intervals"
 
 
 def gap_text(found: Mapping[str, Any], tuning: Mapping[str, Any]) -> str:
@@ -135,14 +135,13 @@ def flatness_words(kind: Kind, found: sparsity.Flatness | None, chosen: float) -
         return f"{picked}, but every candidate costs the same"
     if found.near == 1:
         return (
-            f"{picked} is a clear choice, the second best ({number(found.second)}) costs "
+            f"{picked} is a clear choice; the second best ({number(found.second)}) costs "
             f"{wording.percent(found.margin)} more"
         )
     flat = ", so the choice is flat" if found.near >= found.total / 3 else ""
     return (
-        f"{picked} costs least, the second best {wording.percent(found.margin, 2)} more; "
-        f"{found.near} of {found.total} candidates lie within "
-        f"{wording.percent(sparsity.NEAR, 0)}{flat}"
+        f"{picked} costs least, the second best {wording.percent(found.margin, 2)} more; {found.near} of "
+        f"{found.total} candidates lie within {wording.percent(sparsity.NEAR, 0)}{flat}"
     )
 
 

@@ -287,7 +287,7 @@ def test_the_command_line(run: Run, data: Path, judged: Path, home: Path) -> Non
     assert not list((home / "tuning").glob("*"))
     plain = runner.invoke(app, asked)
     assert "for 6 steps of 6; kept step" in plain.stdout
-    assert "as they were, bit for bit" in plain.stdout
+    assert "pruned values are unchanged, bit for bit" in plain.stdout
     assert "  tuned " in plain.stdout
     assert "Tuning won back" in plain.stdout
     assert "  untuned " in plain.stdout

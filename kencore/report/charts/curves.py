@@ -59,14 +59,14 @@ def quality_dots(metrics: dict[str, Any], method: str) -> Figure:
     title = f"{measure}, lower is better" if language else measure
     axes.set_xlabel(title + (", with 95 % interval" if known else ""))
     say(axes.xaxis, "{:,g}".format if language else "{:g} %".format)
-    far_note = " An arrow marks what lies beyond the axis." if far.any() else ""
+    far_note = " Arrows mark values beyond the axis." if far.any() else ""
     return Figure(
         name="quality",
         finding=finding,
         drawing=axes.figure,
         data=table,
         alt=f"{measure.capitalize()} of each model{' with its 95 % interval' if known else ''}. {finding}.",
-        note=f"The band is the interval of the unpruned model.{far_note}" if known else "",
+        note=f"Band: interval of the unpruned model.{far_note}" if known else "",
     )
 
 
@@ -206,7 +206,7 @@ def agreement(table: pd.DataFrame, finding: str) -> Figure:
         drawing=axes.figure,
         data=table,
         alt=f"Dots of the share of entries that both runs keep, by role. {finding}.",
-        note="Random masks are drawn as often from each row as the two runs keep of it.",
+        note="Random masks keep as many entries of each row as the two runs do.",
     )
 
 

@@ -52,7 +52,7 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms) -> Figure:
         drawing=axes.figure,
         alt=f"Map of blocks by roles, kept share in each cell. {finding}.",
         data=cells.drop(columns="place"),
-        note="Entries that hold the value from before pruning, over all entries of the cell.",
+        note="Share of entries that hold the value from before pruning.",
     )
 
 
@@ -127,6 +127,6 @@ def block_bars(matrices: pd.DataFrame) -> Figure | None:
         drawing=axes.figure,
         data=table,
         alt=f"Bars of sparsity by block, with that of all pruned matrices as a line. {finding}.",
-        note="Sparsity is the share of entries not kept, in the matrices of the block that were "
-        "pruned. The line is that of all pruned matrices, those outside of blocks included.",
+        note="Sparsity: share of entries not kept, over the pruned matrices of the block. Line: all pruned "
+        "matrices, also those outside the blocks.",
     )

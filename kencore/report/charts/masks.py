@@ -55,16 +55,16 @@ def small_maps(run: Run) -> Figure | None:
     _key(axes)
     axes.set(xlim=(0, WIDTH), ylim=(high, 0))  # after the maps, which set limits of their own
     few = "" if len(places) == len(every) else f" {len(places)} of {len(every)} places are shown."
-    finding = f"Where each of {len(shown)} matrices keeps its entries"
+    finding = f"Where {len(shown)} matrices keep their entries"
     return Figure(
         name="kept-maps",
         finding=finding,
         drawing=axes.figure,
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
-        note=f"Each square is a whole matrix in at most {SIDE} × {SIDE} cells, rows (outputs) "
-        "downwards, columns (inputs) to the right; a cell stands out as much as it kept "
-        f"of its entries. The largest pruned matrix of each block and role.{few}",
+        note=f"Each square is a matrix in at most {SIDE} × {SIDE} cells, rows (outputs) downwards, columns "
+        "(inputs) to the right; a cell stands out by its kept share. The largest pruned matrix of each "
+        f"block and role.{few}",
     )
 
 
@@ -181,8 +181,8 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         drawing=axes.figure,
         data=table,
         alt=f"Bars of kept entries by how many of their four neighbours are kept, one per role. {finding}.",
-        note="Neighbours are the entries above, below, left and right in the matrix. Chance is "
-        "what random masks that keep as many entries of each matrix would have.",
+        note="Neighbours: the entries above, below, left and right. Chance: random masks that keep as many "
+        "entries of each matrix.",
     )
 
 
@@ -192,5 +192,5 @@ def neighbours_finding(table: pd.DataFrame) -> str:
     mean, chance = (float(np.average(table[name], weights=weights)) for name in ("mean", "by_chance"))
     text = f"A kept entry has {mean:.2f} kept neighbours of 4 on average"
     if abs(mean - chance) < 0.02:
-        return f"{text}, as chance would have it"
-    return f"{text}, {'more' if mean > chance else 'fewer'} than the {chance:.2f} of chance"
+        return f"{text}, as expected by chance"
+    return f"{text}, {'more' if mean > chance else 'fewer'} than the {chance:.2f} expected by chance"

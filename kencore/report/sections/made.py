@@ -24,9 +24,9 @@ def how_made(run: Run) -> Section:
     """Settings, where and when, models, hashes, versions and the commands."""
     return Section(
         name="made",
-        title="How to make it again",
+        title="How to reproduce it",
         blocks=(
-            Code(label="The same run from the command line", text=facts.command(run.spec)),
+            Code(label="The run", text=facts.command(run.spec)),
             *_after(run),
             _made(run),
             _settings(run),
@@ -44,7 +44,7 @@ def _after(run: Run) -> list[Block]:
     commands = []
     if run.record.get("tuned"):
         return [
-            Text(text="That is the run before tuning; how it was tuned is under “Tuning after pruning”.", quiet=True),
+            Text(text="This is the run before tuning; see “Tuning after pruning”.", quiet=True),
             Code(label="This report", text=f"python -m kencore report {name}"),
         ]
     if found.get("data"):
@@ -52,7 +52,7 @@ def _after(run: Run) -> list[Block]:
         flags = " --baselines" if found.get("baselines") else ""
         commands.append(f"python -m kencore evaluate {name} --data {data}{flags} --save")
     commands.append(f"python -m kencore report {name}")
-    label = "Its quality, and this report" if len(commands) > 1 else "This report"
+    label = "Quality and this report" if len(commands) > 1 else "This report"
     return [Code(label=label, text="\n".join(commands))]
 
 
@@ -68,7 +68,7 @@ def _settings(run: Run) -> Table:
     ]
     return Table(
         name="settings",
-        caption="All settings, by the names of PruneSpec",
+        caption="All settings (fields of PruneSpec)",
         columns=("Setting", "Value"),
         rows=tuple(rows),
         folded=True,
@@ -78,7 +78,7 @@ def _settings(run: Run) -> Table:
 def _versions(run: Run) -> Table:
     return Table(
         name="versions",
-        caption="Versions that made the run",
+        caption="Versions",
         columns=("Package", "Version"),
         rows=tuple(sorted(run.versions.items())) or (("not recorded", ""),),
     )
@@ -103,11 +103,7 @@ def _models(run: Run) -> list[Block]:
         columns=("Which", "From", "Revision", "SHA-256"),
         rows=tuple(rows) or (("not recorded", "", "", ""),),
     )
-    note = Text(
-        text="The SHA-256 of a model is that of one line “name hash” for each of its tensors, in "
-        "the order of their names.",
-        quiet=True,
-    )
+    note = Text(text="The SHA-256 of a model is that of one line “name hash” per tensor, sorted by name.", quiet=True)
     if len(table) > LISTED:
         return [models, note]
     return [models, note, _tensors(table)]
@@ -132,7 +128,7 @@ def _tensors(table: pd.DataFrame) -> Table:
     columns = ["name", "role", "status", "rows", "cols", "params", "kept", "tuned_sha256"]
     return Table(
         name="tensors",
-        caption="Every tensor: what was kept, and the SHA-256 of its values",
+        caption="Every tensor: kept entries and SHA-256 of its values",
         columns=("Tensor", "Role", "State", "Shape", "Kept", "SHA-256"),
         rows=tuple(
             (

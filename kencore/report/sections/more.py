@@ -63,8 +63,8 @@ def sweep(run: Run) -> Section | None:
     )
     points = len(found.points)
     text = (
-        f"The run is one of {wording.plural(points, 'point')} of the sweep {found.id}, all "
-        "measured on the same data. Intervals are 95 %."
+        f"One of {wording.plural(points, 'point')} of the sweep {found.id}, all measured on the same data. "
+        "Intervals are 95 %."
     )
     return Section(
         name="trade-off",
@@ -78,7 +78,7 @@ def sweep_finding(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: 
     mine = next((line for line in lines(table) if own in line.runs), None)
     best = tradeoff.best_per_budget(table)
     if mine is None or best.empty:
-        return "Quality of each way to prune by the share that it keeps"
+        return "Quality of each way to prune by kept share"
     at = next(line for line in lines(best) if (line.keep == mine.keep or (line.keep != line.keep and line.k == mine.k)))
     said = f"At {ways.budget(mine.keep, mine.k)}{'' if mine.keep != mine.keep else ' kept'} "
     said += f"{labels[at.best][0]} is best ({_value(at.metric, at.quality)})"
@@ -148,7 +148,7 @@ def _gaps(told: dict[str, Any]) -> Table:
     what = "Perplexity" if language else "Accuracy"
     return Table(
         name="gap",
-        caption=f"{what} on what it learned from and on held-out data",
+        caption=f"{what} on training and on held-out data",
         columns=("Model", "Training data", "Held-out data", "Gap"),
         rows=tuple(rows),
         data=table,
@@ -162,8 +162,8 @@ def _how(told: dict[str, Any]) -> Table:
         "Tuned from": str(parent["id"]),
         "Learned from": f"{told['train']['count']:,} {unit}: {told['train']['data']}",
         "Held out": f"{told['held_out']['count']:,} {unit}: {told['held_out']['data']}",
-        "Steps": f"{told['steps']:,} of {told['steps_asked']:,}, {spec['batch']} {unit} each; kept "
-        f"those of step {told['best_step']:,}",
+        "Steps": f"{told['steps']:,} of {told['steps_asked']:,}, {spec['batch']} {unit} each; kept step "
+        f"{told['best_step']:,}",
         "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
         "Trained": f"{told['trained']:,} entries",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
@@ -195,15 +195,15 @@ def overlap_finding(found: Comparison) -> str:
     """How many entries both keep, against chance, in one sentence."""
     whole = found.overall()
     return (
-        f"Of all entries that either run keeps both keep {wording.percent(whole.jaccard)}; by "
-        f"chance it would be {wording.percent(whole.chance)}"
+        f"Both runs keep {wording.percent(whole.jaccard)} of the entries kept by either; by chance it would be "
+        f"{wording.percent(whole.chance)}"
     )
 
 
 def quality_change(change: Difference | str, first: str, second: str) -> str:
     """The second run's quality against the first one's, in one sentence."""
     if isinstance(change, str):
-        return f"Their quality cannot be compared: {change}."
+        return f"Quality cannot be compared: {change}."
     language = change.measure == "nll"
     by = f"{change.change:+.3f} nats per token".replace("-", "−") if language else facts.points(change.change)
     text = f"Against {first}, {second} has {by} of {'loss' if language else 'accuracy'}"
@@ -242,7 +242,7 @@ def _quality(run: Run) -> str:
 def _differing(run: Run, other: Run) -> Block:
     found = settings([run, other])
     if not found:
-        return Text(text="All their settings are the same.", quiet=True)
+        return Text(text="All settings are the same.", quiet=True)
     return Table(
         name="differing",
         caption="Settings that differ",

@@ -75,7 +75,7 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
     )
     return Table(
         name="paired",
-        caption="Against the dense model on the same data, in pairs",
+        caption="Against dense on the same data, in pairs",
         columns=("Model", "Change"),
         rows=tuple(rows),
         data=data,
@@ -111,7 +111,7 @@ def versus(found: dict[str, Any]) -> str:
 def _measured_on(found: dict[str, Any]) -> str:
     if facts.is_language(found):
         text = f"Measured on {cards.windows(found)}."
-        return text + " Intervals come from the spread over windows."
+        return text + " Intervals: from the spread over windows."
     return f"Measured on {found['examples']:,} labelled sentences ({found['data']}). {measured.SCORES_EXPLAINED}"
 
 
@@ -143,13 +143,13 @@ def _zero_shot(found: dict[str, Any]) -> Table:
 def cost(run: Run) -> Section:
     """Four small tables and what each means, as on the Overview page."""
     found, zero = run.metrics.get("cost") or {}, run.restore == "zero"
-    needs = "" if zero else " The base is needed beside the file."
+    needs = "" if zero else " The base model is needed too."
     parts = (
         (
             "size",
             "Size",
             costs.size(found, run.totals, known_bytes(run)),
-            f"The file holds kept values and one bit per parameter.{needs}",
+            f"Kept values and one bit per parameter.{needs}",
         ),
         ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),
         ("speed", "Speed", costs.speed(found), costs.SAME_SPEED),
@@ -161,7 +161,7 @@ def cost(run: Run) -> Section:
     )
     blocks: list[Block] = [Grid(cells=cells)]
     if found:
-        said = f"Measured on {found['device']}. Times are medians and quartiles, taken in turns."
+        said = f"Measured on {found['device']}. Times are medians and quartiles of interleaved passes."
         blocks.append(Text(text=said, quiet=True))
     return Section(name="cost", title="Size, compute and speed", blocks=tuple(blocks))
 
@@ -171,17 +171,17 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
     found, spec = run.metrics, run.spec
     cost, said = found.get("cost") or {}, []
     if "dense" not in found:
-        said.append("Quality: neither the pruned model nor the one before pruning was measured.")
+        said.append("Quality of the pruned and the dense model.")
     elif not found.get("baselines"):
-        said.append("Baselines: whether another rule does better at the same budget is not known.")
+        said.append("Baselines at the same budget.")
     if "dense" in found:
         language = facts.is_language(found)
         what = "text" if language else "set of sentences"
-        said.append(f"Other data: quality was measured on one {what}; on other data, languages or tasks it may differ.")
+        said.append(f"Other data: quality was measured on one {what}; other data, languages or tasks may differ.")
         if language and "zero_shot" not in found:
-            said.append("Zero-shot tasks: only perplexity was measured, which says little of them.")
+            said.append("Zero-shot tasks: perplexity says little about them.")
         if found["pruned"].get("versus_dense") is None:
-            said.append("The change in pairs: whether it may be chance cannot be told.")
+            said.append("The change in pairs, so chance is not ruled out.")
     if not any(figure.name == "trade-off" for figure in figures):
         budget = f"keep {spec.keep:g}" if spec.keep is not None else f"k {spec.k}"
         said.append(f"Other budgets and seeds: this is one run with {budget} and seed {spec.seed}.")
@@ -190,8 +190,8 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
     else:
         notes = costs.memory_notes(cost)
         said += [notes] if notes else []
-        said.append(f"Speed on another machine than {cost['device']}, and with sparse kernels.")
+        said.append(f"Speed on machines other than {cost['device']}, and with sparse kernels.")
     if run.tuning is not None:
-        said.append("Baselines that were tuned as well: those shown were not.")
+        said.append("Tuned baselines: those shown were not tuned.")
     said.append("Robustness, calibration, bias and energy.")
     return tuple(said)

@@ -77,8 +77,8 @@ def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenP
 
 
 def test_sparsegpt_says_that_it_updates(open_page: OpenPage, runs: dict[str, Run]) -> None:
-    assert "updates the weights that it keeps" in words(open_page("overview", run="sparsegpt"))
-    assert "updates the weights" not in words(open_page("overview", run="both"))
+    assert "SparseGPT updates kept weights" in words(open_page("overview", run="sparsegpt"))
+    assert "SparseGPT updates" not in words(open_page("overview", run="both"))
 
 
 def test_measuring_an_unmeasured_run(

@@ -18,7 +18,7 @@ def plain(text: str | None) -> str:
 
 def test_a_change_in_pairs_is_said_with_its_counts() -> None:
     found = {"versus_dense": {"lost": 12, "won": 5, "mcnemar_p": 0.1435}}
-    said = "Against the dense model it lost 12 of 872 sentences and won 5: p = .14, could be chance"
+    said = "Against dense: lost 12 of 872 sentences, won 5; p = .14, could be chance"
     assert plain(measured.change(found, 872)) == said
     found = {"versus_dense": {"lost": 90, "won": 5, "mcnemar_p": 1e-9}}
     assert plain(measured.change(found, 872)).endswith("p < .001, more than chance")
@@ -26,13 +26,13 @@ def test_a_change_in_pairs_is_said_with_its_counts() -> None:
 
 def test_a_change_of_nats_is_said_with_its_interval() -> None:
     versus = {"nll_change": 0.35, "nll_change_low": 0.33, "nll_change_high": 0.38}
-    said = "It needs 0.350 nats per token more than dense (95 % interval +0.330 to +0.380), more"
+    said = "0.350 nats per token more than dense (95 % interval +0.330 to +0.380), more"
     assert plain(measured.change({"versus_dense": versus}, None)).startswith(said)
     versus = {"nll_change": -0.01, "nll_change_low": -0.03, "nll_change_high": 0.01}
-    said = "It needs 0.010 nats per token less than dense (95 % interval −0.030 to +0.010), could"
+    said = "0.010 nats per token less than dense (95 % interval −0.030 to +0.010), could"
     assert plain(measured.change({"versus_dense": versus}, None)).startswith(said)
     one_window = measured.change({"versus_dense": {"nll_change": 0.35}}, None)
-    assert one_window == "It needs 0.350 nats per token more than dense"
+    assert one_window == "0.350 nats per token more than dense"
 
 
 def test_runs_of_before_say_nothing_of_it() -> None:

@@ -240,7 +240,7 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     assert (gap.value, gap.delta) == ("+11.0\xa0points", "+2.0\xa0points before")
     said = words(test)
     assert "Held-out loss 0.700 → 0.400, lowest at step 6 of 8" in said
-    assert "Against the dense model it lost 9 of 177 sentences and won 4" in said
+    assert "Against dense: lost 9 of 177 sentences, won 4" in said
     assert "This run was tuned before" in said
     assert "177 of 354 sentences of demo were trained on." in said
     assert len(test.get("plotly_chart")) == 2
@@ -264,7 +264,7 @@ def test_a_tuned_run_that_was_not_judged(open_page: OpenPage, tuned: Callable[..
     test = open_page("recover", run="after")
     assert not test.exception
     assert test.title[0].value == "Tuned for 8 steps; quality not measured"
-    assert "the weights are as they were before" in words(test)
+    assert "the weights are unchanged" in words(test)
     assert "which is no longer in the store" in words(test)
 
 

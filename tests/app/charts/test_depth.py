@@ -45,7 +45,7 @@ def test_bars_are_exact_and_the_target_is_a_line() -> None:
     (line,) = chart.figure.layout.shapes
     assert line.y0 == line.y1 == 0.5
     assert "600 of 1,000 not kept" in bars.text[2]
-    assert text(chart) == "Sparsity goes from 40.0 % in block 0 to 60.0 % in block 2"
+    assert text(chart) == "Sparsity ranges from 40.0 % in block 0 to 60.0 % in block 2"
     assert chart.figure.layout.yaxis.range[0] == 0
     assert chart.alt.endswith(f"{chart.finding}.")
 
@@ -95,12 +95,10 @@ def test_a_panel_for_each_role_without_overlap(number: int) -> None:
 def test_roles_that_differ_are_named() -> None:
     some = cells({"q": [0.8, 0.9], "down": [0.2, 0.3]})
     said = text(depth.role_bars(some, run("a", [0.5, 0.6]), LIGHT))
-    assert said == ("Most is taken from attention query (85.0 %), least from feed-forward, second (25.0 %)")
+    assert said == ("Most pruned: attention query (85.0 %); least: feed-forward, second (25.0 %)")
     same = cells({"q": [0.4, 0.6], "down": [0.4, 0.6]})
     assert sparsity.same_in_a_block(same)
-    assert text(depth.role_bars(same, run("a", [0.4, 0.6]), LIGHT)) == (
-        "Inside a block every role has the same sparsity"
-    )
+    assert text(depth.role_bars(same, run("a", [0.4, 0.6]), LIGHT)) == ("All roles of a block have the same sparsity")
 
 
 def test_each_run_has_its_line_color_mark_and_name() -> None:

@@ -54,14 +54,14 @@ def test_findings_of_the_map(cells: pd.DataFrame) -> None:
 def test_an_even_share_is_said_in_one_number(matrices: pd.DataFrame) -> None:
     matrices["kept"] = matrices["params"] // 2
     chart = model.model_map(summaries.model_cells(matrices), LIGHT)
-    assert chart.finding == "50\xa0% kept in every block and role that was pruned"
+    assert chart.finding == "50\xa0% kept in every pruned block and role"
 
 
 def test_a_model_in_which_nothing_was_pruned_or_differs(matrices: pd.DataFrame) -> None:
     untouched = summaries.model_cells(matrices.assign(status="untouched"))
     assert "Nothing was pruned" in model.model_map(untouched, LIGHT).finding
     equal = summaries.model_cells(matrices.assign(diff_rms=0.0, diff_share_kept=np.nan))
-    assert "do not differ" in model.model_map(equal, LIGHT, "diff_share_kept").finding
+    assert "are equal" in model.model_map(equal, LIGHT, "diff_share_kept").finding
 
 
 def test_stacks_are_named_where_there_are_several() -> None:

@@ -28,7 +28,7 @@ def test_the_chosen_one_is_marked_where_it_is() -> None:
     assert (mark.x[0], mark.y[0]) == (0.05, 1.0)
     assert mark.text == ("chosen: 0.05",)
     assert chart.data["chosen"].tolist() == [False, False, True]
-    assert said(chart) == ("Over blocks: λ = 0.05 is a clear choice, the second best (0.01) costs 100.0 % more")
+    assert said(chart) == ("Over blocks: λ = 0.05 is a clear choice; the second best (0.01) costs 100.0 % more")
 
 
 def test_a_flat_search_says_so_and_shows_the_band() -> None:

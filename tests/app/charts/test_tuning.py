@@ -95,7 +95,7 @@ def test_while_it_learns_it_says_how_far_it_is(losses: list[float | None], said:
 
 def test_a_tuning_that_won_nothing_says_so() -> None:
     chart = tuning.curve(points([0.4, 0.5, 0.6]), LIGHT, best=0)
-    assert chart.finding == "Held-out loss never fell: the weights are as they were before"
+    assert chart.finding == "Held-out loss never fell, so the weights are unchanged"
 
 
 def test_the_gap_shows_both_sides_of_every_state() -> None:
@@ -105,9 +105,7 @@ def test_the_gap_shows_both_sides_of_every_state() -> None:
     np.testing.assert_allclose(held_out.x, [78, 70, 74])
     np.testing.assert_allclose(train.error_x.array, [5, 5, 5])
     assert list(train.customdata) == ["Dense", "Pruned", "Tuned"]
-    assert chart.finding == (
-        "Generalisation gap +2.0\xa0points → +11.0\xa0points, within the intervals of the measurement"
-    )
+    assert chart.finding == ("Generalisation gap +2.0\xa0points → +11.0\xa0points, within the measurement's intervals")
     assert len(chart.data) == 6
 
 
