@@ -29,6 +29,14 @@ PLACE = """(plot, [trace, point]) => {
     return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
             area.y + yaxis._offset + yaxis.l2p(data.y[point])];
 }"""
+# every chart is drawn as wide as the place that it stands in, and so are all after two more frames
+FOLLOWED = """() => new Promise((tell) => {
+    const fits = () => [...document.querySelectorAll(".js-plotly-plot")].every((chart) => {
+        const place = chart.closest("[data-testid=stPlotlyChart]");
+        return place !== null && Math.abs(chart._fullLayout.width - place.clientWidth) < 2;
+    });
+    requestAnimationFrame(() => requestAnimationFrame(() => tell(fits())));
+})"""
 INSIDE = """() => document.documentElement.scrollWidth <= innerWidth
     && [...document.querySelectorAll(".js-plotly-plot")].every((chart) => {
         const {left, right} = chart.getBoundingClientRect();
@@ -146,7 +154,7 @@ def charts_stay_inside(page: Page) -> None:
     for width, scheme in product((1440, 900), ("light", "dark")):
         page.set_viewport_size({"width": width, "height": 1200})
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(500)  # charts follow the width a moment later
+        page.wait_for_function(FOLLOWED)  # charts follow the width a moment later
         until(page, lambda: bool(page.evaluate(INSIDE)), f"charts inside {width} px, {scheme}")
 
 

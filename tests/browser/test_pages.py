@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from kencore.views import tables as summaries
 from tests.browser.conftest import Server, visit
-from tests.browser.steps import click_point, holds, plot
+from tests.browser.steps import click_point, holds, plot, settle
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
 ROW = "Row 17 of block 1 feed-forward, first"
@@ -23,7 +23,7 @@ def test_a_cell_of_the_map_opens_its_matrix_and_back_leads_back(page: Page, serv
     expect(page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward, first")
     page.go_back()
     plot(page, "model-map")
-    page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    settle(page)  # a click that is remembered would lead away again
     assert "/matrix" not in page.url
 
 

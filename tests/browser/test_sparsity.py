@@ -15,7 +15,7 @@ from kencore.runs.run import Run
 from kencore.views import sparsity
 from tests.browser.canvas import point, settled, zoom_in
 from tests.browser.conftest import App, Server, running, visit
-from tests.browser.steps import SLOW, charts_stay_inside, click_point, heights, holds, plot, press
+from tests.browser.steps import SLOW, charts_stay_inside, click_point, heights, holds, plot, press, settle
 from tests.browser.test_matrix import tip
 from tests.support.runs import make_lm_run
 
@@ -83,7 +83,7 @@ def test_a_violin_opens_its_matrix_and_back_leads_back(lm_page: Page) -> None:
     expect(lm_page.get_by_role("heading", level=1)).to_contain_text("Block 2 feed-forward gate")
     lm_page.go_back()
     plot(lm_page, "sparsity-rows")
-    lm_page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    settle(lm_page)  # a click that is remembered would lead away again
     assert "/matrix" not in lm_page.url
 
 

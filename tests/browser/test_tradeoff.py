@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.sweeps.shelf import Sweep, list_sweeps
 from tests.browser.conftest import ROOT, TALL, App, running, visit
-from tests.browser.steps import SLOW, charts_stay_inside, click_point, copied, find_point, plot, press, until
+from tests.browser.steps import SLOW, charts_stay_inside, click_point, copied, find_point, plot, press, settle, until
 from tests.support.sweeps import make_sweep
 
 
@@ -55,7 +55,7 @@ def test_a_point_opens_its_run_and_back_leads_back(browser: Browser, swept: Swep
     page.get_by_role("link", name="A point of a sweep").click()
     page.wait_for_url(re.compile("/tradeoff"))
     plot(page, "tradeoff-accuracy-share-linear")
-    page.wait_for_timeout(1500)  # a click that is remembered would lead away again
+    settle(page)  # a click that is remembered would lead away again
     assert "/tradeoff" in page.url
     page.context.close()
 
