@@ -82,7 +82,7 @@ def factors(faders: Mapping[str, float], places: Mapping[str, Place]) -> dict[st
     if unknown:
         raise SpecError(
             "balance",
-            got=f"{', '.join(unknown)}, which nothing that is pruned answers to",
+            got=f"{', '.join(unknown)}, which match nothing that is pruned",
             wanted=f"some of {', '.join(known)}",
             remedy="Choose among these.",
         )

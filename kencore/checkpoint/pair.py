@@ -253,7 +253,7 @@ class _Matcher:
             f"{self.tuned.text} and {self.base.text}",
             got=got,
             wanted=wanted,
-            remedy="Pass the very model that the tuned one started from"
+            remedy="Pass the exact model the tuned one started from"
             + (" (a resized vocabulary needs a base resized alike)." if "embed" in got else "."),
         )
 

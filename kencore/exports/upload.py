@@ -74,7 +74,7 @@ def _told(error: Exception, path: Path, repository: str) -> UploadError | NoNetw
     reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
     if isinstance(error, hub.HfHubHTTPError):
         return UploadError(
-            repository, got=f"the hub refused it ({reason})", wanted="an upload that it takes", remedy=written
+            repository, got=f"the hub refused it ({reason})", wanted="an upload the hub accepts", remedy=written
         )
     return NoNetworkError(
         repository,

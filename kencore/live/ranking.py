@@ -45,13 +45,13 @@ def why_not_live(run: Run, setting: Setting, name: str) -> str | None:
     if reason is not None:
         return reason
     if run.tuning is not None:
-        return "the run was tuned after pruning, which another mask would undo"
+        return "the run was tuned after pruning, and another mask would undo that"
     if spec.refine != "none":
         return "DSnoT swaps entries by what the pruned model does on calibration text"
     if spec.method in (*SELECTED, "magnitude"):
         return None
     if spec.method != "wanda":
-        return f"{spec.method} scores entries by products that only the worker computes alike"
+        return f"{spec.method} scores entries by products that only the worker computes exactly"
     block = run.matrix(name)["block"]
     if spec.propagate == "dense" or block == 0:
         return None if run.activation_norms(name) is not None else "the run kept no input norms"
@@ -169,7 +169,7 @@ class Ranking:
                 f"ranking of {name}",
                 got=f"{type(error).__name__}: {error}",
                 wanted="ranked rows",
-                remedy="Reload the page; if it stays so, report it.",
+                remedy="Reload the page; if the error remains, report it.",
             )
         self.ready.set()
 
@@ -299,7 +299,7 @@ def live_run(
 
 
 def _ready_soon(subject: str, got: str) -> GettingReady:
-    return GettingReady(subject, got=got, wanted="ranked rows", remedy="Wait: it is asked for again by itself.")
+    return GettingReady(subject, got=got, wanted="ranked rows", remedy="Wait; it is retried automatically.")
 
 
 def warm(run: Run, name: str, setting: Setting) -> None:

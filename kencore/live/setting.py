@@ -126,8 +126,8 @@ def _bad(text: str) -> SpecError:
     return SpecError(
         "setting",
         got=repr(text),
-        wanted="how much is kept, then faders and the like, such as 0.25~q*1.5~b2*0.5 or k64~rule*delta",
-        remedy="Correct the address, or move the sliders.",
+        wanted="how much is kept, then options such as a balance: 0.25~q*1.5~b2*0.5 or k64~rule*delta",
+        remedy="Correct the address or move the sliders.",
     )
 
 

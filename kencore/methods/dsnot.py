@@ -62,7 +62,7 @@ def dsnot(
             "keep mask",
             got=f"shape {tuple(keep.shape)}, dtype {keep.dtype}",
             wanted=f"bool {tuple(weight.shape)}, as the weight",
-            remedy="Pass the mask of this very weight.",
+            remedy="Pass the mask of this weight.",
         )
     if not weight.numel():
         return keep.clone()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Kept = dict[str, NDArray[np.int64]]
 LOST = "set to zero it would be lost: name it in the scope to prune it"
-NOT_A_BLOCK_MATRIX = "not a matrix inside a block: no activations of one tell what it is worth"
+NOT_A_BLOCK_MATRIX = "not a matrix inside a block, so no activations measure it"
 
 
 def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:

@@ -34,15 +34,12 @@ if TYPE_CHECKING:
 
 TOKENS_AT_ONCE = 4096
 NO_FASTER = (
-    "Zeros without a regular pattern do not speed up dense kernels: the pruned model takes as long "
-    "as the dense one. Fewer effective operations become less time only in kernels made for them."
+    "Zeros without a regular pattern do not speed up dense kernels. Fewer effective operations save time only in "
+    "kernels made for them."
 )
 TO_ZERO = "effective: only multiply-adds with weights that were kept"
-TO_BASE = (
-    "effective is dense: what was not kept goes back to the base's value, not to zero, and is "
-    "multiplied with all the same"
-)
-NO_MEMORY = "not measured: only CUDA tells how much memory tensors took at most"
+TO_BASE = "effective equals dense: entries not kept return to the base's value, not to zero"
+NO_MEMORY = "not measured: only CUDA reports peak memory of tensors"
 
 
 def cost_of(

@@ -186,7 +186,7 @@ def _check_lines(train: str, source: str, which: str) -> list[str]:
     known = shared_lines(text, read_text(source, part="evaluation").text)
     if known >= MOST_SHARED:
         raise _all_shared(which, source, train, f"{known:.0%} of its lines are")
-    note = f"{known:.0%} of the lines of the {which} text stand in the training text too."
+    note = f"{known:.0%} of the lines of the {which} text are also in the training text."
     return [note] if known >= 0.005 else []
 
 

@@ -86,15 +86,13 @@ def tuning_record(parent: Run, told: Mapping[str, Any], started: float) -> dict[
 def _notes(parent: Run, material: Material, state: State, fixed: Sequence[str]) -> list[str]:
     notes = list(material.notes)
     if not state.best_step:
-        notes.append(
-            "No step had a lower held-out loss than the model before it was tuned: the weights are as they were."
-        )
+        notes.append("No step lowered the held-out loss: the weights are unchanged.")
     if fixed:
         more = f" and {len(fixed) - 3} more" if len(fixed) > 3 else ""
         notes.append(
-            f"Held as they were, since the loaded model has them in no parameter of their "
-            f"own: {', '.join(fixed[:3])}{more}."
+            "Left unchanged, because the loaded model has no parameter of its own for them: "
+            f"{', '.join(fixed[:3])}{more}."
         )
     if (parent.path / "activations.safetensors").is_file():
-        notes.append("Input norms are of the run before it was tuned, and were not taken over.")
+        notes.append("Input norms were measured before tuning and were not copied.")
     return notes

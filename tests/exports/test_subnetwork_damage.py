@@ -276,9 +276,9 @@ def test_a_result_that_does_not_come_out(folder: Path, tmp_path: Path, nothing_l
     good = (folder / "plain-0.3").read_bytes()
     data = resealed(good, setting((*OF_A_TENSOR, "sha256"), "1" * 64))
     (tmp_path / "file").write_bytes(data)
-    with pytest.raises(CorruptSubnetworkError, match=f"{NAME} does not come out"):
+    with pytest.raises(CorruptSubnetworkError, match=f"{NAME} differs from what was written"):
         restore_subnetwork(tmp_path / "file", None, nothing_left / "model")
-    with pytest.raises(CorruptSubnetworkError, match=f"{NAME} does not come out"):
+    with pytest.raises(CorruptSubnetworkError, match=f"{NAME} differs from what was written"):
         open_subnetwork(tmp_path / "file")
 
 

@@ -47,7 +47,7 @@ def test_a_worker_killed_twice_is_given_up(own: Path, monkeypatch: pytest.Monkey
     assert (failed.state, failed.attempt) == ("failed", 2)
     assert failed.error is not None
     assert failed.error["type"] == "WorkerDiedError"
-    assert failed.error["message"].startswith("The worker was killed (signal 9), perhaps for want of memory")
+    assert failed.error["message"].startswith("The worker was killed (signal 9), perhaps out of memory")
     assert half_written(own) == []
     assert list((own / "results").iterdir()) == []
 

@@ -131,7 +131,7 @@ class _Restorer:
             digest.update(buffer(piece))
             yield piece
         if digest.hexdigest() != stored.sha256:
-            raise bad(self.file.path, f"{name} does not come out as it was written")
+            raise bad(self.file.path, f"{name} differs from what was written")
         self.done += stored.nbytes
         self.report(self.done, self.total, f"Restoring {name}")
         self.file.release()
@@ -234,7 +234,7 @@ def _wrong(subject: str, got: str) -> WrongBaseError:
         subject,
         got=got,
         wanted="that of the base that the file was made from",
-        remedy="Pass the very model, and revision, that the tuned one started from.",
+        remedy="Pass the exact model and revision the tuned one started from.",
     )
 
 

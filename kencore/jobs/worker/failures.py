@@ -60,11 +60,11 @@ def died(code: int | None) -> dict[str, str]:
     if code is not None and code < 0:
         what = f"was killed (signal {-code})"
         if -code == getattr(signal, "SIGKILL", 9):
-            what += ", perhaps for want of memory"
+            what += ", perhaps out of memory"
     return WorkerDiedError(
         f"The worker {what}",
         got="two attempts that ended so",
-        wanted="one that reaches its end",
+        wanted="one that finishes",
         remedy="Take a smaller model or free some memory, then start it again.",
     ).to_json()
 
@@ -74,7 +74,7 @@ def broke_off(code: int) -> dict[str, str]:
     return WorkerDiedError(
         "The worker stopped by itself",
         got=f"exit code {code}",
-        wanted="a worker that reaches the end of its job",
+        wanted="a worker that finishes its job",
         remedy="Its log may hold the reason.",
     ).to_json()
 

@@ -82,7 +82,7 @@ class LocalLauncher:
     def _do_without_zygote(self) -> None:
         """Start anew what the zygote had not forked; what it had is watched by its handle."""
         assert self._zygote is not None
-        tell("the process with torch loaded died: going on without it")
+        tell("the process with torch loaded died: continuing without it")
         waiting = self._zygote.not_forked()
         self.close()
         for attempt in waiting:

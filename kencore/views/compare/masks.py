@@ -315,6 +315,6 @@ def _notes(runs: Sequence[Run], common: list[str]) -> Iterator[str]:
             apart = int((pair[0][known] != pair[1][known]).sum())
             if apart:
                 yield (
-                    f"{run.id} is of another {what} than {runs[0].id}: weights differ in {apart} "
-                    f"of {len(common)} matrices, so masks are compared by place alone."
+                    f"{run.id} has another {what} than {runs[0].id}: weights differ in {apart} of {len(common)} "
+                    "matrices, so masks are compared by place alone."
                 )
