@@ -104,11 +104,11 @@ def note(sweep: Sweep, metrics: dict[str, Any]) -> str:
     said += f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that do not depend on a seed were run once."
     said += (
         " Intervals are 95 %: of the measurement and, with several seeds, of their mean (Student's t). They "
-        "cover other data of the same kind, not other tasks. Among many points some look better by chance: "
-        "compare the two that matter on fresh data."
+        "cover other data of the same kind, not other tasks. The best of many points is partly luck: compare the "
+        "two that matter on fresh data."
     )
     knee = (
-        " The knee (Kneedle, Satopaa 2011) is the point furthest above the line between the ends of a curve, so "
-        "it depends on where the curve begins."
+        " The knee (Kneedle, Satopaa 2011), the point furthest above the line between a curve's ends, depends on "
+        "where the curve begins."
     )
     return said + knee

@@ -95,8 +95,8 @@ def watch(chosen: Chosen) -> None:
         live = sum(job.live for job in chosen.waiting)
         if live:
             st.caption(
-                f"{wording.plural(live, 'run')} in progress; each joins the comparison when done. You may close "
-                "this page and come back to the same address."
+                f"{wording.plural(live, 'run')} in progress; each joins the comparison when done. You may leave "
+                "and return to this address."
             )
         for job in chosen.waiting:
             panel.show(job.id)

@@ -90,8 +90,7 @@ def where_paths_part(found: Explanation, dense: str, palette: Palette) -> None:
         with grid.cell():
             draw(charts.token_map(found.facts, palette), key="paths-by-token")
     st.caption(
-        f"Length of the difference between pruned and {dense} hidden states, relative to the {dense} ones. "
-        "“Input” enters the first block."
+        f"Length of the difference of hidden states, relative to the {dense} ones. “Input” enters the first block."
     )
 
 
@@ -252,9 +251,9 @@ def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any,
             else:
                 st.caption("No changed weight of this neuron contributed here.")
     st.caption(
-        "Output = weights × input + bias. The change splits exactly into two parts: this neuron's changed "
-        f"weights on the {dense} model's input, and its changed input (caused by earlier matrices). Bars to the "
-        "right: taken away from the output; to the left: added."
+        f"Output = weights × input + bias. The change is the sum of two parts: changed weights on the {dense} "
+        "model's input, and changed input from earlier matrices. Bars to the right: taken away from the output; "
+        "to the left: added."
     )
     if len(table):
         with st.expander("These weights as a table", icon=":material/table:"):

@@ -135,7 +135,7 @@ def _learned(run: Run) -> bool:
         return False
     st.caption(
         ":material/info: This run learned from data after pruning. Tune it again with what is missing, or run "
-        "`python -m kencore evaluate` on data it did not learn from."
+        "`python -m kencore evaluate` on unseen data."
     )
     return True
 
@@ -144,9 +144,7 @@ def _without_baselines(run: Run) -> None:
     st.markdown("**Baselines were not measured**")
     if _learned(run):
         return
-    st.caption(
-        "Shows whether another rule does better at the same budget. This run is measured again, with the baselines."
-    )
+    st.caption("Shows whether another rule does better at the same budget. Measures this run again, too.")
     _measure(run, str(run.metrics.get("data") or ""))
 
 
@@ -161,11 +159,11 @@ def _measure(run: Run, data: str) -> None:
         placeholder="pydoc, wikitext2, or path of a text file"
         if language
         else "path of a .tsv, .jsonl or .parquet file",
-        help="pydoc stands for Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet "
-        "file on the machine that runs KEN_viz."
+        help="pydoc: Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet file on the machine that "
+        "runs KEN_viz."
         if language
-        else "A file on the machine that runs KEN_viz, with columns sentence and label; demo "
-        "stands for the sentences that come with the demo. For a language model, a text.",
+        else "A file on the machine that runs KEN_viz with columns sentence and label, or demo for the demo's "
+        "sentences. For a language model: a text.",
     )
     if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
         params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}

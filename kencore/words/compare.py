@@ -140,8 +140,8 @@ def _compared(found: Difference, names: Sequence[str]) -> str:
 
 
 UNPAIRED: Final = (
-    "Outcomes per example are not stored for both runs, so the interval treats the measurements as independent "
-    "and is wider than needed. Measure again to compare in pairs."
+    "Outcomes per example are not stored for both runs, so the interval is wider than needed. Measure again to "
+    "compare in pairs."
 )
 
 

@@ -34,10 +34,7 @@ def size_compute_speed(run: Run) -> None:
     if cost:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")
     else:
-        st.caption(
-            "Compute, speed and memory are measured along with quality: prune with data to measure on, or run "
-            "`python -m kencore evaluate`."
-        )
+        st.caption("Compute, speed and memory are measured along with quality, or by `python -m kencore evaluate`.")
 
 
 def _card(title: str, lines: cost_words.Lines, note: str) -> None:

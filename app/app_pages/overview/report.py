@@ -27,8 +27,7 @@ def card(run: Run) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown(":material/description: **Report**")
         st.caption(
-            "One HTML file with findings, quality, cost, pictures, tables and the commands to reproduce the run. "
-            "Opens offline, without KEN_viz."
+            "One HTML file with findings, quality, cost, pictures, tables and commands. Opens offline, without KEN_viz."
         )
         if (job := asked(run)) is not None:
             panel.show(job)

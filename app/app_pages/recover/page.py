@@ -27,10 +27,7 @@ if told is not None:
     recover_parts.outcome(run, palette)
     st.header("Tune it again")
 else:
-    st.caption(
-        "Pruning costs quality. Training the kept entries can win some of it back; pruned entries stay as they "
-        "are. The result is a new run."
-    )
+    st.caption("Trains the kept entries to win quality back; pruned entries stay as they are. The result is a new run.")
 made = None
 for wrong in prepared_recover.fill_in(run):
     state.show_error(wrong)
@@ -50,8 +47,8 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             made = recover_parts.watch(job, palette)
         else:
             st.caption(
-                "It runs in the background: you may close this page. If it stops, the same settings continue "
-                "from the last checkpoint."
+                "Runs in the background; you may close this page. If it stops, the same settings continue from "
+                "the last checkpoint."
             )
 if made is not None and made.id != run.id:
     st.header(recover_parts.title(made))

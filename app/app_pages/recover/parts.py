@@ -52,12 +52,11 @@ def what_it_will_be(run: Run) -> None:
     becomes = "zero" if run.restore == "zero" else "the base's value"
     st.caption(
         f"{wording.exact(held)} of {wording.exact(run.totals['params'])} entries were pruned and stay {becomes}, "
-        "bit for bit. The result is a new run with the same masks; this one stays as it is. Needs about "
-        f"{wording.size(recover_form.BYTES * run.totals['params'])} of memory, plus what the data need."
+        f"bit for bit. Memory: about {wording.size(recover_form.BYTES * run.totals['params'])}, plus the data."
     )
     if run.tuning is not None:
         st.caption(
-            ":material/info: This run was tuned before. Keep seed and held-out share, or it may be judged on "
+            ":material/info: This run was tuned before: keep seed and held-out share, or it may be judged on "
             "data it learned from."
         )
 
@@ -161,8 +160,8 @@ def _won_back(run: Run) -> None:
         value,
         below,
         delta_description=beside,
-        help="(tuned − pruned) / (dense − pruned), of accuracies or of nats per token. 100 % is as good as "
-        "dense. Where pruning lost little, one or two sentences decide it.",
+        help="(tuned − pruned) / (dense − pruned), of accuracies or nats per token; 100 %: as good as dense. "
+        "Where pruning lost little, one or two sentences decide it.",
         **quality_parts.QUIET,
     )
 
@@ -179,7 +178,7 @@ def _gap(told: dict[str, Any]) -> None:
         charts.gap_text(after, told),
         f"{charts.gap_text(before, told)} before",
         delta_description=ends,
-        help="How much better the model is on training data than on held-out data. In gray: the 95 % interval.",
+        help="How much better the model is on training than on held-out data. In gray: 95 % interval.",
         **quality_parts.QUIET,
     )
 
@@ -190,8 +189,8 @@ def _gap_explained(told: dict[str, Any]) -> str:
     )
     unit = "windows" if told["task"] == "language" else "sentences"
     return (
-        f"On at most {told['spec']['sample']:,} of each, of {sizes} ({unit}). Held-out data chose the kept step, "
-        "so they flatter it a little."
+        f"At most {told['spec']['sample']:,} of each, of {sizes} ({unit}). Held-out data chose the kept step, "
+        "which flatters it a little."
     )
 
 

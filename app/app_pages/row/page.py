@@ -56,8 +56,7 @@ if explained is not None and k != own:
     shared = summaries.jaccard(keep, explained.keep)
     keep = explained.keep
     st.warning(
-        f"Keeps {k:,} instead of the run's {own:,}; {wording.percent(shared, 0)} of the entries kept by either "
-        "are kept by both. Not part of the run.",
+        f"{k:,} kept instead of {own:,}; {wording.percent(shared, 0)} of the entries kept by either are kept by both.",
         title="What if: not this run's result",
         icon=":material/experiment:",
     )

@@ -168,10 +168,7 @@ def searches(run: Run, palette: theme.Palette) -> list[Chart]:
     return [scores] if scores is not None else []
 
 
-ALIGNED: Final = (
-    "Alignment: a layer weighs features by how strong they arrive. The closer the two curves, the more pruning "
-    "has left this matrix the inputs it was trained on."
-)
+ALIGNED: Final = "Alignment: the closer the two curves, the more these inputs resemble those the matrix was trained on."
 
 
 def aligned(run: Run, palette: theme.Palette) -> None:

@@ -202,8 +202,8 @@ def _best(curves: Curves) -> None:
         alt="The best way to prune for each budget, and its ties",
     )
     st.caption(
-        "Tied: the 95 % interval of the difference includes zero (Newcombe, from the two intervals). A "
-        "comparison of two runs in pairs may still tell them apart."
+        "Tied: the 95 % interval of the difference includes zero (Newcombe). A paired comparison may still tell "
+        "them apart."
         if curves.table["value_low"].notna().any()
         else "This measure has no intervals here, so only exact ties are shown."
     )

@@ -127,8 +127,8 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
             value=small,
             key=AUTOMATIC,
             persist_state="session",
-            help="When the sliders rest, a worker prunes the whole model and measures it on the run's own data. "
-            "A new setting cancels the running job.",
+            help="When the sliders rest, a worker prunes the model and measures it on the run's own data. A new "
+            "setting cancels the job.",
         )
         known = tune_jobs.find(run, setting)
         clicked = False

@@ -127,6 +127,6 @@ def block_bars(matrices: pd.DataFrame) -> Figure | None:
         drawing=axes.figure,
         data=table,
         alt=f"Bars of sparsity by block, with that of all pruned matrices as a line. {finding}.",
-        note="Sparsity: share of entries not kept, over the pruned matrices of the block. Line: all pruned "
-        "matrices, also those outside the blocks.",
+        note="Sparsity: share not kept of the block's pruned matrices. Line: all pruned matrices, also outside "
+        "the blocks.",
     )

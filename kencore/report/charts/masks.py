@@ -62,9 +62,8 @@ def small_maps(run: Run) -> Figure | None:
         drawing=axes.figure,
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
-        note=f"Each square is a matrix in at most {SIDE} × {SIDE} cells, rows (outputs) downwards, columns "
-        "(inputs) to the right; a cell stands out by its kept share. The largest pruned matrix of each "
-        f"block and role.{few}",
+        note=f"Each square is the largest pruned matrix of a block and role in at most {SIDE} × {SIDE} cells: "
+        f"outputs downwards, inputs to the right. A cell stands out by its kept share.{few}",
     )
 
 

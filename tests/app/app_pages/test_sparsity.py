@@ -241,7 +241,7 @@ def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: dict[str, Ru
     curves = figure(test, "Two curves of input norms")["data"]
     np.testing.assert_allclose(numbers(curves[1]["y"]), wanted.dense, rtol=1e-5)
     assert f"{100 * wanted.moved:.1f} % of the input norm" in words(test)
-    assert "Alignment: a layer" in words(test)
+    assert "Alignment: the closer" in words(test)
     none = open_page("sparsity", run="zeros")
     assert "no activations were recorded" in words(none)
 
