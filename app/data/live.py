@@ -50,8 +50,8 @@ def _left(request: Request) -> bool:
 
 
 def made(job: str) -> Run:
-    """The run that a ``retune`` job left. Raises as `kencore.jobs.keeping.made_run`."""
-    from kencore.jobs.keeping import made_run
+    """The run that a ``retune`` job left. Raises as `kencore.jobs.tasks.made_run`."""
+    from kencore.jobs.tasks import made_run
 
     return _open(made_run(job), job)
 

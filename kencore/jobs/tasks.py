@@ -1,14 +1,23 @@
-"""The kinds of job that people start, as thin layers over the library's own functions.
+"""The kinds of job that people start, as thin layers over the library's own functions, and keeping what one made.
 
-Imported by the worker alone: what they call is imported when they run.
+What the jobs call is imported when they run.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from kencore.errors import StoreNotWritableError
+from kencore.jobs.api import result, status
 from kencore.jobs.context import Context
+from kencore.runs.run import Run
+from kencore.system.places import runs_folder
+
+PREFIX = "tuned"
 
 
 def inspect_pair(params: dict[str, Any], context: Context) -> None:
@@ -31,7 +40,7 @@ def prune_pair(params: dict[str, Any], context: Context) -> None:
 
 def retune_run(params: dict[str, Any], context: Context) -> None:
     """Prune at one setting of a slider: the complete run is left in the folder ``run`` of the
-    job's result, which is not kept for ever (`kencore.jobs.keeping` makes it a run of the store).
+    job's result, which is not kept for ever (`keep_run` makes it a run of the store).
     """
     from kencore.pruning.prune import prune
     from kencore.settings.prune import PruneSpec
@@ -132,3 +141,48 @@ def explain_sentence(params: dict[str, Any], context: Context) -> None:
 def _write_result(context: Context, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1, allow_nan=False)
     (context.out / "result.json").write_text(text, encoding="utf-8")
+
+
+def made_run(job: str) -> Path:
+    """The folder of the run that a ``retune`` job made.
+
+    Raises:
+        JobNotFoundError: no such job.
+        RunNotFoundError: it has not succeeded, or its result was removed.
+    """
+    return result(job) / "run"
+
+
+def keep_run(job: str) -> str:
+    """Put the run of a ``retune`` job into the store; its id. The second time nothing happens.
+
+    Raises:
+        JobNotFoundError, RunNotFoundError: as `made_run`.
+        CorruptRunError: what the job left is not whole.
+        StoreNotWritableError: the store cannot be written.
+    """
+    spec = status(job).params
+    budget = f"k{spec['k']}" if spec.get("k") is not None else f"{float(spec['keep']):g}"
+    name = f"{spec.get('method', 'ken')}-{budget}-{PREFIX}-{job.rsplit('-', 1)[-1]}"
+    place = runs_folder() / name
+    if place.is_dir():
+        return name
+    made = made_run(job)
+    Run(made)  # whole, or nothing is copied
+    part = place.with_name(f".{name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(made, part)
+        with suppress(FileExistsError):
+            part.rename(place)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if place.is_dir():  # another click was first
+            return name
+        raise StoreNotWritableError(
+            f"run {name}",
+            got=f"it cannot be written ({error})",
+            wanted="a store to write to",
+            remedy="Free some space, or check the permissions of the folder.",
+        ) from error
+    return name

@@ -9,12 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kencore.errors import CorruptRunError, SchemaError
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
 
 # settings of language models in the order of the command line, left out where they are as usual
@@ -239,3 +241,34 @@ def _words(spec: PruneSpec) -> dict[str, str]:
         "text": wording.text_source(spec.calibration) if spec.streams else "",
         "seed": f"seed {spec.seed}",
     }
+
+
+def origin(run: Run) -> dict[str, str]:
+    """What a reader asks first: when, how long, where, what was pruned, with which seed, and on
+    what text activations were taken."""
+    record = run.record
+    said = {
+        "Made": f"{str(record.get('created', ''))[:19].replace('T', ' ')} UTC",
+        "Took": wording.seconds(float(record.get("seconds") or 0)),
+        "On": str(record.get("device", "unknown")),
+        "Pruned": scope(run.spec),
+        "Seed": str(run.spec.seed),
+    }
+    return said | ({"Calibrated on": calibrated(run)} if run.spec.streams else {})
+
+
+def calibrated(run: Run) -> str:
+    """The text that activations came from, and how much of it."""
+    spec = run.spec
+    found = _trace(run).get("calibration") or {}
+    window = found.get("window") or spec.window
+    length = f" of {wording.exact(window)} tokens" if window else ""
+    text = wording.text_source(spec.calibration)
+    return f"{text}, {wording.plural(spec.sequences, 'sequence')}{length}"
+
+
+def _trace(run: Run) -> dict[str, Any]:
+    try:
+        return run.trace or {}
+    except (CorruptRunError, SchemaError):  # the Sparsity page says so
+        return {}

@@ -19,7 +19,7 @@ from kencore import Run, jobs, open_run
 from kencore.cli.main import app
 from kencore.errors import KencoreError, RunNotFoundError, SweepNotFoundError
 from kencore.explain import open_explanation
-from kencore.jobs.keeping import keep_run
+from kencore.jobs.tasks import keep_run
 from kencore.report import report
 from kencore.runs.shelf import delete_run, list_runs
 from kencore.sweeps.shelf import delete_sweep, list_sweeps, open_sweep

@@ -14,7 +14,6 @@ from kencore.views import tables as summaries
 from kencore.words import cards
 from kencore.words import numbers as wording
 from kencore.words import run as facts
-from kencore.words.origin import origin
 
 _ICONS: Final = {
     "Made": "schedule",
@@ -109,7 +108,7 @@ def how_made(run: Run) -> None:
     st.markdown("To reproduce this run:")
     st.code(facts.command(run.spec), "bash")
     record = run.record
-    made = {f":material/{_ICONS[name]}: {name}": said for name, said in origin(run).items()}
+    made = {f":material/{_ICONS[name]}: {name}": said for name, said in facts.origin(run).items()}
     for side in ("tuned", "base"):
         source = (record.get("sources") or {}).get(side)
         if not source:

@@ -200,7 +200,7 @@ def _again(run: Run, setting: Setting) -> None:
 
 def _made(job: JobStatus) -> None:
     """What a finished job found, and the way to keep its run."""
-    from kencore.jobs.keeping import keep_run
+    from kencore.jobs.tasks import keep_run
 
     found = tune_jobs.result(job.id)
     if found is None:

@@ -15,7 +15,6 @@ from kencore.runs.run import Run
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 from kencore.words.findings import lines
-from kencore.words.origin import origin
 
 LISTED: Final = 400  # tensors whose hashes a page has room for
 
@@ -57,7 +56,9 @@ def _after(run: Run) -> list[Block]:
 
 
 def _made(run: Run) -> Table:
-    return Table(name="made", caption="When and where", columns=("What", "Value"), rows=tuple(origin(run).items()))
+    return Table(
+        name="made", caption="When and where", columns=("What", "Value"), rows=tuple(facts.origin(run).items())
+    )
 
 
 def _settings(run: Run) -> Table:
