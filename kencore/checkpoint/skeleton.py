@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import ConfigError
+from kencore.errors import ConfigError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -67,8 +67,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` as plain values.
 
     Raises:
+        SourceNotFoundError: no such folder.
         ConfigError: missing, not JSON, or without a model type.
     """
+    if not folder.is_dir():
+        raise SourceNotFoundError(
+            f"Model {folder}", got="no such folder", wanted="a folder with a model", remedy="Check the path."
+        )
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.checkpoint.skeleton import read_config
 from kencore.data.text import read_text, token_numbers
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
-from kencore.models.loading import check_files, load_fields, load_tokenizer, read_config
+from kencore.models.loading import check_files, load_fields, load_tokenizer
 from kencore.models.perplexity import perplexity, windows
 from kencore.system.progress import Progress
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import ConfigError, CorruptShardError, NoSafetensorsError, SourceNotFoundError, TaskMismatchError
+from kencore.checkpoint.skeleton import read_config
+from kencore.errors import ConfigError, CorruptShardError, NoSafetensorsError, TaskMismatchError
 from kencore.models.names import match_names, match_pieces
 
 HEAD = "ForSequenceClassification"
@@ -189,31 +189,6 @@ def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[n
             )
         found[i] = number
     return found
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a folder's config.json.
-
-    Raises:
-        SourceNotFoundError: no such folder.
-        ConfigError: no readable config.json.
-    """
-    if not folder.is_dir():
-        raise SourceNotFoundError(
-            f"Model {folder}", got="no such folder", wanted="a folder with a model", remedy="Check the path."
-        )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        config = str(error)
-    if not isinstance(config, dict):
-        raise ConfigError(
-            f"Model {folder}",
-            got="no readable config.json",
-            wanted="the model's config.json",
-            remedy="Copy it into the folder.",
-        )
-    return config
 
 
 def _mismatch(folder: Path, got: str) -> TaskMismatchError:

@@ -10,12 +10,13 @@ Shapes: E experts, R rows (outputs) of one, F rows of those that are stacked, C 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kencore.checkpoint.shards import find_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +36,11 @@ class Piece:
     rows: int
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that transformers loads from a folder."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return [folder / "model.safetensors"]
-    files = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    return [folder / file for file in sorted(set(files))]
-
-
 def stored_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a folder of safetensors files, one at a time."""
     from safetensors import safe_open
 
-    for file in weight_files(folder):
+    for file in find_shards(folder).files.values():
         with safe_open(file, framework="pt") as shard:
             for name in shard.keys():  # noqa: SIM118 - not a dict
                 yield name, shard.get_tensor(name)

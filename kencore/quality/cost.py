@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kencore.checkpoint.shards import find_shards
 from kencore.models.language import Windows
 from kencore.models.loaded import torch_threads
-from kencore.models.names import weight_files
 from kencore.quality.cost_flops import count_flops, kept_shares
 from kencore.quality.cost_time import REPEATS, forward, interleaved, passes, peak_memory, quartiles
 from kencore.quality.states import pruned_state
@@ -258,7 +258,7 @@ def _kept(run: Run) -> dict[str, tuple[int, int]]:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in weight_files(folder))
+    return sum(file.stat().st_size for file in find_shards(folder).files.values())
 
 
 def _subnetwork_bytes(run: Run) -> int:
