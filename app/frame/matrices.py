@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from kencore.views import tables
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -79,20 +80,8 @@ def siblings(line: Line, table: pd.DataFrame) -> list[str]:
     """The same matrix in every block (this one included), in the order of the blocks."""
     if pd.isna(line["block"]):
         return [str(line["name"])]
-    pruned = table[(table["status"] == "pruned") & (table["stack"] == line["stack"])]
-    pruned = pruned[(pruned["role"] == line["role"]) & pruned["block"].notna()]
-    pattern = _pattern(str(line["name"]), int(line["block"]))
-    return [
-        str(name)
-        for name, block in zip(pruned["name"], pruned["block"], strict=True)
-        if _pattern(str(name), int(block)) == pattern
-    ]
-
-
-def _pattern(name: str, block: int) -> str:
-    words = name.split(".")
-    place = _place(words, block)
-    return ".".join([*words[:place], "*", *words[place + 1 :]])
+    same = tables.family_blocks(table[table["status"] == "pruned"], tables.family(str(line["name"]), line["block"]))
+    return [str(name) for name in same.loc[same["stack"] == line["stack"], "name"]]
 
 
 def _place(words: list[str], block: int) -> int:

@@ -19,6 +19,7 @@ from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 from kencore.pruning.plan import Kept, even_budgets, with_faders
 from kencore.runs.lines import stored_bytes
+from kencore.runs.run import totals_of
 from kencore.settings.checks import checked_balance
 from kencore.settings.json import JsonSettings
 from kencore.settings.prune import PruneSpec
@@ -259,15 +260,16 @@ def totals(run: Run, setting: Setting) -> Totals:
     for line in _pruned(table):
         shape, name = (int(line["rows"]), int(line["cols"])), str(line["name"])
         stored[name] = stored_bytes(shape, found[name], int(line["bytes_dense"]), int(line["params"]))
+    kept = [found.get(name, was) for name, was in zip(table["name"], table["kept"], strict=True)]
+    sums = totals_of(table.assign(kept=kept, bytes_stored=list(stored.values())))
     shares = group_shares(run, found)
-    kept = sum(found.values())
     return Totals(
-        kept=kept,
-        pruned=int(table.loc[table["status"] == "pruned", "params"].sum()),
-        asked=kept if plain is None else sum(int(rows.sum()) for rows in plain.values()),
-        params=int(table["params"].sum()),
-        bytes_dense=int(table["bytes_dense"].sum()),
-        bytes_stored=int(sum(stored.values())),
+        kept=sums["kept"],
+        pruned=sums["pruned"],
+        asked=sums["kept"] if plain is None else sum(int(rows.sum()) for rows in plain.values()),
+        params=sums["params"],
+        bytes_dense=sums["bytes_dense"],
+        bytes_stored=sums["bytes_stored"],
         shares=shares,
         whole=tuple(name for name, share in shares.items() if share >= 1),
         matrices=found,

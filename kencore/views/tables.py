@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kencore.runs.run import totals_of
 from kencore.views.window import RESET, Window
 
 Floats = NDArray[np.float32]
@@ -78,16 +79,16 @@ class Totals:
 
 def totals(matrices: pd.DataFrame) -> Totals:
     """Sum a run's table of matrices (columns ``params status kept bytes_dense bytes_stored``)."""
-    pruned = matrices["status"] == "pruned"
+    found = totals_of(matrices)
     return Totals(
-        params=int(matrices["params"].sum()),
-        pruned=int(matrices.loc[pruned, "params"].sum()),
-        kept=int(kept_entries(matrices).sum()),
-        kept_pruned=int(matrices.loc[pruned, "kept"].sum()),
+        params=found["params"],
+        pruned=found["pruned"],
+        kept=found["params"] - found["reset"],
+        kept_pruned=found["kept"],
         matrices=len(matrices),
-        matrices_pruned=int(pruned.sum()),
-        bytes_dense=int(matrices["bytes_dense"].sum()),
-        bytes_stored=int(matrices["bytes_stored"].sum()),
+        matrices_pruned=int((matrices["status"] == "pruned").sum()),
+        bytes_dense=found["bytes_dense"],
+        bytes_stored=found["bytes_stored"],
     )
 
 
