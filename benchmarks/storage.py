@@ -36,9 +36,11 @@ from safetensors.numpy import save_file
 
 from kencore import PruneSpec, Run, prune
 from kencore.checkpoint.tensors import to_float32
-from kencore.exports.subnetwork.open import open_subnetwork, subnetwork_bytes, write_subnetwork
-from kencore.exports.subnetwork.write import stored_keep
-from kencore.models.classifier import Classifier, Examples, read_examples
+from kencore.data.examples import Examples, read_examples
+from kencore.exports.subnetwork.open import open_subnetwork
+from kencore.exports.subnetwork.plan import subnetwork_bytes
+from kencore.exports.subnetwork.write import stored_keep, write_subnetwork
+from kencore.models.classifier import Classifier
 from kencore.runs.restore import base_bits, pruned_chunks, to_torch
 
 Bits = np.ndarray[Any, np.dtype[Any]]

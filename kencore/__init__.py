@@ -17,13 +17,10 @@ from kencore.settings.prune import PruneSpec
 
 if TYPE_CHECKING:
     from kencore.exports.masks import export_mask
-    from kencore.exports.subnetwork.open import (
-        inspect_subnetwork,
-        open_subnetwork,
-        restore_subnetwork,
-        subnetwork_bytes,
-        write_subnetwork,
-    )
+    from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
+    from kencore.exports.subnetwork.plan import subnetwork_bytes
+    from kencore.exports.subnetwork.read import inspect_subnetwork
+    from kencore.exports.subnetwork.write import write_subnetwork
     from kencore.recover import TuneSpec, tune
     from kencore.runs.run import Run, open_run
     from kencore.settings.sweep import SweepSpec
@@ -55,10 +52,12 @@ LAZY = {
     "TuneSpec": "recover",
     "tune": "recover",
     "export_mask": "exports.masks",
-} | dict.fromkeys(
-    ("inspect_subnetwork", "open_subnetwork", "restore_subnetwork", "subnetwork_bytes", "write_subnetwork"),
-    "exports.subnetwork.open",
-)
+    "inspect_subnetwork": "exports.subnetwork.read",
+    "open_subnetwork": "exports.subnetwork.open",
+    "restore_subnetwork": "exports.subnetwork.open",
+    "subnetwork_bytes": "exports.subnetwork.plan",
+    "write_subnetwork": "exports.subnetwork.write",
+}
 """Names of the package, and the module of each: they are imported when they are asked for."""
 
 

@@ -15,9 +15,7 @@ import plotly.graph_objects as go
 from app.charts.base import Chart, finish, lines
 from kencore.views import sparsity
 from kencore.words import numbers as wording
-from kencore.words.findings import depth_finding as depth_finding
-from kencore.words.findings import names as names
-from kencore.words.findings import roles_finding as roles_finding
+from kencore.words.findings import depth_finding, names, roles_finding
 from kencore.words.palette import Palette
 
 _ACROSS: Final = 4  # small panels in a line

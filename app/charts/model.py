@@ -9,13 +9,7 @@ from numpy.typing import NDArray
 
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
 from kencore.words import numbers as wording
-from kencore.words.findings import MEASURES as MEASURES
-from kencore.words.findings import OUTSIDE as OUTSIDE
-from kencore.words.findings import Measure as Measure
-from kencore.words.findings import map_finding as map_finding
-from kencore.words.findings import measures as measures
-from kencore.words.findings import on_map as on_map
-from kencore.words.findings import role_ranks as role_ranks
+from kencore.words.findings import map_finding, measures, on_map
 from kencore.words.palette import Palette
 
 _LABELLED = 24  # rows of cells up to which each cell also says its number

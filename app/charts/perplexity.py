@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
+from kencore.words import quality as quality_words
 from kencore.words import run as facts
 from kencore.words.palette import Palette
-from kencore.words.quality import perplexity_finding as perplexity_finding
-from kencore.words.quality import perplexity_table as perplexity_table
+from kencore.words.quality import perplexity_finding, perplexity_table
 
 _FAR: Final = 4.0  # times the dense perplexity: what lies beyond is drawn at the edge
 
@@ -42,8 +42,8 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
 
 
 def _add_dot(figure: go.Figure, line: Any, method: str, edge: float, palette: Palette) -> None:
-    color, far = steps.color(line.what, method, palette), line.perplexity > edge
-    symbol = "triangle-right" if far else steps.symbol(line.what, method)
+    color, far = quality_words.color(line.what, method, palette), line.perplexity > edge
+    symbol = "triangle-right" if far else quality_words.symbol(line.what, method)
     said = facts.perplexity(line.perplexity)
     low, high = line.perplexity_low, line.perplexity_high
     known = bool(np.isfinite([low, high]).all())

@@ -9,10 +9,9 @@ import plotly.graph_objects as go
 
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
+from kencore.words import quality as quality_words
 from kencore.words.palette import Palette
-from kencore.words.quality import MEASURES as MEASURES
-from kencore.words.quality import quality_finding as quality_finding
-from kencore.words.quality import quality_table as quality_table
+from kencore.words.quality import MEASURES, quality_finding, quality_table
 
 
 def quality_dots(metrics: dict[str, Any], method: str, palette: Palette, measure: str = "accuracy") -> Chart:
@@ -30,7 +29,7 @@ def quality_dots(metrics: dict[str, Any], method: str, palette: Palette, measure
         figure.add_vrect(x0=percent[0, 1], x1=percent[0, 2], fillcolor=palette.muted, opacity=0.12, line_width=0)
     for i, line in enumerate(lines(table)):
         value, low, high = percent[i]
-        color = steps.color(line.what, method, palette)
+        color = quality_words.color(line.what, method, palette)
         interval = f"<br>95 % interval {low:.1f} to {high:.1f} %" if known[i] else ""
         figure.add_trace(
             go.Scatter(
@@ -44,7 +43,7 @@ def quality_dots(metrics: dict[str, Any], method: str, palette: Palette, measure
                 marker={
                     "size": 12,
                     "color": color,
-                    "symbol": steps.symbol(line.what, method),
+                    "symbol": quality_words.symbol(line.what, method),
                     "line": {"width": 2, "color": color},
                 },
                 error_x={

@@ -14,10 +14,7 @@ from app.charts.base import Chart, fade, finish
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
-from kencore.words.search_and_recover import Kind as Kind
-from kencore.words.search_and_recover import flatness_words as flatness_words
-from kencore.words.search_and_recover import kind_of as kind_of
-from kencore.words.search_and_recover import number as number
+from kencore.words.search_and_recover import Kind, flatness_words, kind_of, number
 
 
 def search_curve(search: Mapping[str, Any], name: str, what: str, color: str, palette: Palette) -> Chart:

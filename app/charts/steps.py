@@ -8,12 +8,6 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from kencore.words.quality import OWN as OWN
-from kencore.words.quality import Step as Step
-from kencore.words.quality import color as color
-from kencore.words.quality import steps as steps
-from kencore.words.quality import symbol as symbol
-
 ROW: Final = 44  # pixels of a line: a label of two lines, or a dot with its value above it
 LEFT: Final = 178
 _LETTERS: Final = 24  # of a label, in that room

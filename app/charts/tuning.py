@@ -10,13 +10,7 @@ import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
 from kencore.words.palette import Palette
-from kencore.words.search_and_recover import SIDES as SIDES
-from kencore.words.search_and_recover import STEPS as STEPS
-from kencore.words.search_and_recover import curve_finding as curve_finding
-from kencore.words.search_and_recover import curve_table as curve_table
-from kencore.words.search_and_recover import gap_finding as gap_finding
-from kencore.words.search_and_recover import gap_table as gap_table
-from kencore.words.search_and_recover import gap_text as gap_text
+from kencore.words.search_and_recover import SIDES, STEPS, curve_finding, curve_table, gap_finding, gap_table
 
 
 def curve(points: Sequence[Mapping[str, Any]], palette: Palette, *, best: int | None = None) -> Chart:

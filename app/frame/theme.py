@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from kencore.words.palette import CATEGORICAL as CATEGORICAL
-from kencore.words.palette import DARK as DARK
-from kencore.words.palette import LIGHT as LIGHT
-from kencore.words.palette import METHODS as METHODS
-from kencore.words.palette import NEIGHBOURS as NEIGHBOURS
-from kencore.words.palette import RUNS as RUNS
-from kencore.words.palette import Colors as Colors
-from kencore.words.palette import Palette as Palette
+from kencore.words.palette import DARK, LIGHT, Palette
 
 
 def palette() -> Palette:

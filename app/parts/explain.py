@@ -17,9 +17,9 @@ from kencore.explain import LONGEST_TEXT
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.explain import Explanation
     from kencore.runs.run import Run
+    from kencore.words.palette import Palette
 
 
 def title(found: Explanation | None, dense: str) -> str:

@@ -18,8 +18,8 @@ from kencore.words import cards, measured
 from kencore.words import run as facts
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
+    from kencore.words.palette import Palette
 
 QUIET: Final[dict[str, Any]] = {"delta_color": "off", "delta_arrow": "off", "border": True, "height": "stretch"}
 

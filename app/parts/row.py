@@ -17,8 +17,8 @@ from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
+    from kencore.words.palette import Palette
 
     Line = pd.Series[Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from app.frame import theme
+from kencore.words.palette import DARK, LIGHT
 
 if TYPE_CHECKING:
     from streamlit.components.v2.types import ComponentRenderer
@@ -103,7 +103,7 @@ def common() -> dict[str, Any]:
         "api": api(),
         "version": VERSION,
         "scripts": list(SCRIPTS),
-        "palettes": {"light": theme.LIGHT.to_json(), "dark": theme.DARK.to_json()},
+        "palettes": {"light": LIGHT.to_json(), "dark": DARK.to_json()},
     }
 
 

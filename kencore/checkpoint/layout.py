@@ -7,12 +7,10 @@ import re
 from pathlib import Path
 
 from kencore.checkpoint.header import TensorInfo
-from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
+from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.roles import classify
 from kencore.checkpoint.skeleton import Skeleton, read_skeleton
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
-
-__all__ = ["PARTS", "ROLES", "Layout", "Parameter", "read_layout", "stack_names"]
 
 _IN_LIST = re.compile(r"(.+?)\.(\d+)\.")
 # float tensors of older checkpoints that models compute themselves today

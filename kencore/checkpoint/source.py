@@ -9,7 +9,7 @@ from typing import Literal
 
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
-from kencore.system.places import assets_folder as assets_folder
+from kencore.system.places import assets_folder
 from kencore.system.progress import Progress
 
 Kind = Literal["demo", "folder", "hub"]

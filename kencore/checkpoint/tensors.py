@@ -16,8 +16,6 @@ from kencore.checkpoint.header import TensorInfo, read_header
 from kencore.checkpoint.shards import Shards, find_shards
 from kencore.errors import CheckpointError, CorruptShardError, ShapeError
 
-__all__ = ["FLOATS", "TensorInfo", "Tensors", "open_tensors", "same_bytes", "to_float32"]
-
 # how the bytes of a dtype lie in numpy; BF16 and the 8-bit floats have no numpy type: their bits
 STORAGE: dict[str, np.dtype[np.generic]] = {
     name: np.dtype(code)

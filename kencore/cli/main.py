@@ -23,6 +23,7 @@ from kencore.cli import recover as cli_tune
 from kencore.cli import report as cli_report
 from kencore.cli import sweep as cli_sweep
 from kencore.cli import warm as cli_warm
+from kencore.cli.evaluate import judged
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, option_of, options_of
 from kencore.errors import SpecError
@@ -55,7 +56,7 @@ def inspect(
 
     Of a subnetwork file: what it holds and which base it needs, after checking all of it.
     """
-    from kencore.exports.subnetwork.open import inspect_subnetwork, is_subnetwork
+    from kencore.exports.subnetwork.read import inspect_subnetwork, is_subnetwork
     from kencore.models.inspect import inspect as look
 
     with command(as_json) as (report, show):
@@ -149,7 +150,7 @@ def evaluate(
             window=window,
             windows=windows,
         )
-        show(found, cli_text.judged)
+        show(found, judged)
 
 
 app.command("export")(cli_files.export)

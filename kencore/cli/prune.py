@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kencore.cli.evaluate import judged as judged
 from kencore.cli.evaluate import quality
 
 if TYPE_CHECKING:

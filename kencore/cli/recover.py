@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kencore.cli import evaluate
 from kencore.cli import prune as cli_text
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, options_of
@@ -59,7 +60,7 @@ def tuned_text(facts: dict[str, Any]) -> str:
     lines += [f"Note: {note}" for note in told["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
-        lines.append(cli_text.judged(facts["metrics"]))
+        lines.append(evaluate.judged(facts["metrics"]))
     if facts["recovered"] is not None:
         lines.append(f"Tuning won back {facts['recovered']:.0%} of what pruning lost.")
     return "\n".join(lines)

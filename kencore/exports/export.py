@@ -50,7 +50,7 @@ def export(
         report(0, 1, "Writing the pruned model")
         written = opened.save_pretrained(path)
     elif form == "subnetwork":
-        from kencore.exports.subnetwork.open import write_subnetwork
+        from kencore.exports.subnetwork.write import write_subnetwork
 
         written = write_subnetwork(opened, path, zstd, report)
     else:

@@ -22,8 +22,6 @@ from kencore.system.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Classifier", "Examples", "Predictions", "evaluate_model", "quality_of", "read_examples"]
-
 BATCH = 32
 LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 

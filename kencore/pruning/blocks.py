@@ -17,10 +17,8 @@ from kencore.methods.rescale import check_rescaled
 from kencore.models.blocks import BlockModel, Streams
 from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.run import Hidden
-from kencore.pruning.rule import METHODS, Count, Rule, make_rule
+from kencore.pruning.rule import Count, Rule
 from kencore.system.progress import Clock, Progress
-
-__all__ = ["METHODS", "Count", "Pruned", "Rule", "make_rule", "prune_blocks"]
 
 Propagate = Literal["pruned", "dense"]
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from kencore.models.blocks import Streams
     from kencore.models.language import Windows
-    from kencore.pruning.blocks import Count, Pruned, Rule
+    from kencore.pruning.blocks import Pruned
+    from kencore.pruning.rule import Count, Rule
     from kencore.pruning.search.allocate import Allocated
     from kencore.runs.run import Run
     from kencore.runs.writer import RunWriter

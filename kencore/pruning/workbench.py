@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from kencore.data.calibration import Calibration
     from kencore.models.blocks import BlockModel, Streams
     from kencore.models.language import LanguageModel, Windows
-    from kencore.pruning.blocks import Count, Pruned, Rule
+    from kencore.pruning.blocks import Pruned
+    from kencore.pruning.rule import Count, Rule
     from kencore.quality.judge_model import Key
     from kencore.settings.prune import PruneSpec
     from kencore.system.progress import Progress
@@ -99,7 +100,7 @@ class Workbench:
 
     def rule(self, method: str, **settings: Any) -> Rule:
         """`make_rule` of that name and settings; entries go back to the base where there is one."""
-        from kencore.pruning.blocks import make_rule
+        from kencore.pruning.rule import make_rule
 
         bases = self.base if self.pair.base_tensors is not None else None
         return make_rule(method, bases=bases, **settings)

@@ -262,6 +262,6 @@ def _bytes(folder: Path) -> int:
 
 
 def _subnetwork_bytes(run: Run) -> int:
-    from kencore.exports.subnetwork.open import subnetwork_bytes
+    from kencore.exports.subnetwork.plan import subnetwork_bytes
 
     return subnetwork_bytes(run)

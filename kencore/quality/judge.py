@@ -35,17 +35,6 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
 
-__all__ = [
-    "base_state",
-    "baseline_state",
-    "fitting_data",
-    "judge",
-    "measure",
-    "pruned_state",
-    "read_data",
-    "save_metrics",
-]
-
 LABELLED = "demo"  # the labelled sentences that ship with the project
 
 

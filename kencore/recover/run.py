@@ -30,8 +30,6 @@ from kencore.system.progress import Bar, Clock, Progress, silent
 if TYPE_CHECKING:
     from kencore.recover.saved import Saved
 
-__all__ = ["TuneSpec", "tune"]
-
 Gaps = dict[str, dict[str, Any]]
 BACKWARD = 3.0  # a training step costs about three passes
 ADAPTER_FILE = "adapter_config.json"

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from kencore.checkpoint.tensors import Tensors
 
-__all__ = ["Run", "Which", "open_run"]
-
 
 class Run:
     """One run folder. Opening reads two small JSON files and the table of matrices.

@@ -44,7 +44,7 @@ class RunSummary:
 
 def demo_run_folder(run: str = DEMO) -> Path:
     """Where a shipped run is."""
-    from kencore.checkpoint.source import assets_folder
+    from kencore.system.places import assets_folder
 
     return assets_folder() / "demo" / SHIPPED[run]
 

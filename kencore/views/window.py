@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from kencore.errors import MatrixNotFoundError, SpecError
 from kencore.runs import bits
-from kencore.runs.run import Run, Which
+from kencore.runs.run import Run
+from kencore.runs.weights import Which
 
 Layer = Literal["kept", "tuned", "base", "difference", "neighbours"]
 LAYERS: tuple[str, ...] = get_args(Layer)

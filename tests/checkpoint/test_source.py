@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from kencore.checkpoint.shards import SINGLE
-from kencore.checkpoint.source import assets_folder, resolve
+from kencore.checkpoint.source import resolve
 from kencore.errors import ConfigError, NoSafetensorsError, SourceNotFoundError, SpecError
+from kencore.system.places import assets_folder
 from tests.checkpoint.files import small, write_config
 
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from kencore import Run
 from kencore.cli.main import app
-from kencore.exports.subnetwork.open import is_subnetwork, write_subnetwork
+from kencore.exports.subnetwork.read import is_subnetwork
+from kencore.exports.subnetwork.write import write_subnetwork
 from tests.support.runs import make_run
 
 runner = CliRunner()

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kencore.models.classifier import Classifier, read_examples
+from kencore.data.examples import read_examples
+from kencore.models.classifier import Classifier
 from kencore.models.names import stored_tensors
 
 DEMO = Path(__file__).resolve().parents[2] / "assets" / "demo"

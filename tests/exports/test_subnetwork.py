@@ -27,15 +27,10 @@ from kencore.errors import (
     WrongBaseError,
 )
 from kencore.exports.subnetwork import plan as subnetwork_plan
-from kencore.exports.subnetwork.open import (
-    inspect_subnetwork,
-    is_subnetwork,
-    open_subnetwork,
-    restore_subnetwork,
-    subnetwork_bytes,
-    write_subnetwork,
-)
-from kencore.exports.subnetwork.write import packed
+from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
+from kencore.exports.subnetwork.plan import subnetwork_bytes
+from kencore.exports.subnetwork.read import inspect_subnetwork, is_subnetwork
+from kencore.exports.subnetwork.write import packed, write_subnetwork
 from tests.support.runs import make_lm_run, make_run
 from tests.support.tiny_models import save_pair
 

@@ -20,7 +20,9 @@ from kencore import PruneSpec, prune
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import CorruptSubnetworkError, MissingExtraError, StoreNotWritableError
 from kencore.exports.subnetwork import zstd as subnetwork_zstd
-from kencore.exports.subnetwork.open import inspect_subnetwork, open_subnetwork, restore_subnetwork, write_subnetwork
+from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
+from kencore.exports.subnetwork.read import inspect_subnetwork
+from kencore.exports.subnetwork.write import write_subnetwork
 from tests.support.tiny_models import save_pair
 
 KEY = "kencore_subnetwork"

@@ -31,8 +31,8 @@ from kencore.allocate.budget import published_counts
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.checkpoint.layout import read_layout
 from kencore.models.blocks import BlockModel, Streams, capture
-from kencore.pruning.blocks import make_rule, prune_blocks
-from kencore.pruning.rule import Count, Rule
+from kencore.pruning.blocks import prune_blocks
+from kencore.pruning.rule import Count, Rule, make_rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.search.neuroal import block_candidate, search_rows
 from kencore.pruning.search.session import Session

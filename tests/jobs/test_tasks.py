@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from kencore import PruneSpec, jobs, open_run, prune
+from kencore.data.examples import read_examples
 from kencore.errors import JobKindError, SpecError
 from kencore.explain import ExplainSpec, explain, open_explanation
 from kencore.jobs.kinds import check_evaluate, check_export
-from kencore.models.classifier import Classifier, read_examples
+from kencore.models.classifier import Classifier
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from kencore.data.examples import read_examples
+from kencore.data.examples import Examples, read_examples
 from kencore.errors import (
     ConfigError,
     CorruptShardError,
@@ -24,7 +24,8 @@ from kencore.errors import (
     SourceNotFoundError,
     TaskMismatchError,
 )
-from kencore.models.classifier import Classifier, Examples, evaluate_model, longest_input, quality_of
+from kencore.models.classifier import Classifier, evaluate_model, longest_input
+from kencore.models.figures import quality_of
 from kencore.models.names import stored_tensors
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer

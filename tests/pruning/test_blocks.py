@@ -17,8 +17,8 @@ from kencore.errors import SpecError
 from kencore.methods.random import row_generator
 from kencore.methods.select import select_rows
 from kencore.models.blocks import BlockModel, capture, inputs
-from kencore.pruning.blocks import METHODS, Pruned, make_rule, prune_blocks
-from kencore.pruning.rule import ATTENTION
+from kencore.pruning.blocks import Pruned, prune_blocks
+from kencore.pruning.rule import ATTENTION, METHODS, make_rule
 from tests.support.language_models import LANGUAGE_MODELS, block_model, inputs_by_hooks, token_ids
 
 

@@ -15,7 +15,8 @@ from kencore.allocate.uniform import uniform
 from kencore.errors import DeadLayerError, SpecError
 from kencore.models.blocks import BlockModel, capture, run_block
 from kencore.models.blocks.tail import language_loss
-from kencore.pruning.blocks import make_rule, prune_blocks
+from kencore.pruning.blocks import prune_blocks
+from kencore.pruning.rule import make_rule
 from kencore.pruning.search.allocate import Allocated, AllocationSettings, allocate
 from kencore.pruning.search.candidates import Evaluator
 from tests.support.language_models import LANGUAGE_MODELS, block_model, token_ids

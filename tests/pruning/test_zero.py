@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, open_run, prune
 from kencore.checkpoint.pair import open_models
-from kencore.checkpoint.source import assets_folder
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, ScopeError
 from kencore.pruning.plan import LOST, NOT_A_BLOCK_MATRIX, decide
 from kencore.runs.shelf import list_runs
+from kencore.system.places import assets_folder
 from kencore.views import window as views
 from tests.support.tiny_models import ARCHITECTURES, save_pair
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kencore import PruneSpec, Run, prune
-from kencore.exports.subnetwork.open import write_subnetwork
+from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.cost import NO_FASTER, cost_of, cost_of_model

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from kencore import Run, open_run
 from kencore.cli.main import app
+from kencore.data.examples import read_examples
 from kencore.errors import (
     AdapterError,
     CheckpointChangedError,
@@ -33,7 +34,7 @@ from kencore.errors import (
     WindowError,
 )
 from kencore.jobs.kinds import KINDS
-from kencore.models.classifier import Classifier, read_examples
+from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.judge import judge
 from kencore.recover import TuneSpec, tune

@@ -17,9 +17,9 @@ from kencore.views.compare import masks as compare
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
     from kencore.views.compare.masks import Comparison
+    from kencore.words.palette import Palette
 
     Line = pd.Series[Any]
 

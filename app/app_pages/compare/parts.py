@@ -18,9 +18,9 @@ from kencore.words import compare as compare_words
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
     from kencore.views.compare.masks import Comparison
+    from kencore.words.palette import Palette
 
 VIEWS: Final = {"role": "Roles", "block": "Blocks"}
 

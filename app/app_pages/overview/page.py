@@ -24,9 +24,10 @@ from app.frame.draw import csv_button, draw  # noqa: E402
 from app.parts import peers as compare_peers  # noqa: E402
 from app.parts import quality as quality_parts  # noqa: E402
 from kencore.words import numbers as wording  # noqa: E402
+from kencore.words.findings import MEASURES, measures  # noqa: E402
 
 with state.messages():
-    links.choice("measure", tuple(model.MEASURES), "share")  # a bad address is said, not ignored
+    links.choice("measure", tuple(MEASURES), "share")  # a bad address is said, not ignored
 palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
 cells = summaries.model_cells(run.matrices)
 overview_parts.metric_row(run, total)
@@ -43,7 +44,7 @@ def open_cell(index: int) -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.header("Where parameters were kept")
     measure = choosing.view(
-        "measure", {name: what.label for name, what in model.measures(terms).items()}, "share", label="Color by"
+        "measure", {name: what.label for name, what in measures(terms).items()}, "share", label="Color by"
     )
 draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
 links.page_link("map", "Zoom in to single weights", icon=":material/map:")

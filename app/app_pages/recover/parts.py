@@ -19,10 +19,11 @@ from kencore.recover.gap import recovered
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.search_and_recover import gap_text
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
+    from kencore.words.palette import Palette
 
 
 def title(run: Run) -> str:
@@ -175,8 +176,8 @@ def _gap(told: dict[str, Any]) -> None:
         ends = f"{low} to {high} {unit}".replace("-", "−")
     st.metric(
         "Generalisation gap, tuned",
-        charts.gap_text(after, told),
-        f"{charts.gap_text(before, told)} before",
+        gap_text(after, told),
+        f"{gap_text(before, told)} before",
         delta_description=ends,
         help="How much better the model is on training than on held-out data. In gray: 95 % interval.",
         **quality_parts.QUIET,

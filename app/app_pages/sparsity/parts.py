@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from app.charts import alignment, depth, search, spread
-from app.frame import choosing, links, state, theme
+from app.frame import choosing, links, state
 from app.frame.draw import draw
 from app.parts import blocks as block_views
 from app.parts import matrix as matrix_parts
@@ -15,6 +15,7 @@ from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.views import sparsity
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
+from kencore.words.palette import RUNS, Palette
 
 if TYPE_CHECKING:
     from app.charts.base import Chart
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 24  # blocks shown unless more are asked for
 SLIDER: Final = 4  # blocks from which on a range can be chosen
-COLOR: Final = theme.RUNS[0]  # of the open run
+COLOR: Final = RUNS[0]  # of the open run
 
 
-def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
+def by_block(run: Run, drawn: depth.Depth, palette: Palette) -> None:
     """Bars of the open run, by block or by role."""
     cells = sparsity.by_block_and_role(run.matrices)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
@@ -40,7 +41,7 @@ def by_block(run: Run, drawn: depth.Depth, palette: theme.Palette) -> None:
         st.caption("Inside a block all roles have the same sparsity.")
 
 
-def by_row(run: Run, palette: theme.Palette) -> None:
+def by_row(run: Run, palette: Palette) -> None:
     """A violin for each matrix of a family; a click opens the matrix."""
     st.header("By row")
     options = families(run)
@@ -137,7 +138,7 @@ def decided(run: Run) -> str:
     )
 
 
-def how_decided(run: Run, palette: theme.Palette) -> None:
+def how_decided(run: Run, palette: Palette) -> None:
     """The rule in words, and what it looked at."""
     st.header("How sparsity was allocated")
     st.markdown(decided(run))
@@ -154,7 +155,7 @@ def how_decided(run: Run, palette: theme.Palette) -> None:
                 draw(chart, key=f"sparsity-search-{number}")
 
 
-def searches(run: Run, palette: theme.Palette) -> list[Chart]:
+def searches(run: Run, palette: Palette) -> list[Chart]:
     """The charts of what the allocation looked at: searches first, then scores of blocks."""
     trace = run.trace or {}
     steps = (
@@ -171,7 +172,7 @@ def searches(run: Run, palette: theme.Palette) -> list[Chart]:
 ALIGNED: Final = "Alignment: the closer the two curves, the more these inputs resemble those the matrix was trained on."
 
 
-def aligned(run: Run, palette: theme.Palette) -> None:
+def aligned(run: Run, palette: Palette) -> None:
     """Input norms of one matrix in the dense and in the pruned model."""
     st.header("Alignment")
     if not (run.path / "activations.safetensors").is_file():

@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 
 from app.charts import depth
-from app.frame import links, parts, state, theme
+from app.frame import links, parts, state
 from kencore.errors import KencoreError
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.palette import RUNS
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -95,7 +96,7 @@ def depths(runs: list[Run]) -> list[depth.Depth]:
     """Each run over depth, with its color and mark; runs without blocks are left out."""
     labels = facts.short_labels({run.id: run.spec for run in runs})
     found = []
-    for run, color, symbol in zip(runs, theme.RUNS, depth.SYMBOLS, strict=False):
+    for run, color, symbol in zip(runs, RUNS, depth.SYMBOLS, strict=False):
         blocks = sparsity.by_block(run.matrices)
         if len(blocks):
             found.append(

@@ -12,7 +12,7 @@ from app.app_pages.story import walk as story_walk
 from app.charts import depth, model, perplexity, quality, row, tuning
 from app.charts import explain as answers
 from app.charts import story as charts
-from app.frame import links, state, theme
+from app.frame import links, state
 from app.frame.draw import draw
 from app.parts import explain as explain_parts
 from app.parts import explain_ask
@@ -21,12 +21,13 @@ from kencore.views import sparsity
 from kencore.views import tables as summaries
 from kencore.views.walk import walk_row
 from kencore.words import numbers as wording
+from kencore.words.palette import RUNS
 
 if TYPE_CHECKING:
     from app.charts.base import Chart
-    from app.frame.theme import Palette
     from kencore.runs.run import Run
     from kencore.views.example import Example
+    from kencore.words.palette import Palette
 
 LARGE: Final = 17  # letters of charts on a screen for many
 ONWARD: Final = (  # page, label, icon
@@ -109,7 +110,7 @@ def _depth(run: Run, example: Example | None, palette: Palette) -> Chart:
     blocks = sparsity.by_block(run.matrices)
     totals = run.totals
     drawn = depth.Depth(
-        label=run.id, color=theme.RUNS[0], symbol="circle", blocks=blocks, target=totals["reset"] / totals["pruned"]
+        label=run.id, color=RUNS[0], symbol="circle", blocks=blocks, target=totals["reset"] / totals["pruned"]
     )
     return depth.block_bars(drawn, palette)
 

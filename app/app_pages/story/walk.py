@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
-from app.frame import theme
 from kencore.words import numbers as wording
+from kencore.words.palette import DARK, LIGHT
 
 ART: Final = Path(__file__).resolve().parent
 HTML: Final = """\
@@ -49,7 +49,7 @@ def draw_walk(walk: Walk, name: str, what: str, restore: str) -> None:
         what: the axis of the upper picture.
         restore: what entries become that are not kept.
     """
-    palettes = {"light": theme.LIGHT.to_json(), "dark": theme.DARK.to_json()}
+    palettes = {"light": LIGHT.to_json(), "dark": DARK.to_json()}
     data = walk_data(walk, name, what, restore) | {"palettes": palettes}
     _mount()(key="story_walk", data={"walk": data})
 

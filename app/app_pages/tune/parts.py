@@ -20,9 +20,9 @@ from kencore.words import numbers as wording
 from kencore.words import run as facts
 
 if TYPE_CHECKING:
-    from app.frame.theme import Palette
     from kencore.jobs import JobStatus
     from kencore.runs.run import Run
+    from kencore.words.palette import Palette
 
 PARAMS: Final = ("keep", "k", "rule", "eq", "slope", "spread")
 _IN_THE_ADDRESS: Final = {

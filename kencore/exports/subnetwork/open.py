@@ -19,9 +19,7 @@ from kencore.checkpoint.tensors import STORAGE
 from kencore.checkpoint.write import write_weights
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
-from kencore.exports.subnetwork.plan import subnetwork_bytes
-from kencore.exports.subnetwork.read import Subnetwork, bad, inspect_subnetwork, is_subnetwork, opened
-from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.exports.subnetwork.read import Subnetwork, bad, opened
 from kencore.runs.restore import base_bits, to_torch
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
@@ -30,15 +28,6 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.tensors import Tensors
-
-__all__ = [
-    "inspect_subnetwork",
-    "is_subnetwork",
-    "open_subnetwork",
-    "restore_subnetwork",
-    "subnetwork_bytes",
-    "write_subnetwork",
-]
 
 AT_ONCE = 1 << 22  # entries restored at once; a multiple of 8
 WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}

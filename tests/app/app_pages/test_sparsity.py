@@ -12,9 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.app_pages.sparsity import parts as sparsity_parts
-from app.frame.theme import RUNS
 from kencore.runs.run import Run
 from kencore.views import sparsity
+from kencore.words.palette import RUNS
 from tests.app.conftest import OpenPage, make_all, put_beside
 
 MADE: dict[str, dict[str, Any]] = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.charts import alignment
-from app.frame.theme import DARK, LIGHT, RUNS
 from kencore.views import sparsity
+from kencore.words.palette import DARK, LIGHT, RUNS
 
 
 def draw(columns: int, noise: float = 0.3) -> alignment.Chart:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from app.charts import blocks, cells, png
-from app.frame.theme import DARK, LIGHT
 from kencore.views import tables as summaries
 from kencore.views.window import Window
+from kencore.words.palette import DARK, LIGHT
 from tests.app.charts.conftest import line
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from app.charts import compare as charts
 from app.charts.base import Chart
-from app.frame.theme import DARK, LIGHT, Palette
 from kencore.views.compare.masks import grouped, with_indices
+from kencore.words.palette import DARK, LIGHT, Palette
 from tests.app.frame.test_theme import VISION, contrast, lab
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from app.charts import depth
-from app.frame.theme import DARK, LIGHT, RUNS
 from kencore.views import sparsity
+from kencore.words.palette import DARK, LIGHT, RUNS
 
 
 def table(shares: list[float], stack: str = "blocks", cols: int = 1000) -> pd.DataFrame:

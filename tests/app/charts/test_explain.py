@@ -10,10 +10,10 @@ import pytest
 from app.charts import explain as charts
 from app.charts import neuron, story
 from app.charts.base import Chart
-from app.frame import theme
 from kencore.explain import contributions
 from kencore.views.example import Example
 from kencore.views.tables import Totals
+from kencore.words.palette import DARK, LIGHT, Palette
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def whole(chart: Chart) -> None:
     assert len(chart.figure.to_json()) < 2_000_000
 
 
-@pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK])
-def test_answers(facts: dict[str, Any], palette: theme.Palette) -> None:
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_answers(facts: dict[str, Any], palette: Palette) -> None:
     chart = charts.answers(facts, palette)
     whole(chart)
     assert charts.answers_finding(facts).replace("\xa0", " ") == (
@@ -57,7 +57,7 @@ def test_answers(facts: dict[str, Any], palette: theme.Palette) -> None:
 
 
 def test_paths_say_where_they_part(facts: dict[str, Any]) -> None:
-    chart = charts.paths(facts, theme.LIGHT)
+    chart = charts.paths(facts, LIGHT)
     whole(chart)
     assert chart.finding.replace("\xa0", " ") == ("40 % apart after the last block; the gap grows most in block 0")
     assert list(chart.figure.data[0].x) == ["input", "0", "1"]
@@ -66,7 +66,7 @@ def test_paths_say_where_they_part(facts: dict[str, Any]) -> None:
 
 
 def test_tokens_are_shown_as_typed(facts: dict[str, Any]) -> None:
-    chart = charts.token_map(facts, theme.LIGHT)
+    chart = charts.token_map(facts, LIGHT)
     whole(chart)
     assert chart.finding.startswith("“<b>” (token 1) changed most")
     assert "&lt;b>" in chart.figure.layout.xaxis.ticktext[1]
@@ -79,18 +79,18 @@ def test_one_neuron() -> None:
     x, y = np.array([1, 1, 2], np.float32), np.array([1, 1, 1], np.float32)
     found = contributions(w, v, x, y, dense_bias=0.5)
     table = neuron.contribution_table(found, found.top(5), w, v, x)
-    chart = neuron.contributions(table, found, theme.DARK)
+    chart = neuron.contributions(table, found, DARK)
     whole(chart)
     assert list(chart.figure.data[0].x) == [2.0]
     assert "1 weight of 1 causes 100" in chart.finding
-    steps = neuron.parts(found, theme.DARK, "tuned")
+    steps = neuron.parts(found, DARK, "tuned")
     whole(steps)
     assert steps.finding == "9.5 became 4, mostly by earlier changes, through its input"
     assert list(steps.data["value"]) == [9.5, -2.0, -3.0, -0.5, 4.0]
     assert steps.data["value"][:-1].sum() == 4.0
     same = contributions(w, w, x, x)
-    assert neuron.parts(same, theme.LIGHT).finding == "9 in both models"
-    assert len(neuron.parts(same, theme.LIGHT).data) == 4  # no bias, no step for it
+    assert neuron.parts(same, LIGHT).finding == "9 in both models"
+    assert len(neuron.parts(same, LIGHT).data) == 4  # no bias, no step for it
 
 
 @pytest.mark.parametrize("restore", ["base", "zero"])
@@ -101,7 +101,7 @@ def test_two_weights_and_what_is_stored(restore: str) -> None:
     told = Example(
         matrix="m", row=0, tuned=tuned, base=base, now=np.where(keep, tuned, base), keep=keep, kept=0, gone=1
     )
-    chart = story.two_weights(told, restore, theme.LIGHT)
+    chart = story.two_weights(told, restore, LIGHT)
     whole(chart)
     assert chart.finding.startswith("Kept: 0.3 → 0.3; ")
     assert ("base" in chart.data) == (restore == "base")
@@ -115,6 +115,6 @@ def test_two_weights_and_what_is_stored(restore: str) -> None:
         bytes_dense=4_000_000,
         bytes_stored=1_000_000,
     )
-    bars = story.stored(total, restore, theme.LIGHT)
+    bars = story.stored(total, restore, LIGHT)
     whole(bars)
     assert bars.finding.replace("\xa0", " ") == "1 MB instead of 4 MB: 25 %"

@@ -8,8 +8,9 @@ import pytest
 
 from app.charts import model
 from app.charts.base import Chart
-from app.frame.theme import DARK, LIGHT
 from kencore.views import tables as summaries
+from kencore.words.findings import MEASURES
+from kencore.words.palette import DARK, LIGHT
 from tests.app.charts.conftest import line
 
 
@@ -35,7 +36,7 @@ def test_points_lie_on_the_cells_they_open(cells: pd.DataFrame) -> None:
         assert cell.name in points.text[i]
 
 
-@pytest.mark.parametrize("measure", list(model.MEASURES))
+@pytest.mark.parametrize("measure", list(MEASURES))
 def test_every_measure_colors_by_its_own_column(cells: pd.DataFrame, measure: str) -> None:
     chart = model.model_map(cells, LIGHT, measure)
     shown = grid(chart)

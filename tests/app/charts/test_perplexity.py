@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from app.charts import perplexity
-from app.frame.theme import LIGHT, METHODS
+from kencore.words.palette import LIGHT, METHODS
+from kencore.words.quality import perplexity_finding, perplexity_table
 
 
 def measured(value: float) -> dict[str, Any]:
@@ -80,9 +81,9 @@ def test_no_better_baseline_and_none_measured(metrics: dict[str, Any]) -> None:
     assert finding.endswith("no baseline does better at the same budget")
     metrics["baselines"] = {}
     metrics["base"] = measured(30.0)
-    table = perplexity.perplexity_table(metrics, "wanda")
+    table = perplexity_table(metrics, "wanda")
     assert table["what"].tolist() == ["dense", "pruned", "base"]
-    assert perplexity.perplexity_finding(table, metrics, "wanda") == "Perplexity 20.0 to 26.0"
+    assert perplexity_finding(table, metrics, "wanda") == "Perplexity 20.0 to 26.0"
 
 
 @pytest.mark.parametrize("far", [1.0, 2.0, 60.0, 1e4, 1e9])

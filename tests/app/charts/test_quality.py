@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.charts import quality
-from app.frame.theme import LIGHT, METHODS
+from kencore.words.palette import LIGHT, METHODS
 
 
 def measured(accuracy: float, half: float = 0.02) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from app.charts.base import with_gaps
 from app.charts.row import distance_bars, row_values
 from app.charts.row_density import row_density
 from app.charts.row_scores import row_scores
-from app.frame.theme import DARK, LIGHT
 from kencore.methods.ken.explained import explain_row
 from kencore.views import tables as summaries
 from kencore.words.numbers import TERMS
+from kencore.words.palette import DARK, LIGHT
 
 WIDE = 11008  # the longest rows of LLaMA 7B
 LIMIT = 2_000_000  # bytes of a figure

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.charts import search
-from app.frame.theme import LIGHT, RUNS
+from kencore.words.palette import LIGHT, RUNS
 
 
 def draw(candidates: list[float], costs: list[Any], chosen: float, **rest: Any) -> search.Chart:

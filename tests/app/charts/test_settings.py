@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from app.charts.settings import Point, settings_chart
-from app.frame.theme import LIGHT
+from kencore.words.palette import LIGHT
 
 NAN = float("nan")
 POINTS = [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.charts import spread
-from app.frame.theme import DARK, LIGHT, RUNS
 from kencore.views import sparsity
+from kencore.words.palette import DARK, LIGHT, RUNS
 
 
 def draw(number: int, even: int = 0, rows: int = 400) -> spread.Chart:

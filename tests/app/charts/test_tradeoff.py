@@ -13,7 +13,7 @@ import pytest
 from app.charts import tradeoff as charts
 from app.charts.tradeoff_data import ACCURACY, LOSS, PERPLEXITY, Curves, Measure, Reference, Way
 from app.charts.tradeoff_words import finding
-from app.frame.theme import LIGHT, METHODS
+from kencore.words.palette import LIGHT, METHODS
 
 SHARES = (0.1, 0.25, 0.5, 0.9)
 

@@ -11,9 +11,9 @@ import pytest
 
 from app.charts import tradeoff_data as tradeoff_curves
 from app.charts.tradeoff_data import ACCURACY, F1, LOSS, PERPLEXITY
-from app.frame.theme import METHODS
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
+from kencore.words.palette import METHODS
 
 KEEPS = (0.5, 0.25, 0.1)
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from app import shell, viewer
-from app.frame import theme
 from kencore.settings.prune import METHODS
+from kencore.words import palette as words_palette
+from kencore.words.palette import CATEGORICAL, DARK, LIGHT, NEIGHBOURS, RUNS, Palette
 from tests.app.conftest import ROOT
 
 # Machado, Oliveira, Fernandes 2009, severity 1, on linear RGB
@@ -28,7 +29,7 @@ VISION = {
     ),
 }
 TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-BOTH = pytest.mark.parametrize("palette", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+BOTH = pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
 
 
 def linear(color: str) -> np.ndarray:
@@ -48,7 +49,7 @@ def contrast(a: str, b: str) -> float:
 
 
 @BOTH
-def test_text_reads_on_every_ground(palette: theme.Palette) -> None:
+def test_text_reads_on_every_ground(palette: Palette) -> None:
     for ground in (palette.background, palette.surface):
         assert contrast(palette.text, ground) >= 7
         assert contrast(palette.muted, ground) >= 4.5
@@ -58,46 +59,46 @@ def test_text_reads_on_every_ground(palette: theme.Palette) -> None:
 
 @pytest.mark.parametrize("sheet", [shell.ART / "page.css", viewer.FOLDER / "viewer.css"])
 def test_filled_buttons_have_the_text_colour_of_the_palettes(sheet: Path) -> None:
-    pair = f"light-dark({theme.LIGHT.on_primary}, {theme.DARK.on_primary})".lower()
+    pair = f"light-dark({LIGHT.on_primary}, {DARK.on_primary})".lower()
     assert f"color: {pair};" in sheet.read_text("utf-8")
 
 
 @BOTH
-def test_kept_and_reset_are_far_apart(palette: theme.Palette) -> None:
+def test_kept_and_reset_are_far_apart(palette: Palette) -> None:
     assert contrast(palette.kept, palette.reset) >= 4.5
     assert contrast(palette.reset_mark, palette.reset) >= 1.7  # the hatch can be seen
 
 
 @BOTH
 @pytest.mark.parametrize("vision", VISION)
-def test_neighbour_counts_and_reset_are_told_apart(palette: theme.Palette, vision: str) -> None:
+def test_neighbour_counts_and_reset_are_told_apart(palette: Palette, vision: str) -> None:
     seen = [lab(color, vision) for color in (*palette.neighbours, palette.reset)]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 14
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_methods_are_told_apart_and_seen_on_both_themes(vision: str) -> None:
-    assert set(theme.METHODS) == set(METHODS)
-    seen = [lab(color, vision) for color in theme.METHODS.values()]
+    assert set(words_palette.METHODS) == set(METHODS)
+    seen = [lab(color, vision) for color in words_palette.METHODS.values()]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 14
-    for color in theme.METHODS.values():
-        assert contrast(color, theme.LIGHT.background) >= 3
-        assert contrast(color, theme.DARK.background) >= 3
+    for color in words_palette.METHODS.values():
+        assert contrast(color, LIGHT.background) >= 3
+        assert contrast(color, DARK.background) >= 3
 
 
 @pytest.mark.parametrize("vision", VISION)
 def test_runs_side_by_side_are_told_apart(vision: str) -> None:
-    seen = [lab(color, vision) for color in theme.RUNS]
+    seen = [lab(color, vision) for color in RUNS]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 24
 
 
 def test_neighbour_colours_are_the_same_in_both_themes() -> None:
-    assert theme.LIGHT.neighbours == theme.DARK.neighbours == theme.NEIGHBOURS
-    assert len(set(theme.NEIGHBOURS)) == 5
+    assert LIGHT.neighbours == DARK.neighbours == NEIGHBOURS
+    assert len(set(NEIGHBOURS)) == 5
 
 
 @BOTH
-def test_more_stands_out_more(palette: theme.Palette) -> None:
+def test_more_stands_out_more(palette: Palette) -> None:
     steps = [contrast(color, palette.background) for color in palette.sequential]
     assert steps == sorted(steps)
     assert (palette.sequential[0], palette.sequential[-1]) == (palette.reset, palette.kept)
@@ -108,7 +109,7 @@ def test_more_stands_out_more(palette: theme.Palette) -> None:
 
 @BOTH
 @pytest.mark.parametrize("vision", VISION)
-def test_the_two_signs_are_told_apart(palette: theme.Palette, vision: str) -> None:
+def test_the_two_signs_are_told_apart(palette: Palette, vision: str) -> None:
     for step in range(4):  # the two nearest zero may look alike
         a, b = palette.diverging[step], palette.diverging[-1 - step]
         assert np.linalg.norm(lab(a, vision) - lab(b, vision)) > 14
@@ -116,8 +117,8 @@ def test_the_two_signs_are_told_apart(palette: theme.Palette, vision: str) -> No
 
 def test_streamlit_s_settings_say_the_same() -> None:
     settings = tomllib.loads((ROOT / "app" / ".streamlit" / "config.toml").read_text("utf-8"))["theme"]
-    assert tuple(settings["chartCategoricalColors"]) == theme.CATEGORICAL
-    for palette in (theme.LIGHT, theme.DARK):
+    assert tuple(settings["chartCategoricalColors"]) == CATEGORICAL
+    for palette in (LIGHT, DARK):
         own = settings[palette.name]
         assert tuple(own["chartSequentialColors"]) == palette.sequential
         assert tuple(own["chartDivergingColors"]) == palette.diverging
@@ -131,6 +132,6 @@ def test_streamlit_s_settings_say_the_same() -> None:
 
 
 def test_a_plotly_scale() -> None:
-    scale = theme.LIGHT.scale(theme.LIGHT.sequential)
-    assert scale[0] == (0.0, theme.LIGHT.reset)
-    assert scale[-1] == (1.0, theme.LIGHT.kept)
+    scale = LIGHT.scale(LIGHT.sequential)
+    assert scale[0] == (0.0, LIGHT.reset)
+    assert scale[-1] == (1.0, LIGHT.kept)

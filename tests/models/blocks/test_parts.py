@@ -15,7 +15,8 @@ from kencore.allocate.slot import Slot
 from kencore.allocate.uniform import uniform
 from kencore.models.blocks import capture
 from kencore.models.blocks.run import by_sequence, placed
-from kencore.pruning.blocks import make_rule, prune_blocks
+from kencore.pruning.blocks import prune_blocks
+from kencore.pruning.rule import make_rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.search.session import block_means, first_minimum
 from tests.support.language_models import block_model, token_ids
