@@ -81,7 +81,7 @@ def read_hub_text(name: str, part: Part) -> tuple[list[str], str, int | None]:
     except ImportError:
         raise missing_library(name) from None
     recipe = HUB[name][part]
-    with _quiet(datasets):
+    with quiet(datasets):
         rows = _load(datasets, name, recipe)
     if recipe.column not in rows.column_names:
         raise _changed(name, f"columns {', '.join(rows.column_names)}")
@@ -136,8 +136,8 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
-    """No progress bars on the terminal of whoever called."""
+def quiet(datasets: Any) -> Iterator[None]:
+    """No progress bars of the library datasets on the terminal of whoever called."""
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

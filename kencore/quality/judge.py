@@ -166,13 +166,8 @@ def judge(
     report = progress or silent
     place = resolve_device(device)
     run = run_or_none(subject)
-    if save and run is not None and is_shipped(run.path):
-        raise RunExistsError(
-            "the demo run",
-            got="a measurement to be kept in it",
-            wanted="a run of your own",
-            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
-        )
+    if save and run is not None:
+        check_own(run)
     if run is None:
         from kencore.checkpoint.source import resolve
 
@@ -216,6 +211,17 @@ def run_or_none(subject: str) -> Run | None:
     except RunNotFoundError:
         return None
     return open_run(subject) if (folder / "spec.json").is_file() else None
+
+
+def check_own(run: Run) -> None:
+    """Raise `RunExistsError` for a demo run: nothing is kept in it."""
+    if is_shipped(run.path):
+        raise RunExistsError(
+            "the demo run",
+            got="a measurement to be kept in it",
+            wanted="a run of your own",
+            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
+        )
 
 
 def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:

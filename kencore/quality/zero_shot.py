@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.errors import RunExistsError, SpecError, TaskMismatchError, ZeroShotTaskError
+from kencore.errors import SpecError, TaskMismatchError, ZeroShotTaskError
 from kencore.models.figures import Figures
 from kencore.models.language import LanguageModel, check_language_task
 from kencore.models.loaded import torch_threads
-from kencore.quality.judge import judge, run_or_none, save_metrics
+from kencore.quality.judge import check_own, judge, run_or_none, save_metrics
 from kencore.quality.paired import versus
 from kencore.quality.states import pruned_state
 from kencore.quality.zero_shot_harness import answers, around, check_installed, harness, load_tasks
 from kencore.runs.restore import verify
-from kencore.runs.shelf import is_shipped
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
@@ -153,13 +152,7 @@ def _check_kept(run: Run | None, subject: str) -> None:
     """Raise unless there is a measured run to keep the result in."""
     if run is None:
         raise TaskMismatchError(subject, got="a model", wanted="a run to keep the result in", remedy="Leave save out.")
-    if is_shipped(run.path):
-        raise RunExistsError(
-            "the demo run",
-            got="a measurement to be kept in it",
-            wanted="a run of your own",
-            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
-        )
+    check_own(run)
     if "dense" not in run.metrics:
         raise TaskMismatchError(
             f"run {run.id}",

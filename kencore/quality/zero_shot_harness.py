@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.data.hub_text import quiet
 from kencore.errors import MissingExtraError, NoNetworkError, ZeroShotTaskError
 from kencore.quality.zero_shot_task import OUTPUTS, check_metrics, is_task_file, read_task
 from kencore.system.progress import Progress
@@ -158,10 +159,9 @@ def _told_plainly(name: str) -> Iterator[None]:
     import jinja2
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    bars = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
     try:
-        yield
+        with quiet(datasets):
+            yield
     except (ConnectionError, TimeoutError, HTTPError) as error:
         raise NoNetworkError(
             f"Task {name}",
@@ -190,9 +190,6 @@ def _told_plainly(name: str) -> Iterator[None]:
             "fields that fit its data",
             "Compare the task's templates and splits with its data files.",
         ) from error
-    finally:
-        if bars:
-            datasets.enable_progress_bars()
 
 
 def around(model: LanguageModel, *, batch: int, progress: Progress) -> Any:

@@ -9,4 +9,3 @@ FILES = (
     "masks.safetensors",
     "overview.safetensors",
 )
-OPTIONAL = ("values.safetensors", "activations.safetensors", "trace.json")

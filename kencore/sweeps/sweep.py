@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -117,6 +117,18 @@ class _Driver:
         """Progress of the next point."""
         return lambda done, total, message: self._tell(done / max(total, 1e-9), 1, f"{name}: {message}")
 
+    @contextmanager
+    def _ending(self, name: str) -> Iterator[None]:
+        """Around what ends a point: what is wrong with it is noted, and stops no other."""
+        try:
+            yield
+        except StoreNotWritableError:
+            raise
+        except KencoreError as error:
+            self._ended(name, error)
+        else:
+            self._ended(name)
+
     def _ended(self, name: str, error: KencoreError | None = None) -> None:
         self.done += 1
         if error is None:
@@ -192,7 +204,7 @@ class _Driver:
         from kencore.quality.judge import measure
 
         started = time.monotonic() - run.spent
-        try:
+        with self._ending(name):
             written, metrics = run.write_tables(), None
             if judge is not None and self.data is not None:
                 metrics = measure(
@@ -206,12 +218,6 @@ class _Driver:
                 )
             run.marks["totals"] = written.totals
             run.finish(started=started, device=self.device, metrics=metrics)
-        except StoreNotWritableError:
-            raise
-        except KencoreError as error:
-            self._ended(name, error)
-        else:
-            self._ended(name)
 
     # --- methods with activations ---------------------------------------------------------------
 
@@ -223,16 +229,10 @@ class _Driver:
         for name in sorted(points, key=lambda name: points[name].seed):
             note(self.folder, "began", name)
             started = time.monotonic()
-            try:
+            with self._ending(name):
                 if bench is None:
                     bench = self._bench(pair, points[name])
                 self._one(bench, name, points[name], started)
-            except StoreNotWritableError:
-                raise
-            except KencoreError as error:
-                self._ended(name, error)
-            else:
-                self._ended(name)
 
     def _bench(self, pair: Pair, point: PruneSpec) -> Workbench:
         from kencore.models.language import check_language_task

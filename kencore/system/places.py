@@ -45,11 +45,6 @@ def runs_folder() -> Path:
     return private_folder(home() / "runs")
 
 
-def results_folder() -> Path:
-    """Results of other jobs, one folder each; made on demand. Raises as `runs_folder`."""
-    return private_folder(home() / "results")
-
-
 def sweeps_folder() -> Path:
     """Sweeps, one folder each, made on demand; their points are runs. Raises as `runs_folder`."""
     return private_folder(home() / "sweeps")

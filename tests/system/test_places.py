@@ -9,7 +9,7 @@ import pytest
 
 from kencore.errors import StoreNotWritableError
 from kencore.system.places import home as current_home
-from kencore.system.places import jobs_folder, results_folder, runs_folder
+from kencore.system.places import jobs_folder, runs_folder, sweeps_folder
 
 
 def test_the_home_is_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,14 +31,14 @@ def test_without_the_variable_it_is_the_users_data_folder(monkeypatch: pytest.Mo
 def test_new_folders_are_private_and_old_ones_keep_their_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o755)
     monkeypatch.setenv("KENVIZ_HOME", str(tmp_path / "a" / "b"))
-    folders = [make() for make in (runs_folder, results_folder, jobs_folder)]
+    folders = [make() for make in (runs_folder, sweeps_folder, jobs_folder)]
     for folder in (*folders, tmp_path / "a", tmp_path / "a" / "b"):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert runs_folder() == folders[0]
 
 
-@pytest.mark.parametrize("make", [runs_folder, results_folder, jobs_folder])
+@pytest.mark.parametrize("make", [runs_folder, sweeps_folder, jobs_folder])
 @pytest.mark.parametrize("place", ["file", "file/below", "/proc/kenviz"])
 def test_a_place_that_cannot_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], Path], place: str

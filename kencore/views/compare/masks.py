@@ -110,19 +110,13 @@ def jaccard(both: float, first: float, second: float) -> float:
     return both / either if either else float("nan")
 
 
-def overlap(a: Run, b: Run, name: str) -> Overlap:
-    """Count the entries of one matrix.
+def row_overlap(a: Run, b: Run, name: str) -> pd.DataFrame:
+    """One line per row: ``row both only_a only_b neither by_chance jaccard chance``.
 
     Raises:
         IncomparableRunsError: the two have it in another shape.
         MatrixNotFoundError: a run has no such matrix, or did not prune it.
     """
-    return total(row_overlap(a, b, name))
-
-
-def row_overlap(a: Run, b: Run, name: str) -> pd.DataFrame:
-    """One line per row: ``row both only_a only_b neither by_chance jaccard chance``. Raises as
-    `overlap`."""
     check_shape(a, b, name)
     cols = a.shape(name)[1]
     parts = [_rows_of((a.mask_bits(name, rows), b.mask_bits(name, rows)), cols) for rows in _slices(a, name)]

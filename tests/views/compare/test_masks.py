@@ -15,7 +15,7 @@ from kencore.errors import IncomparableRunsError, MatrixNotFoundError
 from kencore.runs import bits
 from kencore.runs.run import Run
 from kencore.views.compare import masks as module
-from kencore.views.compare.masks import compare, grouped, overlap, row_overlap, total
+from kencore.views.compare.masks import compare, grouped, row_overlap, total
 from tests.support import runs as made_runs
 from tests.support.runs import make_lm_run, make_run
 
@@ -62,7 +62,7 @@ def test_rows_are_those_of_the_unpacked_masks(masks: tuple[np.ndarray, np.ndarra
     either = (a | b).sum(1)
     wanted = np.where(either, (a & b).sum(1) / np.maximum(either, 1), np.nan)
     np.testing.assert_allclose(table["jaccard"], wanted)
-    whole = overlap(*as_runs(a, b), "w")
+    whole = total(row_overlap(*as_runs(a, b), "w"))
     assert whole.params == a.size
     assert (whole.both, whole.only_a) == (int((a & b).sum()), int((a & ~b).sum()))
 
@@ -70,7 +70,7 @@ def test_rows_are_those_of_the_unpacked_masks(masks: tuple[np.ndarray, np.ndarra
 @settings(deadline=None)
 @given(two_masks())
 def test_the_other_way_round_is_the_mirror_image(masks: tuple[np.ndarray, np.ndarray]) -> None:
-    there, back = overlap(*as_runs(*masks), "w"), overlap(*as_runs(*masks[::-1]), "w")
+    there, back = total(row_overlap(*as_runs(*masks), "w")), total(row_overlap(*as_runs(*masks[::-1]), "w"))
     assert (there.only_a, there.only_b) == (back.only_b, back.only_a)
     assert (there.both, there.neither) == (back.both, back.neither)
     np.testing.assert_equal(there.jaccard, back.jaccard)
@@ -86,7 +86,7 @@ def test_chance_is_what_random_masks_of_these_budgets_come_to(k: int, m: int, se
     def drawn(count: int) -> np.ndarray:
         return rng.permuted(np.arange(cols)[None, :].repeat(rows, 0) < count, axis=1)
 
-    found = overlap(*as_runs(drawn(k), drawn(m)), "w")
+    found = total(row_overlap(*as_runs(drawn(k), drawn(m)), "w"))
     # both: hypergeometric in each row, so the mean of 3,000 rows has this standard error
     error = np.sqrt(k * m * (cols - k) * (cols - m) / (cols**2 * (cols - 1)) / rows) * rows
     assert abs(found.both - found.by_chance) <= 5 * error + 1e-9
@@ -94,7 +94,7 @@ def test_chance_is_what_random_masks_of_these_budgets_come_to(k: int, m: int, se
 
 
 def test_masks_that_keep_nothing_have_no_index() -> None:
-    found = overlap(*as_runs(np.zeros((2, 5), bool), np.zeros((2, 5), bool)), "w")
+    found = total(row_overlap(*as_runs(np.zeros((2, 5), bool), np.zeros((2, 5), bool)), "w"))
     assert np.isnan(found.jaccard)
     assert np.isnan(found.chance)
     assert found.neither == 10
@@ -172,7 +172,7 @@ def test_what_only_some_pruned_or_in_another_shape_is_told(trio: list[Run], tmp_
     with pytest.raises(IncomparableRunsError, match="shapes 200 x 45 and 200 x 48"):
         compare([trio[0], wide])
     with pytest.raises(MatrixNotFoundError):
-        overlap(trio[0], trio[1], "no such")
+        row_overlap(trio[0], trio[1], "no such")
 
 
 def test_another_model_of_the_same_shapes_is_compared_with_a_warning(tmp_path: Path) -> None:
