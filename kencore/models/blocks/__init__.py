@@ -8,9 +8,7 @@ Shapes: S sequences, T tokens, H hidden size.
 
 from __future__ import annotations
 
-from kencore.models.blocks.block import run_block
-from kencore.models.blocks.capture import Streams, capture
+from kencore.models.blocks.capture import Streams, capture, run_block
 from kencore.models.blocks.model import BlockModel
-from kencore.models.blocks.run import Hidden
 
-__all__ = ["BlockModel", "Hidden", "Streams", "capture", "run_block"]
+__all__ = ["BlockModel", "Streams", "capture", "run_block"]

@@ -1,11 +1,11 @@
-"""The calibration streams: what every block is given when the model reads the text.
+"""The calibration streams: what every block is given when the model reads the text, and blocks run on it again.
 
 Shapes: S sequences, T tokens, H hidden size, B blocks, V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from kencore.errors import ShapeError
-from kencore.models.blocks.run import HERE, Call, Hidden, Stop, check_finite, on_device, placed
+from kencore.models.blocks.run import HERE, Call, Hidden, Stop, check_finite, on_device, placed, run
 
 if TYPE_CHECKING:
+    from kencore.methods.statistics import RunningInputs
     from kencore.models.blocks.model import BlockModel
+    from kencore.system.progress import Clock
 
 TOKENS_AT_ONCE = 2048
 CPU = torch.device("cpu")
@@ -166,3 +168,44 @@ def _shared(new: Any, old: Any) -> Any:
     if isinstance(new, dict) and isinstance(old, dict) and new.keys() == old.keys():
         return {key: _shared(value, old[key]) for key, value in new.items()}
     return new
+
+
+def run_block(
+    model: BlockModel,
+    streams: Streams,
+    block: int,
+    hidden: Hidden,
+    statistics: Mapping[str, RunningInputs] | None = None,
+    *,
+    output: bool = True,
+    autocast: bool = False,
+    clock: Clock | None = None,
+) -> Hidden:
+    """All batches of a stream through one block.
+
+    Args:
+        hidden: the block's input, one (S, T, H) per batch; not changed.
+        statistics: by slot name: gets the slot's inputs, sequence by sequence. Of slots that read
+            one tensor (`BlockModel.wiring`) name only one.
+        output: ``False`` ends each pass as soon as the statistics are complete, and gives ``[]``.
+        autocast: matrix products in bfloat16.
+        clock: gets the seconds under ``forward`` and ``statistics``.
+
+    Returns:
+        The block's output, one (S, T, H) per batch, where ``hidden`` lies.
+
+    Raises:
+        NonFiniteActivationError: naming the block.
+    """
+    watched = {model.linear(name).module: found for name, found in (statistics or {}).items()}
+    return run(
+        model.blocks[block],
+        block,
+        streams.calls[block],
+        hidden,
+        watched,
+        device=streams.device,
+        output=output,
+        autocast=autocast,
+        clock=clock,
+    )

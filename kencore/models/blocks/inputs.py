@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kencore.methods.sparsegpt import inverse_factor
 from kencore.methods.statistics import RunningInputs
-from kencore.models.blocks.block import run_block
+from kencore.models.blocks.capture import run_block
 
 if TYPE_CHECKING:
     from kencore.models.blocks.capture import Streams
