@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.charts import png
 
-_TITLE_WIDTH, _TITLE_SIZE, _LINE, _LEGEND = 72, 15, 20, 30
+_LEGEND = 30
 _SCALE = 44  # pixels above a plot for its color scale
 _SCALE_WIDTH = 0.34  # of the plot's width
 CONFIG: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
@@ -41,30 +40,6 @@ class Chart:
     def csv(self) -> bytes:
         """The data as UTF-8 CSV."""
         return self.data.to_csv(index=False).encode()
-
-    def titled(self) -> go.Figure:
-        """A copy of the figure with ``finding`` as its title, to stand on its own."""
-        lines = textwrap.wrap(self.finding, _TITLE_WIDTH) or [""]
-        room = 10 + _LINE * len(lines)
-        figure = go.Figure(self.figure)
-        figure.update_layout(
-            title={
-                "text": "<br>".join(lines),
-                "x": 0,
-                "xref": "container",
-                "xanchor": "left",
-                "y": 1,
-                "yref": "container",
-                "yanchor": "top",
-                "pad": {"t": 8, "l": 8},
-                "font": {"size": _TITLE_SIZE},
-            },
-            height=self.figure.layout.height + room,
-            margin={"t": self.figure.layout.margin.t + room},
-        )
-        if figure.layout.showlegend:
-            figure.update_layout(legend={"y": 1 - room / figure.layout.height})
-        return figure
 
 
 def finish(figure: go.Figure, *, height: int, x: str, y: str, legend: bool = False, left: int = 64) -> go.Figure:

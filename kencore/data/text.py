@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import importlib.util
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
-from kencore.data.hub_text import HUB, Part, missing_library, read_hub_text
+from kencore.data.hub_text import HUB, Part, read_hub_text
 from kencore.errors import TextError, TextTooShortError, WindowError
 
 PYDOC = "pydoc"
@@ -80,15 +79,6 @@ def read_text(source: str | Path, *, part: Part) -> Text:
     text = between.join(texts)
     sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return Text(source=name, text=text, sha256=sha256, documents=len(texts), windows=limit)
-
-
-def check_text(source: str | Path, *, part: Part = "evaluation") -> None:
-    """Raise what `read_text` would say of a source, as far as that can be told without network."""
-    if str(source) in HUB:
-        if importlib.util.find_spec("datasets") is None:
-            raise missing_library(str(source))
-        return
-    read_text(source, part=part)
 
 
 def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.data.examples import Examples, read_examples
+from kencore.data.examples import Examples
 from kencore.errors import NonFiniteWeightError
 from kencore.models.figures import Figures, Predictions, quality_of
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
@@ -130,16 +130,3 @@ def longest_input(classifier: Classifier) -> int:
     # rotary models have no table to ask
     limit = min(int(classifier.tokenizer.model_max_length), stated or LONGEST)
     return usable_positions(classifier.model, limit)
-
-
-def evaluate_model(
-    model_folder: str | Path, data: str | Path, *, device: str = "cpu", progress: Progress | None = None
-) -> dict[str, Any]:
-    """Load a model, read a file and measure; what `Classifier.quality` returns, and on what.
-
-    Raises as `read_examples`, `Classifier.load` and `Classifier.predict`.
-    """
-    examples = read_examples(data)
-    classifier = Classifier.load(model_folder, device=device)
-    figures = classifier.quality(examples, progress=progress)
-    return {"data": examples.source, "data_sha256": examples.sha256, **figures}

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kencore.data.text import SOURCES, check_length, check_text, check_window, read_text, token_numbers
+from kencore.data.text import SOURCES, check_length, check_window, read_text, token_numbers
 from kencore.errors import NoNetworkError, TextError, TextTooShortError, WindowError
 
 PARTS = ("calibration", "evaluation")
@@ -196,7 +196,6 @@ def test_wikitext2(hub: Any) -> None:
     where = ("Salesforce/wikitext", "wikitext-2-raw-v1")
     assert hub.asked == [(*where, {"split": "test"}), (*where, {"split": "train"})]
     assert hub.bars[-1] is True
-    check_text("wikitext2")
 
 
 def test_c4(hub: Any) -> None:
@@ -250,8 +249,6 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, name: str) -> None
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(TextError, match=r"pip install"):
         read_text(name, part="calibration")
-    with pytest.raises(TextError, match=r"pip install"):
-        check_text(name)
 
 
 # --- tokens and windows -----------------------------------------------------------------------
@@ -286,21 +283,13 @@ def test_windows_that_can_be() -> None:
         check_length(8, 9, "a")
 
 
-# --- checking without reading -----------------------------------------------------------------
+# --- light -----------------------------------------------------------------------------------
 
 
-def test_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_text("pydoc")
-    (tmp_path / "a.txt").write_text("a film")
-    check_text(tmp_path / "a.txt")
-    with pytest.raises(TextError, match="no such file"):
-        check_text(tmp_path / "b.txt")
-
-
-def test_the_web_process_can_check() -> None:
+def test_the_web_process_can_read() -> None:
     """Neither torch nor transformers nor pandas comes with the module, or with Python's topics."""
     code = (
-        "import sys; from kencore.data.text import read_text, check_text; check_text('pydoc');"
+        "import sys; from kencore.data.text import read_text; read_text('pydoc', part='evaluation');"
         "import kencore.data.calibration, kencore.models.perplexity, kencore.models.language;"
         "print([m for m in ('torch', 'transformers', 'pandas', 'scipy', 'datasets')"
         " if m in sys.modules])"

@@ -24,7 +24,7 @@ from kencore.errors import (
     SourceNotFoundError,
     TaskMismatchError,
 )
-from kencore.models.classifier import Classifier, evaluate_model, longest_input
+from kencore.models.classifier import Classifier, longest_input
 from kencore.models.figures import quality_of
 from kencore.models.names import stored_tensors
 from tests.support.tiny_models import save_pair
@@ -142,13 +142,11 @@ def test_progress_may_stop_the_work(make_model: MakeModel) -> None:
         Classifier.load(make_model()).predict(EXAMPLES, batch=1, progress=stop)
 
 
-def test_evaluate_model(make_model: MakeModel, tmp_path: Path) -> None:
+def test_the_quality_of_a_file(make_model: MakeModel, tmp_path: Path) -> None:
     folder, data = make_model(), tmp_path / "data.tsv"
     rows = zip(EXAMPLES.texts, EXAMPLES.labels, strict=True)
     data.write_text("".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
-    found = evaluate_model(folder, data, device="cpu")
-    assert found["data"] == str(data)
-    assert len(found["data_sha256"]) == 64
+    found = Classifier.load(folder).quality(read_examples(data))
     right = (one_by_one(folder, EXAMPLES).argmax(1) == EXAMPLES.labels).mean()
     assert found["accuracy"] == pytest.approx(right)
     assert found["examples"] == 7
@@ -340,7 +338,7 @@ def test_broken_folders(make_model: MakeModel, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("split", "accuracy"), [("dev", 0.876), ("test", 0.886)])
 def test_a_real_classifier_scores_what_its_own_log_says(shared: Path, split: str, accuracy: float) -> None:
     folder = shared / "models" / "minilm-sst2"
-    found = evaluate_model(folder, shared / "data" / "sst2" / f"{split}.tsv")
+    found = Classifier.load(folder).quality(read_examples(shared / "data" / "sst2" / f"{split}.tsv"))
     assert round(found["accuracy"], 3) == accuracy
     if split == "dev":
         log = json.loads((folder / "ft_log.json").read_text(encoding="utf-8"))[-1]

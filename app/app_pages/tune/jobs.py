@@ -48,13 +48,6 @@ def find(run: Run, setting: Setting) -> Tried | None:
     return next((one for one in tried(run) if one.setting == setting.text), None)
 
 
-def adopt(run: Run, setting: Setting, job: str) -> None:
-    """Remember a job that an address names."""
-    if find(run, setting) is None:
-        found: list[Tried] = st.session_state.setdefault(_TRIED, [])
-        found.append(Tried(run=run.id, setting=setting.text, job=job))
-
-
 def params(run: Run, setting: Setting) -> dict[str, Any]:
     """The settings of the job: the run's own at this setting, measured on the same data.
 

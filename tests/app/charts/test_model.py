@@ -99,7 +99,6 @@ def test_role_bars_hold_kept_and_reset_and_differ_by_more_than_color(matrices: p
 def test_every_chart_says_what_it_is(cells: pd.DataFrame, matrices: pd.DataFrame, palette) -> None:  # type: ignore[no-untyped-def]
     for chart in (model.model_map(cells, palette), model.role_bars(summaries.by_role(matrices), palette)):
         assert chart.finding in chart.alt
-        assert chart.titled().layout.title.text.replace("<br>", " ") == chart.finding
         assert len(chart.csv().splitlines()) == len(chart.data) + 1
         assert chart.figure.layout.xaxis.title.text
 
