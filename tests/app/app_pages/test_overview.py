@@ -107,7 +107,7 @@ def test_runs_from_before_there_were_costs_say_so(open_page: OpenPage, store: Ru
     test = open_page("overview")
     assert not test.exception
     cards = " ".join(element.proto.body for element in test.get("html"))
-    assert cards.count("not measured yet") == 4
+    assert cards.count("not measured yet") == 3
     assert any("measured along with quality" in text.value for text in test.caption)
 
 
