@@ -132,7 +132,7 @@ def mask_npy(request: Request) -> Response:
 
 
 def setting(request: Request) -> Response:
-    """What a setting of a run comes to, from counts alone: kept entries, bytes, shares. With
+    """The totals of a setting of a run, from counts alone: kept entries, bytes, shares. With
     ``warm=1`` the matrix is also made ready for the moves that follow."""
     from kencore.live.setting import Setting
 

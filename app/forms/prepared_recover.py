@@ -2,7 +2,7 @@
 
     recover?run=demo&data=demo&epochs=3&lr=0.001&train=kept&seed=2
 
-As `app.forms.prepared` has it for a pruning. What is as usual hangs on the kind of the run's model, so
+As `app.forms.prepared` has it for a pruning. What is as usual depends on the kind of the run's model, so
 the words are those of one run: with another run in the sidebar they go.
 """
 

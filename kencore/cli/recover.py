@@ -28,7 +28,7 @@ def tune(
 ) -> None:
     """Tune a pruned model: kept weights learn, what was pruned stays as it is.
 
-    The same command goes on with a tuning that was stopped.
+    The same command continues a tuning that was stopped.
     """
     from kencore.recover import tune as run_tune
 

@@ -96,7 +96,7 @@ def sweep_facts(found: Sweep) -> dict[str, Any]:
 
 
 def sweep_text(facts: dict[str, Any]) -> str:
-    """What a sweep came to."""
+    """The result of a sweep."""
     lines = [
         f"Sweep {facts['sweep']}: {facts['done']} of {facts['planned']} prunings done"
         + (f", {facts['failed']} failed" if facts["failed"] else "")

@@ -122,7 +122,7 @@ def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
     if language:
         every = model.tokens(text)
         limit = min(model.positions or MOST_TOKENS, MOST_TOKENS)
-        ids = every[-limit:]  # a text is gone on with where it ends
+        ids = every[-limit:]  # a text is continued where it ends
     else:
         whole = model.tokenizer(text, truncation=False)["input_ids"]
         limit = min(longest_input(model), MOST_TOKENS)

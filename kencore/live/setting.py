@@ -1,4 +1,4 @@
-"""Another setting of a finished run: how much it would keep of every row, and what that comes to.
+"""Another setting of a finished run: how much it would keep of every row, and its totals.
 
 Light: the web process answers a moving slider with this. Nothing is read but the run's tables.
 
@@ -222,7 +222,7 @@ def budgets(run: Run, setting: Setting) -> Kept:
     return with_faders(slots, places, spec, kept)
 
 
-# --- what it comes to ------------------------------------------------------------------------
+# --- totals ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +252,7 @@ class Totals:
 
 
 def totals(run: Run, setting: Setting) -> Totals:
-    """What a setting comes to, before anything is pruned. Raises as `budgets`."""
+    """The totals of a setting, before anything is pruned. Raises as `budgets`."""
     found = {name: int(rows.sum()) for name, rows in budgets(run, setting).items()}
     plain = budgets(run, replace(setting, balance=())) if setting.balance else None
     table = run.matrices

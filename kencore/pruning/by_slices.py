@@ -192,7 +192,7 @@ class Pruner:
         self.done, self.total = 0, sum(run.weights for run in runs)
 
     def prune(self) -> None:
-        """Prune all parameters; what it comes to is in the runs and their writers."""
+        """Prune all parameters; the results are in the runs and their writers."""
         for decisions in zip(*(run.plan for run in self.runs), strict=True):
             for run, decision in zip(self.runs, decisions, strict=True):
                 run.lines.append(self._line(decision))

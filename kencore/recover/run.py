@@ -45,7 +45,7 @@ def tune(
 ) -> Run:
     """Tune a pruned model with its mask held, and write what comes out as a run of its own.
 
-    A call that was ended in between, whatever ended it, is gone on with by the same call: while it
+    A call that was ended in between, whatever ended it, is continued by the same call: while it
     learns it leaves a checkpoint in the store, which is removed at the end, or after a week.
 
     Args:

@@ -90,7 +90,7 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Non
 
 
 def fingerprint(pairs: Sequence[Pair], data: Examples | Windows | None) -> dict[str, Any]:
-    """Hashes of what the points hang on: of each checkpoint by its folder, and of the data."""
+    """Hashes of what the points depend on: of each checkpoint by its folder, and of the data."""
     opened: dict[str, Tensors] = {}
     for pair in pairs:
         for tensors in pair.opened:

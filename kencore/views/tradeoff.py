@@ -154,7 +154,7 @@ def knees(lines: pd.DataFrame, dense: Mapping[str, Any] | None = None, *, size: 
 
     Args:
         lines: `curve`.
-        dense: `Sweep.dense`: the curve's end at size 1, so that the knee does not hang on the
+        dense: `Sweep.dense`: the curve's end at size 1, so that the knee does not depend on the
             largest budget of the grid; ``None``, or another ``size``, leaves it out.
         size: the column that counts as size.
     """

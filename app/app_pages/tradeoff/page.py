@@ -20,7 +20,7 @@ VIEWS = {"curve": "Sweeps", "new": "New sweep"}
 
 
 def new_sweep() -> None:
-    """The form, filled in as the address says, and beside it what it comes to."""
+    """The form, filled in as the address says, and its plan beside it."""
     for wrong in prepared_sweep.fill_in():
         state.show_error(wrong)
     subject, settings, place = tradeoff_form.new_sweep()

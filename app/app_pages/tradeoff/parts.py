@@ -103,7 +103,7 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
 
 
 def _how_far(sweep: Sweep, live: bool) -> None:
-    """Counts of points, and how to go on with what is missing."""
+    """Counts of points, and how to continue with what is missing."""
     counts = sweep.progress
     said = [f"{counts['done']} of {wording.plural(counts['planned'], 'point')} done"]
     said += [f"{counts['failed']} failed"] if counts["failed"] else []

@@ -29,7 +29,7 @@ __all__ = ["Allocated", "AllocationSettings", "allocate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocated:
-    """What a search came to.
+    """The result of a search.
 
     Args:
         sparsities: share of each slot, or of each of its rows, before rounding.

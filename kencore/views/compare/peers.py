@@ -86,7 +86,7 @@ def _asked(run: RunSummary) -> dict[str, Any] | None:
 
 
 def _identity(spec: PruneSpec) -> dict[str, Any]:
-    """The settings that masks and quality hang on: what no part of the job reads is left out."""
+    """The settings that masks and quality depend on: what no part of the job reads is left out."""
     found = {name: value for name, value in asdict(spec).items() if name not in SAME_MASKS}
     for name in _unread(spec):
         del found[name]
