@@ -83,7 +83,11 @@ def settings_chart(
         )
     )
     finish(
-        figure, height=230, x="kept of what is pruned", y=f"{name}, lower is better" if lower else f"{name}, %", left=64
+        figure,
+        height=230,
+        x="kept share of the pruned tensors",
+        y=f"{name}, lower is better" if lower else f"{name}, %",
+        left=64,
     )
     figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")

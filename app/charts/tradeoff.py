@@ -20,7 +20,7 @@ from kencore.words.palette import Palette
 
 Size = Literal["share", "bytes"]
 _COLUMNS: Final[dict[Size, str]] = {"share": "kept_share", "bytes": "nbytes"}
-_AXES: Final[dict[Size, str]] = {"share": "kept of what is pruned", "bytes": "size of the subnetwork file"}
+_AXES: Final[dict[Size, str]] = {"share": "kept share of the pruned tensors", "bytes": "size of the subnetwork file"}
 _FEW: Final = 5  # lines up to which each has a band; more have error bars
 _FAR: Final = 6.0  # times the smallest: a measure that spans more is drawn on a log scale
 _NARROW: Final = 460  # pixels of a plot on a small screen

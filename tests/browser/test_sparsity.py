@@ -90,7 +90,7 @@ def test_a_violin_opens_its_matrix_and_back_leads_back(lm_page: Page) -> None:
 def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
     visit(lm_page, "sparsity?run=both")
     expect(lm_page.locator(".st-key-sparsity-depth")).to_have_count(0)
-    choice = lm_page.get_by_role("combobox", name="Beside it")
+    choice = lm_page.get_by_role("combobox", name="Compare with")
     for text in ("wanda + owl", "wanda + neuroal"):
         choice.click()
         lm_page.get_by_role("option", name=re.compile(re.escape(text))).first.click()

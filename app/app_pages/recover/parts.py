@@ -123,7 +123,7 @@ def outcome(run: Run, palette: Palette, heading: Callable[..., Any] = st.header)
 def _quality(run: Run) -> None:
     found = run.metrics
     if "untuned" not in found:
-        st.metric("Quality", "not judged", "judge it on the Overview", **quality_parts.QUIET)
+        st.metric("Quality", "not measured", "measure it on the Overview", **quality_parts.QUIET)
         return
     name, before, after = _before_after(found)
     if facts.is_language(found):
@@ -149,7 +149,7 @@ def _won_back(run: Run) -> None:
     share, beside = recovered(run.metrics), None
     untuned = run.metrics.get("untuned")
     if untuned is None:
-        value, below = "not judged", "no data to judge it on"
+        value, below = "not measured", "no data to measure on"
     elif share is None:
         value, below = "n/a", "pruning lost nothing here"
     else:
@@ -213,7 +213,7 @@ def _how(told: dict[str, Any]) -> dict[str, str]:
 
 def _onward(run: Run, told: dict[str, Any]) -> None:
     with st.container(horizontal=True):
-        links.page_link("overview", "Everything about it", icon=":material/dashboard:", run=run.id)
+        links.page_link("overview", "Open its Overview", icon=":material/dashboard:", run=run.id)
         parent = told["parent"]["id"]
         try:
             state.open_cached(parent)

@@ -30,5 +30,5 @@ else:
     sparsity_parts.by_row(run, palette)
     sparsity_parts.how_decided(run, palette)
     sparsity_parts.aligned(run, palette)
-st.header("Quality beside it")
+st.header("Quality of these runs")
 sparsity_runs.show_quality(runs)

@@ -38,7 +38,7 @@ def by_block(run: Run, drawn: depth.Depth, palette: Palette) -> None:
         return
     draw(depth.block_bars(drawn, palette), key="sparsity-bars")
     if sparsity.same_in_a_block(cells):
-        st.caption("Inside a block all roles have the same sparsity.")
+        st.caption("All roles of a block have the same sparsity.")
 
 
 def by_row(run: Run, palette: Palette) -> None:

@@ -44,7 +44,7 @@ def choose_beside(run: Run) -> list[Run]:
 
     labels = parts.told_apart({name: found.label for name, found in usable.items()})
     st.multiselect(
-        "Beside it",
+        "Compare with",
         list(usable),
         key="sparsity_compare",
         format_func=labels.__getitem__,

@@ -170,7 +170,7 @@ def trade_off(
         for at in np.flatnonzero([own in runs for runs in part["runs"]]):
             ring(axes, "this run", (x[at], y[at]), color, shape)
     axes.margins(x=0.04)
-    axes.set(xlabel="kept of what is pruned", ylabel=f"{metric}, lower is better" if language else metric)
+    axes.set(xlabel="kept share of the pruned tensors", ylabel=f"{metric}, lower is better" if language else metric)
     say(axes.xaxis, percent)
     say(axes.yaxis, lambda value: f"{value:,g}{unit}")
     legend(axes)

@@ -219,7 +219,7 @@ def test_a_finished_tuning_is_shown_and_leads_to_its_run(
     assert cards["Won back"] == ("60\xa0%", "of what pruning lost")
     assert {link.proto.label for link in test.get("page_link")} >= {
         "Open the run",
-        "Everything about it",
+        "Open its Overview",
         "The run before",
     }
 

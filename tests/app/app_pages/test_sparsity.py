@@ -230,7 +230,7 @@ def test_a_torn_trace_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None
     test = open_page("sparsity", run="both")
     assert not test.exception
     assert "trace.json" in test.error[0].value
-    assert "Quality beside it" in [heading.value for heading in test.header]
+    assert "Quality of these runs" in [heading.value for heading in test.header]
 
 
 def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: dict[str, Run]) -> None:
