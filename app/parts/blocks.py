@@ -130,10 +130,7 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
     if layer == "neighbours":
         means = [summaries.mean_neighbours(window) for window in found.windows if window]
         by_chance = 4 * float(pruned["share"].mean())
-        return (
-            f"A kept entry has {min(means):.2f} to {max(means):.2f} kept neighbours; "
-            f"a random choice would give it {by_chance:.2f}"
-        )
+        return f"A kept entry has {min(means):.2f} to {max(means):.2f} kept neighbours, {by_chance:.2f} by chance"
     if layer in cells.VALUES:
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
@@ -153,11 +150,10 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
         return ""
     height, width = window.cell
     cell = "One cell is one weight" if (height, width) == (1, 1) else (f"One cell is {height} × {width} weights")
-    value = "the value" if window.cell == (1, 1) else "the value of largest size in it, with its sign"
-    what = {
-        "kept": "colored by how much of it is kept",
-        "neighbours": "colored by how many of the four entries next to it are kept",
-    }.get(layer, f"colored by {value}")
+    value = "the value" if window.cell == (1, 1) else "the value largest in size, with its sign"
+    what = {"kept": "colored by its kept share", "neighbours": "colored by kept neighbours, of 4"}.get(
+        layer, f"colored by {value}"
+    )
     part = (
         ""
         if found.span == shape

@@ -48,7 +48,7 @@ def current(run: Run, found: Comparison) -> Line:
     table = found.matrices[found.matrices["block"].notna() & (found.matrices["rows"] > 1)]
     first = (found.matrices if table.empty else table).iloc[0]
     if line is not None:
-        st.caption(f"{name} is not pruned in all of these runs: another one is shown.")
+        st.caption(f"{name} is not pruned in all of these runs; showing another matrix.")
     return run.matrix(str(first["name"]))
 
 
@@ -137,7 +137,7 @@ def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
 
     if at is None:
         st.markdown("**Selected weight**")
-        st.caption("Click a weight on the map to see its values and who keeps it.")
+        st.caption("Click a weight to see its values and which run keeps it.")
         return
     row, col = at
     try:
@@ -170,7 +170,7 @@ def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
     if int(line["rows"]) == 1:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header("Its rows")
+        st.header("Rows")
         with state.messages():
             order = choosing.view("rows", ORDERS, "number", label="Order of rows")
     table = _rows(a.id, b.id, state.stamp(a.path) + state.stamp(b.path), name, _a=a, _b=b)

@@ -41,13 +41,13 @@ def choose_other(run: Run) -> None:
         links.write(other=st.session_state["map_other"] or None)
 
     st.selectbox(
-        "Beside it",
+        "Compare with",
         options,
         key="map_other",
         on_change=chosen,
         width=320,
         format_func=lambda name: labels.get(name, name) or "No other run",
-        help="A second run of the same model, on a map that moves in step with this one.",
+        help="A second run of the same model, on a linked map.",
     )
 
 
@@ -96,7 +96,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     """What is known of the matrix in view and of the selected weight, and where to go on."""
     if name is None:
         st.markdown("**In view**")
-        st.caption("Zoom or click into a matrix to see its numbers here, and further in to single weights.")
+        st.caption("Zoom in or click a matrix to see its numbers.")
         return
     try:
         line = run.matrix(name)
@@ -116,7 +116,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
         )
     )
     row, col = at or (None, None)
-    links.page_link("matrix", "On its own", icon=":material/grid_on:", matrix=name, row=row, col=col)
+    links.page_link("matrix", "Open the matrix", icon=":material/grid_on:", matrix=name, row=row, col=col)
     links.page_link("layers", "In every block", icon=":material/layers:", matrix=name)
     st.divider()
     matrix_parts.weight(run, name, at)

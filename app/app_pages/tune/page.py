@@ -69,7 +69,7 @@ def the_map(setting: Setting, reason: str | None) -> None:
     elif not own and known is not None and tune_jobs.result(known.job) is not None:
         query = {"made": known.job}
     elif reason is not None and not own:
-        st.caption(f"The map shows the run itself: {reason}. It is painted once measured.")
+        st.caption(f"The map shows the run itself until this setting is measured: {reason}.")
     source = viewer.Source(
         run=run.id,
         matrix=name,

@@ -86,7 +86,7 @@ def test_findings_are_computed(store: Run) -> None:
     means = [summaries.mean_neighbours(window) for window in near.windows if window]
     said = block_views.finding(blocks, near, "neighbours")
     assert f"{min(means):.2f} to {max(means):.2f}" in said
-    assert said.endswith("a random choice would give it 2.00")
+    assert said.endswith("2.00 by chance")
 
 
 def test_an_unpruned_block_is_drawn_as_such(store: Run) -> None:

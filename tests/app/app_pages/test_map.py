@@ -19,7 +19,7 @@ def test_the_whole_model(open_page: OpenPage, store: Run) -> None:
     page = open_page("map", run="sample")
     assert not page.exception
     assert page.title[0].value.startswith("50\u00a0% of 86.4\u00a0k weights kept")
-    assert "Zoom or click into a matrix" in page.caption[0].value
+    assert "Zoom in or click a matrix" in page.caption[0].value
 
 
 def test_a_matrix_and_a_weight(open_page: OpenPage, store: Run) -> None:
