@@ -81,7 +81,7 @@ def test_a_link_opens_its_setting(open_page: OpenPage, quiet: list[str]) -> None
         ({"keep": "2"}, "above 0 and up to 1"),
         ({"keep": "x"}, "how much is kept"),
         ({"eq": "zz*2"}, "some of"),
-        ({"eq": "q"}, "faders"),
+        ({"eq": "q"}, "a balance"),
         ({"k": "0"}, "1 or more"),
         ({"rule": "wanda"}, "one of ken"),
         ({"slope": "0.1"}, "neuroal"),
