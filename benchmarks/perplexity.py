@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from kencore.allocate.table import ALLOCATIONS as ALLOCATED
 from kencore.checkpoint.pair import open_models
 from kencore.data.calibration import calibration_windows
 from kencore.models.language import usual_window
@@ -40,7 +41,6 @@ ALLOCATIONS = {
     "neuroal row": ("neuroal", "row", "local"),
     "neuroal both": ("neuroal", "both", "local"),
 }
-ONE_PASS = ("owl", "dlp")
 Point = dict[str, Any]
 
 
@@ -116,7 +116,7 @@ class Table:
         rule = self.bench.rule(method)
         found = allocate(
             self.bench.blocks,
-            self.streams if allocation in ONE_PASS else self.search,
+            self.streams if ALLOCATED[allocation].measures == "scores" else self.search,
             rule,
             AllocationSettings(allocation=allocation, step=step, reference=reference, sparsity=sparsity),
         )

@@ -27,10 +27,11 @@ import numpy as np
 
 from kencore import PruneSpec, Run, prune
 from kencore.data.examples import Examples, read_examples
+from kencore.methods.table import rules
 from kencore.models.classifier import Classifier
 from kencore.models.figures import Predictions, quality_of
 from kencore.quality.states import base_state, pruned_state
-from kencore.settings.prune import RESCALES, SLICE_METHODS
+from kencore.settings.prune import RESCALES
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 Case = tuple[str, str, str, float]  # scope, rescale, rule, keep
@@ -44,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--keep", type=float, nargs="+", default=[0.9, 0.75, 0.5, 0.25, 0.1, 0.05])
     parser.add_argument("--scope", nargs="+", default=["blocks", "all"])
     parser.add_argument("--rescale", nargs="+", default=list(RESCALES))
-    parser.add_argument("--rules", nargs="+", default=list(SLICE_METHODS))
+    parser.add_argument("--rules", nargs="+", default=list(rules()))
     parser.add_argument("--results", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=None)
     return parser.parse_args()

@@ -16,10 +16,12 @@ import pytest
 import typer
 
 from app.frame.links import PAGES
+from kencore.allocate.table import ALLOCATIONS
 from kencore.cli.main import app
+from kencore.methods.table import METHODS
 from kencore.runs import FILES, OPTIONAL
 from kencore.runs.writer import MATRICES_SCHEMA, ROWS_SCHEMA
-from kencore.settings.prune import ALLOCATIONS, METHODS, REFINEMENTS, RESCALES, PruneSpec
+from kencore.settings.prune import REFINEMENTS, RESCALES, PruneSpec
 from tests.conftest import ROOT
 
 PAGES_OF_DOCS = sorted((ROOT / "docs").rglob("*.md"))

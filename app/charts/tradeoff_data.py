@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from app.charts.base import lines
+from kencore.methods.table import method_color
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
-from kencore.words import palette
 from kencore.words import run as facts
 from kencore.words import sweep as words
 
@@ -160,7 +160,7 @@ def ways(sweep: Sweep) -> dict[str, Way]:
     """
     found: dict[str, Way] = {}
     for number, (name, (label, method)) in enumerate(words.labels(sweep).items()):
-        color = palette.METHODS.get(method, palette.METHODS["random"])
+        color = method_color(method)
         alike = sum(way.color == color for way in found.values())
         found[name] = Way(
             label=label, color=color, dash=DASHES[alike % len(DASHES)], symbol=SYMBOLS[number % len(SYMBOLS)]

@@ -21,7 +21,8 @@ from app.forms import prune as prune_form
 from app.forms.fields import Table
 from app.forms.prune import Subject
 from app.frame import links
-from kencore.settings.prune import ALLOCATIONS, RESCALES, STEPS
+from kencore.allocate.table import ALLOCATIONS, USUAL
+from kencore.settings.prune import RESCALES, STEPS
 
 FORM: Final = form_address.Form(
     key="prune_address",
@@ -108,7 +109,7 @@ def _language(subject: Subject) -> Table:
     zero = subject.rest == "zero"
     found = {
         "allocation": form_address.choice(
-            "allocation", f"prune_allocation_{subject.rest}", ALLOCATIONS, "neuroal" if zero else "uniform"
+            "allocation", f"prune_allocation_{subject.rest}", tuple(ALLOCATIONS), USUAL[subject.rest]
         ),
         "step": form_address.choice("step", "prune_step", STEPS, "block"),
     }

@@ -19,8 +19,9 @@ from app.forms.fields import Table
 from app.forms.prune import Subject
 from app.forms.sweep import FORM
 from app.frame import links
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
-from kencore.settings.prune import ALLOCATIONS, RESCALES
+from kencore.settings.prune import RESCALES
 
 
 def fill_in() -> list[links.LinkError]:
@@ -73,7 +74,7 @@ def fields(subject: Subject, *, streams: bool) -> Table:
         ),
     } | prepared_model.shared(subject, streams=streams)
     if prune_language.offered(subject):
-        found["allocations"] = _words("allocations", own, ("uniform",), ALLOCATIONS)
+        found["allocations"] = _words("allocations", own, (UNIFORM,), tuple(ALLOCATIONS))
     if subject.rest == "base":
         found["rescales"] = _words("rescales", own, ("none",), RESCALES)
     return found

@@ -12,7 +12,8 @@ from typing import Any, Final, Literal
 
 import streamlit as st
 
-from kencore.settings.prune import DEVICES, NEEDS_ACTIVATIONS, RESCALES, SCOPES
+from kencore.methods.table import METHODS
+from kencore.settings.prune import DEVICES, RESCALES, SCOPES
 from kencore.words import numbers as wording
 
 DEMO, DEMO_LM, OWN = "Demo encoder", "Demo language model", "My own models"
@@ -110,11 +111,13 @@ def _own(rest: str) -> dict[str, str | None]:
 
 
 def methods_for(subject: Subject) -> tuple[str, ...]:
-    """The rules that make sense: those about a base first where there is one."""
+    """The methods that make sense: those about a base first where there is one, else those that
+    look at activations."""
     if subject.rest == "zero":
-        return ("wanda", "sparsegpt", "multiflow", "magnitude", "random")
-    plain = ("ken", "ken-density", "delta", "magnitude", "random")
-    return plain if subject.kind == "demo" else (*plain, "wanda", "multiflow")
+        zero = [row for row in METHODS.values() if not row.needs_base]
+        return tuple(row.name for row in sorted(zero, key=lambda row: not row.activations))
+    rows = [row for row in METHODS.values() if row.takes_base]
+    return tuple(row.name for row in rows if subject.kind != "demo" or not row.activations)
 
 
 def method(subject: Subject) -> str:
@@ -126,8 +129,8 @@ def method(subject: Subject) -> str:
         "Which entries are kept",
         names,
         key=f"prune_method_{subject.kind}_{subject.rest}",
-        format_func=lambda name: wording.METHODS[name] + _note(name, subject),
-        captions=[wording.METHODS_EXPLAINED[name] for name in names],
+        format_func=lambda name: METHODS[name].label + _note(name, subject),
+        captions=[METHODS[name].explained for name in names],
         **(QUIET if quiet else KEEP),
     )
     return found or names[0]
@@ -135,7 +138,7 @@ def method(subject: Subject) -> str:
 
 def _note(name: str, subject: Subject) -> str:
     """Of one's own models nobody knows yet whether they are language models."""
-    needs = name in NEEDS_ACTIVATIONS and subject.kind == "own"
+    needs = METHODS[name].activations and subject.kind == "own"
     return " · language models" if needs else ""
 
 

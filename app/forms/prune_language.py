@@ -7,11 +7,11 @@ from typing import Any, Final
 import streamlit as st
 
 from app.forms.prune import KEEP, QUIET, Subject
-from kencore.settings.checks import PUBLISHED_ALLOCATIONS, PUBLISHED_METHODS
-from kencore.settings.prune import ALLOCATIONS, NEEDS_ACTIVATIONS, PROPAGATIONS, REFERENCES, STEPS
+from kencore.allocate.table import ALLOCATIONS, UNIFORM, USUAL, allocation_label
+from kencore.methods.table import METHODS
+from kencore.settings.prune import PROPAGATIONS, REFERENCES, STEPS
 from kencore.words import numbers as wording
 
-SEARCHED: Final = ("atp", "neuroal")
 SEQUENCES: Final = {"demo-lm": 32, "own": 128}
 
 
@@ -21,8 +21,8 @@ def offered(subject: Subject) -> bool:
 
 
 def steps_for(method: str) -> tuple[str, ...]:
-    """What NeuroAL may search: SparseGPT chooses over whole matrices, not row by row."""
-    return ("block",) if method == "sparsegpt" else STEPS
+    """What NeuroAL may search: not rows where a method chooses over whole matrices."""
+    return STEPS if METHODS[method].update is None else ("block",)
 
 
 def refines(subject: Subject) -> bool:
@@ -32,28 +32,27 @@ def refines(subject: Subject) -> bool:
 
 def may_be_published(subject: Subject, settings: dict[str, Any]) -> bool:
     """Whether the published code can do what is asked for."""
+    row = METHODS.get(settings["method"])  # none of a grid
     return (
-        subject.rest == "zero"
-        and settings["method"] in PUBLISHED_METHODS
-        and settings["allocation"] in PUBLISHED_ALLOCATIONS
+        subject.rest == "zero" and row is not None and row.published and ALLOCATIONS[settings["allocation"]].published
     )
 
 
 def sharing(subject: Subject, method: str) -> dict[str, Any]:
     """How sparsity is shared among blocks and rows, and whether the mask is refined."""
     st.header("How sparsity is shared", icon=":material/bar_chart:")
-    usual = ALLOCATIONS.index("neuroal" if subject.rest == "zero" else "uniform")
+    names = tuple(ALLOCATIONS)
     allocation = st.selectbox(
         "Allocation",
-        ALLOCATIONS,
-        usual,
+        names,
+        names.index(USUAL[subject.rest]),
         key=f"prune_allocation_{subject.rest}",
-        format_func=wording.ALLOCATIONS.__getitem__,
+        format_func=allocation_label,
         **KEEP,
     )
-    st.caption(wording.ALLOCATIONS_EXPLAINED[allocation])
+    st.caption(ALLOCATIONS[allocation].explained)
     found = {"allocation": allocation}
-    if allocation == "neuroal" and len(steps := steps_for(method)) > 1:
+    if "step" in ALLOCATIONS[allocation].options and len(steps := steps_for(method)) > 1:
         found["step"] = (
             st.segmented_control(
                 "Search over",
@@ -79,8 +78,8 @@ def sharing(subject: Subject, method: str) -> dict[str, Any]:
 def uses_text(settings: dict[str, Any]) -> bool:
     """Whether the model has to be run on calibration text (the spec's ``streams``)."""
     return (
-        settings["method"] in NEEDS_ACTIVATIONS
-        or settings.get("allocation", "uniform") != "uniform"
+        METHODS[settings["method"]].activations
+        or settings.get("allocation", UNIFORM) != UNIFORM
         or settings.get("refine", "none") != "none"
     )
 
@@ -136,7 +135,7 @@ def _advanced(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
                 **KEEP,
                 help="Its rounding included: the sparsity is then met only about.",
             )
-        if settings["allocation"] in SEARCHED:
+        if ALLOCATIONS[settings["allocation"]].searched:
             found |= _search(settings["allocation"], published=found.get("published", False))
         if not found.get("published"):
             found["propagate"] = st.selectbox(
@@ -165,7 +164,7 @@ def _search(allocation: str, *, published: bool) -> dict[str, Any]:
     }
     if published:
         return found
-    if allocation == "neuroal":
+    if "reference" in ALLOCATIONS[allocation].options:
         found["reference"] = st.selectbox(
             "Compare activations with",
             REFERENCES,

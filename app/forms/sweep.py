@@ -15,8 +15,10 @@ from app.forms import prune_language
 from app.forms.prune import KEEP, QUIET, Subject
 from app.frame import links, state
 from app.jobs import submit as submitting
+from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
 from kencore.errors import KencoreError, SpecError
-from kencore.settings.prune import ALLOCATIONS, DEVICES, NEEDS_ACTIVATIONS, RESCALES
+from kencore.methods.table import METHODS, method_label
+from kencore.settings.prune import DEVICES, RESCALES
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.words import numbers as wording
 
@@ -149,7 +151,7 @@ def _ways(subject: Subject) -> dict[str, Any]:
             names,
             default=list(usual_methods(subject)),
             key=f"tradeoff_methods_{own}",
-            format_func=wording.METHODS.__getitem__,
+            format_func=method_label,
             **KEEP,
             help="One line in the chart for each, with each allocation and each rescaling.",
         )
@@ -157,10 +159,10 @@ def _ways(subject: Subject) -> dict[str, Any]:
     if prune_language.offered(subject):
         found["allocations"] = st.multiselect(
             "How sparsity is shared",
-            ALLOCATIONS,
-            default=["uniform"],
+            tuple(ALLOCATIONS),
+            default=[UNIFORM],
             key=f"tradeoff_allocations_{own}",
-            format_func=wording.ALLOCATIONS.__getitem__,
+            format_func=allocation_label,
             **KEEP,
             help="Other than uniform: language models only.",
         )
@@ -214,16 +216,16 @@ def _seeds() -> dict[str, Any]:
 
 def uses_text(settings: Mapping[str, Any]) -> bool:
     """Whether some point runs the model on text."""
-    return bool(
-        NEEDS_ACTIVATIONS.intersection(settings["methods"]) or set(settings.get("allocations", ())) - {"uniform"}
+    return any(METHODS[name].activations for name in settings["methods"]) or bool(
+        set(settings.get("allocations", ())) - {UNIFORM}
     )
 
 
 def _calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
     """As for one pruning; what only some points need is asked for if any does."""
-    allocations = settings.get("allocations") or ["uniform"]
-    searched = [name for name in reversed(prune_language.SEARCHED) if name in allocations]
-    one = {"method": "", "allocation": (*searched, "uniform")[0]}
+    allocations = settings.get("allocations") or [UNIFORM]
+    searched = [name for name in reversed(ALLOCATIONS) if ALLOCATIONS[name].searched and name in allocations]
+    one = {"method": "", "allocation": (*searched, UNIFORM)[0]}
     return prune_language.calibration(subject, one)
 
 
@@ -316,8 +318,8 @@ def skipped_ways(skipped: tuple[Skipped, ...]) -> pd.DataFrame:
     """One line per way to prune that cannot be; the reason does not hang on the budget mostly."""
     lines = {
         (
-            wording.METHODS[one.method],
-            wording.ALLOCATIONS[one.allocation],
+            method_label(one.method),
+            allocation_label(one.allocation),
             wording.RESCALED.get(one.rescale, "none"),
             one.reason,
         )

@@ -40,7 +40,7 @@ def offer(run: Run, *, key: str) -> None:
         selection_mode="multi",
         default=usual,
         key=f"{key}-rules",
-        format_func=compare_words.PEERS.__getitem__,
+        format_func=compare_words.peer,
         persist_state="session",
         help="Same models, scope, budget and evaluation as this run.",
     )
@@ -57,7 +57,7 @@ def offer(run: Run, *, key: str) -> None:
 
 
 def _button(picked: list[str]) -> str:
-    names = [compare_words.PEERS[name] for name in picked]
+    names = [compare_words.peer(name) for name in picked]
     if not names:
         return "Compare at the same budget"
     text = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -77,5 +77,5 @@ def run_of(spec: PruneSpec) -> str:
 def _said(run: Run, peers: list[Peer]) -> str:
     """What the button will do, and which rules it cannot offer."""
     text = f"Same budget ({wording.budget(run.spec)}), models and data. Runs missing from the store are made by a job."
-    missing = [f"{compare_words.PEERS[peer.key]}: {peer.why}." for peer in peers if peer.spec is None]
+    missing = [f"{compare_words.peer(peer.key)}: {peer.why}." for peer in peers if peer.spec is None]
     return " ".join([text, *missing])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from app.charts.row_scores import row_scores
 from app.frame import links, parts, state
 from app.frame.draw import draw
 from kencore.methods.ken.explained import RowExplanation, explain_row
+from kencore.methods.table import METHODS
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 
@@ -102,7 +103,7 @@ def _values(
 
 @st.cache_data(max_entries=64, show_spinner="Computing this row")
 def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
-    """The row under ``ken`` or ``ken-density``."""
+    """The row under a rule whose density can be drawn."""
     return explain_row(row, k, rule)
 
 
@@ -111,24 +112,12 @@ def scores(
 ) -> tuple[NDArray[np.float32], str] | None:
     """What the run's rule ranked the entries of a row by, (C,), with its name; None where the
     run does not hold all that goes into it."""
-    rule = run.spec.method
-    if rule == "magnitude":
-        return np.abs(tuned), "|weight|"
-    if rule == "delta":
-        return np.abs(tuned - base), "|tuned − base|"
-    norms = run.activation_norms(name) if rule == "wanda" else None
-    if norms is None:
+    row = METHODS[run.spec.method]
+    norms = run.activation_norms(name) if row.activations else None
+    if row.row_score is None or (row.activations and norms is None):
         return None
-    seen = norms[0] if run.spec.propagate == "dense" else norms[1]
-    return np.abs(tuned) * seen, "|weight| × norm of its input"
-
-
-NO_SCORE: Final = {
-    "random": "This run kept entries at random; no curve explains them.",
-    "multiflow": "MultiFlow ranks entries by the flow through the whole matrix, which one row cannot show.",
-    "sparsegpt": "SparseGPT ranks entries over the whole matrix while it updates the rest, which one row cannot show.",
-    "wanda": "Wanda ranks entries by |weight| times the norm of its input; this run did not record the norms.",
-}
+    seen = None if norms is None else norms[0] if run.spec.propagate == "dense" else norms[1]
+    return row.row_score(tuned, base, seen), row.row_score_label
 
 
 def show_scores(
@@ -142,14 +131,14 @@ def show_scores(
     """The row by the scores that decided, or why they cannot be drawn."""
     found = scores(run, name, tuned, base)
     if found is None:
-        st.caption(NO_SCORE[run.spec.method])
+        st.caption(METHODS[run.spec.method].unranked)
         return
     score, what = found
     terms = wording.TERMS[run.restore]
     draw(row_scores(score, keep, what, palette, terms), key="row-scores")
     if run.spec.refine == "dsnot":
         st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
-    elif run.spec.method == "wanda":
+    elif METHODS[run.spec.method].activations:
         st.caption(
             "Norms of the finished model. The run ranked before this block was pruned, so the cut may not be sharp."
         )

@@ -8,13 +8,13 @@ Shapes: R rows (outputs), C columns (inputs), B blocks.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.allocate.slot import check_sparsity
+from kencore.allocate.slot import Slot, Sparsities, check_sparsity, per_block
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +61,13 @@ def ramp(blocks: int, sparsity: float, lam: float) -> Floats:
     if density is None:
         return np.full(blocks, sparsity, dtype=np.float64)
     return 1 - np.array(sorted(density, reverse=True))
+
+
+def ahead(slots: Sequence[Slot], sparsity: float, blocks: int, options: Mapping[str, Any]) -> Sparsities | None:
+    """The shares of a block step whose slope is given; ``None`` where something must be measured."""
+    if options["step"] != "block" or options["block_lambda"] is None:
+        return None
+    return per_block(slots, published_clip(ramp(blocks, sparsity, options["block_lambda"]))[0])
 
 
 def published_clip(sparsities: Floats) -> tuple[Floats, NDArray[np.bool_]]:

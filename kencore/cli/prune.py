@@ -37,7 +37,7 @@ def _allocation(run: Run) -> dict[str, Any] | None:
         return None
     return {
         "name": trace["allocation"],
-        "step": run.spec.step if trace["allocation"] == "neuroal" else None,
+        "step": trace.get("step"),
         "refine": run.spec.refine,
         "chosen": {
             f"{step} {'slope' if 'slopes' in found else 'lambda'}": found["chosen"]

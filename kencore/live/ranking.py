@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from kencore.errors import GettingReady, KencoreError, MatrixNotFoundError, SpecError
 from kencore.live.setting import Setting, budgets, check, why_worker
+from kencore.methods.table import METHODS
+from kencore.registry import load
 from kencore.runs import bits
 from kencore.runs.run import Run
 
@@ -26,12 +28,11 @@ if TYPE_CHECKING:
 
 Mask = NDArray[np.bool_]
 Wanted = Callable[[], bool]
-SELECTED: Final = frozenset({"ken", "ken-density", "delta", "random"})
 MOST_BYTES: Final = 1 << 30  # of all rankings held
 MASKS: Final = 8  # of one ranking
 PATIENCE: Final = 0.3  # seconds that a request waits for a ranking
 PARTS_AT_ONCE: Final = 64
-RANK_BYTES: Final = {"ken": 12, "ken-density": 12}  # an entry, about; others: 2
+SORTED_BYTES: Final = 12  # of an entry, about, of a rule that is not nested; others: 2
 
 
 def why_not_live(run: Run, setting: Setting, name: str) -> str | None:
@@ -48,14 +49,15 @@ def why_not_live(run: Run, setting: Setting, name: str) -> str | None:
         return "the run was tuned after pruning, and another mask would undo that"
     if spec.refine != "none":
         return "DSnoT swaps entries by what the pruned model does on calibration text"
-    if spec.method in (*SELECTED, "magnitude"):
+    row = METHODS[spec.method]
+    if row.rule is not None:
         return None
-    if spec.method != "wanda":
+    if row.row_score is None:
         return f"{spec.method} scores entries by products that only the worker computes exactly"
     block = run.matrix(name)["block"]
     if spec.propagate == "dense" or block == 0:
         return None if run.activation_norms(name) is not None else "the run kept no input norms"
-    return "Wanda scores a block on what the pruned blocks before it give, and these change with the setting"
+    return f"{row.label} scores a block on what the pruned blocks before it give, and these change with the setting"
 
 
 class LiveRun(Run):
@@ -154,7 +156,7 @@ class Ranking:
         self._index: Any = None
         self.height, self.parts = self.shape[0], 1
         rows, cols = self.shape
-        each = RANK_BYTES.get(spec.method, 2 if cols <= 1 << 16 else 4)
+        each = (2 if cols <= 1 << 16 else 4) if METHODS[spec.method].nested else SORTED_BYTES
         self.nbytes = rows * cols * (each + MASKS // 8)
         work = threading.Thread(target=self._work, args=(run, name, spec), daemon=True)
         work.start()
@@ -177,32 +179,31 @@ class Ranking:
         from kencore.methods.chunks import Matrix, in_order
         from kencore.methods.random import draw, row_generator
         from kencore.methods.rows import RowIndex
-        from kencore.methods.table import RULES
         from kencore.system.devices import usable_threads
 
         tuned = run.values(name, "tuned")
         threads = usable_threads()
-        if spec.method in RANK_BYTES:
+        row = METHODS[spec.method]
+        if not row.nested:
             self._index = RowIndex(tuned, rule=spec.method, threads=threads, name=name)
             self.height, self.parts = self._index.part(0).stop, self._index.parts
             return
-        base = run.values(name, "base") if spec.method == "delta" else None
-        scored = spec.streams and spec.method not in SELECTED
-        if scored and spec.method == "wanda":
-            norms = run.activation_norms(name)
-            assert norms is not None
-            tuned = np.abs(tuned) * norms[0][None, :]  # R, C: the dense model's input norms
-        drawn = spec.method == "random"
-        draws = draw(row_generator(spec.seed, name), self.shape) if drawn else None
+        base = run.values(name, "base") if row.compares else None
+        scored = spec.streams and row.score is not None
+        if scored and row.row_score is not None:
+            norms = run.activation_norms(name) if row.activations else None
+            dense = None if norms is None else norms[0][None, :]  # 1, C: of the dense model's inputs
+            tuned = row.row_score(tuned, base, dense)
+        draws = draw(row_generator(spec.seed, name), self.shape) if row.draws else None
         matrix = Matrix(tuned=tuned, base=base, draws=draws, name=name)
         kind = np.uint16 if self.shape[1] <= 1 << 16 else np.uint32
         ranks = np.empty(self.shape, kind)
-        rule = RULES["magnitude" if scored else spec.method]
+        rule = None if row.rule is None else load(row.rule)
 
         def fill(first: int) -> None:
             own = slice(first, first + matrix.height)
             rows = matrix.rows(first)
-            ranks[own] = _scored(rows.tuned, kind) if scored else _ranks(rule(rows), kind)
+            ranks[own] = _scored(rows.tuned, kind) if scored or rule is None else _ranks(rule(rows), kind)
             self.done += len(rows.tuned) / self.shape[0]
 
         in_order(fill, matrix.starts, threads)
@@ -315,7 +316,7 @@ def warm(run: Run, name: str, setting: Setting) -> None:
 def _ranking(run: Run, name: str, spec: PruneSpec) -> Ranking:
     """The ranking of a matrix, begun where there is none; the ones used last are held."""
     stamp = str((run.path / "masks.safetensors").stat().st_mtime_ns)
-    seed = str(spec.seed) if spec.method == "random" else ""
+    seed = str(spec.seed) if METHODS[spec.method].draws else ""
     key = (str(run.path), stamp, name, spec.method, seed)
     with _lock:
         found = _held.get(key)

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from kencore.allocate.balance import Place, factors, parse_faders
-from kencore.allocate.slot import Slot
+from kencore.allocate.slot import Slot, Sparsities
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
+from kencore.methods.table import rules
 from kencore.pruning.plan import Kept, even_budgets, with_faders
+from kencore.registry import load
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
 from kencore.settings.checks import checked_balance
@@ -27,7 +30,6 @@ from kencore.settings.prune import PruneSpec
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-SWITCHABLE = ("ken", "ken-density", "delta", "magnitude", "random")
 _NAMES = {"rule": "method", "slope": "block_lambda", "spread": "row_lambda"}
 _BUDGET = re.compile(r"k(\d{1,9})|(\d*\.?\d+(?:e-?\d+)?)")
 
@@ -105,11 +107,11 @@ class Setting(JsonSettings):
             SpecError: they do not go together.
         """
         method = self.method or asked.method
-        if method != asked.method and not {method, asked.method} <= set(SWITCHABLE):
+        if method != asked.method and not {method, asked.method} <= set(rules()):
             raise SpecError(
                 "rule",
                 got=f"{method} in place of {asked.method}",
-                wanted=f"one of {', '.join(SWITCHABLE)}, in a run of one of these",
+                wanted=f"one of {', '.join(rules())}, in a run of one of these",
                 remedy="Keep the run's own rule, or prune anew.",
             )
         return replace(
@@ -143,7 +145,7 @@ def own_setting(run: Run) -> Setting:
     """The setting that a run has, with the lambdas that its search chose: another budget is then
     pruned with these instead of searching anew."""
     setting, spec = Setting.of(run.spec), run.spec
-    if spec.allocation != "neuroal" or spec.published:
+    if "block_lambda" not in ALLOCATIONS[spec.allocation].options or spec.published:
         return setting
     trace = run.trace or {}
     found = {
@@ -180,13 +182,12 @@ def why_worker(run: Run, setting: Setting) -> str | None:
     spec = setting.spec(run.spec)
     if spec.published:
         return "the published code's rounding depends on what its search finds"
-    if spec.allocation == "uniform":
+    row = ALLOCATIONS[spec.allocation]
+    if row.name == UNIFORM or _shares(run, spec) is not None:
         return None
-    if spec.allocation == "neuroal" and spec.step == "block" and spec.block_lambda is not None:
-        return None
-    if spec.allocation == "neuroal":
+    if "step" in row.options:
         what = "row step" if spec.step != "block" else "search"
-        return f"NeuroAL's {what} measures the model on calibration text"
+        return f"{row.label}'s {what} measures the model on calibration text"
     return f"the allocation {spec.allocation} looks at the model anew for every setting"
 
 
@@ -207,19 +208,29 @@ def budgets(run: Run, setting: Setting) -> Kept:
             remedy="Measure it: a worker prunes the model at this setting.",
         )
     slots, places = pruned_slots(run)
-    if spec.allocation == "uniform":
+    if spec.allocation == UNIFORM:
         return with_faders(slots, places, spec, even_budgets(slots, spec))
     from kencore.allocate.budget import exact_counts
-    from kencore.allocate.neuroal import published_clip, ramp
-    from kencore.allocate.slot import per_block
 
-    assert spec.block_lambda is not None
+    shares = _shares(run, spec)
+    assert shares is not None
     assert spec.sparsity is not None
-    blocks = len((run.trace or {}).get("blocks") or ()) or 1 + max(s.block for s in slots)
-    shares = per_block(slots, published_clip(ramp(blocks, spec.sparsity, spec.block_lambda))[0])
     gone = exact_counts(slots, shares, spec.sparsity)
     kept = {slot.name: slot.cols - gone[slot.name] for slot in slots}
     return with_faders(slots, places, spec, kept)
+
+
+def _shares(run: Run, spec: PruneSpec) -> Sparsities | None:
+    """What an allocation makes of the settings alone; ``None`` where it measures the model."""
+    row, slots = ALLOCATIONS[spec.allocation], pruned_slots(run)[0]
+    found: Sparsities | None = None
+    if row.measures == "nothing" and row.shares is not None:
+        found = load(row.shares)(slots, spec.sparsity)
+    elif row.ahead is not None:
+        blocks = len((run.trace or {}).get("blocks") or ()) or 1 + max(slot.block for slot in slots)
+        options = {name: getattr(spec, name) for name in row.options}
+        found = load(row.ahead)(slots, spec.sparsity, blocks, options)
+    return found
 
 
 # --- totals ----------------------------------------------------------------------------------

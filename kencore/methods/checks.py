@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import NonFiniteWeightError, ShapeError, SpecError
+from kencore.methods.table import METHODS, rules
 
 
-def check_rule(rule: str, known: tuple[str, ...], *, has_base: bool) -> None:
-    """Raise `SpecError` for a rule there is none of, or ``delta`` without a base."""
+def check_rule(rule: str, *, has_base: bool) -> None:
+    """Raise `SpecError` for a rule there is none of, or one that lacks the base that it compares with."""
+    known = rules()
     if rule not in known:
         raise SpecError("rule", got=repr(rule), wanted=f"one of {', '.join(known)}", remedy="Choose one of these.")
-    if rule == "delta" and not has_base:
+    if METHODS[rule].compares and not has_base:
         raise SpecError(
             "base",
             got="none",
-            wanted="the base weight that delta compares with",
+            wanted=f"the base weight that {rule} compares with",
             remedy="Pass base=, a tensor of the same shape.",
         )
 

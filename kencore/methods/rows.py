@@ -5,6 +5,7 @@ Shapes: R rows (outputs), C columns (inputs).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from kencore.errors import SpecError
 from kencore.methods.checks import check_base, check_matrix, check_rule, row_budget
-from kencore.methods.chunks import Mask, Matrix, in_order
+from kencore.methods.chunks import Mask, Matrix, Prepared, Rows, in_order
 from kencore.methods.random import draw
-from kencore.methods.table import RULES
+from kencore.methods.table import METHODS
+from kencore.registry import load
 
 
 def select_rows(
@@ -32,10 +34,10 @@ def select_rows(
     Args:
         tuned: floating (R, C), of any strides; half precision is rounded up to float32. float64
             is ranked as it is by ``delta`` and ``magnitude``, rounded to float32 by the others.
-        base: the pretrained weight (R, C); needed by ``delta``, checked and unused otherwise.
+        base: the pretrained weight (R, C); needed by a rule that ``compares``, checked and unused otherwise.
         k: entries kept per row: one number, or one per row (R,).
-        rule: ``ken``, ``ken-density``, ``delta``, ``magnitude`` or ``random``.
-        rng: for ``random``: one number is drawn per entry, in order, so that a matrix handed in
+        rule: a method with a ``rule`` in `kencore.methods.table`.
+        rng: for a rule that ``draws``: one number is drawn per entry, in order, so that a matrix handed in
             by runs of rows gets the mask of the whole.
         threads: rows are shared out to so many; the mask does not depend on it.
         name: of the tensor, for messages.
@@ -46,7 +48,7 @@ def select_rows(
         NonFiniteWeightError: a NaN or infinity, naming tensor and row.
     """
     matrix = _matrix(tuned, base, rule, rng, name)
-    budget, prepare = row_budget(k, *tuned.shape), RULES[rule]
+    budget, prepare = row_budget(k, *tuned.shape), _rule(rule)
     keep = np.empty(tuned.shape, np.bool_)
 
     def fill(first: int) -> None:
@@ -77,7 +79,7 @@ class RowIndex:
     ) -> None:
         """Rank the rows of ``tuned`` (R, C); arguments and errors as in `select_rows`."""
         matrix = _matrix(tuned, base, rule, rng, name)
-        prepare = RULES[rule]
+        prepare = _rule(rule)
         self.shape: tuple[int, int] = (tuned.shape[0], tuned.shape[1])
         self._threads, self._starts, self._height = threads, matrix.starts, matrix.height
         self._parts = in_order(lambda first: prepare(matrix.rows(first)), matrix.starts, threads)
@@ -109,20 +111,29 @@ class RowIndex:
         return self._parts[number].keep(budget)
 
 
+def _rule(name: str) -> Callable[[Rows], Prepared]:
+    """The rule of a method that `check_rule` let pass."""
+    where = METHODS[name].rule
+    assert where is not None
+    found: Callable[[Rows], Prepared] = load(where)
+    return found
+
+
 def _matrix(
     tuned: NDArray[Any], base: NDArray[Any] | None, rule: str, rng: np.random.Generator | None, name: str
 ) -> Matrix:
     """The request, checked; the random numbers drawn."""
-    check_rule(rule, tuple(RULES), has_base=base is not None)
+    check_rule(rule, has_base=base is not None)
     check_matrix(tuned.shape, tuned.dtype, floating=tuned.dtype.kind == "f", ranks=(2,), name=name)
     if base is not None:
         check_base(tuned.shape, base.shape, base.dtype, floating=base.dtype.kind == "f", name=name)
-    if rule == "random" and rng is None:
+    row = METHODS[rule]
+    if row.draws and rng is None:
         raise SpecError(
             "rng",
             got="none",
-            wanted="a numpy.random.Generator for the random rule",
+            wanted=f"a numpy.random.Generator for the {rule} rule",
             remedy="Pass rng=numpy.random.default_rng(seed).",
         )
-    draws = draw(rng, tuned.shape) if rng is not None and rule == "random" else None
-    return Matrix(tuned=tuned, base=base if rule == "delta" else None, draws=draws, name=name)
+    draws = draw(rng, tuned.shape) if rng is not None and row.draws else None
+    return Matrix(tuned=tuned, base=base if row.compares else None, draws=draws, name=name)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
@@ -137,6 +138,21 @@ def sparsegpt_published(
 
     new, keep, _ = _sweep(weight, hessian, factor, block_size, name, below)
     return new, keep
+
+
+def update(
+    weight: Tensor, hessian: Tensor, pruned: NDArray[np.int64] | int | float, *, factor: Tensor, name: str
+) -> tuple[Tensor, Tensor]:
+    """`sparsegpt` where entries are counted, of the matrix or (R,) of its rows; as published for a share."""
+    if isinstance(pruned, float):
+        return sparsegpt_published(weight, hessian, pruned, factor=factor, name=name)
+    total = int(np.sum(np.broadcast_to(pruned, (weight.shape[0],))))
+    return sparsegpt(weight, hessian, total, factor=factor, name=name)
+
+
+def score(weight: Tensor, factor: Tensor) -> Tensor:
+    """What pruning an entry costs before any other is pruned, w^2 / [H^-1]_jj: float32 (R, C)."""
+    return weight.float() ** 2 / torch.diagonal(factor).reshape(1, -1) ** 2
 
 
 def _smallest(score: Tensor, place: int) -> Tensor:

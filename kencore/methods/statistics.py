@@ -42,7 +42,7 @@ class RunningInputs:
                 "needs",
                 got=", ".join(unknown),
                 wanted=f"some of {', '.join(sorted(KNOWN_NEEDS))}",
-                remedy="Take them from kencore.methods.scores.NEEDS.",
+                remedy="Take them from kencore.methods.table: a method says which statistics it needs.",
             )
         self.columns, self.needs, self.device = columns, frozenset(needs), torch.device(device)
         self.sequences = 0

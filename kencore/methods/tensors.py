@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from kencore.errors import ShapeError
 from kencore.methods.checks import check_base, check_matrix, check_rule
-from kencore.methods.ken.cuda import BATCHED, select_batched
+from kencore.methods.ken.cuda import select_batched
 from kencore.methods.rows import select_rows
-from kencore.methods.table import RULES
+from kencore.methods.table import METHODS
 
 BATCHED_DEVICES = frozenset({"cuda"})
 """Devices that run the rules themselves; for any other (MPS knows no float64) the CPU does."""
@@ -23,19 +23,19 @@ def select_tensor(
 ) -> torch.Tensor:
     """The keep mask; arguments and errors as in `kencore.methods.select.select`."""
     _check_tensor(weight, name)
-    check_rule(rule, tuple(RULES), has_base=base is not None)
+    check_rule(rule, has_base=base is not None)
     check_matrix(weight.shape, weight.dtype, floating=weight.is_floating_point(), ranks=(1, 2), name=name)
     if base is not None:
         _check_tensor(base, f"base of {name}")
         floating = base.is_floating_point()
         check_base(weight.shape, base.shape, base.dtype, floating=floating, name=name)
     matrix = _as_matrix(weight)  # (C,) -> (1, C)
-    compared = base if rule == "delta" else None
+    compared = base if METHODS[rule].compares else None
     rows_base = None if compared is None else _as_matrix(compared).to(weight.device)
-    if weight.device.type in BATCHED_DEVICES and rule in BATCHED:
+    if weight.device.type in BATCHED_DEVICES and METHODS[rule].cuda is not None:
         keep = select_batched(matrix, rows_base, k, rule, name)
     else:
-        rng = np.random.default_rng(_draw(generator)) if rule == "random" else None
+        rng = np.random.default_rng(_draw(generator)) if METHODS[rule].draws else None
         numpy_base = None if rows_base is None else _as_numpy(rows_base)
         keep = torch.from_numpy(
             select_rows(_as_numpy(matrix), numpy_base, k, rule, rng=rng, threads=torch.get_num_threads(), name=name)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.checkpoint.pair import open_models
 from kencore.pruning.plan import decide, places, with_faders
 from kencore.pruning.workbench import Workbench
-from kencore.quality.baselines import UNIFORM, baseline_names, baseline_rule
+from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.judge import measure, read_data
 from kencore.quality.judge_model import Bring, Key, budget_hash
 from kencore.quality.states import pruned_state
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
     from kencore.runs.writer import RunWriter
 
-ONE_PASS = frozenset({"owl", "dlp"})
-CANDIDATES = {"neuroal": 15, "atp": 24, "owl": 1, "dlp": 1}
 PASSES_PER_CANDIDATE = 2.0
 PASSES_TO_PRUNE = 3.0
 
@@ -146,13 +145,14 @@ class _Job:
 
     def _candidates(self) -> int:
         """How many allocations will be measured, about."""
-        both = self.spec.allocation == "neuroal" and self.spec.step == "both"
-        return CANDIDATES.get(self.spec.allocation, 0) * (2 if both else 1)
+        row = ALLOCATIONS[self.spec.allocation]
+        both = "step" in row.options and self.spec.step == "both"
+        return row.candidates * (2 if both else 1)
 
     def _search_ids(self) -> torch.Tensor:
         """The sequences to search on (S, T): a few, or all where one pass is all it takes."""
         ids = self.calibration.ids
-        return ids if self.spec.allocation in ONE_PASS else ids[: self.spec.search_sequences]
+        return ids if ALLOCATIONS[self.spec.allocation].measures == "scores" else ids[: self.spec.search_sequences]
 
     def allocate(self) -> tuple[Allocated, Streams]:
         """Share the sparsity out; and the streams of all calibration text, to prune on."""
@@ -272,7 +272,7 @@ class _Job:
             (slot.name, slot.cols - np.broadcast_to(np.asarray(counts[slot.name], np.int64), (slot.rows,)))
             for slot in self.bench.slots
         )
-        seed = rule.seed if rule.needs or rule.method == "random" else None
+        seed = rule.seed if rule.needs or rule.row.draws else None
         base = self.bench.pair.base
         words = (rule.method, rule.refine, rule.rescale, rule.ties, propagate)
         return ("blocks", *words, seed, None if base is None else str(base.folder), budget_hash(rows))
@@ -300,9 +300,7 @@ class _Job:
 def _baselines(spec: PruneSpec) -> tuple[str, ...]:
     """What is measured beside the run: other methods, and the same method spread evenly."""
     names = baseline_names(spec)
-    if spec.restore == "zero" and spec.method != "wanda":
-        names = (*names, "wanda")
-    plain = spec.allocation == "uniform" and not spec.published
+    plain = spec.allocation == UNIFORM and not spec.published
     return names if plain else (*names, UNIFORM)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kencore.errors import KencoreError
 from kencore.methods.random import row_generator
+from kencore.methods.table import METHODS
 from kencore.pruning.plan import chosen, decide, kept_per_row
 from kencore.runs.lines import (
     Decision,
@@ -101,7 +102,7 @@ class SliceRun:
     @property
     def ranking(self) -> Ranking:
         """Runs of the same one differ in their budgets alone, as far as selection goes."""
-        return self.spec.method, self.spec.seed if self.spec.method == "random" else 0
+        return self.spec.method, self.spec.seed if METHODS[self.spec.method].draws else 0
 
     def begin(self, name: str) -> None:
         """Begin a parameter: its rows follow, some at a time."""
@@ -261,7 +262,7 @@ class Pruner:
     ) -> Callable[[NDArray[np.int64]], Mask]:
         """Gives the keep mask (r, C) of a budget (r,), 1 or more."""
         rule, name, (tuned, base) = runs[0].spec.method, runs[0].decision.parameter.name, sides
-        if self.device.startswith("cuda") and rule != "random":
+        if self.device.startswith("cuda") and not METHODS[rule].draws:
             return _on_device(rule, sides, self.device)
         from kencore.methods.rows import RowIndex, select_rows
 

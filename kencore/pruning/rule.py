@@ -18,20 +18,18 @@ from kencore.errors import SpecError
 from kencore.methods.random import row_generator
 from kencore.methods.rescale import FACTORS, rescaled
 from kencore.methods.scored import Ties, keep_lowest_pruned
-from kencore.methods.scores import NEEDS, SCORES
-from kencore.methods.sparsegpt import sparsegpt, sparsegpt_published
 from kencore.methods.statistics import RunningInputs
+from kencore.methods.table import METHODS, Method
 from kencore.models.blocks.inputs import Inputs
+from kencore.registry import load
 
 Count = NDArray[np.int64] | int | float
 """Entries to prune: whole numbers (R,) or one for all rows. A float is a share of the matrix:
-only SparseGPT as published takes one."""
+only a method that updates, as published, takes one."""
 
 Prepared = Callable[[Count], tuple[Tensor, Tensor]]
 """Prunes so many entries: the new weight, float32 (R, C), and the keep mask, bool (R, C)."""
 
-SELECTED = frozenset({"ken", "ken-density", "delta", "random"})
-METHODS: tuple[str, ...] = (*SCORES, "sparsegpt", *sorted(SELECTED))
 ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
 RESCALES = ("none", *FACTORS)
 REFINE_NEEDS = frozenset({"norm", "moments"})
@@ -42,7 +40,7 @@ class Rule:
     """One way to prune a weight.
 
     Args:
-        method: one of `METHODS`.
+        method: one of `kencore.methods.table.METHODS`.
         bases: gives a slot's base weight (R, C): what entries that are not kept become; zero
             without it.
         refine: ``none`` or ``dsnot``, for attention slots only, as published.
@@ -64,7 +62,17 @@ class Rule:
     def needs(self) -> frozenset[str]:
         """What must be known of a slot's inputs."""
         refined = REFINE_NEEDS if self.refine == "dsnot" else frozenset()
-        return NEEDS.get(self.method, frozenset()) | refined
+        return self.row.statistics | refined
+
+    @property
+    def row(self) -> Method:
+        """What the table says of the method."""
+        return METHODS[self.method]
+
+    @property
+    def updates(self) -> bool:
+        """Whether kept entries change too, over whole matrices."""
+        return self.row.update is not None and self.refine == "none"
 
     @property
     def plain(self) -> Rule:
@@ -91,13 +99,13 @@ class Rule:
 
         Raises (here or when the result is called):
             NonFiniteWeightError: a weight that cannot be ranked.
-            FactorizationError: SparseGPT's Hessian cannot be factored.
-            SpecError: ``delta`` without a base.
+            FactorizationError: a Hessian that cannot be factored.
+            SpecError: a method that compares with a base, without one.
         """
-        if self.method in SELECTED:
-            choose = self._selected(slot, weight, base)
-        elif self.method == "sparsegpt" and self.refine == "none":
+        if self.updates:
             return self._updated(slot, weight, statistics)
+        if self.row.score is None:
+            choose = self._selected(slot, weight, base)
         else:
             choose = self._scored(slot, weight, statistics)
 
@@ -116,22 +124,22 @@ class Rule:
         return lambda pruned: keep_lowest_pruned(score, _whole(pruned), ties=self.ties, name=slot.name)
 
     def _score(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Tensor:
-        if self.method != "sparsegpt":
-            return SCORES[self.method](weight, statistics)
+        assert self.row.score is not None
+        score: Callable[..., Tensor] = load(self.row.score)
+        if self.row.update is None:
+            return score(weight, statistics)
         if self.published:
             # published DSnoT never fills SparseGPT's Hessian: every score is 0
             return torch.zeros_like(weight, dtype=torch.float32)
-        diagonal = torch.diagonal(_factor(slot, statistics))  # (C,)
-        return weight.float() ** 2 / diagonal.reshape(1, -1) ** 2
+        return score(weight, _factor(slot, statistics))
 
     def _updated(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Prepared:
+        assert self.row.update is not None
+        update: Callable[..., tuple[Tensor, Tensor]] = load(self.row.update)
+
         def prune(pruned: Count) -> tuple[Tensor, Tensor]:
             assert statistics is not None
-            factor, hessian = _factor(slot, statistics), statistics.hessian()
-            if isinstance(pruned, float):
-                return sparsegpt_published(weight, hessian, pruned, factor=factor, name=slot.name)
-            total = int(np.sum(np.broadcast_to(pruned, (slot.rows,))))
-            return sparsegpt(weight, hessian, total, factor=factor, name=slot.name)
+            return update(weight, statistics.hessian(), pruned, factor=_factor(slot, statistics), name=slot.name)
 
         return prune
 
@@ -141,12 +149,12 @@ class Rule:
         def choose(pruned: Count) -> Tensor:
             kept = slot.cols - np.broadcast_to(_whole(pruned), (slot.rows,))  # (R,)
             some = np.maximum(kept, 1)  # a selection keeps at least one
-            if self.method == "random":
+            if self.row.draws:
                 mask = select_rows(
                     weight.cpu().float().numpy(),
                     None,
                     some,
-                    "random",
+                    self.method,
                     rng=row_generator(self.seed, slot.name),
                     name=slot.name,
                 )
@@ -179,8 +187,8 @@ def make_rule(
     """The rule of that name; arguments as in `Rule`.
 
     Raises:
-        SpecError: no such method or refinement, ``delta`` without a base, or a base where
-            nothing can go back to it (``sparsegpt`` and ``dsnot`` count on zeros).
+        SpecError: no such method or refinement, a method that compares with a base without one, or
+            a base where nothing can go back to it (updates and ``dsnot`` count on zeros).
     """
     if method not in METHODS:
         raise SpecError(
@@ -188,11 +196,12 @@ def make_rule(
         )
     if refine not in ("none", "dsnot"):
         raise SpecError("refine", got=repr(refine), wanted="none or dsnot", remedy="Choose one of these.")
-    if method == "delta" and bases is None:
+    row = METHODS[method]
+    if row.compares and bases is None:
         raise SpecError(
             "base",
             got="no base model",
-            wanted="one: delta ranks what tuning changed",
+            wanted=f"one: {method} ranks what tuning changed",
             remedy="Name the base, or take another method.",
         )
     if rescale not in RESCALES or (rescale != "none" and bases is None):
@@ -202,7 +211,7 @@ def make_rule(
             wanted=f"one of {', '.join(RESCALES)}, and a base for all but none",
             remedy="Choose one of these, or name the base.",
         )
-    if bases is not None and (method == "sparsegpt" or refine == "dsnot"):
+    if bases is not None and (not row.takes_base or refine == "dsnot"):
         raise SpecError(
             "base",
             got=f"a base model with {method if refine == 'none' else refine}",

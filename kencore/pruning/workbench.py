@@ -171,7 +171,7 @@ class Workbench:
 
         self.restore()
         self.judge.moved = dict.fromkeys(slot.name for slot in self.slots)
-        rounding = rule.published and rule.method == "sparsegpt"
+        rounding = rule.published and rule.row.update is not None
         for pruned in prune_blocks(self.blocks, streams, rule, counts, progress=progress, **settings):
             if rounding:
                 dtype = self.blocks.dtype(pruned.slot.name)

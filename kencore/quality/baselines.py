@@ -8,23 +8,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kencore.methods.table import METHODS
+
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-BASELINES = {"base": ("random", "magnitude", "delta"), "zero": ("random", "magnitude")}
 DARE, UNIFORM = "dare", "uniform"
 
 
 def baseline_names(spec: PruneSpec) -> tuple[str, ...]:
-    """Rules to measure beside a run, at its own budget.
+    """Rules to measure beside a run, at its own budget: those that it has what they need for.
 
     A run that rescales has its own rule without rescaling beside it, and DARE.
     """
-    plain = spec.rescale == "none"
-    names = [name for name in BASELINES[spec.restore] if not (plain and name == spec.method)]
+    plain, zero = spec.rescale == "none", spec.restore == "zero"
+    rows = [row for row in METHODS.values() if row.baseline is not None]
+    names = [
+        row.name
+        for row in sorted(rows, key=lambda row: row.baseline or 0)
+        if not (zero and row.needs_base)
+        and not (row.activations and not (zero and spec.streams))
+        and not (plain and row.name == spec.method)
+    ]
     if not plain and spec.method not in names:
         names.append(spec.method)
-    if not plain and spec.method != "random":
+    if not plain and not METHODS[spec.method].draws:
         names.append(DARE)
     return tuple(names)
 

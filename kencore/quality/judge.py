@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import NotALanguageModelError, RunExistsError, RunNotFoundError, TaskMismatchError
+from kencore.methods.table import rules
 from kencore.models.language import LanguageModel, Windows, is_language_model
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
@@ -26,7 +27,6 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
-from kencore.settings.prune import SLICE_METHODS
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
@@ -276,7 +276,7 @@ def _measured_on(data: Examples | Windows) -> dict[str, Any]:
 
 def _rules(run: Run) -> list[str]:
     """The baselines that need no activations: the others are measured while pruning alone."""
-    return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in SLICE_METHODS]
+    return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in rules()]
 
 
 def _steps(run: Run, before: Run | None) -> dict[str, Callable[[], State]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.methods.table import METHODS
 from kencore.quality.baselines import baseline_rule
 from kencore.quality.cost import cost_of
 from kencore.quality.states import State
@@ -129,7 +130,7 @@ class Judge:
             return None
         spec = run.spec
         method, rescale = (spec.method, spec.rescale) if step == "pruned" else baseline_rule(step)
-        seed = spec.seed if method == "random" else None
+        seed = spec.seed if METHODS[method].draws else None
         return (method, rescale, seed, str(base), self._budget(run))
 
     def _budget(self, run: Run) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.methods.table import METHODS
 from kencore.quality.baselines import baseline_rule
 from kencore.runs.bits import kept_per_row
 from kencore.runs.restore import Floats, Mask, as_matrix, as_stored, pruned_chunks, rescaled_bits, reset_bits, to_torch
@@ -66,7 +67,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
         own = kept_per_row(run.mask_bits(name)).astype(np.int64)  # R
         kept = own if even is None else even[name]
         tuned = run.values(name, "tuned")
-        base = run.values(name, "base") if rule == "delta" or rescale != "none" else None
+        base = run.values(name, "base") if METHODS[rule].compares or rescale != "none" else None
         keep = select_rows(
             tuned,
             base,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
+from kencore.methods.table import METHODS
 from kencore.report.charts.kept import block_bars, kept_map, role_bars
 from kencore.report.charts.masks import neighbour_table, neighbours, small_maps
 from kencore.report.content import Block, Bullets, Card, Cards, Figure, Report, Section, Table, Text
@@ -87,12 +89,10 @@ def _at_a_glance(run: Run, total: summaries.Totals) -> Section:
         steps = wording.plural(int(tuned["steps"]), "step")
         said = f"Tuned for {steps} after pruning; kept values are the learned ones."
         blocks.append(Text(text=said))
-    method = wording.METHODS_EXPLAINED.get(run.spec.method)
-    blocks += [Text(text=f"{wording.METHODS[run.spec.method]}: {method}")] if method else []
-    allocation = run.spec.allocation
-    if allocation != "uniform":
-        explained = wording.ALLOCATIONS_EXPLAINED.get(allocation, "")
-        blocks.append(Text(text=f"{wording.ALLOCATIONS.get(allocation, allocation)}: {explained}"))
+    method, allocation = METHODS[run.spec.method], ALLOCATIONS[run.spec.allocation]
+    blocks.append(Text(text=f"{method.label}: {method.explained}"))
+    if allocation.name != UNIFORM:
+        blocks.append(Text(text=f"{allocation.label}: {allocation.explained}"))
     return Section(name="glance", title="At a glance", blocks=tuple(blocks))
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kencore.allocate.table import UNIFORM
 from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
 from kencore.runs import FILES
 from kencore.runs.reading import read_files
@@ -220,5 +221,5 @@ def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:
 def new_run_id(spec: PruneSpec) -> str:
     """A readable id: method, allocation, budget and eight random letters."""
     budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
-    spread = "" if spec.allocation == "uniform" else f"{spec.allocation}-"
+    spread = "" if spec.allocation == UNIFORM else f"{spec.allocation}-"
     return f"{spec.method}-{spread}{budget}-{uuid.uuid4().hex[:8]}"

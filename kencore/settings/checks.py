@@ -9,28 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal, get_args
+from typing import Any
 
 from kencore.errors import SpecError
 from kencore.settings.fields import Declared, settings_of
 from kencore.system.devices import check_device
 
-Method = Literal["ken", "ken-density", "delta", "magnitude", "random", "wanda", "multiflow", "sparsegpt"]
-Allocation = Literal["uniform", "owl", "alpha", "dlp", "atp", "neuroal"]
-METHODS: tuple[str, ...] = get_args(Method)
-ALLOCATIONS: tuple[str, ...] = get_args(Allocation)
 STEPS = ("block", "row", "both")
 REFERENCES = ("local", "global")
 REFINEMENTS = ("none", "dsnot")
 PROPAGATIONS = ("pruned", "dense")
 RESCALES = ("none", "share", "energy")
 SCOPES = ("all", "blocks", "attention", "feed-forward")
-
-NEEDS_BASE = frozenset({"ken", "ken-density", "delta"})  # rules that are about a base
-NEEDS_ACTIVATIONS = frozenset({"wanda", "multiflow", "sparsegpt"})
-SLICE_METHODS = tuple(name for name in METHODS if name not in NEEDS_ACTIVATIONS)
-PUBLISHED_METHODS = ("magnitude", "wanda", "multiflow", "sparsegpt")
-PUBLISHED_ALLOCATIONS = ("uniform", "owl", "alpha", "neuroal")
 
 
 def check(asked: Any) -> None:

@@ -11,42 +11,23 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM, with_option
 from kencore.errors import SpecError
+from kencore.methods.table import METHODS
 from kencore.settings import checks
-from kencore.settings.checks import (
-    ALLOCATIONS,
-    METHODS,
-    NEEDS_ACTIVATIONS,
-    NEEDS_BASE,
-    PROPAGATIONS,
-    REFERENCES,
-    REFINEMENTS,
-    RESCALES,
-    SCOPES,
-    SLICE_METHODS,
-    STEPS,
-    Allocation,
-    Method,
-)
+from kencore.settings.checks import PROPAGATIONS, REFERENCES, REFINEMENTS, RESCALES, SCOPES, STEPS
 from kencore.settings.common import PruningSettings, seed_setting
 from kencore.settings.fields import setting
 from kencore.system.devices import DEVICES, check_device
 
 __all__ = [
-    "ALLOCATIONS",
     "DEVICES",
-    "METHODS",
-    "NEEDS_ACTIVATIONS",
-    "NEEDS_BASE",
     "PROPAGATIONS",
     "REFERENCES",
     "REFINEMENTS",
     "RESCALES",
     "SCOPES",
-    "SLICE_METHODS",
     "STEPS",
-    "Allocation",
-    "Method",
     "PruneSpec",
     "check_device",
 ]
@@ -102,7 +83,7 @@ class PruneSpec(PruningSettings):
         remedy="Rows shorter than k are kept whole.",
     )
     allocation: str = setting(
-        "choice", "uniform", choices=ALLOCATIONS, label="Allocation", help="How sparsity is shared out."
+        "choice", UNIFORM, choices=ALLOCATIONS, label="Allocation", help="How sparsity is shared out."
     )
     block_lambda: float | None = setting(
         "number",
@@ -163,15 +144,13 @@ class PruneSpec(PruningSettings):
 
         Such a job takes causal language models only and prunes matrices inside their blocks.
         """
-        return (
-            self.method in NEEDS_ACTIVATIONS or self.allocation != "uniform" or self.refine != "none" or self.published
-        )
+        return METHODS[self.method].activations or self.allocation != UNIFORM or self.refine != "none" or self.published
 
     @property
     def updates(self) -> bool:
-        """Whether kept weights change too: by rescaling, and by SparseGPT unless DSnoT swaps
-        entries after it."""
-        by_method = self.method == "sparsegpt" and self.refine == "none"
+        """Whether kept weights change too: by rescaling, and by a method that updates them unless
+        DSnoT swaps entries after it."""
+        by_method = METHODS[self.method].update is not None and self.refine == "none"
         return by_method or self.rescale != "none"
 
     @property
@@ -194,9 +173,9 @@ class PruneSpec(PruningSettings):
 
 def _demo_base(spec: PruneSpec) -> str | None:
     """The base that belongs to a demo, where the settings can use one."""
-    if spec.model == "demo" and spec.method != "sparsegpt":
+    if spec.model == "demo" and METHODS[spec.method].takes_base:
         return "demo-base"
-    if spec.model == "demo-lm" and (spec.method in NEEDS_BASE or spec.rescale != "none"):
+    if spec.model == "demo-lm" and (METHODS[spec.method].needs_base or spec.rescale != "none"):
         return "demo-lm-base"
     return None
 
@@ -206,19 +185,22 @@ def _demo_base(spec: PruneSpec) -> str | None:
 
 def _check_base(spec: PruneSpec) -> None:
     """Refuse a method without the base it needs, or with one that it cannot use."""
-    if spec.base is None and spec.method in NEEDS_BASE:
+    row = METHODS[spec.method]
+    if spec.base is None and row.needs_base:
+        others = [name for name, other in METHODS.items() if not (other.needs_base or other.draws)]
         raise SpecError(
             "base",
             got=f"no base model, which {spec.method} needs",
             wanted="the pretrained model that the tuned one started from",
             remedy="Name it (a folder or a hub id): what is not kept goes back to it. Without one, "
-            "magnitude, wanda, multiflow and sparsegpt set what is not kept to zero.",
+            f"{', '.join(others[:-1])} and {others[-1]} set what is not kept to zero.",
         )
-    if spec.base is not None and spec.method == "sparsegpt":
+    if spec.base is not None and not row.takes_base:
         raise SpecError(
             "base",
-            got=f"{spec.base} beside sparsegpt",
-            wanted="no base: sparsegpt changes the values that it keeps so as to make up for entries that became zero",
+            got=f"{spec.base} beside {spec.method}",
+            wanted=f"no base: {spec.method} changes the values that it keeps so as to make up for entries "
+            "that became zero",
             remedy="Leave the base out, or choose wanda: it can go back to one.",
         )
 
@@ -259,39 +241,42 @@ def _check_together(spec: PruneSpec) -> None:
             "a base: kept differences to it are rescaled, and without one there is no difference",
             "Name the base, or leave rescale out.",
         )
-    if spec.step != "block" and spec.method == "sparsegpt":
+    if spec.step != "block" and METHODS[spec.method].update is not None:
         raise _clash(
             "step",
-            f"{spec.step} with sparsegpt",
-            "block: sparsegpt chooses entries over whole matrices, not row by row",
+            f"{spec.step} with {spec.method}",
+            f"block: {spec.method} chooses entries over whole matrices, not row by row",
             "Choose step block, or another method.",
         )
     for name, step in (("block_lambda", "row"), ("row_lambda", "block")):
         if getattr(spec, name) is None:
             continue
-        if spec.allocation != "neuroal" or spec.step == step:
+        read = name in ALLOCATIONS[spec.allocation].options
+        if not read or spec.step == step:
             raise _clash(
                 name,
                 f"{getattr(spec, name):g} beside allocation {spec.allocation}"
-                + (f", step {spec.step}" if spec.allocation == "neuroal" else ""),
-                f"allocation neuroal with a step that has a {name}",
+                + (f", step {spec.step}" if read else ""),
+                f"allocation {' or '.join(with_option(name))} with a step that has a {name}",
                 "Leave it out, or choose step both.",
             )
 
 
 def _check_published(spec: PruneSpec) -> None:
     """What NeuroAL's published code cannot do cannot be reproduced."""
+    methods = [row.name for row in METHODS.values() if row.published]
+    allocations = [row.name for row in ALLOCATIONS.values() if row.published]
     reasons = {
         "method": (
-            spec.method not in checks.PUBLISHED_METHODS,
+            spec.method not in methods,
             spec.method,
-            f"one of {', '.join(checks.PUBLISHED_METHODS)}: the published code has no other",
+            f"one of {', '.join(methods)}: the published code has no other",
         ),
         "base": (spec.base is not None, str(spec.base), "no base: the published code sets what it prunes to zero"),
         "allocation": (
-            spec.allocation not in checks.PUBLISHED_ALLOCATIONS,
+            spec.allocation not in allocations,
             spec.allocation,
-            f"one of {', '.join(checks.PUBLISHED_ALLOCATIONS)}: the published code has no other",
+            f"one of {', '.join(allocations)}: the published code has no other",
         ),
         "reference": (
             spec.reference != "local",
@@ -315,9 +300,9 @@ def _check_published(spec: PruneSpec) -> None:
 
 def _asked_for(spec: PruneSpec) -> str:
     """What makes a job run the model on calibration text, in words."""
-    if spec.method in NEEDS_ACTIVATIONS:
+    if METHODS[spec.method].activations:
         return spec.method
-    if spec.allocation != "uniform":
+    if spec.allocation != UNIFORM:
         return f"allocation {spec.allocation}"
     return f"refine {spec.refine}" if spec.refine != "none" else "published"
 

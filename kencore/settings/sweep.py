@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
+from kencore.methods.table import METHODS
 from kencore.settings import checks
 from kencore.settings.common import PruningSettings
 from kencore.settings.fields import setting, settings_of
@@ -31,8 +33,6 @@ AXES = {
     "seeds": "seed",
 }
 """Axes of the grid, and the field of a `PruneSpec` that each one sets."""
-# allocations that look at weights alone
-WITHOUT_TEXT = ("uniform", "alpha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class SweepSpec(PruningSettings):
 
     methods: tuple[str, ...] = _axis("method", ("ken",), label="Methods", help="Which entries are kept.")
     allocations: tuple[str, ...] = _axis(
-        "allocation", ("uniform",), label="How sparsity is shared", help="Other than uniform: language models only."
+        "allocation", (UNIFORM,), label="How sparsity is shared", help="Other than uniform: language models only."
     )
     keeps: tuple[float, ...] = _axis("keep", (), least=0, label="Shares that are kept", help="Shares that are kept.")
     ks: tuple[int, ...] = _axis("k", (), least=0, help="Instead of keeps: entries kept per row.")
@@ -122,7 +122,7 @@ class SweepSpec(PruningSettings):
     def point_id(self, point: PruneSpec) -> str:
         """The id of a point's run: ``sweep-<id of the sweep>-delta-0.5-s0``."""
         words = [point.method]
-        words += [word for word in (point.allocation,) if word != "uniform"]
+        words += [word for word in (point.allocation,) if word != UNIFORM]
         words += [word for word in (point.rescale,) if word != "none"]
         words += [f"k{point.k}" if point.k is not None else repr(point.keep), f"s{point.seed}"]
         return f"sweep-{self.id}-{'-'.join(words)}"
@@ -131,13 +131,13 @@ class SweepSpec(PruningSettings):
 def takes_seed(point: PruneSpec) -> bool:
     """Whether another seed gives another mask.
 
-    It does where entries are drawn, and where text is read, whose windows are drawn; ``ken``,
-    ``ken-density``, ``delta`` and ``magnitude`` with an allocation that looks at weights alone
-    are the same for every seed.
+    It does where entries are drawn, and where text is read, whose windows are drawn; other
+    methods are the same for every seed with an allocation that looks at weights alone.
     """
-    if point.method == "random" or point.method in checks.NEEDS_ACTIVATIONS:
+    method = METHODS[point.method]
+    if method.draws or method.activations:
         return True
-    return point.allocation not in WITHOUT_TEXT or point.refine != "none"
+    return ALLOCATIONS[point.allocation].reads_text or point.refine != "none"
 
 
 def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:

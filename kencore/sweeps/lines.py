@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kencore.quality.baselines import DARE, UNIFORM, baseline_rule
+from kencore.methods.table import METHODS
+from kencore.quality.baselines import UNIFORM, baseline_rule
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import takes_seed
 
@@ -50,7 +51,6 @@ BASELINE_COLUMNS = {
     **QUALITY_COLUMNS,
 }
 Line = dict[str, Any]
-DRAWN = ("random", DARE, "wanda")  # baselines that another seed changes
 
 
 def point_line(
@@ -99,8 +99,9 @@ def baseline_lines(
     totals = record["totals"]
     for name, quality in (metrics.get("baselines") or {}).items():
         spread = name == UNIFORM
-        drawn = takes_seed(point) if spread else name in DRAWN
         rule, rescale = (point.method, point.rescale) if spread else baseline_rule(name)
+        row = METHODS[rule]
+        drawn = takes_seed(point) if spread else row.draws or row.activations
         line = {
             "baseline": name,
             "method": rule,

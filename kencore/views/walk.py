@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import ShapeError
-from kencore.methods.ken.explained import RULES_WITH_DENSITY, RowExplanation, explain_row
+from kencore.methods.ken.explained import RowExplanation, explain_row
+from kencore.methods.table import METHODS
 
 KINDS: Final = ("grid", "density", "ranked", "listed")
 
@@ -79,7 +80,7 @@ def walk_row(values: NDArray[Any], keep: NDArray[np.bool_], rule: str, *, score:
         )
     row = values.astype(np.float32)
     kept = np.flatnonzero(keep).astype(np.int64)  # K
-    if rule in RULES_WITH_DENSITY and len(kept):
+    if METHODS[rule].density and len(kept):
         found = explain_row(row, len(kept), rule)
         if bool((found.keep == keep).all()):
             return _by_density(row, keep, found)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from kencore.allocate.table import allocation_label
+from kencore.methods.table import METHODS, method_label
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -22,14 +24,6 @@ EXPLAINED: Final = (
     "random masks that keep as many entries of each row."
 )
 PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
-PEERS: Final = {
-    "ken": "KEN",
-    "delta": "Largest difference",
-    "neuroal": "NeuroAL",
-    "wanda": "Wanda, every block alike",
-    "magnitude": "Largest magnitude",
-    "random": "Random",
-}
 SETTINGS: Final = {
     "model": "Model",
     "base": "Base model",
@@ -58,8 +52,6 @@ SETTINGS: Final = {
 }
 LETTERS: Final = "ABCDEF"  # of the runs side by side
 _CHOICES: Final[dict[str, Mapping[str, str]]] = {
-    "method": wording.METHODS,
-    "allocation": wording.ALLOCATIONS,
     "step": wording.STEPS,
     "reference": wording.REFERENCES,
     "refine": wording.REFINEMENTS,
@@ -68,6 +60,14 @@ _CHOICES: Final[dict[str, Mapping[str, str]]] = {
     "evaluation": wording.TEXTS,
     "propagate": wording.PROPAGATIONS,
 }
+
+
+def peer(key: str) -> str:
+    """Another rule at a run's own budget, by its key in `kencore.views.compare.peers`."""
+    row = METHODS.get(key)
+    if row is None:
+        return allocation_label(key)
+    return f"{row.label}, every block alike" if row.activations else row.label
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -203,4 +203,8 @@ def _setting(name: str, value: Any) -> str:
         return wording.short_percent(float(value))
     if name == "tuned":
         return wording.plural(int(value), "step") if value else "no"
+    if name == "method":
+        return method_label(str(value))
+    if name == "allocation":
+        return allocation_label(str(value))
     return _CHOICES.get(name, {}).get(str(value), str(value))

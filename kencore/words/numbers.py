@@ -6,70 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
+from kencore.methods.table import method_label
+
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-METHODS: Final = {
-    "ken": "KEN",
-    "ken-density": "KEN, densest values",
-    "delta": "Largest difference",
-    "magnitude": "Largest magnitude",
-    "random": "Random",
-    "wanda": "Wanda",
-    "multiflow": "MultiFlow",
-    "sparsegpt": "SparseGPT",
-}
-BASELINES: Final = METHODS | {"dare": "Random, rescaled (DARE)"}
-METHODS_EXPLAINED: Final = {
-    "ken": (
-        "As published: each row's values are thinned to an evenly spaced grid over its range. "
-        "All tails stay, the crowded middle is thinned; the difference to the base plays no part."
-    ),
-    "ken-density": (
-        "As the paper's words describe it: the values of highest density under the row's own "
-        "curve. That keeps the middle and resets the tails, the opposite of the published code."
-    ),
-    "delta": (
-        "Keeps what fine-tuning moved most, |tuned - base|. A baseline, and often the strongest "
-        "one, because it alone looks at the difference."
-    ),
-    "magnitude": "Keeps the largest |weight| of each row. The classic baseline.",
-    "random": "Keeps a random choice of each row. What any rule has to beat.",
-    "wanda": (
-        "|weight| times the norm of the input it meets: a small weight on a strong input counts. "
-        "One pass over calibration text, nothing is trained."
-    ),
-    "multiflow": ("|weight| times how much flows into its input and out of its output: entries on busy paths stay."),
-    "sparsegpt": (
-        "Chooses entries by the error they would leave and updates the kept ones to make up for "
-        "it. The slowest, and often the best at high sparsity."
-    ),
-}
-ALLOCATIONS: Final = {
-    "uniform": "Uniform",
-    "owl": "OWL",
-    "alpha": "AlphaPruning",
-    "dlp": "DLP",
-    "atp": "ATP",
-    "neuroal": "NeuroAL",
-}
-ALLOCATIONS_EXPLAINED: Final = {
-    "uniform": "Every block and every row is pruned alike. What the others have to beat.",
-    "owl": "Blocks with many outliers among their weight-times-input scores are pruned less.",
-    "alpha": (
-        "Blocks whose weights have a heavy-tailed spectrum, a sign of good training, are pruned "
-        "less. Needs no text to decide."
-    ),
-    "dlp": "Blocks with a high median score are pruned less: they have little to spare.",
-    "atp": (
-        "Sparsity rises evenly from the first block to the last; the slope is tried out, the one "
-        "of smallest loss is taken."
-    ),
-    "neuroal": (
-        "Tries out how far sparsity may spread, over blocks, over rows or over both, and takes the "
-        "spread that leaves the inputs of all layers most alike (NeuroAL's alignment)."
-    ),
-}
 STEPS: Final = {"block": "Blocks", "row": "Rows", "both": "Blocks, then rows"}
 REFERENCES: Final = {"local": "The dense block on the pruned stream (as published)", "global": "The whole dense model"}
 REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap entries of the mask afterwards"}
@@ -246,17 +188,22 @@ def budget(spec: PruneSpec) -> str:
 
 def method(spec: PruneSpec) -> str:
     """The rule with what decides how much of each block: ``Wanda + NeuroAL (rows)``."""
-    text = METHODS.get(spec.method, spec.method)
-    if spec.allocation != "uniform":
+    text = method_label(spec.method)
+    if spec.allocation != UNIFORM:
         text += f" + {allocation(spec)}"
     text += " + DSnoT" if spec.refine == "dsnot" else ""
     return text + (f" + {RESCALED[spec.rescale]}" if spec.rescale != "none" else "")
 
 
+def baseline(name: str) -> str:
+    """What was measured beside a run, by its name among the baselines."""
+    return "Random, rescaled (DARE)" if name == "dare" else method_label(name)
+
+
 def allocation(spec: PruneSpec) -> str:
     """How sparsity is shared, in words: ``OWL``, ``NeuroAL (blocks, then rows)``."""
-    text = ALLOCATIONS.get(spec.allocation, spec.allocation)
-    if spec.allocation != "neuroal":
+    text, row = allocation_label(spec.allocation), ALLOCATIONS.get(spec.allocation)
+    if row is None or "step" not in row.options:
         return text
     return f"{text} ({STEPS[spec.step].lower()})"
 

@@ -5,7 +5,7 @@
 - diverging: negative is purple, positive is orange, zero recedes into the page.
 - reset: its own neutral colour, and always a mark as well (a hatch or a dot).
 - neighbours: kept neighbours 0..4, the same five colours in both themes.
-- methods: one colour per selection rule, the same in both themes.
+- methods: one colour each, the same in both themes; it stands in `kencore.methods.table`.
 - runs: one colour per run where several are shown at once, and always a mark of its own as well.
 - only_a, only_b: entries that one of two runs keeps, beside kept (both) and reset (neither);
   always a mark of its own as well.
@@ -20,20 +20,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from kencore.methods.table import METHODS
+
 Colors = tuple[str, ...]
 
 NEIGHBOURS: Final[Colors] = ("#4A3F9C", "#2B79B5", "#1FA58C", "#8CC63F", "#F6D32D")
-METHODS: Final[dict[str, str]] = {
-    "ken": "#2B5BEB",
-    "ken-density": "#0AA26B",
-    "delta": "#C98100",
-    "magnitude": "#963EB0",
-    "random": "#8C8A9C",
-    "wanda": "#BF222A",
-    "multiflow": "#BE7ACC",
-    "sparsegpt": "#4C667F",
-}
-CATEGORICAL: Final[Colors] = tuple(METHODS.values())[:6]  # of Streamlit's own charts
+CATEGORICAL: Final[Colors] = tuple(row.color for row in METHODS.values())[:6]  # of Streamlit's own charts
 RUNS: Final[Colors] = ("#2B5BEB", "#C98100", "#0AA26B", "#963EB0")  # runs laid side by side
 
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from kencore.methods.table import METHODS, method_label
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
-from kencore.words.palette import METHODS as METHOD_COLORS
 from kencore.words.palette import Palette
 
 OWN: Final = ("dense", "untuned", "pruned", "base")  # steps that are no other rule
@@ -36,7 +36,7 @@ def steps(metrics: dict[str, Any], method: str, dense: str) -> list[Step]:
         method: the run's own rule.
         dense: what the unpruned model is called.
     """
-    name = wording.METHODS.get(method, method)
+    name = method_label(method)
     tuned = bool(metrics.get("untuned"))
     found = [
         ("dense", dense, metrics.get("dense")),
@@ -56,7 +56,8 @@ def color(what: str, method: str, palette: Palette) -> str:
     if what in ("dense", "base"):
         return palette.muted
     rule = method if what in ("pruned", "untuned", "uniform") else what
-    return METHOD_COLORS.get("random" if rule == "dare" else rule, palette.primary)
+    row = METHODS.get("random" if rule == "dare" else rule)
+    return palette.primary if row is None else row.color
 
 
 def symbol(what: str, method: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kencore.errors import CorruptRunError, SchemaError
+from kencore.methods.table import METHODS, method_label
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
 
@@ -102,16 +103,16 @@ def baseline_name(rule: str, method: str) -> str:
     """A baseline in words; ``uniform`` is the run's own method, every block alike, and the own
     method by its name is the one without rescaling."""
     if rule == "uniform":
-        return f"{wording.METHODS.get(method, method)}, uniform"
+        return f"{method_label(method)}, uniform"
     if rule == method:
-        return f"{wording.METHODS.get(method, method)}, not rescaled"
-    return wording.BASELINES.get(rule, rule)
+        return f"{method_label(method)}, not rescaled"
+    return wording.baseline(rule)
 
 
 def baseline_inline(rule: str, method: str) -> str:
-    """The same inside a sentence: lower case but for names that are capitals or names of papers."""
+    """The same inside a sentence: lower case but for names of papers."""
     name = baseline_name(rule, method)
-    proper = rule in ("uniform", "dare") or name == "Wanda" or name[1:] != name[1:].lower()
+    proper = rule not in METHODS or METHODS[rule].proper
     return name if proper else name.lower()
 
 
@@ -145,10 +146,8 @@ def command(spec: PruneSpec) -> str:
 
 def _implied(spec: PruneSpec) -> bool:
     """Whether the base is the one that a demo has without being asked."""
-    from kencore.settings.prune import NEEDS_BASE
-
     if spec.model == "demo-lm":  # its other methods set to zero unless a base is named
-        needed = spec.method in NEEDS_BASE or spec.rescale != "none"
+        needed = METHODS[spec.method].needs_base or spec.rescale != "none"
         return spec.base == "demo-lm-base" and needed
     return spec.model == "demo" and spec.base == "demo-base"
 
@@ -231,7 +230,7 @@ def _words(spec: PruneSpec) -> dict[str, str]:
     sparsity = "" if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
     return {
         "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name,
-        "method": wording.METHODS.get(spec.method, spec.method),
+        "method": method_label(spec.method),
         "allocation": wording.allocation(spec),
         "refine": "DSnoT" if spec.refine == "dsnot" else "",
         "rescale": wording.RESCALED.get(spec.rescale, ""),

@@ -17,11 +17,11 @@ def labels(sweep: Sweep) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for point in sweep.plan.values():
         name = tradeoff.way(point.method, point.allocation, point.rescale)
-        dare = wording.BASELINES["dare"] if name == "dare" else wording.method(point)
+        dare = wording.baseline(name) if name == "dare" else wording.method(point)
         found.setdefault(name, (dare, point.method))
     for line in lines(sweep.baselines):
         name = tradeoff.way(line.method, rescale=line.rescale)
-        words = wording.BASELINES.get(name) or wording.METHODS.get(line.method, line.method)
+        words = wording.baseline("dare" if name == "dare" else line.method)
         if name != "dare" and line.rescale != "none":
             words += f" + {wording.RESCALED[line.rescale]}"
         found.setdefault(name, (words, line.method))

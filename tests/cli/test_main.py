@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from kencore.allocate.table import ALLOCATIONS
 from kencore.cli.main import app
+from kencore.methods.table import METHODS
 from kencore.runs.run import open_run
-from kencore.settings.prune import ALLOCATIONS, METHODS, PROPAGATIONS, REFERENCES, REFINEMENTS, STEPS, PruneSpec
+from kencore.settings.prune import PROPAGATIONS, REFERENCES, REFINEMENTS, STEPS, PruneSpec
 from tests.support.tiny_models import POSITIONS, save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from kencore import prune
 from kencore.errors import GettingReady, SpecError
 from kencore.live.ranking import LiveRun, live_run, why_not_live
-from kencore.live.setting import SWITCHABLE, Setting, budgets
+from kencore.live.setting import Setting, budgets
 from kencore.methods.random import row_generator
 from kencore.methods.select import select_rows
+from kencore.methods.table import rules
 from kencore.runs.run import Run, open_run
 from kencore.settings.prune import PruneSpec
 from kencore.views import window as views
@@ -37,7 +38,7 @@ def live(run: Run, name: str, setting: Setting) -> LiveRun:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    rule=st.sampled_from(SWITCHABLE),
+    rule=st.sampled_from(rules()),
     keep=st.integers(1, 200).map(lambda n: n / 200),
     fader=st.sampled_from(["up=0.02", "up=3", "b1=0.5", "q=2", "q=1"]),
     first=st.integers(0, 383),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kencore.errors import ShapeError, SpecError
 from kencore.methods.dsnot import NEEDS, dsnot
-from kencore.methods.scores import RunningInputs
+from kencore.methods.statistics import RunningInputs
 from kencore.methods.wanda import wanda
 
 quick = settings(max_examples=80, deadline=None)

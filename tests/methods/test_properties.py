@@ -20,12 +20,11 @@ from kencore.methods.ken.cuda import select_batched
 from kencore.methods.ken.explained import explain_row
 from kencore.methods.rows import RowIndex
 from kencore.methods.select import select, select_rows
-from kencore.methods.table import RULES
-from kencore.settings.prune import SLICE_METHODS
+from kencore.methods.table import METHODS, rules
 from tests.methods.rows_of import rows_of
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-RANKED = [rule for rule in RULES if rule != "ken"]
+RANKED = [rule for rule in rules() if METHODS[rule].nested]
 quick = settings(max_examples=40, deadline=None)
 
 # whole numbers make ties, full floats make every exponent, subnormals and signed zeros
@@ -42,11 +41,7 @@ def mask_of(rows: NDArray[np.float32], k: object, rule: str, threads: int = 1) -
     return select_rows(rows, -rows[::-1], k, rule, rng=rng, threads=threads)
 
 
-def test_rules_are_the_methods_of_a_spec() -> None:
-    assert set(RULES) == set(SLICE_METHODS)
-
-
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @quick
 @given(matrix=MATRICES, data=st.data())
@@ -76,7 +71,7 @@ def test_every_path_agrees_on_any_matrix(rule: str, matrix: NDArray[np.float32],
         np.testing.assert_array_equal(explain_row(row, k, rule).keep, mask)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 @quick
 @given(matrix=MATRICES, data=st.data())
 def test_row_index_is_a_fresh_selection(rule: str, matrix: NDArray[np.float32], data: st.DataObject) -> None:
@@ -101,7 +96,7 @@ def test_ranked_masks_are_nested(rule: str, matrix: NDArray[np.float32]) -> None
     assert masks[-1].all()
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_threads_change_nothing(rule: str) -> None:
     rows = rows_of("bf16", 0, 3 * CHUNK_ENTRIES // 700 + 5, 700)
     k = np.random.default_rng(0).integers(1, 701, size=len(rows))
@@ -123,7 +118,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(rule: str) -> None:
         np.testing.assert_array_equal(alone[0], whole[r])
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_strides_and_read_only_memory_change_nothing(rule: str) -> None:
     rows = rows_of("normal", 2, 64, 50)
     plain = mask_of(rows, 20, rule)
@@ -139,7 +134,7 @@ def test_strides_and_read_only_memory_change_nothing(rule: str) -> None:
         np.testing.assert_array_equal(keep.numpy(), plain)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_one_dimension_is_one_row(rule: str) -> None:
     row = torch.from_numpy(rows_of("normal", 3, 1, 60)[0])
     seed = torch.Generator().manual_seed(1)
@@ -150,7 +145,7 @@ def test_one_dimension_is_one_row(rule: str) -> None:
     assert torch.equal(select(row, [17], rule=rule, base=-row, generator=seed.manual_seed(1)), keep)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_matrices_without_entries(rule: str) -> None:
     for shape in ((0, 5), (4, 0), (0, 0)):
         weight = torch.zeros(shape)
@@ -162,7 +157,7 @@ def test_matrices_without_entries(rule: str) -> None:
         )
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_a_constant_row_keeps_its_first_k_or_any_k_at_random(rule: str) -> None:
     for value in (0.0, -0.0, 0.1, -3e38, 1e-45):
         for columns in (1, 7, 768):
@@ -174,7 +169,7 @@ def test_a_constant_row_keeps_its_first_k_or_any_k_at_random(rule: str) -> None:
                 assert keep.nonzero().flatten().tolist() == list(range(min(5, columns)))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", rules())
 def test_a_device_with_its_own_rules_gives_the_same_masks(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The branch of CUDA devices, taken by a CPU tensor."""
     weight = torch.from_numpy(rows_of("few levels", 4, 20, 80)).double() + torch.randn(20, 80)

@@ -17,8 +17,10 @@ from transformers import AutoModelForCausalLM
 from kencore.allocate import Slot
 from kencore.methods.dsnot import dsnot
 from kencore.methods.scored import keep_lowest_pruned
-from kencore.methods.scores import SCORES, RunningInputs
 from kencore.methods.sparsegpt import sparsegpt_published
+from kencore.methods.statistics import RunningInputs
+from kencore.methods.table import METHODS as ROWS
+from kencore.registry import load
 from tests.allocate.recorded import MODELS, PREFIX, Case, cases
 
 METHODS = ("magnitude", "wanda", "multiflow", "sparsegpt")
@@ -71,7 +73,7 @@ def test_masks_of_scores(shared: Path, model: str, method: str) -> None:
             continue
         statistics = first_block(case.folder, model)
         for slot, module in slots_of(case):
-            score = SCORES[method](case.weight(slot), statistics[module])
+            score = load(ROWS[method].score)(case.weight(slot), statistics[module])
             keep = keep_lowest_pruned(score, int(slot.cols * case.shares[slot.name]))
             assert agreement(case, slot, keep) > 0.9999, (case.name, slot.name)
 
@@ -116,8 +118,8 @@ def test_masks_of_dsnot(shared: Path, model: str, method: str) -> None:
             weight = case.weight(slot)
             # with sparsegpt the published code starts from an empty Hessian: no score at all
             score = torch.zeros_like(weight)
-            if method in SCORES:
-                score = SCORES[method](weight, statistics[module])
+            if not ROWS[method].update:
+                score = load(ROWS[method].score)(weight, statistics[module])
             start = keep_lowest_pruned(score, int(slot.cols * case.meta["sparsity"]))
             keep = start
             if module.startswith("self_attn"):

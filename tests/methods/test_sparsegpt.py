@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kencore.errors import FactorizationError, NonFiniteWeightError, ShapeError, SpecError
-from kencore.methods.scores import RunningInputs
 from kencore.methods.sparsegpt import inverse_factor, sparsegpt, sparsegpt_published
+from kencore.methods.statistics import RunningInputs
 
 Floats = NDArray[np.float64]
 

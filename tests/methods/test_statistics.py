@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kencore.errors import ShapeError, SpecError
-from kencore.methods.scores import RunningInputs
+from kencore.methods.statistics import RunningInputs
 
 ALL = frozenset({"norm", "moments", "hessian"})
 

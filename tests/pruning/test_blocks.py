@@ -16,9 +16,10 @@ from kencore.allocate.uniform import uniform
 from kencore.errors import SpecError
 from kencore.methods.random import row_generator
 from kencore.methods.select import select_rows
+from kencore.methods.table import METHODS
 from kencore.models.blocks import BlockModel, capture, inputs
 from kencore.pruning.blocks import Pruned, prune_blocks
-from kencore.pruning.rule import ATTENTION, METHODS, make_rule
+from kencore.pruning.rule import ATTENTION, make_rule
 from tests.support.language_models import LANGUAGE_MODELS, block_model, inputs_by_hooks, token_ids
 
 
@@ -39,7 +40,7 @@ def norms_by_hooks(model: BlockModel, ids: Tensor) -> dict[str, Tensor]:
     return {key: torch.cat(parts).square().sum(0).div(len(ids)).sqrt() for key, parts in seen.items()}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("share", [0.0, 0.37, 0.5, 1.0])
 def test_counts_are_met_and_kept_entries_stay(method: str, share: float) -> None:
     model = block_model("gpt2")

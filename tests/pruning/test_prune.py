@@ -23,8 +23,8 @@ from kencore.errors import (
     ScopeError,
     StoreNotWritableError,
 )
+from kencore.methods.table import rules
 from kencore.runs.shelf import SHIPPED, delete_run, list_runs
-from kencore.settings.prune import SLICE_METHODS
 from tests.support.tiny_models import ARCHITECTURES, save_pair
 
 SAME_BYTES = ("spec.json", "masks.safetensors", "overview.safetensors", "rows.parquet", "matrices.parquet")
@@ -87,7 +87,7 @@ def test_every_architecture_through_the_public_api(architecture: str, tmp_path: 
     assert (table.loc[table["status"] != "pruned", "reason"] != "").all()
 
 
-@pytest.mark.parametrize("method", SLICE_METHODS)
+@pytest.mark.parametrize("method", rules())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_every_rule_and_dtype(method: str, dtype: torch.dtype, tmp_path: Path) -> None:
     pair = save_pair("gpt2", tmp_path, dtype=dtype)
@@ -142,7 +142,7 @@ def test_a_checkpoint_that_changed_is_refused(side: int, tmp_path: Path) -> None
 
 
 def test_the_same_spec_is_the_same_bytes(bert: tuple[Path, Path], tmp_path: Path) -> None:
-    for method in SLICE_METHODS:
+    for method in rules():
         spec = spec_of(bert, method=method)
         one = prune(spec, out=tmp_path / f"{method}-1", threads=1)
         two = prune(spec, out=tmp_path / f"{method}-2", threads=2)

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kencore import PruneSpec
+from kencore.allocate.table import ALLOCATIONS
 from kencore.errors import KencoreError, SpecError
-from kencore.settings.prune import ALLOCATIONS, METHODS, NEEDS_BASE, SLICE_METHODS
+from kencore.methods.table import METHODS, rules
 
 budgets = st.one_of(
     st.floats(0, 1, exclude_min=True).map(lambda keep: {"keep": keep}), st.integers(1, 10**6).map(lambda k: {"k": k})
 )
 words = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
 settings_of_a_spec = st.fixed_dictionaries(
-    {"model": words, "base": words, "method": st.sampled_from(SLICE_METHODS)},
+    {"model": words, "base": words, "method": st.sampled_from(rules())},
     optional={
         "scope": st.lists(words, min_size=1, max_size=3).map(tuple),
         "embeddings": st.booleans(),
@@ -36,8 +37,8 @@ settings_of_a_spec = st.fixed_dictionaries(
 language_models = st.fixed_dictionaries(
     {
         "model": words,
-        "method": st.sampled_from(sorted(set(METHODS) - NEEDS_BASE)),
-        "allocation": st.sampled_from(ALLOCATIONS),
+        "method": st.sampled_from([name for name, row in METHODS.items() if not row.needs_base]),
+        "allocation": st.sampled_from(list(ALLOCATIONS)),
         "keep": st.floats(0.001, 0.999),
     },
     optional={

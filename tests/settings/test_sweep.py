@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kencore.allocate.table import ALLOCATIONS
 from kencore.errors import SpecError
-from kencore.settings.prune import ALLOCATIONS, METHODS, RESCALES, PruneSpec
+from kencore.methods.table import METHODS
+from kencore.settings.prune import RESCALES, PruneSpec
 from kencore.settings.sweep import MOST_POINTS, SweepSpec
 
 AXES = st.fixed_dictionaries(
     {
-        "methods": st.lists(st.sampled_from(METHODS), min_size=1, max_size=3),
-        "allocations": st.lists(st.sampled_from(ALLOCATIONS), min_size=1, max_size=2),
+        "methods": st.lists(st.sampled_from(list(METHODS)), min_size=1, max_size=3),
+        "allocations": st.lists(st.sampled_from(list(ALLOCATIONS)), min_size=1, max_size=2),
         "rescales": st.lists(st.sampled_from(RESCALES), min_size=1, max_size=2),
         "keeps": st.lists(st.sampled_from([0.1, 0.25, 0.5, 1, 1.0]), min_size=1, max_size=3),
         "seeds": st.lists(st.integers(0, 3), min_size=1, max_size=3),
@@ -113,8 +115,8 @@ def test_combinations_that_cannot_be_say_why() -> None:
         ({"methods": ("random",), "seeds": tuple(range(MOST_POINTS + 1))}, "1,001 combinations"),
         (
             {
-                "methods": METHODS,
-                "allocations": ALLOCATIONS,
+                "methods": tuple(METHODS),
+                "allocations": tuple(ALLOCATIONS),
                 "rescales": RESCALES,
                 "keeps": tuple(i / 5000 for i in range(1, 5000)),
                 "seeds": tuple(range(50)),

@@ -10,7 +10,7 @@ from app.frame import choosing, links, matrices, state, theme
 from app.frame.draw import draw
 from app.parts import matrix as matrix_parts
 from app.parts import row as row_parts
-from kencore.methods.ken.explained import RULES_WITH_DENSITY
+from kencore.methods.table import METHODS
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 
@@ -27,7 +27,7 @@ if line["status"] != "pruned":
     st.stop()
 
 rule, terms = run.spec.method, wording.TERMS[run.restore]
-density = rule in RULES_WITH_DENSITY
+density = METHODS[rule].density
 try:
     row = links.number("row", high=rows - 1) or 0
     keep = run.keep(name, slice(row, row + 1))[0]

@@ -11,7 +11,9 @@ from app.frame import choosing, links, state
 from app.frame.draw import draw
 from app.parts import blocks as block_views
 from app.parts import matrix as matrix_parts
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import KencoreError, MatrixNotFoundError
+from kencore.methods.table import method_label
 from kencore.views import sparsity
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
@@ -119,22 +121,15 @@ def _row_spreads(run_id: str, stamp: str, names: tuple[str, ...], *, _run: Run) 
     return [sparsity.spread(_run.rows(name)["kept"].to_numpy(), _run.shape(name)[1]) for name in names]
 
 
-SCORES: Final = {  # what decided, and what its axis says
-    "owl": ("outlier share", "share of outliers among the scores"),
-    "alpha": ("power-law exponent", "power-law exponent, mean of the block"),
-    "dlp": ("median score", "median score of the block"),
-}
-
-
 def decided(run: Run) -> str:
     """Which rule decided how much each block gives, in one or two sentences."""
     spec = run.spec
-    if spec.allocation != "uniform":
-        return wording.ALLOCATIONS_EXPLAINED[spec.allocation]
+    if spec.allocation != UNIFORM:
+        return ALLOCATIONS[spec.allocation].explained
     unit = "matrix" if spec.exact else "row"
     return (
         f"Nothing was searched: every {unit} was given the same budget, and "
-        f"{wording.METHODS.get(spec.method, spec.method)} chose the entries."
+        f"{method_label(spec.method)} chose the entries."
     )
 
 
@@ -163,9 +158,10 @@ def searches(run: Run, palette: Palette) -> list[Chart]:
         ("row_search", "sparsity-search-rows", "Over rows"),
     )
     found = [search.search_curve(trace[key], name, what, COLOR, palette) for key, name, what in steps if trace.get(key)]
-    if found or run.spec.allocation not in SCORES:
+    axis = ALLOCATIONS[run.spec.allocation].axis
+    if found or axis is None:
         return found
-    scores = search.block_scores(trace.get("blocks") or (), *SCORES[run.spec.allocation], COLOR)
+    scores = search.block_scores(trace.get("blocks") or (), *axis, COLOR)
     return [scores] if scores is not None else []
 
 

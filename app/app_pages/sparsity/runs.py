@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.charts import depth
 from app.frame import links, parts, state
+from kencore.allocate.table import UNIFORM
 from kencore.errors import KencoreError
 from kencore.views import sparsity
 from kencore.words import numbers as wording
@@ -20,14 +21,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 BESIDE: Final = 3  # runs beside the open one
-_BASELINES: Final = {
-    "uniform": "Uniform",
-    "wanda": "Wanda",
-    "delta": "Difference",
-    "magnitude": "Magnitude",
-    "random": "Random",
-}
-_ORDER: Final = ("Run", "Not kept", "Measure", "Dense", "Pruned", "Note", *_BASELINES.values())
+_ORDER: Final = ("Run", "Not kept", "Measure", "Dense", "Pruned", "Note")
 
 
 def choose_beside(run: Run) -> list[Run]:
@@ -160,7 +154,7 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
     if first and (why := sparsity.why_not_comparable(first, found)):
         line["Note"] = f"not comparable with the first: {why}"
     for rule, quality in (found.get("baselines") or {}).items():
-        line[_BASELINES.get(rule, rule)] = _score(quality, language)
+        line["Uniform" if rule == UNIFORM else wording.baseline(rule)] = _score(quality, language)
     return line
 
 

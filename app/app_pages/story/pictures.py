@@ -17,6 +17,7 @@ from app.frame.draw import draw
 from app.parts import explain as explain_parts
 from app.parts import explain_ask
 from app.parts import row as row_parts
+from kencore.methods.table import METHODS
 from kencore.views import sparsity
 from kencore.views import tables as summaries
 from kencore.views.walk import walk_row
@@ -85,7 +86,7 @@ def _row(run: Run, example: Example) -> None:
     name = f"{run.id} {example.matrix} {example.row}"
     axis = "how crowded (density)" if len(walk.curve_x) else what
     story_walk.draw_walk(walk, name, axis, run.restore)
-    if walk.kind == "ranked" and run.spec.method == "wanda":
+    if walk.kind == "ranked" and METHODS[run.spec.method].activations:
         st.caption(
             "The scores are those of the finished model; the run ranked before this block was "
             "pruned, so the cut need not be sharp."

@@ -6,9 +6,11 @@ Pure: it reads a run's numbers and says nothing that the run does not have.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from app.frame import matrices
+from kencore.allocate.table import UNIFORM
+from kencore.methods.table import METHODS
 from kencore.recover.gap import recovered
 from kencore.views import example as telling
 from kencore.views import sparsity
@@ -119,35 +121,6 @@ def _afterwards(run: Run) -> str:
     return ", rescaled since" if run.spec.rescale != "none" else ", adjusted since"
 
 
-HOW: Final = {
-    "ken": (
-        "KEN draws how crowded the row's values are, and lays an even grid over their range, one "
-        "point for each weight it may keep. Crowded places are visited first; every point takes "
-        "the nearest value that is still free.",
-        "So the far ends stay and the crowded middle is thinned. How far fine-tuning moved a weight plays no part.",
-    ),
-    "ken-density": (
-        "This rule draws how crowded the row's values are and keeps those in the most crowded places.",
-        "So the middle stays and the far ends go.",
-    ),
-    "delta": ("This rule looks at how far fine-tuning moved each weight, and keeps those that moved most.",),
-    "magnitude": ("This rule keeps the weights that are furthest from zero.",),
-    "wanda": (
-        "Wanda multiplies the size of each weight with how strong the signal is that it usually "
-        "meets, and keeps the highest of these scores.",
-    ),
-    "random": ("This run drew lots: nothing about a weight decided whether it stayed.",),
-    "multiflow": (
-        "MultiFlow keeps weights on busy paths through the whole matrix. One row does not hold "
-        "all that decides, so it only shows which were kept.",
-    ),
-    "sparsegpt": (
-        "SparseGPT chooses and corrects weights across the whole matrix. One row does not hold "
-        "all that decides, so it only shows which were kept.",
-    ),
-}
-
-
 def _row(run: Run, example: Example) -> Step:
     kept, cols = int(example.keep.sum()), len(example.keep)
     where = matrices.title(run.matrix(example.matrix), run.matrices).lower()
@@ -155,7 +128,7 @@ def _row(run: Run, example: Example) -> Step:
         key="row",
         title="How one row was chosen",
         words=(
-            *HOW[run.spec.method],
+            *METHODS[run.spec.method].story,
             f"This is row {example.row:,} of {where}: {kept:,} of its {cols:,} weights stayed.",
         ),
     )
@@ -204,7 +177,7 @@ def _where(run: Run, example: Example | None) -> Step | None:
             words=(
                 f"Not every block gave as much: between {low} and {high} of its weights are gone, "
                 f"as {wording.allocation(run.spec)} shared it out."
-                if run.spec.allocation != "uniform"
+                if run.spec.allocation != UNIFORM
                 else f"Not every block gave as much: between {low} and {high} of its weights are gone.",
             ),
         )

@@ -18,6 +18,7 @@ from app.frame import choosing, links, state, theme
 from app.frame.draw import csv_button, draw
 from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
+from kencore.methods.table import method_label
 from kencore.runs.reading import read_files
 from kencore.system.places import runs_folder
 from kencore.views import tradeoff
@@ -38,7 +39,7 @@ def nothing_yet() -> None:
     """Two sentences, and a sweep that starts with one click."""
     st.markdown(EXPLAINED)
     methods = tradeoff_form.DEMO["methods"]
-    named = ", ".join(wording.METHODS[name] for name in methods)
+    named = ", ".join(method_label(name) for name in methods)
     number = len(methods) * len(tradeoff_form.DEMO["keeps"])
     if st.button(
         "Sweep the demo",

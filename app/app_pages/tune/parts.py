@@ -15,6 +15,7 @@ from app.jobs import panel
 from kencore.errors import KencoreError, SpecError
 from kencore.live import setting as retune
 from kencore.live.setting import Setting
+from kencore.methods.table import method_label
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -106,7 +107,7 @@ def title(run: Run, setting: Setting) -> str:
     if own:
         return f"This run keeps {budget}: move a slider to try another setting"
     faders = f", {wording.plural(len(setting.balance), 'balance slider')} moved" if setting.balance else ""
-    rule = f" by {wording.METHODS[setting.method]}" if setting.method else ""
+    rule = f" by {method_label(setting.method)}" if setting.method else ""
     return f"The run at {budget} kept{rule}{faders}"
 
 

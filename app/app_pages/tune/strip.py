@@ -15,7 +15,9 @@ import streamlit as st
 
 from app import viewer
 from kencore.allocate.balance import parse_faders
+from kencore.allocate.table import ALLOCATIONS
 from kencore.live import setting as retune
+from kencore.methods.table import METHODS, method_label, rules
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
             "faders": parse_faders(setting.balance),
         },
         "own_rule": spec.method,
-        "rules": [[rule, wording.METHODS[rule]] for rule in _rules(run)],
+        "rules": [[rule, method_label(rule)] for rule in _rules(run)],
         "most": 0 if spec.streams else int(run.matrices["cols"].max()),
         "faders": not spec.published,
         "open": bool(setting.balance),
@@ -99,10 +101,10 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
 
 def _rules(run: Run) -> tuple[str, ...]:
     """The rules that the run's own can be replaced by without a model."""
-    if run.spec.streams or run.spec.method not in retune.SWITCHABLE:
+    if run.spec.streams or METHODS[run.spec.method].rule is None:
         return ()
     paired = run.restore == "base"
-    return tuple(rule for rule in retune.SWITCHABLE if paired or rule in ("magnitude", "random"))
+    return tuple(rule for rule in rules() if paired or not METHODS[rule].needs_base)
 
 
 def _named(kind: str, name: str) -> list[str]:
@@ -115,11 +117,11 @@ def _named(kind: str, name: str) -> list[str]:
 
 
 def _lambdas(run: Run) -> dict[str, Any]:
-    """The sliders of a NeuroAL run: lambdas with what the run's search measured at each."""
+    """The sliders of a run with lambdas, NeuroAL's: lambdas with what the run's search measured at each."""
     spec = run.spec
     found: dict[str, Any] = {}
     for name, step, trace in (("slope", "block", "block_search"), ("spread", "row", "row_search")):
-        used = spec.allocation == "neuroal" and spec.step in (step, "both") and not spec.published
+        used = "step" in ALLOCATIONS[spec.allocation].options and spec.step in (step, "both") and not spec.published
         searched = (run.trace or {}).get(trace) or {}
         costs = dict(zip(searched.get("lambdas") or (), searched.get("costs") or (), strict=False))
         best = min((cost for cost in costs.values() if cost), default=None)

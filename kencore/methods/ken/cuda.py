@@ -9,7 +9,6 @@ Shapes: R rows of a batch, C columns, K grid points.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +17,8 @@ from torch import Tensor
 from kencore.methods.checks import check_finite, check_float32, row_budget
 from kencore.methods.ken import cuda_density as batched_kde
 from kencore.methods.ken.bandwidth import density_unit, fine_unit
+from kencore.methods.table import METHODS
+from kencore.registry import load
 
 BATCH_ENTRIES = 1 << 22
 
@@ -28,12 +29,15 @@ def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name:
     Args:
         weight, base: float32 or float64 (R, C) on one device.
         k: entries kept per row, one number or one per row.
-        rule: a key of `BATCHED`.
+        rule: one that has a ``cuda`` in `METHODS`.
 
     Raises:
         SpecError, ShapeError, NonFiniteWeightError: as `kencore.methods.select.select`.
     """
     rows, columns = weight.shape
+    row = METHODS[rule]
+    assert row.cuda is not None
+    choose = load(row.cuda)
     budget = torch.as_tensor(row_budget(k, rows, columns), device=weight.device)
     keep = torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
     height = max(1, BATCH_ENTRIES // max(1, columns))
@@ -42,16 +46,11 @@ def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name:
         _check(weight[own], first, name)
         if base is not None:
             _check(base[own], first, f"base of {name}")
-        keep[own] = BATCHED[rule](weight[own], None if base is None else base[own], budget[own], first, name)
+        keep[own] = choose(weight[own], None if base is None else base[own], budget[own], first, name)
     return keep
 
 
-def ken_batched(weight: Tensor, k: Any) -> Tensor:
-    """The ``ken`` rule on float32 rows (R, C) of any device: bool (R, C)."""
-    return select_batched(weight, None, k, "ken")
-
-
-def _ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
+def ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
     rows = _as_float32(weight, first, name)
     h = batched_kde.bandwidth(rows)
     grid = batched_kde.linspace(rows.amin(1), rows.amax(1), budget)  # (R, K)
@@ -73,18 +72,18 @@ def _take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
     return free.isinf()
 
 
-def _density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
+def ken_density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
     rows = _as_float32(weight, first, name)
     h = batched_kde.bandwidth(rows)
     return _largest(batched_kde.levels(rows, rows, h, fine_unit(h)), budget)
 
 
-def _delta(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
+def delta(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
     assert base is not None
     return _largest((weight - base).abs(), budget)
 
 
-def _magnitude(weight: Tensor, _: Tensor | None, budget: Tensor, *__: Any) -> Tensor:
+def magnitude(weight: Tensor, _: Tensor | None, budget: Tensor, *__: Any) -> Tensor:
     return _largest(weight.abs(), budget)
 
 
@@ -105,12 +104,3 @@ def _as_float32(rows: Tensor, first: int, name: str) -> Tensor:
 def _check(rows: Tensor, first: int, name: str) -> None:
     if not bool(rows.isfinite().all()):
         check_finite(rows.cpu().numpy(), first, name)
-
-
-# ``random`` looks at no weight: its mask is made on the CPU and carried over
-BATCHED: dict[str, Callable[[Tensor, Tensor | None, Tensor, int, str], Tensor]] = {
-    "ken": _ken,
-    "ken-density": _density,
-    "delta": _delta,
-    "magnitude": _magnitude,
-}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import ShapeError
-from kencore.methods.checks import check_finite, check_float32, check_matrix, check_rule, row_budget
+from kencore.errors import ShapeError, SpecError
+from kencore.methods.checks import check_finite, check_float32, check_matrix, row_budget
 from kencore.methods.ken.bandwidth import SQRT_TWO_PI, Float32, Float64, bandwidth, density_unit, fine_unit, tame
+from kencore.methods.table import METHODS
 
-RULES_WITH_DENSITY = ("ken", "ken-density")
 CURVE_REACH = 3.0  # bandwidths beyond the row's ends
 NEAR = 9.0  # bandwidths; what lies further adds less than float64 can hold
 BLOCK = 1 << 16  # pairs of a point and a value at a time
@@ -74,7 +74,9 @@ def explain_row(
         SpecError: k below 1 or not whole, or another rule.
         NonFiniteWeightError: a NaN or infinity in the row.
     """
-    check_rule(rule, RULES_WITH_DENSITY, has_base=False)
+    if rule not in METHODS or not METHODS[rule].density:
+        drawn = ", ".join(row.name for row in METHODS.values() if row.density)
+        raise SpecError("rule", got=repr(rule), wanted=f"one of {drawn}", remedy="Choose one of these.")
     tamed, factor = tame(_one_row(row, name)[None, :])  # (1, C)
     values, h = tamed[0], float(bandwidth(tamed)[0])
     k = int(row_budget(k, 1, len(values))[0])

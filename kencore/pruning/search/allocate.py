@@ -19,7 +19,7 @@ from kencore.allocate import neuroal
 from kencore.allocate.slot import Sparsities
 from kencore.models.blocks import BlockModel, Streams
 from kencore.pruning.rule import Count, Rule
-from kencore.pruning.search.measured import METHODS as MEASURED
+from kencore.pruning.search import measured
 from kencore.pruning.search.neuroal import search
 from kencore.pruning.search.session import AllocationSettings, Found, Session, block_means
 from kencore.system.progress import Clock, Progress
@@ -71,7 +71,8 @@ def allocate(
     """
     started = time.perf_counter()
     session = Session(model, streams, rule, settings, progress=progress, candidates=_candidates(settings), clock=clock)
-    found = METHODS[settings.allocation](session)
+    session.message = settings.row.doing or session.message
+    found = SEARCHES[settings.row.measures](session)
     counts = session.counts(found.sparsities, row_adaptive=found.row_adaptive, clipped=found.clipped)
     shares = {slot.name: _share(counts[slot.name], slot.size, slot.rows) for slot in model.slots}
     return Allocated(
@@ -84,7 +85,7 @@ def allocate(
 
 def _candidates(settings: AllocationSettings) -> int:
     """About how many candidates NeuroAL will measure."""
-    if settings.allocation != "neuroal":
+    if settings.row.measures != "alignment":
         return 1
     each = len(settings.lambdas or neuroal.ROW_LAMBDAS)
     each = each // 2 + 6 if settings.fast else each
@@ -104,11 +105,11 @@ def _trace(session: Session, found: Found, shares: dict[str, float], seconds: fl
     scores = [*found.scores] if found.scores else scores
     phases = session.clock.seconds
     means = block_means(model.slots, shares, len(model.blocks))
-    searched = settings.allocation == "neuroal"
+    steps = "step" in settings.row.options
     return {
         "allocation": settings.allocation,
-        "step": settings.step if searched else None,
-        "reference": settings.reference if searched else None,
+        "step": settings.step if steps else None,
+        "reference": settings.reference if steps else None,
         "target_sparsity": settings.sparsity,
         "block_search": found.traces.get("block_search"),
         "row_search": found.traces.get("row_search"),
@@ -128,4 +129,11 @@ def _known(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else value
 
 
-METHODS: dict[str, Callable[[Session], Found]] = {**MEASURED, "neuroal": search}
+SEARCHES: dict[str, Callable[[Session], Found]] = {
+    "nothing": measured.by_nothing,
+    "scores": measured.by_scores,
+    "spectra": measured.by_spectra,
+    "loss": measured.by_loss,
+    "alignment": search,
+}
+"""How what an allocation ``measures`` is measured."""

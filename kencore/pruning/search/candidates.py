@@ -74,8 +74,8 @@ class Evaluator:
         self.local, self.autocast = reference == "local", autocast
         self.clock = clock or Clock()
         self.tick = tick or (lambda block: None)
-        # published: SparseGPT's wrapper measures norms in its own way
-        self.quirk = rule.published and rule.method == "sparsegpt"
+        # published: the wrapper of SparseGPT, which updates, measures norms in its own way
+        self.quirk = rule.published and rule.row.update is not None
         self._first: tuple[Gathered | None, dict[str, Prepared]] | None = None
         self._dense_norms: dict[str, Tensor] | None = None
 

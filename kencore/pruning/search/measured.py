@@ -6,79 +6,72 @@ Shapes: R rows (outputs), C columns (inputs) of a slot; B blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kencore.allocate.alpha import alpha, block_exponents, hill_exponent
-from kencore.allocate.atp import atp, slopes
-from kencore.allocate.dlp import block_median, dlp
-from kencore.allocate.owl import outlier_share, owl
+from kencore.allocate.alpha import block_exponents
 from kencore.allocate.slot import Sparsities
-from kencore.allocate.uniform import uniform
 from kencore.errors import DeadLayerError
-from kencore.methods.scores import SCORES
+from kencore.methods.wanda import wanda
 from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.search.session import Found, Session, first_minimum
+from kencore.registry import Lazy, load
 
 
-def by_uniform(session: Session) -> Found:
-    """Every slot alike."""
-    return Found(sparsities=uniform(session.slots, session.settings.sparsity))
+def by_nothing(session: Session) -> Found:
+    """From the target alone."""
+    return Found(sparsities=_shares(session))
 
 
-def by_owl(session: Session) -> Found:
-    """OWL: a block with more outliers is kept denser."""
-    session.message = "Counting outliers"
-    scores, dead = _per_block(session, outlier_share)
-    return Found(sparsities=owl(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead)
+def by_scores(session: Session) -> Found:
+    """From one number of each block's scores in the dense model (OWL, DLP)."""
+    scores, dead = _per_block(session, load(_number(session)))
+    return Found(sparsities=_shares(session, scores), scores=scores, dead=dead)
 
 
-def by_dlp(session: Session) -> Found:
-    """DLP: a block whose median score is larger is pruned more."""
-    session.message = "Finding medians"
-    scores, dead = _per_block(session, block_median)
-    return Found(sparsities=dlp(session.slots, session.settings.sparsity, scores), scores=scores, dead=dead)
-
-
-def by_alpha(session: Session) -> Found:
-    """AlphaPruning: from the spectra of the weights, no text needed."""
-    session.message = "Fitting spectra"
+def by_spectra(session: Session) -> Found:
+    """From the spectra of the weights (AlphaPruning): no text needed."""
     session.candidates = len(session.slots)
-    exponents = {}
+    exponent, exponents = load(_number(session)), {}
     for slot in session.slots:
         session.tick(0)
-        exponents[slot.name] = hill_exponent(session.model.weight(slot.name).to(session.streams.device))
+        exponents[slot.name] = exponent(session.model.weight(slot.name).to(session.streams.device))
         session.measured += 1
     means = block_exponents(session.slots, exponents)
     return Found(
-        sparsities=alpha(session.slots, session.settings.sparsity, exponents),
+        sparsities=_shares(session, exponents),
         scores=[means.get(block, float("nan")) for block in range(len(session.model.blocks))],
     )
 
 
-def by_atp(session: Session) -> Found:
-    """ATP: the slope over depth at which the pruned model has the least loss on the text."""
-    tried = list(slopes(len(session.model.blocks), session.settings.sparsity))
+def by_loss(session: Session) -> Found:
+    """The slope over depth at which the pruned model has the least loss on the text (ATP)."""
+    tried = list(load(_number(session))(len(session.model.blocks), session.settings.sparsity))
     session.candidates = len(tried)
     losses: list[float | None] = []
     for slope in tried:
         session.message = f"Trying slope {slope:g}"
-        losses.append(_loss(session, atp(session.slots, session.settings.sparsity, slope)))
+        losses.append(_loss(session, _shares(session, slope)))
         session.measured += 1
     best = first_minimum(losses)
     record = {"slopes": tried, "losses": losses, "chosen": tried[best]}
-    return Found(sparsities=atp(session.slots, session.settings.sparsity, tried[best]), traces={"block_search": record})
+    return Found(sparsities=_shares(session, tried[best]), traces={"block_search": record})
 
 
-METHODS: dict[str, Callable[[Session], Found]] = {
-    "uniform": by_uniform,
-    "owl": by_owl,
-    "dlp": by_dlp,
-    "alpha": by_alpha,
-    "atp": by_atp,
-}
+def _number(session: Session) -> Lazy:
+    """How the allocation comes from scores, weights or depth to its numbers."""
+    assert session.settings.row.number is not None
+    return session.settings.row.number
+
+
+def _shares(session: Session, *measured: Any) -> Sparsities:
+    """The allocation's formula of what was measured."""
+    assert session.settings.row.shares is not None
+    found: Sparsities = load(session.settings.row.shares)(session.slots, session.settings.sparsity, *measured)
+    return found
 
 
 def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -> tuple[list[float], frozenset[str]]:
@@ -116,7 +109,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
 def _scores(session: Session, found: Gathered, names: list[str]) -> list[Tensor]:
     device = session.streams.device
     weights = (session.model.weight(name).to(device) for name in names)
-    return [SCORES["wanda"](weight, found[name]) for name, weight in zip(names, weights, strict=True)]
+    return [wanda(weight, found[name]) for name, weight in zip(names, weights, strict=True)]
 
 
 @torch.no_grad()

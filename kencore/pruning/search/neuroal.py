@@ -23,7 +23,7 @@ def search(session: Session) -> Found:
     """The step or steps that the settings name.
 
     The row step starts from the candidate that the block step chose, or from equal blocks.
-    Published code has no row step for SparseGPT, whose masks are not per row.
+    There is no row step for a method that updates, whose masks are not per row.
     """
     step = session.settings.step
     traces: dict[str, Any] = {}
@@ -33,7 +33,7 @@ def search(session: Session) -> Found:
         outcome = session.measure(start.sparsities, clipped=start.clipped)
     else:
         start, outcome, traces["block_search"] = search_blocks(session)
-    if step == "block" or session.rule.method == "sparsegpt":
+    if step == "block" or session.rule.row.update is not None:
         return Found(sparsities=start.sparsities, clipped=start.clipped, traces=traces, dead=frozenset(outcome.dead))
     best, last, traces["row_search"] = search_rows(session, start, outcome)
     return Found(

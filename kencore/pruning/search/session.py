@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kencore.allocate.budget import exact_counts, published_counts
 from kencore.allocate.slot import Slot, Sparsities, check_sparsity
+from kencore.allocate.table import ALLOCATIONS, Allocation
 from kencore.errors import SpecError
 from kencore.methods.scored import Ties
 from kencore.models.blocks.capture import Streams
@@ -22,9 +23,7 @@ from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.candidates import Evaluator, Outcome, Reference
 from kencore.system.progress import Clock, Progress
 
-ALLOCATIONS = ("uniform", "owl", "alpha", "dlp", "atp", "neuroal")
 STEPS = ("block", "row", "both")
-PUBLISHED = frozenset({"uniform", "owl", "alpha", "neuroal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +56,24 @@ class AllocationSettings:
     row_lambda: float | None = None
 
     def __post_init__(self) -> None:
-        _one_of("allocation", self.allocation, ALLOCATIONS)
+        _one_of("allocation", self.allocation, tuple(ALLOCATIONS))
         _one_of("step", self.step, STEPS)
         _one_of("reference", self.reference, ("local", "global"))
         check_sparsity(self.sparsity)
         if self.lambdas is not None and not self.lambdas:
             raise SpecError("lambdas", got="none", wanted="at least one", remedy="Leave it out for the list.")
-        if self.published and (self.allocation not in PUBLISHED or self.reference != "local"):
+        if self.published and (not self.row.published or self.reference != "local"):
             raise SpecError(
                 "published",
                 got=f"{self.allocation}, reference {self.reference}",
-                wanted=f"one of {', '.join(sorted(PUBLISHED))} with reference local",
+                wanted=f"one of {', '.join(n for n, row in ALLOCATIONS.items() if row.published)} with reference local",
                 remedy="The published code has nothing else: leave `published` out.",
             )
+
+    @property
+    def row(self) -> Allocation:
+        """What the table says of the allocation."""
+        return ALLOCATIONS[self.allocation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +167,7 @@ class Session:
         """Entries to prune by slot, as the settings want them rounded."""
         if not self.settings.published:
             return dict(exact_counts(self.slots, sparsities, self.settings.sparsity))
-        if self.rule.method == "sparsegpt" and self.rule.refine == "none":
+        if self.rule.updates:
             return {name: float(share) for name, share in sparsities.items()}
         return dict(published_counts(self.slots, sparsities, row_adaptive=row_adaptive, clipped=clipped))
 

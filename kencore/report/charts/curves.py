@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from kencore.methods.table import method_color
 from kencore.report.charts.draw import legend, percent, plot, rows, say, styled, words
 from kencore.report.content import Figure
 from kencore.views import sparsity
@@ -17,7 +18,7 @@ from kencore.words import quality as judged
 from kencore.words import run as facts
 from kencore.words import search_and_recover as learned
 from kencore.words.findings import lines
-from kencore.words.palette import LIGHT, METHODS, RUNS
+from kencore.words.palette import LIGHT, RUNS
 
 FAR: Final = 4.0  # times the dense perplexity: what lies beyond is drawn at the edge
 SHAPES: Final = {"circle": "o", "square": "s", "diamond": "D", "triangle": ">"}
@@ -163,7 +164,7 @@ def trade_off(
         place = {"xycoords": ("axes fraction", "data"), "ha": "right"}
         words(axes, "unpruned", (1, scale * dense), (0, 5), color=LIGHT.muted, **place)
     for i, (name, (label, method)) in enumerate(said.items()):
-        part, color = table[table["name"] == name], METHODS.get(method, METHODS["random"])
+        part, color = table[table["name"] == name], method_color(method)
         shape, dash = list(SHAPES.values())[i % len(SHAPES)], DASHES[i // len(SHAPES) % len(DASHES)]
         x, y = part["kept_share"].to_numpy(), np.minimum(scale * part["quality"], top).to_numpy()
         axes.plot(x, y, color=color, marker=shape, ls=dash, label=label, clip_on=False)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import KencoreError
+from kencore.methods.table import METHODS
 from kencore.models.language import HEADS
 from kencore.runs.reading import read_files
 from kencore.runs.shelf import RunSummary
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 SAME_MASKS: Final = ("baselines", "device")  # settings that change neither masks nor quality
 STREAMED: Final = "wanda"  # the rule that NeuroAL's allocation is compared under
 DEMO_BASES: Final = {"demo": "demo-base", "demo-lm": "demo-lm-base"}
-PLAIN: Final[dict[str, Any]] = {"allocation": "uniform", "refine": "none", "published": False}
+PLAIN: Final[dict[str, Any]] = {"allocation": UNIFORM, "refine": "none", "published": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def peers(run: Run) -> list[Peer]:
         Peer(key="neuroal", **_streamed(run, "neuroal")),
     ]
     if is_language(run):
-        found.append(Peer(key="wanda", **_streamed(run, "uniform")))
+        found.append(Peer(key="wanda", **_streamed(run, UNIFORM)))
     found += [Peer(key=rule, **_made(spec, method=rule, **PLAIN)) for rule in ("magnitude", "random")]
     return [peer for peer in found if peer.spec is None or not same(peer.spec, spec)]
 
@@ -96,11 +98,11 @@ def _identity(spec: PruneSpec) -> dict[str, Any]:
 def _unread(spec: PruneSpec) -> Iterator[str]:
     if not spec.streams:
         yield from ("calibration", "sequences", "propagate")
-        if spec.method != "random":
+        if not METHODS[spec.method].draws:
             yield "seed"
-    if spec.allocation not in ("neuroal", "atp"):
+    if not ALLOCATIONS[spec.allocation].searched:
         yield from ("search_sequences", "fast")
-    if spec.allocation != "neuroal":
+    if "step" not in ALLOCATIONS[spec.allocation].options:
         yield from ("step", "reference")
 
 

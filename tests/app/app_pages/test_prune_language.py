@@ -12,8 +12,10 @@ from streamlit.testing.v1 import AppTest
 from app.forms import prune as prune_form
 from app.forms import prune_language
 from app.forms.prune import Subject
+from kencore.allocate.table import ALLOCATIONS
 from kencore.errors import SpecError
-from kencore.settings.prune import ALLOCATIONS, METHODS, PruneSpec
+from kencore.methods.table import METHODS
+from kencore.settings.prune import PruneSpec
 from tests.app.app_pages.test_prune import changed, start
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from app.charts import perplexity
-from kencore.words.palette import LIGHT, METHODS
+from kencore.methods.table import METHODS
+from kencore.words.palette import LIGHT
 from kencore.words.quality import perplexity_finding, perplexity_table
 
 
@@ -42,7 +43,7 @@ def test_points_are_exact(metrics: dict[str, Any]) -> None:
     far = shown["Random"]
     assert (far.text, far.marker.symbol) == (("900 →",), "triangle-right")
     assert "perplexity 900" in far.hovertemplate
-    assert shown["Wanda (this run)"].marker.color == METHODS["wanda"]
+    assert shown["Wanda (this run)"].marker.color == METHODS["wanda"].color
     assert shown["Wanda, uniform"].marker.symbol == "circle-open"
     assert chart.finding == ("Perplexity 20.0 to 26.0; Wanda, uniform does better at the same budget (25.0)")
     assert chart.data["window"].tolist() == [127] * 4

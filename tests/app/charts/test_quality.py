@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from app.charts import quality
-from kencore.words.palette import LIGHT, METHODS
+from kencore.methods.table import METHODS
+from kencore.words.palette import LIGHT
 
 
 def measured(accuracy: float, half: float = 0.02) -> dict[str, Any]:
@@ -47,8 +48,8 @@ def test_points_and_intervals_are_exact(metrics: dict[str, Any]) -> None:
     assert run.x[0] == pytest.approx(70)
     assert run.error_x.array[0] == pytest.approx(2)
     assert run.error_x.arrayminus[0] == pytest.approx(2)
-    assert run.marker.color == METHODS["ken"]
-    assert shown["Largest difference"].marker.color == METHODS["delta"]
+    assert run.marker.color == METHODS["ken"].color
+    assert shown["Largest difference"].marker.color == METHODS["delta"].color
 
 
 def test_a_better_baseline_is_said_first(metrics: dict[str, Any]) -> None:
@@ -117,7 +118,7 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     shown = {trace.y[0]: trace.marker for trace in chart.figure.data}
     assert list(shown)[:3] == ["Tuned, all parameters", "KEN, before tuning", "KEN, tuned (this run)"]
     assert shown["KEN, before tuning"].symbol == "circle-open"
-    assert shown["KEN, before tuning"].color == METHODS["ken"]
+    assert shown["KEN, before tuning"].color == METHODS["ken"].color
     assert chart.finding == (
         "Accuracy 80.0\xa0% to 65.0\xa0% by pruning, 70.0\xa0% after tuning; no baseline does better at the same budget"
     )
@@ -128,8 +129,8 @@ def test_rescaled_baselines_have_names_and_marks_of_their_own(metrics: dict[str,
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace.marker for trace in chart.figure.data}
     dare, plain = shown["Random, rescaled (DARE)"], shown["KEN, not rescaled"]
-    assert (dare.color, dare.symbol) == (METHODS["random"], "square-open")
-    assert (plain.color, plain.symbol) == (METHODS["ken"], "circle-open")
+    assert (dare.color, dare.symbol) == (METHODS["random"].color, "square-open")
+    assert (plain.color, plain.symbol) == (METHODS["ken"].color, "circle-open")
     ticks = dict(zip(chart.figure.layout.yaxis.tickvals, chart.figure.layout.yaxis.ticktext, strict=True))
     assert set(ticks) == set(shown)
     lines = [line for text in ticks.values() for line in text.split("<br>")]

@@ -13,13 +13,14 @@ import pytest
 from app.charts import tradeoff as charts
 from app.charts.tradeoff_data import ACCURACY, LOSS, PERPLEXITY, Curves, Measure, Reference, Way
 from app.charts.tradeoff_words import finding
-from kencore.words.palette import LIGHT, METHODS
+from kencore.methods.table import METHODS
+from kencore.words.palette import LIGHT
 
 SHARES = (0.1, 0.25, 0.5, 0.9)
 
 
 def way(label: str, method: str, symbol: str = "circle") -> Way:
-    return Way(label=label, color=METHODS[method], dash="solid", symbol=symbol)
+    return Way(label=label, color=METHODS[method].color, dash="solid", symbol=symbol)
 
 
 def table(values: dict[str, tuple[float, ...]], *, sign: int = 1, half: float = 0.02) -> Any:
@@ -89,7 +90,7 @@ def test_each_point_stands_where_it_was_measured_and_leads_to_its_run(found: Cur
     assert list(line.x) == list(SHARES)
     assert list(line.y) == pytest.approx([90, 93.5, 94.5, 95])
     assert list(line.customdata) == [f"run-delta-{share}" for share in SHARES]
-    assert line.line.color == METHODS["delta"]
+    assert line.line.color == METHODS["delta"].color
     assert list(trace(chart, "Largest magnitude").customdata) == [""] * 4  # no run of its own
     assert "no run of its own" in trace(chart, "Largest magnitude").text[0]
     assert "95 % interval 91.5\xa0% to 95.5\xa0%" in line.text[1]

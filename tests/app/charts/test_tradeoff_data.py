@@ -11,9 +11,9 @@ import pytest
 
 from app.charts import tradeoff_data as tradeoff_curves
 from app.charts.tradeoff_data import ACCURACY, F1, LOSS, PERPLEXITY
+from kencore.methods.table import METHODS
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
-from kencore.words.palette import METHODS
 
 KEEPS = (0.5, 0.25, 0.1)
 
@@ -159,8 +159,8 @@ def test_ways_of_one_color_differ_in_dash_and_all_in_mark() -> None:
         "random": "Random",
         "dare": "Random, rescaled (DARE)",
     }
-    assert ways["delta"].color == METHODS["delta"]
-    assert ways["random"].color == ways["dare"].color == METHODS["random"]
+    assert ways["delta"].color == METHODS["delta"].color
+    assert ways["random"].color == ways["dare"].color == METHODS["random"].color
     assert ways["random"].dash != ways["dare"].dash
     assert len({way.symbol for way in ways.values()}) == len(ways)
 

@@ -18,7 +18,8 @@ from app.forms import sweep as tradeoff_form
 from app.forms.fields import Table
 from app.forms.prune import Subject
 from app.forms.recover import USUAL
-from kencore.settings.prune import ALLOCATIONS, PROPAGATIONS, REFERENCES, RESCALES, STEPS, PruneSpec
+from kencore.allocate.table import ALLOCATIONS
+from kencore.settings.prune import PROPAGATIONS, REFERENCES, RESCALES, STEPS, PruneSpec
 from kencore.settings.recover import AS_THE_RUN, SCHEDULES, TRAINS, TuneSpec
 from kencore.settings.sweep import SweepSpec
 
@@ -62,7 +63,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "held_out_share": st.integers(1, 90).map(lambda percent: percent / 100),
     "lr": st.floats(1e-8, 1),
     "weight_decay": st.floats(0, 0.99),
-    "allocation": st.sampled_from(ALLOCATIONS),
+    "allocation": st.sampled_from(list(ALLOCATIONS)),
     "rescale": st.sampled_from(RESCALES),
     "step": st.sampled_from(STEPS),
     "refine": st.sampled_from(["none", "dsnot"]),
@@ -72,7 +73,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "schedule": st.sampled_from(SCHEDULES),
     "method": st.just("random"),
     "methods": st.permutations(["random", "magnitude"]).map(tuple),
-    "allocations": st.lists(st.sampled_from(ALLOCATIONS), min_size=1, unique=True).map(tuple),
+    "allocations": st.lists(st.sampled_from(list(ALLOCATIONS)), min_size=1, unique=True).map(tuple),
     "rescales": st.lists(st.sampled_from(RESCALES), min_size=1, unique=True).map(tuple),
 }
 

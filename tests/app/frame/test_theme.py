@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from app import shell, viewer
-from kencore.settings.prune import METHODS
-from kencore.words import palette as words_palette
+from kencore.methods.table import METHODS
 from kencore.words.palette import CATEGORICAL, DARK, LIGHT, NEIGHBOURS, RUNS, Palette
 from tests.app.conftest import ROOT
 
@@ -78,10 +77,10 @@ def test_neighbour_counts_and_reset_are_told_apart(palette: Palette, vision: str
 
 @pytest.mark.parametrize("vision", VISION)
 def test_methods_are_told_apart_and_seen_on_both_themes(vision: str) -> None:
-    assert set(words_palette.METHODS) == set(METHODS)
-    seen = [lab(color, vision) for color in words_palette.METHODS.values()]
+    colors = [row.color for row in METHODS.values()]
+    seen = [lab(color, vision) for color in colors]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 14
-    for color in words_palette.METHODS.values():
+    for color in colors:
         assert contrast(color, LIGHT.background) >= 3
         assert contrast(color, DARK.background) >= 3
 
