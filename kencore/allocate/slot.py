@@ -27,7 +27,7 @@ class Slot:
     block: int
     """0 ... B-1."""
     role: str
-    """One of ``kencore.checkpoint.layout.ROLES``."""
+    """One of ``kencore.checkpoint.parameter.ROLES``."""
     rows: int
     cols: int
 

@@ -54,7 +54,7 @@ def classify(name: str, *, module: str = "", in_block: bool = False, in_head: bo
         in_head: it lies outside of the base model; ``None``: unknown, the name decides.
 
     Returns:
-        The role, one of ``layout.ROLES``, and the part, one of ``layout.PARTS``. The part is
+        The role, one of ``parameter.ROLES``, and the part, one of ``parameter.PARTS``. The part is
         where the tensor lies: a norm of the head has role ``norm`` and part ``head``, the table
         of T5's relative positions role ``embedding`` and part ``attention``.
     """

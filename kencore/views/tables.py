@@ -36,7 +36,6 @@ ROLES = (
     "head",
     "other",
 )
-STATUSES = ("untouched", "unprunable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
