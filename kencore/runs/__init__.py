@@ -9,3 +9,4 @@ FILES = (
     "masks.safetensors",
     "overview.safetensors",
 )
+OPTIONAL = ("values.safetensors", "activations.safetensors", "trace.json")

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
 from kencore.errors import CorruptRunError, MatrixNotFoundError, SchemaError
+from kencore.runs import OPTIONAL
 from kencore.runs.run import Run
 from kencore.runs.writer import RunWriter
 from kencore.views import window as views
@@ -125,7 +126,7 @@ def test_made_up_runs_meet_their_total(fresh: Callable[..., Run]) -> None:
         assert (max(counts) > 2) == (allocation == "neuroal")
 
 
-@pytest.mark.parametrize("file", ["values.safetensors", "activations.safetensors", "trace.json"])
+@pytest.mark.parametrize("file", OPTIONAL)
 def test_what_is_optional_may_be_missing(fresh: Callable[..., Run], file: str) -> None:
     run = fresh("wanda")
     (run.path / file).unlink(missing_ok=True)
