@@ -1,8 +1,8 @@
-"""Faders, as on an equaliser: some blocks and roles keep more than others, the total is held.
+"""A balance: some roles and blocks keep more than others, the total is held.
 
-Every matrix has a share that it would keep without faders and a factor, the product of the faders
-that it answers to. Its new share is c * factor * share, at most 1, with the one c at which the
-whole keeps as many entries as before: what one fader takes, all others give in proportion.
+Every matrix has a share that it would keep without a balance and a factor, the product of the
+factors of its role and its block. Its new share is c * factor * share, at most 1, with the one c at which the
+whole keeps as many entries as before: what one role or block gains, all others give in proportion.
 
 Shapes: R rows, C columns of a slot, N shares in all.
 """
@@ -22,33 +22,33 @@ from kencore.errors import SpecError
 
 Floats = NDArray[np.float64]
 SMALLEST, LARGEST = 1 / 64, 64.0
-_FADER = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*=\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
+_FACTOR = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*=\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*")
 
 
 class Place(NamedTuple):
-    """Where a matrix is: what a fader can be about."""
+    """Where a matrix is: what a factor can be about."""
 
     role: str
     block: int | None
     stack: str = ""
 
     def names(self, *, several_stacks: bool = False) -> tuple[str, ...]:
-        """Its faders: its role, and ``b3`` or, of several stacks, ``encoder.b3`` for block 3."""
+        """Names that its factors have: its role, and ``b3`` or, of several stacks, ``encoder.b3`` for block 3."""
         if self.block is None:
             return (self.role,)
         block = f"b{self.block}"
         return self.role, f"{self.stack}.{block}" if several_stacks and self.stack else block
 
 
-def parse_faders(faders: Iterable[str]) -> dict[str, float]:
+def parse_balance(balance: Iterable[str]) -> dict[str, float]:
     """``("q=1.5", "b3=0.5")`` as factors by name.
 
     Raises:
         SpecError: not of that form, a factor outside 1/64 ... 64, a name twice.
     """
     found: dict[str, float] = {}
-    for text in faders:
-        match = _FADER.fullmatch(text) if isinstance(text, str) else None
+    for text in balance:
+        match = _FACTOR.fullmatch(text) if isinstance(text, str) else None
         factor = _number(match[2]) if match else None
         if match is None or factor is None or match[1] in found:
             raise SpecError(
@@ -69,16 +69,16 @@ def _number(text: str) -> float | None:
     return value if SMALLEST <= value <= LARGEST else None
 
 
-def factors(faders: Mapping[str, float], places: Mapping[str, Place]) -> dict[str, float]:
+def factors(balance: Mapping[str, float], places: Mapping[str, Place]) -> dict[str, float]:
     """The factor of each matrix, by its name.
 
     Raises:
-        SpecError: a fader that no matrix answers to.
+        SpecError: a factor whose name no matrix has.
     """
     several = len({place.stack for place in places.values() if place.block is not None}) > 1
     named = {name: place.names(several_stacks=several) for name, place in places.items()}
-    known = dict.fromkeys(fader for own in named.values() for fader in own)
-    unknown = [fader for fader in faders if fader not in known]
+    known = dict.fromkeys(factor for own in named.values() for factor in own)
+    unknown = [factor for factor in balance if factor not in known]
     if unknown:
         raise SpecError(
             "balance",
@@ -86,14 +86,14 @@ def factors(faders: Mapping[str, float], places: Mapping[str, Place]) -> dict[st
             wanted=f"some of {', '.join(known)}",
             remedy="Choose among these.",
         )
-    return {name: float(np.prod([faders.get(fader, 1.0) for fader in own])) for name, own in named.items()}
+    return {name: float(np.prod([balance.get(factor, 1.0) for factor in own])) for name, own in named.items()}
 
 
 def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> tuple[Floats, float]:
-    """Shares kept after the faders, and c.
+    """Shares kept after the balance, and c.
 
     Args:
-        shares: (N,) shares kept without faders.
+        shares: (N,) shares kept without a balance.
         weights: (N,) entries that each share stands for.
         factor: (N,), above 0.
         total: entries to keep in all; what nothing with a share above 0 can hold is left over.
@@ -118,11 +118,11 @@ def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> t
 def balanced_counts(
     slots: Sequence[Slot], kept: Mapping[str, NDArray[np.integer[Any]]], factor: Mapping[str, float]
 ) -> Counts:
-    """Entries that each row keeps after the faders, int64 (R,) by name; the total is that of
+    """Entries that each row keeps after the balance, int64 (R,) by name; the total is that of
     ``kept`` to the entry, rows of a matrix differing by one where it takes that.
 
     Args:
-        kept: entries that each row keeps without faders, (R,) by name. Not changed.
+        kept: entries that each row keeps without a balance, (R,) by name. Not changed.
         factor: by name, see `factors`.
     """
     if not slots or len(set(factor.values())) == 1:  # all alike: nothing moves

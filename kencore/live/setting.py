@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kencore.allocate.balance import Place, factors, parse_faders
+from kencore.allocate.balance import Place, factors, parse_balance
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
 from kencore.methods.table import rules
-from kencore.pruning.plan import Kept, even_budgets, with_faders
+from kencore.pruning.plan import Kept, even_budgets, with_balance
 from kencore.registry import load
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
@@ -41,7 +41,7 @@ class Setting(JsonSettings):
     Args:
         keep, k: as of `PruneSpec`; exactly one.
         method: another rule for a run of a rule that needs no activations; ``None``: the run's.
-        balance: faders, as of `PruneSpec`.
+        balance: factors, as of `PruneSpec`.
         block_lambda, row_lambda: as of `PruneSpec`.
 
     Raises:
@@ -73,7 +73,7 @@ class Setting(JsonSettings):
             value = getattr(self, field)
             if value is not None:
                 parts.append(f"{name}*{value}" if field == "method" else f"{name}*{value:g}")
-        return "~".join([*parts, *(fader.replace("=", "*") for fader in self.balance)])
+        return "~".join([*parts, *(factor.replace("=", "*") for factor in self.balance)])
 
     @classmethod
     def from_text(cls, text: str) -> Setting:
@@ -85,7 +85,7 @@ class Setting(JsonSettings):
         budget, *others = text.strip().split("~")
         match = _BUDGET.fullmatch(budget)
         fields: dict[str, Any] = {}
-        faders = []
+        balance = []
         for part in others:
             name, star, value = part.partition("*")
             if not star:
@@ -93,12 +93,12 @@ class Setting(JsonSettings):
             if name in _NAMES:
                 fields[_NAMES[name]] = value if name == "rule" else _float(text, value)
             else:
-                faders.append(f"{name}={value}")
+                balance.append(f"{name}={value}")
         if match is None:
             raise _bad(text)
         k = None if match[1] is None else int(match[1])
         keep = None if match[2] is None else _float(text, match[2])
-        return cls(keep=keep, k=k, balance=tuple(faders), **fields)
+        return cls(keep=keep, k=k, balance=tuple(balance), **fields)
 
     def spec(self, asked: PruneSpec) -> PruneSpec:
         """The settings of a run with these in place.
@@ -160,7 +160,7 @@ def own_setting(run: Run) -> Setting:
 
 
 def pruned_slots(run: Run) -> tuple[list[Slot], dict[str, Place]]:
-    """The pruned matrices of a run, as an allocation and as faders see them."""
+    """The pruned matrices of a run, as an allocation and as a balance see them."""
     slots, places = [], {}
     for line in _pruned(run.matrices):
         block = None if pd.isna(line["block"]) else int(line["block"])
@@ -193,7 +193,7 @@ def why_worker(run: Run, setting: Setting) -> str | None:
 
 def budgets(run: Run, setting: Setting) -> Kept:
     """Entries that each row of each pruned matrix would keep, int64 (R,) by name: what `prune`
-    with the same settings gives. The total is the one without faders, to the entry.
+    with the same settings gives. The total is the one without a balance, to the entry.
 
     Raises:
         SpecError: a setting that cannot be, or that only a worker can tell (see `why_worker`).
@@ -209,7 +209,7 @@ def budgets(run: Run, setting: Setting) -> Kept:
         )
     slots, places = pruned_slots(run)
     if spec.allocation == UNIFORM:
-        return with_faders(slots, places, spec, even_budgets(slots, spec))
+        return with_balance(slots, places, spec, even_budgets(slots, spec))
     from kencore.allocate.budget import exact_counts
 
     shares = _shares(run, spec)
@@ -217,7 +217,7 @@ def budgets(run: Run, setting: Setting) -> Kept:
     assert spec.sparsity is not None
     gone = exact_counts(slots, shares, spec.sparsity)
     kept = {slot.name: slot.cols - gone[slot.name] for slot in slots}
-    return with_faders(slots, places, spec, kept)
+    return with_balance(slots, places, spec, kept)
 
 
 def _shares(run: Run, spec: PruneSpec) -> Sparsities | None:
@@ -242,12 +242,12 @@ class Totals:
 
     Attributes:
         kept, pruned: entries kept, and entries in all pruned matrices.
-        asked: entries that the same budget keeps without faders: what is held.
+        asked: entries that the same budget keeps without a balance: what is held.
         params: parameters of the model.
         bytes_dense, bytes_stored: of the whole model, and of the subnetwork's bits and values.
-        shares: kept share of every role and block, by the name of its fader, largest groups'
+        shares: kept share of every role and block, by the name of its factor, largest groups'
             entries weighing most.
-        whole: faders' names whose matrices are all kept whole: they can take no more.
+        whole: names of factors whose matrices are all kept whole: they can take no more.
         matrices: kept entries of each pruned matrix.
     """
 
@@ -287,8 +287,8 @@ def totals(run: Run, setting: Setting) -> Totals:
     )
 
 
-def fader_names(run: Run) -> dict[str, list[str]]:
-    """The faders that a run has: ``{"role": [...], "block": [...]}``, in the order of the model."""
+def balance_names(run: Run) -> dict[str, list[str]]:
+    """The factors that a run can have, by name: ``{"role": [...], "block": [...]}``, in the order of the model."""
     _, places = pruned_slots(run)
     several = len({p.stack for p in places.values() if p.block is not None}) > 1
     found: dict[str, list[str]] = {"role": [], "block": []}
@@ -300,7 +300,7 @@ def fader_names(run: Run) -> dict[str, list[str]]:
 
 
 def group_shares(run: Run, kept: Mapping[str, int]) -> dict[str, float]:
-    """Kept share of every role and block, by the name of its fader."""
+    """Kept share of every role and block, by the name of its factor."""
     slots, places = pruned_slots(run)
     several = len({p.stack for p in places.values() if p.block is not None}) > 1
     sums: dict[str, list[int]] = {}
@@ -313,12 +313,12 @@ def group_shares(run: Run, kept: Mapping[str, int]) -> dict[str, float]:
 
 
 def check(run: Run, setting: Setting) -> PruneSpec:
-    """The settings of the pruning that a setting stands for, with its faders checked.
+    """The settings of the pruning that a setting stands for, with its balance checked.
 
     Raises:
-        SpecError: a value out of range, settings that clash, a fader that nothing answers to.
+        SpecError: a value out of range, settings that clash, a factor whose name nothing has.
     """
     spec = setting.spec(run.spec)
     if spec.balance:
-        factors(parse_faders(spec.balance), pruned_slots(run)[1])
+        factors(parse_balance(spec.balance), pruned_slots(run)[1])
     return spec

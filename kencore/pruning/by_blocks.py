@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.checkpoint.pair import open_models
-from kencore.pruning.plan import decide, places, with_faders
+from kencore.pruning.plan import decide, places, with_balance
 from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.judge import measure, read_data
@@ -180,7 +180,7 @@ class _Job:
             return found, self.bench.streams(self.calibration.sequences)
 
     def _balanced(self, found: Allocated) -> Allocated:
-        """The allocation after the faders; what it asks for is then what each row keeps."""
+        """The allocation after the balance; what it asks for is then what each row keeps."""
         if not self.spec.balance:
             return found
         slots = {slot.name: slot for slot in self.bench.slots}
@@ -188,7 +188,7 @@ class _Job:
             name: slot.cols - np.broadcast_to(np.asarray(found.counts[name], np.int64), slot.rows)
             for name, slot in slots.items()
         }
-        moved = with_faders(self.bench.slots, places(self.bench.plan), self.spec, kept)
+        moved = with_balance(self.bench.slots, places(self.bench.plan), self.spec, kept)
         return replace(
             found,
             counts={name: slot.cols - moved[name] for name, slot in slots.items()},

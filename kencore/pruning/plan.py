@@ -97,7 +97,7 @@ def slots(plan: Sequence[Decision]) -> list[Slot]:
 
 
 def places(plan: Sequence[Decision]) -> dict[str, Place]:
-    """Where each pruned parameter is, by name: what faders can be about."""
+    """Where each pruned parameter is, by name: what factors can be about."""
     from kencore.allocate.balance import Place
 
     return {name: Place(d.parameter.role, d.parameter.block, d.parameter.stack) for name, d in chosen(plan).items()}
@@ -107,14 +107,14 @@ def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Kept:
     """Entries that each row keeps, (R,) by name, of a job without activations.
 
     Raises:
-        SpecError: a fader that nothing that is pruned answers to.
+        SpecError: a factor whose name nothing pruned has.
     """
     shared = slots(plan)
-    return with_faders(shared, places(plan), spec, even_budgets(shared, spec))
+    return with_balance(shared, places(plan), spec, even_budgets(shared, spec))
 
 
 def even_budgets(slots: Sequence[Slot], spec: PruneSpec) -> Kept:
-    """Entries that each row keeps, (R,) by name, before faders and allocations.
+    """Entries that each row keeps, (R,) by name, before balance and allocation.
 
     With a base, or with ``k``, each row has its own budget; otherwise floor(sparsity * N + 0.5)
     entries are pruned in all, spread evenly.
@@ -128,14 +128,14 @@ def even_budgets(slots: Sequence[Slot], spec: PruneSpec) -> Kept:
     return {slot.name: slot.cols - counts[slot.name] for slot in slots}
 
 
-def with_faders(slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept) -> Kept:
-    """Entries that each row keeps, (R,) by name, after the faders of ``spec.balance``.
+def with_balance(slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept) -> Kept:
+    """Entries that each row keeps, (R,) by name, after ``spec.balance``.
 
     Raises:
-        SpecError: a fader that nothing that is pruned answers to.
+        SpecError: a factor whose name nothing pruned has.
     """
     if not spec.balance:
         return kept
-    from kencore.allocate.balance import balanced_counts, factors, parse_faders
+    from kencore.allocate.balance import balanced_counts, factors, parse_balance
 
-    return balanced_counts(slots, kept, factors(parse_faders(spec.balance), places))
+    return balanced_counts(slots, kept, factors(parse_balance(spec.balance), places))

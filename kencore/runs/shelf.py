@@ -144,8 +144,8 @@ def describe(spec: dict[str, object]) -> str:
     rescale = spec.get("rescale", "none")
     words += ["none" if rescale == "none" else f"rescaled by {rescale}"]
     method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
-    faders = "".join(f" · {fader}" for fader in spec.get("balance") or ())  # type: ignore[attr-defined]
-    return f"{short} · {method} {budget}{where}{faders}"
+    balance = "".join(f" · {factor}" for factor in spec.get("balance") or ())  # type: ignore[attr-defined]
+    return f"{short} · {method} {budget}{where}{balance}"
 
 
 def _tuned(tuned: dict[str, int] | None) -> str:

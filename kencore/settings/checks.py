@@ -156,13 +156,13 @@ def checked_scope(name: str, scope: Any) -> tuple[str, ...]:
 
 
 def checked_balance(name: str, balance: Any) -> tuple[str, ...]:
-    """The faders of a balance, one given alone included, in one form and order."""
-    from kencore.allocate.balance import parse_faders
+    """The factors of a balance, one given alone included, in one form and order."""
+    from kencore.allocate.balance import parse_balance
 
     given: Any = (balance,) if isinstance(balance, str) else balance
     if not isinstance(given, (list, tuple)):
         given = (given,)
-    found = {name: factor for name, factor in parse_faders(given).items() if factor != 1}
+    found = {name: factor for name, factor in parse_balance(given).items() if factor != 1}
     return tuple(f"{name}={found[name]:.6g}" for name in sorted(found))
 
 

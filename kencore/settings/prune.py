@@ -48,9 +48,9 @@ class PruneSpec(PruningSettings):
             ``neuroal`` (TMLR 2025).
         block_lambda, row_lambda: of ``neuroal``: take this slope over blocks, this spread over
             rows, instead of searching it; from 0 to 0.5.
-        balance: faders such as ``("q=1.5", "b3=0.5")``: a role, or a block (``b3``; of several
+        balance: factors such as ``("q=1.5", "b3=0.5")``: a role, or a block (``b3``; of several
             stacks ``encoder.b3``), and by what its share is multiplied. All shares then go up or
-            down together until the whole keeps as many entries as without faders, to the entry;
+            down together until the whole keeps as many entries as without a balance, to the entry;
             none passes 1. Rows of a matrix may then differ by one entry.
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
             that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
@@ -288,7 +288,7 @@ def _check_published(spec: PruneSpec) -> None:
             spec.propagate,
             "pruned: the published code feeds each block what the pruned ones before it give",
         ),
-        "balance": (bool(spec.balance), " ".join(spec.balance), "no faders: the published code has none"),
+        "balance": (bool(spec.balance), " ".join(spec.balance), "no balance: the published code has none"),
         "block_lambda": (spec.block_lambda is not None, str(spec.block_lambda), "none: the published code searches it"),
         "row_lambda": (spec.row_lambda is not None, str(spec.row_lambda), "none: the published code searches it"),
         "fast": (spec.fast, "True", "False: the published code tries every lambda"),

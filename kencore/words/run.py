@@ -134,7 +134,7 @@ def command(spec: PruneSpec) -> str:
         value = getattr(spec, name)
         if value != usual[name]:
             parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
-    parts += [f"--balance {fader}" for fader in spec.balance]
+    parts += [f"--balance {factor}" for factor in spec.balance]
     parts += [f"--{name}" for name in ("fast", "published") if getattr(spec, name)]
     parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
     if spec.seed:

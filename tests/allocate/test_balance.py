@@ -1,4 +1,4 @@
-"""Faders: the total is held, the others give way in proportion, nothing passes a whole row."""
+"""A balance: the total is held, the others give way in proportion, nothing passes a whole row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from kencore.allocate.balance import Place, balanced, balanced_counts, factors, parse_faders
+from kencore.allocate.balance import Place, balanced, balanced_counts, factors, parse_balance
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 
@@ -40,7 +40,7 @@ def test_the_total_is_held_to_the_entry(model: tuple) -> None:
 
 
 @given(models())
-def test_alike_faders_move_nothing(model: tuple) -> None:
+def test_alike_factors_move_nothing(model: tuple) -> None:
     slots, kept, _ = model
     found = balanced_counts(slots, kept, dict.fromkeys(kept, 2.0))
     assert all((found[name] == kept[name]).all() for name in kept)
@@ -72,20 +72,20 @@ def test_everything_kept_stays_so() -> None:
 
 def test_a_matrix_answers_to_its_role_and_its_block() -> None:
     places = {"a": Place("q", 0, "blocks"), "b": Place("k", 0, "blocks"), "c": Place("embedding", None)}
-    found = factors(parse_faders(["q=2", "b0=0.5"]), places)
+    found = factors(parse_balance(["q=2", "b0=0.5"]), places)
     assert found == {"a": 1.0, "b": 0.5, "c": 1.0}
     two = {"a": Place("q", 0, "encoder"), "b": Place("q", 0, "decoder")}
-    assert factors(parse_faders(["encoder.b0=3"]), two) == {"a": 3.0, "b": 1.0}
+    assert factors(parse_balance(["encoder.b0=3"]), two) == {"a": 3.0, "b": 1.0}
 
 
 @pytest.mark.parametrize("text", ["q", "q=", "=2", "q=0", "q=65", "q=x", "q=1.2.3", "q =2; rm"])
-def test_what_is_no_fader_is_refused(text: str) -> None:
+def test_what_is_no_factor_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="balance"):
-        parse_faders([text])
+        parse_balance([text])
 
 
-def test_a_fader_twice_or_of_nothing_is_refused() -> None:
+def test_a_factor_twice_or_of_nothing_is_refused() -> None:
     with pytest.raises(SpecError, match="second time"):
-        parse_faders(["q=2", "q=3"])
+        parse_balance(["q=2", "q=3"])
     with pytest.raises(SpecError, match=r"b7.*wanted some of q, b0"):
         factors({"b7": 2.0}, {"a": Place("q", 0, "blocks")})

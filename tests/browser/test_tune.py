@@ -94,13 +94,13 @@ def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
 def test_a_balance_slider_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:
     open_sliders(tab, matrix=QUERY)
     tab.get_by_text("Balance: ").click()
-    fader = tab.get_by_label("attention query", exact=True)
-    fader.focus()
+    slider = tab.get_by_label("attention query", exact=True)
+    slider.focus()
     for _ in range(4):
-        fader.press("ArrowUp")
+        slider.press("ArrowUp")
     painted(tab, "live=0.5%7Eq*2")
     share = totals(open_run("demo"), Setting(keep=0.5, balance=("q=2",))).shares["q"]
-    expect(fader).to_have_attribute("aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query")
+    expect(slider).to_have_attribute("aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query")
     expect(tab.get_by_text("Total held exactly")).to_be_visible()
     tab.wait_for_function("location.search.includes('eq=')")
     tab.get_by_role("button", name="Reset balance").click()

@@ -40,11 +40,11 @@ def live(run: Run, name: str, setting: Setting) -> LiveRun:
 @given(
     rule=st.sampled_from(rules()),
     keep=st.integers(1, 200).map(lambda n: n / 200),
-    fader=st.sampled_from(["up=0.02", "up=3", "b1=0.5", "q=2", "q=1"]),
+    factor=st.sampled_from(["up=0.02", "up=3", "b1=0.5", "q=2", "q=1"]),
     first=st.integers(0, 383),
 )
-def test_masks_are_those_of_a_fresh_selection(demo: Run, rule: str, keep: float, fader: str, first: int) -> None:
-    setting = Setting(keep=keep, method=rule, balance=(fader,))
+def test_masks_are_those_of_a_fresh_selection(demo: Run, rule: str, keep: float, factor: str, first: int) -> None:
+    setting = Setting(keep=keep, method=rule, balance=(factor,))
     budget = budgets(demo, setting)[UP]
     wanted = select_rows(
         demo.values(UP), demo.values(UP, "base"), np.maximum(budget, 1), rule, rng=row_generator(demo.spec.seed, UP)

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from kencore import prune
 from kencore.errors import SpecError
-from kencore.live.setting import Setting, budgets, check, fader_names, own_setting, totals, why_worker
+from kencore.live.setting import Setting, balance_names, budgets, check, own_setting, totals, why_worker
 from kencore.runs.bits import kept_per_row
 from kencore.runs.run import Run, open_run
 from kencore.settings.prune import PruneSpec
 
 NAMES = st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"])
-FADERS = st.lists(
+BALANCE = st.lists(
     st.tuples(st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"]), st.sampled_from([0.5, 1.25, 4])),
-    unique_by=lambda fader: fader[0],
+    unique_by=lambda factor: factor[0],
 )
 
 
@@ -33,18 +33,18 @@ def demo() -> Run:
     keep=st.integers(1, 1000).map(lambda n: n / 1000),
     k=st.none() | st.integers(1, 9999),
     method=st.none() | st.sampled_from(["delta", "ken-density"]),
-    faders=FADERS,
+    balance=BALANCE,
     slope=st.none() | st.sampled_from([0.0, 0.05, 0.25]),
 )
 def test_a_setting_survives_text_and_json(
-    keep: float, k: int | None, method: str | None, faders: list, slope: float | None
+    keep: float, k: int | None, method: str | None, balance: list, slope: float | None
 ) -> None:
     setting = Setting(
         keep=None if k else keep,
         k=k,
         method=method,
         block_lambda=slope,
-        balance=tuple(f"{name}={factor}" for name, factor in faders),
+        balance=tuple(f"{name}={factor}" for name, factor in balance),
     )
     assert Setting.from_text(setting.text) == setting
     assert Setting.from_json(setting.to_json()) == setting
@@ -93,8 +93,8 @@ def _fields(spec: PruneSpec) -> dict:
     return fields
 
 
-def test_faders_have_the_names_of_roles_and_blocks(demo: Run) -> None:
-    names = fader_names(demo)
+def test_factors_have_the_names_of_roles_and_blocks(demo: Run) -> None:
+    names = balance_names(demo)
     assert names["block"] == [f"b{block}" for block in range(6)]
     assert {"q", "k", "v", "o", "up", "down"} <= set(names["role"])
     assert {*names["role"], *names["block"]} == set(totals(demo, Setting(keep=0.5)).shares)

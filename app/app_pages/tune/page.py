@@ -1,7 +1,7 @@
 """Live tuning: sliders for how much is kept, the open matrix repainted at every move.
 
 Address: ``run``, ``matrix`` and the map's own (r0 r1 c0 c1 row col layer reset); ``keep`` (a share)
-or ``k``, ``rule``, ``eq`` (faders: ``q*1.5~b2*0.5``), and of NeuroAL ``slope`` and ``spread``.
+or ``k``, ``rule``, ``eq`` (the balance: ``q*1.5~b2*0.5``), and of NeuroAL ``slope`` and ``spread``.
 """
 
 from __future__ import annotations

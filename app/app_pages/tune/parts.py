@@ -78,7 +78,7 @@ def write_setting(run: Run, setting: Setting) -> None:
             "rule": setting.method,
             "slope": _number(setting.block_lambda),
             "spread": _number(setting.row_lambda),
-            "eq": "~".join(fader.replace("=", "*") for fader in setting.balance) or None,
+            "eq": "~".join(factor.replace("=", "*") for factor in setting.balance) or None,
         }
     links.write(**found, made=None)
 
@@ -106,9 +106,9 @@ def title(run: Run, setting: Setting) -> str:
     budget = f"k = {setting.k}" if setting.keep is None else wording.short_percent(setting.keep)
     if own:
         return f"This run keeps {budget}: move a slider to try another setting"
-    faders = f", {wording.plural(len(setting.balance), 'balance slider')} moved" if setting.balance else ""
+    balance = f", {wording.plural(len(setting.balance), 'balance slider')} moved" if setting.balance else ""
     rule = f" by {method_label(setting.method)}" if setting.method else ""
-    return f"The run at {budget} kept{rule}{faders}"
+    return f"The run at {budget} kept{rule}{balance}"
 
 
 # --- the worker -------------------------------------------------------------------------------

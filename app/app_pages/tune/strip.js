@@ -2,7 +2,7 @@
 // `viewer/js/query.js` hears) and to the server for its totals; Python is told when they rest.
 
 const REST = 450; // ms without a move until Python is told
-const STEP = 4; // steps of a fader that double its factor
+const STEP = 4; // steps of a balance slider that double its factor
 const SPAN = 12; // steps to each side
 const MOVED = "kenviz:query";
 
@@ -20,13 +20,13 @@ function size(bytes) {
 }
 
 /** A setting as `kencore.live.setting.Setting.text` writes it, but for the order of its parts. */
-export function textOf({ keep, k, rule, slope, spread, faders }) {
+export function textOf({ keep, k, rule, slope, spread, balance }) {
   const parts = [k === null ? String(clean(keep)) : `k${k}`];
   if (rule) parts.push(`rule*${rule}`);
   if (slope !== null) parts.push(`slope*${clean(slope)}`);
   if (spread !== null) parts.push(`spread*${clean(spread)}`);
-  const names = Object.keys(faders).filter((name) => faders[name] !== 1).sort();
-  return [...parts, ...names.map((name) => `${name}*${clean(faders[name])}`)].join("~");
+  const names = Object.keys(balance).filter((name) => balance[name] !== 1).sort();
+  return [...parts, ...names.map((name) => `${name}*${clean(balance[name])}`)].join("~");
 }
 
 function make(tag, attributes = {}, ...children) {
@@ -65,14 +65,14 @@ class Strip {
     if (kind !== this.kind) {
       this.kind = kind;
       this.sent = null;
-      this.now = { ...data.setting, faders: { ...data.setting.faders } };
+      this.now = { ...data.setting, balance: { ...data.setting.balance } };
       this.build();
       this.show();
       this.ask();
     } else if (this.sent !== null) {
       if (data.text === this.sent) this.sent = null; // its echo
     } else if (!this.rest && data.text !== textOf(this.now)) {
-      this.now = { ...data.setting, faders: { ...data.setting.faders } }; // back, or a point clicked
+      this.now = { ...data.setting, balance: { ...data.setting.balance } }; // back, or a point clicked
       this.moved(false);
     } else if (data.matrix !== this.matrix) this.ask();
     this.matrix = data.matrix;
@@ -82,12 +82,12 @@ class Strip {
 
   build() {
     const { data } = this;
-    this.controls = { faders: new Map() };
+    this.controls = { balance: new Map() };
     const main = make("div", { class: "main" }, ...this.keep(), ...this.rule());
     this.totals = make("p", { class: "totals", role: "status" });
     const lambdas = ["slope", "spread"].filter((name) => data[`${name}s`].length);
     const parts = [main, ...lambdas.map((name) => this.lambda(name)), this.totals];
-    if (data.faders) parts.push(this.equaliser());
+    if (data.balance) parts.push(this.balance());
     this.root.replaceChildren(...parts);
   }
 
@@ -146,41 +146,41 @@ class Strip {
     return make("div", { class: "main" }, make("label", { for: name }, this.data.words[name]), range, said);
   }
 
-  equaliser() {
+  balance() {
     const { groups } = this.data;
-    const level = make("button", { type: "button" }, "Reset balance");
-    level.onclick = () => {
-      this.now.faders = {};
+    const reset = make("button", { type: "button" }, "Reset balance");
+    reset.onclick = () => {
+      this.now.balance = {};
       this.moved(true);
     };
-    this.controls.level = level;
+    this.controls.reset = reset;
     this.held = make("p", { class: "held" });
     const parts = groups.map(({ title, names }) =>
-      make("fieldset", {}, make("legend", {}, title), make("div", { class: "faders" }, ...names.map((n) => this.fader(n)))),
+      make("fieldset", {}, make("legend", {}, title), make("div", { class: "factors" }, ...names.map((n) => this.slider(n)))),
     );
-    const open = Object.keys(this.now.faders).length > 0 || this.data.open;
+    const open = Object.keys(this.now.balance).length > 0 || this.data.open;
     const summary = make("summary", {}, "Balance: more for a role or block, less for the rest");
-    const box = make("details", { open }, summary, ...parts, make("div", { class: "foot" }, level, this.held));
+    const box = make("details", { open }, summary, ...parts, make("div", { class: "foot" }, reset, this.held));
     return box;
   }
 
-  fader([name, short, label]) {
+  slider([name, short, label]) {
     const range = make("input", {
       type: "range", min: -SPAN, max: SPAN, step: 1, orient: "vertical", "aria-label": label, title: label,
     });
     const said = make("span", { class: "share", "aria-hidden": "true" });
     range.oninput = () => {
       const factor = factorOf(Number(range.value));
-      if (factor === 1) delete this.now.faders[name];
-      else this.now.faders[name] = factor;
+      if (factor === 1) delete this.now.balance[name];
+      else this.now.balance[name] = factor;
       this.moved(true);
     };
     range.ondblclick = () => {
-      delete this.now.faders[name];
+      delete this.now.balance[name];
       this.moved(true);
     };
-    this.controls.faders.set(name, { range, said, label });
-    return make("div", { class: "fader" }, make("span", { class: "name", "aria-hidden": "true" }, short), range, said);
+    this.controls.balance.set(name, { range, said, label });
+    return make("div", { class: "factor" }, make("span", { class: "name", "aria-hidden": "true" }, short), range, said);
   }
 
   // --- moves -------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class Strip {
   }
 
   show(typing = null) {
-    const { range, box, unit, rule, faders, level } = this.controls;
+    const { range, box, unit, rule, balance, reset } = this.controls;
     const { now, data } = this;
     const share = now.k === null;
     const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
@@ -221,13 +221,13 @@ class Strip {
     unit.value = share ? "share" : "k";
     if (rule) rule.value = now.rule ?? data.own_rule;
     for (const name of ["slope", "spread"]) this.showLambda(name);
-    for (const [name, { range: fader, label }] of faders) {
-      const factor = now.faders[name] ?? 1;
-      fader.value = stepOf(factor);
-      fader.setAttribute("aria-valuetext", `${label}, times ${factor}`);
-      fader.closest(".fader").classList.toggle("set", factor !== 1);
+    for (const [name, { range: slider, label }] of balance) {
+      const factor = now.balance[name] ?? 1;
+      slider.value = stepOf(factor);
+      slider.setAttribute("aria-valuetext", `${label}, times ${factor}`);
+      slider.closest(".factor").classList.toggle("set", factor !== 1);
     }
-    if (level) level.disabled = !Object.keys(now.faders).length;
+    if (reset) reset.disabled = !Object.keys(now.balance).length;
     this.root.dataset.setting = textOf(now);
   }
 
@@ -284,17 +284,17 @@ class Strip {
     const own = found.matrix === null ? "" : ` · ${count(found.matrix)} of this matrix`;
     const bytes = `${size(found.bytes_stored)} stored, ${size(found.bytes_dense)} dense`;
     this.totals.textContent = `${kept}${own} · ${bytes}`;
-    for (const [name, { range, said, label }] of this.controls.faders) {
+    for (const [name, { range, said, label }] of this.controls.balance) {
       const part = found.shares[name];
       said.textContent = part === undefined ? "" : percent(part);
-      const factor = this.now.faders[name] ?? 1;
+      const factor = this.now.balance[name] ?? 1;
       range.setAttribute("aria-valuetext", `times ${factor}, keeps ${said.textContent} of ${label}`);
     }
     if (!this.held) return;
     const full = found.whole.length ? ` Already kept whole: ${found.whole.join(", ")}.` : "";
     const off = found.asked - found.kept;
     const held = off === 0 ? "Total held exactly." : `Total off by ${count(off)} weights.`;
-    this.held.textContent = `${held} ${words.faders}${full}`;
+    this.held.textContent = `${held} ${words.balance}${full}`;
   }
 
   close() {

@@ -1,4 +1,4 @@
-"""The strip of sliders: how much is kept, by which rule, and an equaliser of roles and blocks.
+"""The strip of sliders: how much is kept, by which rule, and a balance of roles and blocks.
 
 A browser script (`art/tune.js`): each move paints the map and asks for its totals; Python hears
 of a setting when the sliders rest.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from app import viewer
-from kencore.allocate.balance import parse_faders
+from kencore.allocate.balance import parse_balance
 from kencore.allocate.table import ALLOCATIONS
 from kencore.live import setting as retune
 from kencore.methods.table import METHODS, method_label, rules
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ART: Final = Path(__file__).resolve().parent
 KEY: Final = "tune-strip"
 LAMBDAS: Final = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.12, 0.15, 0.2, 0.25)
-FADERS: Final = "Each slider multiplies a share; all shares are then scaled to hold the total."
+BALANCE: Final = "Each slider multiplies a share; all shares are then scaled to hold the total."
 
 
 @cache
@@ -61,7 +61,7 @@ def rested() -> str | None:
 def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[str, Any]:
     """What the script is given."""
     spec, own = run.spec, retune.own_setting(run)
-    names = retune.fader_names(run)
+    names = retune.balance_names(run)
     whole = spec.exact
     return {
         "api": viewer.api(),
@@ -76,12 +76,12 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
             "rule": setting.method,
             "slope": setting.block_lambda,
             "spread": setting.row_lambda,
-            "faders": parse_faders(setting.balance),
+            "balance": parse_balance(setting.balance),
         },
         "own_rule": spec.method,
         "rules": [[rule, method_label(rule)] for rule in _rules(run)],
         "most": 0 if spec.streams else int(run.matrices["cols"].max()),
-        "faders": not spec.published,
+        "balance": not spec.published,
         "open": bool(setting.balance),
         "groups": [
             {"title": title, "names": [_named(kind, name) for name in names[kind]]}
@@ -92,7 +92,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
         "words": {
             "share": "% of all prunable weights" if whole else "% of each row",
             "k": "entries per row",
-            "faders": FADERS,
+            "balance": BALANCE,
             "slope": "Slope over blocks",
             "spread": "Spread over rows",
         },
@@ -108,7 +108,7 @@ def _rules(run: Run) -> tuple[str, ...]:
 
 
 def _named(kind: str, name: str) -> list[str]:
-    """A fader's name, what stands above it, and what it is called."""
+    """The name of a balance slider, what stands above it, and what it is called."""
     if kind == "role":
         return [name, wording.ROLES.get(name, name), wording.ROLES_EXPLAINED.get(name, name)]
     stack, _, number = name.rpartition(".")

@@ -64,7 +64,7 @@ def test_a_link_opens_its_setting(open_page: OpenPage, quiet: list[str]) -> None
     found = components(test)
     setting = found["strip"]["setting"]
     assert (setting["keep"], setting["rule"]) == (0.25, "delta")
-    assert setting["faders"] == {"q": 2.0, "b1": 0.5}
+    assert setting["balance"] == {"q": 2.0, "b1": 0.5}
     text = "0.25~rule*delta~b1*0.5~q*2"
     assert found["map"]["source"]["query"] == {"live": text}
     assert "25" in test.title[0].value
