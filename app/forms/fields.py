@@ -1,303 +1,324 @@
-"""Forms in the address: words of the address to settings, settings to words, what was seen last.
+"""A setting of a form, its widget and its word in the address, made from what is declared of it.
 
-Each form has a table of its own: `app.forms.prepared` (Prune), `app.forms.prepared_sweep`,
-`app.forms.prepared_recover`. What is as usual is left out. A value that cannot be is said, left as
-usual, and leaves the address.
+`row` gives the field for the kind of setting; a form adds the key of the widget, and what is usual
+or offered where that depends on the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import streamlit as st
 
-from app.frame import links
 from app.frame.links import LinkError
 from kencore.errors import SpecError
-from kencore.system.devices import check_device
+from kencore.settings.fields import Declared, settings_of
 
-LARGE: Final = 2**53 - 1
-_WIDGETS: Final = ("prune_", "tradeoff_", "recover_")
-_CORRECT: Final = "Correct the address, or choose from what this page offers."
-
-
-def plainly(setting: Any) -> str | None:
-    """A setting as text; ``None`` and a text without letters say nothing."""
-    return None if setting is None else str(setting) or None
+KEEP: Final[dict[str, Any]] = {"persist_state": "session"}
+QUIET: Final[dict[str, Any]] = {"persist_state": "session", "on_change": "ignore"}
+"""Of a widget that changes nothing else on the page: it reports with the next click."""
+CORRECT: Final = "Correct the address, or choose from what this page offers."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One setting in the address.
+    """One setting of a form. Each kind has its widget (`draw`) and its way to write a value.
 
     Attributes:
+        name: of the setting, and its word in the address.
+        declared: bounds, choices, label and help.
         key: of its widget.
-        usual: what it is without a word in the address, as a setting.
-        read: text of the address to a setting; raises `LinkError`.
-        say: a setting as text of the address; ``None``: it has nothing to say.
-        widget: a setting as the value of the widget.
-        empty: the widget can show ``None``; else it is left alone then.
+        usual: what it is without a word in the address.
+        label, help: of the widget, where what is declared does not fit this form.
+        quiet: nothing else on the page depends on it.
     """
 
+    name: str
+    declared: Declared
     key: str
     usual: Any
-    read: Callable[[str], Any]
-    say: Callable[[Any], str | None] = plainly
-    widget: Callable[[Any], Any] = lambda value: value
-    empty: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """What a form said last, of which thing, in which visit of its page, and its widgets then."""
-
-    visit: int
-    of: str
-    said: dict[str, str]
-    widgets: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The words of one form in the address, and what they said last in this session.
-
-    Attributes:
-        key: of that memory.
-        names: all words that belong to the form, in the order in which they are written.
-    """
-
-    key: str
-    names: tuple[str, ...]
-
-    def news(self, of: str = "") -> dict[str, str] | None:
-        """What the address says, where the form does not show it yet; else ``None``.
-
-        Where the form is shown anew, or for another thing (``of``), an address that says nothing
-        comes from the menu and changes nothing. Where it was shown before, somebody went back.
-        """
-        said, known = self._said(), self._known()
-        away: bool = st.session_state.pop(self._away, False)
-        if known is None or (known.visit, known.of) != (links.visit(), of):
-            return said or None
-        if said == known.said or (away and not said):
-            return None
-        now = st.session_state
-        moved = any(now.get(key, value) != value for key, value in known.widgets.items())
-        return None if moved else said  # the address may lag behind the click before this one
-
-    def write(self, said: Mapping[str, str], of: str = "", **more: object) -> None:
-        """Put what the form says into the address, in place of what it said, and ``more``."""
-        st.session_state[self.key] = _Known(visit=links.visit(), of=of, said=dict(said), widgets=_widgets())
-        links.write(**{**self.nothing(), **said, **more})
-
-    def last(self) -> dict[str, str]:
-        """What the form said last."""
-        known = self._known()
-        return {} if known is None else known.said
-
-    def nothing(self) -> dict[str, str | None]:
-        """Every word of the form, to be taken out of the address."""
-        return dict.fromkeys(self.names)
-
-    def leave(self) -> None:
-        """The page shows something else: the words go, what was filled in stays."""
-        st.session_state[self._away] = True
-        links.write(**self.nothing())
+    label: str = ""
+    help: str | None = None
+    quiet: bool = True
 
     @property
-    def _away(self) -> str:
-        return f"{self.key}_away"
+    def empty(self) -> bool:
+        """Whether the widget can show ``None``; else it is left alone then."""
+        return False
 
-    def _known(self) -> _Known | None:
-        known: _Known | None = st.session_state.get(self.key)
-        return known
+    def read(self, text: str) -> Any:
+        """A text of the address as a setting.
 
-    def _said(self) -> dict[str, str]:
-        params = st.query_params
-        return {name: text for name in self.names if (text := params.get(name)) is not None}
+        Raises:
+            LinkError: it is none.
+        """
+        raise NotImplementedError
 
+    def say(self, value: Any) -> str | None:
+        """A setting as text of the address; ``None``: it has nothing to say."""
+        return None if value is None else str(value) or None
 
-def _widgets() -> dict[str, Any]:
-    """The values of all widgets of forms."""
-    return {
-        str(key): value
-        for key, value in st.session_state.items()
-        if str(key).startswith(_WIDGETS) and not isinstance(value, _Known)
-    }
+    def shown(self, value: Any) -> Any:
+        """A setting as the value of the widget."""
+        return value
 
+    def draw(self, **looks: Any) -> Any:
+        """Draw the widget; ``looks`` go to Streamlit. Returns the setting."""
+        raise NotImplementedError
 
-Table = dict[str, Field]
+    def wrong(self, text: str, wanted: str) -> LinkError:
+        """The error for a text that cannot be."""
+        return LinkError(
+            f"{self.name} in the address", got=repr(text), wanted=wanted, remedy=f"It was left as usual. {CORRECT}"
+        )
 
-
-def read(said: Mapping[str, str], table: Table) -> tuple[dict[str, Any], list[LinkError]]:
-    """All settings of a table, as usual where nothing is said; and what cannot be."""
-    found = {name: field.usual for name, field in table.items()}
-    wrong: list[LinkError] = []
-    for name, text in said.items():
-        try:
-            if name not in table:
-                raise _unknown(name, table)
-            found[name] = table[name].read(text)
-        except LinkError as error:
-            wrong.append(error)
-    return found, wrong
-
-
-def fill(table: Table, settings: Mapping[str, Any]) -> None:
-    """Give the widgets their values, before any of them is drawn."""
-    for name, field in table.items():
-        if settings[name] is not None or field.empty:
-            st.session_state[field.key] = field.widget(settings[name])
+    def given(self, looks: dict[str, Any]) -> dict[str, Any]:
+        """What every widget is given."""
+        own = {"label": self.label or self.declared.label, "key": self.key}
+        said = self.declared.help if self.help is None else self.help
+        return own | (QUIET if self.quiet else KEEP) | {"help": said or None} | looks
 
 
-def say(table: Table, settings: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that are not as usual, as text."""
-    changed = {
-        name: field.say(settings[name])
-        for name, field in table.items()
-        if name in settings and settings[name] != field.usual
-    }
-    return {name: text for name, text in changed.items() if text is not None}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice(Field):
+    """One of some words; ``options`` where the form does not offer all, ``labels`` as people read them."""
 
+    options: tuple[str, ...] = ()
+    labels: Callable[[str], str] | Mapping[str, str] = str
 
-# --- kinds of fields --------------------------------------------------------------------------
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What is offered."""
+        return self.options or tuple(self.declared.choices)
 
-
-def choice(name: str, key: str, options: tuple[str, ...], usual: str | None = None) -> Field:
-    """One of some words, the first of them as usual."""
-
-    def read(text: str) -> str:
-        if text not in options:
-            raise wrong(name, text, f"one of {', '.join(options)}")
+    def read(self, text: str) -> str:
+        if text not in self.words:
+            raise self.wrong(text, f"one of {', '.join(self.words)}")
         return text
 
-    return Field(key=key, usual=options[0] if usual is None else usual, read=read)
+    def draw(self, form: Literal["list", "buttons", "bar"] = "list", **looks: Any) -> str:
+        given: dict[str, Any] = self.given(looks) | {"options": self.words, "format_func": _labelled(self.labels)}
+        if form == "bar":
+            return str(st.segmented_control(default=self.usual, required=True, **given))
+        widget: Any = st.selectbox if form == "list" else st.radio
+        return str(widget(index=self.words.index(self.usual), **given) or self.usual)
 
 
-def several(
-    name: str,
-    key: str,
-    usual: tuple[Any, ...],
-    wanted: str,
-    *,
-    one: Callable[[str], Any] = str,
-    say: Callable[[Any], str] = str,
-    shown: Callable[[Any], str] = str,
-) -> Field:
-    """Values with commas between them, at least one, none twice.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch(Field):
+    """One of two values, ``off`` and ``on``, as a checkbox; ``words`` are their texts in the address."""
 
-    Args:
-        one: the text of one to its value; raises ValueError.
-        say, shown: a value as text of the address, and as an option of the widget.
+    off: Any = False
+    on: Any = True
+    words: Mapping[str, Any] | None = None
+
+    @property
+    def texts(self) -> Mapping[str, Any]:
+        """Texts of the address, and the value of each."""
+        return self.words or {"0": self.off, "1": self.on}
+
+    @property
+    def empty(self) -> bool:
+        return True
+
+    def read(self, text: str) -> Any:
+        if text not in self.texts:
+            raise self.wrong(text, " or ".join(self.texts))
+        return self.texts[text]
+
+    def say(self, value: Any) -> str | None:
+        return next(text for text, own in self.texts.items() if own == value)
+
+    def shown(self, value: Any) -> bool:
+        return bool(value != self.off)
+
+    def draw(self, **looks: Any) -> Any:
+        return self.on if st.checkbox(value=self.shown(self.usual), **self.given(looks)) else self.off
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number(Field):
+    """A number; ``start`` is what the widget shows first where ``None`` is as usual and it is not empty."""
+
+    start: float | None = None
+
+    @property
+    def first(self) -> Any:
+        """What the widget starts with."""
+        return self.usual if self.start is None else self.start
+
+    @property
+    def empty(self) -> bool:
+        return self.first is None
+
+    def read(self, text: str) -> float:
+        low, high = self.declared.offered
+        if self.declared.kind == "count":
+            if not (text.isascii() and text.isdigit() and low <= int(text[:17]) <= high):
+                raise self.wrong(text, f"a whole number, {low:,} to {high:,}")
+            return int(text)
+        value = _float(text)
+        if value is None or not low <= value <= high:
+            raise self.wrong(text, f"a number, {low:g} to {high:g}")
+        return value
+
+    def draw(self, **looks: Any) -> Any:
+        kind = int if self.declared.kind == "count" else float
+        low, high = map(kind, self.declared.offered)
+        return st.number_input(min_value=low, max_value=high, value=self.first, **self.given(looks))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share(Field):
+    """A share in hundredths, as a slider in percent: of it, or with ``rest`` of what it leaves."""
+
+    high: float = 1
+    rest: bool = False
+
+    def read(self, text: str) -> float:
+        value, high = _float(text), min(self.high, self.declared.offered[1])
+        if value is None or not 0.01 <= value <= high or abs(value - round(value, 2)) > 1e-8:
+            raise self.wrong(text, f"a share in hundredths, 0.01 to {high:g}")
+        return round(100 * value) / 100
+
+    def say(self, value: float | None) -> str | None:
+        return None if value is None else f"{value:g}"
+
+    def shown(self, value: float) -> int:
+        return round(100 * (1 - value if self.rest else value))
+
+    def draw(self, **looks: Any) -> float:
+        high = round(100 * min(self.high, self.declared.offered[1]))
+        percent = st.slider(
+            min_value=1, max_value=high, value=self.shown(self.usual), format="%d %%", **self.given(looks)
+        )
+        return float((100 - percent) if self.rest else percent) / 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words(Field):
+    """A name or a path. Known values are offered by their ``labels``; without any it is typed.
+
+    Attributes:
+        labels: known values as people read them, among them ``None`` where it may be left out.
+        half: not typed yet is a value too: an empty text.
     """
 
-    def read(text: str) -> tuple[Any, ...]:
+    labels: Mapping[Any, str] | None = None
+    half: bool = False
+
+    @property
+    def known(self) -> Mapping[Any, str]:
+        """Values that are offered, by their labels."""
+        if self.labels is None:
+            return {word: word for word in self.declared.choices}
+        return self.labels
+
+    @property
+    def empty(self) -> bool:
+        return self.half or None in self.known
+
+    def read(self, text: str) -> str | None:
+        if self.half:
+            return text.strip()
+        if text == self.declared.nothing and None in self.known:
+            return None
+        if not text.strip():
+            raise self.wrong(text, "a name or the path of a file")
+        try:
+            return text.strip() if self.declared.check is None else str(self.declared.check(self.name, text))
+        except SpecError as error:
+            raise self.wrong(text, error.wanted) from None
+
+    def say(self, value: str | None) -> str | None:
+        if value is None:
+            return str(self.declared.nothing) if None in self.known else None
+        return value if self.half else value or None
+
+    def shown(self, value: str | None) -> str:
+        return self.known.get(value, value or "")
+
+    def draw(self, **looks: Any) -> str | None:
+        if not self.known:
+            return str(st.text_input(value=self.shown(self.usual), **self.given(looks))).strip()
+        names, first = list(self.known.values()), self.shown(self.usual)
+        index = names.index(first) if first in names else 0
+        said = st.selectbox(options=names, index=index, accept_new_options=True, **self.given(looks))
+        values: dict[Any, str | None] = {label: value for value, label in self.known.items()}
+        if said in values:
+            return values[said]
+        return (said or "").strip() or (None if None in self.known else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several(Field):
+    """Some values, at least one and none twice.
+
+    Attributes:
+        options: what the widget offers.
+        labels: of the options, as people read them.
+        one: the text of one to its value; raises ValueError.
+        word: a value as an option of the widget.
+        typed: others can be typed.
+        wanted: what a message asks for.
+    """
+
+    options: tuple[str, ...] = ()
+    labels: Callable[[str], str] | Mapping[str, str] = str
+    one: Callable[[str], Any] | None = None
+    word: Callable[[Any], str] = str
+    typed: bool = False
+    wanted: str = ""
+
+    def read(self, text: str) -> tuple[Any, ...]:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         try:
-            found = tuple(dict.fromkeys(map(one, parts)))
+            found = tuple(dict.fromkeys(map(self.one or self._offered, parts)))
         except ValueError:
             found = ()
         if not found:
-            raise wrong(name, text, wanted)
+            wanted = self.wanted or f"some, with commas between them, of {', '.join(self.options)}"
+            raise self.wrong(text, wanted)
         return found
 
-    return Field(
-        key=key,
-        usual=usual,
-        read=read,
-        say=lambda values: ",".join(map(say, values)) or None,
-        widget=lambda values: [shown(value) for value in values],
-    )
+    def say(self, value: tuple[Any, ...]) -> str | None:
+        return ",".join(map(str, value)) or None
 
+    def shown(self, value: tuple[Any, ...]) -> list[str]:
+        return [self.word(one) for one in value]
 
-def one_of(options: Iterable[str]) -> Callable[[str], str]:
-    """For `several`: a word of these."""
-    known = frozenset(options)
+    def draw(self, **looks: Any) -> list[str]:
+        given: dict[str, Any] = {"format_func": _labelled(self.labels), "default": self.shown(self.usual)}
+        given |= {"options": self.options, "accept_new_options": self.typed} | self.given(looks)
+        return list(st.multiselect(**given))
 
-    def one(text: str) -> str:
-        if text not in known:
+    def _offered(self, text: str) -> str:
+        if text not in self.options:
             raise ValueError(text)
         return text
 
-    return one
+
+_KINDS: Final[dict[str, type[Field]]] = {
+    "text": Words,
+    "choice": Choice,
+    "switch": Switch,
+    "count": Number,
+    "number": Number,
+    "share": Share,
+    "several": Several,
+}
 
 
-def switch(name: str, key: str, *, on: bool) -> Field:
-    """1 or 0."""
-
-    def read(text: str) -> bool:
-        if text not in ("0", "1"):
-            raise wrong(name, text, "0 or 1")
-        return text == "1"
-
-    return Field(key=key, usual=on, read=read, say=lambda value: str(int(value)))
+def row(spec: type, name: str, key: str, kind: type[Field] | None = None, **own: Any) -> Field:
+    """The field of a setting of ``spec``; ``own`` is what differs in this form."""
+    declared = settings_of(spec)[name]
+    return (kind or _KINDS[declared.kind])(name=name, declared=declared, key=key, **{"usual": declared.default} | own)
 
 
-def number(name: str, key: str, usual: int | None, low: int, high: int, *, empty: bool = False) -> Field:
-    """A whole number; ``empty``: the widget may be."""
-
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text[:17]) <= high):
-            raise wrong(name, text, f"a whole number, {low:,} to {high:,}")
-        return int(text)
-
-    return Field(key=key, usual=usual, read=read, empty=empty)
-
-
-def real(name: str, key: str, usual: float | None, low: float, high: float, *, empty: bool = False) -> Field:
-    """A number; written so that reading gives the same one."""
-
-    def read(text: str) -> float:
-        value = _float(text)
-        if value is None or not low <= value <= high:
-            raise wrong(name, text, f"a number, {low:g} to {high:g}")
-        return value
-
-    return Field(key=key, usual=usual, read=read, empty=empty)
-
-
-def hundredths(name: str, key: str, usual: float, high: float, *, sparsity: bool = False) -> Field:
-    """A share in hundredths, whose widget shows percent: of what is kept, or of the rest."""
-
-    def read(text: str) -> float:
-        value = _float(text)
-        if value is None or not 0.01 <= value <= high or abs(value - round(value, 2)) > 1e-8:
-            raise wrong(name, text, f"a share in hundredths, 0.01 to {high:g}")
-        return round(100 * value) / 100
-
-    return Field(
-        key=key,
-        usual=usual,
-        read=read,
-        say=lambda share: None if share is None else f"{share:g}",
-        widget=lambda share: round(100 * (1 - share if sparsity else share)),
-    )
-
-
-def words(name: str, key: str, usual: str | None, labels: Mapping[str, str]) -> Field:
-    """A name or a path; the widget shows the known ones by their labels."""
-
-    def read(text: str) -> str:
-        if not text.strip():
-            raise wrong(name, text, "a name or the path of a file")
-        return text.strip()
-
-    return Field(key=key, usual=usual, read=read, widget=lambda text: labels.get(text, text))
-
-
-def device(key: str) -> Field:
-    """What a job runs on."""
-
-    def read(text: str) -> str:
-        try:
-            check_device(text)
-        except SpecError as error:
-            raise wrong("device", text, error.wanted) from None
-        return text
-
-    return Field(key=key, usual="auto", read=read)
+def _labelled(labels: Callable[[str], str] | Mapping[str, str]) -> Callable[[str], str]:
+    return labels.__getitem__ if isinstance(labels, Mapping) else labels
 
 
 def _float(text: str) -> float | None:
@@ -305,19 +326,3 @@ def _float(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def wrong(name: str, text: str, wanted: str) -> LinkError:
-    """The error for a value that cannot be."""
-    return LinkError(
-        f"{name} in the address", got=repr(text), wanted=wanted, remedy=f"It was left as usual. {_CORRECT}"
-    )
-
-
-def _unknown(name: str, table: Table) -> LinkError:
-    return LinkError(
-        f"{name} in the address",
-        got="a setting that this form does not have for such a model",
-        wanted=f"one of {', '.join(table)}",
-        remedy=_CORRECT,
-    )

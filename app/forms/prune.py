@@ -1,224 +1,193 @@
-"""The settings of a pruning job as widgets: which model, which rule, how much, where, measured on.
+"""The settings of a pruning: which model, which method, how much, where, measured on what.
 
-Nothing typed is lost: every widget keeps its value for the session. Widgets that change nothing
-else on the page report with the next click, so that filling in the form does not redraw it. Only
-what applies to the chosen model and rule is shown, and nothing that contradicts it.
+    prune?model=demo-lm&method=wanda&keep=0.4&scope=attention,down&seed=3
+
+Nothing typed is lost: every widget keeps its value for the session. Only what applies to the chosen
+model and method is shown. Whoever opens such a link finds the form filled in; whoever fills it in
+finds the address changed with the next click.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import streamlit as st
 
-from kencore.methods.table import METHODS
-from kencore.settings.prune import DEVICES, RESCALES, SCOPES
+from app.forms import address, model, prune_language
+from app.forms.address import Form, Table
+from app.forms.fields import Field, row
+from app.forms.model import SUBJECT, Subject
+from app.frame.links import LinkError
+from kencore.methods.table import METHODS, method_label
+from kencore.settings.fields import in_order
+from kencore.settings.prune import SCOPES, PruneSpec
 from kencore.words import numbers as wording
 
-DEMO, DEMO_LM, OWN = "Demo encoder", "Demo language model", "My own models"
-KINDS: Final[dict[str, Literal["demo", "demo-lm", "own"]]] = {DEMO: "demo", DEMO_LM: "demo-lm", OWN: "own"}
-RESTS: Final = {"base": "Goes back to the base", "zero": "Becomes zero"}
 SHARE, ENTRIES = "Share of each row", "Entries per row (k)"
 NO_DATA, DEMO_DATA = "Do not measure", "Demo sentences"
+FORM: Final = Form(key="prune_address", names=in_order(PruneSpec, *SUBJECT))
 _PLACES: Final = (*SCOPES, "q", "k", "v", "o", "up", "gate", "down")
-KEEP: Final[dict[str, Any]] = {"persist_state": "session"}
-QUIET: Final[dict[str, Any]] = {"persist_state": "session", "on_change": "ignore"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What is pruned: the fields of a `PruneSpec` that say so, and what follows from them."""
+class Fields(Protocol):
+    """The table of a form for a model; ``streams``: the model is run on text."""
 
-    kind: Literal["demo", "demo-lm", "own"]
-    rest: str
-    fields: dict[str, str | None]
+    def __call__(self, subject: Subject, *, streams: bool) -> Table: ...
 
 
-def models() -> Subject:
-    """Which model, and what becomes of what is not kept."""
-    st.header("Model", icon=":material/folder_open:")
-    which = st.segmented_control(
-        "Model", list(KINDS), default=DEMO, required=True, key="prune_which", label_visibility="collapsed", **KEEP
-    )
-    kind = KINDS[which or DEMO]
-    if kind == "demo":
-        st.caption(
-            "A small BERT-like encoder that was trained for this project, and its "
-            "sentiment-tuned version. What is not kept goes back to the base."
-        )
-        return Subject(kind=kind, rest="base", fields=_fields("demo", "demo-base"))
-    if kind == "demo-lm":
-        st.caption(
-            "A small LLaMA-like language model that was trained for this project on English "
-            "prose, and a tuned version of it."
-        )
-        rest = _rest("zero", "prune_rest_demo")
-        return Subject(kind=kind, rest=rest, fields=_fields("demo-lm", "demo-lm-base", rest=rest))
-    rest = _rest("base", "prune_rest")
-    return Subject(kind=kind, rest=rest, fields=_own(rest))
+def fields(subject: Subject, *, streams: bool) -> Table:
+    """Every setting of the form for that model, by its name.
+
+    Args:
+        streams: the model is run on text, so that some settings have widgets of their own.
+    """
+    names, zero = methods_for(subject), subject.rest == "zero"
+    found = [
+        row(
+            PruneSpec,
+            "method",
+            f"prune_method_{subject.kind}_{subject.rest}",
+            usual=names[0],
+            options=names,
+            labels=lambda name: method_label(name) + _note(name, subject),
+            help="",
+            quiet=not subject.language,  # nothing else of the form depends on it
+        ),
+        _budget(spread=streams or zero),
+        row(PruneSpec, "k", "prune_k", start=64),
+        row(PruneSpec, "seed", "prune_seed"),
+    ]
+    if not zero:
+        found.append(row(PruneSpec, "rescale", "prune_rescale", labels=wording.RESCALES))
+    table = {field.name: field for field in found} | shared_fields(subject, streams=streams)
+    return table | (prune_language.own_fields(subject) if subject.language else {})
 
 
-def _rest(default: str, key: str) -> str:
-    found = st.segmented_control(
-        "What is not kept",
-        list(RESTS),
-        default=default,
-        required=True,
-        key=key,
-        format_func=RESTS.__getitem__,
-        **KEEP,
-        help="With the base model beside it, an entry can go back to the value that it had before "
-        "tuning. Without, it becomes zero.",
-    )
-    return found or default
-
-
-def _fields(model: str, base: str | None, *, rest: str = "base") -> dict[str, str | None]:
-    return {"model": model, "base": base if rest == "base" else None, "model_revision": None, "base_revision": None}
-
-
-def _own(rest: str) -> dict[str, str | None]:
-    paired = rest == "base"
-    model = st.text_input(
-        "Tuned model" if paired else "Model",
-        key="prune_model",
-        placeholder="folder or hub id",
-        **QUIET,
-        help="A Hugging Face folder on the machine that runs KEN_viz, or a hub id. Safetensors "
-        "only; nothing is uploaded.",
-    )
-    base = (
-        ""
-        if not paired
-        else st.text_input(
-            "Its base model",
-            key="prune_base",
-            placeholder="folder or hub id",
-            **QUIET,
-            help="The pretrained model that the tuned one started from. What is not kept goes back to its values.",
-        )
-    )
-    with st.expander("Hub revisions", icon=":material/history:"):
-        tuned_at = st.text_input("Revision of the model", key="prune_model_at", **QUIET)
-        base_at = "" if not paired else st.text_input("Revision of the base model", key="prune_base_at", **QUIET)
-    return {
-        "model": model.strip(),
-        "base": base.strip() or None,
-        "model_revision": tuned_at.strip() or None,
-        "base_revision": base_at.strip() or None,
-    }
+def shared_fields(subject: Subject, *, streams: bool) -> Table:
+    """The settings that one pruning and a sweep have. Arguments as `fields`."""
+    found = [
+        row(
+            PruneSpec,
+            "scope",
+            "prune_scope_blocks" if streams else "prune_scope",
+            options=_PLACES,
+            typed=True,
+            one=str,
+            wanted=f"parts with commas between them, of {', '.join(SCOPES)} ...",
+            quiet=False,
+        ),
+        _evaluation(subject, streams=streams),
+        row(PruneSpec, "baselines", "prune_baselines"),
+        row(PruneSpec, "device", "prune_device"),
+    ]
+    if subject.rest == "base":
+        found += [row(PruneSpec, name, f"prune_{name}") for name in ("embeddings", "vectors", "head")]
+    table = {field.name: field for field in found}
+    return table | (prune_language.shared_fields(subject) if subject.language else {})
 
 
 def methods_for(subject: Subject) -> tuple[str, ...]:
     """The methods that make sense: those about a base first where there is one, else those that
     look at activations."""
     if subject.rest == "zero":
-        zero = [row for row in METHODS.values() if not row.needs_base]
-        return tuple(row.name for row in sorted(zero, key=lambda row: not row.activations))
-    rows = [row for row in METHODS.values() if row.takes_base]
-    return tuple(row.name for row in rows if subject.kind != "demo" or not row.activations)
+        zero = [one for one in METHODS.values() if not one.needs_base]
+        return tuple(one.name for one in sorted(zero, key=lambda one: not one.activations))
+    rows = [one for one in METHODS.values() if one.takes_base]
+    return tuple(one.name for one in rows if subject.language or not one.activations)
 
 
-def method(subject: Subject) -> str:
-    """Which entries are kept."""
+# --- the address ------------------------------------------------------------------------------
+
+
+def fill_in() -> list[LinkError]:
+    """Fill in the form as the address says, if it says something new; what cannot be is returned.
+
+    Call it before any widget of the form.
+    """
+    said = FORM.news()
+    if said is None:
+        return []
+    table, found, wrong = read(said, fields, prune_language.uses_text)
+    if found.get("k") is not None and "keep" not in said:
+        found["keep"] = None
+    address.fill(table, found)
+    st.session_state["prune_unit"] = SHARE if found["k"] is None else ENTRIES
+    return wrong
+
+
+def read(
+    said: Mapping[str, str], fields: Fields, uses_text: Callable[[dict[str, Any]], bool]
+) -> tuple[Table, dict[str, Any], list[LinkError]]:
+    """Fill in which model, and read the rest: the form's table for it, the settings, and what
+    cannot be."""
+    subject = model.fill_in(said)
+    rest = {name: text for name, text in said.items() if name not in SUBJECT}
+    found, wrong = address.read(rest, table := fields(subject, streams=False))
+    if uses_text(found):
+        found, wrong = address.read(rest, table := fields(subject, streams=True))
+    return table, found, wrong
+
+
+def say(table: Table, subject: Subject, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Model and settings as text; nothing of baselines where nothing is measured."""
+    shown = dict(settings)
+    if shown.get("evaluation") is None:
+        shown.pop("baselines", None)
+    return model.say(subject) | address.say(table, shown)
+
+
+# --- the widgets ------------------------------------------------------------------------------
+
+
+def settings(subject: Subject) -> dict[str, Any]:
+    """All widgets but those of the model, and what was chosen as fields of a `PruneSpec`; the
+    address says it too."""
+    table = fields(subject, streams=False)
     st.header("Method", icon=":material/content_cut:")
+    found: dict[str, Any] = dict(subject.fields)
     names = methods_for(subject)
-    quiet = subject.kind == "demo"  # nothing else of the form depends on it
-    found = st.radio(
-        "Which entries are kept",
-        names,
-        key=f"prune_method_{subject.kind}_{subject.rest}",
-        format_func=lambda name: METHODS[name].label + _note(name, subject),
-        captions=[METHODS[name].explained for name in names],
-        **(QUIET if quiet else KEEP),
-    )
-    return found or names[0]
+    found["method"] = table["method"].draw(form="buttons", captions=[METHODS[name].explained for name in names])
+    if subject.language:
+        found |= prune_language.sharing(table, found["method"])
+    if streams := prune_language.uses_text(found):
+        table = fields(subject, streams=True)
+    found |= _how_much(table, spread=streams or subject.rest == "zero")
+    if "rescale" in table:
+        found["rescale"] = table["rescale"].draw()
+    if streams:
+        may = prune_language.may_be_published(subject, found)
+        found |= prune_language.calibration(table, found, published=may)
+    found |= scope(table, subject, streams=streams) | measuring(table)
+    with st.expander("Device and seed", icon=":material/memory:"):
+        found |= {name: table[name].draw() for name in ("device", "seed")}
+    FORM.write(say(table, subject, found))
+    return found
 
 
-def _note(name: str, subject: Subject) -> str:
-    """Of one's own models nobody knows yet whether they are language models."""
-    needs = METHODS[name].activations and subject.kind == "own"
-    return " · language models" if needs else ""
-
-
-def budget(subject: Subject, *, streams: bool) -> dict[str, Any]:
+def _how_much(table: Table, *, spread: bool) -> dict[str, Any]:
     """How much is kept: per row where nothing spreads it, else of all together."""
     st.header("How much", icon=":material/tune:")
-    if streams or subject.rest == "zero":
-        percent = st.slider(
-            "Sparsity",
-            1,
-            99,
-            50,
-            format="%d %%",
-            key="prune_sparsity",
-            **QUIET,
-            help="Share of the entries of all pruned matrices that is not kept; met exactly.",
-        )
-        return {"keep": (100 - percent) / 100, "k": None}
+    if spread:
+        return {"keep": table["keep"].draw(), "k": None}
     unit = st.segmented_control(
-        "Budget", [SHARE, ENTRIES], default=SHARE, required=True, key="prune_unit", label_visibility="collapsed", **KEEP
+        "Budget",
+        [SHARE, ENTRIES],
+        default=SHARE,
+        required=True,
+        key="prune_unit",
+        label_visibility="collapsed",
+        persist_state="session",
     )
-    if unit == SHARE:
-        percent = st.slider(
-            "Kept of each row",
-            1,
-            100,
-            50,
-            format="%d %%",
-            key="prune_share",
-            **QUIET,
-            help="Rounded to whole entries, at least one per row.",
-        )
-        return {"keep": percent / 100, "k": None}
-    k = st.number_input(
-        "Entries kept per row",
-        1,
-        1_000_000,
-        64,
-        key="prune_k",
-        **QUIET,
-        help="As published: one number for all rows. Shorter rows are kept whole.",
-    )
-    return {"keep": None, "k": int(k)}
+    chosen = "keep" if unit == SHARE else "k"
+    return {"keep": None, "k": None, chosen: table[chosen].draw()}
 
 
-def rescaling(subject: Subject) -> dict[str, Any]:
-    """Whether kept values grow to make up for what went back; only beside a base."""
-    if subject.rest == "zero":
-        return {}
-    found = st.selectbox(
-        "Rescale", RESCALES, key="prune_rescale", format_func=wording.RESCALES.__getitem__, help=_RESCALE_HELP, **QUIET
-    )
-    return {"rescale": found or "none"}
-
-
-_RESCALE_HELP: Final = (
-    "Entries that go back to the base weaken what tuning taught. Rescaling makes each row's kept "
-    "differences to the base larger, so that together they reach as far as all of them did. Kept "
-    "values are then no longer the tuned ones. By the share of the row is right for a choice that "
-    "does not look at the difference (random, KEN); by the share of the squared change is right "
-    "for any, and the one to take with the largest difference. Off by default: measure both."
-)
-
-
-def scope(subject: Subject, *, streams: bool) -> dict[str, Any]:
-    """Where the rule is applied."""
+def scope(table: Table, subject: Subject, *, streams: bool) -> dict[str, Any]:
+    """Where the method is applied."""
     st.header("Where", icon=":material/filter_alt:")
-    key = "prune_scope" if not streams else "prune_scope_blocks"
-    places = st.multiselect(
-        "Parts of the model",
-        _PLACES,
-        default=["all"],
-        key=key,
-        accept_new_options=True,
-        on_change=_all_or_parts,
-        args=(key,),
-        **KEEP,
-        help="Several are united; all stands alone. A role (q, down, ...) or a name pattern such "
-        "as *.layer.0.* can be typed.",
-    )
+    key = table["scope"].key
+    found: dict[str, Any] = {"scope": tuple(table["scope"].draw(on_change=_all_or_parts, args=(key,)))}
     if streams or subject.rest == "zero":
         st.caption(
             "Only matrices inside the blocks are pruned."
@@ -226,18 +195,9 @@ def scope(subject: Subject, *, streams: bool) -> dict[str, Any]:
             else "Embeddings, norms, biases and the head are left alone unless a part names them: set "
             "to zero they would be lost."
         )
-        return {"scope": tuple(places)}
+        return found
     with st.container(horizontal=True):
-        embeddings = st.checkbox("Embeddings", True, key="prune_embeddings", **QUIET)
-        vectors = st.checkbox("Norms and biases", True, key="prune_vectors", **QUIET)
-        head = st.checkbox(
-            "Task head",
-            True,
-            key="prune_head",
-            **QUIET,
-            help="A head that only the tuned model has is always kept whole.",
-        )
-    return {"scope": tuple(places), "embeddings": embeddings, "vectors": vectors, "head": head}
+        return found | {name: table[name].draw() for name in ("embeddings", "vectors", "head")}
 
 
 def _all_or_parts(key: str) -> None:
@@ -248,43 +208,64 @@ def _all_or_parts(key: str) -> None:
         st.session_state[key] = ["all"] if last == "all" else [place for place in places if place != "all"]
 
 
-def measuring(subject: Subject, *, streams: bool) -> dict[str, Any]:
+def measuring(table: Table) -> dict[str, Any]:
     """What quality is measured on, and against what."""
     st.header("Quality", icon=":material/straighten:")
-    labels = wording.TEXTS
-    if subject.kind == "demo":
-        key, title, known = "demo", "Labelled sentences", [DEMO_DATA, NO_DATA]
-    elif subject.kind == "demo-lm" or streams:
-        key, title = subject.kind, "Text to predict"
-        known = [*labels.values(), NO_DATA] if subject.kind == "demo-lm" else [NO_DATA, *labels.values()]
-    else:
-        key, title = "either", "Sentences or text"
-        known = [NO_DATA, DEMO_DATA, *labels.values()]
-    data = st.selectbox(title, known, key=f"prune_data_{key}", accept_new_options=True, **KEEP, help=_DATA_HELP[title])
-    words = {NO_DATA: None, DEMO_DATA: "demo"} | {text: name for name, text in labels.items()}
-    evaluation = words[data] if data in words else (data or "").strip() or None
-    baselines = st.checkbox(
-        "Compare with baselines",
-        True,
-        key="prune_baselines",
-        disabled=evaluation is None,
-        **QUIET,
-        help="Also measure other rules at the same budget: random, largest magnitude and, where "
-        "they apply, largest difference, Wanda and the same rule with uniform sparsity.",
-    )
-    found = {"evaluation": evaluation, "baselines": bool(baselines and evaluation)}
-    if subject.kind != "demo":
-        found["windows"] = st.number_input(
-            "Measure on at most so many windows",
-            1,
-            1_000_000,
-            None,
-            key="prune_windows",
-            placeholder="all",
-            **QUIET,
-            help="Of a text. Perplexities are compared on the same windows only.",
-        )
+    data = table["evaluation"].draw()
+    baselines = table["baselines"].draw(disabled=data is None)
+    found = {"evaluation": data, "baselines": bool(baselines and data)}
+    if "windows" in table:
+        found["windows"] = table["windows"].draw(placeholder="all")
     return found
+
+
+# --- fields that depend on the model ----------------------------------------------------------
+
+
+def _note(name: str, subject: Subject) -> str:
+    """Of one's own models nobody knows yet whether they are language models."""
+    needs = METHODS[name].activations and subject.kind == "own"
+    return " · language models" if needs else ""
+
+
+def _budget(*, spread: bool) -> Field:
+    """The share of each row, or where it is spread the sparsity of all together."""
+    if not spread:
+        return row(PruneSpec, "keep", "prune_share", usual=0.5)
+    return row(
+        PruneSpec,
+        "keep",
+        "prune_sparsity",
+        usual=0.5,
+        high=0.99,
+        rest=True,
+        label="Sparsity",
+        help="Share of the entries of all pruned matrices that is not kept; met exactly.",
+    )
+
+
+def _evaluation(subject: Subject, *, streams: bool) -> Field:
+    nothing: dict[str | None, str] = {None: NO_DATA}
+    demo: dict[str | None, str] = {"demo": DEMO_DATA}
+    texts: dict[Any, str] = {**wording.TEXTS}
+    if subject.kind == "demo":
+        key, title, known = "demo", "Labelled sentences", demo | nothing
+    elif subject.kind == "demo-lm":
+        key, title, known = "demo-lm", "Text to predict", texts | nothing
+    elif streams:
+        key, title, known = "own", "Text to predict", nothing | texts
+    else:
+        key, title, known = "either", "Sentences or text", nothing | demo | texts
+    return row(
+        PruneSpec,
+        "evaluation",
+        f"prune_data_{key}",
+        usual=next(iter(known)),
+        labels=known,
+        label=title,
+        help=_DATA_HELP[title],
+        quiet=False,
+    )
 
 
 _LABELLED: Final = "a .tsv, .jsonl or .parquet file with sentences and labels"
@@ -295,26 +276,3 @@ _DATA_HELP: Final = {
     f"Or type the path of {_TEXT}.",
     "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}. Paths can be typed.",
 }
-
-
-def machine() -> dict[str, Any]:
-    """Device and seed."""
-    with st.expander("Device and seed", icon=":material/memory:"):
-        device = st.selectbox(
-            "Device",
-            DEVICES,
-            key="prune_device",
-            accept_new_options=True,
-            **QUIET,
-            help="auto takes CUDA where there is one, else MPS, else the CPU. cuda:1 can be typed.",
-        )
-        seed = st.number_input(
-            "Seed",
-            0,
-            2**53 - 1,
-            0,
-            key="prune_seed",
-            **QUIET,
-            help="For the random rule and the choice of calibration text.",
-        )
-    return {"device": device or "auto", "seed": int(seed)}

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import streamlit as st
 
-from app.forms.prune import KEEP, QUIET, Subject
+from app.forms.address import Table
+from app.forms.fields import Switch, row
+from app.forms.model import Subject
 from kencore.allocate.table import ALLOCATIONS, UNIFORM, USUAL, allocation_label
 from kencore.methods.table import METHODS
-from kencore.settings.prune import PROPAGATIONS, REFERENCES, STEPS
+from kencore.settings.prune import STEPS, PruneSpec
 from kencore.words import numbers as wording
 
 SEQUENCES: Final = {"demo-lm": 32, "own": 128}
-
-
-def offered(subject: Subject) -> bool:
-    """Whether the subject may be a language model."""
-    return subject.kind != "demo"
 
 
 def steps_for(method: str) -> tuple[str, ...]:
@@ -30,7 +28,7 @@ def refines(subject: Subject) -> bool:
     return subject.rest == "zero"
 
 
-def may_be_published(subject: Subject, settings: dict[str, Any]) -> bool:
+def may_be_published(subject: Subject, settings: Mapping[str, Any]) -> bool:
     """Whether the published code can do what is asked for."""
     row = METHODS.get(settings["method"])  # none of a grid
     return (
@@ -38,44 +36,7 @@ def may_be_published(subject: Subject, settings: dict[str, Any]) -> bool:
     )
 
 
-def sharing(subject: Subject, method: str) -> dict[str, Any]:
-    """How sparsity is shared among blocks and rows, and whether the mask is refined."""
-    st.header("How sparsity is shared", icon=":material/bar_chart:")
-    names = tuple(ALLOCATIONS)
-    allocation = st.selectbox(
-        "Allocation",
-        names,
-        names.index(USUAL[subject.rest]),
-        key=f"prune_allocation_{subject.rest}",
-        format_func=allocation_label,
-        **KEEP,
-    )
-    st.caption(ALLOCATIONS[allocation].explained)
-    found = {"allocation": allocation}
-    if "step" in ALLOCATIONS[allocation].options and len(steps := steps_for(method)) > 1:
-        found["step"] = (
-            st.segmented_control(
-                "Search over",
-                steps,
-                default="block",
-                required=True,
-                key="prune_step",
-                format_func=wording.STEPS.__getitem__,
-                **QUIET,
-            )
-            or "block"
-        )
-    if refines(subject) and st.checkbox(
-        "Refine with DSnoT",
-        key="prune_dsnot",
-        **KEEP,
-        help="Afterwards swaps pruned and kept entries of a row until the row's error is small; as many stay kept.",
-    ):
-        found["refine"] = "dsnot"
-    return found
-
-
-def uses_text(settings: dict[str, Any]) -> bool:
+def uses_text(settings: Mapping[str, Any]) -> bool:
     """Whether the model has to be run on calibration text (the spec's ``streams``)."""
     return (
         METHODS[settings["method"]].activations
@@ -84,98 +45,79 @@ def uses_text(settings: dict[str, Any]) -> bool:
     )
 
 
-def calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
-    """The text that activations are taken from, and what is seldom changed."""
+def shared_fields(subject: Subject) -> Table:
+    """The settings that one pruning and a sweep of such a model have."""
+    found = [
+        row(PruneSpec, "calibration", "prune_text", labels=wording.TEXTS),
+        row(PruneSpec, "sequences", f"prune_sequences_{subject.kind}", usual=SEQUENCES[subject.kind]),
+        row(PruneSpec, "window", "prune_window"),
+        row(PruneSpec, "windows", "prune_windows"),
+        row(PruneSpec, "search_sequences", "prune_search"),
+        row(PruneSpec, "reference", "prune_reference", labels=wording.REFERENCES),
+        row(PruneSpec, "propagate", "prune_propagate", labels=wording.PROPAGATIONS),
+        row(PruneSpec, "fast", "prune_fast"),
+    ]
+    return {field.name: field for field in found}
+
+
+def own_fields(subject: Subject) -> Table:
+    """The settings that one pruning of such a model has, and a sweep has not."""
+    found = [
+        row(
+            PruneSpec,
+            "allocation",
+            f"prune_allocation_{subject.rest}",
+            usual=USUAL[subject.rest],
+            labels=allocation_label,
+            help="",
+            quiet=False,
+        ),
+        row(PruneSpec, "step", "prune_step", labels=wording.STEPS, help=""),
+    ]
+    if refines(subject):
+        words = {word: word for word in ("none", "dsnot")}
+        found += [
+            row(PruneSpec, "published", "prune_published", quiet=False),
+            row(PruneSpec, "refine", "prune_dsnot", Switch, off="none", on="dsnot", words=words, quiet=False),
+        ]
+    return {field.name: field for field in found}
+
+
+def sharing(table: Table, method: str) -> dict[str, Any]:
+    """How sparsity is shared among blocks and rows, and whether the mask is refined."""
+    st.header("How sparsity is shared", icon=":material/bar_chart:")
+    allocation = table["allocation"].draw()
+    st.caption(ALLOCATIONS[allocation].explained)
+    found = {"allocation": allocation}
+    if "step" in ALLOCATIONS[allocation].options and len(steps_for(method)) > 1:
+        found["step"] = table["step"].draw(form="bar")
+    if "refine" in table:
+        found["refine"] = table["refine"].draw()
+    return found
+
+
+def calibration(table: Table, settings: Mapping[str, Any], *, published: bool) -> dict[str, Any]:
+    """The text that activations are taken from, and what is seldom changed.
+
+    Args:
+        settings: of them ``allocation`` decides what is asked for.
+        published: whether the published code can do it.
+    """
     st.header("Calibration", icon=":material/menu_book:")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.selectbox(
-            "Text",
-            list(wording.TEXTS.values()),
-            key="prune_text",
-            accept_new_options=True,
-            **QUIET,
-            help="Pydoc comes with Python; the others are fetched from the hub. Or type "
-            "the path of a .txt, .md, .jsonl, .tsv or .parquet file.",
-        )
-        sequences = st.number_input(
-            "Sequences",
-            1,
-            100_000,
-            SEQUENCES[subject.kind],
-            width=140,
-            key=f"prune_sequences_{subject.kind}",
-            **QUIET,
-            help="Windows of text, cut out at random places. Papers use 128.",
-        )
-    names = {label: name for name, label in wording.TEXTS.items()}
-    return {
-        "calibration": names.get(text or "", (text or "").strip()),
-        "sequences": int(sequences),
-        **_advanced(subject, settings),
-    }
-
-
-def _advanced(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+        found = {name: table[name].draw(**looks) for name, looks in _TEXT.items()}
     with st.expander("Advanced", icon=":material/science:"):
-        found["window"] = st.number_input(
-            "Window, in tokens",
-            2,
-            1_000_000,
-            None,
-            key="prune_window",
-            placeholder="2048, or what the model has",
-            **QUIET,
-            help="Length of each sequence, for calibration and for measuring.",
-        )
-        if may_be_published(subject, settings):
-            found["published"] = st.checkbox(
-                "As NeuroAL's published code does",
-                key="prune_published",
-                **KEEP,
-                help="Its rounding included: the sparsity is then met only about.",
-            )
+        found["window"] = table["window"].draw(placeholder="2048, or what the model has")
+        if published:
+            found["published"] = table["published"].draw()
         if ALLOCATIONS[settings["allocation"]].searched:
-            found |= _search(settings["allocation"], published=found.get("published", False))
+            found["search_sequences"] = table["search_sequences"].draw()
+            if not found.get("published"):
+                names = [name for name in ("reference",) if name in ALLOCATIONS[settings["allocation"]].options]
+                found |= {name: table[name].draw() for name in (*names, "fast")}
         if not found.get("published"):
-            found["propagate"] = st.selectbox(
-                "A block is pruned on",
-                PROPAGATIONS,
-                key="prune_propagate",
-                format_func=wording.PROPAGATIONS.__getitem__,
-                **QUIET,
-            )
+            found["propagate"] = table["propagate"].draw()
     return found
 
 
-def _search(allocation: str, *, published: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "search_sequences": int(
-            st.number_input(
-                "Sequences to search on",
-                1,
-                100_000,
-                8,
-                key="prune_search",
-                **QUIET,
-                help="At most so many of the sequences; each candidate is run on them.",
-            )
-        )
-    }
-    if published:
-        return found
-    if "reference" in ALLOCATIONS[allocation].options:
-        found["reference"] = st.selectbox(
-            "Compare activations with",
-            REFERENCES,
-            key="prune_reference",
-            format_func=wording.REFERENCES.__getitem__,
-            **QUIET,
-        )
-    found["fast"] = st.checkbox(
-        "Fast search",
-        key="prune_fast",
-        **QUIET,
-        help="In bfloat16 and on every other candidate; the best few once more in float32.",
-    )
-    return found
+_TEXT: Final[dict[str, dict[str, Any]]] = {"calibration": {}, "sequences": {"width": 140}}

@@ -1,7 +1,10 @@
-"""The settings of a tuning after pruning as widgets: what it learns from, how long, what moves.
+"""The settings of a tuning after pruning: what it learns from, how long, what moves.
+
+    recover?run=demo&data=demo&epochs=3&lr=0.001&train=kept&seed=2
 
 The run itself comes from the sidebar. Nothing typed is lost: every widget keeps its value for the
-session, one set of values for each kind of model.
+session, one set of values for each kind of model. What is as usual depends on that kind, so the words
+of the address are those of one run: with another run in the sidebar they go.
 """
 
 from __future__ import annotations
@@ -12,10 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import streamlit as st
 
-from app.forms import fields as form_address
-from app.forms.prune import DEMO_DATA, KEEP, QUIET
-from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, SCHEDULES, TRAINS
-from kencore.system.devices import DEVICES
+from app.forms import address
+from app.forms.address import Form, Table
+from app.forms.fields import KEEP, Field, Switch, row
+from app.forms.prune import DEMO_DATA
+from app.frame.links import LinkError
+from kencore.settings.fields import settings_of
+from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, TuneSpec
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
@@ -25,41 +31,14 @@ if TYPE_CHECKING:
 Kind = Literal["demo", "demo-lm", "sentences", "text"]
 SHARE, OTHER = "A share of it, kept apart", "Other data"
 TRAINED: Final = {"all": "Kept entries, and all that was not pruned", "kept": "Kept entries alone"}
+SCHEDULED: Final = {"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}
 BYTES: Final = 25  # of memory per parameter, see kencore.recover
 NO_ADAPTER: Final = (
     "Weights themselves are trained. LoRA and other adapters are not offered: their update is "
     "dense, so merged it would change every entry that was reset and undo the mask, and beside the "
     "weights it is one more dense matrix to store and to run."
 )
-FORM: Final = form_address.Form(
-    key="recover_address",
-    names=(
-        "data",
-        "held_out",
-        "held_out_share",
-        "method",
-        "train",
-        "epochs",
-        "steps",
-        "batch",
-        "lr",
-        "weight_decay",
-        "warmup",
-        "schedule",
-        "clip",
-        "every",
-        "patience",
-        "max_length",
-        "window",
-        "sample",
-        "evaluation",
-        "baselines",
-        "save_every",
-        "device",
-        "seed",
-    ),
-)
-"""The form's words in the address, see `app.forms.prepared_recover`."""
+FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(TuneSpec) if name != "run"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,21 +76,81 @@ def _is_language(run: Run) -> bool:
     return run.architecture.endswith(("ForCausalLM", "LMHeadModel"))
 
 
-def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:
-    """All widgets, under headings of that level, and what was chosen as fields of a `TuneSpec`."""
+def judged_on(run: Run) -> str | None:
+    """What the tuned run can be judged on: as the run was; ``None`` where it was not."""
+    if run.spec.evaluation is not None:
+        return AS_THE_RUN
+    data = run.metrics.get("data")
+    return str(data) if data else None
+
+
+def fields(kind: Kind, judged_on: str | None) -> Table:
+    """Every setting of the form for that kind of model, by its name.
+
+    Args:
+        judged_on: what a tuned run can be judged on; ``None``: it cannot.
+    """
+    usual = USUAL[kind]
+    found = [
+        _data(kind),
+        row(TuneSpec, "held_out", f"recover_held_out_{kind}", half=True),
+        row(TuneSpec, "held_out_share", f"recover_share_{kind}", usual=usual.share / 100),
+        row(TuneSpec, "epochs", f"recover_epochs_{kind}", usual=usual.epochs),
+        row(TuneSpec, "lr", f"recover_lr_{kind}", usual=usual.lr),
+        row(TuneSpec, "weight_decay", f"recover_decay_{kind}"),
+        row(TuneSpec, "patience", f"recover_patience_{kind}"),
+        row(TuneSpec, "train", f"recover_train_{kind}", labels=TRAINED, help=NO_ADAPTER),
+        _judging(kind, judged_on),
+        row(TuneSpec, "baselines", "recover_baselines"),
+        row(TuneSpec, "batch", f"recover_batch_{kind}", help=""),
+        row(TuneSpec, "schedule", "recover_schedule", labels=SCHEDULED),
+        row(TuneSpec, "device", "recover_device"),
+        row(TuneSpec, "seed", "recover_seed"),
+    ]
+    return {field.name: field for field in found}
+
+
+def fill_in(run: Run) -> list[LinkError]:
+    """Fill in the form as the address says, if it says something new; what cannot be is returned.
+
+    Call it before any widget of the form.
+    """
+    said = FORM.news(run.id)
+    if said is None:
+        return []
     kind = kind_of(run)
-    found: dict[str, Any] = {"run": run.id}
+    table = fields(kind, judged_on(run))
+    found, wrong = address.read(said, table)
+    address.fill(table, found)
+    st.session_state[f"recover_where_{kind}"] = SHARE if found["held_out"] is None else OTHER
+    return wrong
+
+
+def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:
+    """All widgets, under headings of that level, and what was chosen as fields of a `TuneSpec`; the
+    address says it too."""
+    kind = kind_of(run)
+    table = fields(kind, judged_on(run))
+    batch, lr, _ = CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE
     heading("Data", icon=":material/menu_book:")
-    found |= _data(kind)
+    found = {"run": run.id, "data": table["data"].draw(), **_held_out(table, kind)}
     heading("How it learns", icon=":material/trending_up:")
-    found |= _how_long(kind)
-    found |= _moving(kind)
-    return found | _judging(run, kind) | _advanced(kind)
+    with st.grid(2, min_column_width=180):
+        found["epochs"] = table["epochs"].draw()
+        found["lr"] = table["lr"].draw(step=1e-5, format="%.1e", placeholder=f"{lr:g}")
+        found["weight_decay"] = table["weight_decay"].draw(step=0.01)
+        found["patience"] = table["patience"].draw(placeholder="to the end")
+    found["train"] = table["train"].draw(form="buttons")
+    found["evaluation"] = table["evaluation"].draw(disabled=table["evaluation"].usual is None)
+    with st.expander("Device, seed and more", icon=":material/memory:"), st.grid(2, min_column_width=180):
+        found |= {name: table[name].draw() for name in ("device", "seed")}
+        found["batch"] = table["batch"].draw(placeholder=str(batch))
+        found |= {name: table[name].draw() for name in ("schedule", "baselines")}
+    FORM.write(address.say(table, found), run.id)
+    return found
 
 
-def _data(kind: Kind) -> dict[str, Any]:
-    usual, sentences = USUAL[kind], kind in ("demo", "sentences")
-    found: dict[str, Any] = {"data": _learned_from(kind)}
+def _held_out(table: Table, kind: Kind) -> dict[str, Any]:
     where = st.segmented_control(
         "Held-out data",
         [SHARE, OTHER],
@@ -121,43 +160,34 @@ def _data(kind: Kind) -> dict[str, Any]:
         **KEEP,
         help="Measured while it learns and never learned from. The weights with the lowest held-out loss are kept.",
     )
-    if where == OTHER:
-        held_out = st.text_input(
-            "Held-out data, a name or file",
-            key=f"recover_held_out_{kind}",
-            label_visibility="collapsed",
-            placeholder="path of a file" if sentences else "pydoc, wikitext2, or path of a file",
-            **QUIET,
-        )
-        return found | {"held_out": held_out.strip()}
-    percent = st.slider(
-        "Share that is held out",
-        1,
-        90,
-        usual.share,
-        format="%d %%",
-        key=f"recover_share_{kind}",
-        **QUIET,
-        help="Drawn by the seed; equal sentences stay on one side.",
-    )
-    return found | {"held_out_share": percent / 100}
+    if where == SHARE:
+        return {"held_out_share": table["held_out_share"].draw()}
+    sentences = kind in ("demo", "sentences")
+    placeholder = "path of a file" if sentences else "pydoc, wikitext2, or path of a file"
+    return {"held_out": table["held_out"].draw(label_visibility="collapsed", placeholder=placeholder)}
 
 
-def _learned_from(kind: Kind) -> str:
-    title, key = "What it learns from", f"recover_data_{kind}"
-    if kind == "sentences":
-        typed: str = st.text_input(title, key=key, placeholder="path of a file", help=_LABELLED, **QUIET)
-        return typed.strip()
-    names = {DEMO_DATA: "demo"} if kind == "demo" else {text: name for name, text in wording.TEXTS.items()}
-    said = st.selectbox(
-        title,
-        list(names),
-        key=key,
-        accept_new_options=True,
-        help=f"{DEMO_DATA}, or {_LABELLED[0].lower()}{_LABELLED[1:]}" if kind == "demo" else _TEXT,
-        **KEEP,
+def _data(kind: Kind) -> Field:
+    """A text or the demo's sentences are offered; sentences of one's own are a file."""
+    known = {"demo": {"demo": DEMO_DATA}, "sentences": {}}.get(kind, wording.TEXTS)
+    said = {"demo": f"{DEMO_DATA}, or {_LABELLED[0].lower()}{_LABELLED[1:]}", "sentences": _LABELLED}.get(kind, _TEXT)
+    usual = USUAL[kind].data or ""
+    return row(
+        TuneSpec, "data", f"recover_data_{kind}", usual=usual, labels=known, help=said, quiet=kind == "sentences"
     )
-    return names.get(said or "", (said or "").strip())
+
+
+def _judging(kind: Kind, known: str | None) -> Field:
+    """Judged as the run was, or not."""
+    words = {"none": None} if known is None else {"none": None, AS_THE_RUN: known, known: known}
+    said = (
+        "This run was not judged: measure it on the Overview first."
+        if known is None
+        else "Dense, pruned and tuned model, and the base, on the data that this run was judged on, without what "
+        "was learned from."
+    )
+    key = f"recover_judge_{kind}_{known is not None}"
+    return row(TuneSpec, "evaluation", key, Switch, usual=known, off=None, on=known, words=words, help=said)
 
 
 _LABELLED: Final = "A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs KEN_viz."
@@ -165,134 +195,3 @@ _TEXT: Final = (
     "The part of a text that calibration uses. What is not pydoc is fetched from the hub. Or type "
     "the path of a .txt, .md, .jsonl, .tsv or .parquet file."
 )
-
-
-def _how_long(kind: Kind) -> dict[str, Any]:
-    usual = USUAL[kind]
-    lr = (CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE)[1]
-    with st.grid(2, min_column_width=180):
-        epochs = st.number_input(
-            "Times through the data",
-            1,
-            10_000,
-            usual.epochs,
-            key=f"recover_epochs_{kind}",
-            **QUIET,
-            help="Epochs. The weights of the best measurement are kept in any case.",
-        )
-        rate = st.number_input(
-            "Learning rate",
-            1e-8,
-            1.0,
-            usual.lr,
-            step=1e-5,
-            format="%.1e",
-            key=f"recover_lr_{kind}",
-            placeholder=f"{lr:g}",
-            **QUIET,
-            help="The highest one of AdamW: it rises at first, then falls. Small models take ten "
-            "times what large ones do.",
-        )
-        decay = st.number_input(
-            "Weight decay",
-            0.0,
-            0.99,
-            0.01,
-            step=0.01,
-            key=f"recover_decay_{kind}",
-            **QUIET,
-            help="Of matrices; norms and biases have none.",
-        )
-        patience = st.number_input(
-            "Patience",
-            1,
-            1000,
-            None,
-            key=f"recover_patience_{kind}",
-            placeholder="to the end",
-            **QUIET,
-            help="Stop after so many measurements without a lower held-out loss.",
-        )
-    return {"epochs": int(epochs), "lr": rate, "weight_decay": decay, "patience": patience}
-
-
-def _moving(kind: Kind) -> dict[str, Any]:
-    train = st.radio(
-        "What is trained",
-        TRAINS,
-        key=f"recover_train_{kind}",
-        format_func=TRAINED.__getitem__,
-        help=NO_ADAPTER,
-        **QUIET,
-    )
-    return {"train": train or TRAINS[0]}
-
-
-def judged_on(run: Run) -> str | None:
-    """What the tuned run can be judged on: as the run was; ``None`` where it was not."""
-    if run.spec.evaluation is not None:
-        return AS_THE_RUN
-    data = run.metrics.get("data")
-    return str(data) if data else None
-
-
-def _judging(run: Run, kind: Kind) -> dict[str, Any]:
-    known = judged_on(run)
-    judge = st.checkbox(
-        "Judge it afterwards",
-        known is not None,
-        key=f"recover_judge_{kind}_{known is not None}",
-        disabled=known is None,
-        **QUIET,
-        help="Dense, pruned and tuned model, and the base, on the data that this run was judged "
-        "on, without what was learned from."
-        if known
-        else "This run was not judged: measure it on the Overview first.",
-    )
-    return {"evaluation": known if judge else None}
-
-
-def _advanced(kind: Kind) -> dict[str, Any]:
-    with st.expander("Device, seed and more", icon=":material/memory:"), st.grid(2, min_column_width=180):
-        device = st.selectbox(
-            "Device",
-            DEVICES,
-            key="recover_device",
-            accept_new_options=True,
-            **QUIET,
-            help="auto takes CUDA where there is one, else MPS, else the CPU.",
-        )
-        seed = st.number_input(
-            "Seed",
-            0,
-            2**53 - 1,
-            0,
-            key="recover_seed",
-            **QUIET,
-            help="Of what is held out, the order of the data, and dropout.",
-        )
-        batch = st.number_input(
-            "Sentences or windows of a step",
-            1,
-            10_000,
-            None,
-            key=f"recover_batch_{kind}",
-            placeholder=str((CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE)[0]),
-            **QUIET,
-        )
-        schedule = st.selectbox(
-            "Schedule",
-            SCHEDULES,
-            key="recover_schedule",
-            **QUIET,
-            format_func={"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}.__getitem__,
-            help="Of the learning rate, once it has risen.",
-        )
-        baselines = st.checkbox(
-            "Baselines too",
-            True,
-            key="recover_baselines",
-            **QUIET,
-            help="Where it is judged, other rules at the same budget as well. They are not tuned.",
-        )
-    return {"device": device or "auto", "seed": int(seed), "batch": batch, "schedule": schedule, "baselines": baselines}

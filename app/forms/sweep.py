@@ -1,24 +1,33 @@
-"""The settings of a sweep as widgets: which ways to prune, how much to keep, measured on what."""
+"""The settings of a sweep: which ways to prune, how much to keep, measured on what.
+
+    tradeoff?view=new&model=demo-lm&methods=wanda,random&keeps=0.5,0.25&seeds=0,1
+
+The words are in the address only while the form is shown, and with them ``view=new``, so that a link
+opens the form also where there are sweeps.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import streamlit as st
 
-from app.forms import fields as form_address
+from app.forms import address, model, prune_language
 from app.forms import prune as prune_form
-from app.forms import prune_language
-from app.forms.prune import KEEP, QUIET, Subject
+from app.forms.address import Form, Table
+from app.forms.fields import Field, row
+from app.forms.model import Subject
 from app.frame import links, state
+from app.frame.links import LinkError
 from app.jobs import submit as submitting
 from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
 from kencore.errors import KencoreError, SpecError
 from kencore.methods.table import METHODS, method_label
-from kencore.settings.prune import DEVICES, RESCALES
+from kencore.settings.fields import in_order
+from kencore.settings.prune import RESCALES
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.words import numbers as wording
 
@@ -37,59 +46,94 @@ DEMO: Final[dict[str, Any]] = {
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
 USUAL_SHARES: Final = SHARES[1:6]
 _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitude", "random")}
-FORM: Final = form_address.Form(
-    key="sweep_address",
-    names=(
-        "model",
-        "base",
-        "model_revision",
-        "base_revision",
-        "methods",
-        "keeps",
-        "ks",
-        "seeds",
-        "allocations",
-        "rescales",
-        "scope",
-        "embeddings",
-        "vectors",
-        "head",
-        "step",
-        "refine",
-        "calibration",
-        "sequences",
-        "window",
-        "search_sequences",
-        "reference",
-        "propagate",
-        "fast",
-        "published",
-        "evaluation",
-        "baselines",
-        "windows",
-        "device",
-    ),
-)
-"""The form's words in the address, see `app.forms.prepared_sweep`."""
+FORM: Final = Form(key="sweep_address", names=in_order(SweepSpec, *model.SUBJECT))
 
 
-def new_sweep() -> tuple[Subject, dict[str, Any], DeltaGenerator]:
-    """The form: what is pruned, the settings as typed, and the place for `plan`."""
+def new_sweep() -> tuple[dict[str, Any], DeltaGenerator]:
+    """The form: the settings as typed, and the place for `plan`. The address says them too."""
     with st.grid(2, min_column_width=420, gap="medium") as grid:
         with grid.cell():
-            subject = prune_form.models()
-            settings = {**subject.fields, **_ways(subject)}
-            streams = uses_text(settings)
-            settings |= _budgets(subject)
-            settings |= _seeds()
+            subject = model.models()
+            table = fields(subject, streams=False)
+            st.header("Ways to prune", icon=":material/content_cut:")
+            ways = [name for name in ("methods", "allocations", "rescales") if name in table]
+            settings: dict[str, Any] = {**subject.fields, **{name: table[name].draw() for name in ways}}
+            if streams := uses_text(settings):
+                table = fields(subject, streams=True)
+            st.header("How much is kept", icon=":material/tune:")
+            settings["keeps"] = table["keeps"].draw(**_TYPED)
+            st.header("Repeats", icon=":material/casino:")
+            settings["seeds"] = table["seeds"].draw(**_TYPED)
         with grid.cell():
             place = st.container()
             if streams:
-                settings |= _calibration(subject, settings)
-            settings |= prune_form.scope(subject, streams=streams)
-            settings |= prune_form.measuring(subject, streams=streams)
-            settings["device"] = _device()
-    return subject, settings, place
+                settings |= prune_language.calibration(table, _one(settings), published=False)
+            settings |= prune_form.scope(table, subject, streams=streams) | prune_form.measuring(table)
+            with st.expander("Device", icon=":material/memory:"):
+                settings["device"] = table["device"].draw()
+    _write(table, subject, settings)
+    return settings, place
+
+
+def fill_in() -> list[LinkError]:
+    """Fill in the form as the address says, if it says something new; what cannot be is returned.
+
+    Call it before any widget of the form.
+    """
+    said = FORM.news()
+    if said is None:
+        return []
+    table, found, wrong = prune_form.read(said, fields, uses_text)
+    address.fill(table, found)
+    return wrong
+
+
+def fields(subject: Subject, *, streams: bool) -> Table:
+    """Every setting of the form for that model, by its name.
+
+    Args:
+        streams: some point runs the model on text, so that some settings have widgets of their own.
+    """
+    names = prune_form.methods_for(subject)
+    each = "Of each row." if subject.rest == "base" else "Of all pruned matrices together."
+    found = [
+        _ways(subject, "methods", usual_methods(subject), names, method_label, _LINES),
+        row(
+            SweepSpec,
+            "keeps",
+            "tradeoff_keeps",
+            usual=shares(USUAL_SHARES),
+            options=SHARES,
+            typed=True,
+            quiet=False,
+            one=_share,
+            word=percent,
+            wanted="shares above 0 and up to 1 with commas between them",
+            help=f"One point of each line for each share. Others can be typed, such as 33.3 %. {each}",
+        ),
+        row(
+            SweepSpec,
+            "seeds",
+            "tradeoff_seeds",
+            options=("0", "1", "2", "3", "4"),
+            typed=True,
+            quiet=False,
+            one=_seed,
+            wanted="whole numbers with commas between them, 0 or more and below 2**63",
+        ),
+    ]
+    if subject.language:
+        found.append(_ways(subject, "allocations", (UNIFORM,), tuple(ALLOCATIONS), allocation_label))
+    if subject.rest == "base":
+        found.append(_ways(subject, "rescales", ("none",), RESCALES, wording.RESCALES.__getitem__))
+    return {field.name: field for field in found} | prune_form.shared_fields(subject, streams=streams)
+
+
+def uses_text(settings: Mapping[str, Any]) -> bool:
+    """Whether some point runs the model on text."""
+    return any(METHODS[name].activations for name in settings["methods"]) or bool(
+        set(settings.get("allocations", ())) - {UNIFORM}
+    )
 
 
 def share(word: str) -> float:
@@ -140,106 +184,61 @@ def usual_methods(subject: Subject) -> tuple[str, ...]:
     return tuple(name for name in _USUAL[subject.rest] if name in names)
 
 
-def _ways(subject: Subject) -> dict[str, Any]:
-    """Methods, allocations and rescalings."""
-    st.header("Ways to prune", icon=":material/content_cut:")
-    own = f"{subject.kind}_{subject.rest}"
-    names = prune_form.methods_for(subject)
-    found: dict[str, Any] = {
-        "methods": st.multiselect(
-            "Methods",
-            names,
-            default=list(usual_methods(subject)),
-            key=f"tradeoff_methods_{own}",
-            format_func=method_label,
-            **KEEP,
-            help="One line in the chart for each, with each allocation and each rescaling.",
-        )
-    }
-    if prune_language.offered(subject):
-        found["allocations"] = st.multiselect(
-            "How sparsity is shared",
-            tuple(ALLOCATIONS),
-            default=[UNIFORM],
-            key=f"tradeoff_allocations_{own}",
-            format_func=allocation_label,
-            **KEEP,
-            help="Other than uniform: language models only.",
-        )
-    if subject.rest == "base":
-        found["rescales"] = st.multiselect(
-            "Rescale kept values",
-            RESCALES,
-            default=["none"],
-            key=f"tradeoff_rescales_{own}",
-            format_func=wording.RESCALES.__getitem__,
-            **KEEP,
-            help="Larger kept differences make up for those that were reset. Kept values are then "
-            "no longer the tuned ones.",
-        )
-    return found
+def _ways(
+    subject: Subject,
+    name: str,
+    usual: tuple[str, ...],
+    options: tuple[str, ...],
+    labels: Callable[[str], str],
+    help: str | None = None,
+) -> Field:
+    """Methods, allocations or rescalings: some words of these."""
+    key = f"tradeoff_{name}_{subject.kind}_{subject.rest}"
+    return row(SweepSpec, name, key, usual=usual, options=options, labels=labels, help=help, quiet=False)
 
 
-def _budgets(subject: Subject) -> dict[str, Any]:
-    st.header("How much is kept", icon=":material/tune:")
-    words = st.multiselect(
-        "Shares that are kept",
-        SHARES,
-        default=list(USUAL_SHARES),
-        key="tradeoff_keeps",
-        accept_new_options=True,
-        filter_mode="prefix",
-        select_all=False,
-        **KEEP,
-        help="One point of each line for each share. Others can be typed, such as 33.3 %. "
-        + ("Of each row." if subject.rest == "base" else "Of all pruned matrices together."),
-    )
-    return {"keeps": words}
+_LINES: Final = "One line in the chart for each, with each allocation and each rescaling."
+_TYPED: Final[dict[str, Any]] = {"filter_mode": "prefix", "select_all": False}
 
 
-def _seeds() -> dict[str, Any]:
-    st.header("Repeats", icon=":material/casino:")
-    words = st.multiselect(
-        "Seeds",
-        ("0", "1", "2", "3", "4"),
-        default=["0"],
-        key="tradeoff_seeds",
-        accept_new_options=True,
-        filter_mode="prefix",
-        select_all=False,
-        **KEEP,
-        help="A point for each seed where chance plays a part (a random choice, text that is drawn "
-        "for calibration); other points are the same for every seed and are made once.",
-    )
-    return {"seeds": words}
-
-
-def uses_text(settings: Mapping[str, Any]) -> bool:
-    """Whether some point runs the model on text."""
-    return any(METHODS[name].activations for name in settings["methods"]) or bool(
-        set(settings.get("allocations", ())) - {UNIFORM}
-    )
-
-
-def _calibration(subject: Subject, settings: dict[str, Any]) -> dict[str, Any]:
-    """As for one pruning; what only some points need is asked for if any does."""
+def _one(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What only some points need is asked for if any does: the allocation that asks most."""
     allocations = settings.get("allocations") or [UNIFORM]
     searched = [name for name in reversed(ALLOCATIONS) if ALLOCATIONS[name].searched and name in allocations]
-    one = {"method": "", "allocation": (*searched, UNIFORM)[0]}
-    return prune_language.calibration(subject, one)
+    return {"allocation": (*searched, UNIFORM)[0]}
 
 
-def _device() -> str:
-    with st.expander("Device", icon=":material/memory:"):
-        device = st.selectbox(
-            "Device",
-            DEVICES,
-            key="prune_device",
-            accept_new_options=True,
-            **QUIET,
-            help="auto takes CUDA where there is one, else MPS, else the CPU. cuda:1 can be typed.",
-        )
-    return device or "auto"
+def _write(table: Table, subject: Subject, settings: Mapping[str, Any]) -> None:
+    """Put the settings into the address, those that are not as usual; of lists what can be."""
+    lists = {name: tuple(settings[name]) for name in ("methods", "allocations", "rescales") if name in settings}
+    lists["keeps"] = _good(settings["keeps"], lambda word: _share(str(share(word))))
+    lists["seeds"] = _good(settings["seeds"], _seed)
+    said = prune_form.say(table, subject, {**settings, **lists})
+    FORM.write(said, **({"view": "new"} if said else {}))
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise ValueError(text)
+    return value
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 2**63):
+        raise ValueError(text)
+    return int(text)
+
+
+def _good(typed: Sequence[str], one: Callable[[str], Any]) -> tuple[Any, ...]:
+    """What was typed, without what cannot be: the form says that itself."""
+    found = {}
+    for word in typed:
+        try:
+            found[one(word)] = word
+        except (SpecError, ValueError):
+            continue
+    return tuple(found)
 
 
 # --- what it comes to -------------------------------------------------------------------------

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = 8  # answers in words
 
 
-@options_of(ExplainSpec, "run", "text")
+@options_of(ExplainSpec)
 def explain(
     asked: Asked,
     matrix: Annotated[str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")] = None,

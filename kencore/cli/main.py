@@ -86,7 +86,7 @@ def _named_subnetwork(text: str) -> bool:
 
 
 @app.command()
-@options_of(PruneSpec, "model", "base", "method", "keep", "k")
+@options_of(PruneSpec, "model", "base")
 def prune(
     asked: Asked,
     sparsity: Annotated[float | None, typer.Option(help="1 - keep: the other side of it.")] = None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kencore.errors import SpecError
-from kencore.settings.fields import Declared, settings_of
+from kencore.settings.fields import Declared, in_order, settings_of
 from kencore.settings.prune import PruneSpec
 
 Asked = dict[str, Any]
@@ -36,7 +36,7 @@ def options_of(spec: type, *first: str) -> Callable[[Callable[..., None]], Calla
         first: settings that the help names before the others.
     """
     declared = settings_of(spec)
-    names = [*first, *(name for name in declared if name not in first)]
+    names = in_order(spec, *first)
 
     def made(command: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]

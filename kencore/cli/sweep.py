@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STOPPED = "Interrupted. The same command continues and repeats no finished pruning."
 
 
-@options_of(SweepSpec, "model", "base", "methods", "allocations", "keeps", "ks", "rescales", "seeds")
+@options_of(SweepSpec, "model", "base")
 def sweep(
     asked: Asked,
     threads: Threads = None,

@@ -72,3 +72,10 @@ def settings_of(asked: type[Any]) -> dict[str, Declared]:
     """Every setting of a dataclass by its name, in order."""
     found: dict[str, Declared] = {one.name: one.metadata["setting"] for one in fields(asked)}
     return found
+
+
+def in_order(asked: type[Any], *first: str) -> tuple[str, ...]:
+    """The names of all settings as a person reads them: ``first``, those of its own, those shared with others."""
+    known = settings_of(asked)
+    own = [name for name in asked.__annotations__ if name in known]
+    return tuple(dict.fromkeys((*first, *own, *known)))

@@ -1,6 +1,6 @@
 """Choose a model and a method, see what was found, start a job and watch it.
 
-In the address: every setting by its name in `PruneSpec` (see `app.forms.prepared`), ``job`` and
+In the address: every setting by its name in `PruneSpec` (see `app.forms.prune`), ``job`` and
 ``inspect``, the jobs that are shown.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.app_pages.prune import found as inspect_view
-from app.forms import prepared, prune_language
+from app.forms import model
 from app.forms import prune as prune_form
 from app.frame import links, state
 from app.jobs import lists, panel
@@ -21,25 +21,13 @@ st.caption(
     "Every entry of a model is either kept, or put back to the value it had in the base model, or "
     "set to zero. Choose who decides, and how many stay."
 )
-for wrong in prepared.fill_in():
+for wrong in prune_form.fill_in():
     state.show_error(wrong)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
-        subject = prune_form.models()
+        subject = model.models()
         inspect = st.button("Inspect", icon=":material/search:", help="Reads headers only")
-        rule = prune_form.method(subject)
-        settings = {**subject.fields, "method": rule}
-        if prune_language.offered(subject):
-            settings |= prune_language.sharing(subject, rule)
-        streams = prune_language.uses_text(settings)
-        settings |= prune_form.budget(subject, streams=streams)
-        settings |= prune_form.rescaling(subject)
-        if streams:
-            settings |= prune_language.calibration(subject, settings)
-        settings |= prune_form.scope(subject, streams=streams)
-        settings |= prune_form.measuring(subject, streams=streams)
-        settings |= prune_form.machine()
-        prepared.write(subject, settings)
+        settings = prune_form.settings(subject)
     with grid.cell():
         st.header("Run", icon=":material/play_arrow:")
         started = st.button("Start pruning", type="primary", icon=":material/play_arrow:", width="stretch")

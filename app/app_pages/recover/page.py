@@ -1,6 +1,6 @@
 """Tune what a run kept, with its mask held: watch it learn, and see what that won back.
 
-In the address: every setting by its name in `TuneSpec` (see `app.forms.prepared_recover`), and ``job``,
+In the address: every setting by its name in `TuneSpec` (see `app.forms.recover`), and ``job``,
 the tuning that is shown.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import streamlit as st
 
 from app.app_pages.recover import parts as recover_parts
-from app.forms import prepared_recover
 from app.forms import recover as recover_form
 from app.frame import links, state, theme
 from app.jobs import submit as submitting
@@ -29,12 +28,11 @@ if told is not None:
 else:
     st.caption("Trains the kept entries to win quality back; pruned entries stay as they are. The result is a new run.")
 made = None
-for wrong in prepared_recover.fill_in(run):
+for wrong in recover_form.fill_in(run):
     state.show_error(wrong)
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         settings = recover_form.settings(run, heading)
-        prepared_recover.write(run, settings)
     with grid.cell():
         heading("Run", icon=":material/play_arrow:")
         recover_parts.what_it_will_be(run)

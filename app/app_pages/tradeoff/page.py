@@ -1,7 +1,7 @@
 """Quality against size: many prunings of one model, measured on the same data.
 
 In the address: ``sweep`` and how it is drawn; with ``view=new`` every setting of a new one by its
-name in `SweepSpec`, see `app.forms.prepared_sweep`.
+name in `SweepSpec`, see `app.forms.sweep`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import streamlit as st
 
 from app.app_pages.tradeoff import parts as tradeoff_parts
 from app.app_pages.tradeoff import sweeps as tradeoff_sweeps
-from app.forms import prepared_sweep
 from app.forms import sweep as tradeoff_form
 from app.forms.sweep import FORM
 from app.frame import choosing, links, state
@@ -21,10 +20,9 @@ VIEWS = {"curve": "Sweeps", "new": "New sweep"}
 
 def new_sweep() -> None:
     """The form, filled in as the address says, and its plan beside it."""
-    for wrong in prepared_sweep.fill_in():
+    for wrong in tradeoff_form.fill_in():
         state.show_error(wrong)
-    subject, settings, place = tradeoff_form.new_sweep()
-    prepared_sweep.write(subject, settings)
+    settings, place = tradeoff_form.new_sweep()
     with place:
         tradeoff_form.plan(settings)
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.forms import prune as prune_form
 from app.forms import prune_language
-from app.forms.prune import Subject
+from app.forms.model import Subject
 from kencore.allocate.table import ALLOCATIONS
 from kencore.errors import SpecError
 from kencore.methods.table import METHODS
@@ -49,7 +49,7 @@ def keys(test: AppTest) -> set[str]:
 def test_everything_offered_makes_a_spec(name: str) -> None:
     kind, rest, fields = SUBJECTS[name]
     subject = Subject(kind=kind, rest=rest, fields=fields)  # type: ignore[arg-type]
-    lm = prune_language.offered(subject)
+    lm = subject.language
     for method, allocation in product(prune_form.methods_for(subject), ALLOCATIONS if lm else ("uniform",)):
         for step in prune_language.steps_for(method) if allocation == "neuroal" else ("block",):
             refinements = ["none"] + ["dsnot"] * (lm and prune_language.refines(subject))

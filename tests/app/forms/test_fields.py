@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.forms import fields as form_address
-from app.forms import prepared, prepared_recover, prepared_sweep
+from app.forms import address as form_address
+from app.forms import prune as prune_form
 from app.forms import recover as recover_form
 from app.forms import sweep as tradeoff_form
-from app.forms.fields import Table
-from app.forms.prune import Subject
+from app.forms.address import Table
+from app.forms.model import Subject
 from app.forms.recover import USUAL
 from kencore.allocate.table import ALLOCATIONS
 from kencore.settings.prune import PROPAGATIONS, REFERENCES, RESCALES, STEPS, PruneSpec
@@ -29,12 +29,12 @@ SUBJECTS = [
 ]
 TABLES: dict[str, Table] = {
     f"{page} {subject.kind} {subject.rest}{' on text' * streams}": form.fields(subject, streams=streams)
-    for page, form in (("prune", prepared), ("sweep", prepared_sweep))
+    for page, form in (("prune", prune_form), ("sweep", tradeoff_form))
     for subject in SUBJECTS
     for streams in (False, True)
 }
 TABLES |= {
-    f"recover {kind} {judged_on}": prepared_recover.fields(kind, judged_on)
+    f"recover {kind} {judged_on}": recover_form.fields(kind, judged_on)
     for kind in USUAL
     for judged_on in (None, AS_THE_RUN, "demo")
 }
@@ -121,7 +121,7 @@ def test_no_text_is_more_than_a_mistake_and_what_is_read_can_be_said(which: str,
 @pytest.mark.parametrize(
     ("form", "tables", "spec", "others"),
     [
-        (prepared.FORM, "prune", PruneSpec, set()),
+        (prune_form.FORM, "prune", PruneSpec, set()),
         (tradeoff_form.FORM, "sweep", SweepSpec, set()),
         (recover_form.FORM, "recover", TuneSpec, {"run"}),
     ],

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.forms import prepared
-from app.forms.fields import Form
+from app.forms import prune as prune_form
+from app.forms.address import Form
 from app.forms.prune import ENTRIES, SHARE
 from tests.app.app_pages.test_prune import changed, own_models, start
 from tests.app.conftest import OpenPage
@@ -22,7 +22,7 @@ def store_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
     return FakeJobs(tmp_path).install(monkeypatch)
 
 
-def said(test: AppTest, form: Form = prepared.FORM) -> dict[str, str]:
+def said(test: AppTest, form: Form = prune_form.FORM) -> dict[str, str]:
     """What the address says of the form."""
     found = {name: test.query_params[name] for name in test.query_params if name in form.names}
     return {name: text[0] if isinstance(text, list) else text for name, text in found.items()}
@@ -178,7 +178,7 @@ def test_a_link_fills_in_the_form_and_stays(
     open_page: OpenPage, store_of_jobs: FakeJobs, address: dict[str, str], wanted: dict[str, Any]
 ) -> None:
     test = open_page("prune", **address)
-    params = check_link(test, prepared.FORM, start, store_of_jobs, address, wanted)
+    params = check_link(test, prune_form.FORM, start, store_of_jobs, address, wanted)
     assert said(test) == address
     again = open_page("prune", **said(test))
     start(again)
@@ -209,7 +209,7 @@ def test_going_back_takes_the_form_back_and_the_menu_does_not(open_page: OpenPag
     test = open_page("prune")
     check_back(
         test,
-        prepared.FORM,
+        prune_form.FORM,
         lambda: test.slider(key="prune_share"),
         "keep",
         first=(20, "0.2"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.forms import prepared
+from app.forms import prune as prune_form
 from app.forms import recover as recover_form
 from app.forms import sweep as tradeoff_form
 from app.frame import links
@@ -73,7 +73,7 @@ WRONG: dict[str, dict[str, tuple[str, ...]]] = {
         "device": ("gpu",),
     },
 }
-FORMS = {"prune": prepared.FORM, "tradeoff": tradeoff_form.FORM, "recover": recover_form.FORM}
+FORMS = {"prune": prune_form.FORM, "tradeoff": tradeoff_form.FORM, "recover": recover_form.FORM}
 BESIDE = {"matrix": {"matrix": MATRIX}, "row": {"matrix": MATRIX}, "layers": {}, "sparsity": {}}
 
 
