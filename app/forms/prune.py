@@ -82,7 +82,8 @@ def shared_fields(subject: Subject, *, streams: bool) -> Table:
         row(PruneSpec, "device", "prune_device"),
     ]
     if subject.rest == "base":
-        found += [row(PruneSpec, name, f"prune_{name}") for name in ("embeddings", "vectors", "head")]
+        found += [row(PruneSpec, name, f"prune_{name}", help="") for name in ("embeddings", "vectors")]
+        found.append(row(PruneSpec, "head", "prune_head"))
     table = {field.name: field for field in found}
     return table | (prune_language.shared_fields(subject) if subject.language else {})
 
