@@ -10,9 +10,9 @@ import pytest
 
 from kencore import PruneSpec, jobs, open_run, prune
 from kencore.data.examples import read_examples
-from kencore.errors import JobKindError, SpecError
+from kencore.errors import SpecError
 from kencore.explain import ExplainSpec, explain, open_explanation
-from kencore.jobs.kinds import check_evaluate, check_export
+from kencore.jobs.kinds import KINDS
 from kencore.models.classifier import Classifier
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
@@ -146,37 +146,37 @@ def test_a_run_is_exported_in_every_form(loaded: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "kind"),
+    ("params", "said"),
     [
-        ({}, JobKindError),
-        ({"run": "r", "path": "/"}, JobKindError),
-        ({"run": " "}, JobKindError),
-        ({"run": "r", "zstd": 1}, JobKindError),
-        ({"run": "r", "form": "pickle"}, SpecError),
-        ({"run": "r", "zstd": True}, SpecError),
+        ({}, "settings: no run"),
+        ({"run": "r", "path": "/"}, "settings: unknown path"),
+        ({"run": " "}, "run: nothing"),
+        ({"run": "r", "zstd": 1}, "zstd: 1"),
+        ({"run": "r", "form": "pickle"}, "pickle"),
+        ({"run": "r", "zstd": True}, "zstd"),
     ],
 )
-def test_wrong_exports_are_told_before_a_worker_starts(params: dict[str, object], kind: type[Exception]) -> None:
-    with pytest.raises(kind):
-        check_export(params)
-    check_export({"run": "r", "form": "subnetwork", "zstd": True})
+def test_wrong_exports_are_told_before_a_worker_starts(params: dict[str, object], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        KINDS["export"].check(params)
+    KINDS["export"].check({"run": "r", "form": "subnetwork", "zstd": True})
 
 
 @pytest.mark.parametrize(
     ("params", "subject"),
     [
-        ({"window": 1}, "window of the job evaluate"),
-        ({"windows": 0}, "windows of the job evaluate"),
-        ({"windows": True}, "windows of the job evaluate"),
-        ({"window": "12"}, "window of the job evaluate"),
-        ({"widow": 12}, "Parameters of the job evaluate"),
+        ({"window": 1}, "window"),
+        ({"windows": 0}, "windows"),
+        ({"windows": True}, "windows"),
+        ({"window": "12"}, "window"),
+        ({"widow": 12}, "settings"),
     ],
 )
 def test_wrong_windows_are_told_before_a_worker_starts(params: dict[str, object], subject: str) -> None:
-    with pytest.raises(JobKindError) as caught:
-        check_evaluate({"model": "m", "examples": "pydoc"} | params)
+    with pytest.raises(SpecError) as caught:
+        KINDS["evaluate"].check({"model": "m", "examples": "pydoc"} | params)
     assert caught.value.subject == subject
-    check_evaluate({"model": "m", "examples": "pydoc", "window": None, "windows": 4})
+    KINDS["evaluate"].check({"model": "m", "examples": "pydoc", "window": None, "windows": 4})
 
 
 def test_a_mistake_of_the_spec_comes_back_from_the_worker(own: Path) -> None:

@@ -11,12 +11,14 @@ from kencore.errors import SpecError
 from kencore.settings.checks import checked
 from kencore.settings.explain import ExplainSpec
 from kencore.settings.fields import Declared, settings_of
+from kencore.settings.jobs import EvaluateAsked, ExportAsked, InspectAsked, ReportAsked
 from kencore.settings.prune import PruneSpec
 from kencore.settings.recover import TuneSpec
 from kencore.settings.sweep import SweepSpec
 
 SPECS = (PruneSpec, SweepSpec, TuneSpec, ExplainSpec)
-ALL = [(spec, name) for spec in SPECS for name in settings_of(spec)]
+JOBS = (EvaluateAsked, ExportAsked, InspectAsked, ReportAsked)
+ALL = [(spec, name) for spec in (*SPECS, *JOBS) for name in settings_of(spec)]
 
 
 def known(spec: type, name: str) -> Declared:

@@ -1,0 +1,67 @@
+"""What is asked of the jobs that have no settings of the library's own: inspect, evaluate, export, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kencore.settings.checks import check, checked_device
+from kencore.settings.fields import setting
+from kencore.settings.json import JsonSettings
+
+
+class _Asked(JsonSettings):
+    """Each setting is checked by itself."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectAsked(_Asked):
+    """A model to look at, and its base if there is one."""
+
+    remedy: ClassVar[str] = "Say which model."
+
+    model: str = setting("text", help="A folder, a hub id or a demo.")
+    base: str | None = setting("text", None, help="Its base, same forms.")
+    model_revision: str | None = setting("text", None, help="Hub revision.")
+    base_revision: str | None = setting("text", None, help="Hub revision.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateAsked(_Asked):
+    """A run or a model, and the sentences or the text that it is measured on."""
+
+    remedy: ClassVar[str] = "Say what is measured, and on what."
+
+    model: str = setting("text", help="A run or a model.")
+    examples: str = setting("text", help="Labelled sentences, or a text.")
+    device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
+    baselines: bool = setting("switch", True, help="Of a run: also other methods at its budget.")
+    save: bool = setting("switch", False, help="Of a run: keep the result in the run.")
+    window: int | None = setting("count", None, low=2, help="Tokens of a window of text.")
+    windows: int | None = setting("count", None, low=1, help="Windows of text at most.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportAsked(_Asked):
+    """A run, and the form in which it is exported."""
+
+    remedy: ClassVar[str] = "Say which run."
+
+    run: str = setting("text", help="The run, by id or folder.")
+    form: str | None = setting("text", None, help="What is written; a model's folder by default.")
+    zstd: bool = setting("switch", False, help="Of a subnetwork file: compressed.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportAsked(_Asked):
+    """A run, and the run beside it if there is one."""
+
+    remedy: ClassVar[str] = "Say which run."
+
+    run: str = setting("text", help="The run, by id or folder.")
+    beside: str | None = setting("text", None, help="Another run to compare it with.")
