@@ -29,7 +29,7 @@ from benchmarks import plain_neuroal
 from kencore.checkpoint.layout import read_layout
 from kencore.models.blocks import BlockModel, capture
 from kencore.pruning.blocks import prune_blocks
-from kencore.pruning.rule import make_rule
+from kencore.pruning.rule import Rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.system.progress import Clock
 
@@ -68,7 +68,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def ours(model: BlockModel, ids: Tensor, method: str, settings: AllocationSettings) -> Timed:
-    rule = make_rule(method, published=settings.published)
+    rule = Rule(method=method, published=settings.published)
     own = {slot.name: model.weight(slot.name).clone() for slot in model.slots}
 
     def search() -> Any:
@@ -173,7 +173,7 @@ def fast_cases(folder: Path, models: dict[str, BlockModel]) -> None:
             allocation="neuroal", sparsity=sparsity, step=meta["step"], published=True, fast=True
         )
         streams = capture(model, ids[:SEARCH_SEQUENCES])
-        rule = make_rule(meta["prune_method"], published=True)
+        rule = Rule(method=meta["prune_method"], published=True)
         seconds, found = timed(lambda: allocate(model, streams, rule, settings))  # noqa: B023
         taken += seconds
         for step in ("block", "row"):

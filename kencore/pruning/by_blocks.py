@@ -156,25 +156,15 @@ class _Job:
 
     def allocate(self) -> tuple[Allocated, Streams]:
         """Share the sparsity out; and the streams of all calibration text, to prune on."""
-        from kencore.pruning.search.allocate import AllocationSettings, allocate
+        from kencore.pruning.search.allocate import allocate
+        from kencore.pruning.search.session import AllocationSettings
 
-        spec = self.spec
-        settings = AllocationSettings(
-            allocation=spec.allocation,
-            sparsity=self.sparsity,
-            step=spec.step,
-            reference=cast(Any, spec.reference),
-            published=spec.published,
-            fast=spec.fast,
-            block_lambda=spec.block_lambda,
-            row_lambda=spec.row_lambda,
-        )
         with self.clock("capture"):
             streams = self.bench.streams(len(self._search_ids()))
         self.bench.restore()
         at = self.bar.phase("", self.searching)
         with self.clock("search"):
-            found = allocate(self.bench.blocks, streams, self.rule, settings, progress=at)
+            found = allocate(self.bench.blocks, streams, self.rule, AllocationSettings.of(self.spec), progress=at)
             found = self._balanced(found)
         with self.clock("capture"):
             return found, self.bench.streams(self.calibration.sequences)

@@ -16,7 +16,7 @@ from torch import Tensor
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 from kencore.methods.random import row_generator
-from kencore.methods.rescale import FACTORS, rescaled
+from kencore.methods.rescale import rescaled
 from kencore.methods.scored import Ties, keep_lowest_pruned
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS, Method
@@ -31,13 +31,12 @@ Prepared = Callable[[Count], tuple[Tensor, Tensor]]
 """Prunes so many entries: the new weight, float32 (R, C), and the keep mask, bool (R, C)."""
 
 ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
-RESCALES = ("none", *FACTORS)
 REFINE_NEEDS = frozenset({"norm", "moments"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One way to prune a weight.
+    """One way to prune a weight. What goes together is checked by `PruneSpec`.
 
     Args:
         method: one of `kencore.methods.table.METHODS`.
@@ -173,52 +172,6 @@ class Rule:
 
         assert statistics is not None
         return dsnot(weight, keep, statistics, published=self.published)
-
-
-def make_rule(
-    method: str,
-    *,
-    bases: Callable[[str], Tensor] | None = None,
-    refine: str = "none",
-    rescale: str = "none",
-    seed: int = 0,
-    published: bool = False,
-) -> Rule:
-    """The rule of that name; arguments as in `Rule`.
-
-    Raises:
-        SpecError: no such method or refinement, a method that compares with a base without one, or
-            a base where nothing can go back to it (updates and ``dsnot`` count on zeros).
-    """
-    if method not in METHODS:
-        raise SpecError(
-            "method", got=repr(method), wanted=f"one of {', '.join(METHODS)}", remedy="Choose one of these."
-        )
-    if refine not in ("none", "dsnot"):
-        raise SpecError("refine", got=repr(refine), wanted="none or dsnot", remedy="Choose one of these.")
-    row = METHODS[method]
-    if row.compares and bases is None:
-        raise SpecError(
-            "base",
-            got="no base model",
-            wanted=f"one: {method} ranks what tuning changed",
-            remedy="Name the base, or take another method.",
-        )
-    if rescale not in RESCALES or (rescale != "none" and bases is None):
-        raise SpecError(
-            "rescale",
-            got=repr(rescale) + ("" if bases is not None else " without a base model"),
-            wanted=f"one of {', '.join(RESCALES)}, and a base for all but none",
-            remedy="Choose one of these, or name the base.",
-        )
-    if bases is not None and (not row.takes_base or refine == "dsnot"):
-        raise SpecError(
-            "base",
-            got=f"a base model with {method if refine == 'none' else refine}",
-            wanted="none: it makes up for entries that become zero",
-            remedy="Leave the base out, or take another method.",
-        )
-    return Rule(method=method, bases=bases, refine=refine, rescale=rescale, seed=seed, published=published)
 
 
 def _rescaled(weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:

@@ -99,11 +99,11 @@ class Workbench:
         return {name: dict(line) for name, line in self._lines.items()}
 
     def rule(self, method: str, **settings: Any) -> Rule:
-        """`make_rule` of that name and settings; entries go back to the base where there is one."""
-        from kencore.pruning.rule import make_rule
+        """The rule of that name and settings; entries go back to the base where there is one."""
+        from kencore.pruning.rule import Rule
 
         bases = self.base if self.pair.base_tensors is not None else None
-        return make_rule(method, bases=bases, **settings)
+        return Rule(method=method, bases=bases, **settings)
 
     def base(self, name: str) -> torch.Tensor:
         """What a slot's entries become where they are not kept: float32 (R, C), read anew."""

@@ -32,7 +32,7 @@ from kencore.allocate.slot import Slot, Sparsities
 from kencore.checkpoint.layout import read_layout
 from kencore.models.blocks import BlockModel, Streams, capture
 from kencore.pruning.blocks import prune_blocks
-from kencore.pruning.rule import Count, Rule, make_rule
+from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.search.neuroal import block_candidate, search_rows
 from kencore.pruning.search.session import Session
@@ -201,7 +201,7 @@ def _search(case: Case, result: Result) -> None:
     settings = AllocationSettings(
         allocation=kind, sparsity=case.sparsity, step=case.meta["step"] or "block", published=True
     )
-    rule = make_rule(case.method, published=True)
+    rule = Rule(method=case.method, published=True)
     streams = case.streams(SEARCH_SEQUENCES if kind == "neuroal" else None)
     found = allocate(case.model, streams, rule, settings)
     same, shares = True, found.sparsities
@@ -254,7 +254,7 @@ def _compare_shares(case: Case, result: Result, shares: Sparsities) -> None:
 def _prune(case: Case, result: Result) -> None:
     """Prune from the recorded distribution and compare the masks."""
     refine = "dsnot" if case.meta["top_up"] == "DSnoT" else "none"
-    rule = make_rule(case.method, refine=refine, published=True)
+    rule = Rule(method=case.method, refine=refine, published=True)
     shares, clipped = case.distribution()
     counts: dict[str, Count]
     if case.method == "sparsegpt" and refine == "none":

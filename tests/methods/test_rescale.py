@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 
 from kencore import PruneSpec, prune
 from kencore.errors import NonFiniteWeightError, SpecError
-from kencore.methods.rescale import rescaled
-from kencore.pruning import rule as rules
+from kencore.methods.rescale import FACTORS, rescaled
 from kencore.quality.judge import judge
 from kencore.settings.checks import RESCALES
 from tests.pruning.test_prune import bits_of, spec_of, stored
@@ -193,13 +192,11 @@ def test_baselines_of_a_rescaled_run(files: tuple[Path, Path, Path]) -> None:  #
 
 
 def test_settings() -> None:
-    assert rules.RESCALES == RESCALES
+    assert ("none", *FACTORS) == RESCALES
     with pytest.raises(SpecError, match="rescale"):
         PruneSpec(model="x", method="magnitude", keep=0.5, rescale="share")
     with pytest.raises(SpecError, match="rescale"):
         PruneSpec(model="demo", keep=0.5, rescale="twice")
-    with pytest.raises(SpecError, match="without a base"):
-        rules.make_rule("magnitude", rescale="share")
     spec = PruneSpec(model="demo", keep=0.5, rescale="share")
     assert PruneSpec.from_json(spec.to_json()) == spec
     assert spec.updates

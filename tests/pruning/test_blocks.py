@@ -19,7 +19,7 @@ from kencore.methods.select import select_rows
 from kencore.methods.table import METHODS
 from kencore.models.blocks import BlockModel, capture, inputs
 from kencore.pruning.blocks import Pruned, prune_blocks
-from kencore.pruning.rule import ATTENTION, make_rule
+from kencore.pruning.rule import ATTENTION, Rule
 from tests.support.language_models import LANGUAGE_MODELS, block_model, inputs_by_hooks, token_ids
 
 
@@ -30,7 +30,7 @@ def half(model: BlockModel, share: float = 0.5) -> dict[str, Any]:
 def pruned_all(model: BlockModel, method: str, counts: Mapping[str, Any], **options: Any) -> dict[str, Pruned]:
     made = {key: options.pop(key) for key in ("bases", "refine", "published") if key in options}
     streams = capture(model, token_ids(4), batch=2)
-    parts = prune_blocks(model, streams, make_rule(method, **made), counts, **options)
+    parts = prune_blocks(model, streams, Rule(method=method, **made), counts, **options)
     return {part.slot.name: part for part in parts}
 
 
@@ -190,21 +190,6 @@ def test_progress_tells_of_every_slot_and_may_cancel() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         pruned_all(block_model("llama"), "wanda", half(model), progress=cancel)
-
-
-@pytest.mark.parametrize(
-    ("method", "options", "word"),
-    [
-        ("best", {}, "magnitude"),
-        ("wanda", {"refine": "twice"}, "dsnot"),
-        ("delta", {}, "base"),
-        ("sparsegpt", {"bases": lambda name: None}, "sparsegpt"),
-        ("wanda", {"bases": lambda name: None, "refine": "dsnot"}, "dsnot"),
-    ],
-)
-def test_rules_that_there_are_none_of(method: str, options: dict[str, Any], word: str) -> None:
-    with pytest.raises(SpecError, match=word):
-        make_rule(method, **options)
 
 
 def test_a_share_is_no_count() -> None:

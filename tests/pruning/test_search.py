@@ -12,11 +12,11 @@ import torch
 from benchmarks import plain_neuroal
 from kencore.allocate.budget import exact_counts
 from kencore.allocate.uniform import uniform
-from kencore.errors import DeadLayerError, SpecError
+from kencore.errors import DeadLayerError
 from kencore.models.blocks import BlockModel, capture, run_block
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.blocks import prune_blocks
-from kencore.pruning.rule import make_rule
+from kencore.pruning.rule import Rule
 from kencore.pruning.search.allocate import Allocated, AllocationSettings, allocate
 from kencore.pruning.search.candidates import Evaluator
 from tests.support.language_models import LANGUAGE_MODELS, block_model, token_ids
@@ -26,7 +26,7 @@ FEW = (0.0, 0.1, 0.2)
 
 def search(model: BlockModel, *, method: str = "wanda", progress: Any = None, **settings: Any) -> Allocated:
     asked = AllocationSettings(**({"allocation": "neuroal", "sparsity": 0.6} | settings))
-    rule = make_rule(method, published=asked.published)
+    rule = Rule(method=method, published=asked.published)
     return allocate(model, capture(model, token_ids(4)), rule, asked, progress=progress)
 
 
@@ -107,7 +107,7 @@ def test_costs_against_their_definition() -> None:
     model, other = block_model("qwen3"), block_model("qwen3")
     counts: Any = exact_counts(model.slots, uniform(model.slots, 0.5), 0.5)
     ids = token_ids(4)
-    streams, rule = capture(model, ids), make_rule("wanda")
+    streams, rule = capture(model, ids), Rule(method="wanda")
     outcome = Evaluator(model, streams, rule, reference="global")(counts)
     total = 0.0
     for part in prune_blocks(other, capture(other, ids), rule, counts):
@@ -243,24 +243,7 @@ def test_costs_of_text_in_batches() -> None:
     model = block_model("falcon")
     counts: Any = exact_counts(model.slots, uniform(model.slots, 0.5), 0.5)
     outcomes = [
-        Evaluator(model, capture(model, token_ids(4), batch=batch), make_rule("wanda"))(counts) for batch in (1, 3, 4)
+        Evaluator(model, capture(model, token_ids(4), batch=batch), Rule(method="wanda"))(counts) for batch in (1, 3, 4)
     ]
     for outcome in outcomes:
         assert outcome.cost == pytest.approx(outcomes[0].cost, rel=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("settings", "word"),
-    [
-        ({"allocation": "best"}, "uniform"),
-        ({"step": "column"}, "both"),
-        ({"reference": "far"}, "global"),
-        ({"sparsity": 1.5}, "share"),
-        ({"lambdas": ()}, "lambdas"),
-        ({"allocation": "dlp", "published": True}, "owl"),
-        ({"reference": "global", "published": True}, "local"),
-    ],
-)
-def test_settings_that_there_are_none_of(settings: dict[str, Any], word: str) -> None:
-    with pytest.raises(SpecError, match=word):
-        AllocationSettings(**({"allocation": "neuroal", "sparsity": 0.5} | settings))

@@ -13,36 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.allocate.budget import exact_counts, published_counts
-from kencore.allocate.slot import Slot, Sparsities, check_sparsity
+from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, Allocation
-from kencore.errors import SpecError
 from kencore.methods.scored import Ties
 from kencore.models.blocks.capture import Streams
 from kencore.models.blocks.model import BlockModel
 from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.candidates import Evaluator, Outcome, Reference
+from kencore.settings.prune import PruneSpec
 from kencore.system.progress import Clock, Progress
-
-STEPS = ("block", "row", "both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationSettings:
-    """How sparsity is to be shared out.
+    """What a search reads of the settings of a pruning, which `PruneSpec` has checked.
 
     Args:
-        allocation: one of `ALLOCATIONS`.
         sparsity: the target over all slots, in (0, 1).
-        step: of NeuroAL: ``block``, ``row`` (from equal blocks) or ``both``.
-        reference: what NeuroAL compares a pruned block with; see `Evaluator`.
-        published: the authors' lists, order of sums, rounding and faults.
-        fast: only every other lambda and the neighbours of the best, with products in bfloat16;
-            the best few again in float32. See `kencore.pruning.search.scan`.
         lambdas: other ones than the published list, for both steps.
-        block_lambda, row_lambda: the only one to take, of its step.
-
-    Raises:
-        SpecError: a value out of range, or a combination that the published code has not.
+        allocation, step, reference, published, fast, block_lambda, row_lambda: as of `PruneSpec`;
+            see `Evaluator` for the reference, `kencore.pruning.search.scan` for ``fast``.
     """
 
     allocation: str
@@ -55,20 +45,12 @@ class AllocationSettings:
     block_lambda: float | None = None
     row_lambda: float | None = None
 
-    def __post_init__(self) -> None:
-        _one_of("allocation", self.allocation, tuple(ALLOCATIONS))
-        _one_of("step", self.step, STEPS)
-        _one_of("reference", self.reference, ("local", "global"))
-        check_sparsity(self.sparsity)
-        if self.lambdas is not None and not self.lambdas:
-            raise SpecError("lambdas", got="none", wanted="at least one", remedy="Leave it out for the list.")
-        if self.published and (not self.row.published or self.reference != "local"):
-            raise SpecError(
-                "published",
-                got=f"{self.allocation}, reference {self.reference}",
-                wanted=f"one of {', '.join(n for n, row in ALLOCATIONS.items() if row.published)} with reference local",
-                remedy="The published code has nothing else: leave `published` out.",
-            )
+    @classmethod
+    def of(cls, spec: PruneSpec) -> AllocationSettings:
+        """Those of a pruning whose budget is a share."""
+        assert spec.sparsity is not None
+        same = ("allocation", "step", "reference", "published", "fast", "block_lambda", "row_lambda")
+        return cls(sparsity=spec.sparsity, **{name: getattr(spec, name) for name in same})
 
     @property
     def row(self) -> Allocation:
@@ -186,8 +168,3 @@ def block_means(slots: tuple[Slot, ...], shares: dict[str, float], blocks: int) 
         sums[slot.block] += slot.size * shares[slot.name]
     means: NDArray[np.float64] = np.divide(sums, sizes, out=np.full(blocks, np.nan), where=sizes > 0)
     return [float(mean) for mean in means]
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise SpecError(name, got=repr(value), wanted=f"one of {', '.join(known)}", remedy="Choose one of these.")

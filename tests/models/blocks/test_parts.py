@@ -16,7 +16,7 @@ from kencore.allocate.uniform import uniform
 from kencore.models.blocks import capture
 from kencore.models.blocks.run import by_sequence, placed
 from kencore.pruning.blocks import prune_blocks
-from kencore.pruning.rule import make_rule
+from kencore.pruning.rule import Rule
 from kencore.pruning.search.allocate import AllocationSettings, allocate
 from kencore.pruning.search.session import block_means, first_minimum
 from tests.support.language_models import block_model, token_ids
@@ -70,7 +70,7 @@ def test_layers_that_are_never_run(method: str, reference: Any) -> None:
     model = block_model("llama")
     for block in model.blocks:
         block.mlp.forward = torch.zeros_like  # type: ignore[union-attr,assignment]
-    streams, rule = capture(model, token_ids(4)), make_rule(method)
+    streams, rule = capture(model, token_ids(4)), Rule(method=method)
     settings = AllocationSettings(allocation="neuroal", sparsity=0.5, reference=reference, lambdas=(0.0, 0.1))
     found = allocate(model, streams, rule, settings)
     silent = [slot.name for slot in model.slots if slot.role in ("gate", "up", "down")]
