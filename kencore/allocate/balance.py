@@ -10,14 +10,12 @@ Shapes: R rows, C columns of a slot, N shares in all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.allocate.budget import Counts, exact_counts
-from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 
 Floats = NDArray[np.float64]
@@ -113,37 +111,3 @@ def balanced(shares: Floats, weights: Floats, factor: Floats, total: float) -> t
     fits = np.nonzero((after * np.where(np.isfinite(c), c, 0.0) <= 1 + 1e-12) & (c >= 0))[0]
     chosen = float(c[fits[0]]) if len(fits) else float("inf")
     return (np.minimum(1.0, chosen * x) if np.isfinite(chosen) else (x > 0).astype(float)), chosen
-
-
-def balanced_counts(
-    slots: Sequence[Slot], kept: Mapping[str, NDArray[np.integer[Any]]], factor: Mapping[str, float]
-) -> Counts:
-    """Entries that each row keeps after the balance, int64 (R,) by name; the total is that of
-    ``kept`` to the entry, rows of a matrix differing by one where it takes that.
-
-    Args:
-        kept: entries that each row keeps without a balance, (R,) by name. Not changed.
-        factor: by name, see `factors`.
-    """
-    if not slots or len(set(factor.values())) == 1:  # all alike: nothing moves
-        return {slot.name: np.array(kept[slot.name], np.int64) for slot in slots}
-    total = sum(int(np.sum(kept[slot.name])) for slot in slots)
-    size = sum(slot.size for slot in slots)
-    rows = {slot.name: _runs(kept[slot.name]) for slot in slots}
-    shares = np.concatenate([rows[slot.name] / slot.cols for slot in slots])
-    weights = np.concatenate([np.full(len(own := rows[s.name]), s.size / len(own)) for s in slots])
-    stretch = np.concatenate([np.full(len(rows[s.name]), factor[s.name]) for s in slots])
-    found, _ = balanced(shares, weights, stretch, total)
-    edges = np.cumsum([len(rows[slot.name]) for slot in slots])[:-1]
-    sparsities: dict[str, float | Floats] = {
-        slot.name: 1 - own if len(own) > 1 else float(1 - own[0])
-        for slot, own in zip(slots, np.split(found, edges), strict=True)
-    }
-    gone = exact_counts(slots, sparsities, (size - total) / size)
-    return {slot.name: slot.cols - gone[slot.name] for slot in slots}
-
-
-def _runs(kept: NDArray[np.integer[Any]]) -> Floats:
-    """One number where rows differ by rounding alone, else one per row: float64 (1,) or (R,)."""
-    rows = np.asarray(kept, np.float64)
-    return rows if rows.max() - rows.min() > 1 else rows.mean(keepdims=True)

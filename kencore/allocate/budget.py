@@ -1,21 +1,67 @@
-"""From shares to whole entries: how many of each row are pruned.
+"""From shares to whole entries, for every way to prune: how many of each row are kept, or pruned.
 
 Shapes: R rows, C columns of a slot, N entries of all slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.allocate.balance import Place, balanced, factors, parse_balance
 from kencore.allocate.slot import Slot, Sparsities, check_sparsity
 from kencore.allocate.uniform import uniform
 from kencore.errors import ShapeError, SpecError
 
 Counts = dict[str, NDArray[np.int64]]
 Floats = NDArray[np.float64]
+
+
+def row_budget(columns: int, *, keep: float | None = None, k: int | None = None) -> int:
+    """Entries kept of a row of ``columns`` values: k of them, or that share; half rounds up, at least 1."""
+    if k is not None:
+        return min(k, columns)
+    assert keep is not None
+    return min(columns, max(1, math.floor(keep * columns + 0.5)))
+
+
+def kept_evenly(
+    slots: Sequence[Slot], *, keep: float | None = None, k: int | None = None, sparsity: float | None = None
+) -> Counts:
+    """Entries that each row keeps, int64 (R,) by name, before balance and allocation.
+
+    Args:
+        keep, k: of each row by itself, see `row_budget`.
+        sparsity: instead, the share of all entries together that goes, spread evenly.
+    """
+    if sparsity is not None:
+        return kept_of(slots, uniform_counts(slots, sparsity))
+    return {slot.name: np.full(slot.rows, row_budget(slot.cols, keep=keep, k=k), np.int64) for slot in slots}
+
+
+def kept_of(slots: Sequence[Slot], pruned: Mapping[str, NDArray[np.int64] | int | float]) -> Counts:
+    """Entries that each row keeps, int64 (R,) by name, where so many of each are pruned; and the
+    other way round."""
+    return {
+        slot.name: slot.cols - np.broadcast_to(np.asarray(pruned[slot.name], np.int64), slot.rows) for slot in slots
+    }
+
+
+def rebalanced(slots: Sequence[Slot], kept: Counts, balance: Sequence[str], places: Mapping[str, Place]) -> Counts:
+    """Entries that each row keeps after a balance such as ``q=1.5``, int64 (R,) by name.
+
+    Args:
+        kept: entries that each row keeps without it. Not changed.
+        places: where each matrix is.
+
+    Raises:
+        SpecError: a factor whose name no matrix has.
+    """
+    return balanced_counts(slots, kept, factors(parse_balance(balance), places)) if balance else kept
 
 
 def exact_counts(
@@ -97,6 +143,34 @@ def published_counts(
     return counts
 
 
+def balanced_counts(
+    slots: Sequence[Slot], kept: Mapping[str, NDArray[np.integer[Any]]], factor: Mapping[str, float]
+) -> Counts:
+    """Entries that each row keeps after the faders, int64 (R,) by name; the total is that of
+    ``kept`` to the entry, rows of a matrix differing by one where it takes that.
+
+    Args:
+        kept: entries that each row keeps without faders, (R,) by name. Not changed.
+        factor: by name, see `factors`.
+    """
+    if not slots or len(set(factor.values())) == 1:  # all alike: nothing moves
+        return {slot.name: np.array(kept[slot.name], np.int64) for slot in slots}
+    total = sum(int(np.sum(kept[slot.name])) for slot in slots)
+    size = sum(slot.size for slot in slots)
+    rows = {slot.name: _runs(kept[slot.name]) for slot in slots}
+    shares = np.concatenate([rows[slot.name] / slot.cols for slot in slots])
+    weights = np.concatenate([np.full(len(own := rows[s.name]), s.size / len(own)) for s in slots])
+    stretch = np.concatenate([np.full(len(rows[s.name]), factor[s.name]) for s in slots])
+    found, _ = balanced(shares, weights, stretch, total)
+    edges = np.cumsum([len(rows[slot.name]) for slot in slots])[:-1]
+    sparsities: dict[str, float | Floats] = {
+        slot.name: 1 - own if len(own) > 1 else float(1 - own[0])
+        for slot, own in zip(slots, np.split(found, edges), strict=True)
+    }
+    gone = exact_counts(slots, sparsities, (size - total) / size)
+    return {slot.name: slot.cols - gone[slot.name] for slot in slots}
+
+
 def _shares(slot: Slot, sparsities: Sparsities) -> Floats:
     """A slot's shares, one (1,) or one per row (R,), checked."""
     if slot.name not in sparsities:
@@ -169,3 +243,9 @@ def _largest_remainders(targets: Floats, total: int, most: NDArray[np.int64]) ->
         chosen = order[: min(abs(missing), int(free.sum()))]
         whole[chosen] += 1 if missing > 0 else -1
     return whole
+
+
+def _runs(kept: NDArray[np.integer[Any]]) -> Floats:
+    """One number where rows differ by rounding alone, else one per row: float64 (1,) or (R,)."""
+    rows = np.asarray(kept, np.float64)
+    return rows if rows.max() - rows.min() > 1 else rows.mean(keepdims=True)

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from kencore.allocate.balance import Place, factors, parse_balance
+from kencore.allocate.budget import Counts, exact_counts, kept_evenly, kept_of, rebalanced
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
 from kencore.methods.table import rules
-from kencore.pruning.plan import Kept, even_budgets, with_balance
 from kencore.registry import load
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
@@ -191,7 +191,7 @@ def why_worker(run: Run, setting: Setting) -> str | None:
     return f"the allocation {spec.allocation} looks at the model anew for every setting"
 
 
-def budgets(run: Run, setting: Setting) -> Kept:
+def budgets(run: Run, setting: Setting) -> Counts:
     """Entries that each row of each pruned matrix would keep, int64 (R,) by name: what `prune`
     with the same settings gives. The total is the one without a balance, to the entry.
 
@@ -209,15 +209,13 @@ def budgets(run: Run, setting: Setting) -> Kept:
         )
     slots, places = pruned_slots(run)
     if spec.allocation == UNIFORM:
-        return with_balance(slots, places, spec, even_budgets(slots, spec))
-    from kencore.allocate.budget import exact_counts
-
-    shares = _shares(run, spec)
-    assert shares is not None
-    assert spec.sparsity is not None
-    gone = exact_counts(slots, shares, spec.sparsity)
-    kept = {slot.name: slot.cols - gone[slot.name] for slot in slots}
-    return with_balance(slots, places, spec, kept)
+        kept = kept_evenly(slots, keep=spec.keep, k=spec.k, sparsity=spec.sparsity if spec.exact else None)
+    else:
+        shares = _shares(run, spec)
+        assert shares is not None
+        assert spec.sparsity is not None
+        kept = kept_of(slots, exact_counts(slots, shares, spec.sparsity))
+    return rebalanced(slots, kept, spec.balance, places)
 
 
 def _shares(run: Run, spec: PruneSpec) -> Sparsities | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kencore.methods.magnitude import magnitude
+from kencore.methods.ranked import size
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.wanda import input_norm
 
@@ -19,6 +19,6 @@ def multiflow(weight: Tensor, statistics: RunningInputs | None) -> Tensor:
     out_i is the mean over inputs and in_j the mean over outputs of |W_ij| * ||x_j||.
     Arguments and errors as in `kencore.methods.wanda.wanda`.
     """
-    size = magnitude(weight)
-    flow = size * input_norm(weight, statistics).reshape(1, -1)  # (R, C)
-    return size * torch.outer(flow.mean(dim=1), flow.mean(dim=0))
+    sizes = size(weight)
+    flow = sizes * input_norm(weight, statistics).reshape(1, -1)  # (R, C)
+    return sizes * torch.outer(flow.mean(dim=1), flow.mean(dim=0))

@@ -7,13 +7,18 @@ Shapes: R rows, C columns.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kencore.methods.chunks import Rows
 from kencore.methods.keys import Keys, Ordered, with_columns
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kencore.methods.statistics import RunningInputs
 
 
 def magnitude(rows: Rows) -> Ordered:
@@ -40,3 +45,8 @@ def falling(sizes: NDArray[Any]) -> Keys:
     places = np.arange(sizes.shape[1], dtype=np.uint64)
     np.put_along_axis(ranks, order, np.broadcast_to(places, sizes.shape), axis=1)
     return ranks
+
+
+def size(weight: Tensor, statistics: RunningInputs | None = None) -> Tensor:
+    """The score ``magnitude``, |W|, whatever flows through it: float32 (R, C)."""
+    return weight.detach().float().abs()

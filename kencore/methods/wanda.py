@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from kencore.errors import ShapeError, SpecError
-from kencore.methods.magnitude import magnitude
+from kencore.methods.ranked import size
 from kencore.methods.statistics import RunningInputs
 
 
@@ -23,7 +23,7 @@ def wanda(weight: Tensor, statistics: RunningInputs | None) -> Tensor:
         SpecError: no statistics, or none of the norm.
         ShapeError: of another layer's inputs.
     """
-    return magnitude(weight) * input_norm(weight, statistics).reshape(1, -1)  # (R, C)
+    return size(weight) * input_norm(weight, statistics).reshape(1, -1)  # (R, C)
 
 
 def input_norm(weight: Tensor, statistics: RunningInputs | None) -> Tensor:

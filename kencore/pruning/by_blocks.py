@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.allocate.budget import kept_of, rebalanced
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.checkpoint.pair import open_models
-from kencore.pruning.plan import decide, places, with_balance
+from kencore.pruning.plan import decide, places
 from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.judge import measure, read_data
@@ -173,16 +174,12 @@ class _Job:
         """The allocation after the balance; what it asks for is then what each row keeps."""
         if not self.spec.balance:
             return found
-        slots = {slot.name: slot for slot in self.bench.slots}
-        kept = {
-            name: slot.cols - np.broadcast_to(np.asarray(found.counts[name], np.int64), slot.rows)
-            for name, slot in slots.items()
-        }
-        moved = with_balance(self.bench.slots, places(self.bench.plan), self.spec, kept)
+        slots = self.bench.slots
+        kept = rebalanced(slots, kept_of(slots, found.counts), self.spec.balance, places(self.bench.plan))
         return replace(
             found,
-            counts={name: slot.cols - moved[name] for name, slot in slots.items()},
-            sparsities={name: 1 - moved[name] / slot.cols for name, slot in slots.items()},
+            counts=dict(kept_of(slots, kept)),
+            sparsities={slot.name: 1 - kept[slot.name] / slot.cols for slot in slots},
         )
 
     def write(self, writer: RunWriter, streams: Streams, found: Allocated) -> list[dict[str, Any]]:

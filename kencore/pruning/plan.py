@@ -5,12 +5,10 @@ Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from kencore.allocate.budget import Counts, kept_evenly, rebalanced, row_budget
 from kencore.errors import ScopeError
 from kencore.runs.lines import Decision
 from kencore.settings.prune import PruneSpec
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
     from kencore.checkpoint.parameter import Parameter
 
-Kept = dict[str, NDArray[np.int64]]
 LOST = "set to zero it would be lost: name it in the scope to prune it"
 NOT_A_BLOCK_MATRIX = "not a matrix inside a block, so no activations measure it"
 
@@ -45,7 +42,7 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     for parameter in parameters:
         status, reason = _status(pair, spec, parameter, reached[parameter.name], meant)
         same = status == "pruned" and not spec.exact and not spec.balance
-        k = spec.row_budget(parameter.cols) if same else None
+        k = row_budget(parameter.cols, keep=spec.keep, k=spec.k) if same else None
         base_name = pair.base_names.get(parameter.name)
         plan.append(Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k))
     if not any(decision.status == "pruned" for decision in plan):
@@ -103,39 +100,12 @@ def places(plan: Sequence[Decision]) -> dict[str, Place]:
     return {name: Place(d.parameter.role, d.parameter.block, d.parameter.stack) for name, d in chosen(plan).items()}
 
 
-def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Kept:
+def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Counts:
     """Entries that each row keeps, (R,) by name, of a job without activations.
 
     Raises:
         SpecError: a factor whose name nothing pruned has.
     """
     shared = slots(plan)
-    return with_balance(shared, places(plan), spec, even_budgets(shared, spec))
-
-
-def even_budgets(slots: Sequence[Slot], spec: PruneSpec) -> Kept:
-    """Entries that each row keeps, (R,) by name, before balance and allocation.
-
-    With a base, or with ``k``, each row has its own budget; otherwise floor(sparsity * N + 0.5)
-    entries are pruned in all, spread evenly.
-    """
-    if not spec.exact:
-        return {s.name: np.full(s.rows, spec.row_budget(s.cols), np.int64) for s in slots}
-    from kencore.allocate.budget import uniform_counts
-
-    assert spec.sparsity is not None
-    counts = uniform_counts(slots, spec.sparsity)
-    return {slot.name: slot.cols - counts[slot.name] for slot in slots}
-
-
-def with_balance(slots: Sequence[Slot], places: Mapping[str, Place], spec: PruneSpec, kept: Kept) -> Kept:
-    """Entries that each row keeps, (R,) by name, after ``spec.balance``.
-
-    Raises:
-        SpecError: a factor whose name nothing pruned has.
-    """
-    if not spec.balance:
-        return kept
-    from kencore.allocate.balance import balanced_counts, factors, parse_balance
-
-    return balanced_counts(slots, kept, factors(parse_balance(spec.balance), places))
+    kept = kept_evenly(shared, keep=spec.keep, k=spec.k, sparsity=spec.sparsity if spec.exact else None)
+    return rebalanced(shared, kept, spec.balance, places(plan))

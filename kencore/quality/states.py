@@ -106,7 +106,7 @@ def _as_before(run: Run) -> State:
 
 def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:
     """Entries that each row keeps, (R,) by name, with the run's total and one share for all."""
-    from kencore.allocate.budget import uniform_counts
+    from kencore.allocate.budget import kept_evenly
     from kencore.allocate.slot import Slot
 
     slots = []
@@ -117,5 +117,4 @@ def _even_budgets(run: Run) -> dict[str, NDArray[np.int64]]:
     totals, sparsity = run.totals, run.spec.sparsity
     if run.spec.published or sparsity is None:  # the share is met only about
         sparsity = totals["reset"] / totals["pruned"]
-    counts = uniform_counts(slots, sparsity)
-    return {slot.name: slot.cols - counts[slot.name] for slot in slots}
+    return kept_evenly(slots, sparsity=sparsity)

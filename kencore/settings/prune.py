@@ -7,7 +7,6 @@ loss.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -162,13 +161,6 @@ class PruneSpec(PruningSettings):
     def sparsity(self) -> float | None:
         """1 - keep in decimals: 0.7 for keep 0.3; ``None`` where ``k`` is given."""
         return None if self.keep is None else checks.complement(self.keep)
-
-    def row_budget(self, columns: int) -> int:
-        """Entries kept in a row of ``columns`` values: half rounds up, at least 1."""
-        if self.k is not None:
-            return min(self.k, columns)
-        assert self.keep is not None
-        return min(columns, max(1, math.floor(self.keep * columns + 0.5)))
 
 
 def _demo_base(spec: PruneSpec) -> str | None:

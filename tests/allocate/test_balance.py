@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from kencore.allocate.balance import Place, balanced, balanced_counts, factors, parse_balance
+from kencore.allocate.balance import Place, balanced, factors, parse_balance
+from kencore.allocate.budget import balanced_counts
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from math import floor
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kencore.allocate import Slot
-from kencore.allocate.budget import exact_counts, published_counts
+from kencore.allocate.budget import exact_counts, published_counts, row_budget
 from kencore.allocate.uniform import uniform
 from kencore.errors import ShapeError, SpecError
 
@@ -168,3 +170,15 @@ def test_mistakes(shares: Any, sparsity: float, error: type[Exception], message:
 
 def test_nothing_to_prune() -> None:
     assert exact_counts([], {}, 0.5) == {}
+
+
+@given(st.floats(0, 1, exclude_min=True), st.integers(1, 20_000))
+def test_a_share_of_a_row_rounds_half_up_and_keeps_at_least_one(keep: float, columns: int) -> None:
+    k = row_budget(columns, keep=keep)
+    exact = math.floor(Fraction(keep * columns) + Fraction(1, 2))
+    assert k == min(columns, max(1, exact))
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_k_keeps_short_rows_whole(k: int, columns: int) -> None:
+    assert row_budget(columns, k=k) == min(k, columns)

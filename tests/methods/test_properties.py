@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kencore.methods import tensors
 from kencore.methods.chunks import CHUNK_ENTRIES
 from kencore.methods.ken import cuda as batched
-from kencore.methods.ken import cuda_density as batched_kde
+from kencore.methods.ken import cuda as batched_kde
 from kencore.methods.ken.cuda import select_batched
 from kencore.methods.ken.explained import explain_row
 from kencore.methods.rows import RowIndex

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -67,18 +65,6 @@ def test_json_both_ways(settings: dict[str, Any], budget: dict[str, Any]) -> Non
     assert PruneSpec.from_json(spec.to_json()) == spec
     assert hash(PruneSpec.from_json(spec.to_json())) == hash(spec)
     assert json.loads(spec.to_json())["scope"] == list(spec.scope)
-
-
-@given(st.floats(0, 1, exclude_min=True), st.integers(1, 20_000))
-def test_a_share_of_a_row_rounds_half_up_and_keeps_at_least_one(keep: float, columns: int) -> None:
-    k = PruneSpec(model="m", base="b", keep=keep).row_budget(columns)
-    exact = math.floor(Fraction(keep * columns) + Fraction(1, 2))
-    assert k == min(columns, max(1, exact))
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000))
-def test_k_keeps_short_rows_whole(k: int, columns: int) -> None:
-    assert PruneSpec(model="m", base="b", k=k).row_budget(columns) == min(k, columns)
 
 
 def test_the_demo_knows_its_base() -> None:

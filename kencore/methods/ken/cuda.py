@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kencore.methods.checks import check_finite, check_float32, row_budget
-from kencore.methods.ken import cuda_density as batched_kde
-from kencore.methods.ken.bandwidth import density_unit, fine_unit
+from kencore.methods.ken.bandwidth import SQRT_TWO_PI, bandwidth_from_spread, density_unit, fine_unit
 from kencore.methods.table import METHODS
 from kencore.registry import load
 
 BATCH_ENTRIES = 1 << 22
+SUM_ENTRIES = 1 << 22
+"""Pairs of a point and an entry in one density sum: three float64 tensors of this size."""
 
 
 def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name: str = "weight") -> Tensor:
@@ -52,12 +55,12 @@ def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name:
 
 def ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
     rows = _as_float32(weight, first, name)
-    h = batched_kde.bandwidth(rows)
-    grid = batched_kde.linspace(rows.amin(1), rows.amax(1), budget)  # (R, K)
-    levels = batched_kde.levels(grid, rows, h, density_unit(h))
+    h = bandwidth(rows)
+    grid = linspace(rows.amin(1), rows.amax(1), budget)  # (R, K)
+    found = levels(grid, rows, h, density_unit(h))
     beyond = torch.arange(grid.shape[1], device=rows.device) >= budget[:, None]
-    levels[beyond] = -1.0  # a row with fewer points than the batch's most visits them last
-    visits = levels.argsort(dim=1, descending=True, stable=True)  # (R, K)
+    found[beyond] = -1.0  # a row with fewer points than the batch's most visits them last
+    visits = found.argsort(dim=1, descending=True, stable=True)  # (R, K)
     return _take_nearest(rows, grid.gather(1, visits), budget)
 
 
@@ -74,8 +77,8 @@ def _take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
 
 def ken_density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
     rows = _as_float32(weight, first, name)
-    h = batched_kde.bandwidth(rows)
-    return _largest(batched_kde.levels(rows, rows, h, fine_unit(h)), budget)
+    h = bandwidth(rows)
+    return _largest(levels(rows, rows, h, fine_unit(h)), budget)
 
 
 def delta(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
@@ -98,9 +101,85 @@ def _as_float32(rows: Tensor, first: int, name: str) -> Tensor:
     rounded = rows.to(torch.float32)
     if not bool(rounded.isfinite().all()):
         check_float32(rounded.cpu().numpy(), first, name)
-    return batched_kde.tame(rounded)
+    return tame(rounded)
 
 
 def _check(rows: Tensor, first: int, name: str) -> None:
     if not bool(rows.isfinite().all()):
         check_finite(rows.cpu().numpy(), first, name)
+
+
+# --- the numbers of the rule, with the roundings of the numpy path ----------------------------
+
+
+def tame(rows: Tensor) -> Tensor:
+    """`kencore.methods.ken.bandwidth.tame` for tensors: rows whose range overflows, divided by 4."""
+    wide = (rows.amax(1) - rows.amin(1)).isinf()
+    return torch.where(wide[:, None], rows * 0.25, rows)
+
+
+def bandwidth(rows: Tensor) -> NDArray[np.float64]:
+    """The bits of `kencore.methods.ken.bandwidth.bandwidth` for float32 rows (R, C): float64 (R,)."""
+    columns = rows.shape[1]
+    mean = pairwise_sum(rows) / columns
+    variance = pairwise_sum((rows - mean[:, None]).square()) / columns
+    # torch's own float32 root can be an ulp off; a float64 one rounds to the right float32
+    deviation = variance.double().sqrt().float()
+    h = bandwidth_from_spread(deviation.cpu().numpy(), columns)
+    h[(rows.amin(1) == rows.amax(1)).cpu().numpy()] = 0.0
+    return h
+
+
+def pairwise_sum(rows: Tensor) -> Tensor:
+    """Sum of each row in numpy's order of additions (pairwise, eight at a time): (R,)."""
+    columns = rows.shape[1]
+    if columns > 128:
+        half = columns // 2 - columns // 2 % 8
+        return pairwise_sum(rows[:, :half]) + pairwise_sum(rows[:, half:])
+    whole = columns - columns % 8
+    total = torch.zeros_like(rows[:, 0])
+    if whole:
+        lanes = rows[:, :8]
+        for start in range(8, whole, 8):
+            lanes = lanes + rows[:, start : start + 8]
+        pairs = lanes[:, 0::2] + lanes[:, 1::2]  # (R, 8) -> (R, 4)
+        total = (pairs[:, 0] + pairs[:, 1]) + (pairs[:, 2] + pairs[:, 3])
+    for column in range(whole, columns):
+        total = total + rows[:, column]
+    return total
+
+
+def linspace(lo: Tensor, hi: Tensor, budget: Tensor) -> Tensor:
+    """``np.linspace(lo, hi, k)`` of numpy 2 in float32, row by row: (R, K), K the largest k.
+
+    Row r is defined in its first ``budget[r]`` columns.
+    """
+    places = torch.arange(int(budget.max()), device=lo.device).to(torch.float32)  # (K,)
+    parts = (budget - 1).clamp(min=1).to(torch.float32)[:, None]
+    delta = (hi - lo)[:, None]
+    step = delta / parts
+    # numpy's own way out where the step underflows
+    offsets = torch.where(step == 0, places / parts * delta, places * step)
+    grid = offsets + lo[:, None]
+    ends = torch.where(budget > 1, hi, lo)[:, None]  # a single point is the minimum
+    return grid.scatter_(1, (budget - 1)[:, None], ends)
+
+
+def levels(points: Tensor, rows: Tensor, h: NDArray[np.float64], unit: NDArray[np.float64]) -> Tensor:
+    """Density of ``rows`` (R, C) at ``points`` (R, K) in whole ``unit``s (R,): float64 (R, K).
+
+    Summed directly in float64; 0 in rows without a bandwidth.
+    """
+    found = torch.zeros(points.shape, dtype=torch.float64, device=rows.device)
+    with np.errstate(divide="ignore"):
+        peaks = torch.as_tensor(1.0 / (h * SQRT_TWO_PI * unit), device=rows.device)
+    widths = torch.as_tensor(h, device=rows.device)
+    dense = widths > 0
+    data, width = rows[dense].double()[:, None, :], widths[dense][:, None, None]
+    at_once = max(1, SUM_ENTRIES // max(1, data.numel()))
+    sums = [
+        ((part[:, :, None] - data) / width).square_().mul_(-0.5).exp_().sum(2)
+        for part in torch.split(points[dense].double(), at_once, dim=1)  # (R, at_once, C) -> (R, at_once)
+    ]
+    found[dense] = (torch.cat(sums, dim=1) * (peaks[dense] / rows.shape[1])[:, None]).round_()
+    return found

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kencore.methods.ken import bandwidth as numbers
-from kencore.methods.ken import cuda_density as batched_kde
+from kencore.methods.ken import cuda as batched_kde
 from kencore.methods.ken import kernels as kernels_ken
 from kencore.methods.ken import kernels_density as kernels_kde
 from kencore.methods.ken import kernels_visits as kernels_greedy
