@@ -52,7 +52,8 @@ def test_after_200_steps_every_pruned_entry_is_where_it_was(
     assert held.keys() == was.keys() != set()
     for name in held:
         assert torch.equal(held[name], was[name]), name
-        assert not torch.equal(now[name], before[name]), name  # kept entries did move
+        # kept entries did move; keys' biases cancel out in attention, their gradient is rounding alone
+        assert name.endswith("key.bias") or not torch.equal(now[name], before[name]), name
     assert sum(bits.numel() for bits in held.values()) >= run.totals["reset"]
     if restore == "zero":
         assert not any(bits.any() for bits in held.values())
@@ -241,5 +242,5 @@ def test_a_tuned_run_can_be_tuned_again(tmp_path: Path) -> None:
     stuck = tuned_run(once, data, tmp_path / "stuck", steps=4, lr=1.0, clip=None, every=4)
     assert stuck.tuning is not None
     assert stuck.tuning["best_step"] == 0
-    assert "as they were" in " ".join(stuck.record["notes"])
+    assert "weights are unchanged" in " ".join(stuck.record["notes"])
     assert all(torch.equal(states[1][name], tensor) for name, tensor in stuck.apply().items())

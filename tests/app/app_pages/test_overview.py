@@ -94,7 +94,7 @@ def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store:
         "78.0%",
         "0.500",
     ]
-    assert any("lost 12 of 400 sentences and won 9" in text.value for text in test.markdown)
+    assert any("lost 12 of 400 sentences, won 9" in text.value for text in test.markdown)
     assert any("Accuracy 79.2" in text.value for text in test.markdown)
     test.get_by_key("choose_score").set_value("f1_binary").run()
     assert test.query_params["score"] == "f1_binary"
