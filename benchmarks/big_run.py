@@ -183,7 +183,9 @@ def measure(run: Run) -> Iterator[str]:
     from kencore.views import tiles
 
     def tile(name: str, layer: str, cell: int, down: int, right: int) -> bytes:
-        return atlas.tile_bytes(run, name, layer, (cell, cell), slice(0, down), slice(0, right))
+        rows, cols = run.shape(name)
+        span = {"r0": 0, "r1": min(rows, 64 * cell * down), "c0": 0, "c1": min(cols, 64 * cell * right)}
+        return payload.window_bytes(run, name, layer, span, (cell, cell))
 
     span: dict[str, int | None] = {"r0": 2000, "r1": 2128, "c0": 3000, "c1": 3192}
     asked: dict[str, Callable[[], bytes]] = {
@@ -194,9 +196,7 @@ def measure(run: Run) -> Iterator[str]:
         "tuned, 4 x 4 a cell, 1280 x 2048": lambda: tile(DOWN, "tuned", 4, 5, 8),
         "tuned, 16 x 16 a cell, whole matrix": lambda: tile(DOWN, "tuned", 16, 4, 11),
         "neighbours, 4 x 4 a cell, 1280 x 2048": lambda: tile(DOWN, "neighbours", 4, 5, 8),
-        "single weights, 128 x 192": lambda: payload.window_bytes(
-            run, DOWN, "kept", span, max_rows=1024, max_cols=1024
-        ),
+        "single weights, 128 x 192": lambda: payload.window_bytes(run, DOWN, "kept", span),
     }
     for label, ask in asked.items():
         if label.startswith("atlas"):

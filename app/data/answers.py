@@ -29,12 +29,13 @@ from kencore.errors import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from kencore.runs.run import Run
 
-MOST_CELLS: Final = 1024  # per side of a window
+MOST_CELLS: Final = 1 << 21  # of one window
 MOST_CSV: Final = 1 << 18  # weights in one CSV
 NOT_FOUND: Final = (RunNotFoundError, MatrixNotFoundError, SourceNotFoundError, JobNotFoundError)
 WINDOW: Final = ("r0", "r1", "c0", "c1")
+CELL: Final = ("h", "w")
 
 
 def answer(name: str, request: Request) -> Response:
@@ -47,7 +48,6 @@ def answer(name: str, request: Request) -> Response:
         "export": export,
         "script": script,
         "atlas": atlas.atlas,
-        "tile": atlas.tile,
         "setting": setting,
     }
     try:
@@ -62,23 +62,22 @@ def answer(name: str, request: Request) -> Response:
 
 
 def window(request: Request) -> Response:
-    """One window of a layer as raw planes, see `app.data.payload`; ``other`` is a run beside it, and
-    ``live`` or ``made`` is another setting of this one, see `app.data.live`."""
-    asked = strict(
-        request, "run", "matrix", "layer", *WINDOW, "max_rows", "max_cols", "v", "other", *tune_live.PARAMS, need=2
-    )
+    """One window of a layer in cells of h x w weights as raw planes, and without h and w all that is known of
+    its single weights, see `app.data.payload`; ``other`` is a run beside it, and ``live`` or ``made`` is another
+    setting of this one, see `app.data.live`."""
+    asked = strict(request, "run", "matrix", "layer", *WINDOW, *CELL, "v", "other", *tune_live.PARAMS, need=2)
     run = state.open_cached(asked["run"])
     headers = cache_headers(request, run, asked)
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
+    span, cells = _span(run, asked, "window", MOST_CELLS)
     body = payload.window_bytes(
         tune_live.seen(run, asked, request),
         asked["matrix"],
         asked.get("layer", "kept"),
-        {name: whole_number(asked, name) for name in WINDOW},
-        max_rows=whole_number(asked, "max_rows", 1, MOST_CELLS) or 256,
-        max_cols=whole_number(asked, "max_cols", 1, MOST_CELLS) or 512,
-        other=state.open_cached(asked["other"]) if "other" in asked else None,
+        span,
+        cells,
+        state.open_cached(asked["other"]) if "other" in asked else None,
     )
     # raw floats hardly shrink: saying "identity" keeps the gzip middleware from trying
     headers |= {"Content-Encoding": "identity"}
@@ -104,19 +103,32 @@ def window_csv(request: Request) -> Response:
     asked = strict(request, "run", "matrix", *WINDOW, "v", "other", *tune_live.PARAMS, need=2)
     run = state.open_cached(asked["run"])
     name = asked["matrix"]
-    rows, cols = run.shape(name)
-    span = {key: whole_number(asked, key) for key in WINDOW}
-    area = ((span["r1"] or rows) - (span["r0"] or 0)) * ((span["c1"] or cols) - (span["c0"] or 0))
-    if area > MOST_CSV:
-        raise SpecError(
-            "CSV",
-            got=f"a window of {area:,} weights",
-            wanted=f"at most {MOST_CSV:,}",
-            remedy="Zoom in, or download the mask as .npy.",
-        )
+    span, _ = _span(run, asked, "CSV", MOST_CSV)
     other = state.open_cached(asked["other"]) if "other" in asked else None
     text = payload.window_csv(tune_live.seen(run, asked, request), name, span, other)
     return Response(text, media_type="text/csv", headers=download(f"{name}.window.csv"))
+
+
+def _span(
+    run: Run, asked: dict[str, str], what: str, most: int
+) -> tuple[dict[str, int | None], tuple[int, int] | None]:
+    """The window that a request asks for, of at most ``most`` cells, and their size (None: it says nothing).
+
+    Raises:
+        SpecError: more of them.
+    """
+    rows, cols = run.shape(asked["matrix"])
+    span = {key: whole_number(asked, key) for key in WINDOW}
+    h, w = (whole_number(asked, key, 1) or 1 for key in CELL)
+    area = ((span["r1"] or rows) - (span["r0"] or 0)) * ((span["c1"] or cols) - (span["c0"] or 0))
+    if area > most * h * w:
+        raise SpecError(
+            what,
+            got=f"a window of {area:,} weights in cells of {h * w:,}",
+            wanted=f"at most {most:,} cells",
+            remedy="Zoom in, or download the mask as .npy.",
+        )
+    return span, (h, w) if "h" in asked or "w" in asked else None
 
 
 def mask_npy(request: Request) -> Response:

@@ -5,12 +5,12 @@
     header        JSON, padded with spaces so that the planes start on a multiple of 8
     planes        one after the other, each starting on a multiple of 8
 
-The header names each plane with its dtype ("u1" or "f4") and offset from the first plane. At one
-weight per cell there are always four planes (kept, tuned, base, neighbours), so that the browser
-changes layers without asking again, and a fifth, pruned, where a method changed what it kept;
-larger cells have ``data`` and ``share`` (kept share). Beside another run there is also ``other``
-(what that one keeps), and in larger cells of the layer ``overlap`` the shares ``both``, ``only_a``
-and ``only_b``, ``data`` being the share that only one of the two keeps.
+The header names each plane with its dtype ("u1", "u2", "u4" or "f4") and offset from the first
+plane. Of single weights there are always four planes (kept, tuned, base, neighbours), so that the
+browser changes layers without asking again, and a fifth, pruned, where a method changed what it kept;
+beside another run there is also ``other`` (what that one keeps). Cells have ``count`` (kept weights,
+for which no checkpoint is needed) and, in all layers but kept, ``data``; in the layer ``overlap`` also
+the shares ``both``, ``only_a`` and ``only_b``, ``data`` being the share that only one of the two keeps.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ def window_bytes(
     name: str,
     layer: str,
     span: dict[str, int | None],
-    *,
-    max_rows: int,
-    max_cols: int,
+    cell: tuple[int, int] | None = None,
     other: Run | None = None,
 ) -> bytes:
     """One window, ready to send.
 
     Args:
         span: r0, r1, c0, c1; ``None`` is the edge of the matrix.
+        cell: (h, w) weights per cell, both powers of two; ``None``: single weights with all their values.
         other: a run to compare with, which the layer ``overlap`` needs.
 
     Raises:
@@ -56,20 +55,22 @@ def window_bytes(
     from kencore.views import window as views
     from kencore.views.compare import window as compare_view
 
-    limits = {"max_rows": max_rows, "max_cols": max_cols}
+    size = cell or (1, 1)
     if other is not None and layer == "overlap":
-        view, shares = compare_view.window(run, other, name, **_edges(span), **limits)
+        view, shares = compare_view.window(run, other, name, **_edges(span), cell=size)
     else:
-        view, shares = views.window(run, name, layer, **_edges(span), **limits), {}
-    if view.cell == (1, 1):
-        planes = _exact_planes(run, name, view, limits)
+        view, shares = views.window(run, name, layer, **_edges(span), cell=size), {}
+    if cell is None:
+        planes = _exact_planes(run, name, view)
         if other is not None:
             rows, cols = slice(*view.rows), slice(*view.cols)
             planes["other"] = compare_view.kept_by_other(run, other, name, rows, cols)
     else:
-        planes = {"data": view.data.astype("<f4")}
-        if layer != "kept":  # for kept the two are the same
-            planes["share"] = view.kept.astype("<f4")
+        planes = {"count": view.count.astype(np.min_scalar_type(cell[0] * cell[1]).newbyteorder("<"))}
+        if layer == "neighbours":  # of single weights too: none where nothing is kept
+            planes["data"] = np.where(view.count > 0, view.data, np.nan).astype("<f4")
+        elif layer != "kept":  # the count says it
+            planes["data"] = view.data.astype("<f4")
         planes |= {share: plane.astype("<f4") for share, plane in shares.items()}
     return pack(
         {
@@ -89,13 +90,13 @@ def _edges(span: dict[str, int | None]) -> dict[str, Any]:
     return {"r0": span["r0"] or 0, "r1": span["r1"], "c0": span["c0"] or 0, "c1": span["c1"]}
 
 
-def _exact_planes(run: Run, name: str, view: Window, limits: dict[str, int]) -> dict[str, NDArray[Any]]:
+def _exact_planes(run: Run, name: str, view: Window) -> dict[str, NDArray[Any]]:
     """All that hover, colour and a change of layer need, for the same window."""
     from kencore.views import window as views
 
-    edges = {"r0": view.rows[0], "r1": view.rows[1], "c0": view.cols[0], "c1": view.cols[1]}
+    edges = (*view.rows, *view.cols)
     found = {
-        layer: view if layer == view.layer else views.window(run, name, layer, **edges, **limits)
+        layer: view if layer == view.layer else views.window(run, name, layer, *edges)
         for layer in ("kept", "tuned", "base", "neighbours")
     }
     kinds = {"kept": "u1", "tuned": "<f4", "base": "<f4", "neighbours": "u1"}
@@ -131,10 +132,9 @@ def window_csv(run: Run, name: str, span: dict[str, int | None], other: Run | No
     edges = _edges(span)
     edges["r1"] = rows if edges["r1"] is None else edges["r1"]
     edges["c1"] = cols if edges["c1"] is None else edges["c1"]
-    most = {"max_rows": rows, "max_cols": cols}  # one weight per cell, whatever the size
     paired = run.restore == "base"
     layers = ("base", "tuned", "difference") if paired else ("tuned",)
-    planes = {layer: views.window(run, name, layer, **edges, **most).data for layer in (*layers, "kept", "neighbours")}
+    planes = {layer: views.window(run, name, layer, **edges).data for layer in (*layers, "kept", "neighbours")}
     if not paired:
         rows_seen, cols_seen = slice(edges["r0"], edges["r1"]), slice(edges["c0"], edges["c1"])
         pruned = run.values(name, "pruned", rows_seen, cols_seen)

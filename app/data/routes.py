@@ -16,7 +16,6 @@ ENDPOINTS = {
     "window": "window",
     "cell": "cell",
     "atlas": "atlas",
-    "tile": "tile",
     "window.csv": "window_csv",
     "mask.npy": "mask_npy",
     "setting": "setting",

@@ -84,7 +84,8 @@ def _window(run: Run, name: str, status: str, layer: str) -> views.Window | None
     if status != "pruned":
         return None
     rows, cols = _span(*run.shape(name), layer)
-    return views.window(run, name, layer, 0, rows, 0, cols, max_rows=SIDE, max_cols=SIDE)
+    cell = views.cell_side(rows, SIDE), views.cell_side(cols, SIDE)
+    return views.window(run, name, layer, 0, rows, 0, cols, cell=cell)
 
 
 def _span(rows: int, cols: int, layer: str) -> tuple[int, int]:

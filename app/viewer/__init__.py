@@ -1,23 +1,29 @@
-"""The weight map: a canvas that zooms from a whole matrix to a single weight.
+"""The map of weights: a canvas that zooms from a whole model, or one matrix, to a single weight.
 
-Python says which matrix and which view; the browser asks ``/kenviz/window`` for the weights by
+Python says which run and which view; the browser asks ``/kenviz/window`` for the weights by
 itself, draws them and keeps the address up to date. Only a click on a weight comes back. The
 scripts in ``js/`` are plain modules, sent by `app.data.answers` under an address that holds their version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from app.frame import state
 from kencore.words.palette import DARK, LIGHT
 
 if TYPE_CHECKING:
+    import pandas as pd
     from streamlit.components.v2.types import ComponentRenderer
+
+    from kencore.runs.run import Run
+
+    Line = pd.Series[Any]
 
 FOLDER: Final = Path(__file__).resolve().parent
 SCRIPTS: Final = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("js/*.js"))}
@@ -40,13 +46,16 @@ export default async function (component) {
 class View:
     """What a link shows: a window (None: all), a selected weight (None: none) and a layer.
 
-    The fields are in the order in which the script writes them.
+    On the map of a model ``at`` is the matrix that rows and columns are of (None: the whole model).
+    Where more than it is in sight, the window goes beyond it, below zero too, with decimals. The
+    fields are in the order in which the script writes them.
     """
 
-    r0: int | None = None
-    r1: int | None = None
-    c0: int | None = None
-    c1: int | None = None
+    at: str | None = None
+    r0: float | None = None
+    r1: float | None = None
+    c0: float | None = None
+    c1: float | None = None
     row: int | None = None
     col: int | None = None
     layer: str = "kept"
@@ -55,23 +64,38 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The matrix to show, and the identity of the run's files.
+    """A run to show, all of it or one matrix, and the identity of its files.
 
-    ``query`` is added to every request for its weights: a setting to select with, another run to
-    compare with. Where nothing else changes but it and ``title``, the map keeps its window, its
-    selection and the picture until the new one is there. A script of the page can change it too:
-    ``window.dispatchEvent(new CustomEvent("kenviz:query", {detail: {run, matrix, query}}))``.
+    ``query`` is added to every request for the weights of that matrix: a setting to select with,
+    another run to compare with. Where nothing else changes but it and ``title``, the map keeps its
+    window, its selection and the picture until the new one is there. A script of the page can change
+    it too: ``window.dispatchEvent(new CustomEvent("kenviz:query", {detail: {run, matrix, query}}))``.
     """
 
     run: str
-    matrix: str
     stamp: str
-    rows: int
-    cols: int
     title: str
-    restore: str = "base"  # what entries that are not kept become: the base's value, or zero
-    updated: bool = False  # the pruned model's kept values are not the dense model's
+    restore: str  # what entries that are not kept become: the base's value, or zero
+    matrix: str | None = None
+    rows: int | None = None
+    cols: int | None = None
     query: dict[str, str] = field(default_factory=dict)
+
+
+def source(
+    run: Run, title: str, line: Line | None = None, *, query: dict[str, str] | None = None, other: Run | None = None
+) -> Source:
+    """What a map is told of a run, and of one matrix of it: ``line`` is its line of `Run.matrices`.
+
+    Args:
+        other: another run, whose mask is compared with this one's.
+    """
+    one: dict[str, Any] = {}
+    if line is not None:
+        one = {"matrix": str(line["name"]), "rows": int(line["rows"]), "cols": int(line["cols"])}
+    stamp = "+".join(state.stamp(each.path) for each in (run, other) if each is not None)
+    asked = query or ({} if other is None else {"other": other.id})
+    return Source(run=run.id, stamp=stamp, title=title, restore=run.restore, query=asked, **one)
 
 
 def api(path: str = "", **params: str) -> str:
@@ -86,7 +110,7 @@ def api(path: str = "", **params: str) -> str:
 _mounts: list[ComponentRenderer] = []
 
 
-def mount() -> ComponentRenderer:
+def _mount() -> ComponentRenderer:
     """The component that draws every map."""
     import streamlit as st
 
@@ -97,26 +121,28 @@ def mount() -> ComponentRenderer:
     return _mounts[0]
 
 
-def common() -> dict[str, Any]:
-    """What every map is told: where its data and scripts are, and the colours."""
-    return {
+def weight_map(
+    sources: Sequence[Source], view: View, *, key: str, on_cell: Callable[[], None] | None = None
+) -> dict[str, Any] | None:
+    """Draw the map of one matrix, or of a whole model: then of one run, or of two side by side that
+    move in step.
+
+    ``view`` is where the map starts and where it goes when a link changes; in between the browser
+    decides.
+
+    Returns:
+        The matrix that is looked at and the selected weight, ``{"matrix", "row", "col"}``, each
+        ``None`` where there is none. ``on_cell`` runs before the script does when it changes.
+    """
+    data = {
         "api": api(),
         "version": VERSION,
         "scripts": list(SCRIPTS),
         "palettes": {"light": LIGHT.to_json(), "dark": DARK.to_json()},
+        "sources": [asdict(one) for one in sources],
+        "view": asdict(view),
     }
-
-
-def weight_map(
-    source: Source, view: View, *, key: str, on_cell: Callable[[], None] | None = None
-) -> dict[str, int] | None:
-    """Draw the map; returns the selected weight as ``{"row": .., "col": ..}``, or None.
-
-    ``view`` is where the map starts and where it goes when a link changes; in between the
-    browser decides. ``on_cell`` runs before the script does when another weight is selected.
-    """
-    data = common() | {"source": asdict(source), "view": asdict(view)}
-    start = None if view.row is None else {"matrix": source.matrix, "row": view.row, "col": view.col}
-    result = mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))
-    cell: dict[str, int] | None = result.cell
+    start = {"matrix": view.at or sources[0].matrix, "row": view.row, "col": view.col}
+    found = _mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))
+    cell: dict[str, Any] | None = found.cell
     return cell

@@ -1,9 +1,7 @@
-"""What the map of a whole model shows: every matrix in a few cells, and tiles of any of them.
+"""Kept weights per cell of any window, and every matrix of a model in a few cells.
 
-A tile is `SIDE` x `SIDE` cells of h x w weights, both powers of two; tile (i, j) starts at row
-i * `SIDE` * h and column j * `SIDE` * w, so that the same tiles serve every view of a zoom level.
-Counts are exact at every level: they come from the stored overview where its cells are fine enough,
-and from the packed bits where they are not. No torch.
+A cell is h x w weights, both powers of two. Counts are exact at every level: they come from the
+stored overview where its cells are fine enough, and from the packed bits where they are not. No torch.
 
 Shapes: R rows (outputs), C columns (inputs), h x w weights per cell.
 """
@@ -12,87 +10,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.errors import MatrixNotFoundError, SpecError
 from kencore.runs import bits
 from kencore.runs.run import Run
 from kencore.runs.writer import overview_cell
-from kencore.views import window as views
-from kencore.views.window import LAYERS
 
-SIDE = 64
-MOST_TILES = 400  # in one answer
 ATLAS_SIDES = (32, 16, 8, 4, 2, 1)
 ATLAS_CELLS = 1 << 19  # in all matrices together
 EXACT_SHARES = 2048  # weights per cell up to which a float16 share gives its count back
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tiles:
-    """A rectangle of tiles of one layer.
+class Masked(Protocol):
+    """What has keep masks: a `Run`, or two of them taken together."""
 
-    Attributes:
-        rows, cols: first and one past the last row (column), in weights.
-        cell: (h, w) weights per cell.
-        count: kept weights per cell, the smallest unsigned integer type that holds h * w.
-        data: float32 per cell: the signed value of largest magnitude, or the mean number of kept
-            neighbours (NaN where nothing is kept); ``None`` for the layer ``kept``.
-    """
+    def shape(self, name: str) -> tuple[int, int]: ...
 
-    layer: str
-    rows: tuple[int, int]
-    cols: tuple[int, int]
-    cell: tuple[int, int]
-    count: NDArray[np.unsignedinteger[Any]]
-    data: NDArray[np.float32] | None
+    def mask_bits(self, name: str, rows: slice = ...) -> bits.Bits: ...
 
-
-def tiles(run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice) -> Tiles:
-    """Tiles ``down`` (of rows) by ``right`` (of columns) of a pruned matrix.
-
-    Raises:
-        SpecError: an unknown layer, a cell that is no power of two, too many tiles.
-        MatrixNotFoundError: no such matrix, or tiles outside of it.
-    """
-    _check(run, name, layer, cell, down, right)
-    rows, cols = (
-        slice(side.start * SIDE * step, min(side.stop * SIDE * step, length))
-        for side, step, length in zip((down, right), cell, run.shape(name), strict=True)
-    )
-    count = kept_counts(run, name, cell, rows, cols)
-    data = None if layer == "kept" else _data(run, name, layer, cell, rows, cols)
-    kind = np.min_scalar_type(cell[0] * cell[1])
-    return Tiles(
-        layer=layer,
-        rows=(rows.start, rows.stop),
-        cols=(cols.start, cols.stop),
-        cell=cell,
-        count=count.astype(kind),
-        data=data,
-    )
-
-
-def _data(run: Run, name: str, layer: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.float32]:
-    spans = (rows.start, rows.stop), (cols.start, cols.stop)
-    found = views.window_in_cells(run, name, layer, *spans, cell).data
-    if found.dtype == np.uint8:  # neighbours of single weights
-        found = np.where(found == views.RESET, np.float32(np.nan), found)
-    return found.astype(np.float32)
+    def keep(self, name: str, rows: slice = ..., columns: slice = ...) -> NDArray[np.bool_]: ...
 
 
 def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
-    """Kept weights in each h x w cell of a window, (ceil(r / h), ceil(c / w)).
+    """Kept weights in each h x w cell of a window that starts on a cell, (ceil(r / h), ceil(c / w)).
 
-    The window starts on a tile, and ends on one or at the edge of the matrix.
+    Cells at its right and lower end count what lies inside of the window.
     """
     shape = run.shape(name)
     fine = overview_cell(*shape)
-    if cell[0] % fine[0] or cell[1] % fine[1] or fine[0] * fine[1] >= EXACT_SHARES:
-        return _count_bits(run, name, cell, rows, cols)
+    sides = list(zip((rows, cols), shape, cell, fine, strict=True))
+    whole = all(side.stop == length or side.stop % step == 0 for side, length, step, _ in sides)
+    split = any(step % least for _, _, step, least in sides) or fine[0] * fine[1] >= EXACT_SHARES
+    if split or not whole or run.stored is not run:
+        return count_bits(run, name, cell, rows, cols)
     stored = overview_counts(_Key(run, name), fine)
     part = stored[rows.start // fine[0] : -(-rows.stop // fine[0]), cols.start // fine[1] : -(-cols.stop // fine[1])]
     return _sum_blocks(part, (cell[0] // fine[0], cell[1] // fine[1]))
@@ -106,8 +59,15 @@ def _sum_blocks(counts: NDArray[np.int32], step: tuple[int, int]) -> NDArray[np.
     return np.asarray(split.sum(axis=(1, 3), dtype=np.int64))
 
 
-def _count_bits(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
-    packed = run.mask_bits(name, rows)[:, cols.start // 8 : -(-cols.stop // 8)]  # SIDE: whole bytes
+def count_bits(run: Masked, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
+    """The same from the packed mask alone."""
+    if cols.start % 8:
+        packed = bits.pack(run.keep(name, rows, cols))
+    else:
+        packed = run.mask_bits(name, rows)[:, cols.start // 8 : -(-cols.stop // 8)]
+        if cols.stop % 8 and cols.stop != run.shape(name)[1]:  # cut what lies right of the window
+            packed = packed.copy()
+            packed[:, -1] &= (1 << cols.stop % 8) - 1
     return bits.kept_per_cell(packed, cols.stop - cols.start, cell)
 
 
@@ -170,32 +130,3 @@ def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
     tall = np.minimum(fine[0], rows - np.arange(0, rows, fine[0])).astype(np.float32)
     wide = np.minimum(fine[1], cols - np.arange(0, cols, fine[1])).astype(np.float32)
     return np.rint(shares * (tall[:, None] * wide)).astype(np.int32)
-
-
-def _check(run: Run, name: str, layer: str, cell: tuple[int, int], down: slice, right: slice) -> None:
-    if layer not in LAYERS:
-        raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}", remedy="Choose one of these.")
-    if any(side < 1 or side & (side - 1) for side in cell):
-        raise SpecError(
-            "cell",
-            got=f"{cell[0]} x {cell[1]} weights",
-            wanted="two powers of two",
-            remedy="Ask for a cell of 1, 2, 4, 8, ... rows and columns.",
-        )
-    many = (down.stop - down.start) * (right.stop - right.start)
-    if many > MOST_TILES:
-        raise SpecError(
-            "tiles",
-            got=f"{many} at once",
-            wanted=f"at most {MOST_TILES}",
-            remedy="Ask for fewer, or for a larger cell.",
-        )
-    for side, step, length in zip((down, right), cell, run.shape(name), strict=True):
-        last = -(-length // (SIDE * step))
-        if not 0 <= side.start < side.stop <= last:
-            raise MatrixNotFoundError(
-                name,
-                got=f"tiles {side.start} to {side.stop - 1} at {step} weights per cell",
-                wanted=f"tiles within 0 to {last - 1}",
-                remedy="Open the whole matrix instead.",
-            )

@@ -1,4 +1,4 @@
-"""What a picture of one matrix shows: any window of it, at most so many cells, in five layers.
+"""What a picture of one matrix shows: any window of it, in cells of any size, in five layers.
 
 A cell holds h x w weights, both powers of two; at 1 x 1 every number is exact. Windows start on
 a multiple of the cell. No torch: the web process draws with this.
@@ -6,7 +6,7 @@ a multiple of the cell. No torch: the web process draws with this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -17,6 +17,7 @@ from kencore.errors import MatrixNotFoundError, SpecError
 from kencore.runs import bits
 from kencore.runs.run import Run
 from kencore.runs.weights import Which
+from kencore.views.tiles import kept_counts
 
 Layer = Literal["kept", "tuned", "base", "difference", "neighbours"]
 LAYERS: tuple[str, ...] = get_args(Layer)
@@ -35,7 +36,7 @@ class Window:
         data: one value per cell. kept: uint8 0/1 (1 x 1) or float32 share; tuned, base and
             difference: float32, the signed value of largest magnitude in the cell; neighbours:
             uint8 0..4 with 255 = reset (1 x 1), or the float32 mean over kept entries, NaN = none.
-        kept: float32 share kept per cell.
+        count: kept weights per cell, whole numbers.
     """
 
     layer: str
@@ -43,7 +44,14 @@ class Window:
     cols: tuple[int, int]
     cell: tuple[int, int]
     data: NDArray[Any]
-    kept: NDArray[np.float32]
+    count: NDArray[Any]
+
+    @property
+    def kept(self) -> NDArray[np.float32]:
+        """Share kept per cell."""
+        (r0, r1), (c0, c1) = self.rows, self.cols
+        sizes = bits.cell_sizes(r1 - r0, c1 - c0, self.cell)
+        return (self.count / sizes).astype(np.float32)
 
 
 def window(
@@ -55,40 +63,54 @@ def window(
     c0: int = 0,
     c1: int | None = None,
     *,
-    max_rows: int = 256,
-    max_cols: int = 512,
+    cell: tuple[int, int] = (1, 1),
 ) -> Window:
-    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in at most ``max_rows x max_cols`` cells.
+    """Rows ``r0:r1`` and columns ``c0:c1`` of a layer in cells of ``cell`` = (h, w) weights, both powers of
+    two; to the end of the matrix where ``r1`` or ``c1`` is ``None``.
 
     Raises:
-        SpecError: an unknown layer.
+        SpecError: an unknown layer, or a cell of another size.
         MatrixNotFoundError: no such matrix, or a window outside of it.
     """
-    total_rows, total_cols = run.shape(name)
-    r1, c1 = total_rows if r1 is None else r1, total_cols if c1 is None else c1
-    cell = _cell_side(r1 - r0, max_rows), _cell_side(c1 - c0, max_cols)
-    return window_in_cells(run, name, layer, (r0, r1), (c0, c1), cell)
-
-
-def window_in_cells(
-    run: Run, name: str, layer: str, rows_seen: tuple[int, int], cols_seen: tuple[int, int], cell: tuple[int, int]
-) -> Window:
-    """The same in cells of ``cell`` = (h, w) weights, both powers of two."""
     if layer not in LAYERS:
         raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}", remedy="Choose one of these.")
-    (r0, r1), (c0, c1) = rows_seen, cols_seen
-    total_rows, total_cols = run.shape(name)
-    _check_window(name, (r0, r1, total_rows), (c0, c1, total_cols))
-    r0, c0 = r0 - r0 % cell[0], c0 - c0 % cell[1]  # start on a whole cell
-    rows, cols = slice(r0, r1), slice(c0, c1)
-    kept = _kept_share(run, name, rows, cols, cell)
+    rows, cols = edges(run, name, (r0, r1), (c0, c1), cell)
+    count = kept_counts(run, name, cell, rows, cols)
+    spans = {"rows": (rows.start, rows.stop), "cols": (cols.start, cols.stop)}
+    found = Window(layer=layer, cell=cell, data=count, count=count, **spans)
     if layer == "kept":
-        data: NDArray[Any] = kept if cell != (1, 1) else kept.astype(np.uint8)
+        data: NDArray[Any] = found.kept if cell != (1, 1) else count.astype(np.uint8)
     elif layer == "neighbours":
         data = _neighbours(run, name, rows, cols, cell)
     else:
         data = _extremes(run, name, layer, rows, cols, cell)
-    return Window(layer=layer, rows=(r0, r1), cols=(c0, c1), cell=cell, data=data, kept=kept)
+    return replace(found, data=data)
+
+
+def edges(
+    run: Run, name: str, rows: tuple[int, int | None], cols: tuple[int, int | None], cell: tuple[int, int]
+) -> tuple[slice, slice]:
+    """Rows and columns of a window, moved back to start on a whole cell. Raises as `window`."""
+    if any(side < 1 or side & (side - 1) for side in cell):
+        raise SpecError(
+            "cell",
+            got=f"{cell[0]} x {cell[1]} weights",
+            wanted="two powers of two",
+            remedy="Ask for a cell of 1, 2, 4, 8, ... rows and columns.",
+        )
+    shape = run.shape(name)
+    (r0, r1), (c0, c1) = rows, cols
+    r1, c1 = shape[0] if r1 is None else r1, shape[1] if c1 is None else c1
+    _check_window(name, (r0, r1, shape[0]), (c0, c1, shape[1]))
+    return slice(r0 - r0 % cell[0], r1), slice(c0 - c0 % cell[1], c1)
+
+
+def cell_side(span: int, most: int) -> int:
+    """The smallest power of two that fits ``span`` weights, wherever they start, into ``most`` cells."""
+    side = 1
+    while -(-span // side) + (side > 1) > most:
+        side *= 2
+    return side
 
 
 def cell(run: Run, name: str, row: int, col: int) -> dict[str, Any]:
@@ -141,29 +163,6 @@ def _check_window(name: str, *spans: tuple[int, int, int]) -> None:
                 wanted=f"{what} within 0 to {total - 1}",
                 remedy="Open the whole matrix and zoom from there.",
             )
-
-
-def _cell_side(span: int, cells: int) -> int:
-    """The smallest power of two that fits ``span`` weights, wherever they start, into ``cells``."""
-    side = 1
-    while -(-span // side) + (side > 1) > cells:
-        side *= 2
-    return side
-
-
-def _kept_share(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.float32]:
-    if cell[1] % 8 == 0:  # whole bytes: count bits without unpacking
-        packed = run.mask_bits(name, rows)[:, cols.start // 8 : -(-cols.stop // 8)]
-        columns = packed.shape[1] * 8
-        if cols.stop % 8 and cols.stop != run.shape(name)[1]:  # cut what lies right of the window
-            packed = packed.copy()
-            packed[:, -1] &= (1 << cols.stop % 8) - 1
-    else:
-        packed = bits.pack(run.keep(name, rows, cols))
-        columns = cols.stop - cols.start
-    counts = bits.kept_per_cell(packed, columns, cell)
-    sizes = bits.cell_sizes(rows.stop - rows.start, cols.stop - cols.start, cell)
-    return (counts / sizes).astype(np.float32)
 
 
 def _neighbours(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[Any]:

@@ -226,6 +226,18 @@ def test_layers_change_without_asking_again(page: Page) -> None:
     assert not [url for url in asked if "/kenviz/" in url]
 
 
+def test_a_map_at_rest_asks_for_nothing(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_map(page, run="long", matrix=WORDS, r0=0, r1=500, c0=0, c1=48)
+    assert shown(page)["cell"] == "2x1"  # one step closer is looked ahead at
+    assert any("/kenviz/window" in url for url in asked)
+    page.wait_for_timeout(500)
+    asked.clear()
+    page.wait_for_timeout(1000)
+    assert not [url for url in asked if "/kenviz/" in url]
+
+
 def test_a_click_opens_the_row(page: Page) -> None:
     open_map(page, matrix=UP, r0=40, r1=46, c0=20, c1=28)
     page.mouse.click(*point(page, 0.5, 0.5))

@@ -70,14 +70,13 @@ def test_it_is_the_mask_that_prune_gives(demo: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("layer", views.LAYERS)
 def test_every_view_is_of_the_new_mask(demo: Run, layer: str) -> None:
     found = live(demo, UP, Setting(keep=0.3))
-    small = {"max_rows": 20, "max_cols": 20}
-    seen = views.window(found, UP, layer, **small)
-    stored = views.window(demo, UP, layer, **small)
+    seen = views.window(found, UP, layer, cell=(16, 8))
+    stored = views.window(demo, UP, layer, cell=(16, 8))
     assert seen.kept.mean() == pytest.approx(0.3, abs=0.01)
     assert stored.kept.mean() == pytest.approx(0.5, abs=0.01)
     if layer in ("tuned", "base", "difference"):
         np.testing.assert_array_equal(seen.data, stored.data)
-    again = views.window(live(demo, UP, Setting(keep=0.6)), UP, "neighbours", **small)
+    again = views.window(live(demo, UP, Setting(keep=0.6)), UP, "neighbours", cell=(16, 8))
     assert np.nanmean(again.data) > np.nanmean(stored.data)
     assert views.cell(found, UP, 3, 5)["kept"] == bool(found.keep(UP)[3, 5])
 

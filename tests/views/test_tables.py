@@ -176,17 +176,15 @@ def test_mean_neighbours_against_counting(seed: int, rows: int, cols: int) -> No
         around = [(r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)]
         counts.append(sum(keep[a, b] for a, b in around if 0 <= a < rows and 0 <= b < cols))
     data = np.where(keep, bits.count_neighbours(keep), np.uint8(255))
-    window = Window(
-        layer="neighbours", rows=(0, rows), cols=(0, cols), cell=(1, 1), data=data, kept=keep.astype(np.float32)
-    )
+    window = Window(layer="neighbours", rows=(0, rows), cols=(0, cols), cell=(1, 1), data=data, count=keep.astype(int))
     found = summaries.mean_neighbours(window)
     assert found == pytest.approx(np.mean(counts)) if counts else np.isnan(found)
 
 
 def test_mean_neighbours_weighs_larger_cells_by_what_they_keep() -> None:
     data = np.array([[1.0, 4.0, np.nan]], np.float32)
-    kept = np.array([[0.75, 0.25, 0.0]], np.float32)
-    window = Window(layer="neighbours", rows=(0, 2), cols=(0, 6), cell=(2, 2), data=data, kept=kept)
+    count = np.array([[3, 1, 0]])
+    window = Window(layer="neighbours", rows=(0, 2), cols=(0, 6), cell=(2, 2), data=data, count=count)
     assert summaries.mean_neighbours(window) == 1.75
 
 

@@ -40,22 +40,20 @@ def neighbours(keep: np.ndarray) -> np.ndarray:
     st.integers(1, 200),
     st.integers(0, 47),
     st.integers(1, 48),
-    st.sampled_from([3, 20, 256]),
-    st.sampled_from([5, 512]),
+    st.sampled_from([1, 2, 16, 64]),
+    st.sampled_from([1, 4, 8, 16]),
 )
 def test_every_window_is_what_brute_force_says(
-    run: Run, layer: str, r0: int, tall: int, c0: int, wide: int, max_rows: int, max_cols: int
+    run: Run, layer: str, r0: int, tall: int, c0: int, wide: int, height: int, width: int
 ) -> None:
     r1, c1 = min(200, r0 + tall), min(48, c0 + wide)
-    found = views.window(run, NAME, layer, r0, r1, c0, c1, max_rows=max_rows, max_cols=max_cols)
+    found = views.window(run, NAME, layer, r0, r1, c0, c1, cell=(height, width))
     (top, bottom), (left, right) = found.rows, found.cols
-    height, width = found.cell
+    assert found.cell == (height, width)
     assert top <= r0 < top + height
     assert left <= c0 < left + width
     assert (bottom, right) == (r1, c1)
-    assert found.data.shape == found.kept.shape
-    assert found.data.shape[0] <= max_rows
-    assert found.data.shape[1] <= max_cols
+    assert found.data.shape == found.kept.shape == found.count.shape
     keep = run.keep(NAME)
     part = (slice(top, bottom), slice(left, right))
     share = np.array([[c.mean() for c in row] for row in cells(keep[part], found.cell)])
@@ -89,17 +87,43 @@ def _check_neighbours(found: views.Window, keep: np.ndarray, part: tuple[slice, 
 
 
 @pytest.mark.parametrize("layer", views.LAYERS)
-@pytest.mark.parametrize("cells", [(20, 9), (60, 9), (7, 20), (3, 3)])
+@pytest.mark.parametrize("cell", [(4, 8), (2, 8), (16, 2), (32, 16)])
 def test_large_windows_come_out_of_one_picture(
-    run: Run, layer: str, cells: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    run: Run, layer: str, cell: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = {"r0": 64, "r1": 128, "c0": 16, "c1": 48}
-    limits = {"max_rows": cells[0], "max_cols": cells[1]}
-    direct = views.window(run, NAME, layer, **window, **limits)
+    direct = views.window(run, NAME, layer, **window, cell=cell)
     monkeypatch.setattr(views, "DIRECT", 10)
-    through = views.window(run, NAME, layer, **window, **limits)
-    assert through.cell == direct.cell
+    through = views.window(run, NAME, layer, **window, cell=cell)
+    assert through.cell == direct.cell == cell
     np.testing.assert_array_equal(direct.data, through.data)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run whose embeddings have 2,500 rows: its stored overview has 8 x 1 weights per cell."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.support.runs.VOCABULARY", 2500)
+        return make_run(tmp_path_factory.mktemp("long"))
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_counts_of_every_size_of_cell_add_up_to_the_mask(long: Run, data: st.DataObject) -> None:
+    cell = data.draw(st.tuples(*[st.sampled_from([1, 2, 4, 8, 16, 64])] * 2))
+    first, last = (data.draw(st.integers(0, 2500 // cell[0])) * cell[0] for _ in range(2))
+    r0, r1 = min(first, last), min(2500, max(first, last) + data.draw(st.sampled_from([1, cell[0], 2500])))
+    r0 = min(r0, r1 - 1)
+    r0 -= r0 % cell[0]
+    found = views.window(long, NAME, "kept", r0, r1, cell=cell)
+    wanted = [[int(part.sum()) for part in line] for line in cells(long.keep(NAME)[r0:r1], cell)]
+    np.testing.assert_array_equal(found.count, wanted)
+
+
+@pytest.mark.parametrize(("span", "most", "side"), [(96, 96, 1), (97, 96, 2), (4096, 256, 32), (1, 1, 1), (7, 3, 4)])
+def test_the_side_of_a_cell_fits_a_span_wherever_it_starts(span: int, most: int, side: int) -> None:
+    assert views.cell_side(span, most) == side
+    assert all(-(-(start + span) // side) - start // side <= most for start in range(side))
 
 
 @pytest.mark.parametrize(("row", "col"), [(0, 0), (199, 47), (7, 11)])
@@ -130,6 +154,8 @@ def test_vectors_are_one_row(run: Run) -> None:
 def test_what_is_not_there_is_said(run: Run) -> None:
     with pytest.raises(SpecError, match="layer"):
         views.window(run, NAME, "colour")
+    with pytest.raises(SpecError, match="two powers of two"):
+        views.window(run, NAME, "kept", cell=(3, 1))
     with pytest.raises(MatrixNotFoundError, match="no matrix 'nothing'"):
         views.window(run, "nothing", "kept")
     with pytest.raises(MatrixNotFoundError, match="not pruned"):

@@ -71,17 +71,8 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
         view = viewer.View(layer="overlap")
     name = str(line["name"])
     shares = _line(found, name)
-    source = viewer.Source(
-        run=a.id,
-        matrix=name,
-        stamp=f"{state.stamp(a.path)}+{state.stamp(b.path)}",
-        rows=int(line["rows"]),
-        cols=int(line["cols"]),
-        restore=a.restore,
-        title=f"{matrices.title(line, a.matrices)}, kept by {names[0]} (A) and {names[1]} (B)",
-        updated=a.kept_values is not None,
-        query={"other": b.id},
-    )
+    title = f"{matrices.title(line, a.matrices)}, kept by {names[0]} (A) and {names[1]} (B)"
+    source = viewer.source(a, title, line, other=b)
 
     @st.fragment(key="compared-weight")
     def selected_weight() -> None:
@@ -91,7 +82,7 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
     st.caption(state.plain(f"A is {names[0]}, B is {names[1]}."))
     with st.grid(4, min_column_width=230, gap="small") as grid:
         with grid.cell(column_span=3):
-            viewer.weight_map(source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("compared-weight"))
+            viewer.weight_map([source], view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("compared-weight"))
         with grid.cell():
             with st.container(border=True):
                 selected_weight()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app import viewer
 from app.app_pages.map import parts as map_parts
 from app.frame import state
-from app.viewer import map_view
 from kencore.errors import KencoreError
 
 with state.messages():
@@ -23,13 +23,13 @@ try:
 except KencoreError as error:
     state.show_error(error)
 try:
-    view = map_view.view_of(run)
+    view = map_parts.view_of(run)
 except KencoreError as error:
     state.show_error(error)
     st.caption("The whole model is shown instead.")
-    view = map_view.View()
+    view = viewer.View()
 runs = [run] if second is None else [run, second]
-sources = [map_view.source(one, map_parts.title_of(one)) for one in runs]
+sources = [viewer.source(one, map_parts.title_of(one)) for one in runs]
 
 
 @st.fragment(key="in-view")
@@ -40,6 +40,6 @@ def in_view() -> None:
 
 with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(column_span=3 if second is None else 4):
-        map_view.model_map(sources, view, key=map_parts.MAP, on_cell=lambda: st.rerun("in-view"))
+        viewer.weight_map(sources, view, key=map_parts.MAP, on_cell=lambda: st.rerun("in-view"))
     with grid.cell(), st.container(border=True, gap="small"):
         in_view()

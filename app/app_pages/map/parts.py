@@ -1,15 +1,16 @@
-"""Parts of the Map page: the second run, what is known of the matrix or weight in view."""
+"""Parts of the Map page: the second run, the view that the address asks for, what is known of what is in view."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from app import viewer
 from app.frame import links, matrices, parts, state
 from app.parts import matrix as matrix_parts
-from app.viewer import map_view
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAP = "model_map"
 NONE = ""
+_EDGES = ("r0", "r1", "c0", "c1")
+_PLAIN = re.compile(r"-?\d{1,9}(\.\d{1,3})?")
 
 
 def finding(run: Run) -> str:
@@ -82,7 +85,62 @@ def title_of(run: Run) -> str:
     return f"{run.id}: {wording.method(run.spec)}, {share} kept"
 
 
-def in_view(view: map_view.View) -> tuple[str | None, tuple[int, int] | None]:
+def view_of(run: Run) -> viewer.View:
+    """The view that the address asks for.
+
+    Raises:
+        MatrixNotFoundError: ``at`` names no matrix of the run.
+        LinkError: a number or a layer that there is not.
+    """
+    looks: dict[str, Any] = {
+        "layer": links.choice("layer", tuple(wording.layers(run.restore)), "kept"),
+        "reset": links.choice("reset", viewer.RESET, "hidden"),
+    }
+    at = links.value("at")
+    if at is None:
+        return viewer.View(**looks)
+    rows, cols = run.shape(at)
+    window = {name: _edge(name) for name in _EDGES}
+    if None in window.values():
+        window = dict.fromkeys(_EDGES)
+    else:
+        _check_order(window)
+    row, col = links.number("row", high=rows - 1), links.number("col", high=cols - 1)
+    if (row is None) != (col is None):
+        row, col = row or 0, col or 0
+    r0, r1, c0, c1 = window.values()
+    return viewer.View(at=at, r0=r0, r1=r1, c0=c0, c1=c1, row=row, col=col, **looks)
+
+
+def _edge(name: str) -> float | None:
+    """A number that may lie outside of the matrix; a whole one stays whole."""
+    text = links.value(name)
+    if text is None:
+        return None
+    if not _PLAIN.fullmatch(text):
+        raise links.LinkError(
+            f"{name} in the address",
+            got=repr(text),
+            wanted="a number such as 12 or -3.5",
+            remedy="Correct the address, or start from the whole model.",
+        )
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _check_order(window: dict[str, float | None]) -> None:
+    for first, last in (("r0", "r1"), ("c0", "c1")):
+        low, high = window[first] or 0, window[last] or 0
+        if not low < high:
+            raise links.LinkError(
+                f"{first} and {last} in the address",
+                got=f"{low:g} and {high:g}",
+                wanted=f"{first} below {last}",
+                remedy="Correct the address, or start from the whole model.",
+            )
+
+
+def in_view(view: viewer.View) -> tuple[str | None, tuple[int, int] | None]:
     """The matrix that the map looks at now, and the weight that is outlined on it."""
     kept: Mapping[str, Any] = st.session_state.get(MAP) or {}
     cell = kept.get("cell") or {"matrix": view.at, "row": view.row, "col": view.col}

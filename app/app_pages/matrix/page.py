@@ -33,19 +33,10 @@ def selected_weight() -> None:
     matrix_parts.weight(run, name, matrix_parts.selected(name, view))
 
 
-source = viewer.Source(
-    run=run.id,
-    matrix=name,
-    stamp=state.stamp(run.path),
-    rows=int(line["rows"]),
-    cols=int(line["cols"]),
-    title=matrices.finding(line, run.matrices),
-    restore=run.restore,
-    updated=run.kept_values is not None,
-)
+source = viewer.source(run, matrices.finding(line, run.matrices), line)
 with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(column_span=3, row_span=2):
-        viewer.weight_map(source, view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("weight"))
+        viewer.weight_map([source], view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("weight"))
     with grid.cell(), st.container(border=True):
         selected_weight()
     with grid.cell(), st.container(border=True, gap="small"):

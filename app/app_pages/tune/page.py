@@ -70,18 +70,8 @@ def the_map(setting: Setting, reason: str | None) -> None:
         query = {"made": known.job}
     elif reason is not None and not own:
         st.caption(f"The map shows the run itself until this setting is measured: {reason}.")
-    source = viewer.Source(
-        run=run.id,
-        matrix=name,
-        stamp=state.stamp(run.path),
-        rows=int(line["rows"]),
-        cols=int(line["cols"]),
-        title=matrices.title(line, run.matrices),
-        restore=run.restore,
-        updated=run.kept_values is not None,
-        query=query,
-    )
-    viewer.weight_map(source, view, key=matrix_parts.MAP)
+    source = viewer.source(run, matrices.title(line, run.matrices), line, query=query)
+    viewer.weight_map([source], view, key=matrix_parts.MAP)
 
 
 page()

@@ -105,6 +105,32 @@ export function textOn(color) {
   return light > 0.19 ? "#10161d" : "#ffffff";
 }
 
+/** What a layer's colours span over a whole matrix, here in few cells. */
+export function scaleOf(whole, layer, stretched) {
+  if (!whole) return { largest: 0, share: [0, 1] };
+  const key = `${layer}|${stretched}`;
+  if (whole.scaleKey !== key) {
+    const share = stretched && !whole.exact ? sharesOf(layer === "overlap" ? whole.data : whole.share) : [0, 1];
+    Object.assign(whole, { scaleKey: key, scale: { largest: largestOf(whole, layer), share } });
+  }
+  return whole.scale;
+}
+
+function largestOf(window, layer) {
+  let largest = 0;
+  for (let i = 0; i < window.h * window.w; i += 1) {
+    const value = window.exact ? layerValue(layer, window.tuned[i], window.base[i]) : window.data[i];
+    if (Math.abs(value) > largest) largest = Math.abs(value);
+  }
+  return Math.fround(largest);
+}
+
+function sharesOf(shares) {
+  let [low, high] = [1, 0];
+  for (const share of shares) [low, high] = [Math.min(low, share), Math.max(high, share)];
+  return high > low ? [low, high] : [0, 1];
+}
+
 export const isValues = (layer) => layer === "tuned" || layer === "base" || layer === "difference";
 
 /** Whether a CSS colour is dark: which of the two palettes fits the page. */

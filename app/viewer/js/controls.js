@@ -155,8 +155,8 @@ function key(map, event) {
   else if (event.key === "0" || event.key === "Home") map.top();
   else if (event.key === "Escape") map.up();
   else if (event.key === "Enter" || event.key === " ") map.enter();
-  else if (event.key === "PageDown" && map.turn) map.turn(1);
-  else if (event.key === "PageUp" && map.turn) map.turn(-1);
+  else if (event.key === "PageDown" && map.turns) map.turn(1);
+  else if (event.key === "PageUp" && map.turns) map.turn(-1);
   else return;
   event.preventDefault();
   event.stopPropagation();

@@ -5,7 +5,7 @@ import { count, short, tickStep } from "./format.js";
 import { LARGEST, fitScale } from "./geometry.js";
 import { MARKS, WHO, whoKeeps } from "./overlap.js";
 
-export const GUTTER = { left: 66, top: 44, right: 10, bottom: 10 };
+const GUTTER = { left: 66, top: 44, right: 10, bottom: 10 };
 const MARKS_FROM = 5; // pixels per weight: from here reset weights are hatched
 const GRID_FROM = 9;
 const HATCH = 6;
@@ -47,28 +47,18 @@ export function picture(window, layer, look) {
   return made.get(key);
 }
 
-/** Draw everything. frame: width, height, dpr, plot, view, shape, seen, windows (coarsest first),
- * layer, look, font, hover, selected. */
-export function draw(context, frame) {
-  clear(context, frame);
-  const area = drawMatrix(context, frame);
-  drawTitles(context, frame, area);
-  drawAxes(context, frame, area);
-  drawOutlines(context, frame);
-}
-
 export function clear(context, { width, height, dpr, look }) {
   context.setTransform(dpr, 0, 0, dpr, 0, 0);
   context.fillStyle = look.ink.background;
   context.fillRect(0, 0, width, height);
 }
 
-/** One matrix in its place of the plot; returns that place. `frame.exact`: the windows of single
- * weights that are marked and numbered, where they are more than the last one. */
+/** One matrix in its place of the plot; returns that place. frame: width, height, dpr, plot, view,
+ * shape, seen, layer, look, font, windows (coarsest first), and `exact`: those of single weights that
+ * are marked and numbered. */
 export function drawMatrix(context, frame) {
-  const { look } = frame;
+  const { look, exact } = frame;
   const area = matrixArea(frame);
-  const exact = frame.exact ?? frame.windows.slice(-1).filter((window) => window.exact);
   context.save();
   context.beginPath();
   context.rect(area.x, area.y, area.w, area.h);
@@ -276,7 +266,8 @@ export function drawAxes(context, frame, area) {
   for (const cell of [frame.hover, frame.selected]) if (cell) axisChips(context, frame, cell, area);
 }
 
-function drawTitles(context, { look, font, shape }, area) {
+/** How many rows and columns a matrix has, along its edges. */
+export function drawTitles(context, { look, font, shape }, area) {
   context.font = `600 11px ${font}`;
   context.fillStyle = look.ink.muted;
   context.textBaseline = "alphabetic";

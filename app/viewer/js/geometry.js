@@ -46,12 +46,6 @@ export function visible(view, plot, shape) {
   return { r0, r1, c0, c1 };
 }
 
-/** Zoom by `factor` around the plot's point (px, py): in towards square weights, out to the fit. */
-export function zoom(view, plot, shape, factor, px, py) {
-  const end = factor > 1 ? { sx: LARGEST, sy: LARGEST } : fitScale(plot, shape);
-  return settle(toward(view, end, factor, px, py), plot, shape);
-}
-
 /** The view on its way to the scales `end`, by `factor` along the longer of the two ways. */
 export function toward(view, end, factor, px, py) {
   const wayX = Math.log(end.sx / view.sx);

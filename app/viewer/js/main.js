@@ -1,25 +1,25 @@
 // What Streamlit calls: once per mount, and again whenever the data or the theme changes.
 
-import { AtlasMap } from "./map.js";
-import { Viewer } from "./viewer.js";
+import { MatrixMap } from "./matrix.js";
+import { ModelMap } from "./model.js";
 
-const viewers = new WeakMap(); // the mount's element -> its viewer
+const maps = new WeakMap(); // the mount's element -> its map
 
 export default function main(component) {
   const { parentElement } = component;
   const root = parentElement.querySelector(".kv");
-  let viewer = viewers.get(parentElement);
-  if (viewer && viewer.root !== root) {
-    viewer.close();
-    viewer = null;
+  let map = maps.get(parentElement);
+  if (map && map.root !== root) {
+    map.close();
+    map = null;
   }
-  if (!viewer) {
-    viewer = component.data.sources ? new AtlasMap(root) : new Viewer(root);
-    viewers.set(parentElement, viewer);
+  if (!map) {
+    map = component.data.sources[0].matrix === null ? new ModelMap(root) : new MatrixMap(root);
+    maps.set(parentElement, map);
   }
-  viewer.update(component);
+  map.update(component);
   return () => {
-    viewer.close();
-    viewers.delete(parentElement);
+    map.close();
+    maps.delete(parentElement);
   };
 }

@@ -25,7 +25,7 @@ export function viewSays(map, frame) {
   }
   const { r0, r1, c0, c1 } = frame.seen;
   const where = `${nameOf(focus)}, ${span("row", r0, r1)}, ${span("column", c0, c1)}`;
-  const here = frame.level?.exact && !frame.missing ? ` · ${keptIn(frame)} kept here` : "";
+  const here = frame.exact.length && !frame.missing ? ` · ${keptIn(frame)} kept here` : "";
   const share = percentOf(frame.m.kept, frame.m.rows * frame.m.cols);
   return `${where} · ${share} of the matrix kept${here}${cells(map, frame)}`;
 }
@@ -47,7 +47,7 @@ function cells(map, frame) {
 }
 
 function keptIn(frame) {
-  const { kept } = joined(frame.tiles, frame.seen);
+  const { kept } = joined(frame.exact, frame.seen);
   return percentOf(kept.reduce((sum, one) => sum + one, 0), kept.length);
 }
 

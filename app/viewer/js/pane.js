@@ -1,49 +1,76 @@
-// One run's half of the map of a model: its canvas, its tiles, what is under the pointer.
+// One run on a map: its canvas, its weights, what is under the pointer.
 
-import { isValues } from "./colors.js";
-import { bindControls } from "./controls.js";
+import { bindControls, leave } from "./controls.js";
 import { clear, drawAxes, drawMatrix, drawOutlines, matrixArea } from "./draw.js";
 import { count, percent } from "./format.js";
-import { visible } from "./geometry.js";
-import { drawLabels, drawName, drawNotice } from "./labels.js";
+import { framesOf, wantsOf } from "./frames.js";
+import { drawName, drawNotice } from "./labels.js";
 import { cellOf } from "./pick.js";
-import { Tiles, levelOf } from "./tiles.js";
+import { Tiles } from "./tiles.js";
 import { buildStage, complain, make } from "./toolbar.js";
 import * as tooltip from "./tooltip.js";
 import { nearest, viewOf } from "./world.js";
 
-const READ_AT_ONCE = 1 << 23; // weights: larger ones are read for values from closer, or if few
-const READ_FEW = 6;
-const DIRECT = 1 << 22; // weights that the server reads for one tile without the whole matrix
 const SMALL = 90; // pixels: below, the matrix is told, not its cell
 const FAR = "Values of large matrices are shown from closer: zoom in";
-const FULL = 6; // times the RMS at which a difference has its full colour
 
 export class Pane {
-  /** `map`: what holds view, plot, world, layer and hide; `source`: {run, stamp, title, restore}. */
+  /** `map`: what holds view, plot, world, layer and hide; `source`: as `Source` in Python. */
   constructor(map, source) {
-    Object.assign(this, { map, source, hover: null, known: null, parts: buildStage() });
+    Object.assign(this, { map, hover: null, known: null, parts: buildStage() });
     this.parts.small.hidden = true;
-    this.heading = make("div", { class: "kv-pane-title" }, source.title);
+    this.heading = make("div", { class: "kv-pane-title" });
     this.figure = make("div", { class: "kv-pane", "data-run": source.run }, this.heading, this.parts.stage);
     this.context = this.parts.canvas.getContext("2d", { alpha: false });
-    this.alone = source.restore === "zero";
-    this.matrices = new Map();
-    this.frames = new Map();
-    this.tiles = new Tiles({ ...source, api: map.api }, (error) => this.came(error));
     this.unbind = bindControls(this);
+    this.take(source);
   }
 
+  /** Show another matrix, or another query's answers, in place of what there is. */
+  take(source, tiles = this.tilesOf(source)) {
+    leave(this);
+    this.tiles?.close();
+    Object.assign(this, { source, tiles, matrices: new Map(), frames: new Map(), range: null });
+    this.alone = source.restore === "zero";
+    const { matrix: name, rows, cols } = source;
+    if (name !== null) this.matrices.set(name, { name, rows, cols, reason: null });
+    this.map.said = false;
+    this.name(source.title);
+    this.fail(null);
+  }
+
+  tilesOf(source) {
+    const waits = (message) => this.map.parts.where.replaceChildren(message);
+    const tiles = new Tiles({ ...source, api: this.map.api }, (error) => {
+      if (tiles === this.tiles) this.came(error);
+    }, waits);
+    return tiles;
+  }
+
+  name(title) {
+    this.source = { ...this.source, title };
+    this.heading.textContent = title;
+    this.parts.canvas.setAttribute("aria-label", this.map.labelOf(title));
+  }
+
+  /** Ask what matrices there are. */
   async load() {
+    let header = null;
     try {
-      this.header = await this.tiles.atlas();
+      header = await this.tiles.atlas();
     } catch (error) {
       this.fail(error, () => this.load());
       return;
     }
-    this.matrices = new Map(this.header.matrices.map((m) => [m.name, m]));
+    this.matrices = new Map(header.matrices.map((m) => [m.name, m]));
     this.fail(null);
-    this.map.loaded();
+    this.map.loaded(this, header);
+  }
+
+  /** All that a picture of what is seen now needs, from other tiles. */
+  async picture(tiles, signal) {
+    const wants = wantsOf(this, framesOf(this, this.map.seen, tiles));
+    await Promise.all(wants.map((want) => tiles.bring(want, signal)));
   }
 
   came(error) {
@@ -76,6 +103,7 @@ export class Pane {
   up() { this.map.up(); }
   enter() { this.map.enter(); }
   step(way) { this.map.step(way); }
+  get turns() { return Boolean(this.map.turn); }
   turn(way) { this.map.turn(way); }
   clicked(cell) { this.map.clicked(cell); }
 
@@ -98,6 +126,7 @@ export class Pane {
     const col = Math.min(m.cols - 1, Math.max(0, Math.floor(own.x0 + x / own.sx)));
     const windows = this.frames.get(m.name)?.windows ?? [];
     const found = windows.toReversed().map((w) => cellOf(w, { row, col }, m)).find(Boolean);
+    if (this.map.single && !found) return null;
     const whole = { row, col, r0: 0, r1: m.rows, c0: 0, c1: m.cols, window: null };
     return { ...(found ?? whole), matrix: m.name, place };
   }
@@ -105,107 +134,72 @@ export class Pane {
   tipLines(cell) {
     const { place, window } = cell;
     const m = this.matrices.get(place.m.name);
+    const { layer, known, alone } = this;
+    const lines = () => tooltip.lines(cell, { layer, known, shape: place.m, alone });
+    if (this.map.single) return [tooltip.title(cell), lines()];
     const heading = `${place.m.group} ${place.m.label}`;
     if (!m) return [heading, [["Not in this run", "–"]]];
     const { view } = this.map;
     const small = Math.max(place.w * view.sx, place.h * view.sy) < SMALL;
     if (!window || small || m.reason !== null) return [heading, wholeLines(m)];
-    const { layer, known, alone } = this;
-    const shape = { rows: m.rows, cols: m.cols };
-    return [`${heading} · ${tooltip.title(cell)}`, tooltip.lines(cell, { layer, known, shape, alone })];
+    return [`${heading} · ${tooltip.title(cell)}`, lines()];
   }
 
   // --- drawing ----------------------------------------------------------------------------
 
-  look(m) {
-    const { ink, layer, map } = { ink: this.map.ink, layer: this.layer, map: this.map };
-    const largest = layer === "difference"
-      ? FULL * (m?.diff_rms ?? 0)
-      : Math.max(Math.abs(m?.tuned_min ?? 0), Math.abs(m?.tuned_max ?? 0));
-    const share = map.spread ? this.shares() : [0, 1];
-    return { ink, alone: this.alone, hide: isValues(layer) && map.hide, scale: { largest, share } };
-  }
-
-  /** The least and largest share of a cell of the whole model. */
-  shares() {
-    if (!this.range) {
-      let [low, high] = [1, 0];
-      for (const { whole } of this.matrices.values()) {
-        for (const share of whole?.share ?? []) [low, high] = [Math.min(low, share), Math.max(high, share)];
-      }
-      this.range = high > low ? [low, high] : [0, 1];
-    }
-    return this.range;
-  }
-
-  /** What one matrix is drawn with; `missing`: tiles that are not there yet, or null. */
-  frame(place) {
-    const { map } = this;
-    const { width, height, dpr, plot, layer, font } = map;
-    const m = this.matrices.get(place.m.name);
-    const view = viewOf(map.view, place);
-    const shape = { rows: place.m.rows, cols: place.m.cols };
-    const seen = visible(view, plot, shape);
-    const base = { width, height, dpr, plot, view, shape, seen, layer, font, look: this.look(m), m, place };
-    if (!m || m.reason !== null) return { ...base, windows: [], exact: [], cell: [1, 1], missing: null };
-    const level = levelOf(view);
-    const cell = [level.h, level.w];
-    const { whole } = m;
-    const enough = layer === "kept" && !level.exact && whole.cell[0] <= level.h && whole.cell[1] <= level.w;
-    if (enough) return { ...base, windows: [whole], exact: [], cell: whole.cell, missing: null };
-    if (!this.readable(m, level)) return { ...base, windows: [], exact: [], cell, missing: null, far: true };
-    const found = this.tiles.find(m, layer, level, seen);
-    const windows = layer === "kept" && found.missing ? [whole, ...found.windows] : found.windows;
-    const exact = level.exact ? found.tiles : [];
-    return { ...base, level, windows, exact, tiles: found.tiles, cell, missing: found.missing };
-  }
-
-  /** Whether values of a matrix are asked for at this level: from far that would read all of it. */
-  readable(m, level) {
-    if (this.layer === "kept" || m.rows * m.cols <= READ_AT_ONCE) return true;
-    return level.h * level.w * 4096 <= DIRECT || this.map.seen.length <= READ_FEW;
-  }
-
   prepare(seen) {
-    this.frames = new Map(seen.map((place) => [place.m.name, this.frame(place)]));
+    this.frames = framesOf(this, seen);
     const open = [...this.frames.values()];
-    this.ready = Boolean(this.header) && open.every(({ missing }) => !missing);
+    this.ready = this.matrices.size > 0 && open.every(({ missing, lacks }) => !missing && !lacks);
+    this.empty = open.every(({ windows }) => !windows.length);
+  }
+
+  /** What is not there yet of what is seen. */
+  wants() {
+    return wantsOf(this, this.frames);
   }
 
   draw() {
-    const { context, map } = this;
-    const { ink, width, height, dpr, plot, view, focus, font } = map;
+    this.paint(this.context, this.map.dpr, this.hover);
+  }
+
+  /** The picture on a canvas of `dpr` pixels for each pixel of the page. */
+  paint(context, dpr, hover) {
+    const { map } = this;
+    const { ink, width, height, plot, view, focus, font } = map;
+    const frames = [...this.frames.values()].map((frame) => ({ ...frame, dpr }));
     const edge = { width, height, dpr, plot, view, font, look: { ink } };
     clear(context, edge);
     context.save();
     context.beginPath();
     context.rect(plot.x - 1, plot.y - 1, plot.w + 2, plot.h + 2);
     context.clip();
-    for (const frame of this.frames.values()) {
-      const area = drawMatrix(context, frame);
+    let area = null;
+    for (const frame of frames) {
+      area = drawMatrix(context, frame);
       const { m } = frame.place;
       const reason = frame.m ? frame.m.reason : "not in this run";
       if (frame.place === focus && map.numbered && reason === null) continue; // the edges say it
       drawName(context, frame, area, reason ? `${m.label}: ${reason}` : m.label);
     }
     context.restore();
-    if ([...this.frames.values()].some(({ far }) => far)) drawNotice(context, edge, FAR);
-    drawLabels(context, edge, map.world, map.numbered);
-    this.drawMarks();
+    if (frames.some(({ far }) => far)) drawNotice(context, edge, FAR);
+    map.edges(context, edge, frames, area);
+    this.drawMarks(context, frames, hover);
   }
 
-  drawMarks() {
-    const { context, map, hover } = this;
-    const { focus, plot, selected, cursor } = map;
-    const front = focus && this.frames.get(focus.m.name);
-    if (map.numbered && front) {
+  drawMarks(context, frames, hover) {
+    const { focus, plot, selected, cursor, numbered, single } = this.map;
+    const frameOf = (name) => frames.find(({ place }) => place.m.name === name);
+    const front = frameOf(focus.m.name);
+    if (numbered && front) {
       const [own, one] = [hover?.matrix === focus.m.name && hover.window, selected?.matrix === focus.m.name];
-      const area = { x: plot.x, y: plot.y, w: plot.w, h: plot.h };
+      const area = single ? matrixArea(front) : plot;
       drawAxes(context, { ...front, hover: own ? hover : null, selected: one ? selected : null }, area);
     }
     const marks = [[hover, "hover"], [selected, "selected"], [cursor && all(cursor), "selected"]];
     for (const [cell, kind] of marks) {
-      const frame = cell && this.frames.get(cell.matrix);
+      const frame = cell && frameOf(cell.matrix);
       if (!frame) continue;
       const area = matrixArea(frame);
       const small = kind === "hover" && Math.max(area.w, area.h) < SMALL;

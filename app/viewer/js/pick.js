@@ -16,14 +16,6 @@ export function cellOf(window, { row, col }, shape) {
   };
 }
 
-/** The weight at a point of the plot, null outside of the matrix. */
-export function weightAt({ view, shape, plot }, { x, y }) {
-  if (!view || x < 0 || y < 0 || x >= plot.w || y >= plot.h) return null;
-  const col = Math.floor(view.x0 + x / view.sx);
-  const row = Math.floor(view.y0 + y / view.sy);
-  return col < 0 || row < 0 || col >= shape.cols || row >= shape.rows ? null : { row, col };
-}
-
 /** The weight beside the selected one, or the one in the middle; `seen`: whether it is in sight. */
 export function nextWeight({ view, plot, shape, selected }, [right, down]) {
   const seen = visible(view, plot, shape);

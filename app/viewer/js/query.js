@@ -2,17 +2,14 @@
 // that is there stays until all of the new one has come. One query is asked for at a time; of those
 // wanted meanwhile the newest wins, and it does not wait for one that takes long.
 
-import { Windows } from "./data.js";
-import { cellSide, visible } from "./geometry.js";
-
-export const EVENT = "kenviz:query"; // on window; detail: {run, matrix, query}
+const EVENT = "kenviz:query"; // on window; detail: {run, matrix, query}
 const PATIENCE = 400; // ms that an older query may still take
 
 const textOf = (query) => JSON.stringify(Object.entries(query ?? {}).sort());
 
 export class Queries {
-  constructor(viewer) {
-    this.viewer = viewer;
+  constructor(map) {
+    this.map = map;
     this.stop = new AbortController();
     const { signal } = this.stop;
     window.addEventListener(EVENT, ({ detail }) => this.hear(detail), { signal });
@@ -32,7 +29,7 @@ export class Queries {
   }
 
   hear({ run, matrix, query }) {
-    const { source } = this.viewer;
+    const { source } = this.map.panes[0] ?? {};
     if (!source || source.run !== run || source.matrix !== matrix) return;
     this.told.add(textOf(query));
     this.set(query);
@@ -52,7 +49,7 @@ export class Queries {
     this.wanted = query;
     if (!this.loading) this.load();
     else setTimeout(() => this.hurry(query), PATIENCE - (performance.now() - this.loading.began));
-    this.viewer.render();
+    this.map.render();
   }
 
   /** `query` has waited long enough for an older one. */
@@ -61,34 +58,40 @@ export class Queries {
   }
 
   async load() {
-    const { viewer, wanted } = this;
+    const { map, wanted } = this;
+    const [pane] = map.panes;
     this.wanted = null;
     const text = textOf(wanted);
-    const source = { ...viewer.source, query: wanted };
-    const windows = new Windows(source, viewer.waitsFor);
-    if (!viewer.plot || !viewer.view) {
+    const source = { ...pane.source, query: wanted };
+    const tiles = pane.tilesOf(source);
+    if (!map.plot || !map.view) {
       this.shown = text; // not laid out yet: nothing is drawn that could stay
-      return viewer.swap(source, windows);
+      return this.show(source, tiles);
     }
-    const turn = new AbortController();
-    const loading = { turn, text, began: performance.now() };
+    const loading = { turn: new AbortController(), text, began: performance.now() };
     this.loading = loading;
-    const { layer } = viewer;
     try {
-      const whole = await picture(viewer, windows, layer, turn.signal);
+      await pane.picture(tiles, loading.turn.signal);
       if (this.loading !== loading) return undefined;
       this.shown = text;
-      viewer.swap(source, windows, [layer, whole]);
-      viewer.parts.canvas.dataset.queryMs = (performance.now() - loading.began).toFixed(1);
+      this.show(source, tiles);
+      pane.parts.canvas.dataset.queryMs = (performance.now() - loading.began).toFixed(1);
     } catch (error) {
       if (this.loading === loading && error.name !== "AbortError" && !this.wanted) {
-        viewer.fail(error, () => this.set(wanted));
+        pane.fail(error, () => this.set(wanted));
       }
     }
     if (this.loading !== loading) return undefined;
     this.loading = null;
     if (this.wanted) this.load();
-    return viewer.render();
+    return map.render();
+  }
+
+  /** The new picture in place of the one before: same window, selection and layer. */
+  show(source, tiles) {
+    const [pane] = this.map.panes;
+    pane.take({ ...source, title: pane.source.title }, tiles);
+    this.map.request();
   }
 
   close() {
@@ -96,18 +99,4 @@ export class Queries {
     this.loading?.turn.abort();
     this.loading = null;
   }
-}
-
-/** All that a draw of what is seen now needs: the whole in few cells, and the window in sight. */
-async function picture(viewer, windows, layer, signal) {
-  const { rows, cols } = viewer.shape;
-  const seen = visible(viewer.view, viewer.plot, viewer.shape);
-  const limits = viewer.limits();
-  const enough =
-    cellSide(rows, 256) <= cellSide(seen.r1 - seen.r0, limits.rows) &&
-    cellSide(cols, 512) <= cellSide(seen.c1 - seen.c0, limits.cols);
-  signal.addEventListener("abort", () => windows.newest?.abort());
-  const window = enough ? null : windows.fetch(layer, seen, limits);
-  const [whole] = await Promise.all([windows.whole(layer, signal), window]);
-  return whole;
 }

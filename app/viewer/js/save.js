@@ -1,6 +1,5 @@
 // What is seen as files: a PNG with its title, its legend and where it is; the weights as CSV.
 
-import { draw } from "./draw.js";
 import { count } from "./format.js";
 import { visible } from "./geometry.js";
 import { legendParts, says } from "./legend.js";
@@ -10,91 +9,50 @@ const FOOT = 56;
 
 const MOST_CSV = 1 << 18; // weights, as app/data/answers.py allows
 
-export function savePicture(viewer) {
-  const frame = viewer.frame();
-  const { run, matrix, title } = viewer.source;
-  const { r0, r1, c0, c1 } = frame.seen;
-  const file = `${matrix}.${frame.layer}.r${r0}-${r1}.c${c0}-${c1}.png`;
-  return savePng(frame, { title, run, matrix, where: viewer.parts.where.textContent, file });
-}
-
-export function saveWeights(viewer) {
-  const { r0, r1, c0, c1 } = visible(viewer.view, viewer.plot, viewer.shape);
-  const weights = (r1 - r0) * (c1 - c0);
-  if (weights > MOST_CSV) {
-    viewer.parts.where.textContent =
-      `This window has ${count(weights)} weights: zoom in to at most ${count(MOST_CSV)} for a CSV`;
-    return;
-  }
-  const file = `${viewer.source.matrix}.r${r0}-${r1}.c${c0}-${c1}.csv`;
-  download(viewer.windows.address("window.csv", { r0, r1, c0, c1 }), file);
-}
-
-/** The map of a model as it is on the screen, two runs side by side. */
-export async function downloadMap(map) {
-  const drawn = map.panes.map((pane) => pane.parts.canvas);
-  const canvas = document.createElement("canvas");
+/** The map as it is on the screen, two runs side by side. */
+export async function savePicture(map) {
+  const { width, height, ink, font, panes, single, focus } = map;
+  const dpr = Math.max(2, map.dpr);
+  const canvas = sheet(width * panes.length * dpr, (height + HEAD + FOOT) * dpr);
   const pen = canvas.getContext("2d");
-  const { dpr, width, height, ink, font } = map;
-  canvas.width = width * dpr * drawn.length;
-  canvas.height = (height + HEAD + FOOT) * dpr;
   pen.scale(dpr, dpr);
   pen.fillStyle = ink.background;
-  pen.fillRect(0, 0, width * drawn.length, height + HEAD + FOOT);
-  map.panes.forEach((pane, i) => {
+  pen.fillRect(0, 0, width * panes.length, height + HEAD + FOOT);
+  panes.forEach((pane, i) => {
+    const drawn = sheet(width * dpr, height * dpr);
+    pane.paint(drawn.getContext("2d"), dpr, null);
+    pen.drawImage(drawn, i * width, HEAD, width, height);
     pen.fillStyle = ink.text;
     pen.font = `600 15px ${font}`;
     pen.fillText(pane.source.title, 14 + i * width, 25);
-    pen.drawImage(drawn[i], i * width, HEAD, width, height);
   });
-  const frame = map.panes[0].frames.get(map.focus.m.name);
+  const frame = panes[0].frames.get(focus.m.name);
   legend(pen, frame, HEAD + height + 18);
   pen.fillStyle = ink.muted;
   pen.font = `11px ${font}`;
-  const runs = map.panes.map((pane) => pane.source.run).join(" and ");
-  pen.fillText(`${map.parts.where.textContent} · run ${runs}`, 14, HEAD + height + 44);
+  const runs = panes.map((pane) => pane.source.run).join(" and ");
+  const matrix = single ? ` · ${focus.m.name}` : "";
+  pen.fillText(`${map.parts.where.textContent} · run ${runs}${matrix}`, 14, HEAD + height + 44);
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  download(URL.createObjectURL(blob), `${map.panes[0].source.run}.map.png`);
+  download(URL.createObjectURL(blob), map.fileName(frame));
 }
+
+const sheet = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
 
 /** The weights in sight of the matrix in the middle. */
-export function downloadWeights(map) {
+export function saveWeights(map) {
   const { view, plot, shape } = map.front();
-  const { m } = map.focus;
+  const { name } = map.focus.m;
   const { r0, r1, c0, c1 } = visible(view, plot, shape);
   const weights = (r1 - r0) * (c1 - c0);
-  if (m.reason !== null || !map.numbered || weights > MOST_CSV) {
-    map.parts.where.textContent =
-      `Go into a pruned matrix, to at most ${count(MOST_CSV)} weights in sight, for a CSV`;
+  const open = map.numbered && map.panes[0].matrices.get(name)?.reason === null;
+  if (!open || weights > MOST_CSV) {
+    const many = `This window has ${count(weights)} weights: zoom in to at most ${count(MOST_CSV)} for a CSV`;
+    map.parts.where.textContent = open ? many : "Go into a pruned matrix to get its weights as a CSV";
     return;
   }
-  const path = map.panes[0].tiles.address("window.csv", { matrix: m.name, r0, r1, c0, c1 });
-  download(path, `${m.name}.r${r0}-${r1}.c${c0}-${c1}.csv`);
-}
-
-async function savePng(frame, about) {
-  const dpr = Math.max(2, frame.dpr);
-  const canvas = document.createElement("canvas");
-  canvas.width = frame.width * dpr;
-  canvas.height = (frame.height + HEAD + FOOT) * dpr;
-  const map = document.createElement("canvas");
-  map.width = frame.width * dpr;
-  map.height = frame.height * dpr;
-  draw(map.getContext("2d"), { ...frame, dpr, hover: null });
-  const pen = canvas.getContext("2d");
-  pen.scale(dpr, dpr);
-  pen.fillStyle = frame.look.ink.background;
-  pen.fillRect(0, 0, frame.width, frame.height + HEAD + FOOT);
-  pen.fillStyle = frame.look.ink.text;
-  pen.font = `600 15px ${frame.font}`;
-  pen.fillText(about.title, 14, 25);
-  pen.drawImage(map, 0, HEAD, frame.width, frame.height);
-  legend(pen, frame, HEAD + frame.height + 18);
-  pen.fillStyle = frame.look.ink.muted;
-  pen.font = `11px ${frame.font}`;
-  pen.fillText(`${about.where} · run ${about.run} · ${about.matrix}`, 14, HEAD + frame.height + 44);
-  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-  download(URL.createObjectURL(blob), about.file);
+  const path = map.panes[0].tiles.address("window.csv", { matrix: name, r0, r1, c0, c1 });
+  download(path, `${name}.r${r0}-${r1}.c${c0}-${c1}.csv`);
 }
 
 function download(address, name) {

@@ -1,6 +1,7 @@
 // The weights in sight as a table, for those who hear the page.
 
 import { cellText } from "./draw.js";
+import { joined } from "./tiles.js";
 import { make } from "./toolbar.js";
 
 /** Fill `holder` where the weights can be read one by one, else empty it. */
@@ -19,9 +20,9 @@ export function readTable(holder, frame) {
   holder.replaceChildren(table);
 }
 
-function linesOf({ seen, view, windows, layer, look }) {
-  const window = windows.at(-1);
-  if (!window?.exact || view.sx < 46 || view.sy < 18) return null;
+function linesOf({ seen, view, exact, missing, layer, look }) {
+  if (!exact.length || missing || view.sx < 46 || view.sy < 18) return null;
+  const window = joined(exact, seen);
   const cols = Array.from({ length: seen.c1 - seen.c0 }, (_, i) => seen.c0 + i);
   const lines = [["row", ...cols.map((col) => `column ${col}`)]];
   for (let row = seen.r0; row < seen.r1; row += 1) {

@@ -1,21 +1,27 @@
-// Tiles of every matrix of a run: asked for, cut, kept by bytes, and found again by level.
-// A level is {h, w} weights per cell and whether it holds single weights with all their values.
+// Windows of the matrices of a run: asked for, cut into tiles, kept by bytes, and found again.
+// A level is {h, w, exact}: weights per cell, and whether all values of single weights are there.
 
-import { messageOf, unpack } from "./data.js";
+import { cellSide } from "./geometry.js";
+import { ask, unpack } from "./wire.js";
 
-export const SIDE = 64; // cells of a tile, as kencore/views/tiles.py
+export const SIDE = 64; // cells of a tile
 const MOST_BYTES = 96 << 20;
 const AT_ONCE = 5;
-const PIXELS = 2; // the least side of a cell
-const EXACT_FROM = 6; // pixels per weight: from here tiles hold every value
-const LONGEST = 1024; // weights of an exact window, as app/data/answers.py allows
+const PIXELS = 1.6; // the least side of a cell
 
 const power = (least) => 2 ** Math.max(0, Math.ceil(Math.log2(least) - 1e-9));
 
-/** The level that a scale (CSS pixels per weight) is drawn with. */
-export function levelOf({ sx, sy }) {
-  if (Math.min(sx, sy) >= EXACT_FROM) return { h: 1, w: 1, exact: true };
-  return { h: power(PIXELS / sy), w: power(PIXELS / sx), exact: false };
+/** The level that a scale (CSS pixels per weight) is drawn with, exact where a weight has at least
+ * `exactFrom` pixels. */
+export function levelOf({ sx, sy }, exactFrom) {
+  const [h, w] = [power(PIXELS / sy), power(PIXELS / sx)];
+  return { h, w, exact: h * w === 1 && Math.min(sx, sy) >= exactFrom };
+}
+
+/** The level of a whole matrix in few cells. */
+export function wholeLevel({ rows, cols }) {
+  const [h, w] = [cellSide(rows, 256), cellSide(cols, 512)];
+  return { h, w, exact: h * w === 1 };
 }
 
 /** Tiles of a level that rows and columns lie in, end exclusive. */
@@ -30,14 +36,17 @@ const levelKey = (layer, { h, w, exact }) => `${exact ? "exact" : layer}|${h}x${
 const keyOf = (want) =>
   [want.name, levelKey(want.layer, want.level), want.i0, want.i1, want.j0, want.j1].join("|");
 
+const meet = (a, b) => a.i0 < b.i1 && b.i0 < a.i1 && a.j0 < b.j1 && b.j0 < a.j1;
 const touch = (a, b) =>
   a.name === b.name && levelKey(a.layer, a.level) === levelKey(b.layer, b.level) &&
-  a.i0 < b.i1 && b.i0 < a.i1 && a.j0 < b.j1 && b.j0 < a.j1;
+  a.whole === b.whole && (a.whole || meet(a, b));
 
 export class Tiles {
-  /** source: {api, run, stamp}; `changed(error)` is called when something has come, or not. */
-  constructor(source, changed) {
-    Object.assign(this, { source, changed, bytes: 0 });
+  /** source: {api, run, matrix, query, stamp}; `changed(error)` is called when something has come,
+   * or not; `waits(message)` while the server says that it is getting ready. */
+  constructor(source, changed, waits) {
+    Object.assign(this, { source, changed, waits, bytes: 0 });
+    this.wholes = new Map(); // level key -> window
     this.levels = new Map(); // matrix -> level key -> {layer, level, tiles: "i,j" -> window}
     this.recent = new Map(); // tile id -> where it is, the least lately used first
     this.coming = new Map(); // key -> {want, turn}
@@ -45,14 +54,13 @@ export class Tiles {
   }
 
   address(path, params) {
-    const { api, run, stamp } = this.source;
-    return new URL(`${api}/${path}?${new URLSearchParams({ run, ...params, v: stamp })}`, document.baseURI).href;
+    const { api, run, query, stamp } = this.source;
+    const all = new URLSearchParams({ run, ...query, ...params, v: stamp });
+    return new URL(`${api}/${path}?${all}`, document.baseURI).href;
   }
 
-  async get(path, params, signal) {
-    const answer = await fetch(this.address(path, params), { signal });
-    if (!answer.ok) throw new Error(await messageOf(answer));
-    return answer;
+  get(path, params, signal) {
+    return ask(this.address(path, params), signal, this.waits);
   }
 
   /** Every matrix in few cells: the header's lines, each with the window `whole`. */
@@ -71,6 +79,11 @@ export class Tiles {
 
   async cell(matrix, row, col, signal) {
     return (await this.get("cell", { matrix, row, col }, signal)).json();
+  }
+
+  /** The whole of the source's matrix in few cells, null before it has come. */
+  whole(layer, level) {
+    return this.wholes.get(levelKey(layer, level)) ?? null;
   }
 
   /** What there is to draw of a matrix, the coarsest first, and what is missing of `level`. */
@@ -137,8 +150,7 @@ export class Tiles {
     const key = keyOf(want);
     this.coming.set(key, { want, turn });
     try {
-      const answer = await this.get(...requestOf(want), turn.signal);
-      this.keep(want, unpack(await answer.arrayBuffer()));
+      await this.bring(want, turn.signal);
       if (this.coming.get(key)?.turn === turn) this.coming.delete(key);
       this.changed(null);
     } catch (error) {
@@ -149,7 +161,16 @@ export class Tiles {
     }
   }
 
-  keep({ name, layer, level, i0, i1, j0, j1 }, { header, planes }) {
+  async bring(want, signal) {
+    const answer = await this.get("window", requestOf(want), signal);
+    const found = unpack(await answer.arrayBuffer());
+    const key = levelKey(want.layer, want.level);
+    if (want.whole) this.wholes.set(key, partOf(found, want, 0, 0, ...found.header.size));
+    else this.keep(want, found);
+  }
+
+  keep(want, found) {
+    const { name, layer, level, i0, i1, j0, j1 } = want;
     if (!this.levels.has(name)) this.levels.set(name, new Map());
     const levels = this.levels.get(name);
     const key = levelKey(layer, level);
@@ -158,7 +179,7 @@ export class Tiles {
     for (let i = i0; i < i1; i += 1) {
       for (let j = j0; j < j1; j += 1) {
         if (tiles.has(`${i},${j}`)) continue;
-        const tile = tileOf(header, planes, level, layer, i, j);
+        const tile = tileOf(found, want, i, j);
         Object.assign(tile, { id: `${name}|${key}|${i},${j}`, drop: () => tiles.delete(`${i},${j}`) });
         tiles.set(`${i},${j}`, tile);
         this.recent.set(tile.id, tile);
@@ -183,38 +204,40 @@ export class Tiles {
   }
 }
 
-function requestOf({ name, layer, level, i0, i1, j0, j1, shape }) {
-  if (!level.exact) return ["tile", { matrix: name, layer, h: level.h, w: level.w, i0, i1, j0, j1 }];
-  const r1 = Math.min(shape.rows, i1 * SIDE);
-  const c1 = Math.min(shape.cols, j1 * SIDE);
-  return ["window", {
-    matrix: name, layer: "kept", r0: i0 * SIDE, r1, c0: j0 * SIDE, c1, max_rows: LONGEST, max_cols: LONGEST,
-  }];
+/** The window that holds what is wanted. */
+function requestOf({ name, layer, level: { h, w, exact }, shape: { rows, cols }, whole, i0, i1, j0, j1 }) {
+  const size = { matrix: name, ...(exact ? {} : { layer, h, w }) };
+  if (whole) return { ...size, r0: 0, r1: rows, c0: 0, c1: cols };
+  const [tall, wide] = [SIDE * h, SIDE * w];
+  return { ...size, r0: i0 * tall, r1: Math.min(rows, i1 * tall), c0: j0 * wide, c1: Math.min(cols, j1 * wide) };
 }
 
 /** One tile out of an answer that holds several. */
-function tileOf(header, planes, level, layer, i, j) {
-  const [h, w] = header.size;
-  const r0 = i * SIDE * level.h;
-  const c0 = j * SIDE * level.w;
-  const top = (r0 - header.rows[0]) / level.h;
-  const left = (c0 - header.cols[0]) / level.w;
-  const size = [Math.min(SIDE, h - top), Math.min(SIDE, w - left)];
-  const tile = {
-    layer, r0, c0, cell: [level.h, level.w], h: size[0], w: size[1], exact: level.exact,
-    r1: Math.min(header.rows[1], r0 + SIDE * level.h), c1: Math.min(header.cols[1], c0 + SIDE * level.w),
+function tileOf(found, want, i, j) {
+  const { size: [h, w], rows: [r0], cols: [c0] } = found.header;
+  const { level } = want;
+  const [top, left] = [i * SIDE - r0 / level.h, j * SIDE - c0 / level.w];
+  return partOf(found, want, top, left, Math.min(SIDE, h - top), Math.min(SIDE, w - left));
+}
+
+/** h x w cells of an answer from its cell (top, left) on. */
+function partOf({ header: { size, rows, cols }, planes }, { level, layer }, top, left, h, w) {
+  const [r0, c0] = [rows[0] + top * level.h, cols[0] + left * level.w];
+  const part = {
+    layer, r0, c0, cell: [level.h, level.w], h, w, exact: level.exact,
+    r1: Math.min(rows[1], r0 + h * level.h), c1: Math.min(cols[1], c0 + w * level.w),
   };
-  let bytes = 4 * tile.h * tile.w; // of its picture
+  let bytes = 4 * h * w; // of its picture
   for (const [name, plane] of Object.entries(planes)) {
-    tile[name] = cut(plane, w, top, left, tile);
-    bytes += tile[name].byteLength;
+    part[name] = cut(plane, size[1], top, left, part);
+    bytes += part[name].byteLength;
   }
   if (!level.exact) {
-    tile.share = shares(tile);
-    tile.data ??= tile.share;
-    bytes += tile.share.byteLength;
+    part.share = shares(part);
+    part.data ??= part.share;
+    bytes += part.share.byteLength;
   }
-  return Object.assign(tile, { bytes });
+  return Object.assign(part, { bytes });
 }
 
 function cut(plane, wide, top, left, { h, w }) {
@@ -243,7 +266,7 @@ export function joined(tiles, { r0, r1, c0, c1 }) {
   const [h, w] = [r1 - r0, c1 - c0];
   const window = { r0, r1, c0, c1, cell: [1, 1], h, w, exact: true };
   for (const tile of tiles) {
-    for (const name of ["kept", "tuned", "base", "neighbours", "pruned"]) {
+    for (const name of ["kept", "tuned", "base", "neighbours", "pruned", "other"]) {
       if (!tile[name]) continue;
       window[name] ??= new tile[name].constructor(h * w);
       const [left, right] = [Math.max(c0, tile.c0), Math.min(c1, tile.c1)];

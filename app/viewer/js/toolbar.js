@@ -1,6 +1,6 @@
 // The viewer's own document: built once, with names for those who do not see it.
 
-export const LAYERS = [
+const LAYERS = [
   ["kept", "Kept", "Which weights were kept and which went back to the base value"],
   ["tuned", "Tuned", "Values of the tuned model"],
   ["base", "Base", "Values of the base model"],
@@ -47,11 +47,6 @@ function button(name, label, act, shown = null) {
   return made;
 }
 
-const WORDS = {
-  fit: "Whole matrix (0)",
-  keys: "Wheel or + − zoom, drag or arrows move, click selects, Shift + arrows step by weight, Esc goes up",
-};
-
 /** The part of a map that is drawn on. */
 export function buildStage() {
   const canvas = make("canvas", {
@@ -63,8 +58,9 @@ export function buildStage() {
   return { canvas, small, tip, message, stage: make("div", { class: "kv-stage" }, canvas, small, tip, message) };
 }
 
-/** Build everything below `root`. acts: layer, hide, spread, zoom, fit, up, png, csv. */
-export function build(root, acts, words = WORDS) {
+/** Build everything below `root`, with a `holder` for what is drawn on. acts: layer, hide, spread,
+ * zoom, fit, up, png, csv; words: fit, keys. */
+export function build(root, acts, words) {
   const layers = make("div", { class: "kv-segments", role: "radiogroup", "aria-label": "Layer" });
   const segments = new Map();
   for (const [name, label, hint] of LAYERS) {
@@ -90,20 +86,20 @@ export function build(root, acts, words = WORDS) {
     button("save", "Save this picture as PNG", acts.png, "PNG"),
     button("save", "Save the weights of this window as CSV", acts.csv, "CSV"),
   );
-  const drawn = buildStage();
+  const holder = make("div", { class: "kv-panes" });
   const legend = make("div", { class: "kv-legend", "data-testid": "kv-legend" });
   const where = make("div", { class: "kv-where", "aria-live": "polite", "data-testid": "kv-where" });
   const table = make("div", { class: "kv-only-read", "data-testid": "kv-table" });
   const keys = make("div", { class: "kv-keys" }, words.keys);
   root.replaceChildren(
     make("div", { class: "kv-bar" }, layers, tools),
-    drawn.stage,
+    holder,
     make("div", { class: "kv-foot" }, legend, hide, spread),
     where,
     keys,
     table,
   );
-  return { layers: segments, hide, spread, ...drawn, legend, where, table };
+  return { layers: segments, hide, spread, holder, legend, where, table };
 }
 
 function moveChoice(event, segments, choose) {

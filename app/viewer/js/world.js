@@ -46,6 +46,14 @@ export function layOut(matrices, roles) {
   return { rows: Math.max(1, y - GAP * tall), cols: cols - GAP * wide, places, columns, bands, byName };
 }
 
+/** The plane of one matrix by itself: a weight of it is 1 x 1. */
+export function alone({ matrix: name, rows, cols }) {
+  const m = { name, rows, cols, label: "", reason: null };
+  const band = { key: "alone", label: "", y: 0, h: rows };
+  const place = sized({ m, x: 0, y: 0, kx: 1, ky: 1, band, column: null, slot: 0 });
+  return { rows, cols, places: [place], columns: [], bands: [band], byName: new Map([[name, place]]) };
+}
+
 const sized = (place) => ({ ...place, w: place.m.cols * place.kx, h: place.m.rows * place.ky });
 
 /** band key -> role -> matrices, in the order of the model. */

@@ -5,8 +5,6 @@ At one weight per cell it is exact; a larger cell has the share of each. No torc
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +12,14 @@ from kencore.runs import bits
 from kencore.runs.run import Run
 from kencore.views import window as views
 from kencore.views.compare.masks import check_shape
+from kencore.views.tiles import count_bits, kept_counts
 from kencore.views.window import Window
 
 Shares = dict[str, NDArray[np.float32]]
 
 
 class _Both:
-    """The entries that both of two runs keep, as far as `views.window` asks for the kept ones."""
+    """The entries that both of two runs keep."""
 
     def __init__(self, a: Run, b: Run) -> None:
         self._a, self._b = a, b
@@ -31,36 +30,46 @@ class _Both:
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
         return self._a.mask_bits(name, rows) & self._b.mask_bits(name, rows)
 
-    def keep(self, name: str, rows: slice, columns: slice) -> NDArray[np.bool_]:
+    def keep(self, name: str, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.bool_]:
         return self._a.keep(name, rows, columns) & self._b.keep(name, rows, columns)
 
 
-def window(run: Run, other: Run, name: str, **limits: Any) -> tuple[Window, Shares]:
-    """A window of the layer ``overlap``, and the shares ``both``, ``only_a`` (``run``) and
-    ``only_b`` (``other``) of each cell.
-
-    Args:
-        limits: r0, r1, c0, c1, max_rows and max_cols of `views.window`.
+def window(
+    run: Run,
+    other: Run,
+    name: str,
+    r0: int = 0,
+    r1: int | None = None,
+    c0: int = 0,
+    c1: int | None = None,
+    *,
+    cell: tuple[int, int] = (1, 1),
+) -> tuple[Window, Shares]:
+    """A window of the layer ``overlap``, as `views.window`, and the shares ``both``, ``only_a``
+    (``run``) and ``only_b`` (``other``) of each cell.
 
     Returns:
-        The window's ``data`` is the share that only one of the two keeps, float32, and ``kept``
-        that of ``run``.
+        The window's ``data`` is the share that only one of the two keeps, float32, and ``count``
+        what ``run`` keeps.
 
     Raises:
         IncomparableRunsError: another shape.
         MatrixNotFoundError: no such pruned matrix in one of them, or a window outside of it.
     """
     check_shape(run, other, name)
-    first, second = (views.window(of, name, "kept", **limits) for of in (run, other))
-    both = views.window(cast(Run, _Both(run, other)), name, "kept", **limits)
-    shares = {"both": both.kept, "only_a": first.kept - both.kept, "only_b": second.kept - both.kept}
+    rows, cols = views.edges(run, name, (r0, r1), (c0, c1), cell)
+    first, second = (kept_counts(of, name, cell, rows, cols) for of in (run, other))
+    both = count_bits(_Both(run, other), name, cell, rows, cols)
+    sizes = bits.cell_sizes(rows.stop - rows.start, cols.stop - cols.start, cell)
+    counts = {"both": both, "only_a": first - both, "only_b": second - both}
+    shares = {who: (count / sizes).astype(np.float32) for who, count in counts.items()}
     found = Window(
         layer="overlap",
-        rows=first.rows,
-        cols=first.cols,
-        cell=first.cell,
+        rows=(rows.start, rows.stop),
+        cols=(cols.start, cols.stop),
+        cell=cell,
         data=shares["only_a"] + shares["only_b"],
-        kept=first.kept,
+        count=first,
     )
     return found, shares
 

@@ -240,9 +240,10 @@ def test_the_picture_of_single_weights_says_who_keeps_them(client: TestClient, r
 
 
 def test_larger_cells_have_the_share_of_each(client: TestClient, runs: dict[str, Run]) -> None:
-    query = {**MAP, "matrix": UP, "layer": "overlap", "max_rows": 24, "max_cols": 12}
+    query = {**MAP, "matrix": UP, "layer": "overlap", "h": 8, "w": 4}
     header, planes = decode(client.get("/kenviz/window", params=query).content)
     high, wide = header["cell"]
+    assert (high, wide) == (8, 4)
     a, b = (runs[name].keep(UP) for name in ("sample", "delta"))
     blocks = (a != b).reshape(96 // high, high, 48 // wide, wide).mean((1, 3))
     np.testing.assert_allclose(planes["data"], blocks, atol=1e-6)

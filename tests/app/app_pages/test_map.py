@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
+from app import viewer
 from app.app_pages.map import parts as map_parts
 from app.frame import state
-from app.viewer import map_view
 from kencore.runs.run import Run
 from tests.app.conftest import OpenPage
 
@@ -60,6 +60,6 @@ def test_another_run_beside_it(open_page: OpenPage, store: Run) -> None:
 
 
 def test_what_a_view_holds() -> None:
-    assert map_parts.in_view(map_view.View()) == (None, None)
-    assert map_parts.in_view(map_view.View(at=UP, row=3, col=4)) == (UP, (3, 4))
-    assert map_parts.in_view(map_view.View(at=UP)) == (UP, None)
+    assert map_parts.in_view(viewer.View()) == (None, None)
+    assert map_parts.in_view(viewer.View(at=UP, row=3, col=4)) == (UP, (3, 4))
+    assert map_parts.in_view(viewer.View(at=UP)) == (UP, None)

@@ -43,6 +43,7 @@ def test_every_layer_by_link(open_page: OpenPage, store: Run, layer: str) -> Non
     assert not test.error
     data = map_data(test)
     assert data["view"] == {
+        "at": None,
         "r0": 3,
         "r1": 9,
         "c0": 0,
@@ -52,7 +53,7 @@ def test_every_layer_by_link(open_page: OpenPage, store: Run, layer: str) -> Non
         "layer": layer,
         "reset": "shown",
     }
-    source = data["source"]
+    (source,) = data["sources"]
     assert (source["run"], source["matrix"], source["rows"], source["cols"]) == ("sample", UP, 96, 48)
     assert data["version"] == viewer.VERSION
 
@@ -60,6 +61,7 @@ def test_every_layer_by_link(open_page: OpenPage, store: Run, layer: str) -> Non
 def test_without_a_view_the_whole_matrix_is_shown(open_page: OpenPage) -> None:
     view = map_data(open_page("matrix", matrix=BIAS))["view"]
     assert view == {
+        "at": None,
         "r0": None,
         "r1": None,
         "c0": None,

@@ -53,7 +53,7 @@ def test_without_a_setting_the_run_s_own_is_shown(open_page: OpenPage, quiet: li
     assert not test.exception
     found = components(test)
     assert found["strip"]["text"] == found["strip"]["own"] == "0.5"
-    assert found["map"]["source"]["query"] == {}
+    assert found["map"]["sources"][0]["query"] == {}
     assert quiet == []
 
 
@@ -66,7 +66,7 @@ def test_a_link_opens_its_setting(open_page: OpenPage, quiet: list[str]) -> None
     assert (setting["keep"], setting["rule"]) == (0.25, "delta")
     assert setting["balance"] == {"q": 2.0, "b1": 0.5}
     text = "0.25~rule*delta~b1*0.5~q*2"
-    assert found["map"]["source"]["query"] == {"live": text}
+    assert found["map"]["sources"][0]["query"] == {"live": text}
     assert "25" in test.title[0].value
     assert quiet == [text]  # small enough to be measured unasked
     command = test.code[0].value

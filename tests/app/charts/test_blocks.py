@@ -28,8 +28,8 @@ def rgb(color: str) -> tuple[int, ...]:
 
 
 def window(layer: str, data: np.ndarray, cell: tuple[int, int] = (1, 1)) -> Window:
-    kept = (data != 255).astype(np.float32)
-    return Window(layer=layer, rows=(0, 2), cols=(0, 2), cell=cell, data=data, kept=kept)
+    count = (data != 255).astype(int)
+    return Window(layer=layer, rows=(0, 2), cols=(0, 2), cell=cell, data=data, count=count)
 
 
 def test_png_gives_back_every_pixel() -> None:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,24 +93,64 @@ def by_cells(values: np.ndarray, high: int, wide: int) -> list[list[np.ndarray]]
     return [[values[r : r + high, c : c + wide] for c in range(0, cols, wide)] for r in range(0, rows, high)]
 
 
-def test_larger_cells_hold_shares_and_the_largest_values(client: TestClient, store: Run) -> None:
+def test_larger_cells_hold_counts_and_the_largest_values(client: TestClient, store: Run) -> None:
     keep, tuned = store.keep(UP), store.values(UP, "tuned")
-    params = {"run": "sample", "matrix": UP, "max_rows": 13, "max_cols": 7}
+    params = {"run": "sample", "matrix": UP, "h": 8, "w": 4}
     header, planes = decode(client.get("/kenviz/window", params={**params, "layer": "tuned"}).content)
     high, wide = header["cell"]
-    assert (high, wide) == (8, 8)
-    shares = [[cell.mean() for cell in line] for line in by_cells(keep, high, wide)]
-    np.testing.assert_allclose(planes["share"], shares, rtol=1e-6)
+    assert (high, wide) == (8, 4)
+    counts = [[cell.sum() for cell in line] for line in by_cells(keep, high, wide)]
+    np.testing.assert_array_equal(planes["count"], counts)
     largest = [[cell.flat[np.abs(cell).argmax()] for cell in line] for line in by_cells(tuned, high, wide)]
     np.testing.assert_array_equal(planes["data"], largest)
     header, planes = decode(client.get("/kenviz/window", params=params).content)
     assert header["layer"] == "kept"
-    assert set(planes) == {"data"}  # the share is the data
-    np.testing.assert_allclose(planes["data"], shares, rtol=1e-6)
+    assert set(planes) == {"count"}  # the count says it
+    np.testing.assert_array_equal(planes["count"], counts)
+
+
+@pytest.mark.parametrize("cell", [(1, 1), (4, 2), (64, 16)])
+@pytest.mark.parametrize("layer", ["kept", "tuned", "difference", "neighbours"])
+def test_cells_of_every_size(client: TestClient, store: Run, layer: str, cell: tuple[int, int]) -> None:
+    params = {"run": "sample", "matrix": UP, "layer": layer, "h": cell[0], "w": cell[1], "r0": 0, "r1": 64}
+    header, planes = decode(client.get("/kenviz/window", params=params).content)
+    assert (header["rows"], header["cols"], header["cell"]) == ([0, 64], [0, 48], list(cell))
+    keep = store.keep(UP)
+    counts = [[part.sum() for part in line] for line in by_cells(keep[:64], *cell)]
+    np.testing.assert_array_equal(planes["count"], counts)
+    if layer == "kept":
+        assert set(planes) == {"count"}
+        return
+    if layer == "neighbours":
+        around = by_cells(neighbours_by_hand(keep)[:64], *cell)
+        wanted = [[part[part < 5].mean() if (part < 5).any() else np.nan for part in line] for line in around]
+    else:
+        values = by_cells(store.values(UP, layer)[:64], *cell)  # type: ignore[arg-type]
+        wanted = [[part.flat[np.abs(part).argmax()] for part in line] for line in values]
+    np.testing.assert_allclose(planes["data"], wanted, rtol=1e-6)
+
+
+@pytest.fixture
+def without_models(store: Run) -> Iterator[None]:
+    """The run's checkpoints are somewhere else."""
+    folder = Path(store.spec.model).parent
+    moved = folder.rename(folder.with_name("elsewhere"))
+    state.forget_runs()
+    yield
+    moved.rename(folder)
+    state.forget_runs()
+
+
+@pytest.mark.usefixtures("without_models")
+def test_counts_need_no_checkpoint(client: TestClient, store: Run) -> None:
+    params = {"run": "sample", "matrix": UP}
+    _, planes = decode(client.get("/kenviz/window", params={**params, "h": 1, "w": 1}).content)
+    np.testing.assert_array_equal(planes["count"], store.keep(UP))
+    assert client.get("/kenviz/window", params=params).status_code == 404
 
 
 def test_mean_neighbours_and_nothing_kept(client: TestClient, store: Run) -> None:
-    params = {"run": "sample", "matrix": UP, "layer": "neighbours", "max_rows": 49, "max_cols": 25}
+    params = {"run": "sample", "matrix": UP, "layer": "neighbours", "h": 2, "w": 2}
     header, planes = decode(client.get("/kenviz/window", params=params).content)
     counts = by_cells(neighbours_by_hand(store.keep(UP)), *header["cell"])
     wanted = [[cell[cell < 5].mean() if (cell < 5).any() else np.nan for cell in line] for line in counts]
@@ -170,8 +212,8 @@ def test_mask_file(client: TestClient, store: Run, monkeypatch: pytest.MonkeyPat
         ({"run": "sample", "matrix": UP, "r0": "-1"}, 400, "'-1'"),
         ({"run": "sample", "matrix": UP, "r0": "1e3"}, 400, "'1e3'"),
         ({"run": "sample", "matrix": UP, "r0": "٣"}, 400, "whole number"),
-        ({"run": "sample", "matrix": UP, "max_rows": "0"}, 400, "1 to 1024"),
-        ({"run": "sample", "matrix": UP, "max_cols": "5000"}, 400, "1 to 1024"),
+        ({"run": "sample", "matrix": UP, "h": "0"}, 400, "from 1 to"),
+        ({"run": "sample", "matrix": UP, "w": "3"}, 400, "two powers of two"),
         ({"run": "sample", "matrix": UP, "layer": "nonsense"}, 400, "'nonsense'"),
         ({"run": "sample", "matrix": UP, "r0": "5", "r1": "5"}, 404, "rows 5 to 4"),
         ({"run": "sample", "matrix": UP, "r1": "97"}, 404, "0 to 95"),
@@ -193,6 +235,15 @@ def test_bad_requests_are_refused_with_a_message(
     assert answer.status_code == status
     assert says in answer.json()["message"]
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_window_of_too_many_cells_is_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "MOST_CELLS", 1152)
+    params = {"run": "sample", "matrix": UP, "w": 2}
+    answer = client.get("/kenviz/window", params=params)
+    assert answer.status_code == 400
+    assert "at most 1,152 cells" in answer.json()["message"]
+    assert client.get("/kenviz/window", params=params | {"h": 2}).status_code == 200
 
 
 def test_a_parameter_given_twice_is_refused(client: TestClient) -> None:

@@ -22,15 +22,16 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
         return make_run(folder, "ken"), make_run(folder, "delta", keep=0.3)
 
 
-@pytest.mark.parametrize("limits", [(96, 48), (40, 40), (24, 12), (7, 3), (2, 2)])
+@pytest.mark.parametrize("cell", [(1, 1), (4, 2), (4, 4), (16, 16), (64, 32)])
 @pytest.mark.parametrize("edges", [(0, None, 0, None), (8, 90, 8, 45), (16, 33, 0, 17)])
 def test_shares_of_each_cell(
-    pair: tuple[Run, Run], limits: tuple[int, int], edges: tuple[int, int | None, int, int | None]
+    pair: tuple[Run, Run], cell: tuple[int, int], edges: tuple[int, int | None, int, int | None]
 ) -> None:
     r0, r1, c0, c1 = edges
-    found, shares = window(*pair, UP, r0=r0, r1=r1, c0=c0, c1=c1, max_rows=limits[0], max_cols=limits[1])
+    found, shares = window(*pair, UP, r0=r0, r1=r1, c0=c0, c1=c1, cell=cell)
     a, b = (run.keep(UP) for run in pair)
     (top, bottom), (left, right), (high, wide) = found.rows, found.cols, found.cell
+    assert (high, wide) == cell
     for i, row in enumerate(range(top, bottom, high)):
         for j, col in enumerate(range(left, right, wide)):
             cut = (slice(row, min(row + high, bottom)), slice(col, min(col + wide, right)))
