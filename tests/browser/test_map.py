@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from collections.abc import Iterator
@@ -171,6 +172,27 @@ def test_two_maps_move_in_step(page: Page, server: Server, twin: Run) -> None:
         first = seen
         outcome = words["In the pruned model"]
         assert outcome.startswith("● kept" if run.keep(UP)[seen] else "○ reset")
+
+
+def test_files_of_what_is_seen(page: Page, server: Server, twin: Run, tmp_path: Path) -> None:
+    open_map(page, run="sample", other="twin", at=UP, r0=40, r1=46, c0=20, c1=28)
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="PNG").click()
+    assert caught.value.suggested_filename == "sample.map.png"
+    caught.value.save_as(tmp_path / "map.png")
+    data = (tmp_path / "map.png").read_bytes()
+    area = page.locator(CANVAS).first.bounding_box()
+    assert area
+    assert int.from_bytes(data[16:20], "big") == 2 * 2 * round(area["width"])  # two maps, two pixels a point
+    view = {name: int(shown(page)[name]) for name in ("r0", "r1", "c0", "c1")}
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="CSV").click()
+    caught.value.save_as(tmp_path / "window.csv")
+    with (tmp_path / "window.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == (view["r1"] - view["r0"]) * (view["c1"] - view["c0"])
+    keep = server.sample.keep(UP)
+    assert all(line["kept"] == str(int(keep[int(line["row"]), int(line["column"])])) for line in lines)
 
 
 def test_a_run_of_another_model_is_refused_in_words(page: Page) -> None:

@@ -212,6 +212,20 @@ def test_double_click_and_buttons(page: Page) -> None:
     assert shown(settled(page))["r1"] == "96"
 
 
+def test_the_small_map_leads_to_where_it_is_clicked(page: Page) -> None:
+    open_map(page, matrix=UP, r0=10, r1=16, c0=20, c1=28)
+    small = page.locator(".kv-minimap")
+    area = small.bounding_box()
+    assert area
+    page.mouse.click(area["x"] + 0.5 * area["width"], area["y"] + 0.9 * area["height"])
+    view = shown(settled(page))
+    assert int(view["r0"]) < 86 < int(view["r1"])
+    assert int(view["c0"]) < 24 < int(view["c1"])
+    page.get_by_role("button", name="Whole matrix").click()
+    settled(page)
+    expect(small).to_be_hidden()
+
+
 def test_layers_change_without_asking_again(page: Page) -> None:
     open_map(page, matrix=UP, r0=40, r1=46, c0=20, c1=28)
     page.get_by_role("radio", name="Tuned").click()
