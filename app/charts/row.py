@@ -29,7 +29,8 @@ def row_values(
     terms: wording.Terms = wording.TERMS["base"],
 ) -> Chart:
     """Every entry of a row as a stem from zero; kept ones solid with a dot, others dotted and
-    open. Long rows say the same on two lanes of ticks below, since stems touch there."""
+    open. Long rows say the same on two lanes of ticks below, since stems touch there.
+    """
     order = np.argsort(row, kind="stable") if by_value else np.arange(len(row))
     place = np.empty(len(row), np.int32)
     place[order] = np.arange(len(row), dtype=np.int32)  # entry -> where it is drawn

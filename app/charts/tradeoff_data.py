@@ -71,7 +71,8 @@ class Way:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
     """A model that a curve is compared with. ``low`` and ``high`` may be NaN; ``nbytes`` is the
-    size of its checkpoint, NaN where it is not drawn by size."""
+    size of its checkpoint, NaN where it is not drawn by size.
+    """
 
     label: str
     value: float

@@ -64,7 +64,8 @@ def answer(name: str, request: Request) -> Response:
 def window(request: Request) -> Response:
     """One window of a layer in cells of h x w weights as raw planes, and without h and w all that is known of
     its single weights, see `app.data.payload`; ``other`` is a run beside it, and ``live`` or ``made`` is another
-    setting of this one, see `app.data.live`."""
+    setting of this one, see `app.data.live`.
+    """
     asked = strict(request, "run", "matrix", "layer", *WINDOW, *CELL, "v", "other", *tune_live.PARAMS, need=2)
     run = state.open_cached(asked["run"])
     headers = cache_headers(request, run, asked)
@@ -145,7 +146,8 @@ def mask_npy(request: Request) -> Response:
 
 def setting(request: Request) -> Response:
     """The totals of a setting of a run, from counts alone: kept entries, bytes, shares. With
-    ``warm=1`` the matrix is also made ready for the moves that follow."""
+    ``warm=1`` the matrix is also made ready for the moves that follow.
+    """
     from kencore.live.setting import Setting
 
     asked = strict(request, "run", "live", "matrix", "warm", need=2)

@@ -123,7 +123,8 @@ def pack(header: dict[str, Any], planes: dict[str, NDArray[Any]]) -> bytes:
 
 def window_csv(run: Run, name: str, span: dict[str, int | None], other: Run | None = None) -> str:
     """One line per weight of the window, in row order; without a base there is no difference.
-    Beside another run ``kept_by_other`` comes last."""
+    Beside another run ``kept_by_other`` comes last.
+    """
     import pandas as pd
 
     from kencore.views import window as views

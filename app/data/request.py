@@ -69,5 +69,6 @@ def stamp(run: Run, other: str | None) -> str:
 
 
 def download(name: str) -> dict[str, str]:
+    """Headers of an answer that the browser saves under ``name``, odd characters replaced."""
     safe = "".join(char if char.isalnum() or char in "._-" else "_" for char in name)
     return {"Content-Disposition": f'attachment; filename="{safe}"', "Cache-Control": CHECK}

@@ -33,7 +33,8 @@ _PLACES: Final = (*SCOPES, "q", "k", "v", "o", "up", "gate", "down")
 class Fields(Protocol):
     """The table of a form for a model; ``streams``: the model is run on text."""
 
-    def __call__(self, subject: Subject, *, streams: bool) -> Table: ...
+    def __call__(self, subject: Subject, *, streams: bool) -> Table:
+        """Make the table."""
 
 
 def fields(subject: Subject, *, streams: bool) -> Table:
@@ -90,7 +91,8 @@ def shared_fields(subject: Subject, *, streams: bool) -> Table:
 
 def methods_for(subject: Subject) -> tuple[str, ...]:
     """The methods that make sense: those about a base first where there is one, else those that
-    look at activations."""
+    look at activations.
+    """
     if subject.rest == "zero":
         zero = [one for one in METHODS.values() if not one.needs_base]
         return tuple(one.name for one in sorted(zero, key=lambda one: not one.activations))
@@ -121,7 +123,8 @@ def read(
     said: Mapping[str, str], fields: Fields, uses_text: Callable[[dict[str, Any]], bool]
 ) -> tuple[Table, dict[str, Any], list[LinkError]]:
     """Fill in which model, and read the rest: the form's table for it, the settings, and what
-    cannot be."""
+    cannot be.
+    """
     subject = model.fill_in(said)
     rest = {name: text for name, text in said.items() if name not in SUBJECT}
     found, wrong = address.read(rest, table := fields(subject, streams=False))
@@ -143,7 +146,8 @@ def say(table: Table, subject: Subject, settings: Mapping[str, Any]) -> dict[str
 
 def settings(subject: Subject) -> dict[str, Any]:
     """All widgets but those of the model, and what was chosen as fields of a `PruneSpec`; the
-    address says it too."""
+    address says it too.
+    """
     table = fields(subject, streams=False)
     st.header("Method", icon=":material/content_cut:")
     found: dict[str, Any] = dict(subject.fields)

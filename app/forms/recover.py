@@ -128,7 +128,8 @@ def fill_in(run: Run) -> list[LinkError]:
 
 def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:
     """All widgets, under headings of that level, and what was chosen as fields of a `TuneSpec`; the
-    address says it too."""
+    address says it too.
+    """
     kind = kind_of(run)
     table = fields(kind, judged_on(run))
     batch, lr, _ = CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE

@@ -97,7 +97,8 @@ def arrive(page: str) -> None:
 
 def visit() -> int:
     """How many times a page was come to in this session. An address that says nothing comes from
-    the menu in the first run of a visit, and from going back in a later one."""
+    the menu in the first run of a visit, and from going back in a later one.
+    """
     count: int = st.session_state.get(_VISIT, 0)
     return count
 

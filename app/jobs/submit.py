@@ -34,7 +34,8 @@ def start(settings: dict[str, Any]) -> str:
 
 def sweep(spec: SweepSpec) -> str:
     """Submit a sweep job and return its id; the same settings go on where they stopped. Raises as
-    `start`."""
+    `start`.
+    """
     return submit_once("sweep", json.loads(spec.to_json()), gpus=_gpus(spec.device))
 
 
@@ -52,7 +53,8 @@ def retune(settings: dict[str, Any]) -> str:
 
 def sentence(spec: ExplainSpec, request_key: str) -> str:
     """Submit an explain job and return its id: the same one for the same key, as long as its result
-    is kept. Raises as `start`."""
+    is kept. Raises as `start`.
+    """
     return jobs.submit("explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key)
 
 

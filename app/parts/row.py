@@ -111,7 +111,8 @@ def scores(
     run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], str] | None:
     """What the run's rule ranked the entries of a row by, (C,), with its name; None where the
-    run does not hold all that goes into it."""
+    run does not hold all that goes into it.
+    """
     row = METHODS[run.spec.method]
     norms = run.activation_norms(name) if row.activations else None
     if row.row_score is None or (row.activations and norms is None):

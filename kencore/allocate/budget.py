@@ -45,7 +45,8 @@ def kept_evenly(
 
 def kept_of(slots: Sequence[Slot], pruned: Mapping[str, NDArray[np.int64] | int | float]) -> Counts:
     """Entries that each row keeps, int64 (R,) by name, where so many of each are pruned; and the
-    other way round."""
+    other way round.
+    """
     return {
         slot.name: slot.cols - np.broadcast_to(np.asarray(pruned[slot.name], np.int64), slot.rows) for slot in slots
     }

@@ -45,7 +45,8 @@ BITS = {
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """Where a tensor lies. ``dtype`` is the safetensors name; ``start`` counts from the file's
-    first byte, ``shard`` is the file's name."""
+    first byte, ``shard`` is the file's name.
+    """
 
     name: str
     dtype: str

@@ -181,7 +181,8 @@ class _Reader:
 
 def stack_names(paths: list[str]) -> dict[str, str]:
     """A short name for each list of blocks: ``blocks`` for a single one, else the first word in
-    which the paths differ (``encoder``, ``decoder``), else the path."""
+    which the paths differ (``encoder``, ``decoder``), else the path.
+    """
     if len(paths) == 1:
         return {paths[0]: "blocks"}
     words = [path.split(".") for path in paths]

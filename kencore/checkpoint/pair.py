@@ -284,7 +284,8 @@ def _some(names: list[str]) -> str:
 
 def check_finite(values: Floats, first: int, name: str, which: str) -> None:
     """Raise `NonFiniteWeightError` for a row (of r, counted from ``first``) that no rule can
-    rank."""
+    rank.
+    """
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))

@@ -49,7 +49,8 @@ def choose(
 
 def is_fragile(parameter: Parameter) -> bool:
     """Whether setting entries to zero would do more than thin a matrix out: a vector, an
-    embedding, a head."""
+    embedding, a head.
+    """
     return len(parameter.shape) == 1 or "embedding" in (parameter.role, parameter.part) or parameter.part == "head"
 
 

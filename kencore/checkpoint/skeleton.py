@@ -54,7 +54,8 @@ class Skeleton:
 
     def rename(self, name: str) -> tuple[str | None, bool]:
         """The model's name of a tensor on disk, ``None`` if it has none, and whether several
-        tensors on disk are joined into that one (or it is turned) on loading."""
+        tensors on disk are joined into that one (or it is turned) on loading.
+        """
         from transformers.core_model_loading import rename_source_key
 
         found, pattern = rename_source_key(name, self._renamings, self._converters, self.loose_prefix, self.shapes)
@@ -198,7 +199,7 @@ def _layers(config: PretrainedConfig) -> int | None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """transformers' advice on configs is for those who load the model."""
+    """Transformers' advice on configs is for those who load the model."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()

@@ -39,6 +39,7 @@ class DataFile:
 
     @property
     def ending(self) -> str:
+        """The file's ending in lower case, with its dot."""
         return self.path.suffix.lower()
 
     @property
@@ -47,7 +48,7 @@ class DataFile:
         return hashlib.sha256(self.content).hexdigest()
 
     def text(self) -> str:
-        """The content as text, without a byte order mark; ``\\r\\n`` is one line feed."""
+        """The content as text, without a byte order mark; a carriage return before a line feed goes."""
         try:
             text = self.content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -83,7 +83,8 @@ class Contributions:
 
     def top(self, number: int) -> NDArray[np.int64]:
         """Columns of the changed weights that added or took most, largest first; those that added
-        nothing are left out. Equal ones go by column."""
+        nothing are left out. Equal ones go by column.
+        """
         order = np.argsort(-np.abs(self.entries), kind="stable")[:number]
         found: NDArray[np.int64] = order[self.entries[order] != 0]
         return found

@@ -71,7 +71,8 @@ class Explanation:
 
     def outputs(self, run: Run, name: str, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What one neuron gives for every token in the dense and in the pruned model, before any
-        activation function: float64 (T,) each. Raises as `contributions`."""
+        activation function: float64 (T,) each. Raises as `contributions`.
+        """
         self._check(run, name, row, 0)
         line, place = slice(row, row + 1), self.facts["matrices"][name]["input"]
         found = []

@@ -74,7 +74,8 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
 
 def run_sweep(params: dict[str, Any], context: Context) -> None:
     """Run what is missing of a sweep; its points go into the store as they are finished, and stay
-    there if the job is cancelled. The result says the sweep's id and how many points it has."""
+    there if the job is cancelled. The result says the sweep's id and how many points it has.
+    """
     from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.sweep import sweep
     from kencore.system.devices import describe_device
@@ -88,7 +89,8 @@ def run_sweep(params: dict[str, Any], context: Context) -> None:
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure quality on labelled examples or on a text, of a run or of a model; see
-    `kencore.quality.judge.judge`."""
+    `kencore.quality.judge.judge`.
+    """
     from kencore.quality.judge import judge
     from kencore.system.devices import describe_device, resolve_device
 
@@ -108,7 +110,8 @@ def evaluate_model(params: dict[str, Any], context: Context) -> None:
 
 def export_run(params: dict[str, Any], context: Context) -> None:
     """Leave an export in the job's folder: a folder of the run's name, or a file of it; and what
-    `kencore.exports.export.export` says of it, the place as a name in that folder."""
+    `kencore.exports.export.export` says of it, the place as a name in that folder.
+    """
     from kencore.exports.export import export, file_name
 
     form, zstd = params.get("form") or "folder", params.get("zstd", False)
@@ -120,7 +123,8 @@ def export_run(params: dict[str, Any], context: Context) -> None:
 
 def report_run(params: dict[str, Any], context: Context) -> None:
     """Leave the report of a run in the job's folder, and what `kencore.report.report` says of it,
-    the file as a name in that folder."""
+    the file as a name in that folder.
+    """
     from kencore.report import file_name, report
 
     path = context.out / file_name(params["run"])

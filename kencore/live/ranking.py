@@ -75,6 +75,7 @@ class LiveRun(Run):
 
     @property
     def stored(self) -> Run:
+        """The run as it is stored."""
         return self._stored
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
@@ -246,7 +247,8 @@ def _ranks(prepared: Any, kind: Any) -> NDArray[Any]:
 
 def _scored(scores: NDArray[np.float32], kind: Any) -> NDArray[Any]:
     """Places by falling score; of equal ones the highest column first, as a stable ascending sort
-    prunes the lowest first (`kencore.methods.scored`)."""
+    prunes the lowest first (`kencore.methods.scored`).
+    """
     from kencore.methods.keys import Ordered
     from kencore.methods.ranked import falling
 
@@ -305,7 +307,8 @@ def _ready_soon(subject: str, got: str) -> GettingReady:
 
 def warm(run: Run, name: str, setting: Setting) -> None:
     """Start ranking a matrix now, so that it is ready when a slider is moved. Never raises for a
-    setting that cannot be."""
+    setting that cannot be.
+    """
     try:
         if why_not_live(run, setting, name) is None:
             _ranking(run, name, setting.spec(run.spec))

@@ -143,7 +143,8 @@ def _float(text: str, part: str) -> float:
 
 def own_setting(run: Run) -> Setting:
     """The setting that a run has, with the lambdas that its search chose: another budget is then
-    pruned with these instead of searching anew."""
+    pruned with these instead of searching anew.
+    """
     setting, spec = Setting.of(run.spec), run.spec
     if "block_lambda" not in ALLOCATIONS[spec.allocation].options or spec.published:
         return setting
@@ -178,7 +179,8 @@ def _pruned(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def why_worker(run: Run, setting: Setting) -> str | None:
     """Why the budgets of a setting are only known once a worker has made it; ``None``: they are
-    known at once."""
+    known at once.
+    """
     spec = setting.spec(run.spec)
     if spec.published:
         return "the published code's rounding depends on what its search finds"

@@ -41,7 +41,8 @@ def share(tuned: Floats, base: Floats, keep: Mask) -> Floats:
 
 def energy(tuned: Floats, base: Floats, keep: Mask) -> Floats:
     """Factor of each row's kept differences, float32 (R, 1): squared differences over the kept
-    ones; 1 where nothing that was kept differs. Sums are taken in float64."""
+    ones; 1 where nothing that was kept differs. Sums are taken in float64.
+    """
     squared = np.square(tuned - base, dtype=np.float64)  # R, C
     whole = squared.sum(axis=1, keepdims=True)  # R, 1
     kept = np.where(keep, squared, 0).sum(axis=1, keepdims=True)

@@ -15,7 +15,8 @@ _HALVINGS: Final = 60  # of the interval that holds an angle: further than a flo
 
 def coin_tails(fewer: int, tosses: int) -> float:
     """Two-sided p of a fair coin that fell on one side ``fewer`` times of ``tosses``, exactly:
-    twice the chance of so few or fewer, at most 1."""
+    twice the chance of so few or fewer, at most 1.
+    """
     if not tosses:
         return 1.0
     ways, total = 1, 0

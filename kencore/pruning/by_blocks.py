@@ -252,7 +252,8 @@ class _Job:
 
     def _key(self, rule: Rule, counts: Mapping[str, Count], propagate: str) -> Key | None:
         """What the figures of a pruned state depend on; ``None`` for published ones, which differ
-        in more than is listed."""
+        in more than is listed.
+        """
         if rule.published:
             return None
         rows = (

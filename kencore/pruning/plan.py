@@ -82,7 +82,8 @@ def chosen(plan: Sequence[Decision]) -> dict[str, Decision]:
 
 def slots(plan: Sequence[Decision]) -> list[Slot]:
     """What is pruned, as an allocation sees it; what lies outside the blocks is put into the
-    first one."""
+    first one.
+    """
     from kencore.allocate.slot import Slot
 
     return [

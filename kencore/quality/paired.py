@@ -46,7 +46,8 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def packed(outcomes: NDArray[Any]) -> dict[str, Any]:
     """Outcomes as JSON: ``right`` (one bit per example, lowest first, in hexadecimal) and
-    ``examples``, or ``nll`` (the numbers of each window)."""
+    ``examples``, or ``nll`` (the numbers of each window).
+    """
     if outcomes.dtype != np.bool_:
         return {"nll": [float(value) for value in outcomes]}
     text = np.packbits(outcomes, bitorder="little").tobytes().hex()

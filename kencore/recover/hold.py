@@ -169,7 +169,8 @@ def kept_bits(hold: Hold | None, run: Run, name: str) -> Bits:
 
 def changed_bits(hold: Hold | None, run: Run) -> Iterator[tuple[str, tuple[str, Bits]]]:
     """Parameters that were not pruned and are not as in the tuned checkpoint: stored name ->
-    (safetensors dtype, storage bits in the stored shape), one at a time."""
+    (safetensors dtype, storage bits in the stored shape), one at a time.
+    """
     for name in run.tuned_tensors.names:
         if run.owner(name) is not None:
             continue

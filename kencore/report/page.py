@@ -160,7 +160,8 @@ def _row(row: tuple[str, ...]) -> str:
 
 def _breakable(text: str) -> str:
     """Escaped text in which a long name may go on in the next line after a dot and the like, and
-    a hash after every eighth sign."""
+    a hash after every eighth sign.
+    """
     if _HASH.fullmatch(text):
         return "<wbr>".join(text[i : i + 8] for i in range(0, len(text), 8))
     return _BREAKS.sub(r"\1<wbr>", escape(text)) if len(text) > 20 else escape(text)

@@ -72,7 +72,8 @@ def _names(palette: Palette) -> str:
 
 def colors(palette: Palette) -> dict[str, str]:
     """Every colour that has a name, in one theme: ``s0`` to ``s9`` are the sequential map, ``on0``
-    to ``on9`` the letters that can be read on it."""
+    to ``on9`` the letters that can be read on it.
+    """
     fields = ("background", "surface", "text", "muted", "border", "primary", "reset_mark")
     found = {field.replace("_", "-"): str(getattr(palette, field)) for field in fields}
     for i, color in enumerate(palette.sequential):
@@ -87,7 +88,8 @@ def shade(share: float) -> int:
 
 def _letters(i: int, color: str) -> str:
     """Black or white, whichever stands out more: one of them always has a contrast of 4.5. Each a
-    trifle its own, so that what is drawn in one theme finds its name."""
+    trifle its own, so that what is drawn in one theme finds its name.
+    """
     dark = contrast("#000000", color) >= contrast("#FFFFFF", color)
     return f"#00000{i + 1:X}" if dark else f"#FFFFF{i}"
 

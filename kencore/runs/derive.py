@@ -68,7 +68,8 @@ def derived(
 
 def content_sha256(run: Run) -> str:
     """A hash of what makes the weights of a run: its settings, masks and changed values, and the
-    hashes of the models that it was made from."""
+    hashes of the models that it was made from.
+    """
     found = hashlib.sha256()
     for name in CONTENT:
         path = run.path / name

@@ -42,7 +42,7 @@ class KeptValues:
             raise corrupt(folder, "values and the table of matrices disagree")
 
     def dtype(self, name: str) -> str:
-        """safetensors dtype of a matrix's values."""
+        """Safetensors dtype of a matrix's values."""
         return self._tensors.info(name).dtype
 
     def bits(self, name: str, first: int, last: int) -> NDArray[np.generic]:
@@ -119,7 +119,8 @@ def read_norms(folder: Path, name: str, columns: int) -> Norms | None:
 
 def read_trace(folder: Path) -> dict[str, Any] | None:
     """What a search saw, as the worker wrote it; ``None`` where there was none. Raises as
-    `read_tuning`."""
+    `read_tuning`.
+    """
     return _read_json(folder, "trace")
 
 

@@ -48,6 +48,7 @@ class Decision:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(R, C), rows being outputs."""
         return self.parameter.rows, self.parameter.cols
 
     @property

@@ -107,7 +107,8 @@ def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
 
 def restored(run: Run, owner: str, name: str, part: slice) -> NDArray[np.generic]:
     """Stored rows ``part`` of a pruned tensor: kept entries tuned, or as the method changed them,
-    the others base, or zero."""
+    the others base, or zero.
+    """
     line = run.matrix(owner)
     tuned = run.tuned_tensors.raw(name, part)
     if tuned.ndim == 1:
@@ -127,7 +128,8 @@ def reset_bits(
     run: Run, line: pd.Series[Any], tuned: NDArray[np.generic], part: slice | None = None
 ) -> NDArray[np.generic]:
     """Storage bits of what entries become that are not kept: of the stored rows ``part`` of the
-    tensor of a line of the table of matrices, whose tuned bits are ``tuned``."""
+    tensor of a line of the table of matrices, whose tuned bits are ``tuned``.
+    """
     if run.restore == "zero":
         return np.zeros_like(tuned)  # all bits zero is 0.0 in every float dtype
     base_name = str(line["base_name"])
@@ -226,7 +228,7 @@ def _write_folder(run: Run, folder: Path) -> None:
 
 
 def torch_dtypes() -> dict[str, torch.dtype]:
-    """safetensors dtype names as torch dtypes."""
+    """Safetensors dtype names as torch dtypes."""
     import torch
 
     return {

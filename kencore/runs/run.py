@@ -290,7 +290,8 @@ class Run:
 
     def apply(self) -> dict[str, torch.Tensor]:
         """The pruned state dict, bit for bit: kept entries as tuned (or as the method changed
-        them), all others as in the base, or zero."""
+        them), all others as in the base, or zero.
+        """
         from kencore.runs.restore import apply
 
         return apply(self)

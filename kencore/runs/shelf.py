@@ -33,7 +33,8 @@ PLAIN_NAMES = frozenset({"tuned", "model", "final", "best", "finetuned", "fine-t
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """One line of the list of runs; ``problem`` says why a folder cannot be opened, ``sweep`` is
-    the id of the sweep that the run is a point of."""
+    the id of the sweep that the run is a point of.
+    """
 
     id: str
     path: Path

@@ -162,7 +162,8 @@ class RunWriter:
 
     def add_changed(self, tensors: Mapping[str, tuple[str, NDArray[np.generic]]]) -> None:
         """Write parameters that were not pruned and changed all the same: stored name ->
-        (safetensors dtype, storage bits in the stored shape)."""
+        (safetensors dtype, storage bits in the stored shape).
+        """
         assert self.folder is not None
         entries = {name: (kind, bits.shape) for name, (kind, bits) in sorted(tensors.items())}
         with SafetensorsWriter(self.folder / "dense.safetensors", entries) as writer:

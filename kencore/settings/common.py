@@ -1,5 +1,6 @@
 """The settings that one pruning and a grid of them share: the model, where it is pruned, on which text,
-measured on what."""
+measured on what.
+"""
 
 from __future__ import annotations
 

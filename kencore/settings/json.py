@@ -44,7 +44,8 @@ class JsonSettings:
     @classmethod
     def from_dict(cls, data: Any) -> Self:
         """Settings from plain values, as a form or a JSON file gives them. Raises as `from_json`,
-        and for a field without a default that is missing."""
+        and for a field without a default that is missing.
+        """
         if not isinstance(data, dict):
             raise SpecError(
                 "settings", got=type(data).__name__, wanted="a JSON object", remedy="Pass what to_json() returned."

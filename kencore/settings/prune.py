@@ -148,7 +148,8 @@ class PruneSpec(PruningSettings):
     @property
     def updates(self) -> bool:
         """Whether kept weights change too: by rescaling, and by a method that updates them unless
-        DSnoT swaps entries after it."""
+        DSnoT swaps entries after it.
+        """
         by_method = METHODS[self.method].update is not None and self.refine == "none"
         return by_method or self.rescale != "none"
 

@@ -27,7 +27,8 @@ def home() -> Path:
 
 def assets_folder() -> Path:
     """The folder of what ships with the project: ``KENVIZ_ASSETS``, else inside the installed package, else beside it
-    as in a checkout."""
+    as in a checkout.
+    """
     chosen = os.environ.get("KENVIZ_ASSETS")
     if chosen:
         return Path(chosen)

@@ -48,7 +48,8 @@ class Schema:
 
 def _run_has_targets(files: dict[str, Any]) -> None:
     """Version 2: every table of matrices says ``target_keep``; before there were allocations it
-    did not, and there was no target."""
+    did not, and there was no target.
+    """
     matrices = files.get("matrices.parquet")
     if matrices is not None and "target_keep" not in matrices:
         matrices.insert(matrices.columns.get_loc("tuned_mean"), "target_keep", float("nan"))

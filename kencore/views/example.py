@@ -96,7 +96,8 @@ def telling_entries(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> tup
 
 def typical_change(matrices: pd.DataFrame) -> float:
     """Root mean square of tuned - base over that of the weights' spread, in all matrices that were
-    compared; NaN where none was."""
+    compared; NaN where none was.
+    """
     known = matrices[matrices["diff_rms"].notna() & matrices["tuned_std"].notna()]
     count = known["params"].astype("float64")
     change, spread = (

@@ -281,7 +281,8 @@ def _decile_table(
 class RowNumbers:
     """One row in numbers; ``diff_share_kept`` is the kept share of the squared difference
     (NaN where tuned and base are equal), ``overlap_top`` the share of kept entries that are
-    also among the largest in magnitude at the same budget."""
+    also among the largest in magnitude at the same budget.
+    """
 
     cols: int
     kept: int

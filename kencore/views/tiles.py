@@ -27,11 +27,14 @@ EXACT_SHARES = 2048  # weights per cell up to which a float16 share gives its co
 class Masked(Protocol):
     """What has keep masks: a `Run`, or two of them taken together."""
 
-    def shape(self, name: str) -> tuple[int, int]: ...
+    def shape(self, name: str) -> tuple[int, int]:
+        """(R, C) of a matrix."""
 
-    def mask_bits(self, name: str, rows: slice = ...) -> bits.Bits: ...
+    def mask_bits(self, name: str, rows: slice = ...) -> bits.Bits:
+        """Packed keep mask of some rows."""
 
-    def keep(self, name: str, rows: slice = ..., columns: slice = ...) -> NDArray[np.bool_]: ...
+    def keep(self, name: str, rows: slice = ..., columns: slice = ...) -> NDArray[np.bool_]:
+        """Keep mask of a window, True = kept."""
 
 
 def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:

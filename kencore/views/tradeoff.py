@@ -48,7 +48,8 @@ CURVE_COLUMNS = (
 
 def way(method: str, allocation: str = "uniform", rescale: str = "none") -> str:
     """A way to prune in words: ``wanda + owl``, ``ken, rescaled by share``; random rescaled by
-    share is ``dare``."""
+    share is ``dare``.
+    """
     if (method, allocation, rescale) == ("random", "uniform", "share"):
         return "dare"
     words = method if allocation == "uniform" else f"{method} + {allocation}"
@@ -109,7 +110,8 @@ def score_of(quality: Mapping[str, Any]) -> float:
 
 def front(sizes: ArrayLike, scores: ArrayLike) -> NDArray[np.bool_]:
     """Which points (N,) are on the Pareto front: no other is smaller or as small, and as good or
-    better, and one of the two strictly. Of equal points all are, or none."""
+    better, and one of the two strictly. Of equal points all are, or none.
+    """
     size, score = np.asarray(sizes, np.float64), np.asarray(scores, np.float64)
     keep = np.zeros(len(size), np.bool_)
     best = -math.inf  # of the smaller ones

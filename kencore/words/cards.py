@@ -1,5 +1,6 @@
 """The four numbers that stand first of a run: what was kept, its size, its quality, the best
-baseline. The Overview page and a report show the same ones."""
+baseline. The Overview page and a report show the same ones.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def role_ranks(roles: pd.Series) -> pd.Series:
 
 def on_map(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     """`tables.model_cells` with the block of each, or that it is outside of all, as ``place``; then
-    all places from top to bottom and all roles from left to right."""
+    all places from top to bottom and all roles from left to right.
+    """
     several = len(set(cells.loc[cells["block"].notna(), "stack"])) > 1
     places = [
         OUTSIDE if pd.isna(line.block) else wording.block_label(int(line.block), line.stack, several)

@@ -52,7 +52,8 @@ def perplexity_interval(found: Figures) -> str | None:
 
 def could_be_chance(found: Figures) -> bool | None:
     """Whether a model's change against the dense one may be chance, on the same data in pairs;
-    ``None`` where that was not measured."""
+    ``None`` where that was not measured.
+    """
     versus = found.get("versus_dense") or {}
     if "mcnemar_p" in versus:
         return bool(versus["mcnemar_p"] >= CHANCE)

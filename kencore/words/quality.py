@@ -118,7 +118,8 @@ def _how_sure(metrics: dict[str, Any]) -> str:
 
 def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
     """One line per measured model: ``what label perplexity nll tokens windows window``, the
-    interval of the perplexity and the change against dense (NaN where they were not measured)."""
+    interval of the perplexity and the change against dense (NaN where they were not measured).
+    """
     fields = ("perplexity", "perplexity_low", "perplexity_high", "nll", "tokens", "windows", "window")
     table = pd.DataFrame(
         [

@@ -101,7 +101,8 @@ def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 def baseline_name(rule: str, method: str) -> str:
     """A baseline in words; ``uniform`` is the run's own method, every block alike, and the own
-    method by its name is the one without rescaling."""
+    method by its name is the one without rescaling.
+    """
     if rule == "uniform":
         return f"{method_label(method)}, uniform"
     if rule == method:
@@ -244,7 +245,8 @@ def _words(spec: PruneSpec) -> dict[str, str]:
 
 def origin(run: Run) -> dict[str, str]:
     """What a reader asks first: when, how long, where, what was pruned, with which seed, and on
-    what text activations were taken."""
+    what text activations were taken.
+    """
     record = run.record
     said = {
         "Made": f"{str(record.get('created', ''))[:19].replace('T', ' ')} UTC",

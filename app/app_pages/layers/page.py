@@ -40,6 +40,7 @@ if family not in options:
 
 
 def choose_layer() -> None:
+    """Put the chosen layer into the address."""
     links.write(layer=st.session_state["layers_layer"])
 
 

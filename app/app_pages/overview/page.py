@@ -38,6 +38,7 @@ if tuned := run.record.get("tuned"):
 
 
 def open_cell(index: int) -> None:
+    """Open the matrix of a cell of the map."""
     links.go("matrix", matrix=cells["name"].iloc[index])
 
 

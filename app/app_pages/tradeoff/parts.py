@@ -271,7 +271,8 @@ def _points(sweep: Sweep) -> None:
 
 def points_table(sweep: Sweep) -> pd.DataFrame:
     """One line per point that is done or failed, with names for people; columns that none of them
-    fills are left out."""
+    fills are left out.
+    """
     table = sweep.points[sweep.points["state"] != "missing"]
     specs = [sweep.plan[run] for run in table["run"]]
     quality = "Perplexity" if "perplexity" in set(table["metric"].dropna()) else "Accuracy"

@@ -129,7 +129,8 @@ MOST_SIZED = 200
 
 def sizes(sweep: Sweep) -> dict[str, int]:
     """Bytes of the subnetwork file of each finished point; nothing of those whose checkpoints are
-    gone, or where there are so many that counting would take long."""
+    gone, or where there are so many that counting would take long.
+    """
     done = sweep.points.loc[sweep.points["state"] == "done", "run"]
     if len(done) > MOST_SIZED:
         return {}

@@ -109,7 +109,8 @@ class Stored:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
     """A config or tokenizer file: ``size`` bytes, carried as ``packed`` deflated ones, or ``None``
-    if the base has the same."""
+    if the base has the same.
+    """
 
     sha256: str
     size: int
@@ -198,8 +199,9 @@ class Content:
         )
 
     def entries(self) -> Entries:
-        """dtype and shape of every tensor in the file, in order: wide dtypes first, so that all
-        are aligned, then bytes."""
+        """Dtype and shape of every tensor in the file, in order: wide dtypes first, so that all
+        are aligned, then bytes.
+        """
         wide: Entries = {}
         masks: Entries = {}
         for name, stored in self.tensors.items():

@@ -152,7 +152,8 @@ def _is_base(run: Run, line: dict[Any, Any]) -> bool:
 
 def rounded(bits: NDArray[np.generic], dtype: str, wanted: str) -> NDArray[np.generic] | None:
     """Storage bits in another dtype, to nearest even; ``None`` where libraries may differ: NaN,
-    and other dtypes than F32, F16 and BF16."""
+    and other dtypes than F32, F16 and BF16.
+    """
     if not {dtype, wanted} <= {"F32", "F16", "BF16"}:
         return None
     values = round_to(to_float32(bits, dtype), wanted)

@@ -111,7 +111,8 @@ def _declared(path: Path, zstd: Any) -> int:
 
 def _seal(path: Path, size: int) -> bytes:
     """What follows a frame of ``size`` bytes: a frame that decoders skip (RFC 8878, 3.1.2) with the
-    sha256 of it. A frame has bits that no decoder looks at."""
+    sha256 of it. A frame has bits that no decoder looks at.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while size and (piece := file.read(min(PIECE, size))):

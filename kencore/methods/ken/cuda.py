@@ -54,6 +54,7 @@ def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name:
 
 
 def ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
+    """The rule of `kencore.methods.ken.rule.ken` on a CUDA card: True = kept, (R, C)."""
     rows = _as_float32(weight, first, name)
     h = bandwidth(rows)
     grid = linspace(rows.amin(1), rows.amax(1), budget)  # (R, K)
@@ -76,17 +77,20 @@ def _take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
 
 
 def ken_density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
+    """The rule of `kencore.methods.ken.density.ken_density` on a CUDA card: True = kept, (R, C)."""
     rows = _as_float32(weight, first, name)
     h = bandwidth(rows)
     return _largest(levels(rows, rows, h, fine_unit(h)), budget)
 
 
 def delta(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
+    """The largest differences to the base: True = kept, (R, C)."""
     assert base is not None
     return _largest((weight - base).abs(), budget)
 
 
 def magnitude(weight: Tensor, _: Tensor | None, budget: Tensor, *__: Any) -> Tensor:
+    """The largest weights: True = kept, (R, C)."""
     return _largest(weight.abs(), budget)
 
 

@@ -148,7 +148,8 @@ class _Recorder:
 
 def split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Call, Tensor]:
     """A block's arguments without its hidden states, and these: the first positional argument,
-    or the one by that name."""
+    or the one by that name.
+    """
     if args and isinstance(args[0], Tensor):
         return Call((HERE, *args[1:]), dict(kwargs)), args[0]
     hidden = kwargs["hidden_states"]

@@ -39,6 +39,7 @@ class Linear:
 
     @property
     def parameter(self) -> nn.Parameter:
+        """The weight as the module holds it."""
         weight = self.module.weight
         assert isinstance(weight, nn.Parameter)
         return weight
@@ -68,7 +69,8 @@ def find_blocks(model: nn.Module, layout: Layout) -> tuple[str, nn.ModuleList]:
 
 def find_linears(model: nn.Module, layout: Layout, path: str) -> tuple[dict[str, Linear], dict[str, str]]:
     """Linear layers inside the blocks at ``path``, block by block in module order, by the names
-    of their weights on disk; and why the other matrices of the blocks are none."""
+    of their weights on disk; and why the other matrices of the blocks are none.
+    """
     modules = dict(model.named_modules())
     order = {name: place for place, name in enumerate(modules)}
     linears, refused, places = {}, {}, {}

@@ -81,7 +81,8 @@ class BlockModel:
 
     def weight(self, name: str) -> Tensor:
         """A slot's weight as float32 (R, C), rows being outputs; it may share the model's memory:
-        read it only."""
+        read it only.
+        """
         linear = self.linears[name]
         return linear.rows(linear.parameter.detach()).to(torch.float32)
 

@@ -44,7 +44,8 @@ class Stop(BaseException):
 @contextmanager
 def placed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A module's weights on ``device``; the originals come back afterwards, so that a model in
-    main memory is run on a GPU block by block."""
+    main memory is run on a GPU block by block.
+    """
     tables: list[dict[str, Any]] = [table for part in module.modules() for table in (part._parameters, part._buffers)]
     moved = [
         (table, name, tensor)
@@ -171,7 +172,8 @@ class _Watch:
 
 def by_sequence(x: Tensor, sequences: int) -> Tensor:
     """A layer's input as (S, T, C): some models flatten tokens first (OPT), and experts see only
-    the tokens that were sent to them, which then count as one sequence."""
+    the tokens that were sent to them, which then count as one sequence.
+    """
     if x.dim() == 3 and x.shape[0] == sequences:
         return x
     flat = x.reshape(-1, x.shape[-1])  # (S * T, C)

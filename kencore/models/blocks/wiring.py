@@ -47,7 +47,8 @@ class Wiring:
 
 def probe(model: BlockModel) -> tuple[Wiring, ...]:
     """The wiring of every block, by running each on `TOKENS` tokens, as it is and with noise on
-    the outputs of its layers. Runs where the model lies."""
+    the outputs of its layers. Runs where the model lies.
+    """
     first = next(model.model.parameters())
     size = int(getattr(model.model.config, "vocab_size", TOKENS + 1))
     ids = (torch.arange(1, TOKENS + 1) % size).reshape(1, -1)  # (1, T)

@@ -95,7 +95,8 @@ def row_candidate(session: Session, start: Candidate, alignment: dict[str, Tenso
 
 def published_row_candidate(session: Session, start: Candidate, alignment: dict[str, Tensor], lam: float) -> Candidate:
     """As published: the alignment of the reader's inputs in their own order, the first R of them
-    where a key or value matrix has fewer rows; q, k and v of Mistral are left even."""
+    where a key or value matrix has fewer rows; q, k and v of Mistral are left even.
+    """
     sparsities: Sparsities = {}
     mistral = session.model.layout.model_type == "mistral"
     last = len(session.model.blocks) - 1

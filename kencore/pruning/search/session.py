@@ -122,7 +122,8 @@ class Session:
 
     def evaluator(self, *, row_adaptive: bool = False, rough: bool = False) -> Evaluator:
         """What measures candidates, ``rough`` with products in bfloat16; each kind is made once,
-        so that it remembers the first block."""
+        so that it remembers the first block.
+        """
         rule = self.tied(row_adaptive=row_adaptive)
         if (rule.ties, rough) not in self._evaluators:
             self._evaluators[rule.ties, rough] = Evaluator(

@@ -90,7 +90,8 @@ def plot(
 
 def rows(names: Sequence[str], step: float, *, left: float = 190, right: float = 30, keys: Sequence[str] = ()) -> Any:
     """A `plot` with a name down the left for each of 0, 1 ..., ``step`` pixels apart; long names
-    over two lines."""
+    over two lines.
+    """
     axes = plot(step * len(names), left=left, right=right, keys=keys)
     axes.set(ylim=(len(names) - 0.5, -0.5), yticks=[])
     for i, name in enumerate(names):
@@ -184,7 +185,8 @@ def svg(drawing: Any, name: str, title: str, alt: str, *, alone: bool = False) -
 
 def _own(element: Element, name: str, names: dict[str, str]) -> list[Element]:
     """An element of matplotlib's for a page with many pictures: ids that no other has, colours by
-    name, short numbers, and in place of a group that says nothing what is in it."""
+    name, short numbers, and in place of a group that says nothing what is in it.
+    """
     tag = element.tag.rpartition("}")[2]
     found = {key.rpartition("}")[2]: " ".join(text.split()) for key, text in element.items()}
     if tag == "g":

@@ -1,5 +1,6 @@
 """Sections of a report on how a run came to be: settings, models and hashes, how to make it
-again."""
+again.
+"""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ def quality_table(found: dict[str, Any], method: str) -> Table:
 
 def paired_table(found: dict[str, Any], method: str) -> Table | None:
     """The change of every model against the dense one on the same data, in pairs; ``None`` where
-    none was compared so."""
+    none was compared so.
+    """
     rows = [(label, versus(one)) for _, label, one in _steps(found, method)]
     rows = [(label, said) for label, said in rows if said]
     if not rows:

@@ -84,7 +84,8 @@ class Comparison:
 
     def pair(self, a: int = 0, b: int = 1) -> pd.DataFrame:
         """One line per matrix for runs ``a`` and ``b``: `ABOUT`, the counts, ``jaccard`` and
-        ``chance``. The order counts: ``only_a`` is of the run named first."""
+        ``chance``. The order counts: ``only_a`` is of the run named first.
+        """
         low, high = sorted((a, b))
         found = self.pairs[(self.pairs["a"] == low) & (self.pairs["b"] == high)]
         found = found.drop(columns=["a", "b"])
@@ -163,7 +164,8 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
 
 def grouped(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """The lines of `Comparison.pair` summed over ``keys`` (of ``stack block role part``), with
-    ``matrices`` (how many) and ``name`` (the largest one), in the order of pictures."""
+    ``matrices`` (how many) and ``name`` (the largest one), in the order of pictures.
+    """
     ranked = table.assign(rank=table["role"].map(role_rank)) if "role" in keys else table
     order = [key if key != "role" else "rank" for key in keys]
     sums = dict.fromkeys(("params", *SHARES, "by_chance"), "sum")
@@ -277,7 +279,8 @@ def check_shape(a: Run, b: Run, name: str) -> None:
 
 def _common(runs: Sequence[Run]) -> tuple[list[str], list[tuple[str, str]]]:
     """Matrices that all runs pruned in one shape, and the others that some run pruned, with why
-    they are left out."""
+    they are left out.
+    """
     known = [set(run.matrices["name"]) for run in runs]
     pruned = [set(run.pruned) for run in runs]
     common, left_out = [], []

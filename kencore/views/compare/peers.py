@@ -49,7 +49,8 @@ def is_language(run: Run) -> bool:
 
 def peers(run: Run) -> list[Peer]:
     """Rules to lay beside a run, without its own: KEN, differences, NeuroAL, Wanda, magnitude,
-    random, each with the run's budget."""
+    random, each with the run's budget.
+    """
     spec = run.spec
     found = [
         Peer(key="ken", **_based(run, "ken")),
@@ -125,7 +126,8 @@ def _based(run: Run, method: str) -> dict[str, Any]:
 
 def _streamed(run: Run, allocation: str) -> dict[str, Any]:
     """Wanda with an allocation; NeuroAL's ramp over blocks, then rows, as in the run if it has
-    one."""
+    one.
+    """
     spec = run.spec
     if not is_language(run):
         return {"spec": None, "why": "it takes causal language models only"}

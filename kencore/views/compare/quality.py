@@ -47,7 +47,7 @@ class Difference:
 
     @property
     def change(self) -> float:
-        """second - first."""
+        """Second - first."""
         return self.second - self.first
 
     @property
@@ -107,7 +107,8 @@ def _language(first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Seq
 
 def _combined(first: tuple[float, Any, Any], second: tuple[float, Any, Any]) -> tuple[float | None, float | None]:
     """The interval of second - first from (value, low, high) of each, taken for independent:
-    Newcombe's hybrid (Statistics in Medicine 17, 1998, method 10)."""
+    Newcombe's hybrid (Statistics in Medicine 17, 1998, method 10).
+    """
     (a, a_low, a_high), (b, b_low, b_high) = first, second
     if None in (a_low, a_high, b_low, b_high):
         return None, None
@@ -117,7 +118,8 @@ def _combined(first: tuple[float, Any, Any], second: tuple[float, Any, Any]) -> 
 
 def sizes(run: Run) -> dict[str, int | None]:
     """``kept`` and ``pruned`` entries, ``params`` of the model, ``bytes_dense``, ``bytes_stored``
-    (kept values and masks) and ``bytes_subnetwork`` (the whole file, where it was measured)."""
+    (kept values and masks) and ``bytes_subnetwork`` (the whole file, where it was measured).
+    """
     totals = run.totals
     names = ("kept", "pruned", "params", "bytes_dense", "bytes_stored")
     measured = ((run.metrics.get("cost") or {}).get("bytes") or {}).get("subnetwork")

@@ -76,6 +76,7 @@ def window(
 
 def kept_by_other(run: Run, other: Run, name: str, rows: slice, columns: slice) -> NDArray[np.uint8]:
     """Which entries of a window the other run keeps, (rows, columns) uint8 0/1. Raises as
-    `window`."""
+    `window`.
+    """
     check_shape(run, other, name)
     return other.keep(name, rows, columns).view(np.uint8)
