@@ -1,0 +1,93 @@
+"""What was kept where: by block and role, over depth, and the masks themselves."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kencore.report.charts.kept import block_bars, kept_map, role_bars
+from kencore.report.charts.masks import neighbour_table, neighbours, small_maps
+from kencore.report.content import Block, Section, Table, Text
+from kencore.report.sections import more
+from kencore.runs.run import Run
+from kencore.system.progress import Progress
+from kencore.views import tables as summaries
+from kencore.words import numbers as wording
+from kencore.words.findings import lines
+
+NAMES: Final = 8  # tensors that a line of what was not pruned names
+
+
+def kept(run: Run) -> Section:
+    """Where parameters were kept, and what was not pruned."""
+    terms = wording.TERMS[run.restore]
+    cells = summaries.model_cells(run.matrices)
+    blocks: list[Block] = [kept_map(cells, terms), role_bars(summaries.by_role(run.matrices), terms)]
+    outside = summaries.outside_roles(run.matrices)
+    if not outside.empty:
+        rows = tuple(
+            (
+                line.name,
+                wording.ROLES_EXPLAINED.get(line.role, line.role),
+                f"{line.rows:,} × {line.cols:,}",
+                wording.exact(line.params),
+                wording.percent(line.share),
+                wording.STATUSES.get(line.status, line.status),
+            )
+            for line in lines(outside)
+        )
+        blocks.append(
+            Table(
+                name="outside",
+                caption="Parameters outside the blocks",
+                data=outside,
+                rows=rows,
+                columns=("Parameter", "What it is", "Shape", "Parameters", "Kept", "State"),
+            )
+        )
+    return Section(name="kept", title="Where parameters were kept", blocks=(*blocks, *_untouched(run)))
+
+
+def _untouched(run: Run) -> list[Block]:
+    table = summaries.left_alone(run.matrices)
+    if table.empty:
+        return [Text(text="Every parameter was pruned.")]
+    rows = []
+    for line in lines(table):
+        names = ", ".join(line.names[:NAMES])
+        rest = len(line.names) - NAMES
+        rows.append(
+            (
+                str(line.reason),
+                wording.STATUSES.get(line.status, line.status),
+                wording.exact(line.matrices),
+                wording.exact(line.params),
+                names + (f" and {rest:,} more" if rest > 0 else ""),
+            )
+        )
+    return [
+        Table(
+            name="not-pruned",
+            caption="What was not pruned, and why",
+            rows=tuple(rows),
+            columns=("Why", "State", "Tensors", "Parameters", "Names"),
+            data=table.assign(names=[" ".join(names) for names in table["names"]]),
+        )
+    ]
+
+
+def sparsity(run: Run) -> Section | None:
+    """How sparsity is spread over blocks, and the search that decided it; ``None`` without blocks."""
+    bars = block_bars(run.matrices)
+    found = [*([bars] if bars is not None else []), *more.searches(run)]
+    if not found:
+        return None
+    return Section(name="sparsity", title="How sparsity is spread", blocks=tuple(found))
+
+
+def masks(run: Run, progress: Progress | None) -> Section | None:
+    """The keep masks as pictures, and how kept entries stand together; ``None`` where none can be drawn."""
+    found = [small_maps(run), neighbours(neighbour_table(run, progress))]
+    drawn = [figure for figure in found if figure is not None]
+    if not drawn:
+        return None
+    return Section(name="masks", title="The masks themselves", blocks=tuple(drawn))
