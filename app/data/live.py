@@ -73,9 +73,7 @@ def comes_to(run: Run, setting: Setting, matrix: str) -> dict[str, Any]:
     retune.check(run, setting)
     reason = retune.why_worker(run, setting)
     if reason is not None:
-        pruned = run.totals["pruned"]
-        kept = round(pruned * (setting.keep or 0.0))
-        return {"worker": reason, "kept": kept, "pruned": pruned}
+        return {"worker": reason, "kept": retune.kept_by_worker(run, setting), "pruned": run.totals["pruned"]}
     found = retune.totals(run, setting)
     return {
         "worker": None,

@@ -91,7 +91,7 @@ def exact_counts(
     check_sparsity(sparsity)
     shares = {slot.name: _shares(slot, sparsities) for slot in slots}
     size = sum(slot.size for slot in slots)
-    total = int(np.floor(sparsity * size + 0.5))
+    total = total_pruned(size, sparsity)
     bounds = (min(lowest, sparsity), max(highest, sparsity))
     moved = _shift(slots, shares, total, bounds)
     targets = [float(np.sum(moved[slot.name] * slot.cols)) * _repeats(slot, moved) for slot in slots]
@@ -102,6 +102,11 @@ def exact_counts(
         rows = np.broadcast_to(moved[slot.name] * slot.cols, (slot.rows,))  # (R,)
         counts[slot.name] = _largest_remainders(rows, int(own), np.full(slot.rows, slot.cols))
     return counts
+
+
+def total_pruned(size: int, sparsity: float) -> int:
+    """Entries of ``size`` that go where the whole meets the target; half rounds up."""
+    return math.floor(sparsity * size + 0.5)
 
 
 def uniform_counts(slots: Sequence[Slot], sparsity: float) -> Counts:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from kencore.allocate.balance import Place, factors, parse_balance
-from kencore.allocate.budget import Counts, exact_counts, kept_evenly, kept_of, rebalanced
+from kencore.allocate.budget import Counts, exact_counts, kept_evenly, kept_of, rebalanced, total_pruned
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
@@ -23,7 +23,7 @@ from kencore.methods.table import rules
 from kencore.registry import load
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
-from kencore.settings.checks import checked_balance
+from kencore.settings.checks import checked_balance, complement
 from kencore.settings.json import JsonSettings
 from kencore.settings.prune import PruneSpec
 
@@ -260,6 +260,12 @@ class Totals:
     shares: dict[str, float]
     whole: tuple[str, ...]
     matrices: dict[str, int]
+
+
+def kept_by_worker(run: Run, setting: Setting) -> int:
+    """Entries kept in all by a pruning at a setting that a worker has to carry out."""
+    pruned = int(run.totals["pruned"])
+    return pruned - total_pruned(pruned, complement(setting.keep or 0.0))
 
 
 def totals(run: Run, setting: Setting) -> Totals:

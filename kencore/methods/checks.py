@@ -57,7 +57,7 @@ def check_base(
         )
 
 
-def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
+def checked_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
     """How many entries each row keeps, min(k, C): int64 (R,).
 
     Args:
@@ -77,7 +77,7 @@ def row_budget(k: Any, rows: int, columns: int) -> NDArray[np.int64]:
             "k",
             got=repr(k),
             wanted="a whole number of entries per row",
-            remedy="For a share of each row pass round(share * columns).",
+            remedy="kencore.allocate.budget.row_budget(columns, keep=share) turns a share into k.",
         )
     if counts.ndim and counts.shape != (rows,):
         raise ShapeError(

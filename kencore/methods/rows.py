@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import SpecError
-from kencore.methods.checks import check_base, check_matrix, check_rule, row_budget
+from kencore.methods.checks import check_base, check_matrix, check_rule, checked_budget
 from kencore.methods.chunks import Mask, Matrix, Prepared, Rows, in_order
 from kencore.methods.random import draw
 from kencore.methods.table import METHODS
@@ -48,7 +48,7 @@ def select_rows(
         NonFiniteWeightError: a NaN or infinity, naming tensor and row.
     """
     matrix = _matrix(tuned, base, rule, rng, name)
-    budget, prepare = row_budget(k, *tuned.shape), _rule(rule)
+    budget, prepare = checked_budget(k, *tuned.shape), _rule(rule)
     keep = np.empty(tuned.shape, np.bool_)
 
     def fill(first: int) -> None:
@@ -86,7 +86,7 @@ class RowIndex:
 
     def keep(self, k: Any) -> Mask:
         """Which entries are kept at ``k`` (one number, or one per row): bool (R, C)."""
-        budget = row_budget(k, *self.shape)
+        budget = checked_budget(k, *self.shape)
         keep = np.empty(self.shape, np.bool_)
 
         def fill(part: int) -> None:

@@ -113,6 +113,7 @@ class Strip {
     box.onchange = () => this.show();
     unit.onchange = () => {
       const { most } = this.data;
+      // a first guess that a person moves on from; what is kept is what kencore/allocate/budget.py says
       if (unit.value === "k") Object.assign(this.now, { k: Math.max(1, Math.round(this.now.keep * most)), keep: null });
       else Object.assign(this.now, { keep: clean(this.now.k / most), k: null });
       this.moved(true);

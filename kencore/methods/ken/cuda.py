@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kencore.methods.checks import check_finite, check_float32, row_budget
+from kencore.methods.checks import check_finite, check_float32, checked_budget
 from kencore.methods.ken.bandwidth import SQRT_TWO_PI, bandwidth_from_spread, density_unit, fine_unit
 from kencore.methods.table import METHODS
 from kencore.registry import load
@@ -41,7 +41,7 @@ def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name:
     row = METHODS[rule]
     assert row.cuda is not None
     choose = load(row.cuda)
-    budget = torch.as_tensor(row_budget(k, rows, columns), device=weight.device)
+    budget = torch.as_tensor(checked_budget(k, rows, columns), device=weight.device)
     keep = torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
     height = max(1, BATCH_ENTRIES // max(1, columns))
     for first in range(0, rows if columns else 0, height):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import ShapeError, SpecError
-from kencore.methods.checks import check_finite, check_float32, check_matrix, row_budget
+from kencore.methods.checks import check_finite, check_float32, check_matrix, checked_budget
 from kencore.methods.ken.bandwidth import SQRT_TWO_PI, Float32, Float64, bandwidth, density_unit, fine_unit, tame
 from kencore.methods.table import METHODS
 
@@ -79,7 +79,7 @@ def explain_row(
         raise SpecError("rule", got=repr(rule), wanted=f"one of {drawn}", remedy="Choose one of these.")
     tamed, factor = tame(_one_row(row, name)[None, :])  # (1, C)
     values, h = tamed[0], float(bandwidth(tamed)[0])
-    k = int(row_budget(k, 1, len(values))[0])
+    k = int(checked_budget(k, 1, len(values))[0])
     curve_x, curve_y = density_curve(values, h, curve_points)
     if rule == "ken":
         steps = _ken_steps(values, k, h)
