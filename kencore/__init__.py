@@ -1,8 +1,7 @@
 """Prune transformers, and keep what is needed to show which weights stayed and what that cost.
 
-Importing this package is light: torch, transformers and numba are imported by what needs them,
-when it runs. ``select`` and ``prune`` are bound here, before anybody imports the submodules of
-the same names, so that the functions keep the names.
+Importing this package is light: a public name is imported when it is asked for, and torch, transformers and numba by
+what needs them, when it runs.
 """
 
 from __future__ import annotations
@@ -11,9 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kencore._version import __version__
-from kencore.methods.select import select
-from kencore.pruning.prune import prune
-from kencore.settings.prune import PruneSpec
 
 if TYPE_CHECKING:
     from kencore.exports.masks import export_mask
@@ -21,8 +17,11 @@ if TYPE_CHECKING:
     from kencore.exports.subnetwork.plan import subnetwork_bytes
     from kencore.exports.subnetwork.read import inspect_subnetwork
     from kencore.exports.subnetwork.write import write_subnetwork
+    from kencore.methods.select import select
+    from kencore.pruning.prune import prune
     from kencore.recover import TuneSpec, tune
     from kencore.runs.run import Run, open_run
+    from kencore.settings.prune import PruneSpec
     from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.shelf import open_sweep
 
@@ -45,20 +44,23 @@ __all__ = [
     "write_subnetwork",
 ]
 LAZY = {
+    "PruneSpec": "settings.prune",
     "Run": "runs.run",
-    "open_run": "runs.run",
-    "open_sweep": "sweeps.shelf",
     "SweepSpec": "settings.sweep",
     "TuneSpec": "recover",
-    "tune": "recover",
     "export_mask": "exports.masks",
     "inspect_subnetwork": "exports.subnetwork.read",
+    "open_run": "runs.run",
     "open_subnetwork": "exports.subnetwork.open",
+    "open_sweep": "sweeps.shelf",
+    "prune": "pruning.prune",
     "restore_subnetwork": "exports.subnetwork.open",
+    "select": "methods.select",
     "subnetwork_bytes": "exports.subnetwork.plan",
+    "tune": "recover",
     "write_subnetwork": "exports.subnetwork.write",
 }
-"""Names of the package, and the module of each: they are imported when they are asked for."""
+"""Names of the package, and the module of each."""
 
 
 def __getattr__(name: str) -> Any:

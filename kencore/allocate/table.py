@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kencore.registry import Lazy, added
+from kencore.methods.registry import Lazy, added
 
 Measures = Literal["nothing", "scores", "spectra", "loss", "alignment"]
 UNIFORM: Final = "uniform"  # every block and row alike: no allocation at all

@@ -20,7 +20,7 @@ from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
 from kencore.methods.table import rules
-from kencore.registry import load
+from kencore.methods.registry import load
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
 from kencore.settings.checks import checked_balance, complement

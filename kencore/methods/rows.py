@@ -16,7 +16,7 @@ from kencore.methods.checks import check_base, check_matrix, check_rule, checked
 from kencore.methods.chunks import Mask, Matrix, Prepared, Rows, in_order
 from kencore.methods.random import draw
 from kencore.methods.table import METHODS
-from kencore.registry import load
+from kencore.methods.registry import load
 
 
 def select_rows(

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kencore.registry import Lazy, added
+from kencore.methods.registry import Lazy, added
 
 RowScore = Callable[[Any, Any, Any], Any]
 NOTHING: Final[frozenset[str]] = frozenset()

@@ -21,7 +21,7 @@ from kencore.methods.scored import Ties, keep_lowest_pruned
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS, Method
 from kencore.models.blocks.inputs import Inputs
-from kencore.registry import load
+from kencore.methods.registry import load
 
 Count = NDArray[np.int64] | int | float
 """Entries to prune: whole numbers (R,) or one for all rows. A float is a share of the matrix:

@@ -20,7 +20,7 @@ from kencore.methods.scored import keep_lowest_pruned
 from kencore.methods.sparsegpt import sparsegpt_published
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS as ROWS
-from kencore.registry import load
+from kencore.methods.registry import load
 from tests.allocate.recorded import MODELS, PREFIX, Case, cases
 
 METHODS = ("magnitude", "wanda", "multiflow", "sparsegpt")

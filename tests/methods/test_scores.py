@@ -9,7 +9,7 @@ import torch
 from kencore.errors import ShapeError, SpecError
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS
-from kencore.registry import load
+from kencore.methods.registry import load
 
 SCORES = {name: load(row.score) for name, row in METHODS.items() if row.score and not row.update}
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from kencore.methods.checks import check_finite, check_float32, checked_budget
 from kencore.methods.ken.bandwidth import SQRT_TWO_PI, bandwidth_from_spread, density_unit, fine_unit
 from kencore.methods.table import METHODS
-from kencore.registry import load
+from kencore.methods.registry import load
 
 BATCH_ENTRIES = 1 << 22
 SUM_ENTRIES = 1 << 22

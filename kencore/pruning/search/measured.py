@@ -18,7 +18,7 @@ from kencore.methods.wanda import wanda
 from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.search.session import Found, Session, first_minimum
-from kencore.registry import Lazy, load
+from kencore.methods.registry import Lazy, load
 
 
 def by_nothing(session: Session) -> Found:
