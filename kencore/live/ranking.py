@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from kencore.errors import GettingReady, KencoreError, MatrixNotFoundError, SpecError
 from kencore.live.setting import Setting, budgets, check, why_worker
-from kencore.methods.table import METHODS
 from kencore.methods.registry import load
+from kencore.methods.table import METHODS
 from kencore.runs import bits
 from kencore.runs.run import Run
 

@@ -19,8 +19,8 @@ from kencore.allocate.budget import Counts, exact_counts, kept_evenly, kept_of, 
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
-from kencore.methods.table import rules
 from kencore.methods.registry import load
+from kencore.methods.table import rules
 from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
 from kencore.settings.checks import checked_balance, complement

@@ -36,6 +36,26 @@ def delta(rows: Rows) -> Ordered:
         return Ordered(falling(np.abs(rows.tuned - rows.base)))
 
 
+def magnitude_cuda(weight: Tensor, _: Tensor | None, budget: Tensor, *__: Any) -> Tensor:
+    """`magnitude` on a device, for a batch of rows (R, C): bool (R, C), ``budget`` (R,) of each."""
+    return largest(weight.abs(), budget)
+
+
+def delta_cuda(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
+    """`delta` on a device, as `magnitude_cuda`."""
+    assert base is not None
+    return largest((weight - base).abs(), budget)
+
+
+def largest(sizes: Tensor, budget: Tensor) -> Tensor:
+    """The ``budget`` (R,) largest entries of each row, lowest column among equals: bool (R, C)."""
+    import torch
+
+    order = sizes.argsort(dim=1, descending=True, stable=True)
+    first = torch.arange(sizes.shape[1], device=sizes.device) < budget[:, None]  # (R, C)
+    return torch.zeros_like(first).scatter_(1, order, first)
+
+
 def falling(sizes: NDArray[Any]) -> Keys:
     """Keys (R, C) that rise as ``sizes`` (R, C) >= 0 fall."""
     if sizes.dtype == np.float32:

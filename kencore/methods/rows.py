@@ -15,8 +15,8 @@ from kencore.errors import SpecError
 from kencore.methods.checks import check_base, check_matrix, check_rule, checked_budget
 from kencore.methods.chunks import Mask, Matrix, Prepared, Rows, in_order
 from kencore.methods.random import draw
-from kencore.methods.table import METHODS
 from kencore.methods.registry import load
+from kencore.methods.table import METHODS
 
 
 def select_rows(

@@ -16,12 +16,12 @@ from torch import Tensor
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
 from kencore.methods.random import row_generator
+from kencore.methods.registry import load
 from kencore.methods.rescale import rescaled
 from kencore.methods.scored import Ties, keep_lowest_pruned
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS, Method
 from kencore.models.blocks.inputs import Inputs
-from kencore.methods.registry import load
 
 Count = NDArray[np.int64] | int | float
 """Entries to prune: whole numbers (R,) or one for all rows. A float is a share of the matrix:
@@ -143,7 +143,8 @@ class Rule:
         return prune
 
     def _selected(self, slot: Slot, weight: Tensor, base: Tensor | None) -> Callable[[Count], Tensor]:
-        from kencore.methods.select import select, select_rows
+        from kencore.methods.rows import select_rows
+        from kencore.methods.select import select
 
         def choose(pruned: Count) -> Tensor:
             kept = slot.cols - np.broadcast_to(_whole(pruned), (slot.rows,))  # (R,)

@@ -58,7 +58,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
     that it kept; only ``dare`` rescales them.
     """
     from kencore.methods.random import row_generator
-    from kencore.methods.select import select_rows
+    from kencore.methods.rows import select_rows
     from kencore.system.devices import usable_threads
 
     even = _even_budgets(run) if run.spec.streams else None

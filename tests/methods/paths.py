@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kencore.methods.ken.cuda import select_batched
 from kencore.methods.ken.explained import explain_row
 from kencore.methods.rows import RowIndex
-from kencore.methods.select import select, select_rows
+from kencore.methods.select import select, select_batched, select_rows
 
 Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]

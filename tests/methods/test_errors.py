@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from kencore.errors import NonFiniteWeightError, ShapeError, SpecError
-from kencore.methods import tensors
-from kencore.methods.ken import cuda as batched
+from kencore.methods import select as tensors
 from kencore.methods.ken.explained import explain_row
 from kencore.methods.rows import RowIndex
 from kencore.methods.select import select, select_rows
@@ -92,7 +91,7 @@ def test_a_base_that_is_not_finite() -> None:
 def test_errors_of_the_device_path(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if device == "batched":
         monkeypatch.setattr(tensors, "BATCHED_DEVICES", frozenset({"cpu"}))
-        monkeypatch.setattr(batched, "BATCH_ENTRIES", 6)
+        monkeypatch.setattr(tensors, "BATCH_ENTRIES", 6)
     weight = WEIGHT.clone()
     weight[3, 1] = torch.inf
     with pytest.raises(NonFiniteWeightError, match=r"up: inf in row 3, column 1"):

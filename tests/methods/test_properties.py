@@ -12,14 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kencore.methods import tensors
+from kencore.methods import select as tensors
 from kencore.methods.chunks import CHUNK_ENTRIES
-from kencore.methods.ken import cuda as batched
 from kencore.methods.ken import cuda as batched_kde
-from kencore.methods.ken.cuda import select_batched
 from kencore.methods.ken.explained import explain_row
 from kencore.methods.rows import RowIndex
-from kencore.methods.select import select, select_rows
+from kencore.methods.select import select, select_batched, select_rows
 from kencore.methods.table import METHODS, rules
 from tests.methods.rows_of import rows_of
 
@@ -178,7 +176,7 @@ def test_a_device_with_its_own_rules_gives_the_same_masks(rule: str, monkeypatch
     seed = torch.Generator()
     compiled = select(weight, k, rule=rule, base=base, generator=seed.manual_seed(2))
     monkeypatch.setattr(tensors, "BATCHED_DEVICES", frozenset({"cpu"}))
-    monkeypatch.setattr(batched, "BATCH_ENTRIES", 300)  # many batches
+    monkeypatch.setattr(tensors, "BATCH_ENTRIES", 300)  # many batches
     monkeypatch.setattr(batched_kde, "SUM_ENTRIES", 1000)
     before = weight.clone()
     on_device = select(weight, k, rule=rule, base=base, generator=seed.manual_seed(2))

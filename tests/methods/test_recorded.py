@@ -16,11 +16,11 @@ from transformers import AutoModelForCausalLM
 
 from kencore.allocate import Slot
 from kencore.methods.dsnot import dsnot
+from kencore.methods.registry import load
 from kencore.methods.scored import keep_lowest_pruned
 from kencore.methods.sparsegpt import sparsegpt_published
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS as ROWS
-from kencore.methods.registry import load
 from tests.allocate.recorded import MODELS, PREFIX, Case, cases
 
 METHODS = ("magnitude", "wanda", "multiflow", "sparsegpt")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from kencore.errors import ShapeError, SpecError
+from kencore.methods.registry import load
 from kencore.methods.statistics import RunningInputs
 from kencore.methods.table import METHODS
-from kencore.methods.registry import load
 
 SCORES = {name: load(row.score) for name, row in METHODS.items() if row.score and not row.update}
 

@@ -1,4 +1,4 @@
-"""The rules on tensors of any device, many rows at once: what a CUDA device runs.
+"""KEN on tensors of any device, many rows at once: what a CUDA device runs.
 
 The same masks as the compiled path: deviation, grid and distances take the same float32
 roundings, densities are summed directly. Exact by brute force: one ``argmin`` per grid point
@@ -9,48 +9,17 @@ Shapes: R rows of a batch, C columns, K grid points.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kencore.methods.checks import check_finite, check_float32, checked_budget
+from kencore.methods.checks import check_float32
 from kencore.methods.ken.bandwidth import SQRT_TWO_PI, bandwidth_from_spread, density_unit, fine_unit
-from kencore.methods.table import METHODS
-from kencore.methods.registry import load
+from kencore.methods.ranked import largest
 
-BATCH_ENTRIES = 1 << 22
 SUM_ENTRIES = 1 << 22
 """Pairs of a point and an entry in one density sum: three float64 tensors of this size."""
-
-
-def select_batched(weight: Tensor, base: Tensor | None, k: Any, rule: str, name: str = "weight") -> Tensor:
-    """The keep mask, on the weight's device: bool (R, C), exactly min(k, C) per row.
-
-    Args:
-        weight, base: float32 or float64 (R, C) on one device.
-        k: entries kept per row, one number or one per row.
-        rule: one that has a ``cuda`` in `METHODS`.
-
-    Raises:
-        SpecError, ShapeError, NonFiniteWeightError: as `kencore.methods.select.select`.
-    """
-    rows, columns = weight.shape
-    row = METHODS[rule]
-    assert row.cuda is not None
-    choose = load(row.cuda)
-    budget = torch.as_tensor(checked_budget(k, rows, columns), device=weight.device)
-    keep = torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
-    height = max(1, BATCH_ENTRIES // max(1, columns))
-    for first in range(0, rows if columns else 0, height):
-        own = slice(first, first + height)
-        _check(weight[own], first, name)
-        if base is not None:
-            _check(base[own], first, f"base of {name}")
-        keep[own] = choose(weight[own], None if base is None else base[own], budget[own], first, name)
-    return keep
 
 
 def ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
@@ -80,25 +49,7 @@ def ken_density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, na
     """The rule of `kencore.methods.ken.density.ken_density` on a CUDA card: True = kept, (R, C)."""
     rows = _as_float32(weight, first, name)
     h = bandwidth(rows)
-    return _largest(levels(rows, rows, h, fine_unit(h)), budget)
-
-
-def delta(weight: Tensor, base: Tensor | None, budget: Tensor, *_: Any) -> Tensor:
-    """The largest differences to the base: True = kept, (R, C)."""
-    assert base is not None
-    return _largest((weight - base).abs(), budget)
-
-
-def magnitude(weight: Tensor, _: Tensor | None, budget: Tensor, *__: Any) -> Tensor:
-    """The largest weights: True = kept, (R, C)."""
-    return _largest(weight.abs(), budget)
-
-
-def _largest(sizes: Tensor, budget: Tensor) -> Tensor:
-    """The largest entries of each row, lowest column among equals: bool (R, C)."""
-    order = sizes.argsort(dim=1, descending=True, stable=True)
-    first = torch.arange(sizes.shape[1], device=sizes.device) < budget[:, None]  # (R, C)
-    return torch.zeros_like(first).scatter_(1, order, first)
+    return largest(levels(rows, rows, h, fine_unit(h)), budget)
 
 
 def _as_float32(rows: Tensor, first: int, name: str) -> Tensor:
@@ -106,11 +57,6 @@ def _as_float32(rows: Tensor, first: int, name: str) -> Tensor:
     if not bool(rounded.isfinite().all()):
         check_float32(rounded.cpu().numpy(), first, name)
     return tame(rounded)
-
-
-def _check(rows: Tensor, first: int, name: str) -> None:
-    if not bool(rows.isfinite().all()):
-        check_finite(rows.cpu().numpy(), first, name)
 
 
 # --- the numbers of the rule, with the roundings of the numpy path ----------------------------

@@ -14,11 +14,11 @@ from torch import Tensor
 from kencore.allocate.alpha import block_exponents
 from kencore.allocate.slot import Sparsities
 from kencore.errors import DeadLayerError
+from kencore.methods.registry import Lazy, load
 from kencore.methods.wanda import wanda
 from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.search.session import Found, Session, first_minimum
-from kencore.methods.registry import Lazy, load
 
 
 def by_nothing(session: Session) -> Found:
