@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import streamlit as st
 
 from app.forms.fields import KEEP, QUIET
+from kencore.settings.demo import TUNED, Demo
 from kencore.settings.fields import settings_of
 from kencore.settings.prune import PruneSpec
 
-DEMO, DEMO_LM, OWN = "Demo encoder", "Demo language model", "My own models"
-KINDS: Final[dict[str, Literal["demo", "demo-lm", "own"]]] = {DEMO: "demo", DEMO_LM: "demo-lm", OWN: "own"}
+OWN: Final = "own"
+KINDS: Final = {demo.label: name for name, demo in TUNED.items()} | {"My own models": OWN}
+_FIRST, _OWN = next(iter(KINDS)), list(KINDS)[-1]
 RESTS: Final = {"base": "Goes back to the base", "zero": "Becomes zero"}
 SUBJECT: Final = ("model", "base", "model_revision", "base_revision")
 _TYPED: Final = dict(zip(SUBJECT, ("prune_model", "prune_base", "prune_model_at", "prune_base_at"), strict=True))
@@ -22,65 +24,65 @@ _DECLARED: Final = settings_of(PruneSpec)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is pruned: the fields of a `PruneSpec` that say so, and what follows from them."""
+    """What is pruned: the fields of a `PruneSpec` that say so, and what follows from them.
 
-    kind: Literal["demo", "demo-lm", "own"]
+    ``kind`` is the name of a demo, or `OWN`.
+    """
+
+    kind: str
     rest: str
     fields: dict[str, str | None]
 
     @property
+    def demo(self) -> Demo | None:
+        """The demo that it is."""
+        return TUNED.get(self.kind)
+
+    @property
     def language(self) -> bool:
         """Whether it may be a language model."""
-        return self.kind != "demo"
+        return self.demo is None or self.demo.language
 
 
 def models() -> Subject:
     """Which model, and what becomes of what is not kept."""
     st.header("Model", icon=":material/folder_open:")
     which = st.segmented_control(
-        "Model", list(KINDS), default=DEMO, required=True, key="prune_which", label_visibility="collapsed", **KEEP
+        "Model", list(KINDS), default=_FIRST, required=True, key="prune_which", label_visibility="collapsed", **KEEP
     )
-    kind = KINDS[which or DEMO]
-    if kind == "demo":
-        st.caption(
-            "A small BERT-like encoder that was trained for this project, and its "
-            "sentiment-tuned version. What is not kept goes back to the base."
-        )
-        return Subject(kind=kind, rest="base", fields=_fields("demo", "demo-base"))
-    if kind == "demo-lm":
-        st.caption(
-            "A small LLaMA-like language model that was trained for this project on English "
-            "prose, and a tuned version of it."
-        )
-        rest = _rest("zero", "prune_rest_demo")
-        return Subject(kind=kind, rest=rest, fields=_fields("demo-lm", "demo-lm-base" if rest == "base" else None))
-    rest = _rest("base", "prune_rest")
-    return Subject(kind=kind, rest=rest, fields=_own(rest))
+    kind = KINDS[which or _FIRST]
+    if kind == OWN:
+        rest = _rest("base", _rest_key(kind))
+        return Subject(kind=kind, rest=rest, fields=_own(rest))
+    demo = TUNED[kind]
+    st.caption(demo.about)
+    rest = "base" if demo.paired else _rest("zero", _rest_key(kind))
+    return Subject(kind=kind, rest=rest, fields=_fields(demo, rest))
 
 
 def fill_in(said: Mapping[str, str]) -> Subject:
     """Fill in which model the address says; whatever is no demo is somebody's own."""
-    model = said.get("model", "demo")
-    label = next((label for label, kind in KINDS.items() if kind == model), OWN)
+    model = said.get("model", KINDS[_FIRST])
+    label = next((label for label, kind in KINDS.items() if kind == model), _OWN)
     kind = KINDS[label]
-    rest = "base" if "base" in said or kind == "demo" else "zero"
+    rest = "base" if "base" in said or (kind in TUNED and TUNED[kind].paired) else "zero"
     st.session_state["prune_which"] = label
-    st.session_state["prune_rest_demo" if kind == "demo-lm" else "prune_rest"] = rest
-    if kind == "own":
+    st.session_state[_rest_key(kind)] = rest
+    if kind == OWN:
         for name, key in _TYPED.items():
             st.session_state[key] = said.get(name, "")
     return Subject(kind=kind, rest=rest, fields={})
 
 
 def say(subject: Subject) -> dict[str, str]:
-    """The model, left out where it is the demo encoder; a base where entries go back to one.
+    """The model, left out where it is the first demo; a base where entries go back to one.
 
     What of one's own is not typed yet is said as nothing: ``model=&base=``.
     """
-    if subject.kind == "demo":
+    if subject.kind == KINDS[_FIRST]:
         return {}
     found = {name: text for name in SUBJECT if (text := subject.fields.get(name))}
-    if subject.kind == "own":
+    if subject.kind == OWN:
         needed = SUBJECT[:2] if subject.rest == "base" else SUBJECT[:1]
         found = dict.fromkeys(needed, "") | found
     return found
@@ -101,8 +103,13 @@ def _rest(default: str, key: str) -> str:
     return found or default
 
 
-def _fields(model: str, base: str | None) -> dict[str, str | None]:
-    return {"model": model, "base": base, "model_revision": None, "base_revision": None}
+def _rest_key(kind: str) -> str:
+    return "prune_rest" if kind == OWN else f"prune_rest_{kind}"
+
+
+def _fields(demo: Demo, rest: str) -> dict[str, str | None]:
+    base = demo.base if rest == "base" else None
+    return {"model": demo.name, "base": base, "model_revision": None, "base_revision": None}
 
 
 def _own(rest: str) -> dict[str, str | None]:

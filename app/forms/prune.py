@@ -20,12 +20,13 @@ from app.forms.fields import Field, row
 from app.forms.model import SUBJECT, Subject
 from app.frame.links import LinkError
 from kencore.methods.table import METHODS, method_label
+from kencore.settings.demo import SENTENCES, SENTENCES_LABEL
 from kencore.settings.fields import in_order
 from kencore.settings.prune import SCOPES, PruneSpec
 from kencore.words import numbers as wording
 
 SHARE, ENTRIES = "Share of each row", "Entries per row (k)"
-NO_DATA, DEMO_DATA = "Do not measure", "Demo sentences"
+NO_DATA: Final = "Do not measure"
 FORM: Final = Form(key="prune_address", names=in_order(PruneSpec, *SUBJECT))
 _PLACES: Final = (*SCOPES, "q", "k", "v", "o", "up", "gate", "down")
 
@@ -229,7 +230,7 @@ def measuring(table: Table) -> dict[str, Any]:
 
 def _note(name: str, subject: Subject) -> str:
     """Of one's own models nobody knows yet whether they are language models."""
-    needs = METHODS[name].activations and subject.kind == "own"
+    needs = METHODS[name].activations and subject.demo is None
     return " · language models" if needs else ""
 
 
@@ -251,16 +252,15 @@ def _budget(*, spread: bool) -> Field:
 
 def _evaluation(subject: Subject, *, streams: bool) -> Field:
     nothing: dict[str | None, str] = {None: NO_DATA}
-    demo: dict[str | None, str] = {"demo": DEMO_DATA}
+    sentences: dict[str | None, str] = {SENTENCES: SENTENCES_LABEL}
     texts: dict[Any, str] = {**wording.TEXTS}
-    if subject.kind == "demo":
-        key, title, known = "demo", "Labelled sentences", demo | nothing
-    elif subject.kind == "demo-lm":
-        key, title, known = "demo-lm", "Text to predict", texts | nothing
+    if subject.demo is not None:
+        key, title = subject.kind, "Text to predict" if subject.language else "Labelled sentences"
+        known = (texts if subject.language else sentences) | nothing
     elif streams:
         key, title, known = "own", "Text to predict", nothing | texts
     else:
-        key, title, known = "either", "Sentences or text", nothing | demo | texts
+        key, title, known = "either", "Sentences or text", nothing | sentences | texts
     return row(
         PruneSpec,
         "evaluation",

@@ -15,8 +15,6 @@ from kencore.methods.table import METHODS
 from kencore.settings.prune import STEPS, PruneSpec
 from kencore.words import numbers as wording
 
-SEQUENCES: Final = {"demo-lm": 32, "own": 128}
-
 
 def steps_for(method: str) -> tuple[str, ...]:
     """What NeuroAL may search: not rows where a method chooses over whole matrices."""
@@ -47,9 +45,10 @@ def uses_text(settings: Mapping[str, Any]) -> bool:
 
 def shared_fields(subject: Subject) -> Table:
     """The settings that one pruning and a sweep of such a model have."""
+    few = {"usual": subject.demo.sequences} if subject.demo is not None else {}
     found = [
         row(PruneSpec, "calibration", "prune_text", labels=wording.TEXTS),
-        row(PruneSpec, "sequences", f"prune_sequences_{subject.kind}", usual=SEQUENCES[subject.kind]),
+        row(PruneSpec, "sequences", f"prune_sequences_{subject.kind}", **few),
         row(PruneSpec, "window", "prune_window"),
         row(PruneSpec, "windows", "prune_windows"),
         row(PruneSpec, "search_sequences", "prune_search"),

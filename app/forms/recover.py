@@ -10,25 +10,24 @@ of the address are those of one run: with another run in the sidebar they go.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from app.forms import address
 from app.forms.address import Form, Table
 from app.forms.fields import KEEP, Field, Switch, row
-from app.forms.prune import DEMO_DATA
 from app.frame.links import LinkError
+from kencore.settings.demo import DEMOS, SENTENCES, SENTENCES_LABEL, TUNED, Tuning, data_of
 from kencore.settings.fields import settings_of
 from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, TuneSpec
 from kencore.words import numbers as wording
-from kencore.words import run as facts
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-Kind = Literal["demo", "demo-lm", "sentences", "text"]
+Kind = str
+"""The name of a demo, or ``sentences`` or ``text``: what the model takes."""
 SHARE, OTHER = "A share of it, kept apart", "Other data"
 TRAINED: Final = {"all": "Kept entries, and all that was not pruned", "kept": "Kept entries alone"}
 SCHEDULED: Final = {"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}
@@ -41,39 +40,20 @@ NO_ADAPTER: Final = (
 FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(TuneSpec) if name != "run"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usual:
-    """What the form starts with for one kind of model."""
-
-    data: str | None
-    share: int
-    epochs: int
-    lr: float | None
-
-
-USUAL: Final[dict[Kind, Usual]] = {
-    # 354 sentences: half are learned from, the other half says what that was worth
-    "demo": Usual(data="demo", share=50, epochs=6, lr=2e-4),
-    "demo-lm": Usual(data="pydoc", share=10, epochs=1, lr=5e-4),
-    "sentences": Usual(data=None, share=10, epochs=EPOCHS, lr=None),
-    "text": Usual(data="pydoc", share=10, epochs=EPOCHS, lr=None),
-}
+OWN: Final = Tuning(held_out_share=0.1, epochs=EPOCHS, lr=None)
+"""What the form starts with for a model of one's own."""
 
 
 def kind_of(run: Run) -> Kind:
     """Which data the run's model takes."""
-    if run.spec.model == "demo":
-        return "demo"
-    if run.spec.model == "demo-lm":
-        return "demo-lm"
-    return "text" if _is_language(run) else "sentences"
+    if run.spec.model in TUNED:
+        return run.spec.model
+    return "text" if run.language else "sentences"
 
 
-def _is_language(run: Run) -> bool:
-    """By what the run says of its model: the model itself may be on a hub."""
-    if run.spec.streams or facts.is_language(run.metrics):
-        return True
-    return run.architecture.endswith(("ForCausalLM", "LMHeadModel"))
+def _labelled(kind: Kind) -> bool:
+    """Whether it learns from labelled sentences."""
+    return not DEMOS[kind].language if kind in DEMOS else kind == "sentences"
 
 
 def judged_on(run: Run) -> str | None:
@@ -90,11 +70,11 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
     Args:
         judged_on: what a tuned run can be judged on; ``None``: it cannot.
     """
-    usual = USUAL[kind]
+    usual = (DEMOS[kind].tuning if kind in DEMOS else None) or OWN
     found = [
         _data(kind),
         row(TuneSpec, "held_out", f"recover_held_out_{kind}", half=True),
-        row(TuneSpec, "held_out_share", f"recover_share_{kind}", usual=usual.share / 100),
+        row(TuneSpec, "held_out_share", f"recover_share_{kind}", usual=usual.held_out_share),
         row(TuneSpec, "epochs", f"recover_epochs_{kind}", usual=usual.epochs),
         row(TuneSpec, "lr", f"recover_lr_{kind}", usual=usual.lr),
         row(TuneSpec, "weight_decay", f"recover_decay_{kind}"),
@@ -132,7 +112,7 @@ def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any
     """
     kind = kind_of(run)
     table = fields(kind, judged_on(run))
-    batch, lr, _ = CLASSIFIER if kind in ("demo", "sentences") else LANGUAGE
+    batch, lr, _ = CLASSIFIER if _labelled(kind) else LANGUAGE
     heading("Data", icon=":material/menu_book:")
     found = {"run": run.id, "data": table["data"].draw(), **_held_out(table, kind)}
     heading("How it learns", icon=":material/trending_up:")
@@ -163,16 +143,20 @@ def _held_out(table: Table, kind: Kind) -> dict[str, Any]:
     )
     if where == SHARE:
         return {"held_out_share": table["held_out_share"].draw()}
-    sentences = kind in ("demo", "sentences")
-    placeholder = "path of a file" if sentences else "pydoc, wikitext2, or path of a file"
+    placeholder = "path of a file" if _labelled(kind) else "pydoc, wikitext2, or path of a file"
     return {"held_out": table["held_out"].draw(label_visibility="collapsed", placeholder=placeholder)}
 
 
 def _data(kind: Kind) -> Field:
     """A text or the demo's sentences are offered; sentences of one's own are a file."""
-    known = {"demo": {"demo": DEMO_DATA}, "sentences": {}}.get(kind, wording.TEXTS)
-    said = {"demo": f"{DEMO_DATA}, or {_LABELLED[0].lower()}{_LABELLED[1:]}", "sentences": _LABELLED}.get(kind, _TEXT)
-    usual = USUAL[kind].data or ""
+    known: dict[str, str] = wording.TEXTS
+    said = _TEXT
+    if kind in DEMOS and _labelled(kind):
+        known = {SENTENCES: SENTENCES_LABEL}
+        said = f"{SENTENCES_LABEL}, or {_LABELLED[0].lower()}{_LABELLED[1:]}"
+    elif _labelled(kind):
+        known, said = {}, _LABELLED
+    usual = data_of(kind) or ("" if _labelled(kind) else "pydoc")
     return row(
         TuneSpec, "data", f"recover_data_{kind}", usual=usual, labels=known, help=said, quiet=kind == "sentences"
     )

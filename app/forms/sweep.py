@@ -26,6 +26,7 @@ from app.jobs import submit as submitting
 from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
 from kencore.errors import KencoreError, SpecError
 from kencore.methods.table import METHODS, method_label
+from kencore.settings.demo import ENCODER
 from kencore.settings.fields import in_order
 from kencore.settings.prune import RESCALES
 from kencore.settings.sweep import Skipped, SweepSpec
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 DEMO: Final[dict[str, Any]] = {
-    "model": "demo",
-    "base": "demo-base",
+    "model": ENCODER.name,
+    "base": ENCODER.base,
     "methods": ("delta", "ken", "random"),
     "keeps": (0.75, 0.5, 0.25, 0.1, 0.05),
-    "evaluation": "demo",
+    "evaluation": ENCODER.data,
     "baselines": False,
 }
 """A small sweep of the demo, ready to start."""

@@ -101,7 +101,7 @@ def _run_list() -> None:
 
 
 def _shipped(run: RunSummary) -> bool:
-    from kencore.runs.shelf import SHIPPED
+    from kencore.settings.demo import SHIPPED
 
     return run.id in SHIPPED
 

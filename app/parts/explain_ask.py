@@ -17,7 +17,6 @@ from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError, RunNotFoundError
 from kencore.explain import ExplainSpec, Explanation, open_explanation
 from kencore.words import numbers as wording
-from kencore.words import run as facts
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -34,8 +33,7 @@ EXAMPLES: Final = {
 
 def example(run: Run) -> str:
     """A sentence to start with, of the kind that the model reads."""
-    language = run.spec.streams or run.spec.model == "demo-lm" or facts.is_language(run.metrics)
-    return EXAMPLES["language" if language else "classification"]
+    return EXAMPLES["language" if run.language else "classification"]
 
 
 def small(run: Run) -> bool:

@@ -14,6 +14,7 @@ from app.frame.draw import draw
 from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore.errors import KencoreError
+from kencore.settings.demo import data_of
 from kencore.words import cards, measured
 from kencore.words import run as facts
 
@@ -125,8 +126,7 @@ def _not_measured(run: Run) -> None:
     st.caption("Quality and baselines at the same budget are measured together.")
     if _learned(run):
         return
-    demos = {"demo": "demo", "demo-lm": "pydoc"}
-    _measure(run, demos.get(run.spec.model, "pydoc" if run.spec.streams else ""))
+    _measure(run, data_of(run.spec.model) or ("pydoc" if run.spec.streams else ""))
 
 
 def _learned(run: Run) -> bool:
@@ -149,7 +149,7 @@ def _without_baselines(run: Run) -> None:
 
 
 def _measure(run: Run, data: str) -> None:
-    language = run.spec.streams or run.spec.model == "demo-lm" or facts.is_language(run.metrics)
+    language = run.language
     title = "Text to predict" if language else "Labelled sentences"
     data = st.text_input(
         title,

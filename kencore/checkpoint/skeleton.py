@@ -19,6 +19,9 @@ from kencore.errors import ConfigError, SourceNotFoundError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+LANGUAGE_HEADS = ("ForCausalLM", "LMHeadModel")
+"""How the class of a causal language model ends."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skeleton:

@@ -1,4 +1,4 @@
-"""Where a model comes from: the demo, a folder, or the hub."""
+"""Where a model comes from: a demo, a folder, or the hub."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Literal
 
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
-from kencore.system.places import assets_folder
+from kencore.settings.demo import DEMOS, place
 from kencore.system.progress import Progress
 
 Kind = Literal["demo", "folder", "hub"]
-DEMO = {"demo": "encoder/tuned", "demo-base": "encoder/base", "demo-lm": "lm/tuned", "demo-lm-base": "lm/base"}
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -35,15 +34,14 @@ class Source:
 
 
 def resolve(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Source:
-    """Find a model, fetching it from the hub if it is neither the demo nor a folder.
+    """Find a model, fetching it from the hub if it is neither a demo nor a folder.
 
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
     a backslash or drive letter, or more than one slash. Anything else is a hub id, and so is a
     name with a revision even if a folder of that name happens to be here.
 
     Args:
-        text: ``"demo"``, ``"demo-base"``, ``"demo-lm"``, ``"demo-lm-base"``, a folder, or a hub
-            id such as ``"org/name"``.
+        text: the name of a demo, see `kencore.settings.demo`, a folder, or a hub id such as ``"org/name"``.
         revision: branch, tag or commit of a hub id.
         progress: called as (bytes done, bytes known of, message) during a download; what it
             raises ends the download.
@@ -58,8 +56,8 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
         SpecError: a revision of something that has none.
     """
     text = text.strip()
-    if text in DEMO:
-        source = Source("demo", text, assets_folder() / "demo" / DEMO[text])
+    if text in DEMOS:
+        source = Source("demo", text, place(DEMOS[text].folder))
     elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
     else:

@@ -28,7 +28,8 @@ from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, option_of, options_of
 from kencore.errors import SpecError
 from kencore.settings.checks import complement
-from kencore.settings.common import SENTENCES, TEXTS
+from kencore.settings.common import LABELLED, TEXTS
+from kencore.settings.demo import DEMOS, MODEL_FORMS
 from kencore.settings.prune import PruneSpec
 
 app = typer.Typer(
@@ -46,7 +47,7 @@ Windows = Annotated[int | None, option_of("windows")]
 
 @app.command()
 def inspect(
-    model: Annotated[str, typer.Argument(help="demo, demo-lm, a folder, a hub id, or a subnetwork file.")],
+    model: Annotated[str, typer.Argument(help=f"A model ({MODEL_FORMS}) or a subnetwork file.")],
     base: Annotated[str | None, typer.Option(help="Its pretrained base, to check the pair.")] = None,
     model_revision: Revision = None,
     base_revision: Revision = None,
@@ -72,12 +73,17 @@ def inspect(
             return
         found = look(
             model,
-            "demo-base" if (model, base) == ("demo", None) else base,
+            _own_base(model) if base is None else base,
             model_revision=model_revision,
             base_revision=base_revision,
             progress=report,
         )
         show(found, cli_text.inspected)
+
+
+def _own_base(model: str) -> str | None:
+    """The base that always stands beside a demo."""
+    return DEMOS[model].base if model in DEMOS and DEMOS[model].paired else None
 
 
 def _named_subnetwork(text: str) -> bool:
@@ -115,7 +121,7 @@ def prune(
 def evaluate(
     subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
     data: Annotated[
-        str | None, typer.Option(help=f"For a classifier {SENTENCES}; for a language model {TEXTS}.")
+        str | None, typer.Option(help=f"For a classifier {LABELLED}; for a language model {TEXTS}.")
     ] = None,
     tasks: Annotated[
         str | None,

@@ -15,7 +15,7 @@ import numpy as np
 
 from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
 from kencore.errors import DataFileError
-from kencore.system.places import assets_folder
+from kencore.settings.demo import SENTENCES, sentences_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,17 +64,12 @@ def read_examples(source: str | Path) -> Examples:
         DataFileError: no such file, another ending, undecodable or malformed content, no such
             columns, no rows, or a row without a sentence or with an unusable label.
     """
-    file = read_file(demo_sentences() if str(source) == "demo" else source, ENDINGS, _wrong)
+    file = read_file(sentences_file() if str(source) == SENTENCES else source, ENDINGS, _wrong)
     if file.ending == ".parquet":
         table, first_row = file.parquet(), 1
     else:
         table, first_row = _tsv(file) if file.ending == ".tsv" else (_jsonl(file), 1)
     return _examples(file.path, table, first_row, str(source), file.sha256)
-
-
-def demo_sentences() -> Path:
-    """The labelled sentences that ship with the project."""
-    return assets_folder() / "demo" / "sentences.tsv"
 
 
 # --- two of the three kinds of file -------------------------------------------------------------

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.checkpoint.skeleton import read_config
+from kencore.checkpoint.skeleton import LANGUAGE_HEADS, read_config
 from kencore.data.text import read_text, token_numbers
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
@@ -21,7 +21,6 @@ from kencore.system.progress import Progress
 if TYPE_CHECKING:
     import torch
 
-HEADS = ("ForCausalLM", "LMHeadModel")
 USUAL_WINDOW = 2048
 # families that read both sides of a token, unless their config says that they decode
 TWO_SIDED = frozenset(
@@ -181,7 +180,7 @@ def check_language_task(folder: Path) -> None:
 def _why_not(config: dict[str, Any]) -> str | None:
     names = [str(name) for name in config.get("architectures") or []]
     kind = config.get("model_type")
-    if not any(name.endswith(HEADS) for name in names):
+    if not any(name.endswith(LANGUAGE_HEADS) for name in names):
         return ", ".join(names) or "no architecture in config.json"
     if kind in PERMUTING or (kind in TWO_SIDED and not config.get("is_decoder")):
         return f"{', '.join(names)}, which reads both sides of a token"

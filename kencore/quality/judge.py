@@ -27,6 +27,8 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
+from kencore.settings.common import LABELLED
+from kencore.settings.demo import SENTENCES
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from kencore.data.examples import Examples
     from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
-
-LABELLED = "demo"  # the labelled sentences that ship with the project
 
 
 def measure(
@@ -119,7 +119,7 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
     if is_language_model(folder):
         from kencore.models.language import read_windows
 
-        if data == LABELLED:
+        if data == SENTENCES:
             raise _labels_for_a_language_model(folder)
         return read_windows(folder, data, window=window, limit=limit)
     from kencore.data.examples import ENDINGS, read_examples
@@ -300,7 +300,7 @@ def _bringing(judge: Judge, run: Run, state: Callable[[], State]) -> Bring:
 
 def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:
     return TaskMismatchError(
-        f"Data {LABELLED}",
+        f"Data {SENTENCES}",
         got="labelled sentences",
         wanted=f"a text, since {folder.name} is a causal language model",
         remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
@@ -312,5 +312,5 @@ def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
         f"Data {data}",
         got="text without labels",
         wanted=f"labelled sentences, since {folder.name} is a classifier",
-        remedy="Choose demo or a .tsv, .jsonl or .parquet file of labelled sentences.",
+        remedy=f"Choose {LABELLED}.",
     )

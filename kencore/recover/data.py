@@ -20,7 +20,8 @@ from kencore.models.language import Windows, check_language_task, is_language_mo
 from kencore.models.loaded import stated_positions
 from kencore.models.loading import load_tokenizer
 from kencore.models.perplexity import windows
-from kencore.quality.judge import LABELLED, fitting_data
+from kencore.quality.judge import fitting_data
+from kencore.settings.demo import SENTENCES
 from kencore.settings.recover import AS_THE_RUN, TuneSpec
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _read_windows(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, l
     import torch
 
     check_language_task(folder)
-    if spec.data == LABELLED:
+    if spec.data == SENTENCES:
         fitting_data(folder, spec.data)  # says that it is no text
     text = read_text(spec.data, part="calibration")
     config, tokenizer = load_tokenizer(folder)

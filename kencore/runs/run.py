@@ -31,6 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.runs import FILES, bits
 from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
@@ -120,6 +121,12 @@ class Run:
     def architecture(self) -> str:
         """The class of the model, such as ``LlamaForCausalLM``; empty where it is not known."""
         return str(self.asked.get("architecture") or "")
+
+    @property
+    def language(self) -> bool:
+        """Whether the model is a causal language model, by what the run says: the model may be gone."""
+        measured = self.metrics.get("task") == "language"
+        return self.spec.streams or measured or self.architecture.endswith(LANGUAGE_HEADS)
 
     @cached_property
     def trace(self) -> dict[str, Any] | None:
@@ -313,7 +320,8 @@ def open_run(run: str | Path) -> Run:
         SchemaError: a newer version made it, or one that is too old.
         CorruptRunError: the folder is there but is not a whole run.
     """
-    from kencore.runs.shelf import SHIPPED, find_run
+    from kencore.runs.shelf import find_run
+    from kencore.settings.demo import SHIPPED
 
     return Run(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
 

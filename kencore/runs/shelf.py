@@ -16,17 +16,14 @@ from kencore.allocate.table import UNIFORM
 from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
 from kencore.runs import FILES
 from kencore.runs.reading import read_files
+from kencore.settings.demo import DEMOS, SHIPPED, place
 from kencore.system.places import runs_folder
 
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-DEMO, DEMO_LM = "demo", "demo-lm"
-SHIPPED = {DEMO: "run", DEMO_LM: "run-lm"}
-"""Runs that ship with the project: id -> folder below the demo's assets."""
 POINT = re.compile(r"sweep-[0-9a-f]{12}-")
 """How the id of a point of a sweep begins."""
-MODELS = {"demo": "demo encoder", "demo-lm": "demo LM"}
 PLAIN_NAMES = frozenset({"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"})
 
 
@@ -44,16 +41,9 @@ class RunSummary:
     sweep: str | None = None
 
 
-def demo_run_folder(run: str = DEMO) -> Path:
-    """Where a shipped run is."""
-    from kencore.system.places import assets_folder
-
-    return assets_folder() / "demo" / SHIPPED[run]
-
-
 def is_shipped(folder: Path) -> bool:
     """Whether a run folder is one of those that ship with the project."""
-    return any(folder.resolve() == demo_run_folder(run).resolve() for run in SHIPPED)
+    return any(folder.resolve() == place(shipped).resolve() for shipped in SHIPPED.values())
 
 
 def find_run(run: str) -> Path:
@@ -62,10 +52,8 @@ def find_run(run: str) -> Path:
     Raises:
         RunNotFoundError: neither a run of the store nor a run folder.
     """
-    if run == DEMO:
-        return demo_run_folder()
-    if run in SHIPPED and demo_run_folder(run).is_dir():
-        return demo_run_folder(run)
+    if run in SHIPPED and (shipped := place(SHIPPED[run])).is_dir():
+        return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
     for folder in ((runs_folder() / run,) if in_store else ()) + (Path(run),):
         if _is_folder(folder):
@@ -87,7 +75,7 @@ def find_stored_run(run: str) -> Path:
             wanted="an id from the list of runs",
             remedy="Choose a run from the list.",
         )
-    folder = demo_run_folder(run) if run in SHIPPED else runs_folder() / run
+    folder = place(SHIPPED[run]) if run in SHIPPED else runs_folder() / run
     if not _is_folder(folder):
         raise RunNotFoundError(
             f"run {run}",
@@ -109,7 +97,7 @@ def list_runs(*, points: bool = False) -> list[RunSummary]:
         found = [path for path in found if not POINT.match(path.name)]
     summaries = [run for run in map(summarise, found) if points or run.sweep is None]
     summaries.sort(key=lambda run: run.created)
-    shipped = {run: demo_run_folder(run) for run in SHIPPED}
+    shipped = {run: place(folder) for run, folder in SHIPPED.items()}
     demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
     return demos + summaries[::-1]
 
@@ -156,11 +144,12 @@ def _tuned(tuned: dict[str, int] | None) -> str:
 
 def short_name(model: str) -> str:
     """A model in a few letters, by what the person wrote."""
-    place = Path(model)
-    short = MODELS.get(model, place.name)
-    if short.lower() in PLAIN_NAMES and place.parent.name:  # says nothing without its folder
-        return f"{place.parent.name}/{short}"
-    return short
+    if model in DEMOS:
+        return DEMOS[model].short
+    named = Path(model)
+    if named.name.lower() in PLAIN_NAMES and named.parent.name:  # says nothing without its folder
+        return f"{named.parent.name}/{named.name}"
+    return named.name
 
 
 def delete_run(run: str) -> None:

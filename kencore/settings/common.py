@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from kencore.settings.checks import PROPAGATIONS, REFERENCES, REFINEMENTS, SCOPES, STEPS, checked_device, checked_scope
+from kencore.settings.demo import MODEL_FORMS, SENTENCES, TUNED
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 from kencore.system.devices import DEVICES
 
 TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
-SENTENCES = "demo or a .tsv, .jsonl or .parquet file of labelled sentences"
+LABELLED = f"{SENTENCES} or a .tsv, .jsonl or .parquet file of labelled sentences"
 
 
 def device_setting() -> Any:
@@ -78,17 +79,14 @@ class PruningSettings(JsonSettings):
     remedy: ClassVar[str] = "Say which model to prune."
 
     model: str = setting(
-        "text",
-        label="Model",
-        help="The model: demo, demo-lm, a folder or a hub id.",
-        wanted="the model to prune: demo, demo-lm, a folder or a hub id",
+        "text", label="Model", help=f"The model: {MODEL_FORMS}.", wanted=f"the model to prune: {MODEL_FORMS}"
     )
     base: str | None = setting(
         "text",
         None,
         label="Its base model",
         help="Its pretrained base, same forms: what is not kept goes back to it, and becomes zero without one. "
-        "demo and demo-lm bring theirs along.",
+        f"{' and '.join(TUNED)} bring theirs along.",
         wanted="the base it was tuned from: a folder or a hub id",
     )
     model_revision: str | None = setting(
@@ -186,8 +184,8 @@ class PruningSettings(JsonSettings):
         "text",
         None,
         label="Sentences or text",
-        help=f"Measure quality: a classifier on {SENTENCES}, a language model on text ({TEXTS}).",
-        wanted="demo or a .tsv, .jsonl or .parquet file for a classifier; pydoc, wikitext2, c4, "
+        help=f"Measure quality: a classifier on {LABELLED}, a language model on text ({TEXTS}).",
+        wanted=f"{SENTENCES} or a .tsv, .jsonl or .parquet file for a classifier; pydoc, wikitext2, c4, "
         "ptb or a text file for a language model",
     )
     windows: int | None = setting(

@@ -16,6 +16,7 @@ from kencore.methods.table import METHODS
 from kencore.settings import checks
 from kencore.settings.checks import PROPAGATIONS, REFERENCES, REFINEMENTS, RESCALES, SCOPES, STEPS
 from kencore.settings.common import PruningSettings, seed_setting
+from kencore.settings.demo import base_of
 from kencore.settings.fields import setting
 from kencore.system.devices import DEVICES, check_device
 
@@ -125,7 +126,8 @@ class PruneSpec(PruningSettings):
     def __post_init__(self) -> None:
         checks.check(self)
         if self.base is None:
-            object.__setattr__(self, "base", _demo_base(self))
+            base = base_of(self.model, method=self.method, rescale=self.rescale)
+            object.__setattr__(self, "base", base)
         _check_base(self)
         _check_budget(self)
         _check_together(self)
@@ -162,15 +164,6 @@ class PruneSpec(PruningSettings):
     def sparsity(self) -> float | None:
         """1 - keep in decimals: 0.7 for keep 0.3; ``None`` where ``k`` is given."""
         return None if self.keep is None else checks.complement(self.keep)
-
-
-def _demo_base(spec: PruneSpec) -> str | None:
-    """The base that belongs to a demo, where the settings can use one."""
-    if spec.model == "demo" and METHODS[spec.method].takes_base:
-        return "demo-base"
-    if spec.model == "demo-lm" and (METHODS[spec.method].needs_base or spec.rescale != "none"):
-        return "demo-lm-base"
-    return None
 
 
 # --- settings that contradict each other ------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from kencore.errors import AdapterError, SpecError
 from kencore.settings.checks import check
-from kencore.settings.common import SENTENCES, TEXTS, device_setting, seed_setting
+from kencore.settings.common import LABELLED, TEXTS, device_setting, seed_setting
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 
@@ -98,7 +98,7 @@ class TuneSpec(JsonSettings):
     data: str = setting(
         "text",
         label="What it learns from",
-        help=f"What it learns from. A classifier: {SENTENCES}; a language model: {TEXTS}.",
+        help=f"What it learns from. A classifier: {LABELLED}; a language model: {TEXTS}.",
         wanted="training data",
     )
     held_out: str | None = setting(

@@ -26,7 +26,6 @@ PROPAGATIONS: Final = {
     "dense": "What the dense blocks before give",
 }
 TEXTS: Final = {"pydoc": "Python's help texts (pydoc)", "wikitext2": "WikiText-2", "c4": "C4", "ptb": "Penn Treebank"}
-DEMOS: Final = {"demo": "Demo pair, a small sentiment classifier", "demo-lm": "Demo language model"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kencore.errors import CorruptRunError, SchemaError
 from kencore.methods.table import METHODS, method_label
+from kencore.settings.demo import DEMOS, base_of
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
 
@@ -147,10 +148,7 @@ def command(spec: PruneSpec) -> str:
 
 def _implied(spec: PruneSpec) -> bool:
     """Whether the base is the one that a demo has without being asked."""
-    if spec.model == "demo-lm":  # its other methods set to zero unless a base is named
-        needed = METHODS[spec.method].needs_base or spec.rescale != "none"
-        return spec.base == "demo-lm-base" and needed
-    return spec.model == "demo" and spec.base == "demo-base"
+    return spec.base == base_of(spec.model, method=spec.method, rescale=spec.rescale)
 
 
 def scope(spec: PruneSpec) -> str:
@@ -176,7 +174,7 @@ def matrices_csv(matrices: pd.DataFrame) -> bytes:
 
 def subject(spec: PruneSpec) -> str:
     """What the run is about, in one line."""
-    model = wording.DEMOS.get(spec.model, spec.model)
+    model = DEMOS[spec.model].title if spec.model in DEMOS else spec.model
     parts = [model, wording.method(spec), wording.budget(spec), f"pruned: {scope(spec)}"]
     if spec.streams:
         parts.append(f"calibrated on {wording.text_source(spec.calibration)}")
@@ -230,7 +228,7 @@ def _words(spec: PruneSpec) -> dict[str, str]:
     """The settings of a run in a word or two each; nothing for what is as usual."""
     sparsity = "" if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
     return {
-        "model": "demo" if spec.model in wording.DEMOS else Path(spec.model).name,
+        "model": DEMOS[spec.model].short if spec.model in DEMOS else Path(spec.model).name,
         "method": method_label(spec.method),
         "allocation": wording.allocation(spec),
         "refine": "DSnoT" if spec.refine == "dsnot" else "",

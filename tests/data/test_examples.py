@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kencore.data.examples import Examples, demo_sentences, read_examples
+from kencore.data.examples import Examples, read_examples
 from kencore.errors import DataFileError
+from kencore.settings.demo import sentences_file
 
 TEXTS = ('It is "good".', "bad, and 'dull'", "NA", "a\u2028line mark", " spaced ")
 LABELS = (1, 0, 0, 1, 1)
@@ -111,7 +112,7 @@ def test_any_text_without_tabs_comes_back(
 
 
 def test_the_demo_sentences_have_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    by_name, by_path = read_examples("demo"), read_examples(demo_sentences())
+    by_name, by_path = read_examples("demo"), read_examples(sentences_file())
     assert by_name.source == "demo"
     assert by_name.texts == by_path.texts
     (tmp_path / "demo").mkdir()

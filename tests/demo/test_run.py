@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from kencore import open_run, prune
-from kencore.runs.shelf import DEMO, list_runs
+from kencore.runs.shelf import list_runs
 
 
 def test_pruning_the_demo_again_gives_the_shipped_run(tmp_path: Path) -> None:
-    shipped = open_run(DEMO)
+    shipped = open_run("demo")
     again = prune(shipped.spec, out=tmp_path / "run")
     assert again.matrices.equals(shipped.matrices)
     for name in shipped.pruned:
@@ -24,5 +24,5 @@ def test_pruning_the_demo_again_gives_the_shipped_run(tmp_path: Path) -> None:
 
 def test_the_demo_is_the_first_run_of_the_list() -> None:
     first = list_runs()[0]
-    assert (first.id, first.problem) == (DEMO, None)
-    assert set(open_run(DEMO).metrics["baselines"]) == {"random", "magnitude", "delta"}
+    assert (first.id, first.problem) == ("demo", None)
+    assert set(open_run("demo").metrics["baselines"]) == {"random", "magnitude", "delta"}

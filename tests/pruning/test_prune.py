@@ -24,7 +24,8 @@ from kencore.errors import (
     StoreNotWritableError,
 )
 from kencore.methods.table import rules
-from kencore.runs.shelf import SHIPPED, delete_run, list_runs
+from kencore.runs.shelf import delete_run, list_runs
+from kencore.settings.demo import SHIPPED
 from tests.support.tiny_models import ARCHITECTURES, save_pair
 
 SAME_BYTES = ("spec.json", "masks.safetensors", "overview.safetensors", "rows.parquet", "matrices.parquet")

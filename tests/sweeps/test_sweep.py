@@ -23,7 +23,8 @@ from kencore.models.language import LanguageModel
 from kencore.pruning.prune import prune
 from kencore.quality.cost import cost_of
 from kencore.runs.run import Run, open_run
-from kencore.runs.shelf import SHIPPED, find_stored_run, list_runs
+from kencore.runs.shelf import find_stored_run, list_runs
+from kencore.settings.demo import SHIPPED
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.journal import NAME, note, read
 from kencore.sweeps.shelf import Sweep, delete_sweep, list_sweeps, lock_file, open_sweep

@@ -57,14 +57,10 @@ def steps(run: Run, example: Example | None) -> tuple[Step, ...]:
     return (*found, _stored(run), _next(run))
 
 
-def _language(run: Run) -> bool:
-    return bool(run.spec.streams or facts.is_language(run.metrics) or run.spec.model == "demo-lm")
-
-
 def _ask(run: Run) -> Step:
     total = summaries.totals(run.matrices)
     size = f"It does so with {wording.count(total.params)} numbers, its weights."
-    if _language(run):
+    if run.language:
         what = "This model goes on with a text: for every piece of a word it says how likely it is."
     else:
         what = "This model reads a sentence and says which label fits it."

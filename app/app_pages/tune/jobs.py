@@ -16,6 +16,7 @@ from app.jobs import submit as submitting
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
 from kencore.live import setting as retune
+from kencore.settings.demo import data_of
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 MOST: Final = 10
 SMALL: Final = 20_000_000  # parameters up to which a rest of the sliders is measured unasked
 _TRIED: Final = "kenviz_tune_tried"
-_DATA: Final = {"demo": "demo", "demo-lm": "pydoc"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def params(run: Run, setting: Setting) -> dict[str, Any]:
         SpecError: a setting that the run cannot have.
     """
     spec = retune.check(run, setting)
-    data = spec.evaluation or _DATA.get(spec.model)
+    data = spec.evaluation or data_of(spec.model)
     found: dict[str, Any] = json.loads(replace(spec, evaluation=data, baselines=False).to_json())
     return found
 

@@ -59,9 +59,9 @@ def known_bytes(run: Run) -> int | None:
 
 
 def _is_here(text: str) -> bool:
-    from kencore.checkpoint.source import DEMO
+    from kencore.settings.demo import DEMOS
 
-    return text in DEMO or Path(text).expanduser().is_dir()
+    return text in DEMOS or Path(text).expanduser().is_dir()
 
 
 def plan(run: Run) -> tuple[Content, dict[str, bytes]]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import KencoreError
 from kencore.methods.table import METHODS
-from kencore.models.language import HEADS
 from kencore.runs.reading import read_files
 from kencore.runs.shelf import RunSummary
+from kencore.settings.demo import base_of
 from kencore.settings.prune import PruneSpec
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SAME_MASKS: Final = ("baselines", "device")  # settings that change neither masks nor quality
 STREAMED: Final = "wanda"  # the rule that NeuroAL's allocation is compared under
-DEMO_BASES: Final = {"demo": "demo-base", "demo-lm": "demo-lm-base"}
 PLAIN: Final[dict[str, Any]] = {"allocation": UNIFORM, "refine": "none", "published": False}
 
 
@@ -41,12 +40,6 @@ class Peer:
     why: str | None = None
 
 
-def is_language(run: Run) -> bool:
-    """Whether the run is of a causal language model, which activations need."""
-    language = run.spec.streams or run.metrics.get("task") == "language"
-    return language or run.architecture.endswith(HEADS)
-
-
 def peers(run: Run) -> list[Peer]:
     """Rules to lay beside a run, without its own: KEN, differences, NeuroAL, Wanda, magnitude,
     random, each with the run's budget.
@@ -57,7 +50,7 @@ def peers(run: Run) -> list[Peer]:
         Peer(key="delta", **_based(run, "delta")),
         Peer(key="neuroal", **_streamed(run, "neuroal")),
     ]
-    if is_language(run):
+    if run.language:
         found.append(Peer(key="wanda", **_streamed(run, UNIFORM)))
     found += [Peer(key=rule, **_made(spec, method=rule, **PLAIN)) for rule in ("magnitude", "random")]
     return [peer for peer in found if peer.spec is None or not same(peer.spec, spec)]
@@ -110,7 +103,7 @@ def _unread(spec: PruneSpec) -> Iterator[str]:
 def _based(run: Run, method: str) -> dict[str, Any]:
     """A rule that needs a base; a demo's own one where the run has none."""
     spec = run.spec
-    base = spec.base or DEMO_BASES.get(spec.model)
+    base = spec.base or base_of(spec.model, method=method, rescale=spec.rescale)
     if base is None:
         return {"spec": None, "why": "it needs the base model, and this run was made without one"}
     fields = PLAIN | {"method": method, "base": base}
@@ -129,7 +122,7 @@ def _streamed(run: Run, allocation: str) -> dict[str, Any]:
     one.
     """
     spec = run.spec
-    if not is_language(run):
+    if not run.language:
         return {"spec": None, "why": "it takes causal language models only"}
     if spec.keep is None:
         return {"spec": None, "why": "it takes a share, not a number of entries per row"}

@@ -108,7 +108,7 @@ def test_rescaling_is_off_and_offered_beside_a_base_alone(open_page: OpenPage, s
     assert "prune_rescale" not in {box.key for box in test.selectbox}
     start(test)
     assert store_of_jobs.found["job2"].params["rescale"] == "none"
-    test.get_by_key("prune_rest_demo").set_value("base").run()
+    test.get_by_key("prune_rest_demo-lm").set_value("base").run()
     assert "prune_rescale" in {box.key for box in test.selectbox}
 
 

@@ -172,7 +172,7 @@ def test_sparsegpt_is_not_searched_row_by_row(open_page: OpenPage, store_of_jobs
 
 def test_back_to_the_base(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = demo(open_page)
-    test.get_by_key("prune_rest_demo").set_value("base").run()
+    test.get_by_key("prune_rest_demo-lm").set_value("base").run()
     assert test.radio(key="prune_method_demo-lm_base").value == "ken"
     assert {"prune_share", "prune_embeddings"} <= keys(test)
     assert not {"prune_text", "prune_dsnot"} & keys(test)
