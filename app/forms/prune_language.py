@@ -45,7 +45,7 @@ def uses_text(settings: Mapping[str, Any]) -> bool:
 
 def shared_fields(subject: Subject) -> Table:
     """The settings that one pruning and a sweep of such a model have."""
-    few = {"usual": subject.demo.sequences} if subject.demo is not None else {}
+    few: dict[str, Any] = {"usual": subject.demo.sequences} if subject.demo is not None else {}
     found = [
         row(PruneSpec, "calibration", "prune_text", labels=wording.TEXTS),
         row(PruneSpec, "sequences", f"prune_sequences_{subject.kind}", **few),

@@ -40,13 +40,17 @@ NO_ADAPTER: Final = (
 FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(TuneSpec) if name != "run"))
 
 
-OWN: Final = Tuning(held_out_share=0.1, epochs=EPOCHS, lr=None)
-"""What the form starts with for a model of one's own."""
+_OWN: Final = Tuning(held_out_share=0.1, epochs=EPOCHS, lr=None)  # of one's own models
+USUAL: Final[dict[Kind, Tuning]] = {name: demo.tuning for name, demo in TUNED.items() if demo.tuning is not None} | {
+    "sentences": _OWN,
+    "text": _OWN,
+}
+"""What the form starts with for each kind of model."""
 
 
 def kind_of(run: Run) -> Kind:
     """Which data the run's model takes."""
-    if run.spec.model in TUNED:
+    if run.spec.model in USUAL:
         return run.spec.model
     return "text" if run.language else "sentences"
 
@@ -70,7 +74,7 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
     Args:
         judged_on: what a tuned run can be judged on; ``None``: it cannot.
     """
-    usual = (DEMOS[kind].tuning if kind in DEMOS else None) or OWN
+    usual = USUAL[kind]
     found = [
         _data(kind),
         row(TuneSpec, "held_out", f"recover_held_out_{kind}", half=True),

@@ -86,9 +86,8 @@ def words(test: AppTest) -> str:
 @pytest.mark.parametrize("kind", recover_form.USUAL)
 def test_what_the_form_starts_with_is_a_spec(kind: recover_form.Kind) -> None:
     usual = recover_form.USUAL[kind]
-    spec = TuneSpec(
-        run="r", data=usual.data or "a file", held_out_share=usual.share / 100, epochs=usual.epochs, lr=usual.lr
-    )
+    data = recover_form.fields(kind, None)["data"].usual or "a file"
+    spec = TuneSpec(run="r", data=data, held_out_share=usual.held_out_share, epochs=usual.epochs, lr=usual.lr)
     assert spec.held_out_share <= 0.5
 
 

@@ -16,7 +16,7 @@ from kencore import PruneSpec, open_run
 from kencore.quality.paired import accuracy_change, nll_change, packed
 from kencore.runs.run import Run
 from kencore.runs.shelf import RunSummary
-from kencore.views.compare.peers import find, is_language, peers, same
+from kencore.views.compare.peers import find, peers, same
 from kencore.views.compare.quality import Difference, difference, settings, sizes
 from tests.support.runs import make_lm_run, make_run
 
@@ -171,8 +171,8 @@ def test_the_demo_language_model_has_ken_and_differences_on_the_same_matrices() 
         assert spec is not None
         assert (spec.base, spec.scope, spec.keep) == ("demo-lm-base", ("blocks",), 0.4)
         assert not spec.vectors
-    assert is_language(open_run("demo-lm"))
-    assert not is_language(open_run("demo"))
+    assert open_run("demo-lm").language
+    assert not open_run("demo").language
 
 
 def test_settings_that_no_part_of_the_job_reads_do_not_tell_runs_apart() -> None:
