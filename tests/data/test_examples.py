@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kencore.data.examples import Examples, read_examples
@@ -91,6 +91,7 @@ def test_labels_are_numbers_where_all_are(tmp_path: Path, values: list[Any], wan
     assert read_examples(path).labels == wanted
 
 
+@settings(deadline=None)  # it writes files
 @given(
     st.lists(
         st.tuples(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import sys
 from typing import Any
 
 import pytest
@@ -207,8 +206,7 @@ def test_the_command_makes_the_same_spec(settings: dict[str, Any], monkeypatch: 
         asked.append(given)
         raise KeyboardInterrupt
 
-    # the package hides the module behind the function of the same name
-    monkeypatch.setattr(sys.modules["kencore.pruning.prune"], "prune", prune)
+    monkeypatch.setattr("kencore.pruning.prune.prune", prune)
     words = shlex.split(facts.command(wanted).replace("\\\n", " "))
     assert words[:4] == ["python", "-m", "kencore", "prune"]
     CliRunner().invoke(cli.app, words[3:])
