@@ -13,7 +13,7 @@ from kencore.errors import JobKindError, SpecError
 from kencore.jobs import folders
 from kencore.jobs.kinds import KINDS, find_kind, kinds_on
 from kencore.jobs.settings import HEAVY, WorkerSettings
-from kencore.jobs.worker.interpreter import environment, light_command
+from kencore.jobs.worker.interpreter import environment
 
 
 def test_without_variables_there_is_a_default_for_each() -> None:
@@ -85,10 +85,9 @@ def test_importing_the_interface_loads_no_model_library() -> None:
 
 
 def test_the_supervisor_loads_next_to_nothing(tmp_path: Path) -> None:
-    probe = light_command("kencore.jobs.worker.supervisor")
-    probe[probe.index("-c") + 1] += "; print(*sys.modules)"
+    script = "import runpy, sys; runpy.run_module('kencore.jobs.worker.supervisor', run_name='__main__'); print(*sys.modules)"
     loaded = subprocess.run(
-        probe,
+        [sys.executable, "-P", "-c", script],
         capture_output=True,
         text=True,
         check=True,

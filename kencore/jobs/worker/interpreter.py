@@ -8,23 +8,10 @@ from pathlib import Path
 
 import kencore.system.places
 
-# The supervisor needs little of the package, and the package's own __init__ imports much: an
-# empty package of the same place stands in for it there (20 MB and 0.2 s instead of 120 and 0.9).
-_WITHOUT_INIT = (
-    "import runpy, sys, types; package = types.ModuleType('kencore');"
-    " package.__path__ = [sys.argv[1]]; sys.modules['kencore'] = package;"
-    " runpy.run_module(sys.argv[2], run_name='__main__')"
-)
-
 
 def command(module: str, *arguments: str) -> list[str]:
     """The command that runs a module of this package, wherever the process is started."""
     return [sys.executable, "-P", "-m", module, *arguments]
-
-
-def light_command(module: str) -> list[str]:
-    """As `command`, without running the package's ``__init__``."""
-    return [sys.executable, "-P", "-c", _WITHOUT_INIT, str(_package()), module]
 
 
 def environment() -> dict[str, str]:

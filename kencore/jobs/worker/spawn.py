@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from kencore.jobs.store import changes, queries
-from kencore.jobs.worker.interpreter import environment, light_command
+from kencore.jobs.worker.interpreter import command, environment
 from kencore.jobs.worker.processes import is_alive
 from kencore.system.places import home, jobs_folder, not_writable
 
@@ -64,7 +64,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
         path.unlink()
     with path.open("ab") as log:
         return subprocess.Popen(
-            light_command("kencore.jobs.worker.supervisor"),
+            command("kencore.jobs.worker.supervisor"),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
