@@ -85,9 +85,9 @@ def test_importing_the_interface_loads_no_model_library() -> None:
 
 
 def test_the_supervisor_loads_next_to_nothing(tmp_path: Path) -> None:
-    script = "import runpy, sys; runpy.run_module('kencore.jobs.worker.supervisor', run_name='__main__'); print(*sys.modules)"
+    run = "import runpy, sys; runpy.run_module('kencore.jobs.worker.supervisor', run_name='__main__')"
     loaded = subprocess.run(
-        [sys.executable, "-P", "-c", script],
+        [sys.executable, "-P", "-c", f"{run}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
