@@ -47,6 +47,28 @@ class Strip {
     this.rest = 0;
     root.addEventListener("pointerenter", () => this.warm());
     root.addEventListener("focusin", () => this.warm());
+    this.back = () => this.expectNothing();
+    window.addEventListener("popstate", this.back);
+  }
+
+  /**
+   * Back or forward: the address is right from now on, whatever was still on its way to Python. Where Python had not
+   * answered yet it will say again what it said last, of which the browser does not tell: that is taken over here.
+   */
+  expectNothing() {
+    clearTimeout(this.rest);
+    this.rest = 0;
+    this.sent = null;
+    this.follow();
+  }
+
+  /** Take over what Python said last, where no hand is on the sliders; whether that was something else. */
+  follow() {
+    const { data } = this;
+    if (this.rest || data.text === textOf(this.now)) return false;
+    this.now = { ...data.setting, balance: { ...data.setting.balance } };
+    this.moved(false);
+    return true;
   }
 
   /** A hand nears the sliders: have the server rank the open matrix before the first move. */
@@ -71,10 +93,7 @@ class Strip {
       this.ask();
     } else if (this.sent !== null) {
       if (data.text === this.sent) this.sent = null; // its echo
-    } else if (!this.rest && data.text !== textOf(this.now)) {
-      this.now = { ...data.setting, balance: { ...data.setting.balance } }; // back, or a point clicked
-      this.moved(false);
-    } else if (data.matrix !== this.matrix) this.ask();
+    } else if (!this.follow() && data.matrix !== this.matrix) this.ask(); // followed: back, or a point clicked
     this.matrix = data.matrix;
   }
 
@@ -299,6 +318,7 @@ class Strip {
   }
 
   close() {
+    window.removeEventListener("popstate", this.back);
     clearTimeout(this.rest);
     this.wanted = null;
   }
