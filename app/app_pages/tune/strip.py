@@ -1,6 +1,6 @@
 """The strip of sliders: how much is kept, by which rule, and a balance of roles and blocks.
 
-A browser script (`art/tune.js`): each move paints the map and asks for its totals; Python hears
+A browser script (`strip.js`): each move paints the map and asks for its totals; Python hears
 of a setting when the sliders rest.
 """
 
