@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kencore.allocate.slot import Slot
 from kencore.errors import SpecError
+from kencore.methods import dsnot
 from kencore.methods.random import row_generator
 from kencore.methods.registry import load
 from kencore.methods.rescale import rescaled
@@ -31,7 +32,6 @@ Prepared = Callable[[Count], tuple[Tensor, Tensor]]
 """Prunes so many entries: the new weight, float32 (R, C), and the keep mask, bool (R, C)."""
 
 ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
-REFINE_NEEDS = frozenset({"norm", "moments"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Rule:
     @property
     def needs(self) -> frozenset[str]:
         """What must be known of a slot's inputs."""
-        refined = REFINE_NEEDS if self.refine == "dsnot" else frozenset()
+        refined = dsnot.NEEDS if self.refine == "dsnot" else frozenset()
         return self.row.statistics | refined
 
     @property
@@ -169,10 +169,8 @@ class Rule:
     def _refined(self, slot: Slot, weight: Tensor, keep: Tensor, statistics: RunningInputs | None) -> Tensor:
         if self.refine == "none" or slot.role not in ATTENTION:
             return keep
-        from kencore.methods.dsnot import dsnot
-
         assert statistics is not None
-        return dsnot(weight, keep, statistics, published=self.published)
+        return dsnot.dsnot(weight, keep, statistics, published=self.published)
 
 
 def _rescaled(weight: Tensor, base: Tensor, keep: Tensor, kind: str) -> Tensor:

@@ -18,7 +18,7 @@ from kencore.models.inspect import inspect
 from kencore.pruning.plan import decide
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import rewrite
-from tests.support.tiny_models import ARCHITECTURES, save_pair
+from tests.support.tiny_models import ARCHITECTURES, LANGUAGE_MODELS, save_pair
 
 EACH = pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 FIELDS = {
@@ -70,21 +70,6 @@ def test_the_sums_of_every_architecture(pairs: Pairs, name: str) -> None:
     assert told["new_heads"] == []
 
 
-LANGUAGE = {
-    "llama",
-    "mistral",
-    "mixtral",
-    "qwen2",
-    "qwen3",
-    "phi",
-    "opt",
-    "gpt2",
-    "gptj",
-    "gpt_neox",
-    "bloom",
-    "falcon",
-    "gemma2",
-}
 # their tiny models say no positions: relative or rotary without a limit, or patches of an image
 NO_POSITIONS = {"bloom", "t5", "vit"}
 
@@ -94,9 +79,9 @@ def test_what_each_architecture_is_for(pairs: Pairs, name: str) -> None:
     tuned = pairs(name)[1]
     told = inspect(str(tuned))
     classifier = told["architecture"].endswith("ForSequenceClassification")
-    assert told["task"] == ("language" if name in LANGUAGE else "classification" if classifier else "other")
+    assert told["task"] == ("language" if name in LANGUAGE_MODELS else "classification" if classifier else "other")
     assert (told["positions"] is None) == (name in NO_POSITIONS)
-    if name not in LANGUAGE:
+    if name not in LANGUAGE_MODELS:
         assert told["streams"] is None
         return
     spec = PruneSpec(model=str(tuned), method="wanda", keep=0.5)

@@ -34,23 +34,8 @@ from kencore.models.language import (
 )
 from kencore.models.names import stored_tensors
 from tests.support.classifiers import WORDS, save_tokenizer
-from tests.support.tiny_models import ARCHITECTURES, POSITIONS, save_pair
+from tests.support.tiny_models import ARCHITECTURES, LANGUAGE_MODELS, POSITIONS, save_pair
 
-CAUSAL = [
-    "llama",
-    "mistral",
-    "mixtral",
-    "qwen2",
-    "qwen3",
-    "phi",
-    "opt",
-    "gpt2",
-    "gptj",
-    "gpt_neox",
-    "bloom",
-    "falcon",
-    "gemma2",
-]
 Folders = tuple[Path, Path]
 
 
@@ -85,7 +70,7 @@ def by_transformers(folder: Path, ids: torch.Tensor) -> float:
 # --- loading ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("kind", LANGUAGE_MODELS)
 def test_quality_and_swapped_weights(kind: str, tmp_path: Path, story: Path) -> None:
     base, tuned = saved(kind, tmp_path)
     model = LanguageModel.load(tuned, threads=1)
@@ -227,7 +212,7 @@ def test_a_recipe_limits_the_windows(llama: Folders, story: Path, monkeypatch: p
 # --- what is no language model ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", sorted(set(ARCHITECTURES) - set(CAUSAL)))
+@pytest.mark.parametrize("kind", sorted(set(ARCHITECTURES) - set(LANGUAGE_MODELS)))
 def test_other_models_are_refused(kind: str, tmp_path: Path) -> None:
     _, tuned = save_pair(kind, tmp_path)
     assert not is_language_model(tuned)

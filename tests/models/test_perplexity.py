@@ -15,23 +15,7 @@ from hypothesis import strategies as st
 
 from kencore.errors import NonFiniteActivationError, TextTooShortError, WindowError
 from kencore.models.perplexity import perplexity, window_nll, windows
-from tests.support.tiny_models import POSITIONS, VOCABULARY, build
-
-CAUSAL = [
-    "llama",
-    "mistral",
-    "mixtral",
-    "qwen2",
-    "qwen3",
-    "phi",
-    "opt",
-    "gpt2",
-    "gptj",
-    "gpt_neox",
-    "bloom",
-    "falcon",
-    "gemma2",
-]
+from tests.support.tiny_models import LANGUAGE_MODELS, POSITIONS, VOCABULARY, build
 
 
 def random_ids(count: int, seed: int = 0) -> torch.Tensor:
@@ -85,7 +69,7 @@ def test_windows_that_cannot_be() -> None:
 # --- against others ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", CAUSAL)
+@pytest.mark.parametrize("kind", LANGUAGE_MODELS)
 def test_the_loss_of_transformers_itself(kind: str) -> None:
     model = build(kind)
     ids = windows(random_ids(4 * POSITIONS + 5), POSITIONS)

@@ -20,7 +20,8 @@ from kencore.methods.table import METHODS
 from kencore.models.blocks import BlockModel, capture, inputs
 from kencore.pruning.blocks import Pruned, prune_blocks
 from kencore.pruning.rule import ATTENTION, Rule
-from tests.support.language_models import LANGUAGE_MODELS, block_model, inputs_by_hooks, token_ids
+from tests.support.language_models import block_model, inputs_by_hooks, token_ids
+from tests.support.tiny_models import LANGUAGE_MODELS
 
 
 def half(model: BlockModel, share: float = 0.5) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from kencore.pruning.blocks import prune_blocks
 from kencore.pruning.rule import Rule
 from kencore.pruning.search.allocate import Allocated, AllocationSettings, allocate
 from kencore.pruning.search.candidates import Evaluator
-from tests.support.language_models import LANGUAGE_MODELS, block_model, token_ids
+from tests.support.language_models import block_model, token_ids
+from tests.support.tiny_models import LANGUAGE_MODELS
 
 FEW = (0.0, 0.1, 0.2)
 

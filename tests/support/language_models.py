@@ -17,22 +17,6 @@ from kencore.checkpoint.parameter import Layout
 from kencore.models.blocks import BlockModel
 from tests.support.tiny_models import GPT, INNER, SIZES, VOCABULARY, build
 
-LANGUAGE_MODELS = (
-    "llama",
-    "mistral",
-    "mixtral",
-    "qwen2",
-    "qwen3",
-    "phi",
-    "opt",
-    "gpt2",
-    "gptj",
-    "gpt_neox",
-    "bloom",
-    "falcon",
-    "gemma2",
-)
-
 FUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "phi3": ("Phi3Config", "Phi3ForCausalLM", SIZES | {"num_key_value_heads": 2}),
     "falcon by group": (

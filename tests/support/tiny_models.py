@@ -15,6 +15,23 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+LANGUAGE_MODELS = (
+    "llama",
+    "mistral",
+    "mixtral",
+    "qwen2",
+    "qwen3",
+    "phi",
+    "opt",
+    "gpt2",
+    "gptj",
+    "gpt_neox",
+    "bloom",
+    "falcon",
+    "gemma2",
+)
+"""The architectures whose models predict the next token."""
+
 VOCABULARY = 99
 HIDDEN = 32
 INNER = 48

@@ -14,8 +14,8 @@ from kencore.checkpoint.layout import read_layout
 from kencore.errors import NonFiniteActivationError, NotALanguageModelError, ScopeError, ShapeError
 from kencore.methods.statistics import RunningInputs
 from kencore.models.blocks import BlockModel, Streams, capture, run_block
-from tests.support.language_models import LANGUAGE_MODELS, inputs_by_hooks, token_ids
-from tests.support.tiny_models import build
+from tests.support.language_models import inputs_by_hooks, token_ids
+from tests.support.tiny_models import LANGUAGE_MODELS, build
 
 PARALLEL = {"phi", "gptj", "gpt_neox", "falcon"}
 GROUPS = {  # slots of one block by the tensor they read, as roles

@@ -12,7 +12,8 @@ from torch import Tensor
 from kencore.allocate.slot import Slot
 from kencore.models.blocks import BlockModel, Streams, capture, run_block
 from kencore.models.blocks.readers import o_inputs, reader, row_alignment
-from tests.support.language_models import FUSED, LANGUAGE_MODELS, block_model, token_ids
+from tests.support.language_models import FUSED, block_model, token_ids
+from tests.support.tiny_models import LANGUAGE_MODELS
 
 HEADS = 4  # of every tiny model
 
