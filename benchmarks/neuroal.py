@@ -57,7 +57,7 @@ class Timed:
 def load(folder: Path) -> BlockModel:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False).eval()
     return BlockModel(model, read_layout(folder))
 
 

@@ -112,6 +112,14 @@ class ConfigError(CheckpointError):
     """config.json is missing, unreadable or of a model type this transformers does not know."""
 
 
+class OwnCodeError(ConfigError):
+    """A model or tokenizer cannot be used without the code that it brings, which is never run."""
+
+
+class AdapterFolderError(NoSafetensorsError):
+    """A folder holds an adapter, alone or beside a full model: not clear which model is meant."""
+
+
 class PairMismatchError(CheckpointError):
     """Base and tuned model are not of one architecture."""
 
@@ -212,6 +220,10 @@ class DataFileError(KencoreError):
 
 class ZeroShotTaskError(DataFileError):
     """A zero-shot task is not known, its file cannot be read, or it would run code."""
+
+
+class ModelRunError(KencoreError):
+    """The model broke off while it ran: its own code, torch or the device raised something."""
 
 
 class TaskMismatchError(KencoreError):

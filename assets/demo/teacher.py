@@ -29,8 +29,10 @@ def pieces(texts: list[str], each: int, chance: random.Random) -> list[str]:
 @torch.inference_mode()
 def positive_shares(teacher: Path, texts: list[str]) -> list[float]:
     """The teacher's probability of label 1 for every text."""
-    model = AutoModelForSequenceClassification.from_pretrained(teacher, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(teacher)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        teacher, dtype=torch.float32, trust_remote_code=False
+    ).eval()
+    tokenizer = AutoTokenizer.from_pretrained(teacher, trust_remote_code=False)
     shares = [0.0] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     for start in range(0, len(order), 64):

@@ -317,7 +317,7 @@ def make_base(args: argparse.Namespace) -> None:
         attention_probs_dropout_prob=0.0,
         pad_token_id=PAD,
     )
-    model = AutoModelForMaskedLM.from_config(config, attn_implementation="eager")
+    model = AutoModelForMaskedLM.from_config(config, attn_implementation="eager", trust_remote_code=False)
     start_local(model)
     texts = encode(tokenizer, wikipedia) + encode(tokenizer, film) * args.film_weight
     print(f"{sum(map(len, texts)):,} tokens, {model.num_parameters():,} parameters", flush=True)
@@ -326,7 +326,7 @@ def make_base(args: argparse.Namespace) -> None:
 
 
 def make_tuned(args: argparse.Namespace) -> None:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.out / "base")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(args.out / "base", trust_remote_code=False)
     splits = {}
     for split in ("train", "dev", "test"):
         texts, labels = read_sentiment(args.data, split)
@@ -339,10 +339,13 @@ def make_tuned(args: argparse.Namespace) -> None:
         label2id={name: label for label, name in LABELS.items()},
         hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.1,
+        trust_remote_code=False,
     )
     train_tuned(model, taught(tokenizer, args), splits["dev"], args)
     save(model, tokenizer, args.out / "tuned")
-    stored = BertForSequenceClassification.from_pretrained(args.out / "tuned", dtype=torch.float32)
+    stored = BertForSequenceClassification.from_pretrained(
+        args.out / "tuned", dtype=torch.float32, trust_remote_code=False
+    )
     print(json.dumps({split: measure(stored, splits[split]) for split in ("dev", "test")}))
 
 

@@ -260,8 +260,10 @@ def measure(args: argparse.Namespace) -> None:
         f"held-out topics, first {BEGINNING:,} characters": (documentation[:BEGINNING], (0.0,)),
     }
     for which in STAGES:
-        tokenizer = AutoTokenizer.from_pretrained(args.out / which)
-        model = AutoModelForCausalLM.from_pretrained(args.out / which, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(args.out / which, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            args.out / which, dtype=torch.float32, trust_remote_code=False
+        ).eval()
         for name, (text, sparsities) in texts.items():
             (ids,) = encode(tokenizer, [text])
             for sparsity in sparsities:
@@ -290,7 +292,7 @@ def make_base(args: argparse.Namespace) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = AutoModelForCausalLM.from_config(config)
+    model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     start_wide(model)
     parts, lines = encode(tokenizer, articles), encode(tokenizer, sentences)
     (after,) = encode(tokenizer, [" \n \n"])
@@ -307,8 +309,8 @@ def make_base(args: argparse.Namespace) -> None:
 
 
 def make_tuned(args: argparse.Namespace) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(args.out / "base")
-    model = AutoModelForCausalLM.from_pretrained(args.out / "base", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(args.out / "base", trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(args.out / "base", dtype=torch.float32, trust_remote_code=False)
     parts = encode(tokenizer, [text + "\n\n" for text in read_topics(held_out=False)])
     print(f"{sum(map(len, parts)):,} tokens of {len(parts)} topics", flush=True)
 

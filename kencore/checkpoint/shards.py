@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from kencore.errors import CorruptShardError, MissingShardError, NoSafetensorsError, UnsafeIndexError
+from kencore.errors import (
+    AdapterFolderError,
+    CorruptShardError,
+    MissingShardError,
+    NoSafetensorsError,
+    UnsafeIndexError,
+)
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"
+ADAPTER_FILES = ("adapter_config.json", ADAPTER, "adapter_model.bin")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
 _NUMBERED = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
 
@@ -31,11 +38,13 @@ def find_shards(folder: Path) -> Shards:
     The order of preference is that of transformers.
 
     Raises:
-        NoSafetensorsError: only pickle files, only a LoRA adapter, or no weights.
+        NoSafetensorsError: only pickle files, or no weights.
+        AdapterFolderError: a LoRA adapter, alone or beside a full model.
         MissingShardError: the index or the numbering names a shard that is not there.
         UnsafeIndexError: the index points outside the folder.
         CorruptShardError: the index is not readable.
     """
+    _refuse_adapter(folder)
     single = folder / SINGLE
     if single.is_file():
         return Shards({SINGLE: single}, None)
@@ -49,6 +58,22 @@ def find_shards(folder: Path) -> Shards:
         raise no_safetensors(str(folder), (path.name for path in folder.iterdir()))
     _check_present(folder, _announced(files), "their numbering promises")
     return Shards(files, None)
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise for an adapter: transformers would add it to the model, so that another one would be measured."""
+    found = [name for name in ADAPTER_FILES if (folder / name).is_file()]
+    weights = [path.name for path in folder.glob("*.safetensors") if path.name != ADAPTER] if found else []
+    if found and weights:
+        raise AdapterFolderError(
+            str(folder),
+            got=f"a full model ({_some(sorted(weights))}) and an adapter beside it ({_some(found)})",
+            wanted="one model",
+            remedy="Merge the adapter (peft: merge_and_unload, save_pretrained into another folder), or move its "
+            "files out of the folder to use the model without it.",
+        )
+    if found:
+        raise no_safetensors(str(folder), (path.name for path in folder.iterdir()))
 
 
 def read_index(folder: Path) -> dict[str, str]:
@@ -84,10 +109,14 @@ def no_safetensors(subject: str, names: Iterable[str]) -> NoSafetensorsError:
     present = sorted(names)
     others = [name for name in present if name.endswith(".safetensors")]
     pickles = [name for name in present if name.endswith(PICKLES) and name != "training_args.bin"]
-    if ADAPTER in present or "adapter_config.json" in present:
-        got = f"a LoRA adapter ({ADAPTER}), which is not a full model"
-        remedy = "Merge it into its base model (peft: merge_and_unload, save_pretrained)."
-    elif others:
+    if any(name in present for name in ADAPTER_FILES):
+        return AdapterFolderError(
+            subject,
+            got=f"a LoRA adapter ({ADAPTER}), which is not a full model",
+            wanted=f"{SINGLE}, or shards with {INDEX}",
+            remedy="Merge it into its base model (peft: merge_and_unload, save_pretrained).",
+        )
+    if others:
         got = f"safetensors under other names ({_some(others)})"
         remedy = f"Rename the full model's weights to {SINGLE}."
     elif pickles:

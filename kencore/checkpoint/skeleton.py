@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import ConfigError, SourceNotFoundError
+from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -99,18 +99,32 @@ def read_skeleton(folder: Path) -> Skeleton:
     """
     plain = read_config(folder)
     with _quiet():
-        config = _config(folder, plain["model_type"])
+        config = _config(folder, plain)
         model, notes = _model(folder, config)
         return _describe(model, config, plain, notes)
 
 
-def _config(folder: Path, model_type: str) -> PretrainedConfig:
+def read_known_config(folder: Path) -> PretrainedConfig:
+    """The config of a folder as transformers reads it, of a model type that it knows. No code is run.
+
+    Raises:
+        SourceNotFoundError: no such folder.
+        ConfigError: unreadable, or of a model type that this transformers does not know.
+    """
+    with _quiet():
+        return _config(folder, read_config(folder))
+
+
+def _config(folder: Path, plain: dict[str, Any]) -> PretrainedConfig:
     import transformers
 
+    model_type = plain["model_type"]
+    _check_kernels(folder, plain)
     if model_type not in transformers.CONFIG_MAPPING:
+        own = ", which the folder brings code for" if plain.get("auto_map") else ""
         raise _bad(
             folder,
-            f"model type {model_type!r}",
+            f"model type {model_type!r}{own}",
             f"one that transformers {transformers.__version__} knows",
             "Update transformers; models that bring their own code are not run.",
         )
@@ -121,6 +135,23 @@ def _config(folder: Path, model_type: str) -> PretrainedConfig:
     except Exception as error:  # noqa: BLE001 - config classes check fields and raise what they like
         raise _bad(folder, f"a config.json of wrong values ({_line(error)})", "valid ones") from None
     return config
+
+
+def _check_kernels(folder: Path, plain: Any) -> None:
+    """Raise for a config, or one inside it, that names compiled code on the hub: it would be fetched and run."""
+    parts = list(plain.values()) if isinstance(plain, dict) else plain if isinstance(plain, list) else []
+    for key in ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"):
+        named = plain.get(key) if isinstance(plain, dict) else None
+        if isinstance(named, str) and "/" in named:
+            raise OwnCodeError(
+                str(folder),
+                got=f"{key} {named!r} in config.json: code on the hub",
+                wanted="one that transformers itself has, such as sdpa",
+                remedy=f"Remove {key} from config.json: code that a model names is not run.",
+            )
+    for part in parts:
+        if isinstance(part, dict | list):
+            _check_kernels(folder, part)
 
 
 def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
@@ -134,8 +165,9 @@ def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tup
         with torch.device("meta"):
             if is_model:
                 return kind._from_config(config, attn_implementation="eager"), ()
-            build = transformers.AutoModel.from_config
-            model = build(config, attn_implementation="eager")
+            model = transformers.AutoModel.from_config(  # type: ignore[no-untyped-call]
+                config, trust_remote_code=False, attn_implementation="eager"
+            )
     except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
         raise _bad(
             folder,

@@ -166,15 +166,16 @@ def _pass(model: LoadedModel, language: bool, ids: Tensor, blocks: list[nn.Modul
     import torch
 
     from kencore.explain.watch import watch
+    from kencore.models.seam import forward
 
-    def forward() -> Tensor:
+    def read() -> Tensor:
         more = {"use_cache": False} if language else {}
         mask = torch.ones_like(ids)
-        logits: Tensor = model.model(input_ids=ids, attention_mask=mask, **more).logits
+        logits: Tensor = forward(model.model, input_ids=ids, attention_mask=mask, **more).logits
         return logits
 
     model.model.eval()
-    found = watch(forward, blocks, linears, tokens=ids.shape[1], most_bytes=MOST_BYTES)
+    found = watch(read, blocks, linears, tokens=ids.shape[1], most_bytes=MOST_BYTES)
     if not bool(torch.isfinite(found.logits).all()):
         raise NonFiniteActivationError(
             f"Model {model.folder}",

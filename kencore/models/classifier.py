@@ -17,6 +17,7 @@ from kencore.errors import NonFiniteWeightError
 from kencore.models.figures import Figures, Predictions, quality_of
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import label_numbers
+from kencore.models.seam import forward
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Classifier(LoadedModel):
                 part = order[start : start + size]
                 inputs = self.padded([rows[i] for i in part])
                 # batch, L labels
-                logits[part] = self.model(**inputs).logits.float().cpu().numpy()
+                logits[part] = forward(self.model, **inputs).logits.float().cpu().numpy()
                 if progress is not None:
                     done = start + len(part)
                     progress(done, len(order), f"{done:,} of {len(order):,} sentences")

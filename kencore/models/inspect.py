@@ -15,6 +15,7 @@ from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
 from kencore.checkpoint.scope import without_numbers
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
+from kencore.errors import ConfigError
 from kencore.system.devices import usable_threads
 from kencore.system.progress import Progress
 
@@ -155,13 +156,12 @@ def _task(source: Source, layout: Layout) -> dict[str, Any]:
 
 def _positions(source: Source) -> int | None:
     """As the configuration says, its own defaults included."""
-    from transformers import AutoConfig
-
     from kencore.models.loaded import stated_positions
+    from kencore.models.loading import load_config
 
     try:
-        return stated_positions(AutoConfig.from_pretrained(source.folder, local_files_only=True))
-    except (ValueError, KeyError, OSError):  # of a model type that only the layout can read
+        return stated_positions(load_config(source.folder))
+    except ConfigError:  # of a model type that only the layout can read
         return None
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.checkpoint.skeleton import read_config
-from kencore.errors import ConfigError, CorruptShardError, NoSafetensorsError, TaskMismatchError
+from kencore.checkpoint.shards import find_shards
+from kencore.checkpoint.skeleton import read_config, read_known_config
+from kencore.errors import TaskMismatchError
 from kencore.models.names import match_names, match_pieces
+from kencore.models.seam import loading
 
 HEAD = "ForSequenceClassification"
 TOKENIZER_FILES = (
@@ -55,9 +55,14 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
         CorruptShardError: a safetensors file is not whole.
         ConfigError: transformers cannot load the model or its tokenizer.
     """
-    with _told_plainly(folder):
+    with loading(folder):
         model, report = auto.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     _, tokenizer = load_tokenizer(folder)
     model.eval()
@@ -82,35 +87,21 @@ def load_tokenizer(folder: Path) -> tuple[Any, Any]:
     Raises:
         ConfigError: transformers cannot load them.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    with _told_plainly(folder):
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        return config, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    config = load_config(folder)
+    with loading(folder):
+        return config, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-@contextmanager
-def _told_plainly(folder: Path) -> Iterator[None]:
-    """Errors of loading in our words, and no progress bar or report of transformers."""
-    from safetensors import SafetensorError
+def load_config(folder: Path) -> Any:
+    """The config of a folder, as transformers reads it.
 
-    try:
-        with _quiet():
-            yield
-    except SafetensorError as error:
-        raise CorruptShardError(
-            f"Model {folder}",
-            got=str(error),
-            wanted="whole safetensors files",
-            remedy="Copy or download the model again.",
-        ) from None
-    except (ValueError, KeyError, OSError) as error:
-        raise ConfigError(
-            f"Model {folder}",
-            got=str(error).splitlines()[0],
-            wanted="a model and a tokenizer that transformers can load",
-            remedy="Check the folder's files.",
-        ) from None
+    Raises:
+        SourceNotFoundError, ConfigError: no such folder, or no config that transformers can read.
+    """
+    with loading(folder):
+        return read_known_config(folder)
 
 
 def check_task(folder: Path) -> None:
@@ -138,16 +129,10 @@ def check_files(folder: Path) -> None:
     """Raise unless the folder holds safetensors weights and a tokenizer.
 
     Raises:
-        NoSafetensorsError: no safetensors weights.
+        CheckpointError: no safetensors weights, an adapter beside them, a shard that is missing: see `find_shards`.
         TaskMismatchError: no tokenizer files.
     """
-    if not any(folder.glob("*.safetensors")):
-        raise NoSafetensorsError(
-            f"Model {folder}",
-            got="no safetensors files",
-            wanted="model.safetensors, or its shards with their index",
-            remedy="Save the model as safetensors.",
-        )
+    find_shards(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise TaskMismatchError(
             f"Model {folder}",
@@ -163,9 +148,7 @@ def check_labels(folder: Path, examples: Examples) -> None:
     Raises:
         TaskMismatchError: a label that the model does not know.
     """
-    from transformers import AutoConfig
-
-    label_numbers(AutoConfig.from_pretrained(folder), examples)
+    label_numbers(load_config(folder), examples)
 
 
 def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -198,20 +181,3 @@ def _mismatch(folder: Path, got: str) -> TaskMismatchError:
         wanted=f"a model that gives each text one label (...{HEAD} in config.json)",
         remedy="Choose a tuned classifier, or measure without labelled sentences.",
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar and no report from transformers: what is amiss becomes an error here."""
-    from transformers.utils import logging as library
-
-    logging: Any = library  # its functions are not typed
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()

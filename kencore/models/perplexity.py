@@ -15,6 +15,7 @@ import numpy as np
 from kencore.data.text import check_length, check_window
 from kencore.errors import NonFiniteActivationError, WindowError
 from kencore.models.figures import Figures, mean_interval
+from kencore.models.seam import forward
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def window_nll(model: Any, ids: torch.Tensor) -> torch.Tensor:
     import torch
     from torch.nn import functional
 
-    logits = model(input_ids=ids, use_cache=False).logits  # B, T, V
+    logits = forward(model, input_ids=ids, use_cache=False).logits  # B, T, V
     sums = []
     for row, wanted in zip(logits, ids, strict=True):  # one by one: float32 logits are large
         losses = functional.cross_entropy(row[:-1].float(), wanted[1:], reduction="none")  # T - 1

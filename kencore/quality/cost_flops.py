@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kencore.models.seam import forward
+
 if TYPE_CHECKING:
     from kencore.models.loaded import LoadedModel
 
@@ -54,7 +56,7 @@ def count_flops(model: Any, inputs: Mapping[str, Any]) -> Flops:
 
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), _plain(model), sdpa_kernel(SDPBackend.MATH), counter:
-        model(**inputs)
+        forward(model, **inputs)
     root = type(model).__name__
     by_module = {
         path.removeprefix(f"{root}.") if path != root else "": sum(counts.values())

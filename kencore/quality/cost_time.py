@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kencore.models.seam import running
+
 REPEATS = 10
 WARM_UP = 2
 LEAST = 2  # a turn
@@ -64,7 +66,7 @@ def forward(model: Any, inputs: Mapping[str, Any], device: str) -> Callable[[], 
     import torch
 
     def run() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), running(model):
             model(**inputs)
         _wait(device)
 

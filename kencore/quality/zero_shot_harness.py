@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.data.hub_text import quiet
 from kencore.errors import MissingExtraError, NoNetworkError, ZeroShotTaskError
+from kencore.models.seam import running
 from kencore.quality.zero_shot_task import OUTPUTS, check_metrics, is_task_file, read_task
 from kencore.system.progress import Progress
 
@@ -213,7 +214,8 @@ def around(model: LanguageModel, *, batch: int, progress: Progress) -> Any:
         def _model_call(self, inps: Any, *args: Any, **more: Any) -> Any:
             self.done = min(self.total, self.done + len(inps))
             progress(self.done, self.total, f"{self.done:,} of {self.total:,} requests")
-            return super()._model_call(inps, *args, **more)
+            with running(model.model):
+                return super()._model_call(inps, *args, **more)
 
     tokenizer = copy.deepcopy(model.tokenizer)  # the harness may give it a padding token
     marks = (tokenizer.bos_token_id, tokenizer.eos_token_id)

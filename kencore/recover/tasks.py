@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kencore.data.examples import Examples
 from kencore.models.language import LanguageModel, Windows
+from kencore.models.seam import forward
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Sentences:
             part = batch[start : start + size]
             inputs = self.model.padded([self._rows[i] for i in part])
             truth = torch.from_numpy(self._labels[list(part)]).to(self.model.device)
-            logits = self.model.model(**inputs).logits.float()  # B, L
+            logits = forward(self.model.model, **inputs).logits.float()  # B, L
             yield functional.cross_entropy(logits, truth, reduction="sum") / len(batch)
 
     def held_out(self, figures: dict[str, Any]) -> dict[str, float]:
@@ -83,7 +84,7 @@ class Texts:
         tokens = len(batch) * (self._ids.shape[1] - 1)
         for start in range(0, len(batch), self._most):
             ids = self._ids[list(batch[start : start + self._most])].to(self.model.device)  # B, T
-            logits = self.model.model(input_ids=ids, use_cache=False).logits  # B, T, V
+            logits = forward(self.model.model, input_ids=ids, use_cache=False).logits  # B, T, V
             every = logits[:, :-1].flatten(0, 1).float()  # B * (T - 1), V
             yield functional.cross_entropy(every, ids[:, 1:].flatten(), reduction="sum") / tokens
 

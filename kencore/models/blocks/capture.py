@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kencore.errors import ShapeError
 from kencore.models.blocks.run import HERE, Call, Hidden, Stop, check_finite, on_device, placed, run
+from kencore.models.seam import forward
 
 if TYPE_CHECKING:
     from kencore.methods.statistics import RunningInputs
@@ -115,7 +116,7 @@ class _Recorder:
         """One batch (S, T) of token ids."""
         own = next(self.model.model.parameters()).device
         try:
-            self.model.model(ids.to(own), use_cache=False)
+            forward(self.model.model, ids.to(own), use_cache=False)
         except Stop:
             self._release()
 

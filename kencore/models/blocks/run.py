@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kencore.errors import NonFiniteActivationError
 from kencore.methods.statistics import RunningInputs
 from kencore.models.blocks.linears import first_tensor
+from kencore.models.seam import forward
 from kencore.system.progress import Clock
 
 Hidden = list[Tensor]
@@ -79,7 +80,7 @@ def call_block(block: nn.Module, call: Call, hidden: Tensor, device: torch.devic
     """One batch (S, T, H) through a block: (S, T, H) on ``device``."""
     args = tuple(hidden if arg is HERE else on_device(arg, device) for arg in call.args)
     kwargs = {key: hidden if value is HERE else on_device(value, device) for key, value in call.kwargs.items()}
-    out = block(*args, **kwargs)
+    out = forward(block, *args, **kwargs)
     return out if isinstance(out, Tensor) else out[0]
 
 

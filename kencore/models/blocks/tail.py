@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kencore.models.blocks.capture import split
+from kencore.models.seam import forward
 
 if TYPE_CHECKING:
     from kencore.models.blocks.capture import Streams
@@ -34,7 +35,7 @@ def language_loss(model: BlockModel, streams: Streams, hidden: Hidden) -> float:
         ids = streams.ids[first : first + len(batch)].to(device).long()  # (S, T)
         first += len(batch)
         with _swapped(model.blocks, streams.tuples, batch.to(device)):
-            logits: Tensor = model.model(ids, use_cache=False).logits  # (S, T, V)
+            logits: Tensor = forward(model.model, ids, use_cache=False).logits  # (S, T, V)
         scores = logits[:, :-1].flatten(0, 1).float()
         total += float(nn.functional.cross_entropy(scores, ids[:, 1:].flatten(), reduction="sum"))
         tokens += ids[:, 1:].numel()
