@@ -20,6 +20,7 @@ from app.forms.fields import Field, row
 from app.forms.model import SUBJECT, Subject
 from app.frame.links import LinkError
 from kencore.methods.table import METHODS, method_label
+from kencore.settings.common import TABLE_FILE, TEXT_FILE
 from kencore.settings.demo import SENTENCES, SENTENCES_LABEL
 from kencore.settings.fields import in_order
 from kencore.settings.prune import SCOPES, PruneSpec
@@ -273,8 +274,8 @@ def _evaluation(subject: Subject, *, streams: bool) -> Field:
     )
 
 
-_LABELLED: Final = "a .tsv, .jsonl or .parquet file with sentences and labels"
-_TEXT: Final = "a .txt, .md, .jsonl, .tsv or .parquet file of text"
+_LABELLED: Final = f"a {TABLE_FILE} with sentences and labels"
+_TEXT: Final = f"a {TEXT_FILE} of text"
 _DATA_HELP: Final = {
     "Labelled sentences": f"Or type the path of {_LABELLED}.",
     "Text to predict": "Perplexity is measured on it. What is not pydoc is fetched from the hub. "

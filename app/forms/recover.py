@@ -18,6 +18,7 @@ from app.forms import address
 from app.forms.address import Form, Table
 from app.forms.fields import KEEP, Field, Switch, row
 from app.frame.links import LinkError
+from kencore.settings.common import TABLE_FILE, TEXT_FILE
 from kencore.settings.demo import DEMOS, SENTENCES, SENTENCES_LABEL, TUNED, Tuning, data_of
 from kencore.settings.fields import settings_of
 from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, TuneSpec
@@ -179,8 +180,8 @@ def _judging(kind: Kind, known: str | None) -> Field:
     return row(TuneSpec, "evaluation", key, Switch, usual=known, off=None, on=known, words=words, help=said)
 
 
-_LABELLED: Final = "A .tsv, .jsonl or .parquet file with sentences and labels, on the machine that runs KEN_viz."
+_LABELLED: Final = f"A {TABLE_FILE} with sentences and labels, on the machine that runs KEN_viz."
 _TEXT: Final = (
     "The part of a text that calibration uses. What is not pydoc is fetched from the hub. Or type "
-    "the path of a .txt, .md, .jsonl, .tsv or .parquet file."
+    f"the path of a {TEXT_FILE}."
 )

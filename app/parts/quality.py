@@ -14,6 +14,7 @@ from app.frame.draw import draw
 from app.jobs import panel
 from app.jobs import submit as submitting
 from kencore.errors import KencoreError
+from kencore.settings.common import TABLE_FILE, TEXT_FILE
 from kencore.settings.demo import data_of
 from kencore.words import cards, measured
 from kencore.words import run as facts
@@ -156,11 +157,8 @@ def _measure(run: Run, data: str) -> None:
         data,
         key="overview_data",
         persist_state="session",
-        placeholder="pydoc, wikitext2, or path of a text file"
-        if language
-        else "path of a .tsv, .jsonl or .parquet file",
-        help="pydoc: Python's own help texts. Or a .txt, .md, .jsonl, .tsv or .parquet file on the machine that "
-        "runs KEN_viz."
+        placeholder="pydoc, wikitext2, or path of a text file" if language else f"path of a {TABLE_FILE}",
+        help=f"pydoc: Python's own help texts. Or a {TEXT_FILE} on the machine that runs KEN_viz."
         if language
         else "A file on the machine that runs KEN_viz with columns sentence and label, or demo for the demo's "
         "sentences. For a language model: a text.",

@@ -11,7 +11,7 @@ def judged(facts: dict[str, Any]) -> str:
     if "dense" in facts:
         lines.append(quality(facts))
     elif {"perplexity", "accuracy"} & set(facts):
-        lines += [_line(facts.get("model", "model"), facts), *cost(facts.get("cost"))]
+        lines += [_line(facts.get("model", "model"), facts), *_notes(facts), *cost(facts.get("cost"))]
     if "zero_shot" in facts:
         lines += zero_shot(facts["zero_shot"])
     return "\n".join(lines)
@@ -33,7 +33,12 @@ def quality(metrics: dict[str, Any]) -> str:
     else:
         head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
     lines = [_line(name, measured) for name, measured in rows]
-    return "\n".join([head, *lines, *cost(metrics.get("cost"))])
+    return "\n".join([head, *lines, *_notes(metrics), *cost(metrics.get("cost"))])
+
+
+def _notes(facts: dict[str, Any]) -> list[str]:
+    """How the file was read, where that is not plain."""
+    return [f"  note: {note}" for note in facts.get("data_notes", [])]
 
 
 def _line(name: str, measured: dict[str, Any]) -> str:

@@ -1,29 +1,42 @@
-"""A data file that a person named: its bytes, lines and tables, or a plain error.
+"""A data file that a person named: its bytes and its text, or a plain error.
 
-Importing this module is light; pandas is imported when a table is read.
+Importing this module is light.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import io
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from kencore.errors import DataFileError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # names of the column that holds the text, the first that a file has
 TEXT_COLUMNS = ("sentence", "text", "sentence1", "premise")
 Wrong = Callable[[Path, str, str], DataFileError]  # path, what was got, what to do
 
+MARKS = {  # of a byte order; that of UTF-32 begins as that of UTF-16 does
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"\xfd7zXZ\0": "xz",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+}
+PACKED_ENDINGS = (".gz", ".zst", ".xz", ".bz2", ".zip")
+LOOKED_AT = 1 << 14  # bytes that tell whether half of all are zero
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class DataFile:
     """A file that was read whole.
 
@@ -47,44 +60,57 @@ class DataFile:
         """Of the bytes, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how the text was read."""
+        encoding, mark = self._encoding
+        notes = []
+        if encoding != "utf-8":
+            notes.append(f"Read as {encoding.upper()}{'' if mark else ', though it has no byte order mark'}.")
+        if "\0" in self.text:
+            row = self.text[: self.text.index("\0")].count("\n") + 1
+            notes.append(f"It holds zero bytes, the first at row {row}: they are part of the text.")
+        return tuple(notes)
+
+    @cached_property
     def text(self) -> str:
-        """The content as text, without a byte order mark; a carriage return before a line feed goes."""
+        """The content as text, without a byte order mark; lines end in a line feed.
+
+        UTF-8, or UTF-16 and UTF-32 where a byte order mark or the zero bytes of plain letters say
+        so. No other encoding is guessed: it could be any, and a wrong one gives wrong letters.
+        """
+        packed = next((name for start, name in PACKED.items() if self.content.startswith(start)), None)
+        if packed:
+            raise self.wrong(self.path, f"compressed ({packed})", "unpack it first")
+        encoding, mark = self._encoding
         try:
-            text = self.content.decode("utf-8-sig")
+            text = self.content[mark:].decode(encoding)
         except UnicodeDecodeError as error:
-            row = self.content[: error.start].count(b"\n") + 1
-            raise self.wrong(self.path, f"not UTF-8 at row {row}", "save the file as UTF-8") from None
-        return text.replace("\r\n", "\n")
+            raise self._undecodable(encoding, mark + error.start) from None
+        text = text.lstrip("\ufeff").replace("\r\n", "\n")
+        # a lone carriage return ends lines where nothing else does
+        return text if "\n" in text else text.replace("\r", "\n")
 
-    def lines(self) -> list[str]:
-        """The file's lines; only a line feed ends a line, since a sentence may hold other marks."""
-        lines = self.text().split("\n")
-        return lines[:-1] if lines[-1] == "" else lines
+    @cached_property
+    def _encoding(self) -> tuple[str, int]:
+        """The encoding, and how many bytes its mark takes."""
+        for mark, encoding in MARKS.items():
+            if self.content.startswith(mark):
+                return encoding, len(mark)
+        start = self.content[:LOOKED_AT]
+        first, second = start[::2], start[1::2]
+        for encoding, zeros, letters in (("utf-16-le", second, first), ("utf-16-be", first, second)):
+            if len(zeros) > 1 and 2 * zeros.count(0) > len(zeros) and 0 not in letters:
+                return encoding, 0
+        return "utf-8", 0
 
-    def records(self) -> list[dict[str, Any]]:
-        """The objects of a ``.jsonl`` file."""
-        records: list[dict[str, Any]] = []
-        for row, line in enumerate(self.lines(), start=1):
-            try:
-                record = json.loads(line)
-            except ValueError:
-                got, advice = f"no JSON at row {row}", "give one object a line"
-                raise self.wrong(self.path, got, advice) from None
-            if not isinstance(record, dict):
-                raise self.wrong(self.path, f"no JSON object at row {row}", "give one object a line")
-            records.append(record)
-        return records
-
-    def parquet(self) -> pd.DataFrame:
-        """The table of a ``.parquet`` file."""
-        import pandas as pd
-        import pyarrow as pa
-
-        try:
-            return pd.read_parquet(io.BytesIO(self.content))
-        except (pa.ArrowException, OSError, ValueError):
-            got = "not readable as Parquet"
-            raise self.wrong(self.path, got, "write the file again") from None
+    def _undecodable(self, encoding: str, at: int) -> DataFileError:
+        before = self.content[:at]
+        row = before.count("\n".encode(encoding)) + 1
+        place = at - (before.rfind(b"\n") + 1) + 1
+        got = f"not {encoding.upper()} at row {row}, byte {place} of it (0x{self.content[at]:02X})"
+        advice = "save the file as UTF-8; it may be Latin-1 or Windows-1252 now"
+        return self.wrong(self.path, got, advice if encoding == "utf-8" else "save the file again, as UTF-8")
 
 
 def read_file(place: str | Path, endings: Collection[str], wrong: Wrong) -> DataFile:
@@ -102,8 +128,11 @@ def read_file(place: str | Path, endings: Collection[str], wrong: Wrong) -> Data
         path = Path(place).expanduser()
     except RuntimeError as error:  # ~nobody
         raise wrong(Path(place), str(error).lower(), "check the path") from None
-    if path.suffix.lower() not in endings:
-        raise wrong(path, "of another kind", "name a file ending in " + ", ".join(endings))
+    ending = path.suffix.lower()
+    if ending not in endings:
+        packed = ending in PACKED_ENDINGS
+        named = "name a file ending in " + ", ".join(endings)
+        raise wrong(path, "of another kind" + ", compressed" * packed, "unpack it first, and " * packed + named)
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path

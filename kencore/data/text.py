@@ -5,10 +5,8 @@ Importing this module needs neither torch nor transformers: the web process chec
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,10 @@ from numpy.typing import NDArray
 
 from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
 from kencore.data.hub_text import HUB, Part, read_hub_text
+from kencore.data.read import read_table
+from kencore.data.tables import find_column, texts_of
 from kencore.errors import TextError, TextTooShortError, WindowError
+from kencore.settings.common import PLAIN, TABLES
 
 PYDOC = "pydoc"
 SOURCES: dict[str, str] = {
@@ -27,6 +28,7 @@ SOURCES: dict[str, str] = {
     "c4": "C4, English (from the hub)",
     "ptb": "Penn Treebank (from the hub)",
 }
+ENDINGS = (*PLAIN, *TABLES)
 COLUMNS = ("text", *(name for name in TEXT_COLUMNS if name != "text"))
 BETWEEN = "\n\n"
 # N tokens of a text, T tokens of a window
@@ -42,6 +44,7 @@ class Text:
         sha256: of the text in UTF-8.
         documents: how many were joined.
         windows: how many windows the usual recipe takes of it; ``None``: all of them.
+        notes: what a person should know of how the file was read.
     """
 
     source: str
@@ -49,16 +52,17 @@ class Text:
     sha256: str
     documents: int
     windows: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_text(source: str | Path, *, part: Part) -> Text:
     """Read a text.
 
     Args:
-        source: ``"pydoc"``; ``"wikitext2"``, ``"c4"`` or ``"ptb"``, see `read_hub_text`; or a UTF-8
-            file: ``.txt`` or ``.md`` (whole), ``.jsonl`` (field ``text``), ``.csv`` or ``.tsv``
-            (column ``text``; the first where there is no header), ``.parquet`` (column ``text``).
-            In place of ``text`` the names that `read_examples` knows serve too. Rows are joined by
+        source: ``"pydoc"``; ``"wikitext2"``, ``"c4"`` or ``"ptb"``, see `read_hub_text`; or a file:
+            ``.txt`` or ``.md`` (whole), ``.jsonl`` or ``.json`` (field ``text``), ``.csv`` or
+            ``.tsv`` (column ``text``; the first where there is no header), ``.parquet`` (column
+            ``text``). In place of ``text`` the names that `read_examples` knows serve too. Rows are joined by
             an empty line.
         part: what the text is for. ``pydoc`` and the hub data sets give each its own documents;
             a file is the same for both.
@@ -70,15 +74,17 @@ def read_text(source: str | Path, *, part: Part) -> Text:
     """
     name = str(source)
     limit = None
+    notes: tuple[str, ...] = ()
+    texts: Sequence[str]
     if name == PYDOC:
         texts, between = _topics(held_out=part == "evaluation"), BETWEEN
     elif name in HUB:
         texts, between, limit = read_hub_text(name, part)
     else:
-        texts, between = _documents(read_file(source, READERS, _wrong)), BETWEEN
+        (texts, notes), between = _documents(read_file(source, ENDINGS, _wrong)), BETWEEN
     text = between.join(texts)
     sha256 = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Text(source=name, text=text, sha256=sha256, documents=len(texts), windows=limit)
+    return Text(source=name, text=text, sha256=sha256, documents=len(texts), windows=limit, notes=notes)
 
 
 def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:
@@ -144,66 +150,22 @@ def _is_held_out(name: str) -> bool:
     return int(hashlib.sha256(name.encode()).hexdigest(), 16) % 5 == 0
 
 
-def _documents(file: DataFile) -> list[str]:
-    texts = READERS[file.ending](file)
+def _documents(file: DataFile) -> tuple[Sequence[str], tuple[str, ...]]:
+    """The texts of a file, and what to say of how it was read."""
+    texts, notes = ((file.text,), file.notes) if file.ending in PLAIN else _column(file)
     if not any(text.strip() for text in texts):
         raise _wrong(file.path, "no text in it", "give at least a few thousand words")
-    return texts
+    return texts, notes
 
 
-def _whole(file: DataFile) -> list[str]:
-    return [file.text()]
-
-
-def _jsonl(file: DataFile) -> list[str]:
-    records = file.records()
-    if not records:
-        return []
-    name = next((name for name in COLUMNS if any(name in record for record in records)), None)
-    if name is None:
-        raise _no_column(file.path, records[0])
-    return _texts(file.path, (record.get(name) for record in records), first_row=1)
-
-
-def _table(file: DataFile) -> list[str]:
-    """The text column of a ``.csv`` (quoted as usual) or a ``.tsv`` (no quoting)."""
-    if file.ending == ".csv":
-        rows = list(csv.reader(io.StringIO(file.text(), newline="")))
-    else:
-        rows = [line.split("\t") for line in file.lines()]
-    header = [field.strip().lower() for field in rows[0]] if rows else []
-    name = next((name for name in COLUMNS if name in header), None)
-    column, first = (0, 0) if name is None else (header.index(name), 1)
-    cells = (row[column] if column < len(row) else "" for row in rows[first:])
-    return _texts(file.path, cells, first_row=first + 1)
-
-
-def _parquet(file: DataFile) -> list[str]:
-    table = file.parquet()
-    names = {str(name).strip().lower(): name for name in table.columns}
-    name = next((names[name] for name in COLUMNS if name in names), None)
-    if name is None:
-        raise _no_column(file.path, names)
-    return _texts(file.path, table[name], first_row=1)
-
-
-READERS: dict[str, Callable[[DataFile], list[str]]] = {
-    ".txt": _whole,
-    ".md": _whole,
-    ".jsonl": _jsonl,
-    ".csv": _table,
-    ".tsv": _table,
-    ".parquet": _parquet,
-}
-
-
-def _texts(path: Path, cells: Iterable[object], *, first_row: int) -> list[str]:
-    texts = []
-    for row, cell in enumerate(cells, start=first_row):
-        if not isinstance(cell, str):
-            raise _wrong(path, f"no text at row {row}", "remove the row, or give it its text")
-        texts.append(cell)
-    return texts
+def _column(file: DataFile) -> tuple[Sequence[str], tuple[str, ...]]:
+    table = read_table(file, lambda names: not set(COLUMNS).isdisjoint(names))
+    if not len(table):
+        return (), ()
+    n = find_column(file, table, COLUMNS) if table.headed else 0
+    if n is None:
+        raise _no_column(file.path, table.names)
+    return texts_of(file, table, n, "text", empty=True), table.notes
 
 
 def _no_column(path: Path, names: Iterable[str]) -> TextError:
@@ -215,6 +177,6 @@ def _wrong(path: Path, got: str, remedy: str) -> TextError:
     return TextError(
         f"Text {path}",
         got=got,
-        wanted=f"{', '.join(SOURCES)}, or a file of text ({', '.join(READERS)})",
+        wanted=f"{', '.join(SOURCES)}, or a file of text ({', '.join(ENDINGS)})",
         remedy=remedy[0].upper() + remedy[1:] + ".",
     )

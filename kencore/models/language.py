@@ -55,11 +55,13 @@ class Windows:
         ids: (W, T) int64.
         source: the text, as the person wrote it.
         sha256: of the whole text.
+        notes: what a person should know of how the text was read.
     """
 
     ids: torch.Tensor
     source: str
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True, eq=False)
@@ -150,7 +152,7 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
         positions=positions,
         name=text.source,
     )
-    return Windows(ids=ids, source=text.source, sha256=text.sha256)
+    return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
 
 
 def is_language_model(folder: Path) -> bool:

@@ -27,7 +27,7 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
-from kencore.settings.common import LABELLED
+from kencore.settings.common import LABELLED, PLAIN
 from kencore.settings.demo import SENTENCES
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
@@ -122,11 +122,11 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
         if data == SENTENCES:
             raise _labels_for_a_language_model(folder)
         return read_windows(folder, data, window=window, limit=limit)
-    from kencore.data.examples import ENDINGS, read_examples
-    from kencore.data.text import READERS, SOURCES
+    from kencore.data.examples import read_examples
+    from kencore.data.text import SOURCES
     from kencore.models.loading import check_labels, check_task
 
-    if data in SOURCES or Path(data).suffix.lower() in READERS.keys() - set(ENDINGS):
+    if data in SOURCES or Path(data).suffix.lower() in PLAIN:
         check_task(folder)
         raise _text_for_a_classifier(folder, data)
     examples = read_examples(data)
@@ -151,8 +151,8 @@ def judge(
 
     Args:
         subject: the id or folder of a run; otherwise a model: a folder or a hub id.
-        data: of a classifier ``"demo"``, or a ``.tsv``, ``.jsonl`` or ``.parquet`` file of
-            labelled sentences; of a causal language model a text: ``"pydoc"``, ``"wikitext2"``,
+        data: of a classifier ``"demo"``, or a file of labelled sentences, see
+            `kencore.data.examples.read_examples`; of a causal language model a text: ``"pydoc"``, ``"wikitext2"``,
             ``"c4"``, ``"ptb"`` or a file.
         save: of a run: keep the result as its ``metrics.json``.
         window, windows: of a text: tokens of a window, and at most how many windows; ``None``: as
@@ -267,6 +267,8 @@ def load_judge(folder: Path, data: Examples | Windows, *, device: str, threads: 
 
 def _measured_on(data: Examples | Windows) -> dict[str, Any]:
     facts: dict[str, Any] = {"data": data.source, "data_sha256": data.sha256}
+    if data.notes:
+        facts["data_notes"] = list(data.notes)
     if not isinstance(data, Windows):
         return facts | {"examples": len(data)}
     count, window = data.ids.shape

@@ -13,8 +13,14 @@ from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 from kencore.system.devices import DEVICES
 
-TEXTS = "pydoc, wikitext2, c4, ptb or a .txt, .md, .jsonl, .tsv, .csv or .parquet file"
-LABELLED = f"{SENTENCES} or a .tsv, .jsonl or .parquet file of labelled sentences"
+TABLES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
+"""Endings of files with rows and columns."""
+PLAIN = (".txt", ".md")
+"""Endings of files that are one text."""
+TABLE_FILE = f"{', '.join(TABLES[:-1])} or {TABLES[-1]} file"
+TEXT_FILE = f"{', '.join(PLAIN)}, {TABLE_FILE}"
+TEXTS = f"pydoc, wikitext2, c4, ptb or a {TEXT_FILE}"
+LABELLED = f"{SENTENCES} or a {TABLE_FILE} of labelled sentences"
 
 
 def device_setting() -> Any:
@@ -68,8 +74,8 @@ class PruningSettings(JsonSettings):
         fast: search an allocation on fewer candidates.
         published: prune as NeuroAL's published code does, its rounding included: the share is
             then met only about.
-        evaluation: what quality is measured on. For a classifier a ``.tsv``, ``.jsonl`` or
-            ``.parquet`` file or ``"demo"``; for a language model text, named as ``calibration``.
+        evaluation: what quality is measured on. For a classifier a file of labelled
+            sentences or ``"demo"``; for a language model text, named as ``calibration``.
             ``None``: no measurement.
         windows: at most so many windows of evaluation text; ``None``: all.
         baselines: where quality is measured, also measure other methods at the same budget.
@@ -185,7 +191,7 @@ class PruningSettings(JsonSettings):
         None,
         label="Sentences or text",
         help=f"Measure quality: a classifier on {LABELLED}, a language model on text ({TEXTS}).",
-        wanted=f"{SENTENCES} or a .tsv, .jsonl or .parquet file for a classifier; pydoc, wikitext2, c4, "
+        wanted=f"{SENTENCES} or a {TABLE_FILE} for a classifier; pydoc, wikitext2, c4, "
         "ptb or a text file for a language model",
     )
     windows: int | None = setting(

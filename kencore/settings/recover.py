@@ -50,8 +50,8 @@ class TuneSpec(JsonSettings):
 
     Args:
         run: the run to start from, by id or folder: any run, also one that was tuned already.
-        data: what it learns from. For a classifier ``"demo"`` or a ``.tsv``, ``.jsonl`` or
-            ``.parquet`` file of labelled sentences; for a language model text, named as for
+        data: what it learns from. For a classifier ``"demo"`` or a file of labelled
+            sentences (`kencore.settings.common.TABLES`); for a language model text, named as for
             calibration: ``pydoc``, ``wikitext2``, ``c4``, ``ptb`` or a file.
         held_out: data of the same kind that is measured while it learns and never learned from
             (of a text its evaluation part); ``None``: a part of ``data``, see below.

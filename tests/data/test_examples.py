@@ -123,7 +123,7 @@ def test_the_demo_sentences_have_a_name(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 MISTAKES = {
-    "other ending": ("data.csv", b"good,1\n", "of another kind"),
+    "other ending": ("data.xlsx", b"good,1\n", "of another kind"),
     "empty": ("data.tsv", b"", "no rows"),
     "header alone": ("data.tsv", b"sentence\tlabel\n", "no rows"),
     "empty jsonl": ("data.jsonl", b"", "no rows"),
