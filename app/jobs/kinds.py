@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from app.data import exports
-from app.frame import links, state
+from app.frame import links, state, verdict
 from kencore.errors import KencoreError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _prune(job: JobStatus) -> str:
 
 
 def _pruned(job: JobStatus, elsewhere: bool) -> None:
-
+    _verdict(job)
     with st.container(horizontal=True):
         _open_run(job)
         links.page_link("matrix", "Open its matrices", icon=":material/grid_on:", run=job.id)
@@ -111,6 +111,14 @@ def _export(job: JobStatus) -> str:
 
 def _exported(job: JobStatus, elsewhere: bool) -> None:
     exports.show(job.id)
+
+
+def _verdict(job: JobStatus) -> None:
+    """What to think of the run that the job made."""
+    try:
+        verdict.show(state.open_cached(job.id))
+    except KencoreError as error:
+        state.show_error(error)
 
 
 def _open_run(job: JobStatus) -> None:

@@ -9,7 +9,7 @@ def judged(facts: dict[str, Any]) -> str:
     """Quality of a run or of a model, and zero-shot tasks, whichever was measured."""
     lines = []
     if "dense" in facts:
-        lines.append(quality(facts))
+        lines.append(quality(facts, facts.get("method")))
     elif {"perplexity", "accuracy"} & set(facts):
         lines += [_line(facts.get("model", "model"), facts), *_notes(facts), *cost(facts.get("cost"))]
     if "zero_shot" in facts:
@@ -17,8 +17,8 @@ def judged(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def quality(metrics: dict[str, Any]) -> str:
-    """Quality of a run's models, one line each, and its cost."""
+def quality(metrics: dict[str, Any], method: str | None) -> str:
+    """Quality of a run's models, one line each, the verdict, and its cost."""
     names = ("dense", "untuned", "pruned", "base")
     pruned = "tuned" if "untuned" in metrics else "pruned"  # a tuned run: what it is now
     rows = [(pruned if name == "pruned" else name, metrics[name]) for name in names if name in metrics]
@@ -33,7 +33,15 @@ def quality(metrics: dict[str, Any]) -> str:
     else:
         head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
     lines = [_line(name, measured) for name, measured in rows]
+    lines += [] if method is None else _verdict(metrics, method)
     return "\n".join([head, *lines, *_notes(metrics), *cost(metrics.get("cost"))])
+
+
+def _verdict(metrics: dict[str, Any], method: str) -> list[str]:
+    from kencore.words.verdict import verdict
+
+    found = verdict(metrics, method)
+    return [] if found is None else [found.text]
 
 
 def _notes(facts: dict[str, Any]) -> list[str]:

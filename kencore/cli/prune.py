@@ -63,7 +63,7 @@ def pruned(facts: dict[str, Any]) -> str:
     lines += [f"Note: {note}" for note in facts["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
-        lines.append(quality(facts["metrics"]))
+        lines.append(quality(facts["metrics"], facts["method"]))
     return "\n".join(lines)
 
 

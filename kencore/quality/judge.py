@@ -190,7 +190,7 @@ def judge(
         metrics["zero_shot"] = run.metrics["zero_shot"]
     if save:
         save_metrics(run.path, metrics)
-    return {"run": run.id, **metrics}
+    return {"run": run.id, "method": run.spec.method, **metrics}
 
 
 def still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

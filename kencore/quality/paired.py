@@ -25,20 +25,22 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
             left as it is.
 
     Returns:
-        A new dictionary, with ``outcomes`` of the pruned model (see `packed`), so that another run
+        A new dictionary, in which each baseline also has ``versus_pruned``: the same against the
+        pruned model. It has ``outcomes`` of the pruned model (see `packed`), so that another run
         can be compared with it in pairs. The argument is not changed.
     """
-    dense = metrics.get("dense")
+    against = {f"versus_{name}": metrics.get(name) for name in ("dense", "pruned")}
 
-    def told(step: Any) -> Any:
-        if not (isinstance(step, Figures) and isinstance(dense, Figures)):
+    def told(step: Any, *names: str) -> Any:
+        if not isinstance(step, Figures):
             return step
-        return {**step, "versus_dense": versus(dense, step)}
+        firsts = {name: first for name in names if isinstance(first := against[name], Figures)}
+        return {**step, **{name: versus(first, step) for name, first in firsts.items()}}
 
     found = dict(metrics)
-    found |= {name: told(metrics[name]) for name in OWN if name in metrics}
+    found |= {name: told(metrics[name], "versus_dense") for name in OWN if name in metrics}
     if "baselines" in metrics:
-        found["baselines"] = {name: told(step) for name, step in metrics["baselines"].items()}
+        found["baselines"] = {name: told(step, *against) for name, step in metrics["baselines"].items()}
     if isinstance(metrics.get("pruned"), Figures):
         found["outcomes"] = packed(metrics["pruned"].outcomes)
     return found

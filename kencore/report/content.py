@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """A paragraph; a quiet one is a note to what is above it."""
+    """A paragraph; a quiet one is a note to what is above it, a marked one is framed in the colour of a
+    level of `kencore.words.verdict`.
+    """
 
     text: str
     quiet: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def _section(section: Section) -> str:
 
 def _block(block: Block) -> str:
     if isinstance(block, Text):
-        kind = ' class="quiet"' if block.quiet else ""
+        kind = f' class="verdict {block.mark}"' if block.mark else ' class="quiet"' if block.quiet else ""
         return f"<p{kind}>{escape(block.text)}</p>"
     if isinstance(block, Bullets):
         return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in block.items)}</ul>"

@@ -22,6 +22,9 @@ a{color:var(--primary);text-underline-offset:.15em}
 a:focus-visible,summary:focus-visible,.wide:focus-visible{outline:3px solid var(--primary);
   outline-offset:2px}
 .quiet,.made,figcaption p,footer{color:var(--muted);font-size:.9rem}
+.verdict{border-left:.4rem solid var(--level);background:var(--surface);border-radius:.25rem;
+  padding:.7rem .9rem;font-weight:600}
+.safe{--level:#2E9E5B}.unclear{--level:#4C7FD0}.damaged{--level:#C98100}.ruined{--level:#D13B3B}
 nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;margin:1.25rem 0 0;padding:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.2rem,1fr));gap:.75rem;
   margin:.75rem 0 1rem}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.verdict import points_apart, times
 
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
@@ -73,7 +74,7 @@ def quality(metrics: dict[str, Any]) -> Number:
         return Number(
             label="Perplexity, before → after",
             value=f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
-            below=facts.change(after["perplexity"] - before["perplexity"]),
+            below=times(after["perplexity"], before["perplexity"]),
             beside=measured.perplexity_interval(after) or "lower is better",
             explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
             f"{windows(metrics)}. In gray: the pruned model's 95 % interval, from the spread over "
@@ -82,7 +83,7 @@ def quality(metrics: dict[str, Any]) -> Number:
     return Number(
         label="Accuracy, before → after",
         value=f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
-        below=facts.points(after["accuracy"] - before["accuracy"]),
+        below=points_apart(after["accuracy"], before["accuracy"], "higher", "lower"),
         beside=facts.interval(after),
         explained=f"On {wording.plural(int(metrics['examples']), 'labelled sentence')} ({metrics['data']}). In "
         "gray: the pruned model's 95 % interval (Wilson).",
@@ -107,10 +108,10 @@ def baseline(metrics: dict[str, Any], method: str) -> Number:
     own = metrics["pruned"]
     if facts.is_language(metrics):
         value = facts.perplexity(found["perplexity"])
-        change = facts.change(found["perplexity"] - own["perplexity"])
+        change = times(found["perplexity"], own["perplexity"], whose="this run's")
     else:
         value = wording.percent(found["accuracy"])
-        change = facts.points(found["accuracy"] - own["accuracy"])
+        change = points_apart(found["accuracy"], own["accuracy"], "better", "worse")
     return Number(
         label="Best baseline",
         value=value,

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.charts import compare as charts
 from app.charts.base import lines
-from app.frame import choosing, links, state
+from app.frame import choosing, links, state, verdict
 from app.frame.draw import csv_button, draw
 from kencore.views.compare import masks as compare
 from kencore.views.compare import quality as compare_quality
@@ -99,6 +99,8 @@ def quality(runs: list[Run]) -> None:
     """What each run costs in quality and size, and whether the difference may be chance."""
     st.header("Quality and size")
     names = compare_words.labels(runs)
+    for letter, run in zip(compare_words.LETTERS, runs, strict=False):
+        verdict.show(run, letter)
     for name, run in zip(names[1:], runs[1:], strict=True):
         found = compare_quality.difference(runs[0].metrics, run.metrics)
         st.markdown(state.plain(compare_words.quality(found, (names[0], name))))

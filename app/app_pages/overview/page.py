@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.frame import state
+from app.frame import state, verdict
 from kencore.views import tables as summaries
 from kencore.words import run as facts
 
@@ -13,6 +13,7 @@ with state.messages():
 total = summaries.totals(run.matrices)
 st.title(facts.headline(run.spec, total, run.metrics))
 st.caption(facts.subject(run.spec))
+verdict.show(run)
 
 # the title is painted before Plotly is imported
 from app.app_pages.overview import cost as cost_parts  # noqa: E402

@@ -18,6 +18,7 @@ from kencore.views import tables as summaries
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.verdict import verdict
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -293,10 +294,12 @@ def _stored(run: Run) -> Step:
 
 
 def _next(run: Run) -> Step:
+    judged = verdict(run.metrics, run.spec.method)
     return Step(
         key="next",
         title="Where to go on",
         words=(
+            *([] if judged is None else [judged.text]),
             "That was the run in short. Every number came from the run itself, and each has a "
             "page that shows more of it.",
         ),

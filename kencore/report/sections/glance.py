@@ -10,6 +10,7 @@ from kencore.views import tables as summaries
 from kencore.words import cards
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.verdict import verdict
 
 
 def at_a_glance(run: Run, total: summaries.Totals) -> Section:
@@ -20,7 +21,9 @@ def at_a_glance(run: Run, total: summaries.Totals) -> Section:
         cards.quality(run.metrics),
         cards.baseline(run.metrics, run.spec.method),
     ]
-    blocks: list[Block] = [
+    judged = verdict(run.metrics, run.spec.method)
+    blocks: list[Block] = [] if judged is None else [Text(text=judged.text, mark=judged.level)]
+    blocks += [
         Cards(
             cards=tuple(
                 Card(

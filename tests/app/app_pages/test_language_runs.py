@@ -55,12 +55,12 @@ def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, R
     assert cards["Weights set to zero"].value.replace("\xa0", " ") == "21.5 k of 30.7 k"
     assert "21,504 of 30,720" in cards["Weights set to zero"].proto.help
     quality = cards["Perplexity, before → after"]
-    assert (quality.value, quality.delta) == ("24.0 → 42.0", "+18.0")
+    assert (quality.value, quality.delta) == ("24.0 → 42.0", "75\xa0% higher")
     assert "nats per token" in quality.proto.help
     assert "Measured on 50 windows of 64 tokens of Python's help texts (pydoc)." in [
         caption.value for caption in test.caption
     ]
-    assert (cards["Best baseline"].value, cards["Best baseline"].delta) == ("45.5", "+3.50")
+    assert (cards["Best baseline"].value, cards["Best baseline"].delta) == ("45.5", "8.3\xa0% higher")
     assert "base model is needed" not in cards["Size of the kept part"].proto.help
     alts = [element.proto.alt for element in test.get("plotly_chart")]
     assert any(alt.startswith("Perplexity of each model, lower is better") for alt in alts)

@@ -69,8 +69,8 @@ def test_with_a_measurement_before_and_after_are_in_the_title(open_page: OpenPag
     assert not test.exception
     assert test.title[0].value.endswith("accuracy 79.2\xa0% → 78.4\xa0%")
     accuracy, best = test.metric[2], test.metric[3]
-    assert (accuracy.value, accuracy.delta) == ("79.2 → 78.4\xa0%", "−0.8 points")
-    assert (best.value, best.delta) == ("79.0\xa0%", "+0.6 points")
+    assert (accuracy.value, accuracy.delta) == ("79.2 → 78.4\xa0%", "0.8 points lower")
+    assert (best.value, best.delta) == ("79.0\xa0%", "0.6 points better")
     assert len(charts(test)) == 3
 
 
@@ -217,3 +217,20 @@ def test_bad_links_are_messages(open_page: OpenPage, query: dict[str, str], said
 def test_charts_have_names_for_screen_readers(open_page: OpenPage) -> None:
     for element in open_page("overview").get("plotly_chart"):
         assert element.proto.alt
+
+
+@pytest.mark.parametrize(
+    ("after", "box", "word"), [(0.784, "info", "Unclear"), (0.72, "warning", "Damaged"), (0.6, "error", "Ruined")]
+)
+def test_the_verdict_stands_on_top(open_page: OpenPage, store: Run, after: float, box: str, word: str) -> None:
+    measure(store, pruned=measured(after))
+    test = open_page("overview")
+    assert not test.exception
+    assert [one.value.split(",")[0].replace("\xa0", " ") for one in getattr(test, box)] == [
+        f"**{word}:** accuracy 79.2 → {100 * after:.1f} %"
+    ]
+
+
+def test_a_run_that_was_not_measured_has_no_verdict(open_page: OpenPage) -> None:
+    test = open_page("overview")
+    assert not (test.success or test.info or test.warning or test.error)

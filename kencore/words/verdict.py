@@ -1,0 +1,222 @@
+"""Whether a run is safe: one level and one sentence, the same wherever a run is shown. Pure functions.
+
+The level comes from the size of the change against the dense model and from the paired test on the
+same data. The thresholds are this project's own and stand here alone; the papers name none.
+
+=========  ==============================================================================================
+safe       the worse end of the 95 % interval loses at most 2 points of accuracy, or 5 % of perplexity
+unclear    not shown to be safe, and the test cannot tell the loss from none: too little data
+damaged    a loss that is more than chance
+ruined     half of what the dense model does better than a guess is lost, or perplexity has doubled
+=========  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from kencore.words import measured
+from kencore.words import numbers as wording
+from kencore.words import run as facts
+
+Level = Literal["safe", "unclear", "damaged", "ruined"]
+Figures = Mapping[str, Any]
+
+POINTS: Final = 0.02  # accuracy that a safe run may lose at the worse end of its interval
+RATIO: Final = 1.05  # the same of perplexity, over the dense model's
+RUINED_SHARE: Final = 0.5  # of the lead over a guess
+RUINED_RATIO: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What to think of a run.
+
+    Attributes:
+        level: see the module.
+        change: before, after and how sure that is, in one sentence.
+        peers: how the run stands beside other rules at the same budget, in one sentence; "" where
+            none was measured.
+    """
+
+    level: Level
+    change: str
+    peers: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it, as one line."""
+        return " ".join(part for part in (f"{self.level.capitalize()}: {self.change}", self.peers) if part)
+
+
+def verdict(metrics: Figures, method: str) -> Verdict | None:
+    """The verdict on a run; ``None`` where the dense and the pruned model were not both measured.
+
+    Args:
+        metrics: a run's metrics.
+        method: the run's own rule.
+    """
+    if not metrics.get("dense") or not metrics.get("pruned"):
+        return None
+    language = facts.is_language(metrics)
+    level = _language_level(metrics) if language else _accuracy_level(metrics)
+    said = _language_change(metrics) if language else _accuracy_change(metrics)
+    return Verdict(level=level, change=said + _certainty(level, metrics) + ".", peers=_peers(metrics, method))
+
+
+def _accuracy_level(metrics: Figures) -> Level:
+    before, after = metrics["dense"], metrics["pruned"]
+    loss = before["accuracy"] - after["accuracy"]
+    low, _ = accuracy_interval(before, after)
+    lead = before["accuracy"] - guess(metrics)
+    if loss > 0 and lead > 0 and loss >= RUINED_SHARE * lead and _real(before, after):
+        return "ruined"
+    if low >= -POINTS:
+        return "safe"
+    return "damaged" if loss > 0 and _real(before, after) else "unclear"
+
+
+def accuracy_interval(before: Figures, after: Figures) -> tuple[float, float]:
+    """The 95 % interval of the change of accuracy: in pairs where that was measured, else that of the
+    second model alone around the first one's figure.
+    """
+    versus = after.get("versus_dense") or {}
+    if "accuracy_change_low" in versus:
+        return versus["accuracy_change_low"], versus["accuracy_change_high"]
+    low, high = (after.get(f"accuracy_{end}", after["accuracy"]) for end in ("low", "high"))
+    return low - before["accuracy"], high - before["accuracy"]
+
+
+def guess(metrics: Figures) -> float:
+    """Accuracy of a model that knows nothing: that of the base with everything reset where it was
+    measured, else half for two labels and nothing for more.
+    """
+    base = metrics.get("base")
+    if base and "accuracy" in base:
+        return min(float(base["accuracy"]), float(metrics["dense"]["accuracy"]))
+    return 0.5 if "f1_binary" in metrics["dense"] else 0.0
+
+
+def _language_level(metrics: Figures) -> Level:
+    before, after = metrics["dense"], metrics["pruned"]
+    change = after["nll"] - before["nll"]
+    if change >= math.log(RUINED_RATIO) and _real(before, after):
+        return "ruined"
+    if _nll_high(before, after) <= math.log(RATIO):
+        return "safe"
+    return "damaged" if change > 0 and _real(before, after) else "unclear"
+
+
+def _nll_high(before: Figures, after: Figures) -> float:
+    """The worse end of the change in nats per token."""
+    versus = after.get("versus_dense") or {}
+    if "nll_change_high" in versus:
+        return float(versus["nll_change_high"])
+    high = after.get("perplexity_high")
+    return float(after["nll"] if high is None else math.log(high)) - float(before["nll"])
+
+
+def _real(before: Figures, after: Figures) -> bool:
+    """Whether the change is more than chance; one window alone has no interval, and counts as it is."""
+    chance = measured.could_be_chance(after)
+    if chance is not None:
+        return not chance
+    name = "perplexity" if "perplexity" in after else "accuracy"
+    low, high = after.get(f"{name}_low"), after.get(f"{name}_high")
+    return low is None or high is None or not low <= before[name] <= high
+
+
+def _accuracy_change(metrics: Figures) -> str:
+    before, after = metrics["dense"]["accuracy"], metrics["pruned"]["accuracy"]
+    text = f"accuracy {100 * before:.1f} → {wording.percent(after)}"
+    return f"{text}, {points_apart(after, before, 'higher', 'lower')}"
+
+
+def points_apart(value: float, other: float, more: str, less: str) -> str:
+    """How far one share is from another, after rounding both as they are shown: ``3.4 points lower``."""
+    tenths = round(1000 * value) - round(1000 * other)
+    if not tenths:
+        return "the same"
+    return f"{abs(tenths) / 10:.1f} points {more if tenths > 0 else less}"
+
+
+def _language_change(metrics: Figures) -> str:
+    before, after = metrics["dense"]["perplexity"], metrics["pruned"]["perplexity"]
+    text = f"perplexity {facts.perplexity(before)} → {facts.perplexity(after)}"
+    return f"{text}, {times(after, before)}"
+
+
+def times(value: float, other: float, whose: str = "the dense model's") -> str:
+    """One perplexity over another as they are shown: ``43 % higher``, ``28 times the dense model's``."""
+    shown, of = (float(facts.perplexity(one).replace(",", "")) for one in (value, other))
+    ratio = shown / of
+    if shown == of:
+        return "the same"
+    if ratio >= RUINED_RATIO:
+        return f"{ratio:,.0f} times {whose}" if ratio >= 10 else f"{ratio:.1f} times {whose}"
+    return f"{wording.percent(abs(ratio - 1), 0 if abs(ratio - 1) >= 0.1 else 1)} {'higher' if ratio > 1 else 'lower'}"
+
+
+def _certainty(level: Level, metrics: Figures) -> str:
+    """What the test adds: for a verdict that is open, how little data there was."""
+    if level != "unclear":
+        return ""
+    after = metrics["pruned"]
+    count = after.get("windows") if facts.is_language(metrics) else after.get("examples", metrics.get("examples"))
+    what = "window" if facts.is_language(metrics) else "sentence"
+    of = "" if count is None else f" with {wording.plural(int(count), what)}"
+    return f", which could be chance{of}"
+
+
+def _peers(metrics: Figures, method: str) -> str:
+    """Better than, tied with or worse than the other rules, by the paired test."""
+    found = metrics.get("baselines") or {}
+    if not found:
+        return ""
+    language = facts.is_language(metrics)
+    name = "perplexity" if language else "accuracy"
+    ranked = sorted(found, key=lambda rule: found[rule][name], reverse=not language)  # the best first
+    standing = {rule: against(found[rule], metrics["pruned"]) for rule in ranked}
+    better = [rule for rule in ranked if standing[rule] == "better"]
+    tied = [rule for rule in ranked if standing[rule] == "tied"]
+    best = ranked[0]
+    if better:
+        text = f"{_named(better[0], method)} is better at the same budget ({_value(found[better[0]])})"
+        return text + (f"; it is tied with {_joined(tied, method)}." if tied else ".")
+    if tied:
+        return f"Tied with {_joined(tied, method)} at the same budget."
+    if any(mark == "unknown" for mark in standing.values()):
+        rule = f"{facts.baseline_inline(best, method)} ({_value(found[best])})"
+        return f"Not compared in pairs with other rules; the best of them measured is {rule}."
+    return (
+        "Better than every other rule at the same budget; next is "
+        f"{facts.baseline_inline(best, method)} ({_value(found[best])})."
+    )
+
+
+def against(other: Figures, own: Figures) -> Literal["better", "tied", "worse", "unknown"]:
+    """How another rule stands beside the run, by the paired test on the same data."""
+    versus = other.get("versus_pruned")
+    if not versus:
+        return "unknown"
+    if measured.could_be_chance({"versus_dense": versus}) is not False:
+        return "tied"
+    up = versus["accuracy_change"] > 0 if "accuracy_change" in versus else versus["nll_change"] < 0
+    return "better" if up else "worse"
+
+
+def _joined(rules: list[str], method: str) -> str:
+    names = [facts.baseline_inline(rule, method) for rule in rules]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _named(rule: str, method: str) -> str:
+    name = facts.baseline_name(rule, method)
+    return name[:1].upper() + name[1:]
+
+
+def _value(found: Figures) -> str:
+    return facts.perplexity(found["perplexity"]) if "perplexity" in found else wording.percent(found["accuracy"])
