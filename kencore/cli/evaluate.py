@@ -17,7 +17,7 @@ def judged(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def quality(metrics: dict[str, Any], method: str | None) -> str:
+def quality(metrics: dict[str, Any], method: str | None = None) -> str:
     """Quality of a run's models, one line each, the verdict, and its cost."""
     names = ("dense", "untuned", "pruned", "base")
     pruned = "tuned" if "untuned" in metrics else "pruned"  # a tuned run: what it is now
