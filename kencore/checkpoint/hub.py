@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kencore.checkpoint.companions import MODULES, SAFE, module_folders
 from kencore.checkpoint.shards import INDEX, SINGLE, no_safetensors, read_index
 from kencore.errors import AccessError, KencoreError, NoNetworkError, SourceNotFoundError, StoreNotWritableError
 from kencore.system.progress import Progress
@@ -26,11 +27,18 @@ SMALL_FILES = (
     "vocab.json",
     "merges.txt",
     "*.model",
-    "chat_template.jinja",
-    "preprocessor_config.json",
+    "*.jinja",
+    "*.spm",
+    "*.tiktoken",
+    "*.codes",
+    "*processor_config.json",
+    MODULES,
+    "config_sentence_transformers.json",
+    "sentence_*_config.json",
+    "LICENSE*",
 )
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
-OUTSIDE = ["*/*"]  # folders of a repository hold other formats of the same weights
+OUTSIDE = ["*/*"]  # folders of a repository hold other formats of the same weights, those of modules.json apart
 
 
 def fetch(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
@@ -44,6 +52,10 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
         StoreNotWritableError: the cache cannot be written.
     """
     folder = _download(text, revision, list(SMALL_FILES), progress)
+    modules = sorted(module_folders(folder))
+    if modules and not all((folder / name).is_dir() for name in modules):
+        inside = [f"{name}/*{ending}" for name in modules for ending in (".json", SAFE)]
+        _download(text, folder.name, inside, progress, outside=[])
     if (folder / INDEX).is_file():
         weights = sorted(set(read_index(folder).values()))
         there = all((folder / name).is_file() for name in weights)
@@ -61,7 +73,9 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
     return folder
 
 
-def _download(text: str, revision: str | None, patterns: list[str], progress: Progress | None) -> Path:
+def _download(
+    text: str, revision: str | None, patterns: list[str], progress: Progress | None, outside: Sequence[str] = OUTSIDE
+) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -71,7 +85,7 @@ def _download(text: str, revision: str | None, patterns: list[str], progress: Pr
                 text,
                 revision=revision,
                 allow_patterns=patterns,
-                ignore_patterns=OUTSIDE,
+                ignore_patterns=list(outside),
                 tqdm_class=_bar(progress, f"Downloading {text}"),
             )
         )

@@ -129,7 +129,10 @@ def inspected(facts: dict[str, Any]) -> str:
 def exported(facts: dict[str, Any]) -> str:
     """What `export` wrote."""
     line = f"Wrote {facts.get('folder') or facts['file']} ({facts['bytes']:,} bytes)"
-    return line + (f"\nUploaded to {facts['repository']}" if "repository" in facts else "")
+    lines = [line, *(f"Left behind: {name} ({why})" for name, why in facts.get("left_behind", {}).items())]
+    if "repository" in facts:
+        lines.append(f"Uploaded to {facts['repository']}")
+    return "\n".join(lines)
 
 
 def subnetwork(facts: dict[str, Any]) -> str:

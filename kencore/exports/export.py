@@ -1,14 +1,15 @@
-"""Export a run in one of three forms: what the command line, the worker and the app call."""
+"""Export a run in one of its forms: what the command line, the worker and the app call."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from kencore.checkpoint.companions import left_behind
 from kencore.errors import SpecError
 from kencore.system.progress import Progress, silent
 
-FORMS = ("folder", "subnetwork", "masks")
+FORMS = ("folder", "subnetwork", "masks", "packed-masks")
 
 
 def export(
@@ -32,7 +33,8 @@ def export(
 
     Returns:
         ``form``, ``bytes`` of what was written, where it is as ``folder`` or ``file``, and as
-        ``repository`` if it was uploaded.
+        ``repository`` if it was uploaded; ``left_behind``: files of the model that were not taken
+        along, and why, where there are any.
 
     Raises:
         KencoreError: the class says which mistake it was.
@@ -56,13 +58,15 @@ def export(
     else:
         from kencore.exports.masks import export_mask
 
-        written = export_mask(opened, path, report)
+        written = export_mask(opened, path, report, pack=form == "packed-masks")
     facts: dict[str, Any] = {
         "run": opened.id,
         "form": form,
         "bytes": _bytes(written),
         "folder" if form == "folder" else "file": str(written),
     }
+    if not form.endswith("masks") and (left := left_behind(Path(opened.tuned_tensors.folder))):
+        facts["left_behind"] = left
     if push is not None:
         from kencore.exports.upload import upload
 
@@ -78,6 +82,7 @@ def file_name(run: str | Path, form: str, *, zstd: bool = False) -> str:
         "folder": f"{name}-pruned",
         "subnetwork": f"{name}.subnetwork.safetensors" + (".zst" if zstd else ""),
         "masks": f"{name}.masks.safetensors",
+        "packed-masks": f"{name}.packed-masks.safetensors",
     }[form]
 
 
@@ -95,5 +100,5 @@ def check(form: str, *, zstd: bool) -> None:
 
 
 def _bytes(path: Path) -> int:
-    files = path.iterdir() if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files)
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,30 +1,42 @@
-"""Keep masks for other programs: one safetensors file of bool tensors."""
+"""Keep masks for other programs: one safetensors file, a byte or a bit for each entry."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kencore.checkpoint.write import SafetensorsWriter
-from kencore.exports.subnetwork.write import keep_pieces
+from kencore.errors import CorruptSubnetworkError
+from kencore.exports.subnetwork.write import keep_pieces, packed
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_new, whole_file
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
+KEY = "kencore_masks"
+VERSION = 1
+Masks = dict[str, NDArray[np.bool_]]
 
-def export_mask(run: Run, path: str | Path, progress: Progress | None = None) -> Path:
+
+def export_mask(run: Run, path: str | Path, progress: Progress | None = None, *, pack: bool = False) -> Path:
     """Write the keep masks of a run: True = kept. The models' weights are not read.
 
     Each pruned tensor has a mask of dtype ``BOOL`` (one byte per weight) under its own name, in
     its own shape and orientation, so that ``torch.where(mask, tuned, base)`` needs nothing else;
-    tied tensors that are stored twice have it twice.
+    tied tensors that are stored twice have it twice. Packed, a mask of n entries is ``U8`` of
+    ceil(n / 8) bytes, lowest bit first, and the metadata key ``kencore_masks`` holds the shapes.
 
     Args:
         path: the file to write; nothing is overwritten.
         progress: called with (tensors done, tensors in all, what is being done); may raise to
             cancel.
+        pack: a bit for each weight; `read_masks` reads both.
 
     Raises:
         RunExistsError: something of that name is there.
@@ -37,10 +49,52 @@ def export_mask(run: Run, path: str | Path, progress: Progress | None = None) ->
     tensors = run.tuned_tensors
     names = [name for name in tensors.names if run.owner(name) is not None]
     shapes = {name: tuple(tensors.info(name).shape) for name in names}
-    entries = {name: ("BOOL", shape) for name, shape in shapes.items()}
-    with whole_file(path) as temporary, SafetensorsWriter(temporary, entries, {"format": "pt"}) as writer:
+    metadata = {"format": "pt"}
+    entries: dict[str, tuple[str, tuple[int, ...]]] = {name: ("BOOL", shape) for name, shape in shapes.items()}
+    if pack:
+        metadata = {KEY: json.dumps({"version": VERSION, "shapes": shapes}, sort_keys=True)}
+        entries = {name: ("U8", (-(-math.prod(shape) // 8),)) for name, shape in shapes.items()}
+    with whole_file(path) as temporary, SafetensorsWriter(temporary, entries, metadata) as writer:
         for i, name in enumerate(names):
             report(i, len(names), f"Writing the mask of {name}")
-            for keep in keep_pieces(run, name, shapes[name]):
-                writer.write(name, keep)
+            pieces = keep_pieces(run, name, shapes[name])
+            for piece in packed(pieces) if pack else pieces:
+                writer.write(name, piece)
     return path
+
+
+def read_masks(path: str | Path) -> Masks:
+    """The masks of a file that `export_mask` wrote, packed or not, by the names of their tensors.
+
+    Raises:
+        CorruptSubnetworkError: no such file, or none of keep masks.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            masks = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable itself
+            said = (file.metadata() or {}).get(KEY)
+        if said is not None:
+            content = json.loads(said)
+            if content["version"] != VERSION:
+                raise ValueError(f"version {content['version']!r}, not {VERSION}")
+            masks = {name: _unpacked(masks[name], tuple(shape)) for name, shape in content["shapes"].items()}
+        if any(mask.dtype != np.bool_ for mask in masks.values()):
+            raise ValueError("tensors that are no masks")
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptSubnetworkError(
+            str(path),
+            got=str(error) or type(error).__name__,
+            wanted="a file of keep masks",
+            remedy="Check the path, or export the masks again.",
+        ) from error
+    return masks
+
+
+def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    count = math.prod(shape)
+    if bits.dtype != np.uint8 or bits.shape != (-(-count // 8),):
+        raise ValueError(f"{bits.size} bytes for a mask of {count:,} entries")
+    return np.unpackbits(bits, count=count, bitorder="little").view(np.bool_).reshape(shape)

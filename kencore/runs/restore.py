@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.tensors import round_to
 from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
+from kencore.runs.card import beside
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
@@ -25,23 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-COPIED = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "added_tokens.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-    "preprocessor_config.json",
-    "chat_template.jinja",
-)
 ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
 
 
@@ -194,7 +177,7 @@ def rescaled_bits(
 
 
 def save_pretrained(run: Run, folder: Path) -> Path:
-    """Write config, tokenizer and pruned weights, shard by shard as the tuned model has them.
+    """Write the pruned weights, shard by shard as the tuned model has them, and what lies beside them.
 
     Raises:
         RunExistsError: the folder is there and not empty.
@@ -221,10 +204,9 @@ def _write_folder(run: Run, folder: Path) -> None:
         run.release()
 
     write_weights(folder, shards, entries, pieces)
-    source = Path(tensors.folder)
-    for file in COPIED:
-        if (source / file).is_file():
-            shutil.copyfile(source / file, folder / file)
+    for file, content in beside(run):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
 
 
 def torch_dtypes() -> dict[str, torch.dtype]:

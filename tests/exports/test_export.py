@@ -14,11 +14,10 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, Offl
 from safetensors.torch import load_file
 
 from kencore import PruneSpec, Run, prune
-from kencore.errors import KencoreError, NoNetworkError, RunExistsError, SpecError, UploadError
+from kencore.errors import CorruptSubnetworkError, KencoreError, NoNetworkError, RunExistsError, SpecError, UploadError
 from kencore.exports.export import export, file_name
-from kencore.exports.masks import export_mask
+from kencore.exports.masks import export_mask, read_masks
 from kencore.exports.upload import upload
-from kencore.runs import restore as weights
 from tests.support.runs import make_run
 from tests.support.tiny_models import save_pair
 
@@ -48,6 +47,29 @@ def test_masks_choose_between_the_two_checkpoints(
     assert kept == gpt2.totals["kept"]
 
 
+def test_packed_masks_are_the_same_at_a_bit_an_entry(gpt2: Run, tmp_path: Path) -> None:
+    plain, small = tmp_path / "plain", tmp_path / "small"
+    export_mask(gpt2, plain)
+    export_mask(gpt2, small, pack=True)
+    wanted = {name: mask.numpy() for name, mask in load_file(plain).items()}
+    for path in (plain, small):
+        found = read_masks(path)
+        assert found.keys() == wanted.keys()
+        for name, mask in found.items():
+            assert mask.dtype == np.bool_
+            np.testing.assert_array_equal(mask, wanted[name])
+    assert (
+        small.stat().st_size < plain.stat().st_size / 3
+    )  # names and shapes weigh more than bits in a model this small
+    assert sum(bits.numel() for bits in load_file(small).values()) == sum(
+        -(-mask.size // 8) for mask in wanted.values()
+    )
+    small.write_bytes(small.read_bytes()[:-1])
+    for path in (small, tmp_path / "none", Path(str(gpt2.spec.model)) / "model.safetensors"):
+        with pytest.raises(CorruptSubnetworkError, match="keep masks"):
+            read_masks(path)
+
+
 def test_masks_are_whole_or_absent(gpt2: Run, tmp_path: Path) -> None:
     def stop(done: float, total: float, message: str) -> None:
         if done > 3:
@@ -63,17 +85,16 @@ def test_masks_are_whole_or_absent(gpt2: Run, tmp_path: Path) -> None:
 
 def test_every_form_says_what_it_wrote(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    for form, zstd in (("folder", False), ("subnetwork", True), ("masks", False)):
+    for form, zstd in (("folder", False), ("subnetwork", True), ("masks", False), ("packed-masks", False)):
         path = tmp_path / file_name(run.id, form, zstd=zstd)
         facts = export(run.path, path, form, zstd=zstd)
         assert facts["folder" if form == "folder" else "file"] == str(path)
-        files = list(path.iterdir()) if form == "folder" else [path]
+        files = [file for file in path.rglob("*") if file.is_file()] if form == "folder" else [path]
         assert facts["bytes"] == sum(file.stat().st_size for file in files)
     for form, zstd in (("pickle", False), ("masks", True), ("folder", True)):
         with pytest.raises(SpecError):
             export(run.path, tmp_path / "more", form, zstd=zstd)
     assert not (tmp_path / "more").exists()
-    assert weights.COPIED[0] == "config.json"
 
 
 class FakeHub:

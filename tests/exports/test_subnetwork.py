@@ -185,7 +185,7 @@ def test_several_weight_files_and_files_of_the_base(tmp_path: Path) -> None:
     assert len(inspect_subnetwork(file)["weight_files"]) > 2
     with safe_open(file, framework="numpy") as opened:
         carried = {name for name in list(opened.keys()) if name.endswith(".file")}
-    assert carried == {"config.json.file", "vocab.txt.file"}
+    assert carried == {"config.json.file", "vocab.txt.file", "README.md.file"}
     (base / "tokenizer.json").write_text("[]")
     with pytest.raises(WrongBaseError, match="tokenizer.json"):
         restore_subnetwork(file, None, tmp_path / "again")

@@ -11,7 +11,7 @@ in one of four ways:
     base     nothing: it is the base's tensor, rounded to the tuned dtype (to nearest even)
     same     nothing: it is tied to another tensor
 
-``<file>.file``, uint8, are config and tokenizer files, deflated (RFC 1950), unless the base has the
+``<file>.file``, uint8, are config, tokenizer and other files, deflated (RFC 1950), unless the base has the
 same. The key ``kencore_subnetwork`` holds sorted JSON: ``content`` and the sha256 of its compact
 form. In it are the sha256 of every tensor of the base that is needed, of every resulting tensor,
 and of all bytes after the header. Shapes never need trust: each is checked against the bytes there.
@@ -31,15 +31,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.companions import LARGEST, may_travel
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import FLOATS
-from kencore.runs.restore import COPIED
 
 KEY = "kencore_subnetwork"
 VERSION = 1
 WAYS = ("values", "dense", "base", "same")
 NO_HASH = "0" * 64
-LARGEST_TEXT = 1 << 28  # bytes of a config or tokenizer file
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 Entries = dict[str, tuple[str, tuple[int, ...]]]
@@ -117,7 +116,7 @@ class TextFile:
     packed: int | None = None
 
     def __post_init__(self) -> None:
-        if not _is_hash(self.sha256) or not _count(self.size) or self.size > LARGEST_TEXT:
+        if not _is_hash(self.sha256) or not _count(self.size) or self.size > LARGEST:
             raise ValueError(f"a file of {self.size!r} bytes, sha256 {self.sha256!r}")
         if self.packed is not None and not _count(self.packed):
             raise ValueError(f"a file of {self.packed!r} deflated bytes")
@@ -166,7 +165,7 @@ class Content:
             raise ValueError(f"weight files {self.shards!r}")
         for name, stored in self.tensors.items():
             self._check(name, stored)
-        unknown = sorted(set(self.files) - set(COPIED))
+        unknown = sorted(name for name in self.files if not may_travel(name))
         if unknown:
             raise ValueError(f"a file {unknown[0]!r}")
         if self.base is None and any(file.packed is None for file in self.files.values()):

@@ -91,6 +91,7 @@ def restore_subnetwork(
         with whole_folder(folder) as temporary:
             write_weights(temporary, shards, entries, restorer.pieces)
             for name, text in texts.items():
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).write_bytes(text)
     return folder
 

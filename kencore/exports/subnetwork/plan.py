@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from kencore.checkpoint.tensors import round_to, to_float32
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import KencoreError
 from kencore.exports.subnetwork.format import KEY, Content, Stored, TextFile
-from kencore.runs.restore import COPIED
+from kencore.runs.card import beside
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -174,7 +173,7 @@ def _texts(run: Run) -> tuple[dict[str, TextFile], dict[str, bytes]]:
     """Config and tokenizer files of the tuned model: what is said of them, and what is carried."""
     files: dict[str, TextFile] = {}
     packed: dict[str, bytes] = {}
-    for name, data in _read(Path(run.tuned_tensors.folder)):
+    for name, data in beside(run):
         digest = hashlib.sha256(data).hexdigest()
         if name != "config.json" and run.restore == "base" and _has(run, name, data):
             files[name] = TextFile(sha256=digest, size=len(data))
@@ -182,12 +181,6 @@ def _texts(run: Run) -> tuple[dict[str, TextFile], dict[str, bytes]]:
         packed[name] = zlib.compress(data, 9)
         files[name] = TextFile(sha256=digest, size=len(data), packed=len(packed[name]))
     return files, packed
-
-
-def _read(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for name in COPIED:
-        if (folder / name).is_file():
-            yield name, (folder / name).read_bytes()
 
 
 def _has(run: Run, name: str, data: bytes) -> bool:
