@@ -82,6 +82,7 @@ def shared_fields(subject: Subject, *, streams: bool) -> Table:
         ),
         _evaluation(subject, streams=streams),
         row(PruneSpec, "baselines", "prune_baselines"),
+        row(PruneSpec, "cost", "prune_cost"),
         row(PruneSpec, "device", "prune_device"),
     ]
     if subject.rest == "base":
@@ -136,10 +137,11 @@ def read(
 
 
 def say(table: Table, subject: Subject, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Model and settings as text; nothing of baselines where nothing is measured."""
+    """Model and settings as text; nothing of what goes with a measurement where nothing is measured."""
     shown = dict(settings)
     if shown.get("evaluation") is None:
-        shown.pop("baselines", None)
+        for name in ("baselines", "cost"):
+            shown.pop(name, None)
     return model.say(subject) | address.say(table, shown)
 
 
@@ -220,7 +222,8 @@ def measuring(table: Table) -> dict[str, Any]:
     st.header("Quality", icon=":material/straighten:")
     data = table["evaluation"].draw()
     baselines = table["baselines"].draw(disabled=data is None)
-    found = {"evaluation": data, "baselines": bool(baselines and data)}
+    cost = table["cost"].draw(disabled=data is None)
+    found = {"evaluation": data, "baselines": bool(baselines and data), "cost": bool(cost or not data)}
     if "windows" in table:
         found["windows"] = table["windows"].draw(placeholder="all")
     return found

@@ -87,6 +87,7 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
         row(TuneSpec, "train", f"recover_train_{kind}", labels=TRAINED, help=NO_ADAPTER),
         _judging(kind, judged_on),
         row(TuneSpec, "baselines", "recover_baselines"),
+        row(TuneSpec, "cost", "recover_cost"),
         row(TuneSpec, "batch", f"recover_batch_{kind}", help=""),
         row(TuneSpec, "schedule", "recover_schedule", labels=SCHEDULED),
         row(TuneSpec, "device", "recover_device"),
@@ -131,7 +132,7 @@ def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any
     with st.expander("Device, seed and more", icon=":material/memory:"), st.grid(2, min_column_width=180):
         found |= {name: table[name].draw() for name in ("device", "seed")}
         found["batch"] = table["batch"].draw(placeholder=str(batch))
-        found |= {name: table[name].draw() for name in ("schedule", "baselines")}
+        found |= {name: table[name].draw() for name in ("schedule", "baselines", "cost")}
     FORM.write(address.say(table, found), run.id)
     return found
 

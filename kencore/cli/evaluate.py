@@ -126,7 +126,7 @@ def cost(facts: dict[str, Any] | None) -> list[str]:
     if "effective" in flops:
         work += f" dense, {_large(flops['effective'])} effective ({flops['note']})"
     lines = [f"Cost on {facts['device']}:", held, disk, work]
-    lines += [_timing(line) for line in facts["latency"]]
+    lines += [_timing(line, flops["tokens"]) for line in facts["latency"]]
     lines.append(_memory(facts["memory"]))
     return [*lines, *([f"  {facts['note']}"] if "note" in facts else [])]
 
@@ -138,13 +138,15 @@ def _large(number: int) -> str:
     return f"{number:,} FLOP"
 
 
-def _timing(line: dict[str, Any]) -> str:
+def _timing(line: dict[str, Any], whole: int) -> str:
     parts = [
         f"{state} {_ms(line[state]['median'])} ms ({_ms(line[state]['low'])} to {_ms(line[state]['high'])})"
         for state in ("dense", "pruned")
         if state in line
     ]
-    return f"  a pass     batch {line['batch']:,}: {', '.join(parts)} (median, quartiles)"
+    tokens = line.get("tokens", whole)
+    short = "" if tokens == whole else f" of {tokens:,} tokens"
+    return f"  a pass     batch {line['batch']:,}{short}: {', '.join(parts)} (median, quartiles)"
 
 
 def _ms(seconds: float) -> str:

@@ -132,6 +132,7 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Of tasks: the first so many examples of each.")] = None,
     baselines: Annotated[bool, typer.Option(help="Of a run: also other methods at its budget.")] = True,
+    cost: Annotated[bool, option_of("cost")] = True,
     save: Annotated[bool, typer.Option(help="Of a run: keep the result in the run.")] = False,
     window: Window = None,
     windows: Windows = None,
@@ -153,6 +154,7 @@ def evaluate(
             device=device,
             threads=threads,
             baselines=baselines,
+            cost=cost,
             window=window,
             windows=windows,
         )

@@ -230,6 +230,7 @@ class _Job:
                 run,
                 self.bench.windows,
                 baselines=False,
+                cost=self.spec.cost,
                 device=self.bench.device,
                 threads=None,
                 judge=self.bench.judge,

@@ -65,7 +65,13 @@ def prune(
         written, metrics = run.write_tables(), None
         if data is not None:
             metrics = measure(
-                written, data, baselines=spec.baselines, device=device, threads=threads, progress=bar.phase("", judging)
+                written,
+                data,
+                baselines=spec.baselines,
+                cost=spec.cost,
+                device=device,
+                threads=threads,
+                progress=bar.phase("", judging),
             )
         report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)
@@ -79,4 +85,4 @@ def seconds_to_judge(plan: Sequence[Decision], data: Any, spec: PruneSpec) -> fl
     inner = sum(d.size for d in plan if d.parameter.part != "embedding")
     passes = 3 + (3 if spec.baselines else 0)
     examples = len(data.labels) if hasattr(data, "labels") else 400
-    return float(5 + passes * examples * inner * 2 * 25 / 2e10)
+    return float(5 * spec.cost + passes * examples * inner * 2 * 25 / 2e10)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kencore.models.language import LanguageModel, Windows
     from kencore.pruning.blocks import Pruned
     from kencore.pruning.rule import Count, Rule
+    from kencore.quality.cost import Once
     from kencore.quality.judge_model import Key
     from kencore.settings.prune import PruneSpec
     from kencore.system.progress import Progress
@@ -47,7 +48,7 @@ class Workbench:
         windows: what perplexity is measured on, if it is.
         device: where blocks run and perplexity is measured.
         threads: processor threads; ``None`` leaves torch's own number.
-        known: figures of states that were measured before, see `Judge`; it is added to.
+        known, once: what was measured before, see `Judge`; both are added to.
         hold: keep streams for the next pruning; otherwise those of the search are let go.
 
     Raises:
@@ -68,6 +69,7 @@ class Workbench:
         device: str,
         threads: int | None,
         known: dict[Key, dict[str, Any]] | None = None,
+        once: Once | None = None,
         hold: bool = False,
     ) -> None:
         from kencore.models.blocks import BlockModel
@@ -77,7 +79,7 @@ class Workbench:
         self.pair, self.windows, self.device, self.hold = pair, windows, device, hold
         self.language: LanguageModel = LanguageModel.load(pair.tuned.folder, threads=threads)
         self.language.device = device
-        self.judge = Judge(self.language, windows, known=known, rest="cpu")
+        self.judge = Judge(self.language, windows, known=known, once=once, rest="cpu")
         self.blocks: BlockModel = BlockModel(self.language.model, pair.layout, scope=set(chosen(plan)))
         for slot in self.blocks.slots:
             check_finite(self.blocks.weight(slot.name).numpy(), 0, slot.name, "tuned")

@@ -6,8 +6,9 @@ all pairs of tokens, also those that a causal mask hides; not norms, activations
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,37 @@ def count_flops(model: Any, inputs: Mapping[str, Any]) -> Flops:
         for path, counts in counter.get_flop_counts().items()
     }
     return Flops(total=counter.get_total_flops(), by_parameter=dict(_parameters(model, by_module)))
+
+
+def count_without_weights(model: Any, inputs: Mapping[str, Any]) -> Flops | None:
+    """The same number without computing anything: on a copy of the model that has shapes and no weights.
+
+    Only tensors are passed on: settings such as ``use_cache`` change no product. ``None`` where the pass depends on
+    values, such as experts that tokens are sent to, and some ways to read a mask.
+    """
+    import torch
+
+    tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
+    given = {name: value.to("meta") for name, value in tensors.items()}
+    # a mask that hides nothing is none; some models can read it without its values, others not
+    masks = {name for name in given if name.endswith("attention_mask") and bool(tensors[name].all())}
+    empty = _weightless(model)
+    for without in (masks, set()) if masks else (masks,):
+        with suppress(Exception):  # a model may fail in any way at what has no values
+            return count_flops(empty, {name: value for name, value in given.items() if name not in without})
+    return None
+
+
+def _weightless(model: Any) -> Any:
+    """A copy of a model on torch's device of shapes; what is tied stays tied."""
+    import torch
+
+    copies: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        own = isinstance(tensor, torch.nn.Parameter)
+        copies[id(tensor)] = torch.nn.Parameter(empty, requires_grad=False) if own else empty
+    return copy.deepcopy(model, copies)
 
 
 def _parameters(model: Any, by_module: dict[str, int]) -> Iterator[tuple[str, int]]:

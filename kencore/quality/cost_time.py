@@ -13,7 +13,7 @@ from kencore.models.seam import running
 REPEATS = 10
 WARM_UP = 2
 LEAST = 2  # a turn
-SECONDS = 1.0  # of one state at one batch: a slow model is run less often
+SECONDS = 0.6  # of one state at one batch: a slow model is run less often
 SLOW = 0.1  # seconds of a pass after which one is enough to warm up
 
 
@@ -41,15 +41,34 @@ def interleaved(
 def passes(run: Callable[[], None], repeats: int = REPEATS, seconds: float = SECONDS) -> list[float]:
     """Seconds of each pass, after one or two that are not counted; at least 2 of them."""
     for _ in range(WARM_UP):
-        if _timed(run) > SLOW:
+        if timed(run) > SLOW:
             break
     taken: list[float] = []
     while len(taken) < LEAST or (len(taken) < repeats and sum(taken) < seconds):
-        taken.append(_timed(run))
+        taken.append(timed(run))
     return taken
 
 
-def _timed(run: Callable[[], None]) -> float:
+def longest(timed: Callable[[int], float], most: int, seconds: float, *, first: int) -> tuple[int, float]:
+    """The largest size whose pass takes about so many seconds at most, and what it took.
+
+    Sizes double from ``first`` up to ``most``; the next one is expected to take twice as long.
+
+    Args:
+        timed: seconds of a pass of a size.
+    """
+    size = min(first, most)
+    while True:
+        taken = timed(size)
+        if 2 * taken > seconds:  # the first pass of its kind is slower than those after it
+            taken = min(taken, timed(size))
+        if size == most or 2 * taken > seconds:
+            return size, taken
+        size = min(2 * size, most)
+
+
+def timed(run: Callable[[], None]) -> float:
+    """Seconds of one pass."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started

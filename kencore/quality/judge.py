@@ -48,18 +48,20 @@ def measure(
     progress: Progress,
     before: Run | None = None,
     judge: Judge | None = None,
+    cost: bool = True,
     special: Mapping[str, tuple[Key | None, Bring]] | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
-    Every other step has ``versus_dense`` (see `kencore.quality.paired`), and ``cost`` says what
-    `kencore.quality.cost.cost_of` does.
+    Every other step has ``versus_dense`` (see `kencore.quality.paired`), and ``cost``, where it was asked for,
+    says what `kencore.quality.cost.cost_of` does.
 
     Args:
         data: what `fitting_data` read for the run's tuned model.
         baselines: measure every baseline rule too, at the run's own budget and scope: as many
             entries of each row.
         progress: called with (done, total, what is being done).
+        cost: also what the run costs.
         before: of a run that was tuned after pruning: the run that it was tuned from, measured as
             ``untuned``.
         judge: of other runs of the same model, measured on the same data; loaded where it is left
@@ -74,7 +76,7 @@ def measure(
         steps |= {rule: partial(baseline_state, run, rule, threads) for rule in _rules(run)}
     states = {step: (judge.key_of(run, step), _bringing(judge, run, state)) for step, state in steps.items()}
     states |= special or {}
-    bar = Bar(progress, len(states) + 1)  # the last part is the cost
+    bar = Bar(progress, len(states) + cost)
     found: dict[str, dict[str, Any]] = {}
     for step, (key, bring) in states.items():
         bar.report(bar.done / bar.total, 1, f"Measuring {step}")
@@ -82,8 +84,8 @@ def measure(
         found[step] = judge.figures(key, bring, bar.phase(f"Measuring {step}", 1), work=work)
     metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
     metrics["baselines"] = found
-    cost = judge.cost_of(run, bar.phase("Measuring cost", 1))
-    return compared(metrics) | {"cost": cost}
+    took = {"cost": judge.cost_of(run, bar.phase("Measuring cost", 1))} if cost else {}
+    return compared(metrics) | took
 
 
 def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
@@ -140,6 +142,7 @@ def judge(
     data: str,
     *,
     baselines: bool = False,
+    cost: bool = True,
     save: bool = False,
     window: int | None = None,
     windows: int | None = None,
@@ -154,6 +157,7 @@ def judge(
         data: of a classifier ``"demo"``, or a file of labelled sentences, see
             `kencore.data.examples.read_examples`; of a causal language model a text: ``"pydoc"``, ``"wikitext2"``,
             ``"c4"``, ``"ptb"`` or a file.
+        cost: also what the run or the model costs.
         save: of a run: keep the result as its ``metrics.json``.
         window, windows: of a text: tokens of a window, and at most how many windows; ``None``: as
             the run was asked to, else the largest window that is usual and the whole text.
@@ -172,7 +176,14 @@ def judge(
         from kencore.checkpoint.source import resolve
 
         found = _judge_model(
-            resolve(subject).folder, data, window=window, limit=windows, device=place, threads=threads, report=report
+            resolve(subject).folder,
+            data,
+            window=window,
+            limit=windows,
+            cost=cost,
+            device=place,
+            threads=threads,
+            report=report,
         )
         return {"model": subject, **found}
     measured_on = fitting_data(
@@ -183,11 +194,11 @@ def judge(
     )
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
-    metrics = measure(run, measured_on, baselines=baselines, device=place, threads=threads, progress=report)
+    metrics = measure(run, measured_on, baselines=baselines, cost=cost, device=place, threads=threads, progress=report)
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
-    if "zero_shot" in run.metrics:  # on data of its own
-        metrics["zero_shot"] = run.metrics["zero_shot"]
+    # what was measured otherwise, and is not measured again
+    metrics = {name: run.metrics[name] for name in ("zero_shot", "cost") if name in run.metrics} | metrics
     if save:
         save_metrics(run.path, metrics)
     return {"run": run.id, "method": run.spec.method, **metrics}
@@ -242,6 +253,7 @@ def _judge_model(
     *,
     window: int | None,
     limit: int | None,
+    cost: bool,
     device: str,
     threads: int | None,
     report: Progress,
@@ -249,6 +261,8 @@ def _judge_model(
     found = fitting_data(folder, data, window=window, limit=limit)
     model = load_judge(folder, found, device=device, threads=threads).model
     quality = model.quality(found, progress=report)
+    if not cost:
+        return {**_measured_on(found), **quality}
     report(1, 1, "Measuring cost")
     return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kencore.methods.table import METHODS
 from kencore.quality.baselines import baseline_rule
-from kencore.quality.cost import cost_of
+from kencore.quality.cost import Once, cost_of
 from kencore.quality.states import State
 from kencore.runs import bits
 from kencore.runs.restore import to_torch
@@ -45,11 +45,11 @@ class Judge:
         model: a `Classifier` or a `LanguageModel`, as loaded.
         data: what it is measured on; ``None`` where it never is.
         known: figures of states that were measured before; it is added to.
+        once: what is known of the cost of its runs; it is added to.
         rest: where the model lies while it is not measured; ``None``: where it is measured.
 
     Attributes:
         moved: parameters that are not as in the checkpoint.
-        cost: what the first run costs, see `kencore.quality.cost.cost_of`.
     """
 
     def __init__(
@@ -58,13 +58,14 @@ class Judge:
         data: Examples | Windows | None,
         *,
         known: dict[Key, dict[str, Any]] | None = None,
+        once: Once | None = None,
         rest: str | None = None,
     ) -> None:
         self.model: Any = model
         self.data: Any = data
         self.rest = rest
         self.known = {} if known is None else known
-        self.cost: dict[str, Any] | None = None
+        self.once = once or Once()
         self.moved: dict[str, None] = {}
         self._budgets: tuple[Run, str] | None = None
 
@@ -95,9 +96,7 @@ class Judge:
         """`kencore.quality.cost.cost_of`; what no mask changes is measured of the first run alone."""
         self.moved |= dict.fromkeys((*run.pruned, *run.changed_names))  # also if it fails
         with self._placed():
-            found = cost_of(run, self.model, self.data, like=self.cost, progress=progress)
-        self.cost = self.cost or found
-        return found
+            return cost_of(run, self.model, self.data, once=self.once, progress=progress)
 
     def bring(self, tensors: Tensors, state: State | None = None) -> None:
         """Put the model into a state, whatever it was in.

@@ -47,7 +47,7 @@ def judge_all(
     """What `judge` says on data, `judge_zero_shot` on tasks (under ``zero_shot``), or both.
 
     Args:
-        settings: baselines, window and windows, see `judge`.
+        settings: baselines, cost, window and windows, see `judge`.
 
     Raises:
         SpecError: neither data nor tasks.

@@ -260,6 +260,7 @@ class _Tuning:
                 run,
                 self.material.evaluation,
                 baselines=self.spec.baselines,
+                cost=self.spec.cost,
                 device=self.device,
                 threads=self.threads,
                 before=self.parent,

@@ -36,6 +36,16 @@ def device_setting() -> Any:
     )
 
 
+def cost_setting() -> Any:
+    """Whether a measurement says what the model costs to run."""
+    return setting(
+        "switch",
+        True,
+        label="Measure cost too",
+        help="Where quality is measured, also operations, seconds and memory of a pass: a few seconds, once per sweep.",
+    )
+
+
 def seed_setting(what: str) -> Any:
     """What a random stream starts from; ``what`` it decides."""
     wanted = "a whole number from 0 to 2**63 - 1"
@@ -79,6 +89,7 @@ class PruningSettings(JsonSettings):
             ``None``: no measurement.
         windows: at most so many windows of evaluation text; ``None``: all.
         baselines: where quality is measured, also measure other methods at the same budget.
+        cost: where quality is measured, also measure what the model costs: operations, seconds, memory.
         device: ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
     """
 
@@ -210,4 +221,5 @@ class PruningSettings(JsonSettings):
         help="Where quality is measured, also measure other methods at the same budget: random, largest magnitude "
         "and, where they apply, largest difference, Wanda and the same method with uniform sparsity.",
     )
+    cost: bool = cost_setting()
     device: str = device_setting()

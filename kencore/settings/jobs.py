@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kencore.settings.checks import check, checked_device
+from kencore.settings.common import cost_setting
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 
@@ -41,6 +42,7 @@ class EvaluateAsked(_Asked):
     examples: str = setting("text", help="Labelled sentences, or a text.")
     device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
     baselines: bool = setting("switch", True, help="Of a run: also other methods at its budget.")
+    cost: bool = cost_setting()
     save: bool = setting("switch", False, help="Of a run: keep the result in the run.")
     window: int | None = setting("count", None, low=2, help="Tokens of a window of text.")
     windows: int | None = setting("count", None, low=1, help="Windows of text at most.")

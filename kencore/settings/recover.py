@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from kencore.errors import AdapterError, SpecError
 from kencore.settings.checks import check
-from kencore.settings.common import LABELLED, TEXTS, device_setting, seed_setting
+from kencore.settings.common import LABELLED, TEXTS, cost_setting, device_setting, seed_setting
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 
@@ -78,6 +78,7 @@ class TuneSpec(JsonSettings):
         evaluation: what the tuned run is judged on: ``"run"``: what the run it starts from was
             judged on; or data as ``PruneSpec.evaluation``; ``None``: nothing.
         baselines: where it is judged, also other rules at the same budget, not tuned.
+        cost: where it is judged, also what the model costs.
         save_every: steps between checkpoints to go on from; ``None``: one about every minute.
         seed: of the split, the order of the data and dropout.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
@@ -229,6 +230,7 @@ class TuneSpec(JsonSettings):
         label="Baselines too",
         help="Where it is judged, other methods at the same budget as well. They are not tuned.",
     )
+    cost: bool = cost_setting()
     save_every: int | None = setting(
         "count",
         None,

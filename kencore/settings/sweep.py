@@ -108,6 +108,8 @@ class SweepSpec(PruningSettings):
     def id(self) -> str:
         """Twelve hexadecimal digits of the settings: the same grid, in any order, is one sweep."""
         data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
+        if self.cost:  # as of sweeps from before it could be left out
+            del data["cost"]
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]
 

@@ -8,7 +8,7 @@ What is shared, by points that differ in method, budget, rescaling or seed alone
 - methods with activations: one loaded model, one capture of the calibration text per seed
   (`kencore.pruning.workbench`);
 - the dense model, the base, and a baseline of the same rule, rescaling, seed and budget are
-  measured once, also where a baseline is itself a point of the grid.
+  measured once, also where a baseline is itself a point of the grid; and what a pass costs.
 
 A point holds what `kencore.pruning.prune.prune` would make of it, to the bit. What is finished stays: the
 same settings are the same sweep, which goes on where it was cut off.
@@ -80,6 +80,7 @@ class _Driver:
     """One process's work on one sweep."""
 
     def __init__(self, spec: SweepSpec, report: Progress, threads: int | None) -> None:
+        from kencore.quality.cost import Once
         from kencore.quality.judge import read_data
         from kencore.system.devices import resolve_device
 
@@ -94,6 +95,7 @@ class _Driver:
         self.todo: Points = {name: p for name, p in every.items() if not is_done(name)}
         self.done = 0
         self.known: dict[Key, dict[str, Any]] = {}  # the dense model, for both kinds of point
+        self.once = Once()
         self.marks = {"sweep": spec.id}
 
     def run(self) -> None:
@@ -196,7 +198,7 @@ class _Driver:
         self._tell(0, 1, "Loading the model")
         assert self.data is not None
         judge = load_judge(pair.tuned.folder, self.data, device=self.device, threads=self.threads)
-        judge.known = self.known
+        judge.known, judge.once = self.known, self.once
         return judge
 
     def _finish(self, name: str, run: SliceRun, judge: Judge | None) -> None:
@@ -211,6 +213,7 @@ class _Driver:
                     written,
                     self.data,
                     baselines=self.spec.baselines,
+                    cost=self.spec.cost,
                     device=self.device,
                     threads=self.threads,
                     judge=judge,
@@ -248,6 +251,7 @@ class _Driver:
             device=self.device,
             threads=self.threads,
             known=self.known,
+            once=self.once,
             hold=True,
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from kencore.words import numbers as wording
 
 NOT_YET: Final = "not measured yet"
+TOO_SLOW: Final = "not timed: it would take too long"
 SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster."
 NOT_ZERO: Final = "Entries reset to the base are not zero, so no operation is saved."
 TO_ZERO: Final = "Effective: multiplications with kept weights only. Dense kernels do not skip the others."
@@ -49,14 +50,17 @@ def compute(cost: Cost) -> Lines:
 def speed(cost: Cost) -> Lines:
     """Time of a pass, dense and pruned, median and quartiles."""
     lines = []
+    whole = (cost.get("flops") or {}).get("tokens")
     for timed in cost.get("latency") or []:
         batch = f"batch of {timed['batch']}"
+        if timed.get("tokens", whole) != whole:
+            batch += f", {wording.plural(int(timed['tokens']), 'token')}"
         lines += [
             (f"{name}, {batch}", _time(timed[side]))
             for name, side in (("Dense", "dense"), ("Pruned", "pruned"))
             if side in timed
         ]
-    return lines or [("Time of a pass", NOT_YET)]
+    return lines or [("Time of a pass", TOO_SLOW if "latency" in cost else NOT_YET)]
 
 
 def memory(cost: Cost) -> Lines:

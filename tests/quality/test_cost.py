@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from kencore import PruneSpec, Run, prune
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
-from kencore.quality.cost import NO_FASTER, cost_of, cost_of_model
+from kencore.quality.cost import NO_FASTER, Once, cost_of, cost_of_model
+from kencore.quality.cost_probe import Probe
 from kencore.quality.judge import fitting_data, judge
 from kencore.quality.paired import accuracy_change, nll_change
 from kencore.quality.states import pruned_state
@@ -119,6 +121,45 @@ def test_both_models_are_timed_and_the_pruned_one_is_left(zeroed: Run, language:
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.parametrize(("a_token", "timed"), [(0.008, [(1, 16)]), (0.003, [(1, 24), (2, 24)]), (1.0, [])])
+def test_a_slow_model_is_timed_on_fewer_tokens_or_not_at_all(
+    zeroed: Run, language: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, a_token: float, timed: list[Any]
+) -> None:
+    """By a clock of the test's own, which each pass moves on."""
+    _, tuned, text = language
+    model, now = LanguageModel.load(tuned), [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def took(module: torch.nn.Module, args: tuple[()], kwargs: dict[str, torch.Tensor], out: Any) -> None:
+        if kwargs["input_ids"].device.type == "cpu":
+            now[0] += a_token * kwargs["input_ids"].numel()
+
+    model.model.register_forward_hook(took, with_kwargs=True)
+    found = cost_of(zeroed, model, read_windows(tuned, text, window=24))
+    assert [(line["batch"], line["tokens"]) for line in found["latency"]] == timed
+    assert now[0] < (5 if timed else 40)  # seconds on its clock
+    assert found["flops"]["tokens"] == 24  # counted without a pass
+
+
+def test_what_no_mask_changes_is_measured_once(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
+    _, tuned, text = language
+    model, once, passes = LanguageModel.load(tuned), Once(), [0]
+    windows = read_windows(tuned, text, window=WINDOW)
+    first = cost_of(zeroed, model, windows, once=once)
+    model.model.register_forward_hook(lambda *_: passes.__setitem__(0, passes[0] + 1))
+    again = cost_of(zeroed, model, windows, once=once)
+    assert passes == [0]
+    assert again | {"seconds": 0} == first | {"seconds": 0}
+
+
+def test_a_cut_input_keeps_its_last_token(language: tuple[Path, Path, Path]) -> None:
+    probe = Probe(one={"input_ids": torch.arange(9)[None], "use_cache": False}, tokens=9, batch=2, what="one window")
+    short = probe.cut(4)
+    assert short.of(2)["input_ids"].tolist() == [[0, 1, 2, 8]] * 2
+    assert (short.tokens, short.what, short.one["use_cache"]) == (4, "4 tokens of one window", False)
+    assert probe.cut(9) is probe
+
+
 def test_progress_may_stop_it(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
     def stop(done: float, total: float, message: str) -> None:
         raise InterruptedError(message)
@@ -145,6 +186,14 @@ def test_a_measured_run_holds_its_cost_and_its_changes(zeroed: Run, language: tu
     assert random["nll_change_low"] < random["nll_change"] < random["nll_change_high"]
     assert found["cost"]["flops"]["effective"] < found["cost"]["flops"]["dense"]
     assert len(json.dumps(found)) < 12_000
+
+
+def test_cost_may_be_left_out(zeroed: Run, language: tuple[Path, Path, Path]) -> None:
+    _, tuned, text = language
+    found = judge(str(zeroed.path), str(text), window=WINDOW, cost=False)
+    assert found["dense"]["perplexity"] > 1
+    assert "cost" not in found
+    assert "cost" not in judge(str(tuned), str(text), window=WINDOW, cost=False)
 
 
 def test_a_classifier(tmp_path: Path) -> None:

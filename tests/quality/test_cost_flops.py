@@ -9,7 +9,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from kencore.models.language import LanguageModel
-from kencore.quality.cost_flops import count_flops, kept_shares
+from kencore.quality.cost_flops import count_flops, count_without_weights, kept_shares
 from tests.support.classifiers import save_tokenizer
 from tests.support.tiny_models import BLOCKS, HIDDEN, INNER, VOCABULARY, build, save_pair
 
@@ -115,6 +115,23 @@ def test_every_matrix_has_its_own_operations(kind: str) -> None:
     assert {name: n for name, n in found.by_parameter.items() if n} == wanted
     assert found.total > sum(wanted.values())  # attention's own products
     assert all(p.requires_grad for p in model.parameters())
+
+
+# --- without weights --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gptj", "bloom", "bert", "deberta-v2", "albert"])
+def test_a_pass_need_not_be_run_to_be_counted(kind: str) -> None:
+    model = build(kind)
+    given = inputs() | {"attention_mask": torch.ones_like(inputs()["input_ids"])}
+    for parameter in model.parameters():
+        parameter.data.fill_(float("nan"))  # nobody may look
+    assert count_without_weights(model, given | {"use_cache": False}) == count_flops(model, given)
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+def test_where_values_decide_the_pass_has_to_be_run() -> None:
+    assert count_without_weights(build("mixtral"), inputs()) is None
 
 
 # --- what pruning spares ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kencore.quality import cost_time
-from kencore.quality.cost_time import LEAST, WARM_UP, forward, interleaved, passes, peak_memory, quartiles
+from kencore.quality.cost_time import LEAST, WARM_UP, forward, interleaved, longest, passes, peak_memory, quartiles
 
 
 @pytest.fixture
@@ -45,6 +45,21 @@ def test_a_slow_model_is_run_less_often(clock: list[float]) -> None:
     before = clock[0]
     assert len(passes(lambda: run(60), 10, 1.0)) == LEAST
     assert clock[0] - before == 60 * (LEAST + 1)  # one to warm up is enough
+
+
+@pytest.mark.parametrize(
+    ("a_token", "most", "found"),
+    [(0.001, 512, 128), (0.0001, 512, 512), (0.0001, 500, 500), (1.0, 512, 16), (1.0, 3, 3), (0.2 / 512, 512, 512)],
+)
+def test_a_pass_is_as_long_as_the_time_allows(a_token: float, most: int, found: int) -> None:
+    asked: list[int] = []
+
+    def timed(size: int) -> float:
+        asked.append(size)
+        return size * a_token * (100 if len(asked) == 1 else 1)  # the very first one is slow
+
+    assert longest(timed, most, 0.2, first=16) == (found, pytest.approx(found * a_token))
+    assert sum(asked) <= 4 * found
 
 
 def test_quartiles() -> None:
