@@ -31,6 +31,8 @@ SOURCES: dict[str, str] = {
 ENDINGS = (*PLAIN, *TABLES)
 COLUMNS = ("text", *(name for name in TEXT_COLUMNS if name != "text"))
 BETWEEN = "\n\n"
+CHARACTERS = 4  # of a token, about: the first guess
+SPARE = 256  # tokens before the end of a part that are not relied on
 # N tokens of a text, T tokens of a window
 
 
@@ -95,6 +97,23 @@ def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:
     """
     # verbose=False: a text is longer than a window, and a warning says so each time
     return np.asarray(tokenizer(text, verbose=False)["input_ids"], dtype=np.int64)
+
+
+def first_token_numbers(tokenizer: Any, text: str, count: int) -> NDArray[np.int64]:
+    """(N,) the first ``count`` tokens of a text, and maybe more: all that a few windows are cut from.
+
+    So much of the text is tokenised as holds them and some more, up to an empty line: what follows a paragraph does
+    not change how its words are cut, and the tokens near the end are dropped. A tokenizer that is not transformers'
+    fast kind reads the whole text.
+    """
+    length = CHARACTERS * (count + SPARE)
+    while getattr(tokenizer, "is_fast", False) and length < len(text):
+        end = text.rfind(BETWEEN, 0, length)
+        numbers = token_numbers(tokenizer, text[:end] if end > 0 else "")
+        if len(numbers) >= count + SPARE:
+            return numbers[:count]
+        length *= 2
+    return token_numbers(tokenizer, text)
 
 
 def check_window(window: int, positions: int | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS, read_config
-from kencore.data.text import read_text, token_numbers
+from kencore.data.text import check_window, first_token_numbers, read_text, token_numbers
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
@@ -145,13 +145,15 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
     text = read_text(source, part="evaluation")
     config, tokenizer = load_tokenizer(folder)
     positions = stated_positions(config)
-    ids = windows(
-        torch.from_numpy(token_numbers(tokenizer, text.text)),
-        usual_window(positions) if window is None else window,
-        limit=text.windows if limit is None else limit,
-        positions=positions,
-        name=text.source,
+    length = usual_window(positions) if window is None else window
+    limit = text.windows if limit is None else limit
+    check_window(length, positions)
+    numbers = (
+        token_numbers(tokenizer, text.text)
+        if limit is None
+        else first_token_numbers(tokenizer, text.text, length * max(limit, 1))
     )
+    ids = windows(torch.from_numpy(numbers), length, limit=limit, positions=positions, name=text.source)
     return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
 
 

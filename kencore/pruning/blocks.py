@@ -15,7 +15,7 @@ from torch import Tensor
 from kencore.allocate.slot import Slot
 from kencore.methods.rescale import check_rescaled
 from kencore.models.blocks import BlockModel, Streams
-from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
+from kencore.models.blocks.inputs import DENSE_NORMS, NORM, Gathered, all_need, gather
 from kencore.models.blocks.run import Hidden
 from kencore.pruning.rule import Count, Rule
 from kencore.system.progress import Clock, Progress
@@ -63,7 +63,7 @@ def prune_blocks(
         propagate: what a block's statistics are taken on: the output of the pruned blocks before
             it, as Wanda and SparseGPT do, or of the dense ones.
         norms: also measure every slot's input norms in the dense and in the pruned model, which
-            costs one more forward pass of each block.
+            costs one more forward pass of each block; those in the dense model once per streams.
         progress: called with (done, total, message) in weights; may raise to cancel.
 
     Raises:
@@ -94,6 +94,8 @@ def prune_blocks(
                 dense_norm=hand.dense_norms[slot.name] if norms else None,
                 sparse_norm=sparse[slot.name].norm().cpu() if sparse else None,
             )
+    if norms:
+        streams.known[DENSE_NORMS] = hand.dense_norms
 
 
 def _prune(
@@ -121,19 +123,21 @@ class _Hand:
         self.on_dense, self.norms = propagate == "dense", norms
         self.pruned: Hidden = streams.hidden
         self.dense: Hidden = streams.hidden
-        self.dense_norms: dict[str, Tensor] = {}
+        known: dict[str, Tensor] | None = streams.known.get(DENSE_NORMS) if norms else None
+        self.dense_norms: dict[str, Tensor] = known or {}
+        self.to_measure = norms and not known
 
     def measure(self, block: int) -> Gathered | None:
         """What the rule needs to know of a block that is still dense; moves the dense stream."""
         names = [slot.name for slot in self.model.by_block[block]]
         needs, found = self.rule.needs, None
         one_stream = self.pruned is self.dense
-        if self.norms or (self.on_dense and needs):
-            own = NORM if self.norms else frozenset()
+        if self.to_measure or (self.on_dense and needs):
+            own = NORM if self.to_measure else frozenset()
             both = own | needs if self.on_dense or one_stream else own
             found, self.dense = self._run(block, self.dense, names, both, output=True)
-            if self.norms:
-                self.dense_norms = {name: found[name].norm().cpu() for name in names}
+            if self.to_measure:
+                self.dense_norms |= {name: found[name].norm().cpu() for name in names}
         if not needs:
             return None
         if found is None or not (self.on_dense or one_stream):

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kencore.data.text import SOURCES, check_length, check_window, read_text, token_numbers
+from kencore.data.text import SOURCES, check_length, check_window, first_token_numbers, read_text, token_numbers
 from kencore.errors import NoNetworkError, TextError, TextTooShortError, WindowError
 
 PARTS = ("calibration", "evaluation")
@@ -302,3 +302,61 @@ def test_a_compressed_file_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}'))
     with pytest.raises(TextError, match="of another kind"):
         read_text(tmp_path / "a.jsonl.gz", part="evaluation")
+
+
+# --- the first tokens -------------------------------------------------------------------------
+
+
+class Tokenizer:
+    """One of tokenizers' own kinds, as transformers calls it; counts what it is given."""
+
+    is_fast = True
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.characters = inner, 0
+
+    def __call__(self, text: str, **_: Any) -> dict[str, Any]:
+        self.characters += len(text)
+        return {"input_ids": self.inner.encode(text).ids}
+
+
+def trained(kind: str) -> Tokenizer:
+    """A tokenizer of each family: bytes by words, words by pieces, and pieces that run across words."""
+    import tokenizers as t
+
+    text = read_text("pydoc", part="evaluation").text
+    made = {
+        "bytes": (t.models.BPE(), t.pre_tokenizers.ByteLevel(), t.trainers.BpeTrainer),
+        "pieces": (t.models.WordPiece(unk_token="?"), t.pre_tokenizers.BertPreTokenizer(), t.trainers.WordPieceTrainer),
+        "across": (t.models.BPE(), t.pre_tokenizers.Metaspace(split=False), t.trainers.BpeTrainer),
+        "unigram": (t.models.Unigram(), t.pre_tokenizers.Metaspace(), t.trainers.UnigramTrainer),
+    }
+    model, before, trainer = made[kind]
+    inner = t.Tokenizer(model)
+    inner.pre_tokenizer = before
+    special = {"unk_token": "?"} if kind == "unigram" else {}
+    inner.train_from_iterator(
+        text[:60_000].split("\n\n"),
+        trainer(vocab_size=600, special_tokens=["?", "<s>", "</s>"], show_progress=False, **special),
+    )
+    inner.post_processor = t.processors.TemplateProcessing("<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    return Tokenizer(inner)
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pieces", "across", "unigram"])
+def test_the_first_tokens_are_those_of_the_whole_text(kind: str) -> None:
+    tokenizer, text = trained(kind), read_text("pydoc", part="evaluation").text
+    whole = token_numbers(tokenizer, text)
+    tokenizer.characters = 0
+    np.testing.assert_array_equal(first_token_numbers(tokenizer, text, 700), whole[:700])
+    assert tokenizer.characters < len(text) / 4
+    for count in (1, 3000, len(whole) - 1, len(whole) + 5):
+        np.testing.assert_array_equal(first_token_numbers(tokenizer, text, count)[:count], whole[:count])
+
+
+def test_a_text_without_paragraphs_and_a_slow_tokenizer_are_read_whole() -> None:
+    tokenizer, text = trained("bytes"), "word " * 5000
+    np.testing.assert_array_equal(first_token_numbers(tokenizer, text, 50), token_numbers(tokenizer, text))
+    tokenizer.is_fast, tokenizer.characters = False, 0
+    first_token_numbers(tokenizer, text, 50)
+    assert tokenizer.characters == len(text)

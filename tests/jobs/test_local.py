@@ -74,3 +74,10 @@ def test_without_a_process_to_fork_from_there_is_still_a_launcher(monkeypatch: p
     assert not launcher.watches("job", 1)
     launcher.wait(0.0)
     launcher.close()
+
+
+def test_threads_of_jobs_sleep_while_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert interpreter.environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert interpreter.environment()["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -13,7 +13,7 @@ from benchmarks import plain_neuroal
 from kencore.allocate.budget import exact_counts
 from kencore.allocate.uniform import uniform
 from kencore.errors import DeadLayerError
-from kencore.models.blocks import BlockModel, capture, run_block
+from kencore.models.blocks import BlockModel, capture, run, run_block
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.blocks import prune_blocks
 from kencore.pruning.rule import Rule
@@ -248,3 +248,41 @@ def test_costs_of_text_in_batches() -> None:
     ]
     for outcome in outcomes:
         assert outcome.cost == pytest.approx(outcomes[0].cost, rel=1e-5)
+
+
+# --- what several prunings share --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "owl", "dlp", "alpha", "neuroal"])
+def test_what_was_measured_of_the_dense_model_is_not_measured_again(
+    allocation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second target on the same streams runs fewer blocks, and prunes as it would alone."""
+    passes = [0]
+    own = run.call_block
+
+    def counting(*args: Any) -> Any:
+        passes[0] += 1
+        return own(*args)
+
+    monkeypatch.setattr(run, "call_block", counting)
+
+    def prune(model: BlockModel, streams: Any, sparsity: float) -> tuple[list[Any], int]:
+        asked = AllocationSettings(allocation=allocation, sparsity=sparsity, lambdas=FEW, reference="global")
+        before = {slot.name: model.weight(slot.name).clone() for slot in model.slots}
+        passes[0] = 0
+        found = allocate(model, streams, Rule(method="wanda"), asked)
+        parts = list(prune_blocks(model, streams, Rule(method="wanda"), found.counts))
+        for name, weight in before.items():
+            model.set_weight(name, weight)
+        return parts, passes[0]
+
+    alone, shared = block_model("llama"), block_model("llama")
+    both = capture(shared, token_ids(4))
+    prune(shared, both, 0.4)
+    wanted, most = prune(alone, capture(alone, token_ids(4)), 0.6)
+    found, fewer = prune(shared, both, 0.6)
+    assert fewer < most
+    for one, other in zip(found, wanted, strict=True):
+        for name in ("keep", "weight", "dense_norm", "sparse_norm"):
+            assert torch.equal(getattr(one, name), getattr(other, name)), (one.slot.name, name)

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import kencore.system.places
 
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Threads of a job that wait for each other sleep: spinning takes the cores from the app and from other jobs. Read by
+OpenMP when it is loaded."""
+
 
 def command(module: str, *arguments: str) -> list[str]:
     """The command that runs a module of this package, wherever the process is started."""
@@ -21,6 +25,8 @@ def environment() -> dict[str, str]:
     given["PYTHONPATH"] = os.pathsep.join([str(_package().parent), *known])
     given["KENVIZ_HOME"] = str(kencore.system.places.home())
     given["PYTHONUNBUFFERED"] = "1"
+    for name, value in PASSIVE.items():
+        given.setdefault(name, value)
     return given
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,6 +36,8 @@ class Streams:
         calls: of each block, how the model calls it for each batch.
         tuples: of each block, whether it gives a tuple that begins with its output.
         device: where blocks run.
+        known: what was measured of the dense model on them, by what it is: it holds as long as they do, whatever is
+            pruned meanwhile. Filled by who measures.
     """
 
     ids: Tensor
@@ -43,6 +45,7 @@ class Streams:
     calls: tuple[tuple[Call, ...], ...]
     tuples: tuple[bool, ...]
     device: torch.device
+    known: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     @property
     def sequences(self) -> int:

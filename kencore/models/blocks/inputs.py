@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kencore.system.progress import Clock
 
 NORM = frozenset({"norm"})
+DENSE_NORMS = "dense norms"
+"""What `Streams` know once they were measured: float32 (C,) of each slot, by name."""
 
 
 class Inputs(RunningInputs):

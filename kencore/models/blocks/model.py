@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class BlockModel:
         slots: those in scope, same order.
         by_block: the slots of each block.
         refused: name -> reason, for matrices of the blocks that are no linear layer's.
+        known: what was measured of its dense weights, by what it is. Filled by who measures.
 
     Raises:
         NotALanguageModelError: not a single stack of blocks.
@@ -41,6 +43,7 @@ class BlockModel:
 
     def __init__(self, model: nn.Module, layout: Layout, *, scope: Collection[str] | None = None) -> None:
         self.model, self.layout = model, layout
+        self.known: dict[Any, Any] = {}
         self.path, found = find_blocks(model, layout)
         self.blocks: tuple[nn.Module, ...] = tuple(found)
         self.linears, self.refused = find_linears(model, layout, self.path)

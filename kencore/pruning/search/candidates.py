@@ -19,7 +19,7 @@ from torch import Tensor
 from kencore.allocate import neuroal
 from kencore.errors import DeadLayerError
 from kencore.models.blocks.capture import Streams
-from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
+from kencore.models.blocks.inputs import DENSE_NORMS, NORM, Gathered, all_need, gather
 from kencore.models.blocks.model import BlockModel
 from kencore.models.blocks.run import Hidden
 from kencore.pruning.rule import Count, Prepared, Rule
@@ -174,13 +174,20 @@ class Evaluator:
         return norm
 
     def _whole_dense_pass(self) -> dict[str, Tensor]:
-        """Every slot's input norms in the dense model: float32 (C,) by name."""
+        """Every slot's input norms in the dense model: float32 (C,) by name; measured once per streams."""
+        key = (DENSE_NORMS, self.autocast, self.quirk) if self.autocast or self.quirk else DENSE_NORMS
+        known = self.streams.known
+        if key not in known:
+            known[key] = self._dense_pass()
+        return {name: norm.to(self.streams.device) for name, norm in known[key].items()}
+
+    def _dense_pass(self) -> dict[str, Tensor]:
         hidden, norms = self.streams.hidden, dict[str, Tensor]()
         for block, slots in enumerate(self.model.by_block):
             names = [slot.name for slot in slots]
             last = block == len(self.model.blocks) - 1
             found, hidden = self._gather(block, hidden, all_need(names, NORM), output=not last)
-            norms |= {name: self._norm(found[name]) for name in names}
+            norms |= {name: self._norm(found[name]).cpu() for name in names}
         return norms
 
     def _check_alive(self, block: int, hidden: Hidden) -> None:

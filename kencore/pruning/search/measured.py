@@ -16,7 +16,7 @@ from kencore.allocate.slot import Sparsities
 from kencore.errors import DeadLayerError
 from kencore.methods.registry import Lazy, load
 from kencore.methods.wanda import wanda
-from kencore.models.blocks.inputs import NORM, Gathered, all_need, gather
+from kencore.models.blocks.inputs import DENSE_NORMS, NORM, Gathered, all_need, gather
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.search.session import Found, Session, first_minimum
 
@@ -28,17 +28,22 @@ def by_nothing(session: Session) -> Found:
 
 def by_scores(session: Session) -> Found:
     """From one number of each block's scores in the dense model (OWL, DLP)."""
-    scores, dead = _per_block(session, load(_number(session)))
+    known, key = session.streams.known, (session.settings.allocation, session.settings.fast)
+    if key not in known:
+        known[key] = _per_block(session, load(_number(session)))
+    scores, dead = known[key]
     return Found(sparsities=_shares(session, scores), scores=scores, dead=dead)
 
 
 def by_spectra(session: Session) -> Found:
     """From the spectra of the weights (AlphaPruning): no text needed."""
     session.candidates = len(session.slots)
-    exponent, exponents = load(_number(session)), {}
+    exponent = load(_number(session))
+    exponents = session.model.known.setdefault(session.settings.allocation, {})
     for slot in session.slots:
         session.tick(0)
-        exponents[slot.name] = exponent(session.model.weight(slot.name).to(session.streams.device))
+        if slot.name not in exponents:
+            exponents[slot.name] = exponent(session.model.weight(slot.name).to(session.streams.device))
         session.measured += 1
     means = block_exponents(session.slots, exponents)
     return Found(
@@ -79,6 +84,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
     model, hidden = session.model, session.streams.hidden
     values: list[float] = []
     dead: set[str] = set()
+    norms: dict[str, Tensor] = {}
     for block, slots in enumerate(model.by_block):
         session.tick(block)
         names = [slot.name for slot in slots]
@@ -92,7 +98,8 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
             autocast=session.settings.fast,
             clock=session.clock,
         )
-        silent = {name for name in names if not bool(found[name].norm().any())}
+        norms |= {name: found[name].norm().cpu() for name in names}
+        silent = {name for name in names if not bool(norms[name].any())}
         if names and len(silent) == len(names):
             raise DeadLayerError(
                 f"Block {block}",
@@ -103,6 +110,8 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
         dead |= silent
         with session.clock("prune"):
             values.append(measure(_scores(session, found, names)))
+    if not session.settings.fast:  # in float32, so whoever prunes need not measure them again
+        session.streams.known[DENSE_NORMS] = norms
     return values, frozenset(dead)
 
 
