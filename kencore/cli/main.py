@@ -163,6 +163,7 @@ def evaluate(
 
 app.command("export")(cli_files.export)
 app.command("open")(cli_files.open_file)
+app.command("convert")(cli_files.convert)
 app.command("report")(cli_report.report)
 app.command("tune")(cli_tune.tune)
 app.command("explain")(cli_explain.explain)

@@ -80,6 +80,17 @@ def _shared_out(allocation: dict[str, Any]) -> str:
     return line
 
 
+def converted(facts: dict[str, Any]) -> str:
+    """What `convert` did."""
+    lines = [
+        f"Wrote {facts['folder']}: {facts['parameters']:,} weights as {facts['dtype']}, "
+        f"{facts['unpacked']:,} of them unpacked from {facts['format']}."
+    ]
+    if facts["rounded"]:
+        lines.append(f"{facts['rounded']:,} were rounded, by {facts['largest_change']:.2%} at most.")
+    return "\n".join(lines + [f"Note: {note}" for note in facts["notes"]])
+
+
 def runs(facts: dict[str, Any]) -> str:
     """The list of runs."""
     if not facts["runs"]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.packed import packed_in
 from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
 from kencore.checkpoint.scope import without_numbers
@@ -69,12 +70,12 @@ def inspect(
     Raises:
         CheckpointError: see `resolve`, `open_tensors`, `read_layout` and `open_pair`.
     """
-    source = resolve(model, revision=model_revision, progress=progress)
+    source = resolve(model, revision=model_revision, progress=progress, packed=True)
     if base is None:
         with open_tensors(source.folder) as tensors:
             layout = read_layout(source.folder, tensors)
             bad = _not_finite(tensors, layout, progress) if check_values else None
-            return _report(source, None, layout, tensors, layout.notes, [], bad)
+            return _report(source, None, layout, tensors, (*layout.notes, *_way_on(source)), [], bad)
     pair = open_pair(source, resolve(base, revision=base_revision, progress=progress))
     try:
         bad = _not_finite(pair.tuned_tensors, pair.layout, progress) if check_values else None
@@ -83,6 +84,12 @@ def inspect(
         return _report(source, pair.base, layout, pair.tuned_tensors, pair.notes, heads, bad)
     finally:
         pair.close()
+
+
+def _way_on(source: Source) -> list[str]:
+    """What to do about packed weights."""
+    packed = packed_in(source.folder)
+    return [] if packed is None else [packed.remedy(source.text)]
 
 
 def _with_heads_kept(layout: Layout, heads: set[str]) -> Layout:

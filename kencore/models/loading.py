@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
 from kencore.checkpoint.skeleton import read_config, read_known_config
 from kencore.errors import TaskMismatchError
@@ -53,8 +54,10 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
 
     Raises:
         CorruptShardError: a safetensors file is not whole.
+        PackedWeightsError: its weights are packed.
         ConfigError: transformers cannot load the model or its tokenizer.
     """
+    refuse_packed(f"Model {folder}", folder)
     with loading(folder):
         model, report = auto.from_pretrained(
             folder,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kencore.methods.table import METHODS
+from kencore.settings.packaged import PACKAGED
 from kencore.system.places import assets_folder
 
 SENTENCES: Final = "demo"
@@ -115,7 +116,7 @@ TUNED: Final = {name: demo for name, demo in DEMOS.items() if demo.base is not N
 """Those that are offered for pruning; the others are their bases."""
 SHIPPED: Final = {name: demo.run for name, demo in DEMOS.items() if demo.run is not None}
 """Runs that ship with the project: id -> folder, see `place`."""
-MODEL_FORMS: Final = f"{', '.join(TUNED)}, a folder or a hub id"
+MODEL_FORMS: Final = f"{', '.join([*TUNED, *PACKAGED])}, a folder or a hub id"
 """How a model can be named."""
 
 
@@ -130,7 +131,9 @@ def sentences_file() -> Path:
 
 
 def data_of(model: str) -> str | None:
-    """What a demo is measured on; ``None`` for any other model."""
+    """What a demo or a package's model is measured on; ``None`` for any other model."""
+    if model in PACKAGED:
+        return PACKAGED[model].data
     return DEMOS[model].data if model in DEMOS else None
 
 

@@ -51,6 +51,11 @@ def sweeps_folder() -> Path:
     return private_folder(home() / "sweeps")
 
 
+def models_folder() -> Path:
+    """Models that were converted once, one folder each; made on demand. Raises as `runs_folder`."""
+    return private_folder(home() / "models")
+
+
 def jobs_folder() -> Path:
     """The job store: database, logs and locks; made on demand. Raises as `runs_folder`."""
     return private_folder(home() / "jobs")

@@ -146,3 +146,21 @@ def test_what_is_stopped_in_the_middle_leaves_nothing(
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert list(place.iterdir()) == []
+
+
+def test_convert_packed_weights_and_prune_them(tmp_path: Path) -> None:
+    from tests.support.packed import save_packed
+    from tests.support.tiny_models import save_pair
+
+    packed = save_packed(save_pair("llama", tmp_path / "plain")[1], tmp_path / "packed", "fp8 by block")
+    prune = ("prune", "--model", packed, "--method", "magnitude", "--sparsity", "0.5", "--out", tmp_path / "run")
+    refused = call(*prune, code=1)["error"]
+    assert refused["type"] == "PackedWeightsError"
+    assert "inspect" not in call("inspect", packed)["notes"][-1]
+    facts = call("convert", packed, tmp_path / "out", "--dtype", "bfloat16")
+    assert facts["dtype"] == "bfloat16"
+    assert 0 < facts["rounded"] <= facts["unpacked"] < facts["parameters"]
+    call("prune", "--model", tmp_path / "out", *prune[3:])
+    said = runner.invoke(app, ["convert", str(packed), str(tmp_path / "again")]).stdout
+    assert f"{facts['unpacked']:,} of them unpacked from fp8" in said
+    assert call("convert", packed, tmp_path / "out", code=1)["error"]["type"] == "RunExistsError"

@@ -59,8 +59,9 @@ def known_bytes(run: Run) -> int | None:
 
 def _is_here(text: str) -> bool:
     from kencore.settings.demo import DEMOS
+    from kencore.settings.packaged import PACKAGED
 
-    return text in DEMOS or Path(text).expanduser().is_dir()
+    return text in DEMOS or text in PACKAGED or Path(text).expanduser().is_dir()
 
 
 def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
