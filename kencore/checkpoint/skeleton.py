@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.checkpoint.plain import Family, family_of, parameters
 from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
 
 if TYPE_CHECKING:
@@ -52,11 +54,14 @@ class Skeleton:
     notes: tuple[str, ...]
     _renamings: list[Any]
     _converters: list[Any]
+    _built: Callable[[], Skeleton] | None = None
 
     def rename(self, name: str) -> tuple[str | None, bool]:
         """The model's name of a tensor on disk, ``None`` if it has none, and whether several
         tensors on disk are joined into that one (or it is turned) on loading.
         """
+        if self._built is not None:
+            return (name, False) if name in self.shapes else self._built().rename(name)
         from transformers.core_model_loading import rename_source_key
 
         found, pattern = rename_source_key(name, self._renamings, self._converters, self.loose_prefix, self.shapes)
@@ -92,10 +97,42 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_skeleton(folder: Path) -> Skeleton:
     """Build the model of a folder's config on the meta device: no weights, no memory.
 
+    The most usual language models are known without building them, see `kencore.checkpoint.plain`.
+
     Raises:
         ConfigError: unreadable, or of a model type that this transformers does not know.
     """
     plain = read_config(folder)
+    family = family_of(plain)
+    if family is not None:
+        return _of_family(family, plain, folder)
+    return _build(folder, plain)
+
+
+def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
+    """What `_build` would give, without transformers: it is asked only for a name that the model does not have."""
+    found = list(parameters(family, plain))
+    tied = bool(plain.get("tie_word_embeddings", False))
+    return Skeleton(
+        architecture=plain["architectures"][0],
+        model_type=family.model_type,
+        shapes={name: shape for name, shape, _ in found},
+        owners={name: owner for name, _, owner in found},
+        buffers=frozenset(),
+        ties={"lm_head.weight": "model.embed_tokens.weight"} if tied else {},
+        lists={"model.layers": plain["num_hidden_layers"]},
+        prefix="model.",
+        loose_prefix="model",
+        layers=plain["num_hidden_layers"],
+        quantised="",
+        notes=(),
+        _renamings=[],
+        _converters=[],
+        _built=cache(lambda: _build(folder, plain)),
+    )
+
+
+def _build(folder: Path, plain: dict[str, Any]) -> Skeleton:
     with _quiet():
         config = _config(folder, plain)
         model, notes = _model(folder, config)

@@ -13,7 +13,9 @@ from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.packed import packed_in
 from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
+from kencore.checkpoint.plain import family_of
 from kencore.checkpoint.scope import without_numbers
+from kencore.checkpoint.skeleton import read_config
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
 from kencore.errors import ConfigError
@@ -165,6 +167,10 @@ def _positions(source: Source) -> int | None:
     """As the configuration says, its own defaults included."""
     from kencore.models.loaded import stated_positions
     from kencore.models.loading import load_config
+
+    plain = read_config(source.folder)
+    if family_of(plain) is not None:  # which states it
+        return int(plain["max_position_embeddings"])
 
     try:
         return stated_positions(load_config(source.folder))
