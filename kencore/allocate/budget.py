@@ -104,6 +104,19 @@ def exact_counts(
     return counts
 
 
+def with_whole_rows(slots: Sequence[Slot], kept: Counts, rows: Mapping[str, int]) -> Counts:
+    """Entries that each row keeps, int64 (R,) by name, of matrices that have more rows than their slots: those
+    that come after them are kept whole.
+    """
+    cols = {slot.name: slot.cols for slot in slots}
+    return {
+        name: np.concatenate([own, np.full(rows[name] - len(own), cols[name], np.int64)])
+        if rows[name] > len(own)
+        else own
+        for name, own in kept.items()
+    }
+
+
 def total_pruned(size: int, sparsity: float) -> int:
     """Entries of ``size`` that go where the whole meets the target; half rounds up."""
     return math.floor(sparsity * size + 0.5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.parameter import Layout, Parameter
+from kencore.checkpoint.resized import common_rows, fitted, table_sizes
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, round_to, same_bytes
 from kencore.errors import NonFiniteWeightError, PairMismatchError
@@ -34,6 +35,7 @@ class Pair:
         base_names: for each parameter of the layout, the base's name of it on disk; ``None`` if
             the base has none (a new head): it is kept dense. All ``None`` without a base.
         notes: what a person should know, in plain words, those of the layout included.
+        common: rows that a table has in both models, where it has others too; rows beyond them are kept.
     """
 
     tuned: Source
@@ -43,6 +45,7 @@ class Pair:
     layout: Layout
     base_names: dict[str, str | None]
     notes: tuple[str, ...] = ()
+    common: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def opened(self) -> tuple[Tensors, ...]:
@@ -88,6 +91,8 @@ class Pair:
         values = self.base_tensors.matrix(name, transposed=parameter.transposed, rows=rows)
         values = round_to(values, parameter.dtype)
         check_finite(values, first, name, "base")
+        if parameter.name in self.common:
+            return fitted(values, self.tuned_tensors.matrix(parameter.name, rows=rows))
         return values
 
 
@@ -143,6 +148,7 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
         layout=layout,
         base_names=names,
         notes=notes,
+        common=matcher.common,
     )
 
 
@@ -169,6 +175,8 @@ class _Matcher:
 
     def __init__(self, tuned: Source, base: Source, ours: Layout, theirs: Layout) -> None:
         self.tuned, self.base, self.ours, self.theirs = tuned, base, ours, theirs
+        self.sizes = table_sizes(ours.parameters), table_sizes(theirs.parameters)
+        self.common: dict[str, int] = {}
         self.prefixes = {layout.prefix for layout in (ours, theirs) if layout.prefix}
         loose: dict[str, list[Parameter]] = {}
         for parameter in theirs.parameters:
@@ -189,8 +197,13 @@ class _Matcher:
         wrong: list[str] = []
         for parameter in self.ours.parameters:
             other = self._find(parameter)
-            fault = _fault(parameter, other)
+            common = None if other is None else common_rows(parameter, other, self.sizes)
+            fault = _fault(parameter, other, resized=common is not None)
+            if common is not None and not fault:
+                self.common[parameter.name] = common
+            # what has no counterpart there is kept, where that may be: heads, poolers, tables of another shape
             new = parameter.part == "head" or (other is None and parameter.part == "pooler")
+            new = new or (other is not None and parameter.part == "embedding" and parameter.shape != other.shape)
             if fault and not new:
                 wrong.append(fault)
             names[parameter.name] = None if fault or other is None else other.name
@@ -202,6 +215,7 @@ class _Matcher:
     def notes(self, names: dict[str, str | None]) -> Iterator[str]:
         """What differs and is no obstacle."""
         yield from (f"Base: {note}" for note in self.theirs.notes if note not in self.ours.notes)
+        yield from (self._resized(name, str(names[name])) for name in self.common)
         new = [p.name for p in self.ours.prunable if names[p.name] is None]
         if new:
             yield f"Only in the tuned model, so kept dense: {_some(new)}."
@@ -222,6 +236,12 @@ class _Matcher:
                 f"The tuned model is stored as {ours} and the base as {theirs}: both are read as "
                 f"F32, and entries that go back to the base are stored as {ours}."
             )
+
+    def _resized(self, name: str, other: str) -> str:
+        sides = ((self.ours, name), (self.theirs, other))
+        ours, theirs = (next(p.rows for p in layout.parameters if p.name == one) for layout, one in sides)
+        said = f"{name} has {ours:,} rows, {theirs:,} in the base: the first {self.common[name]:,} are compared"
+        return said + (f", the other {ours - theirs:,} kept dense." if ours > theirs else ".")
 
     def _check_kind(self) -> None:
         ours, theirs = self.ours, self.theirs
@@ -256,17 +276,16 @@ class _Matcher:
             f"{self.tuned.text} and {self.base.text}",
             got=got,
             wanted=wanted,
-            remedy="Pass the exact model the tuned one started from"
-            + (" (a resized vocabulary needs a base resized alike)." if "embed" in got else "."),
+            remedy="Pass the exact model the tuned one started from.",
         )
 
 
-def _fault(parameter: Parameter, other: Parameter | None) -> str:
+def _fault(parameter: Parameter, other: Parameter | None, *, resized: bool) -> str:
     """Why a tuned parameter cannot go back to what was found in the base; ``""`` if it can."""
     if other is None:
         missing = f"{parameter.name} {parameter.shape} is not in the base"
         return missing if parameter.prunable else ""
-    if parameter.shape != other.shape:
+    if parameter.shape != other.shape and not resized and (parameter.prunable or other.prunable):
         return f"{parameter.name} is {parameter.shape} in the tuned model, {other.shape} in the base"
     if parameter.prunable and other.dtype not in FLOATS:
         return f"{parameter.name} is stored as {other.dtype} in the base"

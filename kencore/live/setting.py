@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from kencore.allocate.balance import Place, factors, parse_balance
-from kencore.allocate.budget import Counts, exact_counts, kept_evenly, kept_of, rebalanced, total_pruned
+from kencore.allocate.budget import (
+    Counts,
+    exact_counts,
+    kept_evenly,
+    kept_of,
+    rebalanced,
+    total_pruned,
+    with_whole_rows,
+)
 from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import SpecError
@@ -210,6 +218,8 @@ def budgets(run: Run, setting: Setting) -> Counts:
             remedy="Measure it: a worker prunes the model at this setting.",
         )
     slots, places = pruned_slots(run)
+    rows = {slot.name: slot.rows for slot in slots}
+    slots = [replace(slot, rows=run.common_rows.get(slot.name, slot.rows)) for slot in slots]
     if spec.allocation == UNIFORM:
         kept = kept_evenly(slots, keep=spec.keep, k=spec.k, sparsity=spec.sparsity if spec.exact else None)
     else:
@@ -217,7 +227,7 @@ def budgets(run: Run, setting: Setting) -> Counts:
         assert shares is not None
         assert spec.sparsity is not None
         kept = kept_of(slots, exact_counts(slots, shares, spec.sparsity))
-    return rebalanced(slots, kept, spec.balance, places)
+    return with_whole_rows(slots, rebalanced(slots, kept, spec.balance, places), rows)
 
 
 def _shares(run: Run, spec: PruneSpec) -> Sparsities | None:

@@ -32,6 +32,7 @@ from kencore.runs.lines import (
     matrix_line,
     pruned_columns,
     record,
+    resized,
     sources,
     write_piece,
 )
@@ -143,7 +144,7 @@ class SliceRun:
 
         self.writer.add_matrices(self.lines)
         self.writer.add_json("spec.json", asked(self.spec, self.pair.layout))
-        self.writer.add_json("record.json", {"created": "", "sources": sources(self.pair)})
+        self.writer.add_json("record.json", {"created": "", "sources": sources(self.pair)} | resized(self.pair))
         self.writer.add_json("metrics.json", {})
         assert self.writer.folder is not None
         return Run(self.writer.folder, self.out.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kencore.allocate.budget import Counts, kept_evenly, rebalanced, row_budget
+from kencore.allocate.budget import Counts, kept_evenly, rebalanced, row_budget, with_whole_rows
 from kencore.errors import ScopeError
 from kencore.runs.lines import Decision
 from kencore.settings.prune import PruneSpec
@@ -44,7 +44,10 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
         same = status == "pruned" and not spec.exact and not spec.balance
         k = row_budget(parameter.cols, keep=spec.keep, k=spec.k) if same else None
         base_name = pair.base_names.get(parameter.name)
-        plan.append(Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k))
+        common = pair.common.get(parameter.name)
+        plan.append(
+            Decision(parameter=parameter, base_name=base_name, status=status, reason=reason, k=k, common=common)
+        )
     if not any(decision.status == "pruned" for decision in plan):
         raise ScopeError(
             " + ".join(spec.scope),
@@ -82,16 +85,19 @@ def chosen(plan: Sequence[Decision]) -> dict[str, Decision]:
 
 def slots(plan: Sequence[Decision]) -> list[Slot]:
     """What is pruned, as an allocation sees it; what lies outside the blocks is put into the
-    first one.
+    first one. Of a table only the rows that the base has too: the others are kept.
     """
     from kencore.allocate.slot import Slot
 
     return [
-        Slot(
-            name=name, block=d.parameter.block or 0, role=d.parameter.role, rows=d.parameter.rows, cols=d.parameter.cols
-        )
+        Slot(name=name, block=d.parameter.block or 0, role=d.parameter.role, rows=compared(d), cols=d.parameter.cols)
         for name, d in chosen(plan).items()
     ]
+
+
+def compared(decision: Decision) -> int:
+    """Rows of a parameter that can go back to something."""
+    return decision.parameter.rows if decision.common is None else decision.common
 
 
 def places(plan: Sequence[Decision]) -> dict[str, Place]:
@@ -109,4 +115,5 @@ def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Counts:
     """
     shared = slots(plan)
     kept = kept_evenly(shared, keep=spec.keep, k=spec.k, sparsity=spec.sparsity if spec.exact else None)
-    return rebalanced(shared, kept, spec.balance, places(plan))
+    rows = {name: d.parameter.rows for name, d in chosen(plan).items()}
+    return with_whole_rows(shared, rebalanced(shared, kept, spec.balance, places(plan)), rows)

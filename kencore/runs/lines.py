@@ -37,7 +37,8 @@ class Decision:
     """What happens to one parameter: ``status`` is pruned, untouched or unprunable.
 
     ``k`` is what every row keeps; ``None`` where nothing is pruned, and where the budget is one
-    for all matrices together (see `kept_per_row`).
+    for all matrices together (see `kept_per_row`). ``common``: rows that the base has too, where it lacks
+    some: the others are kept.
     """
 
     parameter: Parameter
@@ -45,6 +46,7 @@ class Decision:
     status: str
     reason: str
     k: int | None
+    common: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -164,4 +166,9 @@ def record(
         "device": device,
         "sources": sources(pair),
         "notes": [*pair.notes, *notes],
-    }
+    } | resized(pair)
+
+
+def resized(pair: Pair) -> dict[str, dict[str, int]]:
+    """What ``record.json`` says of tables of which the base has other rows: how many both have."""
+    return {"common_rows": dict(pair.common)} if pair.common else {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.resized import fitted
 from kencore.checkpoint.tensors import round_to
 from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
@@ -117,7 +118,7 @@ def reset_bits(
         return np.zeros_like(tuned)  # all bits zero is 0.0 in every float dtype
     base_name = str(line["base_name"])
     info = run.base_tensors.info(base_name)
-    return base_bits(info.dtype, str(line["dtype"]), run.base_tensors.raw(base_name, part))
+    return fitted(base_bits(info.dtype, str(line["dtype"]), run.base_tensors.raw(base_name, part)), tuned)
 
 
 def as_stored(matrix: NDArray[Any], transposed: bool, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -118,6 +118,11 @@ class Run:
         return self.spec.restore
 
     @property
+    def common_rows(self) -> dict[str, int]:
+        """Rows that a table has in both models, by name, where one has more; rows beyond them were kept."""
+        return {str(name): int(rows) for name, rows in self.record.get("common_rows", {}).items()}
+
+    @property
     def architecture(self) -> str:
         """The class of the model, such as ``LlamaForCausalLM``; empty where it is not known."""
         return str(self.asked.get("architecture") or "")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kencore.checkpoint.resized import fitted
 from kencore.checkpoint.tensors import round_to
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, SourceNotFoundError
 from kencore.runs.reading import corrupt
@@ -89,7 +90,8 @@ def _stored(run: Run, name: str, which: str, rows: slice, columns: slice) -> Flo
             wanted="a matrix that both models have",
             remedy="Look at its tuned values.",
         )
-    if list(tensors.info(stored).shape) != list(line["shape"]):
+    resized = which == "base" and name in run.common_rows
+    if not resized and list(tensors.info(stored).shape) != list(line["shape"]):
         raise CheckpointChangedError(
             f"{stored} in {tensors.folder}",
             got=f"shape {tensors.info(stored).shape}",
@@ -98,7 +100,9 @@ def _stored(run: Run, name: str, which: str, rows: slice, columns: slice) -> Flo
         )
     _check_content(run, tensors, str(stored), line[f"{which}_sha256"])
     window = tensors.matrix(stored, transposed=bool(line["transposed"]), rows=rows, cols=columns)
-    return round_to(window, str(line["dtype"])) if which == "base" else window
+    if which == "base":
+        window = round_to(window, str(line["dtype"]))
+    return fitted(window, read_values(run, name, "tuned", rows, columns)) if resized else window
 
 
 def _check_content(run: Run, tensors: Tensors, stored: str, wanted: str | None) -> None:

@@ -207,10 +207,6 @@ def _third_block(state: State) -> State:
     return more | state
 
 
-def _resized(state: State) -> State:
-    return state | {WORDS: torch.zeros(101, 32)}
-
-
 def _wide(state: State) -> State:
     return {key: value.repeat_interleave(2, 0) if "intermediate" in key else value for key, value in state.items()}
 
@@ -231,7 +227,6 @@ def _packed(state: State) -> State:
     ("change", "config", "said"),
     [
         (_third_block, {"num_hidden_layers": 3}, "2 blocks in the tuned model, 3 in the base"),
-        (_resized, {"vocab_size": 101}, f"{WORDS} is (99, 32) in the tuned model, (101, 32) in"),
         (_wide, {"intermediate_size": 96}, "is (48, 32) in the tuned model, (96, 32) in the base"),
         (_missing, {}, "layer.1.attention.self.key.weight (32, 32) is not in the base"),
         (_wordless, {}, f"{WORDS} (99, 32) is not in the base"),
@@ -242,9 +237,8 @@ def test_a_base_that_does_not_fit(
     pairs: Pairs, tmp_path: Path, change: Change, config: dict[str, int], said: str
 ) -> None:
     base, tuned = pairs("bert")
-    with pytest.raises(PairMismatchError, match=re.escape(said)) as caught:
+    with pytest.raises(PairMismatchError, match=re.escape(said)):
         pair_of(tuned, rewrite(base, tmp_path, change, **config))
-    assert ("resized vocabulary" in caught.value.remedy) == ("embeddings" in said)
 
 
 def test_many_differences_are_counted(pairs: Pairs, tmp_path: Path) -> None:

@@ -55,6 +55,8 @@ class Stored:
         sha256: of the resulting tensor's bytes.
         base, base_dtype, base_sha256: name, dtype and content of the base's tensor that is needed.
         kept: entries that the mask keeps; only of ``values``.
+        base_rows: rows of the base's tensor where it has others than the result; only of ``values``,
+            whose mask keeps the rows that the base lacks.
         same_as: the tensor it is tied to; only of ``same``.
 
     Raises:
@@ -69,6 +71,7 @@ class Stored:
     base: str | None = None
     base_dtype: str | None = None
     base_sha256: str | None = None
+    base_rows: int | None = None
     kept: int | None = None
     same_as: str | None = None
 
@@ -86,6 +89,10 @@ class Stored:
             raise ValueError(f"base {base!r}")
         if (self.base is None) != (self.how in ("dense", "same")) and self.how != "values":
             raise ValueError(f"base {self.base!r} of a tensor stored as {self.how}")
+        if self.base_rows is not None and (
+            self.how != "values" or self.base is None or not self.shape or not _count(self.base_rows)
+        ):
+            raise ValueError(f"base_rows {self.base_rows!r} of a tensor stored as {self.how}")
         if (self.how == "same") != isinstance(self.same_as, str):
             raise ValueError(f"same_as {self.same_as!r} of a tensor stored as {self.how}")
         if self.how == "values":
@@ -98,6 +105,11 @@ class Stored:
     def size(self) -> int:
         """Entries of the tensor."""
         return math.prod(self.shape)
+
+    @property
+    def base_shape(self) -> tuple[int, ...]:
+        """Of the base's tensor."""
+        return self.shape if self.base_rows is None else (self.base_rows, *self.shape[1:])
 
     @property
     def nbytes(self) -> int:

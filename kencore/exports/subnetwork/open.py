@@ -162,7 +162,8 @@ class _Restorer:
         assert self.base is not None
         assert stored.base_dtype is not None
         values = self.base.raw(stored.base).reshape(-1)[first:last]
-        return _words(base_bits(stored.base_dtype, stored.dtype, values)).copy()
+        words = _words(base_bits(stored.base_dtype, stored.dtype, values)).copy()
+        return np.pad(words, (0, last - first - len(words)))  # rows that the base lacks are kept, all of them
 
     def text(self, name: str) -> bytes:
         """A config or tokenizer file of the model.
@@ -212,7 +213,7 @@ def _check_base(file: Subnetwork, base: Tensors) -> None:
         if stored.base not in base:
             raise _wrong(f"{stored.base} in {base.folder}", "no such tensor")
         info = base.info(stored.base)
-        if (info.dtype, tuple(info.shape)) != (stored.base_dtype, stored.shape):
+        if (info.dtype, tuple(info.shape)) != (stored.base_dtype, stored.base_shape):
             raise _wrong(f"{stored.base} in {base.folder}", f"{info.dtype} of shape {info.shape}")
         if base.sha256(stored.base) != stored.base_sha256:
             raise _wrong(f"{stored.base} in {base.folder}", "other weights")

@@ -108,7 +108,7 @@ def _stored(run: Run, line: dict[Any, Any] | None, facts: dict[str, Any], change
     if line is None:
         return dense
     base = _base(run, line)
-    if base and not changed and _is_base(run, line):
+    if base and "base_rows" not in base and not changed and _is_base(run, line):
         return Stored(how="base", **facts, **base)
     if line["status"] != "pruned":
         return dense
@@ -123,9 +123,10 @@ def _base(run: Run, line: dict[Any, Any]) -> dict[str, Any]:
     if run.restore == "zero" or pd.isna(name) or name not in run.base_tensors:
         return {}
     info = run.base_tensors.info(name)
-    if list(info.shape) != list(line["shape"]):
-        return {}
-    return {"base": name, "base_dtype": info.dtype, "base_sha256": line["base_sha256"]}
+    found = {"base": name, "base_dtype": info.dtype, "base_sha256": line["base_sha256"]}
+    if list(info.shape) == list(line["shape"]):
+        return found
+    return found | {"base_rows": info.shape[0]} if line["name"] in run.common_rows else {}
 
 
 def _is_base(run: Run, line: dict[Any, Any]) -> bool:
