@@ -124,7 +124,6 @@ def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
         prefix="model.",
         loose_prefix="model",
         layers=plain["num_hidden_layers"],
-        quantised="",
         notes=(),
         _renamings=[],
         _converters=[],
