@@ -230,6 +230,10 @@ class ZeroShotTaskError(DataFileError):
     """A zero-shot task is not known, its file cannot be read, or it would run code."""
 
 
+class OtherStateError(KencoreError):
+    """What was measured is not what would be exported: a fault of the program, found before it is told as a figure."""
+
+
 class ModelRunError(KencoreError):
     """The model broke off while it ran: its own code, torch or the device raised something."""
 

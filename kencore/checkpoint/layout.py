@@ -12,7 +12,9 @@ from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.roles import classify
 from kencore.checkpoint.skeleton import Skeleton, read_skeleton
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
+from kencore.checkpoint.wrappers import foreign, spare_prefix
 
+UNUSED = "not used by"
 _IN_LIST = re.compile(r"(.+?)\.(\d+)\.")
 # float tensors of older checkpoints that models compute themselves today
 _COMPUTED = re.compile(r"(^|\.)(inv_freq|masked_bias|cos_cached|sin_cached)$")
@@ -32,10 +34,56 @@ def read_layout(folder: Path, tensors: Tensors | None = None) -> Layout:
         CheckpointError: see `open_tensors`.
     """
     if tensors is None:
-        with open_tensors(folder) as own:
-            return read_layout(folder, own)
+        own, layout = open_model(folder)
+        own.close()
+        return layout
+    return lay_out(read_skeleton(Path(folder)), tensors)
+
+
+def open_model(folder: Path, *, whole: bool = True) -> tuple[Tensors, Layout]:
+    """A folder's tensors under the names that its model has for them, and their layout.
+
+    Args:
+        whole: refuse a model without the weights of every block; where it is not, the notes say so.
+
+    Raises as `read_layout`.
+    """
     skeleton = read_skeleton(Path(folder))
+    tensors = open_named(folder, skeleton)
+    try:
+        return tensors, lay_out(skeleton, tensors, whole=whole)
+    except BaseException:
+        tensors.close()
+        raise
+
+
+def open_named(folder: Path, skeleton: Skeleton) -> Tensors:
+    """A folder's tensors, without a prefix that their names carry and no name of the model has.
+
+    Raises:
+        CheckpointError: see `open_tensors`.
+    """
+    tensors = open_tensors(folder)
+
+    def known(name: str) -> str | None:
+        return skeleton.rename(name)[0]
+
+    prefix = spare_prefix(tensors.names, known)
+    if not prefix:
+        return tensors
+    tensors.close()
+    return open_tensors(folder, prefix=prefix)
+
+
+def lay_out(skeleton: Skeleton, tensors: Tensors, *, whole: bool = True) -> Layout:
+    """Tensors laid over the model that their config describes.
+
+    Raises:
+        ConfigError: ``whole``, and no weights for what is inside the blocks.
+    """
     reader = _Reader(skeleton, tensors)
+    if whole and reader.packed is None:  # packed ones are refused in their own words
+        reader.check_blocks()
     parameters = reader.parameters()
     return Layout(
         architecture=skeleton.architecture,
@@ -44,7 +92,7 @@ def read_layout(folder: Path, tensors: Tensors | None = None) -> Layout:
         parameters=parameters,
         stacks={reader.stacks[path]: count for path, count in skeleton.lists.items()},
         prefix=skeleton.loose_prefix,
-        notes=(*skeleton.notes, *reader.notes(parameters)),
+        notes=(*tensors.notes, *skeleton.notes, *reader.notes(parameters)),
     )
 
 
@@ -150,6 +198,8 @@ class _Reader:
             return f"beside weights packed as {self.packed.format}: the model is pruned once they are plain"
         if model_name in self.skeleton.buffers or _COMPUTED.search(info.name):
             return "a buffer, not a trained weight"
+        if model_name is None:
+            return f"{UNUSED} {self.skeleton.architecture}"
         if info.elements == 0:
             return "empty"
         if len(info.shape) == 0:
@@ -167,12 +217,10 @@ class _Reader:
         if layers is not None and len(model.lists) == 1 and blocks < layers:
             word = "block holds" if blocks == 1 else "blocks hold"
             notes.append(f"{blocks} {word} the weights of {layers} layers.")
-        unknown = [p.name for p in parameters if not p.model_name and p.prunable]
+        unknown = [p.name for p in parameters if p.reason == f"{UNUSED} {model.architecture}"]
         if unknown:
             notes.append(f"{model.architecture} does not use {_some(unknown)}.")
-        present = {found for found, _ in self.found.values()}
-        tied = set().union(*(g for g in self.groups.values() if g & present)) if present else set()
-        missing = [name for name in model.shapes if name not in present | tied | model.buffers]
+        missing = self.missing()
         if missing:
             notes.append(f"Not on disk, so random when the model is loaded: {_some(missing)}.")
         wrong = [
@@ -183,6 +231,20 @@ class _Reader:
         if wrong:
             notes.append(f"Of another shape than config.json says: {_some(wrong)}.")
         return notes
+
+    def check_blocks(self) -> None:
+        """Raise unless there are weights for everything inside the blocks."""
+        inside = [name for name in self.missing() if self._place(name)[0] is not None]
+        if inside:
+            unknown = [name for name, (found, _) in self.found.items() if found is None]
+            raise foreign(str(self.tensors.folder), self.skeleton.architecture, unknown, inside)
+
+    def missing(self) -> list[str]:
+        """The model's parameters that nothing on disk becomes, and that are tied to none that is there."""
+        present = {name for disk in self.tensors.names for name in self.skeleton.targets(disk)}
+        tied = set().union(*(g for g in self.groups.values() if g & present)) if present else set()
+        there = present | tied | self.skeleton.buffers
+        return [name for name in self.skeleton.shapes if name not in there and not self.skeleton.optional(name)]
 
 
 def stack_names(paths: list[str]) -> dict[str, str]:

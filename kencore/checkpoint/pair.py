@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.layout import open_model
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.resized import common_rows, fitted, table_sizes
 from kencore.checkpoint.source import Source, resolve
-from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, round_to, same_bytes
+from kencore.checkpoint.tensors import FLOATS, Tensors, round_to, same_bytes
 from kencore.errors import NonFiniteWeightError, PairMismatchError
 
 if TYPE_CHECKING:
@@ -124,12 +124,11 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
     refuse_packed(tuned.text, tuned.folder)
     if base is None:
         return _open_alone(tuned)
-    tuned_tensors = open_tensors(tuned.folder)
+    tuned_tensors, layout = open_model(tuned.folder)
     try:
-        base_tensors = open_tensors(base.folder)
+        base_tensors, base_layout = open_model(base.folder, whole=False)
         try:
-            layout = read_layout(tuned.folder, tuned_tensors)
-            matcher = _Matcher(tuned, base, layout, read_layout(base.folder, base_tensors))
+            matcher = _Matcher(tuned, base, layout, base_layout)
             names = matcher.names()
             notes = (*layout.notes, *matcher.notes(names))
             if _identical(tuned_tensors, base_tensors, names):
@@ -153,12 +152,7 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
 
 
 def _open_alone(tuned: Source) -> Pair:
-    tensors = open_tensors(tuned.folder)
-    try:
-        layout = read_layout(tuned.folder, tensors)
-    except BaseException:
-        tensors.close()
-        raise
+    tensors, layout = open_model(tuned.folder)
     return Pair(
         tuned=tuned,
         base=None,

@@ -22,21 +22,26 @@ INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_model.safetensors"
 ADAPTER_FILES = ("adapter_config.json", ADAPTER, "adapter_model.bin")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+NO_WEIGHTS = ("training_args.bin", "optimizer.bin", "scheduler.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 _NUMBERED = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """The weight files of a folder: ``files`` by name, ``index`` (tensor -> file) if it has one."""
+    """The weight files of a folder: ``files`` by name, ``index`` (tensor -> file) if it has one, and ``notes``:
+    what lies beside them and is not read.
+    """
 
     files: dict[str, Path]
     index: dict[str, str] | None
+    notes: tuple[str, ...] = ()
 
 
 def find_shards(folder: Path) -> Shards:
-    """``model.safetensors``, else the shards of the index, else every ``model-*.safetensors``.
+    """The file that config.json names, else ``model.safetensors``, else the shards of the index, else every
+    ``model-*.safetensors``.
 
-    The order of preference is that of transformers.
+    The order of preference is that of transformers. What lies beside them and is not read is told in the notes.
 
     Raises:
         NoSafetensorsError: only pickle files, only GGUF, or no weights.
@@ -46,19 +51,71 @@ def find_shards(folder: Path) -> Shards:
         CorruptShardError: the index is not readable.
     """
     _refuse_adapter(folder)
-    single = folder / SINGLE
+    single = folder / (_named(folder) or SINGLE)
     if single.is_file():
-        return Shards({SINGLE: single}, None)
+        return Shards({single.name: single}, None, _beside(folder, [single.name]))
     if (folder / INDEX).is_file():
         index = read_index(folder)
         names = sorted(set(index.values()))
         _check_present(folder, names, "the index names")
-        return Shards({name: _inside(folder, name) for name in names}, index)
+        return Shards({name: _inside(folder, name) for name in names}, index, _beside(folder, names))
     files = {path.name: path for path in sorted(folder.glob("model-*.safetensors"))}
     if not files:
         raise no_safetensors(str(folder), (path.name for path in folder.iterdir()))
     _check_present(folder, _announced(files), "their numbering promises")
-    return Shards(files, None)
+    return Shards(files, None, _beside(folder, list(files)))
+
+
+def _named(folder: Path) -> str | None:
+    """The file of weights that config.json names, which transformers then reads before any other.
+
+    Raises:
+        UnsafeIndexError: it is outside the folder, or an index.
+        MissingShardError: it is not there.
+    """
+    try:
+        named = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None  # whoever needs the config says what is wrong with it
+    if not isinstance(named, str) or not named:
+        return None
+    if not _plain(named) or not named.endswith(".safetensors") or "/" in named or "\\" in named:
+        raise UnsafeIndexError(
+            str(folder / "config.json"),
+            got=f"transformers_weights {named!r}",
+            wanted="the name of a safetensors file in the folder",
+            remedy=f"Remove it from config.json: {SINGLE} or its shards are read then.",
+        )
+    if not (folder / named).is_file():
+        raise MissingShardError(
+            str(folder),
+            got=f"no {named}, which transformers_weights in config.json names",
+            wanted="the file that config.json names",
+            remedy="Download it, or remove transformers_weights from config.json.",
+        )
+    return named
+
+
+def _beside(folder: Path, read: list[str]) -> tuple[str, ...]:
+    """A sentence for other weights in the folder, which are not read."""
+    present = sorted(path.name for path in folder.iterdir())
+    sets = [name for name in present if name.lower().endswith(".safetensors") and name not in read]
+    if INDEX in present and len(read) == 1 and read[0] not in set(_indexed(folder)):
+        sets.append(INDEX)
+    pickles = [name for name in present if name.endswith(PICKLES) and name not in NO_WEIGHTS]
+    if not sets and not pickles:
+        return ()
+    what = read[0] if len(read) == 1 else f"{len(read)} shards ({_some(read, 1)})"
+    why = ", as transformers chooses" if sets else ": safetensors come first"
+    return (f"Weights are read from {what}{why}; what lies beside is not read: {_some([*sets, *pickles])}.",)
+
+
+def _indexed(folder: Path) -> Iterable[str]:
+    """Files that an index names, none of an index that cannot be read."""
+    try:
+        return read_index(folder).values()
+    except (CorruptShardError, UnsafeIndexError):
+        return ()
 
 
 def _refuse_adapter(folder: Path) -> None:
@@ -108,8 +165,8 @@ def read_index(folder: Path) -> dict[str, str]:
 def no_safetensors(subject: str, names: Iterable[str]) -> NoSafetensorsError:
     """The error for a source with these files, saying what it holds instead of weights."""
     present = sorted(names)
-    others = [name for name in present if name.endswith(".safetensors")]
-    pickles = [name for name in present if name.endswith(PICKLES) and name != "training_args.bin"]
+    others = [name for name in present if name.lower().endswith(".safetensors")]
+    pickles = [name for name in present if name.endswith(PICKLES) and name not in NO_WEIGHTS]
     if any(name in present for name in ADAPTER_FILES):
         return AdapterFolderError(
             subject,

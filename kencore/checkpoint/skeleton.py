@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 LANGUAGE_HEADS = ("ForCausalLM", "LMHeadModel")
 """How the class of a causal language model ends."""
+HEAD = "ForSequenceClassification"
+"""How the class of a classifier of texts ends."""
+AUTO = {HEAD: "AutoModelForSequenceClassification"} | dict.fromkeys(LANGUAGE_HEADS, "AutoModelForCausalLM")
+"""The class of transformers that knows such a model of every type, by how its class ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,7 @@ class Skeleton:
         loose_prefix: the prefix a checkpoint may carry or lack.
         layers: layers that are run, if the config says so.
         notes: what a person should know.
+        spare: patterns of names that may be missing on disk.
     """
 
     architecture: str
@@ -52,22 +58,48 @@ class Skeleton:
     loose_prefix: str
     layers: int | None
     notes: tuple[str, ...]
+    spare: tuple[str, ...]
     _renamings: list[Any]
     _converters: list[Any]
     _built: Callable[[], Skeleton] | None = None
 
     def rename(self, name: str) -> tuple[str | None, bool]:
         """The model's name of a tensor on disk, ``None`` if it has none, and whether several
-        tensors on disk are joined into that one (or it is turned) on loading.
+        tensors on disk are joined into that one (or it is split or turned) on loading.
         """
+        found, pattern = self.renamed(name)
+        return found, pattern is not None
+
+    def renamed(self, name: str) -> tuple[str | None, str | None]:
+        """The model's name of a tensor on disk, and the pattern of the conversion that makes it."""
         if self._built is not None:
-            return (name, False) if name in self.shapes else self._built().rename(name)
+            return (name, None) if name in self.shapes else self._built().renamed(name)
         from transformers.core_model_loading import rename_source_key
 
         found, pattern = rename_source_key(name, self._renamings, self._converters, self.loose_prefix, self.shapes)
         if found not in self.shapes and name in self.shapes:
             found, pattern = name, None
-        return (found, pattern is not None) if found in self.shapes else (None, False)
+        return (found, pattern) if found in self.shapes else (None, None)
+
+    def targets(self, name: str) -> tuple[str, ...]:
+        """Every parameter of the model that a tensor on disk becomes, or a part of one: several where it is split."""
+        found, pattern = self.renamed(name)
+        if found is None or pattern is None:
+            return () if found is None else (found,)
+        step = self.conversion(pattern)
+        first = step.target_patterns[0]
+        names = [found.replace(first, target) for target in step.target_patterns]
+        return tuple(name for name in dict.fromkeys(names) if name in self.shapes)
+
+    def conversion(self, pattern: str) -> Any:
+        """The conversion of transformers that a pattern belongs to."""
+        if self._built is not None:
+            return self._built().conversion(pattern)
+        return next(entry for entry in self._converters if pattern in entry.source_patterns)
+
+    def optional(self, name: str) -> bool:
+        """Whether transformers says that the model can do without a parameter on disk."""
+        return any(re.search(pattern, name) for pattern in self.spare)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -125,6 +157,7 @@ def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
         loose_prefix="model",
         layers=plain["num_hidden_layers"],
         notes=(),
+        spare=(),
         _renamings=[],
         _converters=[],
         _built=cache(lambda: _build(folder, plain)),
@@ -188,17 +221,48 @@ def _check_kernels(folder: Path, plain: Any) -> None:
             _check_kernels(folder, part)
 
 
+def class_for(auto: Any, config: PretrainedConfig) -> tuple[Any, PretrainedConfig] | None:
+    """The class of models that one of transformers' Auto classes loads for a config, and the config that it takes:
+    of a larger model that a text model is part of, the text's. ``None``: there is none.
+    """
+    from transformers.models.auto.auto_factory import _get_model_class
+
+    if type(config) not in auto._model_mapping:
+        return None
+    kind = _get_model_class(config, auto._model_mapping)
+    text = config.sub_configs.get("text_config")
+    return kind, config.get_text_config() if text is not None and kind.config_class == text else config
+
+
+def _named_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig, tuple[str, ...]]:
+    """The class that a config names, the config that it takes, and what there is to say; ``None``: no such class."""
+    import transformers
+
+    named = next(iter(config.architectures or ()), "")
+    kind: Any = getattr(transformers, named, None) if named else None
+    if not isinstance(kind, type) or not issubclass(kind, transformers.PreTrainedModel):
+        return None, config, ()
+    if getattr(kind, "config_class", None) in (None, type(config)):
+        return kind, config, ()
+    auto = next((auto for ending, auto in AUTO.items() if named.endswith(ending)), None)
+    other = class_for(getattr(transformers, auto), config) if auto else None
+    if other is None:
+        return kind, config, ()
+    same = other[0] is kind
+    said = f"config.json names {named}, which is of another model type: read as {other[0].__name__}."
+    return (*other, () if same else (said,))
+
+
 def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
     import torch
     import transformers
 
     named = next(iter(config.architectures or ()), "")
-    kind: Any = getattr(transformers, named, None) if named else None
-    is_model = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
+    kind, own, notes = _named_class(config)
     try:
         with torch.device("meta"):
-            if is_model:
-                return kind._from_config(config, attn_implementation="eager"), ()
+            if kind is not None:
+                return kind._from_config(own, attn_implementation="eager"), notes
             model = transformers.AutoModel.from_config(  # type: ignore[no-untyped-call]
                 config, trust_remote_code=False, attn_implementation="eager"
             )
@@ -235,6 +299,7 @@ def _describe(model: PreTrainedModel, config: PretrainedConfig, notes: tuple[str
         loose_prefix=model.base_model_prefix,
         layers=_layers(config),
         notes=notes,
+        spare=tuple(model._keys_to_ignore_on_load_missing or ()),
         _renamings=[entry for entry in transforms if isinstance(entry, WeightRenaming)],
         _converters=[entry for entry in transforms if isinstance(entry, WeightConverter)],
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import mmap
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.header import TensorInfo, read_header
 from kencore.checkpoint.shards import Shards, find_shards
+from kencore.checkpoint.wrappers import prefix_of, said_of_prefix, unwrapped, without
 from kencore.errors import CheckpointError, CorruptShardError, ShapeError
 
 # how the bytes of a dtype lie in numpy; BF16 and the 8-bit floats have no numpy type: their bits
@@ -48,12 +51,13 @@ FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 class Tensors:
     """The tensors of one folder. Safe to use from several threads.
 
-    ``names`` are sorted. Arrays from `raw` are read-only views of the file; those from `floats`
-    and `matrix` are the caller's own.
+    ``names`` are sorted, without what a wrapper put into them; ``notes`` say that, and which files are read. Arrays
+    from `raw` are read-only views of the file; those from `floats` and `matrix` are the caller's own.
     """
 
-    def __init__(self, folder: Path, shards: Shards, infos: dict[str, TensorInfo]) -> None:
+    def __init__(self, folder: Path, shards: Shards, infos: dict[str, TensorInfo], notes: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.notes = notes
         self._paths = shards.files
         self._infos = infos
         self._maps: dict[str, mmap.mmap] = {}
@@ -213,14 +217,18 @@ class Tensors:
         return buffer
 
 
-def open_tensors(folder: Path) -> Tensors:
+def open_tensors(folder: Path, *, prefix: str = "") -> Tensors:
     """Open a folder's safetensors: one file, or shards with or without an index.
 
-    Reads headers only, whatever the size of the weights.
+    Reads headers only, whatever the size of the weights. Names are those of the files without what wrappers put
+    into them, see `kencore.checkpoint.wrappers`.
+
+    Args:
+        prefix: words before the names that are taken off too.
 
     Raises:
         NoSafetensorsError, MissingShardError, UnsafeIndexError: see `find_shards`.
-        CorruptShardError: a damaged file, or index and files contradict each other.
+        CorruptShardError: a damaged file, index and files contradict each other, or an adapter that is not merged.
     """
     folder = Path(folder)
     shards = find_shards(folder)
@@ -234,7 +242,25 @@ def open_tensors(folder: Path) -> Tensors:
     for name, shard in (shards.index or {}).items():
         if name not in infos or infos[name].shard != shard:
             raise _contradiction(folder, f"tensor {name!r} missing from {shard}", "it there, as the index says")
-    return Tensors(folder, shards, infos)
+    names, said = unwrapped(str(folder), infos)
+    if prefix:
+        names = without(names, prefix)
+        said.append(said_of_prefix(prefix))
+    clean = {names[name]: dataclasses.replace(info, name=names[name]) for name, info in infos.items()}
+    return Tensors(folder, shards, clean, (*shards.notes, *said))
+
+
+def open_fitting(folder: Path, names: Iterable[str]) -> Tensors:
+    """Open a folder's safetensors under names that are known from before.
+
+    Raises as `open_tensors`.
+    """
+    tensors = open_tensors(folder)
+    prefix = prefix_of(tensors.names, names)
+    if not prefix:
+        return tensors
+    tensors.close()
+    return open_tensors(folder, prefix=prefix)
 
 
 def to_float32(bits: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from kencore.checkpoint.layout import read_layout
+from kencore.checkpoint.layout import open_model
 from kencore.checkpoint.packed import packed_in
 from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
 from kencore.checkpoint.plain import family_of
 from kencore.checkpoint.scope import without_numbers
-from kencore.checkpoint.skeleton import read_config
+from kencore.checkpoint.skeleton import HEAD, read_config
 from kencore.checkpoint.source import Source, resolve
-from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
+from kencore.checkpoint.tensors import FLOATS, Tensors
 from kencore.errors import ConfigError
 from kencore.system.devices import usable_threads
 from kencore.system.progress import Progress
@@ -74,8 +74,8 @@ def inspect(
     """
     source = resolve(model, revision=model_revision, progress=progress, packed=True)
     if base is None:
-        with open_tensors(source.folder) as tensors:
-            layout = read_layout(source.folder, tensors)
+        tensors, layout = open_model(source.folder)
+        with tensors:
             bad = _not_finite(tensors, layout, progress) if check_values else None
             return _report(source, None, layout, tensors, (*layout.notes, *_way_on(source)), [], bad)
     pair = open_pair(source, resolve(base, revision=base_revision, progress=progress))
@@ -151,7 +151,6 @@ def _report(
 def _task(source: Source, layout: Layout) -> dict[str, Any]:
     """What the model is for, how much it reads at once, and what activations could prune."""
     from kencore.models.language import is_language_model
-    from kencore.models.loading import HEAD
 
     language = is_language_model(source.folder)
     classifier = layout.architecture.endswith(HEAD)

@@ -13,7 +13,7 @@ from kencore.errors import ShapeError, TaskMismatchError
 if TYPE_CHECKING:
     import torch
 
-    from kencore.models.names import Piece
+    from kencore.models.names import Joined, Piece
 
 
 @dataclass(kw_only=True, eq=False)
@@ -28,7 +28,8 @@ class LoadedModel:
         threads: processor threads while measuring; ``None`` leaves torch's own number.
         parameters: names on disk to names in ``model.state_dict()``; an empty tuple where none
             holds that tensor alone.
-        pieces: where in a larger parameter the other names on disk are.
+        pieces: where in larger or smaller parameters the rows of other names on disk are.
+        joined: which of these are joined or split, and how.
         ignored: names on disk that the model does not use.
     """
 
@@ -38,7 +39,8 @@ class LoadedModel:
     device: str
     threads: int | None
     parameters: dict[str, tuple[str, ...]]
-    pieces: dict[str, Piece]
+    pieces: dict[str, tuple[Piece, ...]]
+    joined: tuple[Joined, ...]
     ignored: frozenset[str]
 
     def replace(self, state: Mapping[str, torch.Tensor]) -> None:
@@ -60,16 +62,18 @@ class LoadedModel:
         with torch.no_grad():
             own = self.model.state_dict()
             targets = {name: self._targets(own, name, tensor) for name, tensor in state.items()}
-            for name, tensor in state.items():
-                for target in targets[name]:
-                    target.copy_(tensor)
+            for target, source in (pair for found in targets.values() for pair in found):
+                target.copy_(source)
 
-    def _targets(self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor) -> list[torch.Tensor]:
-        targets = [state[known] for known in self.parameters.get(name, ())]
-        piece = self.pieces.get(name)
-        if piece is not None:
-            rows = slice(piece.row, piece.row + piece.rows)
-            targets = [state[piece.parameter][piece.expert, rows]]  # a view
+    def _targets(
+        self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor
+    ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Views of the model's parameters, each with what it is to hold."""
+        targets = [(state[known], tensor) for known in self.parameters.get(name, ())]
+        targets += [
+            (piece.of(state[piece.parameter]), tensor[piece.first : piece.first + piece.rows])
+            for piece in self.pieces.get(name, ())
+        ]
         if not targets and name not in self.ignored:
             raise TaskMismatchError(
                 f"Parameter {name}",
@@ -77,11 +81,11 @@ class LoadedModel:
                 wanted=f"a tensor of {self.folder} that is loaded one to one",
                 remedy="Use the names of the model's safetensors file.",
             )
-        for target in targets:
-            if target.shape != tensor.shape:
+        for target, source in targets:
+            if target.shape != source.shape:
                 raise ShapeError(
                     f"Parameter {name}",
-                    got=f"shape {tuple(tensor.shape)}",
+                    got=f"shape {tuple(source.shape)}",
                     wanted=f"{tuple(target.shape)}",
                     remedy="Pass the tensor as it is shaped on disk.",
                 )

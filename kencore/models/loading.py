@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kencore.checkpoint.as_torch import unread
+from kencore.checkpoint.layout import open_named
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
-from kencore.checkpoint.skeleton import read_config, read_known_config
+from kencore.checkpoint.skeleton import HEAD, class_for, read_config, read_known_config, read_skeleton
 from kencore.errors import TaskMismatchError
-from kencore.models.names import match_names, match_pieces
+from kencore.models.names import find_places
 from kencore.models.seam import loading
 
-HEAD = "ForSequenceClassification"
 TOKENIZER_FILES = (
     "tokenizer.json",
     "vocab.txt",
@@ -52,36 +53,57 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
     Args:
         auto: the class of transformers that loads the kind of model wanted.
 
+    The weights are those that `open_named` gives, under its names: what is measured is what is pruned.
+
     Raises:
         CorruptShardError: a safetensors file is not whole.
         PackedWeightsError: its weights are packed.
         ConfigError: transformers cannot load the model or its tokenizer.
     """
     refuse_packed(f"Model {folder}", folder)
-    with loading(folder):
-        model, report = auto.from_pretrained(
-            folder,
+    skeleton = read_skeleton(folder)
+    with open_named(folder, skeleton) as tensors, loading(folder):
+        kind, config = _class(auto, folder)
+        model, report = kind.from_pretrained(
+            None,
+            config=config,
+            state_dict=unread(tensors),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=True,
             output_loading_info=True,
         )
+        parameters, pieces, joined = find_places(skeleton, tensors, model)
+        tensors.release()
+    model.config.name_or_path = model.name_or_path = str(folder)
     _, tokenizer = load_tokenizer(folder)
     model.eval()
-    state = model.state_dict()
-    parameters = match_names(folder, state, model.base_model_prefix)
-    unused = frozenset(report["unexpected_keys"])
+    unused = frozenset(name for name, found in parameters.items() if not found and name not in pieces)
     fields = {
         "folder": folder,
         "model": model.to(device),
         "tokenizer": tokenizer,
         "device": device,
         "parameters": parameters,
-        "pieces": match_pieces(folder, state, parameters),
-        "ignored": unused & frozenset(parameters),
+        "pieces": pieces,
+        "joined": joined,
+        "ignored": unused,
     }
     return fields, sorted(report["missing_keys"])
+
+
+def _class(auto: Any, folder: Path) -> tuple[Any, Any]:
+    """The class that loads a folder's model, and the config that it takes."""
+    config = read_known_config(folder)
+    found = class_for(auto, config)
+    if found is None:
+        raise TaskMismatchError(
+            f"Model {folder}",
+            got=f"a {config.model_type}",
+            wanted=f"a model type that {auto.__name__} of transformers knows",
+            remedy="Choose another model, or measure nothing.",
+        )
+    return found
 
 
 def load_tokenizer(folder: Path) -> tuple[Any, Any]:

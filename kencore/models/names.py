@@ -1,138 +1,181 @@
 """Which parameter of a loaded model each tensor on disk became.
 
-transformers renames while it loads (prefixes, old names of norms) and ties parameters. Every
-pairing found here by name is checked by value, and what no name rule finds is found by value, so
-a wrong pairing cannot go unnoticed. Experts are matrices of their own on disk and slices of one
-tensor in memory: those are found by value too.
+transformers renames while it loads, joins tensors (experts) and splits them (q, k and v in one). Which entry went
+where is not guessed: its own conversions are run on numbers that say where each entry lies on disk.
 
-Shapes: E experts, R rows (outputs) of one, F rows of those that are stacked, C columns (inputs).
+Shapes: E experts, R rows (outputs) of a tensor on disk, F rows of a parameter, C columns (inputs).
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from difflib import SequenceMatcher
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kencore.checkpoint.shards import find_shards
+import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
-OLD_NAMES = ((r"\bgamma$", "weight"), (r"\bbeta$", "bias"))
+    from kencore.checkpoint.skeleton import Skeleton
+    from kencore.checkpoint.tensors import Tensors
+
+MOST_PIECES = 64  # of one tensor on disk; more are no rows that lie together
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A tensor on disk that is part of a parameter (E, F, C): its expert and its rows there."""
+    """Rows of a tensor on disk that are rows of a parameter.
+
+    Args:
+        parameter: the model's name of it: (F, C), (F,), or of all experts (E, F, C).
+        expert: which, if it is of all experts.
+        row, rows: the first row there, and how many.
+        first: the first row of the tensor on disk.
+    """
 
     parameter: str
-    expert: int
+    expert: int | None
     row: int
     rows: int
+    first: int = 0
+
+    def of(self, whole: torch.Tensor) -> torch.Tensor:
+        """The view of it in the parameter, or in a tensor of the parameter's shape."""
+        part = whole if self.expert is None else whole[self.expert]
+        return part[self.row : self.row + self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Tensors on disk that one conversion of transformers joins or splits.
+
+    Args:
+        found: the first parameter that they become.
+        step: the conversion.
+        members: name on disk and pattern of each, in the order in which they are converted.
+    """
+
+    found: str
+    step: Any
+    members: tuple[tuple[str, str], ...]
 
 
 def stored_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor of a folder of safetensors files, one at a time."""
-    from safetensors import safe_open
+    """Every tensor of a folder by the name that everything uses, one at a time."""
+    from kencore.checkpoint.as_torch import to_torch
+    from kencore.checkpoint.layout import open_named
+    from kencore.checkpoint.skeleton import read_skeleton
 
-    for file in find_shards(folder).files.values():
-        with safe_open(file, framework="pt") as shard:
-            for name in shard.keys():  # noqa: SIM118 - not a dict
-                yield name, shard.get_tensor(name)
+    with open_named(folder, read_skeleton(folder)) as tensors:
+        for name in tensors.names:
+            yield name, to_torch(tensors.raw(name), tensors.info(name))
 
 
-def match_names(folder: Path, state: dict[str, torch.Tensor], prefix: str) -> dict[str, tuple[str, ...]]:
-    """For every tensor on disk, the parameters of the model that hold its values.
+Pieces = dict[str, tuple[Piece, ...]]
+
+
+def find_places(
+    skeleton: Skeleton, tensors: Tensors, model: Any
+) -> tuple[dict[str, tuple[str, ...]], Pieces, tuple[Joined, ...]]:
+    """Where in a loaded model every tensor on disk is.
 
     Args:
-        folder: holds the safetensors files that the model was loaded from.
-        state: the loaded model's parameters and buffers by name, in float32.
-        prefix: the model's ``base_model_prefix``.
+        skeleton, tensors: of the folder that it was loaded from.
+        model: whose config the conversions may ask for sizes.
 
     Returns:
-        Names on disk to one name in ``state`` each (what is tied to it shares its memory); an
-        empty tuple where the model holds no parameter with these values.
+        Names on disk to the parameter that holds that tensor alone (what is tied to it shares its memory), an empty
+        tuple where there is none; the pieces of those that are joined or split, where they are rows that lie
+        together; and what is joined or split.
     """
-    found: dict[str, tuple[str, ...]] = {}
-    unnamed: list[tuple[str, torch.Tensor]] = []
-    for name, tensor in stored_tensors(folder):
-        near = [guess for guess in _guesses(name, prefix) if guess in state]
-        equal = tuple(guess for guess in near if _same(state[guess], tensor))[:1]
-        found[name] = equal
-        if not equal:
-            unnamed.append((name, tensor))
-    taken = {guess for names in found.values() for guess in names}
-    free = {name: value for name, value in state.items() if name not in taken}
-    for name, tensor in unnamed:
-        like = [guess for guess, value in free.items() if _same(value, tensor)]
-        nearest = sorted(like, key=lambda guess: -SequenceMatcher(None, name, guess).ratio())[:1]
-        found[name] = tuple(nearest)
-        for guess in nearest:
-            free.pop(guess)
-    return found
+    whole: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in tensors.names:
+        found, pattern = skeleton.renamed(name)
+        whole[name] = (found,) if found is not None and pattern is None else ()
+        if found is not None and pattern is not None:
+            groups.setdefault(found, []).append((name, pattern))
+    pieces: Pieces = {}
+    seen: dict[tuple[Any, ...], tuple[str, list[tuple[Piece, ...]]]] = {}
+    joined = tuple(_joined(skeleton, found, members) for found, members in groups.items())
+    for group in joined:
+        shapes = tuple(tensors.info(name).shape for name, _ in group.members)
+        key = (tuple(pattern for _, pattern in group.members), shapes)
+        if key not in seen:  # a block like another is told by its names alone
+            seen[key] = (group.found, _located(group, shapes, model))
+        like, located = seen[key]
+        for (name, _), own in zip(group.members, located, strict=True):
+            if own:
+                pieces[name] = tuple(replace(p, parameter=_alike(p.parameter, like, group.found)) for p in own)
+    return whole, pieces, joined
 
 
-def match_pieces(folder: Path, state: dict[str, torch.Tensor], names: dict[str, tuple[str, ...]]) -> dict[str, Piece]:
-    """Where in a larger parameter the tensors on disk are that have no parameter of their own.
+def _joined(skeleton: Skeleton, found: str, members: list[tuple[str, str]]) -> Joined:
+    from transformers.core_model_loading import dot_natural_key
 
-    Args:
-        folder: holds the safetensors files that the model was loaded from.
-        state: the loaded model's parameters and buffers by name.
-        names: what `match_names` found.
-    """
-    taken = {name for found in names.values() for name in found}
-    stacks = {n: value for n, value in state.items() if value.dim() == 3 and n not in taken}
-    if not stacks or all(names.values()):
-        return {}
-    pieces: dict[str, Piece] = {}
-    for name, tensor in stored_tensors(folder):
-        if tensor.dim() == 2 and not names[name]:
-            expert = re.findall(r"experts?\.(\d+)", name)
-            places = [
-                place
-                for stack, value in stacks.items()
-                for place in _places(stack, value, tensor)
-                if place not in pieces.values()
-            ]
-            # equal matrices are told apart by their names, as far as those go
-            near = sorted(
-                places,
-                key=lambda place: (
-                    [str(place.expert)] != expert,
-                    -SequenceMatcher(None, name, place.parameter).ratio(),
-                    place.row,
-                ),
-            )
-            if near:
-                pieces[name] = near[0]
-    return pieces
+    ordered = sorted(members, key=lambda member: dot_natural_key(member[0]))
+    return Joined(found, skeleton.conversion(ordered[0][1]), tuple(ordered))
 
 
-def _places(name: str, stack: torch.Tensor, tensor: torch.Tensor) -> Iterator[Piece]:
-    """Where a matrix (R, C) is in a stack (E, F, C) of matrices that lie one above the other."""
-    rows, columns = tensor.shape
-    if stack.shape[2] != columns or rows == 0 or stack.shape[1] % rows:
-        return
-    first = tensor[0].to(stack.dtype).to(stack.device)  # C
-    for row in range(0, stack.shape[1], rows):
-        alike = (stack[:, row] == first).all(dim=1)  # E
-        for expert in alike.nonzero().flatten().tolist():
-            if _same(stack[expert, row : row + rows], tensor):
-                yield Piece(name, expert, row, rows)
-
-
-def _guesses(name: str, prefix: str) -> list[str]:
-    for old, new in OLD_NAMES:
-        name = re.sub(old, new, name)
-    return [name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")]
-
-
-def _same(value: torch.Tensor, tensor: torch.Tensor) -> bool:
+def _located(group: Joined, shapes: tuple[tuple[int, ...], ...], model: Any) -> list[tuple[Piece, ...]]:
+    """The pieces of each member of a group that one conversion joins or splits."""
     import torch
 
-    return value.shape == tensor.shape and bool(torch.equal(value.cpu(), tensor.to(value.dtype)))
+    step, found, members = copy.deepcopy(group.step), group.found, group.members
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    dtype = torch.int32 if starts[-1] < 2**31 else torch.int64
+    for (name, pattern), shape, start, size in zip(members, shapes, starts, sizes, strict=False):
+        step.add_tensor(found, name, pattern, torch.arange(start, start + size, dtype=dtype).reshape(shape))
+    made: Mapping[str, Any] = step.convert(found, model=model, config=model.config)
+    own: list[list[Piece]] = [[] for _ in members]
+    for parameter, value in made.items():
+        numbers = (value[0] if isinstance(value, list) else value).numpy()
+        for member, piece in _rows(parameter, numbers, starts[:-1], [shape[1:] for shape in shapes]):
+            own[member].append(piece)
+    return [
+        tuple(sorted(pieces, key=lambda piece: piece.first)) if _complete(pieces, shape) else ()
+        for pieces, shape in zip(own, shapes, strict=True)
+    ]
+
+
+def _rows(
+    parameter: str, numbers: NDArray[Any], starts: Numbers, widths: list[tuple[int, ...]]
+) -> Iterable[tuple[int, Piece]]:
+    """Rows of a parameter (.., F, C) that are rows of one member, in its order; nothing where they are none."""
+    width = numbers.shape[-1] if numbers.ndim > 1 else 1
+    flat = numbers.reshape(-1, width)  # E * F, C
+    if flat.size == 0 or (width > 1 and not (np.diff(flat, axis=1) == 1).all()):
+        return
+    height = numbers.shape[-2] if numbers.ndim > 2 else len(flat)
+    member = np.searchsorted(starts, flat[:, 0], side="right") - 1
+    inside = flat[:, 0] - starts[member]  # entry of the member
+    row = inside // width
+    if (inside % width).any() or any(int(np.prod(widths[m])) != width for m in np.unique(member)):
+        return
+    new = (np.diff(member) != 0) | (np.diff(row) != 1)
+    new |= np.arange(1, len(flat)) % height == 0
+    firsts = np.concatenate([[0], np.flatnonzero(new) + 1])
+    lasts = np.concatenate([firsts[1:], [len(flat)]])
+    for at, end in zip(firsts.tolist(), lasts.tolist(), strict=True):
+        expert = at // height if numbers.ndim > 2 else None
+        yield int(member[at]), Piece(parameter, expert, at % height, end - at, int(row[at]))
+
+
+def _complete(pieces: list[Piece], shape: tuple[int, ...]) -> bool:
+    rows = shape[0] if shape else 1
+    return 0 < len(pieces) <= MOST_PIECES and sum(piece.rows for piece in pieces) == rows
+
+
+def _alike(name: str, like: str, found: str) -> str:
+    """A name beside ``like`` as it is called beside ``found``: the words that both have in common change."""
+    words, other = name.split("."), like.split(".")
+    same = 0
+    while same < min(len(words), len(other)) and words[same] == other[same]:
+        same += 1
+    return ".".join([*found.split(".")[:same], *words[same:]])

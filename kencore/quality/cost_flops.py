@@ -146,16 +146,18 @@ def kept_shares(model: LoadedModel, kept: Mapping[str, tuple[int, int]]) -> dict
 
     Returns:
         By names in ``state_dict()``, tied ones under the first. Of a parameter that several
-        tensors on disk make up (experts), what was not pruned counts as kept.
+        tensors on disk make up (experts), what was not pruned counts as kept; of a tensor that became several
+        parameters each has lost its share of the rows.
     """
     state = model.model.state_dict(keep_vars=True)
     names = _names(model.model)
-    lost: dict[str, int] = {}
+    lost: dict[str, float] = {}
     for name, (stays, size) in kept.items():
-        piece = model.pieces.get(name)
-        homes = [piece.parameter] if piece else list(model.parameters.get(name, ()))
-        for home in homes:
+        pieces = model.pieces.get(name, ())
+        rows = sum(piece.rows for piece in pieces)
+        homes = [(known, 1.0) for known in model.parameters.get(name, ())]
+        for home, share in homes + [(piece.parameter, piece.rows / rows) for piece in pieces]:
             first = names.get(id(state[home]), home)
-            lost[first] = lost.get(first, 0) + size - stays
+            lost[first] = lost.get(first, 0) + (size - stays) * share
     sizes = {name: parameter.numel() for name, parameter in model.model.named_parameters()}
     return {name: 1 - gone / sizes[name] for name, gone in lost.items() if name in sizes}

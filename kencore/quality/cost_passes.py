@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kencore.checkpoint.as_torch import to_torch
 from kencore.quality.cost_probe import Probe
 from kencore.quality.cost_time import forward, interleaved, longest, passes, peak_memory, quartiles, timed
 from kencore.quality.states import pruned_state
-from kencore.runs.restore import to_torch
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:

@@ -81,7 +81,14 @@ def measure(
     for step, (key, bring) in states.items():
         bar.report(bar.done / bar.total, 1, f"Measuring {step}")
         work = 1.0 if special and step in special else 0.0
-        found[step] = judge.figures(key, bring, bar.phase(f"Measuring {step}", 1), work=work)
+        found[step] = judge.figures(
+            key,
+            bring,
+            bar.phase(f"Measuring {step}", 1),
+            work=work,
+            run=run if step == "pruned" else None,
+            hold=step not in own,
+        )
     metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
     metrics["baselines"] = found
     took = {"cost": judge.cost_of(run, bar.phase("Measuring cost", 1))} if cost else {}

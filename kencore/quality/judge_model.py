@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.as_torch import to_torch
 from kencore.methods.table import METHODS
+from kencore.models.fingerprint import Hashes, hashes_of
 from kencore.quality.baselines import baseline_rule
 from kencore.quality.cost import Once, cost_of
+from kencore.quality.same_state import confirm, differing, exported_hashes
 from kencore.quality.states import State
 from kencore.runs import bits
-from kencore.runs.restore import to_torch
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Judge:
 
     Attributes:
         moved: parameters that are not as in the checkpoint.
+        held: hashes of what the model held when it was measured, of states that a run may turn out to be in.
     """
 
     def __init__(
@@ -66,25 +69,48 @@ class Judge:
         self.rest = rest
         self.known = {} if known is None else known
         self.once = once or Once()
+        self.held: dict[Key, Hashes] = {}
         self.moved: dict[str, None] = {}
         self._budgets: tuple[Run, str] | None = None
 
-    def figures(self, key: Key | None, bring: Bring, progress: Progress, *, work: float = 0.0) -> dict[str, Any]:
+    def figures(
+        self,
+        key: Key | None,
+        bring: Bring,
+        progress: Progress,
+        *,
+        work: float = 0.0,
+        run: Run | None = None,
+        hold: bool = False,
+    ) -> dict[str, Any]:
         """Quality of the model in one state.
 
         Args:
             key: what the figures depend on, as `key_of` or `state_key` say; ``None``: on more than can be told.
             bring: puts the model into the state.
             work: of that, measuring being 1.
+            run: whose export the state must be, to the last bit.
+            hold: remember what the model held: a later run may be in the same state.
+
+        Raises:
+            OtherStateError: it is not.
         """
-        if key is not None and key in self.known:
+        if key is not None and key in self.known and (run is None or self._was(key, run)):
             return self.known[key]
         bar = Bar(progress, 1 + work)
         bring(bar.phase("", work))
         found = self.quality(bar.phase("", 1))
+        held = confirm(self.model, run) if run is not None else None
         if key is not None:
             self.known[key] = found
+            if held or hold:
+                self.held[key] = held or hashes_of(self.model)
         return found
+
+    def _was(self, key: Key, run: Run) -> bool:
+        """Whether the state that was measured under a key is what the run's export would be."""
+        held = self.held.get(key)
+        return held is not None and not differing(held, exported_hashes(self.model, run))
 
     def quality(self, progress: Progress = silent) -> dict[str, Any]:
         """Quality of the model as it is now."""

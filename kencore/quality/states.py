@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.as_torch import to_torch
 from kencore.methods.table import METHODS
 from kencore.quality.baselines import baseline_rule
 from kencore.runs.bits import kept_per_row
-from kencore.runs.restore import Floats, Mask, as_matrix, as_stored, pruned_chunks, rescaled_bits, reset_bits, to_torch
+from kencore.runs.restore import Floats, Mask, as_matrix, as_stored, pruned_chunks, rescaled_bits, reset_bits
 
 if TYPE_CHECKING:
     import torch

@@ -21,6 +21,7 @@ from kencore.models.language import LanguageModel, check_language_task
 from kencore.models.loaded import torch_threads
 from kencore.quality.judge import check_own, judge, run_or_none, save_metrics
 from kencore.quality.paired import versus
+from kencore.quality.same_state import confirm
 from kencore.quality.states import pruned_state
 from kencore.quality.zero_shot_harness import answers, around, check_installed, harness, load_tasks
 from kencore.runs.restore import verify
@@ -127,6 +128,7 @@ def judge_zero_shot(
         if run is not None:
             for name, tensor in pruned_state(run):
                 model.replace({name: tensor})
+            confirm(model, run)
             after = zero_shot(model, loaded, limit=limit, progress=bar.phase("Measuring pruned", 1))
             found["pruned"] = {name: _compared(found["dense"][name], figures) for name, figures in after.items()}
         facts |= {"tasks": list(loaded), "limit": limit, "harness": version, "device": place}

@@ -187,8 +187,9 @@ def _places(model: LoadedModel, run: Run, owned: Mapping[str, Any], first: Mappi
     """Where each tensor on disk is; what is a buffer or nowhere is left out."""
     found = {}
     for name in run.tuned_tensors.names:
-        piece = model.pieces.get(name)
-        if piece is not None and piece.parameter in owned:
+        pieces = model.pieces.get(name, ())
+        piece = pieces[0] if len(pieces) == 1 else None  # one that became several parameters is held
+        if piece is not None and piece.expert is not None and piece.parameter in owned:
             stack = first[id(owned[piece.parameter])]
             found[name] = Place(parameter=stack, expert=piece.expert, row=piece.row, rows=piece.rows)
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.as_torch import to_torch, torch_dtypes
 from kencore.checkpoint.resized import fitted
 from kencore.checkpoint.tensors import round_to
 from kencore.checkpoint.write import write_weights
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
-    from kencore.checkpoint.header import TensorInfo
     from kencore.runs.run import Run
 
 Floats = NDArray[np.float32]
@@ -67,14 +67,6 @@ def verify(run: Run) -> None:
                     remedy="Put the checkpoint back as it was, or prune again.",
                 )
         run.release()
-
-
-def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
-    """Storage bits as a tensor of the stored dtype and shape; the bits are copied."""
-    import torch
-
-    flat = torch.from_numpy(np.array(bits).reshape(-1).view(np.uint8))
-    return flat.view(torch_dtypes()[info.dtype]).reshape(tuple(info.shape))
 
 
 def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
@@ -208,30 +200,3 @@ def _write_folder(run: Run, folder: Path) -> None:
     for file, content in beside(run):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_bytes(content)
-
-
-def torch_dtypes() -> dict[str, torch.dtype]:
-    """Safetensors dtype names as torch dtypes."""
-    import torch
-
-    return {
-        "BOOL": torch.bool,
-        "U8": torch.uint8,
-        "I8": torch.int8,
-        "I16": torch.int16,
-        "U16": torch.uint16,
-        "I32": torch.int32,
-        "U32": torch.uint32,
-        "I64": torch.int64,
-        "U64": torch.uint64,
-        "F16": torch.float16,
-        "BF16": torch.bfloat16,
-        "F32": torch.float32,
-        "F64": torch.float64,
-        "F8_E4M3": torch.float8_e4m3fn,
-        "F8_E5M2": torch.float8_e5m2,
-        "F8_E4M3FNUZ": torch.float8_e4m3fnuz,
-        "F8_E5M2FNUZ": torch.float8_e5m2fnuz,
-        "F8_E8M0": torch.float8_e8m0fnu,
-        "C64": torch.complex64,
-    }

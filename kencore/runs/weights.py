@@ -32,14 +32,14 @@ def open_checkpoint(run: Run, which: str) -> Tensors:
         CorruptRunError: the record does not name it.
     """
     from kencore.checkpoint.source import resolve
-    from kencore.checkpoint.tensors import open_tensors
+    from kencore.checkpoint.tensors import open_fitting
 
     try:
         source = dict(run.record["sources"][which])
     except (KeyError, TypeError, ValueError) as error:
         raise corrupt(run.path, f"record.json names no {which} model") from error
     try:
-        return open_tensors(resolve(**source).folder)
+        return open_fitting(resolve(**source).folder, _names(run, which))
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
             f"the {which} model of run {run.id}",
@@ -47,6 +47,15 @@ def open_checkpoint(run: Run, which: str) -> Tensors:
             wanted="the checkpoint that the run was made from",
             remedy="Put it back to see weights or to export; masks and counts need no model.",
         ) from error
+
+
+def _names(run: Run, which: str) -> list[str]:
+    """What the run calls the tensors of one of its checkpoints."""
+    if which == "tuned":
+        return [str(name) for name in run.matrices["name"]]
+    if "base_name" not in run.matrices:
+        return []
+    return [str(name) for name in run.matrices["base_name"].dropna()]
 
 
 def read_values(run: Run, name: str, which: Which, rows: slice, columns: slice) -> Floats:

@@ -96,12 +96,11 @@ def in_memory(model: Classifier | LanguageModel, run: Run) -> dict[str, torch.Te
     for name in run.tuned_tensors.names:
         if run.owner(name) is None:
             continue
-        piece = model.pieces.get(name)
-        if piece is None:
-            found[name] = state[model.parameters[name][0]].clone()
+        pieces = model.pieces.get(name, ())
+        if pieces:
+            found[name] = torch.cat([piece.of(state[piece.parameter]) for piece in pieces])
         else:
-            stack = state[piece.parameter][piece.expert]
-            found[name] = stack[piece.row : piece.row + piece.rows].clone()
+            found[name] = state[model.parameters[name][0]].clone()
     return reset_entries(run, found)
 
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.as_torch import to_torch
 from kencore.checkpoint.header import TensorInfo
 from kencore.checkpoint.tensors import STORAGE
 from kencore.checkpoint.write import write_weights
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
 from kencore.exports.subnetwork.read import Subnetwork, bad, opened
-from kencore.runs.restore import base_bits, to_torch
+from kencore.runs.restore import base_bits
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
@@ -186,16 +187,17 @@ class _Restorer:
 def _open_base(file: Subnetwork, base: str | Path | None) -> Tensors | None:
     """The base that a file needs; ``None`` if it needs none."""
     from kencore.checkpoint.source import resolve
-    from kencore.checkpoint.tensors import open_tensors
+    from kencore.checkpoint.tensors import open_fitting
 
     if not file.content.needs_base:
         return None
     named = file.content.base
     assert named is not None
+    names = [stored.base for stored in file.content.tensors.values() if stored.base is not None]
     if base is not None:
-        return open_tensors(resolve(str(base)).folder)
+        return open_fitting(resolve(str(base)).folder, names)
     try:
-        return open_tensors(resolve(str(named["text"]), revision=named["revision"]).folder)
+        return open_fitting(resolve(str(named["text"]), revision=named["revision"]).folder, names)
     except SourceNotFoundError as error:
         raise SourceNotFoundError(
             f"the base of {file.path}",
