@@ -14,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads wou
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 LONG = ("tests/browser/", "tests/jobs/", "tests/sweeps/test_killed.py", "tests/pruning/test_by_blocks.py")
+# files of browser tests whose app has runs made for them; that of the others has the demo and a worker
+RUNS_MADE = ("compare", "copy_link", "map", "matrix", "pages", "sparsity", "tradeoff")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -54,7 +56,7 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """The tests of one file go to one worker: its models, servers and browsers are made once.
+    """The tests of one file go to one worker, so do those of one app in the browser: it is started once.
 
     By address, not by xdist's own groups: these rest on a field that pytest 9.2 no longer has.
     """
@@ -62,7 +64,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class FilesTogether(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("::")[0]
+            file = nodeid.split("::")[0]
+            if file.startswith("tests/browser/"):
+                return "runs made" if Path(file).stem.removeprefix("test_") in RUNS_MADE else "the demo"
+            return file
 
     config.option.loadscopereorder = False  # the order is that of the collection
     return FilesTogether(config, log)

@@ -44,7 +44,7 @@ TALL: ViewportSize = {"width": 1280, "height": 1600}
 LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
 
-expect.set_options(timeout=30_000)  # milliseconds: on a busy machine five seconds pass quickly
+expect.set_options(timeout=60_000)  # milliseconds: on a busy machine five seconds pass quickly
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ def page(new_page: NewPage) -> Page:
 
 
 def visit(page: Page, address: str) -> Page:
-    """Open an address of the app and wait until the page's script has run."""
-    page.goto(f"/{address}")
+    """Open an address of the app, or a whole link, and wait until the page's script has run."""
+    page.goto(address if "://" in address else f"/{address}")
     page.wait_for_selector(READY, timeout=120_000)  # the first page of a server starts it
     return page

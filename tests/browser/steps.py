@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, TimeoutError, expect
 
 from tests.browser.conftest import READY, ROOT
 
@@ -167,8 +167,18 @@ def press(page: Page, name: str) -> None:
 
 def measure_nothing(page: Page) -> None:
     """Leave out the measurement, so that a job takes a moment only."""
-    page.get_by_role("combobox", name="Labelled sentences").click()
-    page.get_by_role("option", name="Do not measure").click()
+    choice = page.get_by_role("combobox", name="Labelled sentences")
+
+    def chosen() -> bool:
+        choice.click()
+        try:
+            page.get_by_role("option", name="Do not measure").click(timeout=10_000)
+        except TimeoutError:  # the page was made again meanwhile, which closes the list
+            page.keyboard.press("Escape")
+            return False
+        return True
+
+    until(page, chosen, "the choice to measure nothing")
 
 
 def measure_for_long(page: Page, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Two runs side by side in a browser: one click from the demo, single weights, and links."""
+"""Two runs side by side in a browser: single weights, and links."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from kencore import open_run
 from kencore.runs.run import Run
-from kencore.views.compare.masks import compare
 from tests.browser.canvas import CANVAS, point, settled
-from tests.browser.conftest import App, NewPage, Server, visit
-from tests.browser.steps import SLOW, click_point, press
+from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.steps import click_point
 from tests.browser.test_matrix import UP, shown, tip, written
 from tests.support.runs import make_run
 
@@ -28,34 +26,6 @@ def beside(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = server.home / "runs" / "beside"
     shutil.copytree(made.path, folder)
     return Run(folder)
-
-
-def heading(page: Page) -> str:
-    title = page.get_by_role("heading", level=1)
-    expect(title).to_contain_text("agree on")
-    return title.inner_text()
-
-
-def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: App) -> None:
-    earlier = app.jobs()  # other tests share this store
-    visit(tab, "")
-    for name in ("Largest magnitude", "Random"):  # one job is enough here
-        press(tab, name)
-    press(tab, "Compare with Largest difference")
-    tab.wait_for_url(re.compile(r"compare\?"))
-    expect(tab.get_by_role("heading", level=1)).to_contain_text("agree on", timeout=SLOW)
-    said, before = heading(tab), {job.id for job in earlier}
-    (job,) = (job for job in app.jobs() if job.id not in before)
-    assert f"other={job.id}" in tab.url
-    found = compare([open_run("demo"), Run(app.home / "runs" / job.id)])
-    assert f"{100 * found.overall().jaccard:.1f}" in said
-    assert job.params["method"] == "delta"
-
-    fresh = tab.context.browser.new_context(base_url=app.url)  # type: ignore[union-attr]
-    other = fresh.new_page()
-    other.goto(tab.url)
-    expect(other.get_by_role("heading", level=1)).to_have_text(said, timeout=SLOW)
-    fresh.close()
 
 
 def test_single_weights_say_who_keeps_them_in_this_page_alone(page: Page, server: Server, beside: Run) -> None:

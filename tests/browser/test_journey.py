@@ -55,6 +55,6 @@ def test_from_the_first_screen_to_one_weight(tab: Page, app: App, tmp_path: Path
     view, link = shown(tab), tab.url
     assert view["selected"] == f"{row},{col}"
     other = tab.context.new_page()
-    visit(other, link.split("/", 3)[3])
+    visit(other, link)
     settled(other)
     assert shown(other) == view

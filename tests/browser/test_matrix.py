@@ -119,7 +119,7 @@ def test_a_link_restores_the_view_in_a_fresh_browser(page: Page, new_page: NewPa
     for name in ("r0=", "r1=", "c0=", "c1=", "row=", "col=", "layer=difference", f"matrix={UP}"):
         assert name in link
     other = new_page(stranger=True)
-    visit(other, link.split("/", 3)[3])
+    visit(other, link)
     settled(other)
     assert shown(other) == view
     assert other.url == link

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from kencore.views import tables as summaries
-from tests.browser.conftest import Server, visit
+from tests.browser.conftest import NewPage, Server, visit
 from tests.browser.steps import click_point, holds, plot, settle
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
@@ -41,3 +41,11 @@ def test_a_row_leads_to_the_matrix_and_back(page: Page) -> None:
     page.get_by_role("link", name="Open row 17").click()
     page.wait_for_url(re.compile("/row"))
     expect(page.get_by_role("heading", level=1)).to_have_text(ROW)
+
+
+def test_a_page_that_is_not_there_leads_home(new_page: NewPage) -> None:
+    page = visit(new_page(), "no-such-page?run=sample")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Page not found")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("KEN keeps")

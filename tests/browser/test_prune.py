@@ -8,7 +8,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from kencore.runs.run import Run, open_run
 from kencore.runs.shelf import describe
+from kencore.views.compare.masks import compare
 from tests.browser.conftest import App, visit
 from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
 from tests.support.runs import make_run
@@ -105,3 +107,42 @@ def test_a_run_is_deleted_after_a_second_question(tab: Page, app: App) -> None:
     press(tab, "Delete this run")
     expect(tab.get_by_text("unwanted")).to_have_count(0)
     assert not (app.home / "runs" / "unwanted").exists()
+
+
+def heading(page: Page) -> str:
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_contain_text("agree on")
+    return title.inner_text()
+
+
+def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: App) -> None:
+    earlier = app.jobs()  # other tests share this store
+    visit(tab, "")
+    for name in ("Largest magnitude", "Random"):  # one job is enough here
+        press(tab, name)
+    press(tab, "Compare with Largest difference")
+    tab.wait_for_url(re.compile(r"compare\?"))
+    expect(tab.get_by_role("heading", level=1)).to_contain_text("agree on", timeout=SLOW)
+    said, before = heading(tab), {job.id for job in earlier}
+    (job,) = (job for job in app.jobs() if job.id not in before)
+    assert f"other={job.id}" in tab.url
+    found = compare([open_run("demo"), Run(app.home / "runs" / job.id)])
+    assert f"{100 * found.overall().jaccard:.1f}" in said
+    assert job.params["method"] == "delta"
+
+    fresh = tab.context.browser.new_context(base_url=app.url)  # type: ignore[union-attr]
+    other = fresh.new_page()
+    visit(other, tab.url)
+    expect(other.get_by_role("heading", level=1)).to_have_text(said, timeout=SLOW)
+    fresh.close()
+
+
+def test_a_text_that_is_not_there_is_a_message(tab: Page, app: App) -> None:
+    visit(tab, "prune")
+    tab.get_by_role("radio", name="Demo language model").click()
+    text = tab.get_by_role("combobox", name="Text", exact=True)
+    text.fill("/no/such/text.txt")
+    text.press("Enter")
+    press(tab, "Start pruning")
+    expect(tab.get_by_test_id("stAlert")).to_contain_text("/no/such/text.txt", timeout=SLOW)
+    expect(tab.get_by_role("slider", name="Sparsity")).to_have_value("50")

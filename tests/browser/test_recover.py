@@ -77,7 +77,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     expect(tab).not_to_have_url(re.compile("held_out"))
     other = browser.new_context(base_url=app.url)
     there = other.new_page()
-    there.goto(copied(tab))
+    visit(there, copied(tab))
     for page in (tab, there):
         expect(page.get_by_role("spinbutton", name="Times through the data")).to_have_value("4")
         expect(page.get_by_role("radio", name="Kept entries alone")).to_be_checked()

@@ -1,4 +1,4 @@
-"""The report opened without a network, charts saved as files, and links in another profile."""
+"""The report opened without a network, and charts saved as files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from kencore.report import report
-from tests.browser.conftest import NewPage, visit
+from tests.browser.conftest import visit
 from tests.browser.steps import GRAVE, settle
 
 
@@ -71,26 +71,3 @@ def test_every_chart_is_saved_as_png_and_svg_with_its_finding(tab: Page) -> None
         pixels = np.asarray(Image.open(io.BytesIO(Path(saved.value.path()).read_bytes())))
         assert pixels.shape[1] > 500
         assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 20  # not blank
-
-
-def test_an_address_opens_the_same_view_in_another_profile(new_page: NewPage) -> None:
-    here = visit(new_page(), "prune")
-    here.get_by_text("Largest difference", exact=True).first.click()
-    here.get_by_role("slider", name="Kept of each row").press("ArrowLeft")
-    here.get_by_role("radio", name="Entries per row (k)").click()  # reports the others
-    here.get_by_role("radio", name="Share of each row").click()
-    here.wait_for_url("**keep=0.49**")
-    there = new_page(stranger=True)
-    there.goto(here.url)
-    expect(there.get_by_role("radio", name="Largest difference")).to_be_checked()
-    expect(there.get_by_role("slider", name="Kept of each row")).to_have_value("49")
-    here.go_back()
-    expect(here).not_to_have_url(there.url)
-
-
-def test_a_page_that_is_not_there_leads_home(new_page: NewPage) -> None:
-    page = visit(new_page(), "no-such-page?run=sample")
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Page not found")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("KEN keeps")

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from kencore.runs.run import Run
 from kencore.views import sparsity
 from tests.browser.canvas import point, settled, zoom_in
-from tests.browser.conftest import App, Server, running, visit
-from tests.browser.steps import SLOW, charts_stay_inside, click_point, heights, holds, plot, press, settle
+from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.steps import charts_stay_inside, click_point, heights, holds, plot, settle, until
 from tests.browser.test_matrix import tip
 from tests.support.runs import make_lm_run
 
@@ -31,45 +31,45 @@ FOUR = "sparsity?run=both&compare=uniform%2Cowl%2Cblocks"
 
 
 @pytest.fixture(scope="module")
-def lm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app with a store of language models' runs."""
-    home = tmp_path_factory.mktemp("lm-home")
+def lm(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """Runs of language models in the same store as ``sample``."""
+    made = {}
     for name, settings in MADE.items():
-        made = make_lm_run(tmp_path_factory.mktemp(name), **settings)
-        shutil.copytree(made.path, home / "runs" / name)
-    with running(home, home / "no assets") as url:
-        found = {name: Run(home / "runs" / name) for name in MADE}
-        yield Server(url, home, found["both"], found["updated"])
+        folder = server.home / "runs" / name
+        shutil.copytree(make_lm_run(tmp_path_factory.mktemp(name), **settings).path, folder)
+        made[name] = Run(folder)
+    return made
 
 
 @pytest.fixture
-def lm_page(lm: Server, browser: Browser) -> Iterator[Page]:
-    """A tab on it, tall enough for every chart; errors of scripts and of the console fail."""
-    context = browser.new_context(base_url=lm.url, viewport={"width": 1280, "height": 3200})
-    page = context.new_page()
+def lm_page(lm: dict[str, Run], new_page: NewPage) -> Iterator[Page]:
+    """A tab, tall enough for every chart; errors of the console fail, too."""
+    page = new_page(height=3200)
     page.set_default_timeout(30_000)
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     yield page
-    context.close()
+    page.close()
     # Streamlit looks for its own address below the page's first: two 404 that are none of ours
     assert not [text for text in errors if "404" not in text]
 
 
-def test_four_runs_are_four_lines_and_the_open_one_has_bars(lm_page: Page, lm: Server) -> None:
+def test_four_runs_are_four_lines_and_the_open_one_has_bars(lm_page: Page, lm: dict[str, Run]) -> None:
     visit(lm_page, FOUR)
     lines = heights(plot(lm_page, "sparsity-depth"), 4)
     for name, line in zip(("both", "uniform", "owl", "blocks"), lines, strict=True):
-        wanted = sparsity.by_block(Run(lm.home / "runs" / name).matrices)["sparsity"]
+        wanted = sparsity.by_block(lm[name].matrices)["sparsity"]
         np.testing.assert_allclose(line, wanted, rtol=1e-6)
     (bars,) = heights(plot(lm_page, "sparsity-bars"), 1)
     np.testing.assert_allclose(bars, lines[0], rtol=1e-6)
-    assert lm_page.locator(".st-key-sparsity-bars .bars path").count() == 4
-    written = lm_page.locator(".st-key-sparsity-depth .annotation-text").all_text_contents()
-    said = " ".join(" ".join(written).split())
-    for name in ("Uniform", "OWL", "NeuroAL (blocks)", "target 70"):
-        assert name in said
+    expect(lm_page.locator(".st-key-sparsity-bars .bars path")).to_have_count(4)
+    written = lm_page.locator(".st-key-sparsity-depth .annotation-text")
+
+    def told() -> bool:
+        said = " ".join(" ".join(written.all_text_contents()).split())
+        return all(name in said for name in ("Uniform", "OWL", "NeuroAL (blocks)", "target 70"))
+
+    until(lm_page, told, "the names beside the lines")
     plot(lm_page, "sparsity-search-0")
     plot(lm_page, "sparsity-search-1")
     plot(lm_page, "alignment")
@@ -98,7 +98,7 @@ def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
     lm_page.get_by_role("radio", name="Roles in each block").click()
     lm_page.wait_for_url(holds("compare=owl%2Cblocks", "bars=role"))
     other = lm_page.context.new_page()
-    visit(other, lm_page.url.split("/", 3)[3])
+    visit(other, lm_page.url)
     for key, traces in (("sparsity-depth", 3), ("sparsity-bars", 7)):
         mine, theirs = (heights(plot(page, key), traces) for page in (lm_page, other))
         assert theirs == mine
@@ -114,16 +114,16 @@ def test_a_map_without_a_base_offers_no_difference(lm_page: Page) -> None:
     expect(lm_page.get_by_test_id("kv-legend")).to_contain_text("set to zero")
 
 
-def test_an_updated_weight_is_read_as_it_is_in_the_pruned_model(lm_page: Page, lm: Server) -> None:
+def test_an_updated_weight_is_read_as_it_is_in_the_pruned_model(lm_page: Page, lm: dict[str, Run]) -> None:
     visit(lm_page, f"matrix?run=updated&matrix={GATE}")
     settled(lm_page)
     zoom_in(lm_page)
     found: dict[bool, dict[str, str]] = {}
-    pruned, dense = (lm.long.values(GATE, side) for side in ("pruned", "tuned"))
+    pruned, dense = (lm["updated"].values(GATE, side) for side in ("pruned", "tuned"))
     for right in np.linspace(0.1, 0.9, 9):
         lm_page.mouse.move(*point(lm_page, float(right), 0.52))
         (row, col), said = tip(lm_page)
-        kept = bool(lm.long.keep(GATE)[row, col])
+        kept = bool(lm["updated"].keep(GATE)[row, col])
         found[kept] = said
         assert np.float32(said["Dense"]) == dense[row, col]
         if kept:
@@ -139,14 +139,3 @@ def test_charts_stay_inside_the_page(lm_page: Page) -> None:
     for key in ("sparsity-bars", "sparsity-depth", "sparsity-rows", "alignment"):
         plot(lm_page, key)
     charts_stay_inside(lm_page)
-
-
-def test_a_text_that_is_not_there_is_a_message(tab: Page, app: App) -> None:
-    visit(tab, "prune")
-    tab.get_by_role("radio", name="Demo language model").click()
-    text = tab.get_by_role("combobox", name="Text", exact=True)
-    text.fill("/no/such/text.txt")
-    text.press("Enter")
-    press(tab, "Start pruning")
-    expect(tab.get_by_test_id("stAlert")).to_contain_text("/no/such/text.txt", timeout=SLOW)
-    expect(tab.get_by_role("slider", name="Sparsity")).to_have_value("50")
