@@ -6,10 +6,11 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kencore.checkpoint.beside import copy_beside
+from kencore.checkpoint.companions import companions, left_behind
 from kencore.checkpoint.gguf import SUFFIX, is_gguf, read_gguf
 from kencore.checkpoint.packed import Packed, find_packed, packed_in, settings_in
 from kencore.checkpoint.readme import write_readme
@@ -101,9 +102,10 @@ def _from_gguf(file: Path, folder: Path, dtype: str, progress: Progress) -> dict
             tally = write_plain(tensors, Plan(), dtype, temporary, progress)
         config = _json(exact / "config.json") | {"dtype": _word(dtype)}
         (temporary / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        copy_beside(exact, temporary)
+        _copy(companions(exact), temporary)
         shutil.rmtree(exact)
-        copied = copy_beside(file.parent, temporary, leave=lambda name: not _OF_A_MODEL.match(name))
+        near = {name: path for name, path in companions(file.parent).items() if _OF_A_MODEL.match(name)}
+        copied = _copy(near, temporary)
         tally.unpacked = sum(math.prod(t.shape) for t in gguf.tensors if t.kind not in ("F32", "F16", "BF16", "F64"))
         facts = _facts(str(file), f"GGUF ({gguf.kinds})", folder, dtype, tally, notes, copied)
         write_readme(temporary, _told(facts))
@@ -119,14 +121,25 @@ def _from_folder(found: Source, folder: Path, dtype: str | None, progress: Progr
         plan = packed.plan if packed is not None else Plan()
         with whole_folder(folder) as temporary:
             tally = write_plain(tensors, plan, chosen, temporary, progress)
-            copied = copy_beside(found.folder, temporary, leave=OF_THE_PACKING.__contains__)
+            near = {name: path for name, path in companions(found.folder).items() if name not in OF_THE_PACKING}
+            copied = _copy(near, temporary)
             config = _without_packing(_json(temporary / "config.json")) | {"dtype": _word(chosen)}
             (temporary / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
             notes = _notes(plan, packed)
+            notes += [f"{name} stays behind: {why}." for name, why in left_behind(found.folder).items()]
             facts = _facts(found.text, packed.format if packed else "plain", folder, chosen, tally, notes, copied)
             write_readme(temporary, _told(facts))
             assert packed_in(temporary) is None
     return facts
+
+
+def _copy(files: Mapping[str, Path], target: Path) -> list[str]:
+    """Copy files under their names, but for those that are there already; returns the names."""
+    copied = [name for name in files if not (target / name).exists()]
+    for name in copied:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(files[name], target / name)
+    return copied
 
 
 def _usual(found: Source, tensors: Tensors, packed: Packed | None) -> str:

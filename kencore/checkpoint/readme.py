@@ -1,23 +1,21 @@
-"""The README of a folder that was converted: what was done to which file."""
+"""The card of a folder that was converted: what was done to which file."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from kencore._version import __version__
+from kencore.checkpoint.companions import CARD
 
-NAME = "README.md"
-_FRONT = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+TITLE = "## Converted with KEN_viz"
 
 
 def write_readme(folder: Path, sentences: Sequence[str]) -> None:
-    """Say what was done, before what a README that was copied says."""
-    path = folder / NAME
+    """Say at the end of the model's own card what was done."""
+    path = folder / CARD
     before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    front = _FRONT.match(before)
-    head, rest = (front[0], before[front.end() :]) if front else ("", before)
-    said = "\n".join(f"- {sentence}" for sentence in sentences)
-    parts = [f"# Converted by kencore {__version__}\n\n{said}\n", *([rest.strip() + "\n"] if rest.strip() else [])]
-    path.write_text(head + "\n".join(parts), encoding="utf-8")
+    start = before.split(TITLE, 1)[0].rstrip()
+    said = "\n".join(f"- {sentence}" for sentence in (*sentences, f"KEN_viz {__version__}."))
+    section = f"{TITLE}\n\n{said}\n"
+    path.write_text(f"{start}\n\n{section}" if start else section, encoding="utf-8")

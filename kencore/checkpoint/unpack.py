@@ -135,8 +135,9 @@ def _grid(shape: tuple[int, ...], block: tuple[int, int]) -> tuple[int, int]:
 
 def _scales(tensors: Tensors, scaled: Scaled) -> Floats:
     if tensors.info(scaled.scale).dtype == "F8_E8M0":
-        return _table("F8_E8M0")[tensors.raw(scaled.scale)]
-    found: Floats = tensors.floats(scaled.scale) / np.float32(scaled.divisor)
+        found: Floats = _table("F8_E8M0")[tensors.raw(scaled.scale)]
+    else:
+        found = tensors.floats(scaled.scale) / np.float32(scaled.divisor)
     return found
 
 

@@ -197,5 +197,4 @@ def test_files_beside_the_weights_come_along_and_nothing_else(plain: Path, tmp_p
     }
     assert written == {"model.safetensors", "config.json", "README.md", "vocab.txt", "1_Pooling/config.json"}
     readme = (tmp_path / "out" / "README.md").read_text()
-    assert readme.startswith("---\nlicense: mit\n---\n# Converted by kencore")
-    assert "# Model" in readme
+    assert readme.startswith("---\nlicense: mit\n---\n# Model\n\n## Converted with KEN_viz")
