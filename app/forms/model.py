@@ -11,6 +11,7 @@ import streamlit as st
 from app.forms.fields import KEEP, QUIET
 from kencore.settings.demo import TUNED, Demo
 from kencore.settings.fields import settings_of
+from kencore.settings.packaged import PACKAGED
 from kencore.settings.prune import PruneSpec
 
 OWN: Final = "own"
@@ -20,6 +21,7 @@ RESTS: Final = {"base": "Goes back to the base", "zero": "Becomes zero"}
 SUBJECT: Final = ("model", "base", "model_revision", "base_revision")
 _TYPED: Final = dict(zip(SUBJECT, ("prune_model", "prune_base", "prune_model_at", "prune_base_at"), strict=True))
 _DECLARED: Final = settings_of(PruneSpec)
+_PLACEHOLDER: Final = f"folder, hub id or {next(iter(PACKAGED))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +120,14 @@ def _own(rest: str) -> dict[str, str | None]:
     typed["model"] = _typed(
         "model",
         label="Tuned model" if paired else "Model",
-        placeholder="folder or hub id",
-        help="A Hugging Face folder on the machine that runs KEN_viz, or a hub id. Safetensors "
-        "only; nothing is uploaded.",
+        placeholder=_PLACEHOLDER,
+        help="A Hugging Face folder on the machine that runs KEN_viz, a hub id, or "
+        f"{' or '.join(PACKAGED)}, a real model that a package holds. Safetensors only; nothing is uploaded.",
     )
     if paired:
         typed["base"] = _typed(
             "base",
-            placeholder="folder or hub id",
+            placeholder=_PLACEHOLDER,
             help="The pretrained model that the tuned one started from. What is not kept goes back to its values.",
         )
     with st.expander("Hub revisions", icon=":material/history:"):

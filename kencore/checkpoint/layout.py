@@ -217,6 +217,8 @@ class _Reader:
         if layers is not None and len(model.lists) == 1 and blocks < layers:
             word = "block holds" if blocks == 1 else "blocks hold"
             notes.append(f"{blocks} {word} the weights of {layers} layers.")
+        if self.packed is not None and self.packed.note and self.packed.layers:
+            return notes  # names and shapes are those of the packing
         unknown = [p.name for p in parameters if p.reason == f"{UNUSED} {model.architecture}"]
         if unknown:
             notes.append(f"{model.architecture} does not use {_some(unknown)}.")

@@ -56,6 +56,7 @@ _BY_METHOD: Final = {
     "higgs": "HIGGS",
 }
 _UNNAMED: Final = re.compile(r"(\w+ numbers|numbers with scales)$")  # formats that dtypes alone tell
+_WHILE_RUNNING: Final = frozenset({"bitnet"})  # plain weights that mean something else when the model runs
 _NARROW: Final = BYTES | {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0"}
 _WHOLE: Final = frozenset({"I8", "U8", "I16", "U16", "I32", "U32"})
 _WEIGHT: Final = re.compile(r"(^|[._])(weight|gate_up_proj|down_proj|up_proj|gate_proj)$")
@@ -171,6 +172,8 @@ def _plan(infos: Mapping[str, TensorInfo], settings: Mapping[str, Any]) -> Plan:
     plan = plan_scales(infos, settings)
     if plan.problem:
         return plan
+    if not plan.scaled and str(settings.get("quant_method")).lower() in _WHILE_RUNNING:
+        return Plan(problem="its layers quantise plain weights as they run")
     rest = {name: info for name, info in infos.items() if name not in plan.scaled and name not in plan.dropped}
     layer = next((layer for layer, _ in _hits(rest)), None)
     return plan if layer is None else Plan(problem=f"{layer or 'it'} is more than 8-bit numbers and their scales")

@@ -61,6 +61,7 @@ def test_nothing_of_a_packed_model_counts_as_prunable(plain: Path, tmp_path: Pat
         assert "part of a layer packed" in reason or "stored as" in reason, name
     told = inspect(str(folder))
     assert told["parameters"]["prunable"] == 0
+    assert not any("random" in note or "another shape" in note for note in told["notes"])
     assert told["notes"][-1].startswith(("Pass the model that", "Unpack it: python -m kencore convert "))
 
 
@@ -103,6 +104,12 @@ def test_a_config_that_fits_no_weight_is_refused_and_can_be_cleared(
     one, two = (load_file(place / "model.safetensors") for place in (folder, tmp_path / "out"))
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_weights_that_are_quantised_as_the_model_runs_are_not_cleared(plain: Path, tmp_path: Path) -> None:
+    folder = rewrite(plain, tmp_path / "m", quantization_config={"quant_method": "bitnet"})
+    with pytest.raises(PackedWeightsError, match="as they run"):
+        convert(str(folder), tmp_path / "out")
 
 
 @pytest.mark.parametrize("form", ["gptq", "bitsandbytes, config silent", "mxfp4", "fp8 by block", "int8 with SCB"])

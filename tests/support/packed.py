@@ -127,6 +127,13 @@ def _blockwise(layer: str, w: torch.Tensor) -> State:
     return _by(scale, spread, layer, w, "weight_scale_inv")
 
 
+def _powers(layer: str, w: torch.Tensor) -> State:
+    """Blocks whose scales are powers of two, stored as their exponents."""
+    found = _blockwise(layer, w)
+    scale = (2.0 ** torch.randint(-3, 4, found[f"{layer}.weight_scale_inv"].shape)).to(torch.float8_e8m0fnu)
+    return found | {f"{layer}.weight_scale_inv": scale}
+
+
 def _groupwise(layer: str, w: torch.Tensor) -> State:
     scale = torch.rand(w.shape[0], w.shape[1] // 16) + 0.5
     return _by(scale, scale.repeat_interleave(16, 1), layer, w, "weight_scale")
@@ -171,6 +178,7 @@ UNPACKED: dict[str, Form] = {
     "fp8 by row": (_rowwise, _method("fbgemm_fp8")),
     "fp8 by row, config silent": (_rowwise, {}),
     "fp8 by block": (_blockwise, _method("fp8", weight_block_size=[20, 20])),
+    "fp8 by block, powers of two": (_powers, _method("fp8", weight_block_size=[20, 20])),
     "fp8 by group": (_groupwise, _method("compressed-tensors", **_GROUPS)),
     "int8 with SCB": (_int8, _method("bitsandbytes", load_in_8bit=True)),
 }
@@ -183,7 +191,7 @@ def meant(state: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
     numbers = state[name].double() if state[name].dtype == torch.int8 else state[name].float().double()
     if f"{layer}.SCB" in state:
         return numbers * (state[f"{layer}.SCB"].double() / 127)[:, None]
-    scale = state.get(f"{layer}.weight_scale", state.get(f"{layer}.weight_scale_inv")).double()
+    scale = state.get(f"{layer}.weight_scale", state.get(f"{layer}.weight_scale_inv")).float().double()
     if scale.numel() == 1:
         return numbers * scale.reshape(())
     found = numbers.clone()
