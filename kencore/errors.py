@@ -128,6 +128,10 @@ class AdapterFolderError(NoSafetensorsError):
     """A folder holds an adapter, alone or beside a full model: not clear which model is meant."""
 
 
+class WeightShapeError(CheckpointError):
+    """Weights are of other shapes than config.json says, so that the model cannot be run."""
+
+
 class PairMismatchError(CheckpointError):
     """Base and tuned model are not of one architecture."""
 

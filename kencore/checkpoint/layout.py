@@ -93,6 +93,7 @@ def lay_out(skeleton: Skeleton, tensors: Tensors, *, whole: bool = True) -> Layo
         stacks={reader.stacks[path]: count for path, count in skeleton.lists.items()},
         prefix=skeleton.loose_prefix,
         notes=(*tensors.notes, *skeleton.notes, *reader.notes(parameters)),
+        misfits=reader.misfits(),
     )
 
 
@@ -225,11 +226,7 @@ class _Reader:
         missing = self.missing()
         if missing:
             notes.append(f"Not on disk, so random when the model is loaded: {_some(missing)}.")
-        wrong = [
-            name
-            for name, (found, joined) in self.found.items()
-            if found and not joined and self.tensors.info(name).shape != model.shapes[found]
-        ]
+        wrong = list(self.misfits())
         if wrong:
             notes.append(f"Of another shape than config.json says: {_some(wrong)}.")
         return notes
@@ -247,6 +244,15 @@ class _Reader:
         tied = set().union(*(g for g in self.groups.values() if g & present)) if present else set()
         there = present | tied | self.skeleton.buffers
         return [name for name in self.skeleton.shapes if name not in there and not self.skeleton.optional(name)]
+
+    def misfits(self) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """Shapes on disk and by config.json, by name, where they differ."""
+        shapes = {
+            name: (self.tensors.info(name).shape, self.skeleton.shapes[found])
+            for name, (found, joined) in self.found.items()
+            if found and not joined
+        }
+        return {name: both for name, both in shapes.items() if both[0] != both[1]}
 
 
 def stack_names(paths: list[str]) -> dict[str, str]:

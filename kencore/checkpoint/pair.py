@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.checkpoint.layout import open_model
+from kencore.checkpoint.misfits import refuse_misfits
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.resized import common_rows, fitted, table_sizes
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors, round_to, same_bytes
-from kencore.errors import NonFiniteWeightError, PairMismatchError
+from kencore.errors import NonFiniteWeightError, PairMismatchError, WeightShapeError
 
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
@@ -100,11 +101,19 @@ def open_models(spec: PruneSpec) -> Pair:
     """Open what is asked for: the model, and its base if one is named.
 
     Raises:
+        WeightShapeError: the model is to be run and cannot be.
         CheckpointError: see `resolve` and `open_pair`.
     """
     tuned = resolve(spec.model, revision=spec.model_revision)
     base = None if spec.base is None else resolve(spec.base, revision=spec.base_revision)
-    return open_pair(tuned, base)
+    pair = open_pair(tuned, base)
+    if spec.streams or spec.evaluation is not None:
+        try:
+            refuse_misfits(tuned.text, pair.layout.misfits)
+        except WeightShapeError:
+            pair.close()
+            raise
+    return pair
 
 
 def open_pair(tuned: Source, base: Source | None) -> Pair:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 ROLES = (
@@ -80,6 +81,7 @@ class Layout:
         stacks: blocks of each stack, by its name.
         prefix: the base model's prefix, which names of the same tensors may carry or lack.
         notes: what a person should know, in plain words.
+        misfits: shapes on disk and by config.json, by name, where they differ.
     """
 
     architecture: str
@@ -89,6 +91,7 @@ class Layout:
     stacks: dict[str, int] = field(default_factory=dict)
     prefix: str = ""
     notes: tuple[str, ...] = ()
+    misfits: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
 
     @property
     def prunable(self) -> tuple[Parameter, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kencore.checkpoint.as_torch import unread
 from kencore.checkpoint.layout import open_named
+from kencore.checkpoint.misfits import refuse_misfits
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
 from kencore.checkpoint.skeleton import HEAD, class_for, read_config, read_known_config, read_skeleton
@@ -58,6 +59,7 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
     Raises:
         CorruptShardError: a safetensors file is not whole.
         PackedWeightsError: its weights are packed.
+        WeightShapeError: weights of other shapes than config.json says.
         ConfigError: transformers cannot load the model or its tokenizer.
     """
     refuse_packed(f"Model {folder}", folder)
@@ -72,7 +74,10 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, with names
         )
+        misfits = {name: (tuple(disk), tuple(wanted)) for name, disk, wanted in sorted(report["mismatched_keys"])}
+        refuse_misfits(f"Model {folder}", misfits)
         parameters, pieces, joined = find_places(skeleton, tensors, model)
         tensors.release()
     model.config.name_or_path = model.name_or_path = str(folder)

@@ -255,6 +255,16 @@ def test_a_file_without_a_header_may_be_quoted(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.tsv", buffer.getvalue())) == (GOOD, LABELS)
 
 
+def test_whatever_a_library_raises_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the parser\nhas no more room")
+
+    monkeypatch.setattr(pd, "read_csv", fail)
+    with pytest.raises(DataFileError, match=r"RuntimeError: the parser has no more room\).*A guess") as caught:
+        read_examples(write(tmp_path / "a.tsv", HEAD + ROWS))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
 def test_notes_are_part_of_the_figures(tmp_path: Path) -> None:
     from kencore.cli.evaluate import judged
     from kencore.quality.judge import _measured_on
