@@ -57,7 +57,12 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
     if modules and not all((folder / name).is_dir() for name in modules):
         inside = [f"{name}/*{ending}" for name in modules for ending in (".json", SAFE)]
         _download(text, folder.name, inside, progress, outside=[])
-    if (folder / INDEX).is_file():
+    # of a repository that has both, a folder's reader and transformers take the single file
+    single = (folder / SINGLE).is_file() or SINGLE in (_listing(text, folder) or ())
+    if single:
+        weights = [SINGLE]
+        there = (folder / SINGLE).is_file()
+    elif (folder / INDEX).is_file():
         weights = sorted(set(read_index(folder).values()))
         there = all((folder / name).is_file() for name in weights)
     else:

@@ -10,13 +10,14 @@ from typing import Literal
 from kencore.checkpoint.gguf import SUFFIX, gguf_alone, is_gguf
 from kencore.checkpoint.packaged import unpacked_folder
 from kencore.checkpoint.packed import refuse_packed
-from kencore.checkpoint.shards import find_shards
+from kencore.checkpoint.shards import PICKLES, find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.settings.demo import DEMOS, place
 from kencore.settings.packaged import PACKAGED
 from kencore.system.progress import Progress
 
 Kind = Literal["demo", "package", "folder", "hub"]
+FILES = (".safetensors", ".json", ".zip", ".gz", ".tar", *PICKLES)  # no hub id ends so: a file is meant
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
@@ -43,7 +44,7 @@ def resolve(
     """Find a model, fetching it from the hub if it is neither a demo, the model of a package nor a folder.
 
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
-    a backslash or drive letter, or more than one slash. Anything else is a hub id, and so is a
+    a backslash or drive letter, more than one slash, or the ending of a file. Anything else is a hub id, and so is a
     name with a revision even if a folder of that name happens to be here.
 
     Args:
@@ -96,7 +97,7 @@ def _is_folder(text: str, *, named_revision: bool) -> bool:
         or "\\" in text
         or _DRIVE.match(text) is not None
         or text.count("/") > 1
-        or text.endswith(("/", SUFFIX))
+        or text.endswith(("/", SUFFIX, *FILES))
     )
     return looks_like_path or (text != "" and not named_revision and _exists(text))
 

@@ -87,6 +87,23 @@ def test_a_single_file_without_an_index(server: Server) -> None:
     assert open_tensors(resolve("org/name").folder).names == ("a",)
 
 
+def test_a_single_file_beside_an_index_is_what_is_read(server: Server) -> None:
+    server.files["model.safetensors"] = server.files[ONE]
+    folder = resolve("org/name").folder
+    with open_tensors(folder) as tensors:
+        assert tensors.shards == ("model.safetensors",)
+        assert tensors.names == ("a",)
+    assert not {ONE, TWO} & set(server.fetched)
+
+
+def test_a_file_that_is_not_there_is_no_matter_of_the_network(server: Server) -> None:
+    server.down = NO_NETWORK
+    for text in ("model.safetensors", "some/pytorch_model.bin", "config.json"):
+        with pytest.raises(SourceNotFoundError, match="no such folder") as told:
+            resolve(text)
+        assert "network" not in str(told.value)
+
+
 def test_a_revision_is_pinned_to_its_commit(server: Server) -> None:
     assert resolve("org/name", revision=SHA).revision == SHA
     with pytest.raises(SourceNotFoundError, match="no revision 'nope'"):

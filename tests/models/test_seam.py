@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from collections.abc import Callable
@@ -124,3 +125,25 @@ def test_an_adapter_beside_a_model(make_model: Callable[..., Path]) -> None:
     with pytest.raises(AdapterFolderError, match="adapter beside it") as caught:
         Classifier.load(folder)
     assert "Merge" in caught.value.remedy
+
+
+def _passes(text: str) -> list[int]:
+    """Lines where a model is called past the seam: ``model(...)`` or ``x.model(...)``."""
+    tree = ast.parse(text)
+    inside = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.With) and any("running(" in ast.unparse(item.context_expr) for item in block.items)
+        for node in ast.walk(block)
+    }
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node not in inside]
+    names = {node: getattr(node.func, "attr", getattr(node.func, "id", "")) for node in calls}
+    return [node.lineno for node, name in names.items() if name == "model"]
+
+
+def test_no_model_is_called_past_the_seam() -> None:
+    root = Path(__file__).parents[2] / "kencore"
+    found = {path: _passes(path.read_text("utf-8")) for path in root.rglob("*.py") if path.name != "seam.py"}
+    assert {str(path): lines for path, lines in found.items() if lines} == {}
+    assert _passes("logits = self.model.model(ids).logits") == [1]
+    assert _passes("with running(model):\n    model(ids)") == []
