@@ -13,7 +13,14 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-LONG = ("tests/browser/", "tests/jobs/", "tests/sweeps/test_killed.py", "tests/pruning/test_by_blocks.py")
+LONG = (
+    "tests/browser/",
+    "tests/jobs/",
+    "tests/sweeps/test_killed.py",
+    "tests/pruning/test_by_blocks.py",
+    "tests/recover/",
+    "tests/models/test_classifier.py",
+)
 # files of browser tests whose app has runs made for them; that of the others has the demo and a worker
 RUNS_MADE = ("compare", "copy_link", "map", "matrix", "pages", "sparsity", "tradeoff")
 ROOT = Path(__file__).resolve().parent.parent
