@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What is imported stays: nothing looks for garbage in it now, nor Streamlit after each run of a page."""
+    """What is imported stays: nothing looks for garbage in it, neither now nor while tests run."""
     gc.disable()
     try:
         return (yield)
