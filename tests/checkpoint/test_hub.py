@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_fetches_weights_config_and_tokenizer_and_nothing_else(server: Server) -
     expected = {ONE, TWO, "model.safetensors.index.json", "config.json", "tokenizer.json", "spiece.model"}
     assert set(server.fetched) == expected
     assert {path.name for path in source.folder.rglob("*") if path.is_file()} == expected
+
+
+def test_modules_around_a_model_come_with_it_and_other_folders_do_not(server: Server) -> None:
+    paths = ("", "1_Pooling", "2_Dense", "../evil", "onnx/../..")
+    belongs = {"1_Pooling/config.json": b"{}", "2_Dense/config.json": b"{}", "2_Dense/model.safetensors": b"x"}
+    stays = dict.fromkeys(["2_Dense/pytorch_model.bin", "2_Dense/run.py", "3_Other/config.json"], b"no")
+    modules = {"modules.json": json.dumps([{"path": path} for path in paths]).encode()}
+    server.files |= modules | belongs | stays | {"chat_template.jinja": b"x"}
+    folder = resolve("org/name").folder
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"modules.json", "chat_template.jinja", *belongs} <= found
+    assert found.isdisjoint(stays)
+    assert not any(name.startswith("onnx") for name in found)
+    before = list(server.fetched)
+    resolve("org/name")
+    assert server.fetched == before
 
 
 def test_the_snapshot_is_a_folder_of_links_and_opens(server: Server) -> None:
