@@ -26,6 +26,7 @@ LANGUAGE_HEADS = ("ForCausalLM", "LMHeadModel")
 """How the class of a causal language model ends."""
 HEAD = "ForSequenceClassification"
 """How the class of a classifier of texts ends."""
+WORDS = {list: "list", dict: "JSON object", str: "word"}
 AUTO = {HEAD: "AutoModelForSequenceClassification"} | dict.fromkeys(LANGUAGE_HEADS, "AutoModelForCausalLM")
 """The class of transformers that knows such a model of every type, by how its class ends."""
 
@@ -123,6 +124,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     # without a model type transformers would guess one from the folder's name
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise _bad(folder, "a config.json without model_type", "the name of its architecture")
+    for key, kind in (("architectures", list), ("id2label", dict), ("label2id", dict), ("problem_type", str)):
+        if config.get(key) is not None and not isinstance(config[key], kind):
+            raise _bad(folder, f"{key} {config[key]!r} in config.json"[:200], f"a {WORDS[kind]}")
     return config
 
 

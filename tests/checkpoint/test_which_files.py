@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from kencore.checkpoint.layout import read_layout
 from kencore.checkpoint.shards import find_shards
 from kencore.checkpoint.tensors import open_tensors
-from kencore.errors import MissingShardError, NoSafetensorsError, UnsafeIndexError
+from kencore.errors import ConfigError, MissingShardError, NoSafetensorsError, UnsafeIndexError
 from kencore.models.loading import load_fields
 from tests.support.tiny_models import build
 from tests.support.tiny_text import add_tokenizer
@@ -144,3 +144,20 @@ def test_an_architecture_of_another_type(named: list[str], folder: Path) -> None
     assert layout.architecture == "LlamaForCausalLM"
     assert ("read as LlamaForCausalLM" in " ".join(layout.notes)) == (named[0] == "MistralForCausalLM")
     _same(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("architectures", -1),
+        ("architectures", "LlamaForCausalLM"),
+        ("id2label", 7),
+        ("label2id", []),
+        ("problem_type", 5),
+    ],
+)
+def test_a_field_of_another_kind(field: str, value: object, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text()) | {field: value}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=field):
+        read_layout(folder)
