@@ -136,6 +136,10 @@ class PairMismatchError(CheckpointError):
     """Base and tuned model are not of one architecture."""
 
 
+class TokenizerError(ConfigError):
+    """A tokenizer cannot be loaded, or fails on a text."""
+
+
 class AccessError(CheckpointError):
     """The hub repository is gated, private or disabled, and this account may not read it."""
 
@@ -244,6 +248,14 @@ class ModelRunError(KencoreError):
 
 class TaskMismatchError(KencoreError):
     """The model cannot be judged on this data: no classifier head, or labels it does not know."""
+
+
+class AmbiguousLabelsError(TaskMismatchError):
+    """Labels of a file that can be read as class numbers and as class names, and mean different classes."""
+
+
+class TokenTableError(TaskMismatchError):
+    """The tokenizer gives a token, or a token type, that the model's table of embeddings has no row for."""
 
 
 # --- language models and their activations --------------------------------------------------

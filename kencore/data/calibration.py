@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.data.text import check_length, check_window, read_text, token_numbers
+from kencore.data.tokens import check_tokens
 from kencore.errors import WindowError
 
 if TYPE_CHECKING:
@@ -45,7 +46,14 @@ class Calibration:
 
 
 def calibration_windows(
-    tokenizer: Any, source: str | Path, *, sequences: int, window: int, seed: int, positions: int | None = None
+    tokenizer: Any,
+    source: str | Path,
+    *,
+    sequences: int,
+    window: int,
+    seed: int,
+    positions: int | None = None,
+    rows: int | None = None,
 ) -> Calibration:
     """Draw windows from a text, at random.
 
@@ -59,8 +67,10 @@ def calibration_windows(
         window: tokens of each.
         seed: of numpy's default generator; the same seed gives the same windows.
         positions: tokens that the model can read at once; ``None``: any number.
+        rows: of the model's table of token embeddings; ``None``: it has none.
 
     Raises:
+        TokenizerError, TokenTableError: the tokenizer fails, or gives a token that has no row.
         TextTooShortError: less than one window of text.
         WindowError: a window of fewer than 2 tokens or more than ``positions``, or no sequences.
         TextError, NoNetworkError: see `read_text`.
@@ -77,6 +87,7 @@ def calibration_windows(
     check_length(len(numbers), window, text.source)
     offsets = _starts(len(numbers) - window + 1, sequences, seed)  # S
     ids = numbers[offsets[:, None] + np.arange(window)]  # S, T
+    check_tokens(tokenizer, ids, rows, text.source)
     return Calibration(
         ids=torch.from_numpy(ids),
         source=text.source,

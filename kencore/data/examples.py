@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
+from kencore.data.columns import COLUMNS, FIRST, LABEL, PAIRS, sentence_columns
+from kencore.data.files import DataFile, read_file
 from kencore.data.read import read_table
 from kencore.data.tables import Table, find_column, texts_of
 from kencore.errors import DataFileError
@@ -16,10 +17,7 @@ from kencore.settings.common import TABLES
 from kencore.settings.demo import SENTENCES, sentences_file
 
 Label = int | str
-FIRST = TEXT_COLUMNS
-SECOND = ("sentence2", "hypothesis")
-LABEL = "label"
-COLUMNS = f"a column {LABEL} and one of {', '.join(FIRST)} (for sentence pairs also one of {', '.join(SECOND)})"
+TYPED = (".jsonl", ".json", ".parquet")  # files that say whether a label is a number or a string
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,8 @@ class Examples:
         pairs: the second sentence of each pair, or ``None``.
         source: the path as it was given, or ``"demo"``.
         sha256: of the file's bytes.
-        notes: what a person should know of how the file was read.
+        notes: what a person should know of how the file was read, and of what its labels mean to the model.
+        strings: whether the file says that its labels are text: digits then may well be names.
     """
 
     texts: tuple[str, ...]
@@ -41,6 +40,7 @@ class Examples:
     source: str = ""
     sha256: str = ""
     notes: tuple[str, ...] = ()
+    strings: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,12 +53,13 @@ def read_examples(source: str | Path) -> Examples:
         source: ``"demo"`` for the sentences that ship with the project, or a file: ``.tsv`` or
             ``.csv`` (with a header, or without one as sentence, label or as sentence1, sentence2,
             label), ``.jsonl``, ``.json`` or ``.parquet``. Columns: ``label`` and one of
-            ``sentence``, ``text``, ``sentence1``, ``premise``; pairs also ``sentence2`` or
-            ``hypothesis``.
+            ``sentence``, ``text``, ``sentence1``, ``premise``; for pairs both columns of one of
+            `kencore.data.columns.PAIRS`.
 
     Raises:
         DataFileError: no such file, another ending, undecodable or malformed content, no such
-            columns, no rows, or a row without a sentence or with an unusable label.
+            columns, further text that nothing says how to use, no rows, or a row without a
+            sentence or with an unusable label.
     """
     file = read_file(sentences_file() if str(source) == SENTENCES else source, TABLES, _wrong)
     table = read_table(file, lambda names: LABEL in names and not set(FIRST).isdisjoint(names))
@@ -72,7 +73,7 @@ def read_examples(source: str | Path) -> Examples:
 
 def _named(file: DataFile, table: Table) -> Table:
     """A table without a header, its columns named by how many there are."""
-    bare = {2: (FIRST[0], LABEL), 3: ("sentence1", SECOND[0], LABEL)}
+    bare = {2: (FIRST[0], LABEL), 3: (*PAIRS[0], LABEL)}
     if len(table.names) not in bare:
         word = "tab-separated" if file.ending == ".tsv" else "separated"
         raise _wrong(
@@ -84,7 +85,7 @@ def _named(file: DataFile, table: Table) -> Table:
 
 
 def _examples(file: DataFile, table: Table, source: str) -> Examples:
-    first, second, label = (find_column(file, table, names) for names in (FIRST, SECOND, (LABEL,)))
+    (first, second), label = sentence_columns(file, table), find_column(file, table, [LABEL])
     if first is None or label is None:
         got = "columns " + ", ".join(table.names)
         raise _wrong(file.path, got, f"give {COLUMNS}")
@@ -92,13 +93,15 @@ def _examples(file: DataFile, table: Table, source: str) -> Examples:
         None if n is None else texts_of(file, table, n, table.names[n].strip().lower(), empty=False)
         for n in (first, second)
     ]
+    labels = table.take(label)
     return Examples(
         texts=sides[0] or (),
-        labels=_labels(file.path, table.take(label), table.rows.tolist()),
+        labels=_labels(file.path, labels, table.rows.tolist()),
         pairs=sides[1],
         source=source,
         sha256=file.sha256,
         notes=table.notes,
+        strings=file.ending in TYPED and all(isinstance(cell, str) for cell in labels),
     )
 
 

@@ -18,6 +18,7 @@ from kencore.data.files import TEXT_COLUMNS, DataFile, read_file
 from kencore.data.hub_text import HUB, Part, read_hub_text
 from kencore.data.read import read_table
 from kencore.data.tables import find_column, texts_of
+from kencore.data.tokens import REMEDY, tokenizer_errors
 from kencore.errors import TextError, TextTooShortError, WindowError
 from kencore.settings.common import PLAIN, TABLES
 
@@ -94,9 +95,13 @@ def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:
 
     With the special tokens that the tokenizer itself puts around a text, as the published
     evaluations of pruned models have it.
+
+    Raises:
+        TokenizerError: the tokenizer fails.
     """
     # verbose=False: a text is longer than a window, and a warning says so each time
-    return np.asarray(tokenizer(text, verbose=False)["input_ids"], dtype=np.int64)
+    with tokenizer_errors("Tokenizer", wanted="tokens of the text", remedy=REMEDY):
+        return np.asarray(tokenizer(text, verbose=False)["input_ids"], dtype=np.int64)
 
 
 def first_token_numbers(tokenizer: Any, text: str, count: int) -> NDArray[np.int64]:

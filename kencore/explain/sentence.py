@@ -66,7 +66,8 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     verify(run)
     report(1, STEPS, "Loading the model")
     model, language = _load(run, device, threads)
-    ids, cut = _read(model, language, spec.text)
+    given, cut = _read(model, language, spec.text)
+    ids = given["input_ids"]
     blocks, linears, refused = _parts(model, run, spec.block)
     states: dict[str, Callable[[], Iterable[tuple[str, Tensor]]]] = {
         "dense": lambda: (),
@@ -83,7 +84,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
             while part := dict(islice(left, AT_ONCE)):
                 model.replace(part)
             watched = linears if name != "base" else {}
-            seen[name] = _pass(model, language, ids, blocks, watched)
+            seen[name] = _pass(model, language, given, blocks, watched)
             biases[name] = _biases(watched)
     report(STEPS, STEPS, "Comparing")
     asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
@@ -113,26 +114,29 @@ def _load(run: Run, device: str, threads: int | None) -> tuple[LoadedModel, bool
     return Classifier.load(folder, device=device, threads=threads), False
 
 
-def _read(model: Any, language: bool, text: str) -> tuple[Tensor, int]:
-    """Tokens (1, T), and how many of the sentence were cut."""
+def _read(model: Any, language: bool, text: str) -> tuple[dict[str, Tensor], int]:
+    """What the model is given, ``input_ids`` (1, T) and what goes with them, and how many tokens were cut."""
     import torch
 
+    from kencore.models.batches import read_rows, stacked
     from kencore.models.classifier import longest_input
+    from kencore.models.tokenizer import check_model_rows
 
     if language:
         every = model.tokens(text)
-        limit = min(model.positions or MOST_TOKENS, MOST_TOKENS)
-        ids = every[-limit:]  # a text is continued where it ends
+        ids = every[-min(model.positions or MOST_TOKENS, MOST_TOKENS) :]  # a text is continued where it ends
+        cut, row = len(every) - len(ids), {"input_ids": ids.tolist()}
     else:
-        whole = model.tokenizer(text, truncation=False)["input_ids"]
-        limit = min(longest_input(model), MOST_TOKENS)
-        kept = model.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
-        every, ids = whole, torch.tensor(kept, dtype=torch.int64)
-    if not len(ids):
+        whole = read_rows(model, [text], None, None)[0]
+        row = read_rows(model, [text], None, min(longest_input(model), MOST_TOKENS))[0]
+        cut = len(whole["input_ids"]) - len(row["input_ids"])
+    if not row["input_ids"]:
         raise WindowError(
             "text", got="nothing that the tokenizer reads", wanted="one token or more", remedy="Type words."
         )
-    return ids.reshape(1, -1).to(model.device), len(every) - len(ids)
+    check_model_rows(model, [row], "the sentence")
+    given = stacked([row], model.device)
+    return {"attention_mask": torch.ones_like(given["input_ids"])} | given, cut
 
 
 def _parts(
@@ -162,7 +166,9 @@ def _parts(
     return list(found), kept, refused
 
 
-def _pass(model: LoadedModel, language: bool, ids: Tensor, blocks: list[nn.Module], linears: dict[str, Linear]) -> Pass:
+def _pass(
+    model: LoadedModel, language: bool, given: dict[str, Tensor], blocks: list[nn.Module], linears: dict[str, Linear]
+) -> Pass:
     import torch
 
     from kencore.explain.watch import watch
@@ -170,12 +176,11 @@ def _pass(model: LoadedModel, language: bool, ids: Tensor, blocks: list[nn.Modul
 
     def read() -> Tensor:
         more = {"use_cache": False} if language else {}
-        mask = torch.ones_like(ids)
-        logits: Tensor = forward(model.model, input_ids=ids, attention_mask=mask, **more).logits
+        logits: Tensor = forward(model.model, **given, **more).logits
         return logits
 
     model.model.eval()
-    found = watch(read, blocks, linears, tokens=ids.shape[1], most_bytes=MOST_BYTES)
+    found = watch(read, blocks, linears, tokens=given["input_ids"].shape[1], most_bytes=MOST_BYTES)
     if not bool(torch.isfinite(found.logits).all()):
         raise NonFiniteActivationError(
             f"Model {model.folder}",

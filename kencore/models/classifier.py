@@ -8,23 +8,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from kencore.data.examples import Examples
+from kencore.data.tokens import Row
 from kencore.errors import NonFiniteWeightError
+from kencore.models.batches import most_at_once, read_rows, same_length, stacked
 from kencore.models.figures import Figures, Predictions, quality_of
-from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
-from kencore.models.loading import label_numbers
+from kencore.models.labels import meaning_of
+from kencore.models.loaded import LoadedModel, torch_threads, usable_positions
 from kencore.models.seam import forward
+from kencore.models.tokenizer import check_model_rows, stated_limit
 from kencore.system.progress import Progress
 
-if TYPE_CHECKING:
-    import torch
-
 BATCH = 32
-LONGEST = 1 << 15  # tokens, where neither tokenizer nor config states a limit
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,29 +53,32 @@ class Classifier(LoadedModel):
     def predict(self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None) -> Predictions:
         """The model's answer to every example, in the examples' order.
 
-        Sentences go through the model in batches of similar length, padded to the longest of
-        their batch and cut at the model's own limit.
+        Sentences are cut at the model's own limit and go through it in batches of one length,
+        without padding: no answer depends on what else is in its batch.
 
         Raises:
+            TokenizerError, TokenTableError: see `tokens`.
             TaskMismatchError: a label that the model does not know.
             NonFiniteWeightError: the model's answer is NaN or infinite.
         """
         import torch
 
         truth = self.label_numbers(examples)
-        rows, order = self.tokens(examples)
+        rows = self.tokens(examples)
         logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
-        size = self.batch_size(batch)
+        done = 0
         self.model.eval()
         with torch.inference_mode(), torch_threads(self.threads):
-            for start in range(0, len(order), size):
-                part = order[start : start + size]
-                inputs = self.padded([rows[i] for i in part])
+            size = self.batch_size(batch)
+            for part in same_length(rows, range(len(rows)), size):
+                # a product with one row alone rounds by where the weights lie in memory: it goes in twice
+                twice = part * 2 if len(part) == 1 < size else part
+                inputs = stacked([rows[i] for i in twice], self.device)
                 # batch, L labels
-                logits[part] = forward(self.model, **inputs).logits.float().cpu().numpy()
+                logits[part] = forward(self.model, **inputs).logits[: len(part)].float().cpu().numpy()
+                done += len(part)
                 if progress is not None:
-                    done = start + len(part)
-                    progress(done, len(order), f"{done:,} of {len(order):,} sentences")
+                    progress(done, len(rows), f"{done:,} of {len(rows):,} sentences")
         self._check_finite(logits)
         return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
 
@@ -91,28 +93,25 @@ class Classifier(LoadedModel):
         return Figures(figures, predictions.correct)
 
     def batch_size(self, batch: int) -> int:
-        """So many sentences at once, or one where nothing can pad them."""
-        pads = (self.tokenizer.pad_token_id, getattr(self.model.config, "pad_token_id", None))
-        return 1 if None in pads else batch
+        """So many sentences at once, or one where transformers takes one at a time."""
+        return most_at_once(self.model, batch)
 
     def label_numbers(self, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """(N,) the examples' labels as the model numbers them, see `label_numbers`."""
-        return label_numbers(self.model.config, examples)
+        """(N,) the examples' labels as the model numbers them, see `meaning_of`."""
+        return meaning_of(self.model.config, examples).numbers
 
-    def tokens(self, examples: Examples) -> tuple[list[dict[str, list[int]]], list[int]]:
-        """Tokenised examples, and their indices from shortest to longest."""
-        pairs = None if examples.pairs is None else list(examples.pairs)
-        table = self.tokenizer(list(examples.texts), pairs, truncation=True, max_length=longest_input(self))
-        rows = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
-        return rows, sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+    def tokens(self, examples: Examples, *, limit: int | None = None) -> list[Row]:
+        """Tokenised examples, in their order.
 
-    def padded(self, rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        """Tensors of (batch, longest of the batch)."""
-        if len(rows) == 1:
-            import torch
+        Args:
+            limit: tokens to cut at; ``None``: what the model can read.
 
-            return {key: torch.tensor([row], device=self.device) for key, row in rows[0].items()}
-        return dict(self.tokenizer.pad(rows, return_tensors="pt").to(self.device))
+        Raises:
+            TokenizerError, TokenTableError: the tokenizer fails, or gives what has no row in the model's tables.
+        """
+        rows = read_rows(self, examples.texts, examples.pairs, longest_input(self) if limit is None else limit)
+        check_model_rows(self, rows, examples.source or "the examples")
+        return rows
 
     def _check_finite(self, logits: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         wrong = ~np.isfinite(logits).all(axis=1)
@@ -127,7 +126,4 @@ class Classifier(LoadedModel):
 
 def longest_input(classifier: Classifier) -> int:
     """Tokens the model can take: the tokenizer's limit, bounded by the position embeddings."""
-    stated = stated_positions(classifier.model.config)
-    # rotary models have no table to ask
-    limit = min(int(classifier.tokenizer.model_max_length), stated or LONGEST)
-    return usable_positions(classifier.model, limit)
+    return usable_positions(classifier.model, stated_limit(classifier.tokenizer, classifier.model.config))

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS, read_config
 from kencore.data.text import check_window, first_token_numbers, read_text, token_numbers
+from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
-from kencore.models.loading import check_files, load_fields, load_tokenizer
+from kencore.models.loading import check_files, load_config, load_fields
 from kencore.models.perplexity import perplexity, windows
+from kencore.models.tokenizer import load_tokenizer, stated_rows, table_rows
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -107,6 +109,11 @@ class LanguageModel(LoadedModel):
         stated = stated_positions(self.model.config)
         return None if stated is None else usable_positions(self.model, stated)
 
+    @property
+    def rows(self) -> int | None:
+        """Rows of the table of token embeddings; ``None``: there is none."""
+        return table_rows(self.model)
+
     def tokens(self, text: str) -> torch.Tensor:
         """(N,) int64 tokens of a text, see `token_numbers`."""
         import torch
@@ -138,12 +145,13 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
         TextError, NoNetworkError: see `read_text`.
         TextTooShortError, WindowError: see `kencore.models.perplexity.windows`.
         NotALanguageModelError and others: see `check_language_task`.
+        TokenizerError, TokenTableError: the tokenizer fails, or gives a token that the model has no row for.
     """
     import torch
 
     check_language_task(folder)
     text = read_text(source, part="evaluation")
-    config, tokenizer = load_tokenizer(folder)
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
     positions = stated_positions(config)
     length = usual_window(positions) if window is None else window
     limit = text.windows if limit is None else limit
@@ -154,6 +162,7 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
         else first_token_numbers(tokenizer, text.text, length * max(limit, 1))
     )
     ids = windows(torch.from_numpy(numbers), length, limit=limit, positions=positions, name=text.source)
+    check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
     return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
 
 

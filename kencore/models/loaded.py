@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import ShapeError, TaskMismatchError
+
+# kinds whose table of positions starts with the padding row: the first token is at padding_idx + 1
+AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "lilt",
+        "longformer",
+        "luke",
+        "markuplm",
+        "mpnet",
+        "prophetnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+POSITION_TABLES = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
+OTHER_SENSES = re.compile("vision|visual|image|audio|speech")  # their positions are no tokens
+ANY_LENGTH = 1 << 40  # tokens: as many or more stand for no limit
 
 if TYPE_CHECKING:
     import torch
@@ -93,18 +119,29 @@ class LoadedModel:
 
 
 def stated_positions(config: Any) -> int | None:
-    """Tokens that a transformers config says the model can read; ``None`` where it says nothing."""
+    """Tokens that a transformers config says the model can read; ``None`` where it says nothing.
+
+    Nothing is said, too, by -1 (XLNet) and by a number that stands for any length (1e30). Of kinds
+    that start counting after the padding row, the rows before are no positions.
+    """
     config = config.get_text_config(decoder=True)
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
-        if getattr(config, name, None):
-            return int(getattr(config, name))
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions"):
+        stated = getattr(config, name, None)
+        if isinstance(stated, (int, float)) and 0 < stated < ANY_LENGTH:
+            padding = getattr(config, "pad_token_id", None) if _after_padding(config) else None
+            return max(1, int(stated) - (0 if padding is None else padding + 1))
     return None
+
+
+def _after_padding(config: Any) -> bool:
+    rotary = getattr(config, "position_embedding_type", None) in ("rotary", "relative_key", "relative_key_query")
+    return getattr(config, "model_type", None) in AFTER_PADDING and not rotary
 
 
 def usable_positions(model: Any, limit: int) -> int:
     """``limit``, or less where a table of learned positions is shorter."""
     for name, module in model.named_modules():
-        if name.endswith(("position_embeddings", "embed_positions", "wpe")):
+        if name.endswith(POSITION_TABLES) and not OTHER_SENSES.search(name):
             rows = getattr(module, "num_embeddings", limit)
             # RoBERTa and its kin start counting after the padding row
             padding = getattr(module, "padding_idx", None)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from kencore.checkpoint.as_torch import unread
 from kencore.checkpoint.layout import open_named
@@ -13,19 +12,12 @@ from kencore.checkpoint.misfits import refuse_misfits
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
 from kencore.checkpoint.skeleton import HEAD, class_for, read_config, read_known_config, read_skeleton
+from kencore.data.tokens import check_rows, tokenised
 from kencore.errors import TaskMismatchError
+from kencore.models.labels import meaning_of
 from kencore.models.names import find_places
 from kencore.models.seam import loading
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-)
+from kencore.models.tokenizer import check_tokenizer, load_tokenizer, stated_limit, stated_rows
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +73,7 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
         parameters, pieces, joined = find_places(skeleton, tensors, model)
         tensors.release()
     model.config.name_or_path = model.name_or_path = str(folder)
-    _, tokenizer = load_tokenizer(folder)
+    tokenizer = load_tokenizer(folder)
     model.eval()
     unused = frozenset(name for name, found in parameters.items() if not found and name not in pieces)
     fields = {
@@ -109,19 +101,6 @@ def _class(auto: Any, folder: Path) -> tuple[Any, Any]:
             remedy="Choose another model, or measure nothing.",
         )
     return found
-
-
-def load_tokenizer(folder: Path) -> tuple[Any, Any]:
-    """The config and the tokenizer of a folder, as transformers loads them.
-
-    Raises:
-        ConfigError: transformers cannot load them.
-    """
-    from transformers import AutoTokenizer
-
-    config = load_config(folder)
-    with loading(folder):
-        return config, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def load_config(folder: Path) -> Any:
@@ -160,48 +139,31 @@ def check_files(folder: Path) -> None:
 
     Raises:
         CheckpointError: no safetensors weights, an adapter beside them, a shard that is missing: see `find_shards`.
-        TaskMismatchError: no tokenizer files.
+        TaskMismatchError: no tokenizer, see `check_tokenizer`.
     """
     find_shards(folder)
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise TaskMismatchError(
-            f"Model {folder}",
-            got="no tokenizer files in the folder",
-            wanted="the tokenizer that the model was trained with, such as tokenizer.json",
-            remedy="Copy the tokenizer's files beside config.json.",
-        )
+    check_tokenizer(folder)
 
 
-def check_labels(folder: Path, examples: Examples) -> None:
-    """Raise unless the model of a folder knows every label, without loading its weights.
+def labels_told(folder: Path, examples: Examples) -> Examples:
+    """The examples with what their labels mean to the model of a folder, in words. Reads no weights.
+
+    Raises as `meaning_of`.
+    """
+    said = meaning_of(load_config(folder), examples).said
+    return replace(examples, notes=(*examples.notes, f"Labels: {said}."))
+
+
+def check_words(folder: Path, examples: Examples) -> None:
+    """Raise unless the config of a folder has a row for every token of the examples, without loading weights.
 
     Raises:
-        TaskMismatchError: a label that the model does not know.
+        TokenizerError: the tokenizer cannot be loaded, or fails.
+        TokenTableError: a token outside the model's table.
     """
-    label_numbers(load_config(folder), examples)
-
-
-def label_numbers(config: Any, examples: Examples) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """(N,) the examples' labels as the model numbers them.
-
-    Raises:
-        TaskMismatchError: a label that the model does not know.
-    """
-    names = {str(name): int(number) for name, number in config.label2id.items()}
-    names = {name.lower(): number for name, number in names.items()} | names
-    found = np.empty(len(examples), dtype=np.int64)
-    for i, label in enumerate(examples.labels):
-        number = label if isinstance(label, int) else names.get(label, names.get(label.lower()))
-        if number is None or not 0 <= number < config.num_labels:
-            known = [f"{n} ({config.id2label[n]})" for n in range(config.num_labels)]
-            raise TaskMismatchError(
-                f"Labels of {examples.source or 'the examples'}",
-                got=f"{label!r} at example {i + 1}",
-                wanted=f"a label the model knows: {', '.join(known)}",
-                remedy="Choose data made for this model, or correct the labels.",
-            )
-        found[i] = number
-    return found
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
+    rows = tokenised(tokenizer, examples.texts, examples.pairs, limit=stated_limit(tokenizer, config))
+    check_rows(tokenizer, rows, stated_rows(config), None, examples.source or "the examples")
 
 
 def _mismatch(folder: Path, got: str) -> TaskMismatchError:

@@ -47,7 +47,7 @@ def prune(
 
         return prune_lm(spec, out=out, progress=progress, threads=threads)
     from kencore.pruning.by_slices import Pruner, SliceRun
-    from kencore.quality.judge import measure, read_data
+    from kencore.quality.judge import measure, read_data, tell
     from kencore.runs.run import Run
     from kencore.system.devices import resolve_device
 
@@ -57,6 +57,7 @@ def prune(
     device = resolve_device(spec.device)
     pair = open_models(spec)
     data = read_data(pair.tuned.folder, spec)
+    tell(data, report)
     folder = run_folder(spec, out)
     with SliceRun(pair, spec, folder) as run:
         pruning, judging = run.weights * SECONDS_PER_WEIGHT, seconds_to_judge(run.plan, data, spec)

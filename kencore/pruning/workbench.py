@@ -142,6 +142,7 @@ class Workbench:
                 window=spec.window or usual_window(positions),
                 seed=spec.seed,
                 positions=positions,
+                rows=self.language.rows,
             )
         return self._calibration
 

@@ -74,7 +74,7 @@ def _sentence_probe(model: Classifier, examples: Examples) -> Probe:
 
     from kencore.models.classifier import BATCH
 
-    rows, _ = model.tokens(examples)
+    rows = model.tokens(examples)
     lengths = np.array([len(row["input_ids"]) for row in rows])  # N
     row = rows[int(np.abs(lengths - lengths.mean()).argmin())]
     one: dict[str, torch.Tensor | bool] = {

@@ -123,6 +123,7 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
             nor a classifier, or labels that the classifier does not know.
         NotALanguageModelError: a text for a classifier.
         DataFileError, NoNetworkError: the data cannot be read, or are too short.
+        TokenizerError, TokenTableError: the tokenizer fails, or gives what the model has no row for.
         WindowError: a window that the model cannot read.
     """
     if is_language_model(folder):
@@ -133,14 +134,15 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
         return read_windows(folder, data, window=window, limit=limit)
     from kencore.data.examples import read_examples
     from kencore.data.text import SOURCES
-    from kencore.models.loading import check_labels, check_task
+    from kencore.models.loading import check_task, check_words, labels_told
 
     if data in SOURCES or Path(data).suffix.lower() in PLAIN:
         check_task(folder)
         raise _text_for_a_classifier(folder, data)
     examples = read_examples(data)
     check_task(folder)
-    check_labels(folder, examples)
+    examples = labels_told(folder, examples)
+    check_words(folder, examples)
     return examples
 
 
@@ -199,6 +201,7 @@ def judge(
         window=run.spec.window if window is None else window,
         limit=run.spec.windows if windows is None else windows,
     )
+    tell(measured_on, report)
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
     metrics = measure(run, measured_on, baselines=baselines, cost=cost, device=place, threads=threads, progress=report)
@@ -266,12 +269,19 @@ def _judge_model(
     report: Progress,
 ) -> dict[str, Any]:
     found = fitting_data(folder, data, window=window, limit=limit)
+    tell(found, report)
     model = load_judge(folder, found, device=device, threads=threads).model
     quality = model.quality(found, progress=report)
     if not cost:
         return {**_measured_on(found), **quality}
     report(1, 1, "Measuring cost")
     return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
+
+
+def tell(data: Examples | Windows | None, report: Progress) -> None:
+    """Say how the data were read, and what their labels mean to the model, before anything is measured."""
+    for note in () if data is None else data.notes:
+        report(0, 1, note)
 
 
 def load_judge(folder: Path, data: Examples | Windows, *, device: str, threads: int | None) -> Judge:

@@ -15,11 +15,13 @@ import numpy as np
 
 from kencore.data.examples import Examples
 from kencore.data.text import read_text, token_numbers
+from kencore.data.tokens import check_tokens
 from kencore.errors import DataFileError, OverlapError
 from kencore.models.language import Windows, check_language_task, is_language_model, read_windows, usual_window
 from kencore.models.loaded import stated_positions
-from kencore.models.loading import load_tokenizer
+from kencore.models.loading import load_config
 from kencore.models.perplexity import windows
+from kencore.models.tokenizer import load_tokenizer, stated_rows
 from kencore.quality.judge import fitting_data
 from kencore.settings.demo import SENTENCES
 from kencore.settings.recover import AS_THE_RUN, TuneSpec
@@ -169,11 +171,12 @@ def _read_windows(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, l
     if spec.data == SENTENCES:
         fitting_data(folder, spec.data)  # says that it is no text
     text = read_text(spec.data, part="calibration")
-    config, tokenizer = load_tokenizer(folder)
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
     positions = stated_positions(config)
     window = spec.window or run.spec.window or usual_window(positions)
     tokens = torch.from_numpy(token_numbers(tokenizer, text.text))
     ids = windows(tokens, window, positions=positions, name=text.source)  # W, T
+    check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
     data = Windows(ids=ids, source=text.source, sha256=text.sha256)
     if spec.held_out is None:
         return *_split(data, spec), []

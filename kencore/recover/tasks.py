@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kencore.data.examples import Examples
+from kencore.models.batches import padded, padding_is_harmless, same_length, stacked
 from kencore.models.language import LanguageModel, Windows
 from kencore.models.seam import forward
 from kencore.system.progress import Progress
@@ -44,10 +45,8 @@ class Sentences:
 
         self.model, self.size = model, len(train)
         limit = longest_input(model)
-        pairs = None if train.pairs is None else list(train.pairs)
-        table = model.tokenizer(list(train.texts), pairs, truncation=True, max_length=min(limit, longest or limit))
-        columns = zip(*table.values(), strict=True)
-        self._rows = [dict(zip(table, values, strict=True)) for values in columns]
+        self._rows = model.tokens(train, limit=min(limit, longest or limit))
+        self._pads = padding_is_harmless(model, self._rows)
         self._labels = model.label_numbers(train)  # N
 
     def losses(self, batch: Sequence[int]) -> Iterator[torch.Tensor]:
@@ -56,9 +55,9 @@ class Sentences:
         from torch.nn import functional
 
         size = self.model.batch_size(len(batch))
-        for start in range(0, len(batch), size):
-            part = batch[start : start + size]
-            inputs = self.model.padded([self._rows[i] for i in part])
+        for part in [batch] if self._pads else same_length(self._rows, batch, size):
+            rows = [self._rows[i] for i in part]
+            inputs = padded(self.model, rows) if self._pads else stacked(rows, self.model.device)
             truth = torch.from_numpy(self._labels[list(part)]).to(self.model.device)
             logits = forward(self.model.model, **inputs).logits.float()  # B, L
             yield functional.cross_entropy(logits, truth, reduction="sum") / len(batch)

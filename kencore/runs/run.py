@@ -123,6 +123,11 @@ class Run:
         return {str(name): int(rows) for name, rows in self.record.get("common_rows", {}).items()}
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the models, and of the data that the run was measured on."""
+        return (*map(str, self.record.get("notes") or ()), *map(str, self.metrics.get("data_notes") or ()))
+
+    @property
     def architecture(self) -> str:
         """The class of the model, such as ``LlamaForCausalLM``; empty where it is not known."""
         return str(self.asked.get("architecture") or "")

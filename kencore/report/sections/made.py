@@ -33,7 +33,7 @@ def how_made(run: Run) -> Section:
             _versions(run),
             *_models(run),
             _files(run),
-            *(Text(text=str(note), quiet=True) for note in run.record.get("notes") or ()),
+            *(Text(text=note, quiet=True) for note in run.notes),
         ),
     )
 
