@@ -21,6 +21,7 @@ from kencore.checkpoint.scales import BYTES, Plan, plan_scales
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import CheckpointError, PackedWeightsError
 
+_SCALED: Final = "numbers with scales"
 # ends of names that no plain model has -> the format; what stands before "." is the layer
 _MARKS: Final = tuple(
     (re.compile(pattern), name)
@@ -32,7 +33,7 @@ _MARKS: Final = tuple(
         (r"\.(bitmask|compressed|row_offsets)$", "compressed-tensors"),
         (r"\.weight_scale_2$", "ModelOpt NVFP4"),
         (r"_scale_inv$|\.scale_weight$", "fp8"),
-        (r"\.weight_scale$", "numbers with scales"),
+        (r"\.weight_scale$", _SCALED),
         (r"\.W_q$", "HQQ"),
         (r"\.weight\._(data|scale|shift|zeropoint)$", "quanto"),
         (r"[._:](qdata|_qdata|tensor_impl.*)$", "torchao"),
@@ -55,7 +56,7 @@ _BY_METHOD: Final = {
     "spqr": "SpQR",
     "higgs": "HIGGS",
 }
-_UNNAMED: Final = re.compile(r"(\w+ numbers|numbers with scales)$")  # formats that dtypes alone tell
+_UNNAMED: Final = re.compile(rf"(\w+ numbers|{_SCALED})$")  # formats that dtypes alone tell
 _WHILE_RUNNING: Final = frozenset({"bitnet"})  # plain weights that mean something else when the model runs
 _NARROW: Final = BYTES | {"F4", "F6_E2M3", "F6_E3M2", "F8_E8M0"}
 _WHOLE: Final = frozenset({"I8", "U8", "I16", "U16", "I32", "U32"})
@@ -165,7 +166,9 @@ def _format(names: set[str], announced: str) -> str:
     if "GPTQ" in names:
         return "GPTQ"
     strong = sorted(name for name in names if not _UNNAMED.match(name))
-    return " and ".join(strong or sorted(names)) or "a quantisation that it does not name"
+    if strong or _SCALED not in names:
+        return " and ".join(strong or sorted(names)) or "a quantisation that it does not name"
+    return f"{' and '.join(sorted(names - {_SCALED}))} with scales" if len(names) > 1 else _SCALED
 
 
 def _plan(infos: Mapping[str, TensorInfo], settings: Mapping[str, Any]) -> Plan:

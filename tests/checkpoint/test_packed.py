@@ -170,6 +170,29 @@ def test_what_cannot_be_converted(plain: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_shards_whose_scales_lie_in_another(plain: Path, tmp_path: Path) -> None:
+    whole = load_file(save_packed(plain, tmp_path / "whole", "fp8 by row, config silent") / "model.safetensors")
+    folder = add_tokenizer(rewrite(plain, tmp_path / "m"))
+    (folder / "model.safetensors").unlink()
+    shards = {"a.safetensors": {}, "b.safetensors": {}, "scales.safetensors": {}}
+    for i, (name, tensor) in enumerate(whole.items()):
+        shard = "scales" if name.endswith("_scale") else "ab"[i % 2]
+        shards[f"{shard}.safetensors"][name] = tensor
+    for file, tensors in shards.items():
+        save_file(tensors, folder / file)
+    places = {name: file for file, tensors in shards.items() for name in tensors}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    with pytest.raises(PackedWeightsError, match="packed as F8_E4M3 numbers with scales"):
+        resolve(str(folder))
+    convert(str(folder), tmp_path / "out")
+    written = {path.name for path in (tmp_path / "out").glob("*.safetensors*")}
+    assert written == {"a.safetensors", "b.safetensors", "model.safetensors.index.json"}
+    model = LanguageModel.load(tmp_path / "out", device="cpu").model.state_dict()
+    for name in load_file(plain / "model.safetensors"):
+        wanted = meant(whole, name).float() if "_proj" in name else whole[name].float()
+        torch.testing.assert_close(model[name], wanted, rtol=2e-7, atol=0)
+
+
 def test_experts_are_unpacked_one_by_one(tmp_path: Path) -> None:
     """Three dimensions: as many scales as experts, or blocks of each expert."""
     torch.manual_seed(0)
