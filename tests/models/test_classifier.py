@@ -355,3 +355,10 @@ def test_a_tokenizer_without_a_limit_is_bounded_by_the_config(make_model: Callab
     classifier = Classifier.load(make_model("llama", limit=None))
     assert longest_input(classifier) == 12
     assert classifier.quality(read_examples(tmp_path / "long.tsv"))["examples"] == 2
+
+
+def test_names_of_0_1_0_are_the_ones_of_today() -> None:
+    from kencore.data.examples import read_examples
+    from kencore.evaluate import accuracy
+
+    assert (accuracy.Classifier, accuracy.read_examples) == (Classifier, read_examples)
