@@ -157,9 +157,15 @@ class Workbench:
         return self._streams[sequences]
 
     def capture(self, ids: torch.Tensor) -> Streams:
-        """Calibration streams of token ids (S, T); the model must be whole."""
-        from kencore.models.blocks import capture
+        """Calibration streams of token ids (S, T); the model must be whole.
 
+        Raises:
+            NotALanguageModelError: a block is given more of the blocks before it than hidden states.
+        """
+        from kencore.models.blocks import capture
+        from kencore.models.blocks.carried import check_carried
+
+        check_carried(self.blocks, ids)
         return capture(self.blocks, ids, device=self.device)
 
     def prune(

@@ -1,0 +1,42 @@
+"""Blocks that hand on more than their hidden states are told from blocks that are merely given more."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+from kencore.errors import NotALanguageModelError
+from kencore.models.blocks.carried import check_carried
+from tests.support.language_models import block_model, token_ids
+
+
+class _Remembering(LlamaDecoderLayer):
+    """A block that adds what the block before it left in a list."""
+
+    def forward(self, hidden_states, *args, left, **kwargs):  # type: ignore[no-untyped-def]
+        out = super().forward(hidden_states, *args, **kwargs)
+        out = out + sum(left)
+        left.append(out.mean(-1, keepdim=True))
+        return out
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "falcon", "mixtral"])
+def test_masks_and_positions_are_not_carried(name: str) -> None:
+    check_carried(block_model(name), token_ids(2))
+
+
+def test_what_a_block_leaves_for_the_next_is_refused_by_its_place() -> None:
+    model = block_model("llama")
+    made = model.model.model
+    left: list[torch.Tensor] = []
+    for number, block in enumerate(made.layers):
+        block.__class__ = _Remembering
+        block.register_forward_pre_hook(
+            lambda _, args, kwargs, number=number: (args, kwargs | {"left": left if number else left.clear() or left}),
+            with_kwargs=True,
+            prepend=True,
+        )
+    with pytest.raises(NotALanguageModelError, match="block 2.*, left comes") as error:
+        check_carried(model, token_ids(2))
+    assert "calibration text" in error.value.remedy
