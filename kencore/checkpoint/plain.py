@@ -75,7 +75,7 @@ def _rope(value: Any) -> bool:
     """None, or the plain kind."""
     if value is None:
         return True
-    known = {"rope_theta": _number, "rope_type": lambda kind: kind == "default"}
+    known: dict[str, Callable[[Any], bool]] = {"rope_theta": _number, "rope_type": lambda kind: kind == "default"}
     return isinstance(value, dict) and value.keys() <= known.keys() and all(known[k](v) for k, v in value.items())
 
 

@@ -296,7 +296,7 @@ def test_labelled_sentences_are_no_text(files: tuple[Path, Path, Path]) -> None:
     )
 
 
-@pytest.mark.parametrize("data", ["pydoc", "wikitext2", "c4", "ptb", "story.txt", "a.md", "a.csv"])
+@pytest.mark.parametrize("data", ["pydoc", "wikitext2", "c4", "ptb", "story.txt", "a.md"])
 def test_texts_are_no_labelled_sentences(tmp_path: Path, data: str) -> None:
     _, tuned = save_pair("bert", tmp_path)
     save_tokenizer(tuned)
