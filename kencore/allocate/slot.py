@@ -30,6 +30,8 @@ class Slot:
     """One of ``kencore.checkpoint.parameter.ROLES``."""
     rows: int
     cols: int
+    expert: int | None = None
+    """Which expert of its layer it belongs to, if to one."""
 
     @property
     def size(self) -> int:

@@ -26,7 +26,7 @@ class Unread:
 
 def unread(tensors: Tensors) -> dict[str, Unread]:
     """A checkpoint's tensors by name, none of them read yet."""
-    return {name: Unread(tensors, name) for name in tensors.names}
+    return {name: Unread(tensors, name) for name in tensors.stored}
 
 
 def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:

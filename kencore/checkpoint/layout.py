@@ -11,6 +11,7 @@ from kencore.checkpoint.packed import find_packed, settings_in
 from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.checkpoint.roles import classify
 from kencore.checkpoint.skeleton import Skeleton, read_skeleton
+from kencore.checkpoint.stacks import expert_of
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
 from kencore.checkpoint.wrappers import foreign, spare_prefix
 
@@ -68,7 +69,7 @@ def open_named(folder: Path, skeleton: Skeleton) -> Tensors:
     def known(name: str) -> str | None:
         return skeleton.rename(name)[0]
 
-    prefix = spare_prefix(tensors.names, known)
+    prefix = spare_prefix(tensors.stored, known)
     if not prefix:
         return tensors
     tensors.close()
@@ -103,7 +104,10 @@ class _Reader:
     def __init__(self, skeleton: Skeleton, tensors: Tensors) -> None:
         self.skeleton, self.tensors = skeleton, tensors
         self.stacks = stack_names(list(skeleton.lists))
-        self.found = {name: skeleton.rename(name) for name in tensors.names}
+        whole = {name: skeleton.renamed(name) for name in tensors.stored}
+        self.stack = {part: name for name in whole for part in tensors.parts(name)}
+        self.found = {part: whole[name] for part, name in self.stack.items()}
+        self.experts = any("expert" in name or expert_of(name) is not None for name in tensors.names)
         self.groups = _tie_groups(skeleton.ties)
         self.packed = find_packed(map(tensors.info, tensors.names), settings_in(tensors.folder))
 
@@ -120,15 +124,16 @@ class _Reader:
 
     def _parameter(self, name: str, aliases: tuple[str, ...]) -> Parameter:
         info = self.tensors.info(name)
-        model_name, joined = self.found[name]
-        owner = self.skeleton.owners.get(model_name or "", "")
+        model_name, pattern = self.found[name]
         block, stack = self._place(model_name or name)
-        role, part = self._role(name, model_name, in_block=block is not None, joined=joined)
+        role, part = self._role(name, model_name, in_block=block is not None, joined=pattern is not None)
         if aliases and any(self._is_table(alias) for alias in (model_name or name, *aliases)):
             role, part = "embedding", "embedding"
-        transposed = owner == "Conv1D" and len(info.shape) == 2 and not joined
-        rows, cols = _matrix_shape(info.shape, transposed)
         reason = self._why_not(info, model_name)
+        expert, first = expert_of(name), self._first(name, model_name, pattern)
+        transposed = len(info.shape) == 2 and self._turned(model_name, pattern, first)
+        rows, cols = _matrix_shape(info.shape, transposed)
+        multiplied = first is not None or (pattern is None and model_name in self.skeleton.linear)
         return Parameter(
             name=name,
             shape=info.shape,
@@ -144,9 +149,32 @@ class _Reader:
             prunable=not reason,
             reason=reason,
             model_name=model_name or "",
+            expert=expert,
+            first=first,
+            measured=multiplied and block is not None and len(info.shape) == 2 and not aliases and not reason,
         )
 
+    def _first(self, name: str, model_name: str | None, pattern: str | None) -> int | None:
+        """See `Parameter.first`."""
+        if model_name is None or expert_of(name) is None:
+            return None
+        shape, whole = self.tensors.info(name).shape, self.skeleton.shapes[model_name]
+        return self.skeleton.first_row(model_name, pattern, shape) if len(whole) == len(shape) + 1 else None
+
+    def _turned(self, model_name: str | None, pattern: str | None, first: int | None) -> bool:
+        """Whether a matrix lies on disk as inputs x outputs."""
+        if model_name is None:
+            return False
+        if first is not None:
+            return model_name in self.skeleton.turned
+        return pattern is None and self.skeleton.owners.get(model_name) == "Conv1D"
+
     def _role(self, name: str, model_name: str | None, *, in_block: bool, joined: bool) -> tuple[str, str]:
+        role, part = self._by_name(self.stack[name], model_name, in_block=in_block, joined=joined)
+        # a gate where there are no experts is no router
+        return ("other" if role == "router" and not self.experts else role), part
+
+    def _by_name(self, name: str, model_name: str | None, *, in_block: bool, joined: bool) -> tuple[str, str]:
         if model_name is None:
             return classify(name, in_block=in_block)
         prefix = self.skeleton.prefix
@@ -240,17 +268,18 @@ class _Reader:
 
     def missing(self) -> list[str]:
         """The model's parameters that nothing on disk becomes, and that are tied to none that is there."""
-        present = {name for disk in self.tensors.names for name in self.skeleton.targets(disk)}
+        present = {name for disk in self.tensors.stored for name in self.skeleton.targets(disk)}
         tied = set().union(*(g for g in self.groups.values() if g & present)) if present else set()
         there = present | tied | self.skeleton.buffers
         return [name for name in self.skeleton.shapes if name not in there and not self.skeleton.optional(name)]
 
     def misfits(self) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
         """Shapes on disk and by config.json, by name, where they differ."""
+        found = {name: self.found[self.tensors.parts(name)[0]] for name in self.tensors.stored}
         shapes = {
-            name: (self.tensors.info(name).shape, self.skeleton.shapes[found])
-            for name, (found, joined) in self.found.items()
-            if found and not joined
+            name: (self.tensors.info(name).shape, self.skeleton.shapes[model_name])
+            for name, (model_name, pattern) in found.items()
+            if model_name and pattern is None
         }
         return {name: both for name, both in shapes.items() if both[0] != both[1]}
 

@@ -16,6 +16,7 @@ ROLES = (
     "gate",
     "gate_up",
     "down",
+    "router",
     "embedding",
     "norm",
     "bias",
@@ -40,12 +41,19 @@ class Parameter:
         block: index of its transformer block within ``stack``; ``None`` outside of the blocks.
         stack: ``"blocks"``, or ``"encoder"`` and ``"decoder"`` where there are several; ``""``
             outside of the blocks.
-        role: one of `ROLES`; ``bias`` is any bias except that of a norm.
+        role: one of `ROLES`; ``bias`` is any bias except that of a norm; ``router`` is what decides
+            which experts see a token.
         part: one of `PARTS`: the bias of q has part ``attention``.
         aliases: other names of the same tensor (tied weights), on disk or only in the model.
         prunable: a vector or matrix of floats.
         reason: why it is not prunable; ``""`` if it is.
         model_name: what the model's state dict calls it; ``""`` if the model has no such tensor.
+        expert: the expert of its layer that it belongs to.
+        first: where the model holds it in one parameter with others (`model_name`, experts x rows x
+            columns): its first row there; ``None``: it has a parameter of its own, or a place that
+            is not known.
+        measured: a matrix that a layer of a block multiplies its inputs by, so that these can be
+            measured: what methods that look at activations prune.
     """
 
     name: str
@@ -62,6 +70,9 @@ class Parameter:
     prunable: bool = True
     reason: str = ""
     model_name: str = ""
+    expert: int | None = None
+    first: int | None = None
+    measured: bool = False
 
     @property
     def params(self) -> int:

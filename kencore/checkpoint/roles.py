@@ -13,7 +13,7 @@ _ROLE_BY_MODULE = {
     "v": "v value v_proj v_lin value_proj wv to_v v_head",
     "qkv": "qkv qkv_proj c_attn query_key_value wqkv in_proj kv_proj kv_a_proj_with_mqa kv_b_proj",
     "o": "o o_proj out_lin to_out post_proj",
-    "up": "up_proj fc1 c_fc fc_in dense_h_to_4h lin1 wi wi_1 w3 ffn linear1 linear_1 layer_1",
+    "up": "up_proj fc1 c_fc fc_in dense_h_to_4h lin1 wi wi_1 w3 v1 ffn linear1 linear_1 layer_1",
     "gate": "gate_proj wi_0 w1",
     "gate_up": "gate_up_proj",
     "down": "down_proj fc2 fc_out dense_4h_to_h lin2 w2 ffn_output linear2 linear_2 layer_2",
@@ -25,6 +25,8 @@ NEED_FEED_FORWARD = frozenset(["linear1", "linear_1", "linear2", "linear_2", "la
 # the last projection of attention and of the feed-forward share these names: the path decides
 SHARED_OUT = frozenset(["dense", "c_proj", "out_proj", "wo", "proj", "projection", "output"])
 ROUTERS = frozenset(["gate", "router", "shared_expert_gate"])
+# both matrices of Granite's and JetMoE's experts, in the feed-forward and in attention
+_IN_AND_OUT = {"input_linear": ("gate_up", "q"), "output_linear": ("down", "o")}
 ATTENTION_ROLES = frozenset({"q", "k", "v", "qkv", "o"})
 FEED_FORWARD_ROLES = frozenset({"up", "gate", "gate_up", "down"})
 _HEADS = """
@@ -66,6 +68,8 @@ def classify(name: str, *, module: str = "", in_block: bool = False, in_head: bo
     if in_head is None:
         in_head = any(word in HEADS for word in [*path, leaf])
     head = in_head and not in_block and not pooler
+    if any(word in ROUTERS or "router" in word for word in path):
+        return "router", "feed-forward"
     if "norm" in module.lower() or (not module and _NORM.search(owner)):
         return "norm", "head" if head else "norm"
     weight = _weight_role(path, owner, module)
@@ -88,10 +92,10 @@ def _weight_role(path: list[str], owner: str, module: str) -> str:
     patches = module.startswith("Conv") and any(_EMBEDDING.search(word) for word in path)
     if _is_table(module) or patches or (not module and _EMBEDDING.search(owner)):
         return "embedding"
-    if low in ROUTERS:
-        return "other"
     attention = any(_ATTENTION.search(word) for word in path)
     feed_forward = any(_FEED_FORWARD.match(word) for word in path[:-1])
+    if low in _IN_AND_OUT:
+        return _IN_AND_OUT[low][attention]
     if low in SHARED_OUT:
         if low == "dense" and path[-2:-1] == ["intermediate"]:
             return "up"

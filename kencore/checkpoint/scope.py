@@ -49,9 +49,14 @@ def choose(
 
 def is_fragile(parameter: Parameter) -> bool:
     """Whether setting entries to zero would do more than thin a matrix out: a vector, an
-    embedding, a head.
+    embedding, a head, a router, or what lies in a block and multiplies nothing (the decays of a
+    state space model).
     """
-    return len(parameter.shape) == 1 or "embedding" in (parameter.role, parameter.part) or parameter.part == "head"
+    if len(parameter.shape) == 1 or "embedding" in (parameter.role, parameter.part) or parameter.part == "head":
+        return True
+    inside = parameter.block is not None and bool(parameter.model_name)
+    odd = inside and parameter.role == "other" and not (parameter.measured or parameter.aliases)
+    return odd or parameter.role in ("bias", "norm", "router")
 
 
 def named_fragile(parameters: Sequence[Parameter], scope: tuple[str, ...]) -> set[str]:

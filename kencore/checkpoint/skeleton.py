@@ -20,6 +20,7 @@ from kencore.checkpoint.plain import Family, family_of, parameters
 from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PretrainedConfig, PreTrainedModel
 
 LANGUAGE_HEADS = ("ForCausalLM", "LMHeadModel")
@@ -40,7 +41,9 @@ class Skeleton:
         owners: class name of the module that owns each of them.
         buffers: those that are not trained.
         ties: target -> source of tied weights.
-        lists: length of each outermost ``ModuleList`` (the stacks of blocks), by its path.
+        lists: length of each outermost ``ModuleList`` with weights (the stacks of blocks), by its path.
+        linear: weights of linear layers.
+        turned: parameters of a layer's experts that hold each one's matrix as inputs x outputs.
         prefix: path of the base model with a dot, ``""`` if the model is the base model itself.
         loose_prefix: the prefix a checkpoint may carry or lack.
         layers: layers that are run, if the config says so.
@@ -55,6 +58,8 @@ class Skeleton:
     buffers: frozenset[str]
     ties: dict[str, str]
     lists: dict[str, int]
+    linear: frozenset[str]
+    turned: frozenset[str]
     prefix: str
     loose_prefix: str
     layers: int | None
@@ -101,6 +106,30 @@ class Skeleton:
     def optional(self, name: str) -> bool:
         """Whether transformers says that the model can do without a parameter on disk."""
         return any(re.search(pattern, name) for pattern in self.spare)
+
+    def first_row(self, model_name: str, pattern: str | None, shape: tuple[int, ...]) -> int | None:
+        """Where in a parameter of all experts (E, F, C) the rows of one expert's tensor on disk begin.
+
+        Args:
+            model_name, pattern: as `renamed` says.
+            shape: of the expert's tensor, of one or two dimensions.
+
+        Returns:
+            ``None`` where it is not there as it is on disk, or where it is is not known. Matrices
+            of one expert that are one in the model lie one above the other there, in the order of
+            the patterns that find them.
+        """
+        inner = self.shapes[model_name][1:]
+        if pattern is None:
+            return 0 if inner == shape else None
+        steps = self.conversion(pattern)
+        done = [type(step).__name__ for step in steps.operations]
+        if inner == shape and done in (["MergeModulelist"], ["Transpose"]):
+            return 0  # a matrix of the right shape is not turned
+        if done != ["MergeModulelist", "Concatenate"] or len(shape) != 2 or steps.operations[1].dim != 1:
+            return None
+        fits = (shape[0] * len(steps.source_patterns), shape[1]) == inner
+        return shape[0] * int(steps.source_patterns.index(pattern)) if fits else None
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -157,6 +186,8 @@ def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
         buffers=frozenset(),
         ties={"lm_head.weight": "model.embed_tokens.weight"} if tied else {},
         lists={"model.layers": plain["num_hidden_layers"]},
+        linear=frozenset(name for name, shape, owner in found if owner == "Linear" and len(shape) == 2),
+        turned=frozenset(),
         prefix="model.",
         loose_prefix="model",
         layers=plain["num_hidden_layers"],
@@ -298,7 +329,9 @@ def _describe(model: PreTrainedModel, config: PretrainedConfig, notes: tuple[str
         owners={name: owners[name] for name in state if name in owners},
         buffers=frozenset(name for name, _ in model.named_buffers() if name in state),
         ties=dict(model.all_tied_weights_keys),
-        lists=_outermost_lists(model),
+        lists={path: len(found) for path, found in outermost_lists(model).items()},
+        linear=frozenset(_linear_weights(model)),
+        turned=frozenset(_turned(model, config)),
         prefix=f"{model.base_model_prefix}." if inner is not None else "",
         loose_prefix=model.base_model_prefix,
         layers=_layers(config),
@@ -309,17 +342,43 @@ def _describe(model: PreTrainedModel, config: PretrainedConfig, notes: tuple[str
     )
 
 
-def _outermost_lists(model: PreTrainedModel) -> dict[str, int]:
+def outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
+    """The stacks of blocks of a model by their paths: lists of modules that lie in no other such list.
+
+    A list whose modules hold no weights holds no blocks.
+    """
     from torch.nn import ModuleList
 
-    lists: dict[str, int] = {}
+    lists: dict[str, nn.ModuleList] = {}
     for path, module in model.named_modules():  # parents come first
         nested = any(path.startswith(f"{outer}.") for outer in lists)
         # lists with weights of their own are no lists of blocks (weight normalisation has such)
         plain = isinstance(module, ModuleList) and not module._parameters
-        if plain and len(module) and not nested:
-            lists[path] = len(module)
+        if plain and not nested and any(True for _ in module.parameters()):
+            lists[path] = module
     return lists
+
+
+def _linear_weights(model: PreTrainedModel) -> Iterator[str]:
+    """Names of the weights that linear layers multiply their inputs by."""
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    return (f"{path}.weight" for path, module in model.named_modules() if isinstance(module, Linear | Conv1D))
+
+
+def _turned(model: PreTrainedModel, config: PretrainedConfig) -> Iterator[str]:
+    """Parameters of experts whose matrices lie as inputs x outputs: as the module says, else by the
+    size of the hidden state, which is the first thing's inputs and the second one's outputs.
+    """
+    hidden = getattr(config.get_text_config(), "hidden_size", None)
+    for path, module in model.named_modules():
+        own = {leaf: tuple(value.shape) for leaf, value in module._parameters.items() if value is not None}
+        stacks = {leaf: shape for leaf, shape in own.items() if len(shape) == 3}
+        ends = ((stacks.get("gate_up_proj", ()), 1, 2), (stacks.get("down_proj", ()), 2, 1))
+        by_size = any(shape and shape[one] == hidden != shape[other] for shape, one, other in ends)
+        if getattr(module, "is_transposed", by_size):
+            yield from (f"{path}.{leaf}" for leaf in stacks)
 
 
 def _layers(config: PretrainedConfig) -> int | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.header import TensorInfo, read_header
 from kencore.checkpoint.shards import Shards, find_shards
+from kencore.checkpoint.stacks import part_infos, stacks
 from kencore.checkpoint.wrappers import prefix_of, said_of_prefix, unwrapped, without
 from kencore.errors import CheckpointError, CorruptShardError, ShapeError
 
@@ -51,25 +52,30 @@ FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 class Tensors:
     """The tensors of one folder. Safe to use from several threads.
 
-    ``names`` are sorted, without what a wrapper put into them; ``notes`` say that, and which files are read. Arrays
-    from `raw` are read-only views of the file; those from `floats` and `matrix` are the caller's own.
+    ``names`` are sorted, without what a wrapper put into them and with a name for each expert of a stack
+    (`kencore.checkpoint.stacks`); ``stored`` are those of the tensors in the files. Either kind can be read. ``notes``
+    say what a wrapper did, and which files are read. Arrays from `raw` are read-only views of the file; those from
+    `floats` and `matrix` are the caller's own.
     """
 
     def __init__(self, folder: Path, shards: Shards, infos: dict[str, TensorInfo], notes: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.notes = notes
         self._paths = shards.files
-        self._infos = infos
+        self._stacks = stacks(infos)
+        self.stored: tuple[str, ...] = tuple(sorted(infos))
+        parts = (part_infos(infos[name], parts) for name, parts in self._stacks.items())
+        self._infos = infos | {name: info for found in parts for name, info in found.items()}
         self._maps: dict[str, mmap.mmap] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self.names: tuple[str, ...] = tuple(sorted(infos))
+        self.names: tuple[str, ...] = tuple(sorted(part for name in infos for part in self.parts(name)))
 
     def __contains__(self, name: object) -> bool:
         return name in self._infos
 
     def __len__(self) -> int:
-        return len(self._infos)
+        return len(self.names)
 
     def __enter__(self) -> Tensors:
         return self
@@ -82,12 +88,16 @@ class Tensors:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors on disk, headers not counted."""
-        return sum(info.nbytes for info in self._infos.values())
+        return sum(self._infos[name].nbytes for name in self.stored)
 
     @property
     def shards(self) -> tuple[str, ...]:
         """Names of the files that hold the tensors."""
         return tuple(self._paths)
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """The names of a stored tensor's experts in order; of any other tensor its own."""
+        return self._stacks.get(name, (name,))
 
     def info(self, name: str) -> TensorInfo:
         """Dtype, shape and place of one tensor.

@@ -22,6 +22,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         **totals,
         "kept_share_of_pruned": totals["kept"] / totals["pruned"],
         "reset_share_of_model": totals["reset"] / totals["params"],
+        "share_in_play": totals["pruned"] / totals["params"],
         "allocation": _allocation(run),
         "seconds": run.record.get("seconds"),
         "device": run.record.get("device"),
@@ -57,6 +58,7 @@ def pruned(facts: dict[str, Any]) -> str:
         f"{back}: {facts['reset']:,} of the model's {facts['params']:,} parameters "
         f"({facts['reset_share_of_model']:.2%}).",
     ]
+    lines.append(f"In play were {facts['pruned']:,} of these parameters ({facts['share_in_play']:.1%}).")
     if facts["allocation"]:
         lines.append(_shared_out(facts["allocation"]))
     lines.append(f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, dense {facts['bytes_dense']:,}.")

@@ -14,7 +14,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from kencore.models.blocks.linears import Linear, first_tensor
+from kencore.models.blocks.linears import Linear
+from kencore.models.blocks.ports import first_tensor
 
 TOO_MUCH: Final = "too much to keep of all blocks at once: ask for its block"
 SHARED: Final = "several blocks use it, so it reads several inputs"

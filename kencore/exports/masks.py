@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def export_mask(run: Run, path: str | Path, progress: Progress | None = None, *,
     check_new(path)
     report = progress or silent
     tensors = run.tuned_tensors
-    names = [name for name in tensors.names if run.owner(name) is not None]
+    names = [name for name in tensors.stored if any(run.owner(part) is not None for part in tensors.parts(name))]
     shapes = {name: tuple(tensors.info(name).shape) for name in names}
     metadata = {"format": "pt"}
     entries: dict[str, tuple[str, tuple[int, ...]]] = {name: ("BOOL", shape) for name, shape in shapes.items()}
@@ -57,10 +58,21 @@ def export_mask(run: Run, path: str | Path, progress: Progress | None = None, *,
     with whole_file(path) as temporary, SafetensorsWriter(temporary, entries, metadata) as writer:
         for i, name in enumerate(names):
             report(i, len(names), f"Writing the mask of {name}")
-            pieces = keep_pieces(run, name, shapes[name])
+            pieces = _pieces(run, name)
             for piece in packed(pieces) if pack else pieces:
                 writer.write(name, piece)
     return path
+
+
+def _pieces(run: Run, name: str) -> Iterator[NDArray[np.bool_]]:
+    """The keep mask of a stored tensor as the checkpoint has it; of a stack, of expert after expert."""
+    tensors = run.tuned_tensors
+    for part in tensors.parts(name):
+        shape = tuple(tensors.info(part).shape)
+        if run.owner(part) is None:  # an expert that was left alone
+            yield np.ones(shape, np.bool_)
+        else:
+            yield from keep_pieces(run, part, shape)
 
 
 def read_masks(path: str | Path) -> Masks:

@@ -83,6 +83,32 @@ class RunningInputs:
         for one in batch.to(torch.float32).contiguous():  # (T, C)
             self._add_one(one)
 
+    @torch.no_grad()
+    def add_tokens(self, x: Tensor, sequences: int) -> None:
+        """Add some tokens out of several sequences, such as those that were sent to an expert.
+
+        What is a mean over sequences is one over all of these, also those that no token came from.
+
+        Args:
+            x: floating (T, C), T may be 0; computed in float32.
+            sequences: how many; 0 for more tokens of sequences that were counted before.
+        """
+        values = x.detach().to(torch.float32).contiguous()
+        before, after = self.sequences, self.sequences + sequences
+        if "norm" in self.needs:
+            squares = _norm(values) ** 2  # (C,)
+            self._squares.mul_(before / after).add_(squares / after)
+            self._quirk.mul_(before / after).add_(squares * (2 / after) / after)
+        if "moments" in self.needs and len(values):
+            self._add_moments(values, before, after)
+        elif "moments" in self.needs:
+            self._total.mul_(before / after)
+        if "hessian" in self.needs:
+            self._hessian *= before / after
+            self._hessian += (2 / after) * values.t().matmul(values)  # (C, C)
+        self.sequences = after
+        self.tokens += len(values)
+
     def _add_one(self, x: Tensor) -> None:
         """One sequence (T, C)."""
         before, after = self.sequences, self.sequences + 1
@@ -141,7 +167,7 @@ class RunningInputs:
                 without the spread of their means (1.04 where the variance is 26.1).
         """
         self._require("moments")
-        return self._within.clone() if published else self._spread / self.tokens
+        return self._within.clone() if published else self._spread / max(self.tokens, 1)
 
     def hessian(self) -> Tensor:
         """(2 / S) sum over sequences of x^T x: float32 (C, C), not a copy: read it, or clone it.

@@ -56,7 +56,7 @@ def inspect(
         task: ``language`` (continues a text), ``classification`` (one label per text), ``other``.
         positions: tokens that the model can read at once, ``None`` where config.json says nothing.
         streams: of a language model, ``matrices`` and ``parameters`` that methods which look at
-        activations would prune (all matrices inside its blocks); ``None`` of others.
+        activations would prune (the matrices of its blocks, routers apart); ``None`` of others.
         architecture, model_type, blocks, stacks (blocks by stack).
         parameters: ``total`` = ``prunable`` + ``untouchable``, and ``tensors``.
         roles, parts: rows of ``name``, ``tensors``, ``parameters``, ``prunable``.
@@ -154,7 +154,7 @@ def _task(source: Source, layout: Layout) -> dict[str, Any]:
 
     language = is_language_model(source.folder)
     classifier = layout.architecture.endswith(HEAD)
-    inside = [p for p in layout.prunable if p.block is not None and len(p.shape) == 2]
+    inside = [p for p in layout.prunable if p.measured and p.role != "router"]
     return {
         "task": "language" if language else "classification" if classifier else "other",
         "positions": _positions(source),

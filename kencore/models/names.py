@@ -90,17 +90,18 @@ def find_places(
 
     Returns:
         Names on disk to the parameter that holds that tensor alone (what is tied to it shares its memory), an empty
-        tuple where there is none; the pieces of those that are joined or split, where they are rows that lie
-        together; and what is joined or split.
+        tuple where there is none; the pieces of those that are joined or split, and of the experts of a stack, where
+        they are rows that lie together; and what is joined or split.
     """
     whole: dict[str, tuple[str, ...]] = {}
     groups: dict[str, list[tuple[str, str]]] = {}
-    for name in tensors.names:
+    pieces: Pieces = {}
+    for name in tensors.stored:
         found, pattern = skeleton.renamed(name)
         whole[name] = (found,) if found is not None and pattern is None else ()
         if found is not None and pattern is not None:
             groups.setdefault(found, []).append((name, pattern))
-    pieces: Pieces = {}
+        pieces |= _of_a_stack(skeleton, tensors, name, found, pattern)
     seen: dict[tuple[Any, ...], tuple[str, list[tuple[Piece, ...]]]] = {}
     joined = tuple(_joined(skeleton, found, members) for found, members in groups.items())
     for group in joined:
@@ -113,6 +114,17 @@ def find_places(
             if own:
                 pieces[name] = tuple(replace(p, parameter=_alike(p.parameter, like, group.found)) for p in own)
     return whole, pieces, joined
+
+
+def _of_a_stack(skeleton: Skeleton, tensors: Tensors, name: str, found: str | None, pattern: str | None) -> Pieces:
+    """The places of each expert of a stack, where it becomes one parameter as it is."""
+    parts = tensors.parts(name)
+    if parts == (name,) or found is None:
+        return {}
+    shape = tensors.info(parts[0]).shape
+    if skeleton.first_row(found, pattern, shape) is None:
+        return {}
+    return {part: (Piece(found, expert, 0, shape[0]),) for expert, part in enumerate(parts)}
 
 
 def _joined(skeleton: Skeleton, found: str, members: list[tuple[str, str]]) -> Joined:

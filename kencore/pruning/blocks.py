@@ -33,6 +33,7 @@ class Pruned:
         weight: float32 (R, C), as the model has it now.
         dense_norm: float32 (C,), the norm of each input in the dense model.
         sparse_norm: the same in the pruned model. Both ``None`` where they were not asked for.
+        unseen: the rule looks at inputs, and there were none: no token was sent to this expert.
     """
 
     slot: Slot
@@ -40,6 +41,7 @@ class Pruned:
     weight: Tensor
     dense_norm: Tensor | None
     sparse_norm: Tensor | None
+    unseen: bool = False
 
 
 def prune_blocks(
@@ -78,6 +80,7 @@ def prune_blocks(
         if progress:
             progress(done, total, f"Pruning block {block + 1} of {len(model.blocks)}")
         statistics = hand.measure(block)
+        unseen = {slot.name for slot in slots if statistics and rule.needs and not statistics[slot.name].tokens}
         masks = {}
         for slot in slots:
             with clock("prune"), torch.no_grad():
@@ -93,6 +96,7 @@ def prune_blocks(
                 weight=model.weight(slot.name).clone().cpu(),
                 dense_norm=hand.dense_norms[slot.name] if norms else None,
                 sparse_norm=sparse[slot.name].norm().cpu() if sparse else None,
+                unseen=slot.name in unseen,
             )
     if norms:
         streams.known[DENSE_NORMS] = hand.dense_norms

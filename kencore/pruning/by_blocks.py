@@ -109,7 +109,8 @@ def prune_on(
         lines = job.write(writer, streams, found)
         writer.add_matrices(lines)
         writer.add_json("spec.json", asked(spec, bench.pair.layout))
-        said = record(bench.pair, started=started, device=bench.device, seconds_by_matrix={}, notes=_notes(found))
+        notes = _notes(found, job.unseen, len(shapes))
+        said = record(bench.pair, started=started, device=bench.device, seconds_by_matrix={}, notes=notes)
         if marks:
             said |= {"totals": totals_of(pd.DataFrame(lines)), **marks}
         writer.add_json("record.json", said)
@@ -134,6 +135,7 @@ class _Job:
             spec.method, refine=spec.refine, rescale=spec.rescale, seed=spec.seed, published=spec.published
         )
         self.baselines = _baselines(spec) if spec.baselines and bench.windows is not None else ()
+        self.unseen: list[str] = []  # what no calibration token was given to, once it is pruned
         self.clock = Clock()
         self.sparsity = cast(float, spec.sparsity)  # a published run's own, once it is known
         # work is measured in tokens that go through the model
@@ -196,6 +198,7 @@ class _Job:
                 # a share may lie outside of 0 ... 1 before rounding (AlphaPruning's do)
                 lines[name]["target_keep"] = 1 - float(np.clip(found.sparsities[name], 0, 1).mean())
                 norms |= _norms(pruned)
+                self.unseen += [name] if pruned.unseen else []
                 pair.release()
         writer.add_activations(norms)
         if self.spec.published:  # its rounding misses the target: baselines prune as much
@@ -293,17 +296,27 @@ def _baselines(spec: PruneSpec) -> tuple[str, ...]:
     return names if plain else (*names, UNIFORM)
 
 
-def _notes(found: Allocated) -> tuple[str, ...]:
-    dead = found.trace.get("dead") or []
-    if not dead:
-        return ()
-    more = f" and {len(dead) - 3} more" if len(dead) > 3 else ""
-    names = ", ".join(dead[:3]) + more
-    return (f"Zero on every calibration token, so without influence on the search: {names}.",)
+def _notes(found: Allocated, unseen: list[str], matrices: int) -> tuple[str, ...]:
+    """What a person should know of the inputs of some matrices."""
+    from kencore.pruning.rule import UNSEEN
+
+    notes = []
+    if dead := found.trace.get("dead") or []:
+        notes.append(f"Zero on every calibration token, so without influence on the search: {_some(dead)}.")
+    if unseen:
+        notes.append(
+            f"No calibration token was sent to {len(unseen)} of {matrices} matrices, so {UNSEEN} decided there "
+            f"(more calibration text may reach them): {_some(unseen)}."
+        )
+    return tuple(notes)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _norms(pruned: Pruned) -> dict[str, NDArray[np.float32]]:
-    if pruned.dense_norm is None or pruned.sparse_norm is None:
+    if pruned.dense_norm is None or pruned.sparse_norm is None or pruned.unseen:
         return {}
     name = pruned.slot.name
     return {f"{name}.dense": pruned.dense_norm.numpy(), f"{name}.sparse": pruned.sparse_norm.numpy()}

@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 
 LOST = "set to zero it would be lost: name it in the scope to prune it"
 NOT_A_BLOCK_MATRIX = "not a matrix inside a block, so no activations measure it"
+NOT_MULTIPLIED = "not a linear layer of its block: its inputs cannot be measured"
+ROUTER = "it decides which experts see a token: name it in the scope to prune it"
 
 
 def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     """What happens to every parameter of the tuned checkpoint, in its order.
 
     Without a base, and where activations decide, vectors, embeddings and the head are left alone
-    unless a term of the scope names them; where activations decide, all but matrices inside
-    blocks are.
+    unless a term of the scope names them, and routers always are; where activations decide, or
+    ``measured`` is asked for, all but matrices inside blocks are.
 
     Raises:
         ScopeError: a term of the scope matches nothing, or nothing is left to prune.
@@ -71,8 +73,11 @@ def _status(
         return "unprunable", NO_BASE
     if not inside:
         return "untouched", why
-    if spec.streams and (parameter.block is None or len(parameter.shape) != 2):
-        return "untouched", NOT_A_BLOCK_MATRIX
+    if parameter.role == "router" and parameter.name not in meant:
+        return "untouched", ROUTER
+    if (spec.streams or spec.measured) and not parameter.measured:
+        within = parameter.block is not None and len(parameter.shape) == 2
+        return "untouched", NOT_MULTIPLIED if within else NOT_A_BLOCK_MATRIX
     if spec.restore == "zero" and is_fragile(parameter) and parameter.name not in meant:
         return "untouched", LOST
     return "pruned", ""

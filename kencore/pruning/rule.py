@@ -31,6 +31,8 @@ only a method that updates, as published, takes one."""
 Prepared = Callable[[Count], tuple[Tensor, Tensor]]
 """Prunes so many entries: the new weight, float32 (R, C), and the keep mask, bool (R, C)."""
 
+UNSEEN = "magnitude"
+"""What decides where a rule looks at inputs and there were none: no token was sent to an expert."""
 ATTENTION = frozenset({"q", "k", "v", "qkv", "o"})
 
 
@@ -94,13 +96,15 @@ class Rule:
         Args:
             weight: floating (R, C). Not changed.
             base: what entries become that are not kept; zero without it.
-            statistics: of the slot's inputs, with `needs`.
+            statistics: of the slot's inputs, with `needs`; of no token: `UNSEEN` decides.
 
         Raises (here or when the result is called):
             NonFiniteWeightError: a weight that cannot be ranked.
             FactorizationError: a Hessian that cannot be factored.
             SpecError: a method that compares with a base, without one.
         """
+        if self.needs and statistics is not None and not statistics.tokens:
+            return self._unseen(slot, weight, base)
         if self.updates:
             return self._updated(slot, weight, statistics)
         if self.row.score is None:
@@ -117,6 +121,11 @@ class Rule:
             return torch.where(keep, weight.float(), base.float()), keep
 
         return prune
+
+    def _unseen(self, slot: Slot, weight: Tensor, base: Tensor | None) -> Prepared:
+        """By `UNSEEN`, and what is kept stays as it is."""
+        prepared = replace(self, method=UNSEEN, refine="none").prepare(slot, weight, base, None)
+        return lambda pruned: prepared(int(slot.cols * pruned) if isinstance(pruned, float) else pruned)
 
     def _scored(self, slot: Slot, weight: Tensor, statistics: RunningInputs | None) -> Callable[[Count], Tensor]:
         score = self._score(slot, weight, statistics)

@@ -9,7 +9,7 @@ import numpy as np
 from kencore.checkpoint.as_torch import to_torch
 from kencore.errors import OtherStateError
 from kencore.models.fingerprint import Hashes, hashes_of, hashes_to_be
-from kencore.runs.restore import pruned_chunks
+from kencore.runs.restore import stored_chunks
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ def exported_hashes(model: LoadedModel, run: Run) -> Hashes:
     """What the model's parameters would hash to if it were loaded from the run's export."""
 
     def read(name: str) -> torch.Tensor:
-        chunks = list(pruned_chunks(run, name))
+        chunks = list(stored_chunks(run, name))
         whole = np.concatenate(chunks) if chunks[0].ndim else chunks[0]
         return to_torch(whole, run.tuned_tensors.info(name))
 

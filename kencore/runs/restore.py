@@ -37,9 +37,9 @@ def apply(run: Run) -> dict[str, torch.Tensor]:
     """
     verify(run)
     state = {}
-    for name in run.tuned_tensors.names:
+    for name in run.tuned_tensors.stored:
         info = run.tuned_tensors.info(name)
-        chunks = list(pruned_chunks(run, name))
+        chunks = list(stored_chunks(run, name))
         whole = np.concatenate(chunks) if info.shape else chunks[0]
         state[name] = to_torch(whole, info)
     return state
@@ -67,6 +67,14 @@ def verify(run: Run) -> None:
                     remedy="Put the checkpoint back as it was, or prune again.",
                 )
         run.release()
+
+
+def stored_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
+    """Storage bits of a tensor of the weight files, some rows at a time; of a stack, those of one
+    expert after the other.
+    """
+    for part in run.tuned_tensors.parts(name):
+        yield from pruned_chunks(run, part)
 
 
 def pruned_chunks(run: Run, name: str) -> Iterator[NDArray[np.generic]]:
@@ -187,13 +195,13 @@ def save_pretrained(run: Run, folder: Path) -> Path:
 def _write_folder(run: Run, folder: Path) -> None:
     tensors = run.tuned_tensors
     shards: dict[str, list[str]] = {}
-    for name in tensors.names:
+    for name in tensors.stored:
         shards.setdefault(Path(tensors.info(name).shard).name, []).append(name)
-    infos = {name: tensors.info(name) for name in tensors.names}
+    infos = {name: tensors.info(name) for name in tensors.stored}
     entries = {name: (info.dtype, tuple(info.shape)) for name, info in infos.items()}
 
     def pieces(name: str) -> Iterator[NDArray[np.generic]]:
-        yield from pruned_chunks(run, name)
+        yield from stored_chunks(run, name)
         run.release()
 
     write_weights(folder, shards, entries, pieces)

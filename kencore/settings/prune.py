@@ -52,6 +52,8 @@ class PruneSpec(PruningSettings):
             stacks ``encoder.b3``), and by what its share is multiplied. All shares then go up or
             down together until the whole keeps as many entries as without a balance, to the entry;
             none passes 1. Rows of a matrix may then differ by one entry.
+        measured: prune only matrices inside the blocks whose inputs can be measured: those that a
+            method with activations prunes, so that both compare on the same set.
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
             that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
             difference that was kept: kept values are then no longer the tuned ones. Needs a base.
@@ -111,6 +113,13 @@ class PruneSpec(PruningSettings):
         check=checks.checked_balance,
         help="A role or a block and a factor, such as q=1.5 or b3=0.5: it keeps so many times its share, all others "
         "give way, and the total is held to the entry.",
+    )
+    measured: bool = setting(
+        "switch",
+        False,
+        label="Only what activations can measure",
+        help="Only matrices inside the blocks whose inputs can be measured: those that methods with activations "
+        "prune, so that other methods compare with them on the same set.",
     )
     rescale: str = setting(
         "choice",

@@ -110,12 +110,19 @@ class SweepSpec(PruningSettings):
         data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
         if self.cost:  # as of sweeps from before it could be left out
             del data["cost"]
+        data |= {"measured": True} if any(point.measured for point in self.points()) else {}
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]
 
     def points(self) -> tuple[PruneSpec, ...]:
-        """The prunings, method by method, in the order of the axes; none twice."""
-        return tuple(dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec)))
+        """The prunings, method by method, in the order of the axes; none twice.
+
+        Where some look at activations, the others prune what these can measure and no more: all
+        points of one budget share one set of parameters.
+        """
+        found = dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec))
+        mixed = any(point.streams for point in found)
+        return tuple(replace(point, measured=mixed and not point.streams) for point in found)
 
     def skipped(self) -> tuple[Skipped, ...]:
         """Combinations of the grid that cannot be, each with the reason."""

@@ -29,6 +29,7 @@ ROLES = (
     "gate",
     "gate_up",
     "down",
+    "router",
     "norm",
     "bias",
     "embedding",

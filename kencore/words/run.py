@@ -137,7 +137,7 @@ def command(spec: PruneSpec) -> str:
         if value != usual[name]:
             parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
     parts += [f"--balance {factor}" for factor in spec.balance]
-    parts += [f"--{name}" for name in ("fast", "published") if getattr(spec, name)]
+    parts += [f"--{name}" for name in ("measured", "fast", "published") if getattr(spec, name)]
     parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
     if spec.seed:
         parts.append(f"--seed {spec.seed}")
@@ -154,7 +154,7 @@ def _implied(spec: PruneSpec) -> bool:
 def scope(spec: PruneSpec) -> str:
     """Where a run pruned, in words."""
     everything = spec.scope == ("all",)
-    if spec.streams and everything:
+    if (spec.streams or spec.measured) and everything:
         return "all matrices of the blocks"
     where = "everything" if everything else " + ".join(spec.scope)
     if spec.restore == "zero" and everything:

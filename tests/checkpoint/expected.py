@@ -13,7 +13,7 @@ BLOCK_ROLES = {
     **dict.fromkeys(("gpt2", "gpt_neox", "bloom", "falcon"), FUSED),
     "modernbert": "qkv o gate_up down",
     "deberta-v2": SPLIT + " other other",  # projections of the relative positions
-    "mixtral": "q k v o other" + " gate up down" * 3,  # the router, three experts
+    "mixtral": "q k v o router" + " gate up down" * 3,  # the router, three experts
 }
 DECODER_ROLES = "q k v o q k v o up down"  # of t5 and bart: self and cross attention
 

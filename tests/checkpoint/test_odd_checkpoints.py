@@ -149,7 +149,7 @@ def test_reasons_against_pruning(pairs: Pairs, tmp_path: Path, tensor: torch.Ten
     assert layout.notes == (() if shape == (32, 32) else noted)
 
 
-def test_fused_experts_are_listed_as_not_prunable(pairs: Pairs, tmp_path: Path) -> None:
+def test_fused_experts_are_a_matrix_for_each_expert(pairs: Pairs, tmp_path: Path) -> None:
     def fuse(state: State) -> State:
         kept = {key: value for key, value in state.items() if ".experts." not in key}
         for block in range(2):
@@ -159,10 +159,13 @@ def test_fused_experts_are_listed_as_not_prunable(pairs: Pairs, tmp_path: Path) 
         return kept
 
     found = _by_name(read_layout(rewrite(pairs("mixtral")[1], tmp_path, fuse)))
-    up, down = (found[f"model.layers.1.mlp.experts.{x}"] for x in ("gate_up_proj", "down_proj"))
-    assert (up.role, up.part, up.block) == ("gate_up", "feed-forward", 1)
-    assert (down.role, down.part, down.block) == ("down", "feed-forward", 1)
-    assert up.reason == down.reason == "3 dimensions: only vectors and matrices are pruned"
+    for expert in range(3):
+        up, down = (found[f"model.layers.1.mlp.experts.{x}.{expert}"] for x in ("gate_up_proj", "down_proj"))
+        assert (up.role, up.part, up.block, up.expert, up.first) == ("gate_up", "feed-forward", 1, expert, 0)
+        assert (down.role, down.part, down.block, down.expert) == ("down", "feed-forward", 1, expert)
+        assert (up.rows, up.cols, down.rows, down.cols) == (96, 32, 32, 48)
+        assert up.measured
+        assert down.measured
 
 
 @pytest.mark.parametrize(("settings", "said"), [({"quant_method": "gptq"}, "gptq"), ({"bits": 4}, "method unknown")])

@@ -58,6 +58,8 @@ class Stored:
         base_rows: rows of the base's tensor where it has others than the result; only of ``values``,
             whose mask keeps the rows that the base lacks.
         same_as: the tensor it is tied to; only of ``same``.
+        part_of: the tensor of the weight file that it is one expert of (`kencore.checkpoint.stacks`);
+            its own name is then that with the expert's number behind it.
 
     Raises:
         ValueError: a field is missing, superfluous or out of range.
@@ -74,6 +76,7 @@ class Stored:
     base_rows: int | None = None
     kept: int | None = None
     same_as: str | None = None
+    part_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.how not in WAYS or self.dtype not in BITS:
@@ -95,6 +98,8 @@ class Stored:
             raise ValueError(f"base_rows {self.base_rows!r} of a tensor stored as {self.how}")
         if (self.how == "same") != isinstance(self.same_as, str):
             raise ValueError(f"same_as {self.same_as!r} of a tensor stored as {self.how}")
+        if not isinstance(self.part_of, str | None):
+            raise ValueError(f"part_of {self.part_of!r}")
         if self.how == "values":
             if self.dtype not in FLOATS or not _count(self.kept) or (self.kept or 0) > self.size:
                 raise ValueError(f"{self.kept!r} kept of {self.size} {self.dtype}")
@@ -177,6 +182,7 @@ class Content:
             raise ValueError(f"weight files {self.shards!r}")
         for name, stored in self.tensors.items():
             self._check(name, stored)
+        self.stacks()
         unknown = sorted(name for name in self.files if not may_travel(name))
         if unknown:
             raise ValueError(f"a file {unknown[0]!r}")
@@ -208,6 +214,24 @@ class Content:
         return any(stored.base is not None for stored in self.tensors.values()) or any(
             file.packed is None for file in self.files.values()
         )
+
+    def stacks(self) -> dict[str, list[str]]:
+        """The names of each stack's experts, in order.
+
+        Raises:
+            ValueError: one is missing, or of another kind than the others.
+        """
+        found: dict[str, list[str]] = {}
+        for name, stored in self.tensors.items():
+            if stored.part_of is not None:
+                found.setdefault(stored.part_of, []).append(name)
+        for stack, parts in found.items():
+            whole = [f"{stack}.{expert}" for expert in range(len(parts))]
+            kinds = {(s.dtype, s.shape, s.shard) for s in (self.tensors[name] for name in parts)}
+            if set(parts) != set(whole) or len(kinds) != 1 or stack in self.tensors:
+                raise ValueError(f"{stack} of experts {', '.join(parts[:3])}, which do not make one tensor")
+            found[stack] = whole
+        return found
 
     def entries(self) -> Entries:
         """Dtype and shape of every tensor in the file, in order: wide dtypes first, so that all

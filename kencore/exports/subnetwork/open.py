@@ -52,6 +52,8 @@ def open_subnetwork(
         SourceNotFoundError: the base is not there.
         MissingExtraError: the file is compressed and zstandard is not installed.
     """
+    import torch
+
     with opened(path) as file:
         restorer = _Restorer(file, base, progress)
         state = {}
@@ -60,6 +62,8 @@ def open_subnetwork(
             whole = np.concatenate(pieces) if pieces else np.zeros(0, np.uint8)
             info = TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0)
             state[name] = to_torch(whole, info)
+        for stack, parts in file.content.stacks().items():
+            state[stack] = torch.stack([state.pop(part) for part in parts])
         return state
 
 
@@ -84,13 +88,21 @@ def restore_subnetwork(
     with opened(path) as file:
         restorer = _Restorer(file, base, progress)
         texts = {name: restorer.text(name) for name in file.content.files}
-        tensors = file.content.tensors
+        tensors, stacks = file.content.tensors, file.content.stacks()
+        parts = {name: [name] for name, stored in tensors.items() if stored.part_of is None} | stacks
         shards: dict[str, list[str]] = {shard: [] for shard in file.content.shards}
-        for name in sorted(tensors):
-            shards[file.content.shards[tensors[name].shard]].append(name)
-        entries = {name: (stored.dtype, stored.shape) for name, stored in tensors.items()}
+        entries = {}
+        for name in sorted(parts):
+            one = tensors[parts[name][0]]
+            shards[file.content.shards[one.shard]].append(name)
+            entries[name] = (one.dtype, (len(parts[name]), *one.shape) if name in stacks else one.shape)
+
+        def pieces(name: str) -> Iterator[Words]:
+            for part in parts[name]:
+                yield from restorer.pieces(part)
+
         with whole_folder(folder) as temporary:
-            write_weights(temporary, shards, entries, restorer.pieces)
+            write_weights(temporary, shards, entries, pieces)
             for name, text in texts.items():
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).write_bytes(text)

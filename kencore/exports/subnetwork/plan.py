@@ -77,6 +77,7 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
     owners = {twin: name for name, line in lines.items() for twin in (*line["tied"], name)}
     changed = set(run.changed_names)
     tensors = {}
+    stacks = {part: name for name in tuned.stored for part in tuned.parts(name) if part != name}
     for name in tuned.names:
         info = tuned.info(name)
         owner = owners.get(name, name)
@@ -85,6 +86,7 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
             "dtype": info.dtype,
             "shape": tuple(info.shape),
             "shard": shards.index(Path(info.shard).name),
+            "part_of": stacks.get(name),
         }
         moved = not changed.isdisjoint({name, *twins})  # by tuning, which may have untied them
         if twins and name != twins[0] and not moved:

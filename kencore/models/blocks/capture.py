@@ -202,7 +202,7 @@ def run_block(
     Raises:
         NonFiniteActivationError: naming the block.
     """
-    watched = {model.linear(name).module: found for name, found in (statistics or {}).items()}
+    watched = {model.linear(name).port: found for name, found in (statistics or {}).items()}
     return run(
         model.blocks[block],
         block,

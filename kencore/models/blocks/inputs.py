@@ -83,14 +83,11 @@ def gather(
 ) -> tuple[Gathered, Hidden]:
     """Run a block and gather statistics of its slots' inputs; and its output.
 
-    Args and errors as `kencore.models.blocks.run_block`. A layer that was never run (an expert no
-    token was sent to) counts as one that was given zeros.
+    Args and errors as `kencore.models.blocks.run_block`. What was never run (an expert no token was
+    sent to) has statistics of no token, which are zero.
     """
     gathered = Gathered(model, block, needs, streams.device)
     out = run_block(model, streams, block, hidden, gathered.leaders, output=output, autocast=autocast, clock=clock)
-    for found in gathered.leaders.values():
-        if not found.sequences:
-            found.add(torch.zeros(1, 1, found.columns, device=found.device))
     return gathered, out
 
 

@@ -6,16 +6,16 @@ Shapes: R rows (outputs), C columns (inputs).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kencore.allocate.slot import Slot
 from kencore.checkpoint.parameter import Layout, Parameter
+from kencore.checkpoint.skeleton import outermost_lists
 from kencore.errors import NotALanguageModelError
+from kencore.models.blocks.ports import Port
 
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 NOT_LINEAR = "not a linear layer of its block: its inputs cannot be measured"
@@ -23,26 +23,42 @@ NOT_LINEAR = "not a linear layer of its block: its inputs cannot be measured"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear:
-    """One linear layer of a block.
+    """One matrix of a block: a linear layer's weight, or one expert's part of a parameter.
 
     Args:
         slot: its name on disk, block, role and shape.
-        module: the layer itself, with a ``weight``.
+        port: what multiplies inputs by it.
         transposed: the weight is stored as C x R (GPT-2's Conv1D).
         dtype: of the weight on disk.
+        first: in a parameter of all experts (E, F, C), its first row F there.
     """
 
     slot: Slot
-    module: nn.Module
+    port: Port
     transposed: bool
     dtype: torch.dtype
+    first: int = 0
+
+    @property
+    def module(self) -> nn.Module:
+        """The layer itself, with a ``weight``, or the module of all experts."""
+        return self.port.module
 
     @property
     def parameter(self) -> nn.Parameter:
-        """The weight as the module holds it."""
-        weight = self.module.weight
+        """The weight as the module holds it, with those of the other experts."""
+        weight = getattr(self.module, self.port.leaf or "weight")
         assert isinstance(weight, nn.Parameter)
         return weight
+
+    @property
+    def stored(self) -> Tensor:
+        """The weight in its stored orientation: a view of the module's memory."""
+        whole = self.parameter.detach()
+        if not self.port.leaf:
+            return whole
+        own = whole[self.port.expert]
+        return own if self.transposed else own[self.first : self.first + self.slot.rows]
 
     def rows(self, stored: Tensor) -> Tensor:
         """The stored orientation as (R, C), or back: a view."""
@@ -55,8 +71,7 @@ def find_blocks(model: nn.Module, layout: Layout) -> tuple[str, nn.ModuleList]:
     Raises:
         NotALanguageModelError: none, or several stacks of blocks.
     """
-    lists = {path: module for path, module in model.named_modules() if _is_list(module)}
-    outer = {path: module for path, module in lists.items() if not any(path.startswith(f"{other}.") for other in lists)}
+    outer = outermost_lists(model)
     if len(outer) != 1:
         raise NotALanguageModelError(
             f"Model {layout.architecture}",
@@ -67,9 +82,14 @@ def find_blocks(model: nn.Module, layout: Layout) -> tuple[str, nn.ModuleList]:
     return next(iter(outer.items()))
 
 
-def find_linears(model: nn.Module, layout: Layout, path: str) -> tuple[dict[str, Linear], dict[str, str]]:
+def find_linears(
+    model: nn.Module, layout: Layout, path: str, *, experts: bool = False
+) -> tuple[dict[str, Linear], dict[str, str]]:
     """Linear layers inside the blocks at ``path``, block by block in module order, by the names
     of their weights on disk; and why the other matrices of the blocks are none.
+
+    Args:
+        experts: also the matrices of experts that are one parameter in memory.
     """
     modules = dict(model.named_modules())
     order = {name: place for place, name in enumerate(modules)}
@@ -77,9 +97,8 @@ def find_linears(model: nn.Module, layout: Layout, path: str) -> tuple[dict[str,
     for parameter in layout.parameters:
         if parameter.block is None or len(parameter.shape) < 2:
             continue
-        owner = _owner(model, layout, parameter, modules)
-        module = modules.get(owner)
-        if module is None or not owner.startswith(f"{path}.") or not _fits(module, parameter):
+        owner, port = _port(model, layout, parameter, modules)
+        if port is None or not owner.startswith(f"{path}.") or (port.leaf and not experts):
             refused[parameter.name] = parameter.reason or NOT_LINEAR
             continue
         places[parameter.name] = (int(owner[len(path) + 1 :].split(".")[0]), order[owner])
@@ -89,40 +108,42 @@ def find_linears(model: nn.Module, layout: Layout, path: str) -> tuple[dict[str,
             role=parameter.role,
             rows=parameter.rows,
             cols=parameter.cols,
+            expert=parameter.expert,
         )
         linears[parameter.name] = Linear(
-            slot=slot, module=module, transposed=parameter.transposed, dtype=DTYPES[parameter.dtype]
+            slot=slot,
+            port=port,
+            transposed=parameter.transposed,
+            dtype=DTYPES[parameter.dtype],
+            first=parameter.first or 0,
         )
     return {name: linears[name] for name in sorted(linears, key=places.__getitem__)}, refused
 
 
-def _is_list(module: nn.Module) -> bool:
-    return isinstance(module, nn.ModuleList) and len(module) > 0
+def _port(
+    model: nn.Module, layout: Layout, parameter: Parameter, modules: dict[str, nn.Module]
+) -> tuple[str, Port | None]:
+    """The path of the module that multiplies by a weight, and how; ``None`` where there is none."""
+    path, leaf = parameter.model_name.removesuffix(".weight"), ""
+    if parameter.first is not None:
+        path, _, leaf = parameter.model_name.rpartition(".")
+    owner = _owner(model, layout, path, modules)
+    module = modules.get(owner)
+    if module is None or not parameter.measured:
+        return owner, None
+    if leaf:
+        whole = getattr(module, leaf, None)
+        fits = isinstance(whole, nn.Parameter) and whole.dim() == 3 and (parameter.expert or 0) < len(whole)
+        return owner, Port(module=module, leaf=leaf, expert=parameter.expert or 0) if fits else None
+    weight = getattr(module, "weight", None)
+    fits = isinstance(weight, nn.Parameter) and tuple(weight.shape) == parameter.shape
+    return owner, Port(module=module) if fits else None
 
 
-def _owner(model: nn.Module, layout: Layout, parameter: Parameter, modules: dict[str, nn.Module]) -> str:
-    """Path of the module of a weight; the loaded class may add or drop the base model's prefix."""
+def _owner(model: nn.Module, layout: Layout, found: str, modules: dict[str, nn.Module]) -> str:
+    """Path of a module; the loaded class may add or drop the base model's prefix."""
     prefix = str(getattr(model, "base_model_prefix", "") or layout.prefix)
-    found = parameter.model_name.removesuffix(".weight")
     for path in (found, f"{prefix}.{found}", re.sub(rf"^{re.escape(prefix)}\.", "", found)):
         if path in modules and path:
             return path
     return ""
-
-
-def _fits(module: nn.Module, parameter: Parameter) -> bool:
-    """A layer that multiplies its input by this very weight."""
-    from transformers.pytorch_utils import Conv1D
-
-    if not parameter.prunable or not isinstance(module, (nn.Linear, Conv1D)):
-        return False
-    return tuple(module.weight.shape) == parameter.shape and not parameter.aliases
-
-
-def first_tensor(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """What a linear layer is given, however it is passed."""
-    return next(_tensors((*args, *kwargs.values())))
-
-
-def _tensors(values: tuple[Any, ...]) -> Iterator[Tensor]:
-    return (value for value in values if isinstance(value, Tensor))

@@ -30,7 +30,8 @@ class BlockModel:
 
     Attributes:
         blocks: the modules, in order.
-        linears: every linear layer of the blocks, by name, block by block in module order.
+        linears: every linear layer of the blocks and every expert's matrices, by name, block by block
+            in module order.
         slots: those in scope, same order.
         by_block: the slots of each block.
         refused: name -> reason, for matrices of the blocks that are no linear layer's.
@@ -46,7 +47,7 @@ class BlockModel:
         self.known: dict[Any, Any] = {}
         self.path, found = find_blocks(model, layout)
         self.blocks: tuple[nn.Module, ...] = tuple(found)
-        self.linears, self.refused = find_linears(model, layout, self.path)
+        self.linears, self.refused = find_linears(model, layout, self.path, experts=True)
         self.slots: tuple[Slot, ...] = tuple(
             linear.slot for name, linear in self.linears.items() if scope is None or name in scope
         )
@@ -87,7 +88,7 @@ class BlockModel:
         read it only.
         """
         linear = self.linears[name]
-        return linear.rows(linear.parameter.detach()).to(torch.float32)
+        return linear.rows(linear.stored).to(torch.float32)
 
     def set_weight(self, name: str, values: Tensor) -> None:
         """Write a slot's weight.
@@ -101,21 +102,30 @@ class BlockModel:
         linear = self.linears[name]
         _check_shape(linear.slot, values)
         with torch.no_grad():
-            linear.parameter.copy_(linear.rows(values))
+            linear.stored.copy_(linear.rows(values))
 
     @contextmanager
     def replaced(self, values: Mapping[str, Tensor]) -> Iterator[None]:
-        """Other weights (R, C) for some slots; the model's own come back afterwards, uncopied."""
-        own = {name: self.linears[name].parameter.data for name in values}
+        """Other weights (R, C) for some slots; the model's own come back afterwards, uncopied but
+        for those of experts, which lie with others.
+        """
+        linears = {name: self.linears[name] for name in values}
+        layers = {name: linear.parameter.data for name, linear in linears.items() if not linear.port.leaf}
+        experts = {name: linear.stored.clone() for name, linear in linears.items() if linear.port.leaf}
         try:
             for name, value in values.items():
-                linear = self.linears[name]
+                linear = linears[name]
                 _check_shape(linear.slot, value)
-                linear.parameter.data = linear.rows(value).to(own[name].dtype).contiguous()
+                if name in experts:
+                    linear.stored.copy_(linear.rows(value))
+                else:
+                    linear.parameter.data = linear.rows(value).to(layers[name].dtype).contiguous()
             yield
         finally:
-            for name, data in own.items():
-                self.linears[name].parameter.data = data
+            for name, data in layers.items():
+                linears[name].parameter.data = data
+            for name, data in experts.items():
+                linears[name].stored.copy_(data)
 
 
 def _check_shape(slot: Slot, values: Tensor) -> None:

@@ -26,13 +26,17 @@ BY_HEAD = frozenset({"bloom", "gpt_neox", "gpt_neox_japanese", "persimmon"})
 
 
 def reader(model: BlockModel, slot: Slot) -> Slot | None:
-    """The slot that has this one's rows as its inputs, ``None`` where there is none in scope."""
+    """The slot that has this one's rows as its inputs, ``None`` where there is none in scope.
+
+    An expert's is its own; all experts together read what comes before them, no one for itself.
+    """
     roles = {other.role for other in model.slots}
     found = consumer(slot.role, roles, model.wiring[slot.block].parallel)
     if found is None or slot.block + found.ahead >= len(model.blocks):
         return None
     ahead = model.by_block[slot.block + found.ahead]
-    return next((other for other in ahead if other.role == found.role), None)
+    expert = slot.expert if found.ahead == 0 else None
+    return next((other for other in ahead if other.role == found.role and other.expert == expert), None)
 
 
 def row_alignment(model: BlockModel, slot: Slot, alignment: dict[str, Tensor]) -> Tensor | None:
@@ -52,6 +56,9 @@ def row_alignment(model: BlockModel, slot: Slot, alignment: dict[str, Tensor]) -
         places = o_inputs(model, slot, other)
         return None if places is None else moved[places].mean(dim=1)  # (R, n) -> (R,)
     if slot.role == "gate_up" and slot.rows == 2 * other.cols:
+        linear = model.linears.get(slot.name)
+        if linear is not None and not getattr(linear.module, "is_concatenated", True):  # gate and up in turns
+            return moved.repeat_interleave(2)
         return torch.cat([moved, moved])
     return moved if slot.rows == other.cols else None
 

@@ -5,6 +5,7 @@ Shapes: S sequences (of a batch), T tokens, H hidden size, C columns of a layer.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from kencore.errors import NonFiniteActivationError
 from kencore.methods.statistics import RunningInputs
-from kencore.models.blocks.linears import first_tensor
+from kencore.models.blocks.ports import Port, listening
 from kencore.models.seam import forward
 from kencore.system.progress import Clock
 
@@ -100,7 +101,7 @@ def run(
     number: int,
     calls: Sequence[Call],
     hidden: Hidden,
-    watched: Mapping[nn.Module, RunningInputs],
+    watched: Mapping[Port, RunningInputs],
     *,
     device: torch.device,
     output: bool = True,
@@ -113,8 +114,8 @@ def run(
         number: of the block, for messages.
         calls: how the model calls it, one per batch.
         hidden: its input; not changed.
-        watched: layers whose inputs are added to the statistics; of layers that read one tensor
-            name only one.
+        watched: layers and experts whose inputs are added to the statistics; of layers that read one
+            tensor name only one.
         output: without it the pass ends as soon as every watched layer was given its input, and
             an empty list comes back: the products after that are saved.
         autocast: matrix products in bfloat16.
@@ -135,17 +136,14 @@ def run(
         stack.enter_context(placed(block, device))
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=autocast))
         watch = _Watch(watched, stop=not output, clock=clock)
-        for module in watched:
-            handle = module.register_forward_pre_hook(watch.hook, with_kwargs=True)
-            stack.callback(handle.remove)
+        stack.enter_context(listening(watched, watch.heard, watch.done))
         for call, batch in zip(calls, hidden, strict=True):
-            watch.start(batch.shape[0])
-            with clock("forward"):
-                try:
-                    result = call_block(block, call, batch.to(device), device)
-                except Stop:
-                    continue
-            if output:
+            watch.start(batch.shape[0], batch.shape[1])
+            result = None
+            with clock("forward"), contextlib.suppress(Stop):
+                result = call_block(block, call, batch.to(device), device)
+            watch.end()
+            if output and result is not None:
                 check_finite(result, number)
                 out.append(result.to(batch))
     return out
@@ -154,29 +152,45 @@ def run(
 class _Watch:
     """Adds what layers are given to their statistics, and stops a pass that has no more to say."""
 
-    def __init__(self, watched: Mapping[nn.Module, RunningInputs], *, stop: bool, clock: Clock) -> None:
+    def __init__(self, watched: Mapping[Port, RunningInputs], *, stop: bool, clock: Clock) -> None:
         self.watched, self.stop, self.clock = watched, stop, clock
-        self.sequences = self.left = 0
+        # a layer has been given its input when it is called, experts when their module ends
+        self.parts = len({port.module if port.leaf else port for port in watched})
+        self.sequences = self.tokens = self.left = 0
+        self.seen: set[Port] = set()
 
-    def start(self, sequences: int) -> None:
-        self.sequences, self.left = sequences, len(self.watched)
+    def start(self, sequences: int, tokens: int) -> None:
+        """A batch begins."""
+        self.sequences, self.tokens, self.left = sequences, tokens, self.parts
+        self.seen.clear()
 
-    def hook(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def heard(self, port: Port, x: Tensor) -> None:
+        """Take in what a port is given."""
         with self.clock("statistics"):
-            x = first_tensor(args, kwargs)
-            if x.numel():
-                self.watched[module].add(by_sequence(x, self.sequences))
+            count = x.numel() // x.shape[-1]
+            if count == self.sequences * self.tokens and not port.leaf:
+                self.watched[port].add(by_sequence(x, self.sequences))
+                self.seen.add(port)
+            elif count:
+                new = 0 if port in self.seen else self.sequences
+                self.watched[port].add_tokens(x.reshape(count, -1), new)
+                self.seen.add(port)
+        if not port.leaf:
+            self.done(port.module)
+
+    def done(self, module: nn.Module) -> None:
+        """A layer was called, or a module of experts has ended."""
         self.left -= 1
         if self.stop and self.left == 0:
             raise Stop
 
+    def end(self) -> None:
+        """A batch is over: what was given nothing of it was given no token of its sequences."""
+        for port, found in self.watched.items():
+            if port not in self.seen:
+                found.add_tokens(torch.zeros(0, found.columns, device=found.device), self.sequences)
+
 
 def by_sequence(x: Tensor, sequences: int) -> Tensor:
-    """A layer's input as (S, T, C): some models flatten tokens first (OPT), and experts see only
-    the tokens that were sent to them, which then count as one sequence.
-    """
-    if x.dim() == 3 and x.shape[0] == sequences:
-        return x
-    flat = x.reshape(-1, x.shape[-1])  # (S * T, C)
-    whole = flat.shape[0] % sequences == 0
-    return flat.reshape(sequences if whole else 1, -1, x.shape[-1])  # (S, T, C)
+    """A layer's input as (S, T, C): some models flatten tokens first (OPT)."""
+    return x if x.dim() == 3 and x.shape[0] == sequences else x.reshape(sequences, -1, x.shape[-1])

@@ -5,7 +5,7 @@ Shapes: T tokens, C columns (inputs of a layer).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from kencore.models.blocks.capture import capture
-from kencore.models.blocks.linears import first_tensor
+from kencore.models.blocks.ports import Port, listening
 from kencore.models.blocks.run import Call, call_block
 
 if TYPE_CHECKING:
+    from kencore.models.blocks.linears import Linear
     from kencore.models.blocks.model import BlockModel
 
 TOKENS = 4
@@ -64,57 +65,82 @@ def probe(model: BlockModel) -> tuple[Wiring, ...]:
 
 
 def _wiring(model: BlockModel, number: int, call: Call, hidden: Tensor) -> Wiring:
-    names = [name for name, linear in model.linears.items() if linear.slot.block == number]
+    linears = {name: linear for name, linear in model.linears.items() if linear.slot.block == number}
     slots = [slot.name for slot in model.by_block[number]]
-    role = {name: model.linears[name].slot.role for name in names}
 
-    def inputs(noisy: Collection[str]) -> dict[str, tuple[Tensor, Any]]:
-        return _inputs(model, number, call, hidden, names, noisy)
+    def inputs(noisy: Collection[str]) -> Inputs:
+        return _inputs(model, number, call, hidden, linears, noisy)
 
-    def changed(name: str, noisy: dict[str, tuple[Tensor, Any]]) -> bool:
-        return name in plain and name in noisy and not torch.equal(plain[name][0], noisy[name][0])
+    def changed(name: str, noisy: Inputs) -> bool:
+        return not plain[_place(linears[name].port)].same(noisy[_place(linears[name].port)])
 
     plain, noisy = inputs(()), inputs(slots)
-    out = [name for name in names if role[name] == "o"]
-    after_o = inputs(out)
-    up = [name for name in names if role[name] in UP_ROLES]
+    after_o = inputs([name for name, linear in linears.items() if linear.slot.role == "o"])
+    out = any(linear.slot.role == "o" for linear in linears.values())
+    up = [name for name, linear in linears.items() if linear.slot.role in UP_ROLES]
     groups: dict[Any, list[str]] = {}
     for name in slots:
-        groups.setdefault(plain[name][1] if name in plain else name, []).append(name)
+        port = linears[name].port
+        groups.setdefault(port if port.leaf else plain[_place(port)].key or name, []).append(name)
+    # no noise is added between the two products of an expert
+    second = {name for name in slots if linears[name].port.leaf and linears[name].slot.role == "down"}
     return Wiring(
         groups=tuple(map(tuple, groups.values())),
-        fresh=frozenset(name for name in slots if changed(name, noisy)),
+        fresh=frozenset(name for name in slots if name in second or changed(name, noisy)),
         parallel=bool(out and up) and not any(changed(name, after_o) for name in up),
     )
 
 
+class _Given:
+    """What a layer is given, or each of the experts of one.
+
+    Attributes:
+        values: by expert (T, C), 0 for a layer.
+        key: equal for layers that are given one tensor.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[int, Tensor] = {}
+        self.key: Any = None
+
+    def same(self, other: _Given) -> bool:
+        """Whether all of it is equal."""
+        alike = self.values.keys() == other.values.keys()
+        return alike and all(torch.equal(value, other.values[expert]) for expert, value in self.values.items())
+
+
+Inputs = dict[Any, _Given]
+
+
+def _place(port: Port) -> Any:
+    """Equal for all experts of one parameter."""
+    return port.module, port.leaf
+
+
 def _inputs(
-    model: BlockModel, number: int, call: Call, hidden: Tensor, names: Collection[str], noisy: Collection[str]
-) -> dict[str, tuple[Tensor, Any]]:
-    """What each layer is given, and a key that is equal for those given one tensor."""
-    found: dict[str, tuple[Tensor, Any]] = {}
+    model: BlockModel, number: int, call: Call, hidden: Tensor, linears: dict[str, Linear], noisy: Collection[str]
+) -> Inputs:
+    """What each layer is given, with noise on what some of them give."""
+    found: Inputs = {_place(linear.port): _Given() for linear in linears.values()}
     alive: list[Tensor] = []  # or the memory of one input might serve the next
 
-    def watch(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            x = first_tensor(args, kwargs)
-            alive.append(x)
-            key = (x.data_ptr(), x.shape[-1], x.numel(), x._version)
-            found.setdefault(name, (x.detach().clone(), key))
-
-        return hook
+    def heard(port: Port, x: Tensor) -> None:
+        alive.append(x)
+        given = found[_place(port)]
+        if port.expert not in given.values:
+            given.values[port.expert] = x.detach().clone()
+            given.key = given.key or (x.data_ptr(), x.shape[-1], x.numel(), x._version)
 
     with ExitStack() as stack, torch.no_grad():
-        for name in names:
-            module = model.linears[name].module
-            handle = module.register_forward_pre_hook(watch(name), with_kwargs=True)
-            stack.callback(handle.remove)
-            if name in noisy:
-                stack.callback(module.register_forward_hook(_add_noise).remove)
+        stack.enter_context(listening({linear.port for linear in linears.values()}, heard))
+        for module in {linears[name].module: None for name in noisy}:
+            stack.callback(module.register_forward_hook(_add_noise).remove)
         call_block(model.blocks[number], call, hidden, hidden.device)
     return found
 
 
-def _add_noise(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
+def _add_noise(module: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
+    if not isinstance(out, Tensor):  # of a router, which says more than numbers
+        return out
     wave = torch.arange(out.numel(), device=out.device, dtype=torch.float32).sin()
     return out + (wave.reshape(out.shape) * (1 + out.abs().mean())).to(out.dtype)

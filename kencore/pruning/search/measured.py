@@ -100,6 +100,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
         )
         norms |= {name: found[name].norm().cpu() for name in names}
         silent = {name for name in names if not bool(norms[name].any())}
+        seen = [name for name in names if found[name].tokens]  # zeros of an expert would move means
         if names and len(silent) == len(names):
             raise DeadLayerError(
                 f"Block {block}",
@@ -109,7 +110,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
             )
         dead |= silent
         with session.clock("prune"):
-            values.append(measure(_scores(session, found, names)))
+            values.append(measure(_scores(session, found, seen)))
     if not session.settings.fast:  # in float32, so whoever prunes need not measure them again
         session.streams.known[DENSE_NORMS] = norms
     return values, frozenset(dead)

@@ -26,7 +26,7 @@ GROUPS = {  # slots of one block by the tensor they read, as roles
     "gpt2": ["qkv", "o", "up", "down"],
     "gpt_neox": ["qkv", "o", "up", "down"],
     "falcon": ["qkv up", "o", "down"],
-    "mixtral": ["q k v", "o"],
+    "mixtral": ["q k v", "o", *["gate up"] * 3, *["down"] * 3],
 }
 
 Made = Callable[[str], BlockModel]
@@ -112,7 +112,8 @@ def test_statistics_are_of_each_layers_inputs(made: Made, name: str) -> None:
     seen = inputs_by_hooks(model, ids)
     streams = capture(model, ids, batch=2)
     hidden = streams.hidden
-    for block, slots in enumerate(model.by_block):
+    for block, every in enumerate(model.by_block):
+        slots = [slot for slot in every if slot.expert is None]
         found = {slot.name: RunningInputs(slot.cols, frozenset({"norm"})) for slot in slots}
         hidden = run_block(model, streams, block, hidden, found)
         for slot in slots:
@@ -139,6 +140,8 @@ def test_weights_are_outputs_by_inputs(made: Made, name: str) -> None:
     model = made(name)
     for slot in model.slots:
         assert tuple(model.weight(slot.name).shape) == (slot.rows, slot.cols)
+        if slot.expert is not None:
+            continue
         module = model.linear(slot.name).module
         x = torch.randn(5, slot.cols)
         bias = module.bias if module.bias is not None else 0  # type: ignore[union-attr]
@@ -186,11 +189,11 @@ def test_scope(made: Made) -> None:
         made("llama", scope=["no.such.weight"])
 
 
-def test_experts_are_refused_by_name(made: Made) -> None:
+def test_experts_are_slots_and_their_router_is_none(made: Made) -> None:
     model = made("mixtral")
-    assert {slot.role for slot in model.slots} == {"q", "k", "v", "o"}
-    assert all("mlp" in name or "moe" in name for name in model.refused)
-    assert any("experts" in name for name in model.refused)
+    assert {slot.role for slot in model.slots} == {"q", "k", "v", "o", "gate", "up", "down"}
+    assert {slot.expert for slot in model.slots if slot.role == "gate"} == {0, 1, 2}
+    assert [name.rsplit(".", 2)[-2] for name in model.refused] == ["gate", "gate"]
 
 
 @pytest.mark.parametrize("name", ["t5", "bart"])
