@@ -114,7 +114,7 @@ def _from_gguf(file: Path, folder: Path, dtype: str, progress: Progress) -> dict
 
 def _from_folder(found: Source, folder: Path, dtype: str | None, progress: Progress) -> dict[str, Any]:
     with open_tensors(found.folder) as tensors:
-        packed = find_packed(map(tensors.info, tensors.names), settings_in(found.folder))
+        packed = find_packed(map(tensors.info, tensors.stored), settings_in(found.folder))
         if packed is not None and packed.plan.problem:
             raise packed.error(found.text)
         chosen = DTYPES[dtype] if dtype is not None else _usual(found, tensors, packed)
@@ -151,7 +151,7 @@ def _usual(found: Source, tensors: Tensors, packed: Packed | None) -> str:
             wanted="packed weights, GGUF, or a dtype to write the weights as",
             remedy=f"Use it as it is, or name one with --dtype: {', '.join(DTYPES)}.",
         )
-    stored = {tensors.info(name).dtype for name in tensors.names} & FLOATS
+    stored = {tensors.info(name).dtype for name in tensors.stored} & FLOATS
     return "F32" if packed.plan.scaled or len(stored) != 1 or stored == {"F64"} else stored.pop()
 
 

@@ -109,7 +109,7 @@ class _Reader:
         self.found = {part: whole[name] for part, name in self.stack.items()}
         self.experts = any("expert" in name or expert_of(name) is not None for name in tensors.names)
         self.groups = _tie_groups(skeleton.ties)
-        self.packed = find_packed(map(tensors.info, tensors.names), settings_in(tensors.folder))
+        self.packed = find_packed(map(tensors.info, tensors.stored), settings_in(tensors.folder))
 
     def parameters(self) -> tuple[Parameter, ...]:
         order = {name: place for place, name in enumerate(self.skeleton.shapes)}
@@ -221,7 +221,7 @@ class _Reader:
     def _why_not(self, info: TensorInfo, model_name: str | None) -> str:
         if info.dtype not in FLOATS:
             return f"stored as {info.dtype}: only F16, BF16, F32 and F64 are pruned"
-        if self.packed is not None and self.packed.holds(info.name):
+        if self.packed is not None and self.packed.holds(self.stack[info.name]):
             return f"part of a layer packed as {self.packed.format}: its numbers mean nothing by themselves"
         if self.packed is not None:
             return f"beside weights packed as {self.packed.format}: the model is pruned once they are plain"

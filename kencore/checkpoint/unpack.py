@@ -65,7 +65,7 @@ def write_plain(tensors: Tensors, plan: Plan, dtype: str, folder: Path, progress
     """
     shards: dict[str, list[str]] = {}
     entries: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for name in tensors.names:
+    for name in tensors.stored:
         if name not in plan.dropped:
             info = tensors.info(name)
             shards.setdefault(Path(info.shard).name, []).append(name)
