@@ -110,7 +110,7 @@ class SweepSpec(PruningSettings):
         data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
         if self.cost:  # as of sweeps from before it could be left out
             del data["cost"]
-        data |= {"measured": True} if any(point.measured for point in self.points()) else {}
+        data |= {"measured": True} if self._mixed else {}
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]
 
@@ -120,9 +120,16 @@ class SweepSpec(PruningSettings):
         Where some look at activations, the others prune what these can measure and no more: all
         points of one budget share one set of parameters.
         """
-        found = dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec))
-        mixed = any(point.streams for point in found)
-        return tuple(replace(point, measured=mixed and not point.streams) for point in found)
+        found = tuple(dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec)))
+        if not self._mixed or not any(point.streams for point in found):
+            return found
+        return tuple(point if point.streams else replace(point, measured=True) for point in found)
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether some combinations look at activations and others do not."""
+        looks = {METHODS[name].activations or other != UNIFORM for name in self.methods for other in self.allocations}
+        return len(looks) == 2 and self.refine == "none" and not self.published
 
     def skipped(self) -> tuple[Skipped, ...]:
         """Combinations of the grid that cannot be, each with the reason."""
