@@ -46,10 +46,8 @@ def select(
             float64 is ranked as it is by ``delta`` and ``magnitude``, rounded to float32 by
             ``ken`` and ``ken-density``.
         k: entries kept per row: a whole number, or one per row (R,) as sequence, array or tensor.
-        rule: ``ken`` (as the published code works), ``ken-density`` (as the paper describes it:
-            the densest values), ``delta`` (top |weight - base|), ``magnitude`` (top |weight|) or
-            ``random``.
-        base: the pretrained weight, same shape; needed by ``delta``.
+        rule: a method of `kencore.methods.table` that has a rule, such as ``ken`` or ``magnitude``.
+        base: the pretrained weight, same shape; needed by rules that compare, such as ``delta``.
         generator: for ``random``; torch's own when ``None``. One number is drawn per call, on
             the CPU, so that a seed gives one mask on every device.
         name: of the tensor, for messages.

@@ -46,7 +46,7 @@ class Method:
         update: it also changes what it keeps, to make up for entries that became zero: weight,
             Hessian, how many go, ``factor=`` and ``name=`` -> weight and mask, over whole matrices.
         row_score: what the entries of a row were ranked by: tuned, base (C,) and norms of the
-            inputs (C,) -> (C,); by ``row_score_label``. Numpy alone.
+            inputs (C,) -> (C,), of which the highest are kept; by ``row_score_label``. Numpy alone.
         unranked: why the ranking of a row cannot be shown, where it cannot.
         published: NeuroAL's published code has it.
         baseline: its place among the baselines that a run is measured beside; ``None``: it is none.

@@ -60,8 +60,8 @@ class PruningSettings(JsonSettings):
     Args:
         model: the model to prune: ``"demo"``, ``"demo-lm"``, a folder, or a hub id.
         base: its pretrained base, same forms. With a base, entries that are not kept go back to
-            it; without, they become zero. ``ken``, ``ken-density`` and ``delta`` need one,
-            ``sparsegpt`` takes none. ``None`` means the demo's own base where ``model`` is a demo
+            it; without, they become zero. `kencore.methods.table` says which methods need one and which take
+            none. ``None`` means the demo's own base where ``model`` is a demo
             and the method needs one; the encoder ``"demo"`` is always paired with its base.
         model_revision, base_revision: hub revision (branch, tag or commit).
         scope: what is pruned: one or more of ``all``, ``blocks`` (everything inside the

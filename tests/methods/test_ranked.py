@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kencore.methods.select import select, select_rows
+from kencore.methods.table import METHODS, Method
 from tests.methods.rows_of import KINDS, rows_of
 
 
@@ -23,6 +24,17 @@ def test_float32(kind: str) -> None:
     tuned, base = rows_of(kind, 5, 6, 150), rows_of("normal", 6, 6, 150)
     np.testing.assert_array_equal(select_rows(tuned, None, 40, "magnitude"), largest(np.abs(tuned), 40))
     np.testing.assert_array_equal(select_rows(tuned, base, 40, "delta"), largest(np.abs(tuned - base), 40))
+
+
+@pytest.mark.parametrize(
+    "method", [row for row in METHODS.values() if row.rule and row.row_score], ids=lambda row: row.name
+)
+def test_what_a_row_is_shown_to_be_ranked_by_is_highest_where_it_was_kept(method: Method) -> None:
+    tuned, base = rows_of("normal", 5, 4, 60), rows_of("normal", 6, 4, 60)
+    kept = select_rows(tuned, base, 20, method.name)
+    for row, other, mask in zip(tuned, base, kept, strict=True):
+        assert method.row_score is not None
+        np.testing.assert_array_equal(mask, largest(method.row_score(row, other, None)[None], 20)[0])
 
 
 def test_float64_is_not_rounded() -> None:

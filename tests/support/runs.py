@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from kencore.allocate.budget import row_budget
 from kencore.methods.random import row_generator
 from kencore.methods.select import select_rows
 from kencore.runs.measures import MatrixMeasures, row_measures
@@ -36,7 +37,7 @@ def make_run(folder: Path, method: str = "ken", keep: float = 0.5) -> Run:
             line = _line(name, values)
             if name in shapes:
                 new, old = values.reshape(shapes[name]), base[name].reshape(shapes[name])
-                k = max(1, int(keep * new.shape[1] + 0.5))
+                k = row_budget(new.shape[1], keep=keep)
                 mask = select_rows(new, old, k, method, rng=row_generator(0, name), threads=1, name=name)
                 writer.add_rows(name, mask)
                 writer.add_table(name, [row_measures(new, old, mask)])
