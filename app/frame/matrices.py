@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from kencore.checkpoint.stacks import expert_of
 from kencore.views import tables
 from kencore.words import numbers as wording
 
@@ -44,10 +45,10 @@ def stacks(table: pd.DataFrame) -> int:
 
 
 def label(line: Line) -> str:
-    """What a matrix is, in words: ``attention query``, ``attention query bias``."""
+    """What a matrix is, in words: ``attention query``, ``attention query bias``, ``expert 3 feed-forward gate``."""
     role = str(line["role"])
     if role in _NAMED_BY_ROLE:
-        return str(wording.ROLES_EXPLAINED[role])
+        return _whose(str(line["name"])) + str(wording.ROLES_EXPLAINED[role])
     words = str(line["name"]).split(".")
     inside = not pd.isna(line["block"])
     if inside:
@@ -60,6 +61,14 @@ def label(line: Line) -> str:
     if role == "norm" and words[-1] == "weight":
         tail.append("gain")
     return " ".join(tail).replace("_", " ") or str(line["name"])
+
+
+def _whose(name: str) -> str:
+    """The expert that a matrix belongs to, in words; nothing for one that all tokens pass."""
+    expert = expert_of(name)
+    if expert is not None:
+        return f"expert {expert} "
+    return "shared expert " if "shared_expert" in name else ""
 
 
 def title(line: Line, table: pd.DataFrame) -> str:
