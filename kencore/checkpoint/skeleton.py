@@ -345,16 +345,17 @@ def _describe(model: PreTrainedModel, config: PretrainedConfig, notes: tuple[str
 def outermost_lists(model: nn.Module) -> dict[str, nn.ModuleList]:
     """The stacks of blocks of a model by their paths: lists of modules that lie in no other such list.
 
-    A list whose modules hold no weights holds no blocks.
+    A list whose modules hold no weights holds no blocks, and neither does one of single projections or tables.
     """
-    from torch.nn import ModuleList
+    from torch.nn import Embedding, Linear, ModuleList
 
     lists: dict[str, nn.ModuleList] = {}
     for path, module in model.named_modules():  # parents come first
         nested = any(path.startswith(f"{outer}.") for outer in lists)
         # lists with weights of their own are no lists of blocks (weight normalisation has such)
         plain = isinstance(module, ModuleList) and not module._parameters
-        if plain and not nested and any(True for _ in module.parameters()):
+        single = plain and all(isinstance(item, Linear | Embedding) for item in module)
+        if plain and not single and not nested and any(True for _ in module.parameters()):
             lists[path] = module
     return lists
 

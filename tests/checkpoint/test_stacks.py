@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
+from kencore.checkpoint.skeleton import outermost_lists
 from kencore.checkpoint.stacks import expert_of
 from kencore.checkpoint.tensors import open_tensors
 
@@ -54,3 +57,23 @@ def test_a_stack_is_one_tensor_for_each_expert(tmp_path: Path) -> None:
     assert tensors.parts(f"{path}.experts.gate_up_proj") == tuple(parts[:3])
     assert np.array_equal(tensors.raw(f"{path}.experts.gate_up_proj"), state[f"{path}.experts.gate_up_proj"].numpy())
     assert tensors.parts(f"{path}.conv1d.weight") == (f"{path}.conv1d.weight",)
+
+
+def test_lists_of_projections_tables_or_nothing_are_no_blocks() -> None:
+    def some(*kinds: Callable[[], nn.Module]) -> nn.ModuleList:
+        return nn.ModuleList(kind() for kind in kinds)
+
+    def block() -> nn.Module:
+        return nn.Sequential(nn.Linear(2, 2), nn.ModuleList([nn.Sequential(nn.Linear(2, 2))]))
+
+    model = nn.ModuleDict(
+        {
+            "layers": some(block, block),
+            "norms": some(lambda: nn.LayerNorm(2)),
+            "projections": some(lambda: nn.Linear(2, 2), lambda: nn.Linear(2, 2)),
+            "heads": some(lambda: nn.Embedding(2, 2), lambda: nn.Linear(2, 2)),
+            "drops": some(nn.Dropout),
+            "none": some(),
+        }
+    )
+    assert list(outermost_lists(model)) == ["layers", "norms"]

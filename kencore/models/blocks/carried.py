@@ -2,17 +2,17 @@
 
 A block is run again on other hidden states with the arguments that it had in the dense model: masks, positions,
 what was made of the token ids. That is wrong where an argument comes from an earlier block: keys and values that
-several blocks share (Gemma 3n), a router that reads the router before it (ZAYA).
+several blocks share (Gemma 3n, Gemma 4), a router that reads the router before it (ZAYA).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kencore.errors import NotALanguageModelError
 from kencore.models.blocks.capture import split
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kencore.models.blocks.model import BlockModel
 
 TOKENS = 8  # enough to tell: what differs, differs for any text
+DEPTH = 5  # of things inside things
 Seen = dict[str, Tensor]  # arguments of blocks after the first, by where they are
 
 
@@ -83,13 +84,17 @@ def _moved(args: tuple[Any, ...], kwargs: dict[str, Any], hidden: Tensor) -> tup
     return args, kwargs | {"hidden_states": other}
 
 
-def _tensors(place: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+def _tensors(place: str, value: Any, depth: int = DEPTH) -> Iterator[tuple[str, Tensor]]:
     """Copies of all tensors inside, by where they are: a later block may write into them."""
     if isinstance(value, Tensor):
         yield place, value.detach().clone()
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _tensors(f"{place}, {key}", item)
+        return
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
     elif isinstance(value, tuple | list):
-        for number, item in enumerate(value):
-            yield from _tensors(place if len(value) == 1 else f"{place}, {number}", item)
+        inner = enumerate(value)
+    elif not isinstance(value, nn.Module):
+        inner = getattr(value, "__dict__", {}).items()  # of a cache, for one
+    for key, item in tuple(inner) if depth else ():
+        yield from _tensors(f"{place}, {key}", item, depth - 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import UserDict
+from typing import Any
+
 import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer
@@ -37,6 +40,26 @@ def test_what_a_block_leaves_for_the_next_is_refused_by_its_place() -> None:
             with_kwargs=True,
             prepend=True,
         )
-    with pytest.raises(NotALanguageModelError, match="block 2.*, left comes") as error:
+    with pytest.raises(NotALanguageModelError, match="block 2.*left") as error:
         check_carried(model, token_ids(2))
     assert "calibration text" in error.value.remedy
+
+
+class _Shelf(UserDict):  # type: ignore[type-arg]
+    """What transformers keeps shared keys and values in: no dict by its type."""
+
+
+def test_what_lies_in_an_object_that_blocks_share_is_found() -> None:
+    model = block_model("llama")
+    shelf = _Shelf()
+
+    def leave(_: Any, args: Any, kwargs: Any, out: Any) -> None:
+        kwargs["shelf"]["keys"] = (out if isinstance(out, torch.Tensor) else out[0],)
+
+    for block in model.model.model.layers:
+        block.register_forward_pre_hook(
+            lambda _, args, kwargs: (args, kwargs | {"shelf": shelf}), with_kwargs=True, prepend=True
+        )
+        block.register_forward_hook(leave, with_kwargs=True)
+    with pytest.raises(NotALanguageModelError, match="block 2.*shelf.*keys"):
+        check_carried(model, token_ids(2))
