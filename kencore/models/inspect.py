@@ -168,8 +168,8 @@ def _positions(source: Source) -> int | None:
     from kencore.models.loading import load_config
 
     plain = read_config(source.folder)
-    if family_of(plain) is not None:  # which states it
-        return int(plain["max_position_embeddings"])
+    if family_of(plain) is not None:  # which states everything
+        return stated_positions(plain)
 
     try:
         return stated_positions(load_config(source.folder))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import ShapeError, TaskMismatchError
@@ -32,6 +33,7 @@ AFTER_PADDING = frozenset(
         "xmod",
     }
 )
+AHEAD = {"prophetnet": 1}  # positions after the last token that a kind looks up, too
 POSITION_TABLES = ("position_embeddings", "embed_positions", "positions_embed", "wpe")
 OTHER_SENSES = re.compile("vision|visual|image|audio|speech")  # their positions are no tokens
 ANY_LENGTH = 1 << 40  # tokens: as many or more stand for no limit
@@ -119,18 +121,28 @@ class LoadedModel:
 
 
 def stated_positions(config: Any) -> int | None:
-    """Tokens that a transformers config says the model can read; ``None`` where it says nothing.
+    """Tokens that a config says the model can read; ``None`` where it says nothing.
 
     Nothing is said, too, by -1 (XLNet) and by a number that stands for any length (1e30). Of kinds
     that start counting after the padding row, the rows before are no positions.
+
+    Args:
+        config: of transformers, or the plain content of a config.json that states everything itself.
     """
-    config = config.get_text_config(decoder=True)
+    config = SimpleNamespace(**config) if isinstance(config, dict) else config.get_text_config(decoder=True)
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "max_target_positions"):
-        stated = getattr(config, name, None)
-        if isinstance(stated, (int, float)) and 0 < stated < ANY_LENGTH:
+        if (stated := limit_of(getattr(config, name, None))) is not None:
             padding = getattr(config, "pad_token_id", None) if _after_padding(config) else None
-            return max(1, int(stated) - (0 if padding is None else padding + 1))
+            ahead = AHEAD.get(getattr(config, "model_type", ""), 0)
+            return max(1, stated - (0 if padding is None else padding + 1) - ahead)
     return None
+
+
+def limit_of(stated: Any) -> int | None:
+    """Tokens as a config or a tokenizer states them; ``None`` where it bounds nothing, as -1, 1e30 or infinity."""
+    if isinstance(stated, bool) or not isinstance(stated, (int, float)):
+        return None
+    return int(stated) if 1 <= stated < ANY_LENGTH else None  # not a number is neither
 
 
 def _after_padding(config: Any) -> bool:
@@ -141,8 +153,8 @@ def _after_padding(config: Any) -> bool:
 def usable_positions(model: Any, limit: int) -> int:
     """``limit``, or less where a table of learned positions is shorter."""
     for name, module in model.named_modules():
-        if name.endswith(POSITION_TABLES) and not OTHER_SENSES.search(name):
-            rows = getattr(module, "num_embeddings", limit)
+        rows = getattr(module, "num_embeddings", None)  # sinusoids that are made as they are needed have none
+        if rows is not None and name.endswith(POSITION_TABLES) and not OTHER_SENSES.search(name):
             # RoBERTa and its kin start counting after the padding row
             padding = getattr(module, "padding_idx", None)
             limit = min(limit, rows - (0 if padding is None else padding + 1))

@@ -7,7 +7,7 @@ from typing import Any
 
 from kencore.data.tokens import Row, check_rows, tokenizer_errors
 from kencore.errors import ConfigError, TaskMismatchError
-from kencore.models.loaded import LoadedModel, stated_positions
+from kencore.models.loaded import LoadedModel, limit_of, stated_positions
 from kencore.models.seam import loading
 
 # one of them is in nearly every folder; tokenizers of characters or bytes have none
@@ -112,4 +112,5 @@ def stated_rows(config: Any) -> int | None:
 def stated_limit(tokenizer: Any, config: Any) -> int:
     """Tokens of a text that a classifier is given: the tokenizer's limit, bounded by the config's positions."""
     # a tokenizer without a limit states 1e30; rotary models have no table to ask
-    return min(int(tokenizer.model_max_length), stated_positions(config) or LONGEST)
+    limit, positions = limit_of(tokenizer.model_max_length), stated_positions(config)
+    return min(limit or LONGEST, positions or LONGEST)
