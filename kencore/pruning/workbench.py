@@ -73,11 +73,10 @@ class Workbench:
         hold: bool = False,
     ) -> None:
         from kencore.models.blocks import BlockModel
-        from kencore.models.language import LanguageModel
         from kencore.quality.judge_model import Judge
 
         self.pair, self.windows, self.device, self.hold = pair, windows, device, hold
-        self.language: LanguageModel = LanguageModel.load(pair.tuned.folder, threads=threads)
+        self.language: LanguageModel = _loaded(pair, device, threads)
         self.language.device = device
         self.judge = Judge(self.language, windows, known=known, once=once, rest="cpu")
         self.blocks: BlockModel = BlockModel(self.language.model, pair.layout, scope=set(chosen(plan)))
@@ -191,6 +190,24 @@ class Workbench:
         """Prune without keeping what comes out: for baselines."""
         for _ in self.prune(streams, rule, counts, norms=False, progress=progress):
             pass
+
+
+def _loaded(pair: Pair, device: str, threads: int | None) -> LanguageModel:
+    """The model: in its own half precision where its blocks can be widened one by one, else in float32."""
+    import torch
+
+    from kencore.models.blocks.linears import find_blocks
+    from kencore.models.language import LanguageModel
+    from kencore.models.narrow import own_dtype, widen_when_run
+
+    folder = pair.tuned.folder
+    half = own_dtype(pair.tuned_tensors) if device == "cpu" else None
+    if half is not None:
+        found = LanguageModel.load(folder, threads=threads, dtype=getattr(torch, half))
+        if widen_when_run(found.model, find_blocks(found.model, pair.layout)[1]):
+            return found
+        del found
+    return LanguageModel.load(folder, threads=threads)
 
 
 def _really(decision: Decision, blocks: BlockModel) -> Decision:

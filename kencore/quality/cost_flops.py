@@ -94,7 +94,10 @@ def _weightless(model: Any) -> Any:
         empty = torch.empty_like(tensor, device="meta")
         own = isinstance(tensor, torch.nn.Parameter)
         copies[id(tensor)] = torch.nn.Parameter(empty, requires_grad=False) if own else empty
-    return copy.deepcopy(model, copies)
+    empty = copy.deepcopy(model, copies)
+    for module in empty.modules():
+        module.__dict__.pop("forward", None)  # of the model itself (see `kencore.models.narrow`)
+    return empty
 
 
 def _parameters(model: Any, by_module: dict[str, int]) -> Iterator[tuple[str, int]]:

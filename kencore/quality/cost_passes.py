@@ -87,13 +87,13 @@ def measures_memory(model: Model) -> bool:
     return str(model.device).startswith("cuda")
 
 
-def _in_turns(run: Callable[[], None], swap: Swap, repeats: int) -> dict[str, dict[str, Any]]:
+def _in_turns(run: Callable[[], float | None], swap: Swap, repeats: int) -> dict[str, dict[str, Any]]:
     turns = {"pruned": swap.pruned, "dense": swap.dense}
     taken = interleaved(run, turns, repeats=repeats)
     return {name: quartiles(seconds) for name, seconds in taken.items()}
 
 
-def _pass(model: Model, probe: Probe, size: int) -> Callable[[], None]:
+def _pass(model: Model, probe: Probe, size: int) -> Callable[[], float | None]:
     return forward(model.model, probe.of(size), model.device)
 
 

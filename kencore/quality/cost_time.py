@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from kencore.models.narrow import spent_on_widening
 from kencore.models.seam import running
 
 REPEATS = 10
 WARM_UP = 2
 LEAST = 2  # a turn
 SECONDS = 0.6  # of one state at one batch: a slow model is run less often
+Run = Callable[[], float | None]
+"""One pass; it may return seconds in it that are not the model's own."""
 SLOW = 0.1  # seconds of a pass after which one is enough to warm up
 
 
-def interleaved(
-    run: Callable[[], None], turns: Mapping[str, Callable[[], None]], *, repeats: int = REPEATS
-) -> dict[str, list[float]]:
+def interleaved(run: Run, turns: Mapping[str, Callable[[], None]], *, repeats: int = REPEATS) -> dict[str, list[float]]:
     """Seconds of each pass of several states of one model, in turns there and back.
 
     States A and B take turns A B B A, so that a machine that slows down steadily slows both
@@ -38,7 +39,7 @@ def interleaved(
     return found
 
 
-def passes(run: Callable[[], None], repeats: int = REPEATS, seconds: float = SECONDS) -> list[float]:
+def passes(run: Run, repeats: int = REPEATS, seconds: float = SECONDS) -> list[float]:
     """Seconds of each pass, after one or two that are not counted; at least 2 of them."""
     for _ in range(WARM_UP):
         if timed(run) > SLOW:
@@ -67,11 +68,11 @@ def longest(timed: Callable[[int], float], most: int, seconds: float, *, first: 
         size = min(2 * size, most)
 
 
-def timed(run: Callable[[], None]) -> float:
+def timed(run: Run) -> float:
     """Seconds of one pass."""
     started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+    spared = run() or 0.0
+    return time.perf_counter() - started - spared
 
 
 def quartiles(seconds: list[float]) -> dict[str, Any]:
@@ -80,19 +81,21 @@ def quartiles(seconds: list[float]) -> dict[str, Any]:
     return {"median": median, "low": low, "high": high, "repeats": len(seconds)}
 
 
-def forward(model: Any, inputs: Mapping[str, Any], device: str) -> Callable[[], None]:
+def forward(model: Any, inputs: Mapping[str, Any], device: str) -> Run:
     """One forward pass that is over when it returns."""
     import torch
 
-    def run() -> None:
+    def run() -> float:
+        before = spent_on_widening(model)
         with torch.inference_mode(), running(model):
             model(**inputs)
         _wait(device)
+        return spent_on_widening(model) - before
 
     return run
 
 
-def peak_memory(run: Callable[[], None], device: str) -> int | None:
+def peak_memory(run: Run, device: str) -> int | None:
     """Bytes that tensors take at most during a pass, weights included; ``None`` but on CUDA."""
     if not device.startswith("cuda"):
         return None

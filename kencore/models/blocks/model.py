@@ -102,7 +102,12 @@ class BlockModel:
         linear = self.linears[name]
         _check_shape(linear.slot, values)
         with torch.no_grad():
-            linear.stored.copy_(linear.rows(values))
+            own = linear.rows(values)
+            rounded = own.to(linear.stored.dtype)
+            if linear.port.leaf or torch.equal(rounded.to(own.dtype), own):
+                linear.stored.copy_(rounded)
+            else:  # a model in half precision, and values that are finer
+                linear.parameter.data = own.to(linear.parameter.device).contiguous()
 
     @contextmanager
     def replaced(self, values: Mapping[str, Tensor]) -> Iterator[None]:
@@ -119,7 +124,8 @@ class BlockModel:
                 if name in experts:
                     linear.stored.copy_(linear.rows(value))
                 else:
-                    linear.parameter.data = linear.rows(value).to(layers[name].dtype).contiguous()
+                    wide = torch.promote_types(layers[name].dtype, value.dtype)  # finer than a half precision
+                    linear.parameter.data = linear.rows(value).to(wide).contiguous()
             yield
         finally:
             for name, data in layers.items():
