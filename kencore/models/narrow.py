@@ -52,7 +52,8 @@ def widen_when_run(model: Any, blocks: Iterable[nn.Module]) -> bool:
     model.widening = wide
     try:
         with torch.no_grad():
-            tried = model(torch.tensor([[1, 2, 3]]), use_cache=False).logits
+            inner = getattr(model, model.base_model_prefix, model)  # the head is the largest part, and plain
+            tried = inner(torch.tensor([[1, 2, 3]]), use_cache=False)[0]
     except RuntimeError:
         return False
     return bool(tried.dtype == torch.float32)

@@ -96,7 +96,9 @@ class Workbench:
     def lines(self) -> dict[str, dict[str, Any]]:
         """The lines of all parameters by name, hashed once; a new dictionary each time."""
         if not self._lines:
-            self._lines = {d.parameter.name: matrix_line(self.pair, d) for d in self.plan}
+            for decision in self.plan:
+                self._lines[decision.parameter.name] = matrix_line(self.pair, decision)
+                self.pair.release()
         return {name: dict(line) for name, line in self._lines.items()}
 
     def rule(self, method: str, **settings: Any) -> Rule:

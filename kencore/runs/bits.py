@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Bits = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+OVERVIEW_CELLS = 512  # at most so many cells down and across
 
 
 def pack(keep: Mask) -> Bits:
@@ -42,14 +43,31 @@ def kept_per_cell(bits: Bits, columns: int, cell: tuple[int, int]) -> NDArray[np
     """
     height, width = cell
     if width % 8 == 0:
-        per_byte = np.bitwise_count(bits)  # R, B
-        counts = _add_groups(per_byte, width // 8)
+        words = _words(bits, width)
+        counts = _add_groups(np.bitwise_count(words), width // (8 * words.itemsize))
     elif width in (2, 4):  # groups lie within bytes: count there
         parts = [np.bitwise_count(bits >> at & (1 << width) - 1) for at in range(0, 8, width)]
         counts = np.stack(parts, axis=2).reshape(len(bits), -1)[:, : -(-columns // width)]
     else:
         counts = _add_groups(unpack(bits, 0, columns).view(np.uint8), width)
     return sum_rows(counts, height)  # ceil(R / h), ceil(C / w)
+
+
+def overview_cell(rows: int, columns: int) -> tuple[int, int]:
+    """The smallest powers of two (h, w) with at most 512 x 512 cells of h x w weights."""
+    height = width = 1
+    while -(-rows // height) > OVERVIEW_CELLS:
+        height *= 2
+    while -(-columns // width) > OVERVIEW_CELLS:
+        width *= 2
+    return height, width
+
+
+def overview(bits: Bits, columns: int) -> NDArray[np.float16]:
+    """Share kept in each cell of a whole matrix, from its packed rows (R, B); cells as `overview_cell` says."""
+    cell = overview_cell(len(bits), columns)
+    counts = kept_per_cell(bits, columns, cell)
+    return (counts / cell_sizes(len(bits), columns, cell)).astype(np.float16)
 
 
 def neighbours_per_cell(bits: Bits, columns: int, cell: tuple[int, int]) -> NDArray[np.int64]:
@@ -77,6 +95,12 @@ def count_neighbours(keep: Mask) -> NDArray[np.uint8]:
     count[:, 1:] += keep[:, :-1]
     count[:, :-1] += keep[:, 1:]
     return count
+
+
+def _words(bits: Bits, width: int) -> NDArray[np.unsignedinteger]:
+    """Packed rows (R, B) as (R, n) numbers of as many bytes as go into a cell's width and into a row."""
+    size = next(size for size in (8, 4, 2, 1) if width % (8 * size) == 0 and bits.shape[1] % size == 0)
+    return np.ascontiguousarray(bits).view(f"u{size}")
 
 
 def sum_rows(values: NDArray[np.generic], height: int) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ Nothing here imports torch at module level: the web process reads runs with this
     matrices.parquet      one line per parameter of the model
     rows.parquet          one line per row of every pruned matrix, one row group per matrix
     masks.safetensors     keep masks packed to bits (see `kencore.runs.bits`)
-    overview.safetensors  share kept per cell, at most 512 x 512 cells per matrix
     metrics.json          quality before and after, where it was measured
 
 Only some runs have (see `kencore.runs.extras`):
@@ -89,8 +88,8 @@ class Run:
 
     def _check_masks(self) -> None:
         held = set(self._masks.keys())
-        if held != set(self.pruned) or set(self._overviews.keys()) != held:
-            raise corrupt(self.path, "masks or overviews and the table of matrices disagree")
+        if held != set(self.pruned):
+            raise corrupt(self.path, "masks and the table of matrices disagree")
         for name in self.pruned:
             line = self.matrix(name)
             wanted = [int(line["rows"]), -(-int(line["cols"]) // 8)]
@@ -174,10 +173,6 @@ class Run:
     @cached_property
     def _masks(self) -> Any:
         return _open_safetensors(self.path / "masks.safetensors")
-
-    @cached_property
-    def _overviews(self) -> Any:
-        return _open_safetensors(self.path / "overview.safetensors")
 
     @cached_property
     def _row_groups(self) -> pq.ParquetFile:
@@ -270,8 +265,7 @@ class Run:
 
     def overview(self, name: str) -> NDArray[np.float16]:
         """Share kept per cell of the whole matrix, at most 512 x 512 cells."""
-        self._pruned_matrix(name)
-        return self._overviews.get_tensor(name)  # type: ignore[no-any-return]
+        return bits.overview(self.mask_bits(name), self.shape(name)[1])
 
     def values(
         self, name: str, which: Which = "tuned", rows: slice = slice(None), columns: slice = slice(None)

@@ -25,7 +25,6 @@ from kencore.system import schema
 from kencore.system.places import not_writable
 from kencore.system.whole import is_taken
 
-OVERVIEW_CELLS = 512  # at most so many cells down and across
 ROWS_SCHEMA = pa.schema(
     [
         ("matrix", pa.string()),
@@ -91,7 +90,6 @@ class RunWriter:
         self.out = out
         self.shapes = dict(shapes)
         self.counts = None if values is None else dict(values)
-        self.cells = {name: overview_cell(*shape) for name, shape in self.shapes.items()}
         self._files: list[Any] = []
         self.folder: Path | None = None
 
@@ -100,14 +98,9 @@ class RunWriter:
             self.out.parent.mkdir(parents=True, exist_ok=True)
             self.folder = Path(tempfile.mkdtemp(prefix=f".{self.out.name}-", dir=self.out.parent))
             packed = {name: ("U8", (r, -(-c // 8))) for name, (r, c) in self.shapes.items()}
-            maps = {
-                name: ("F16", (-(-r // self.cells[name][0]), -(-c // self.cells[name][1])))
-                for name, (r, c) in self.shapes.items()
-            }
             self._masks = SafetensorsWriter(self.folder / "masks.safetensors", packed)
-            self._overview = SafetensorsWriter(self.folder / "overview.safetensors", maps)
             self._rows = pq.ParquetWriter(self.folder / "rows.parquet", ROWS_SCHEMA)
-            self._files = [self._masks, self._overview, self._rows]
+            self._files = [self._masks, self._rows]
             if self.counts is not None:
                 most = {name: (self.counts[name][0], r * c) for name, (r, c) in self.shapes.items()}
                 self._values = VectorsWriter(self.folder / "values.safetensors", most)
@@ -132,17 +125,12 @@ class RunWriter:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def rows_at_once(self, name: str, weights: int) -> int:
-        """Rows of a matrix that make about ``weights`` weights and fill whole overview cells."""
-        height = self.cells[name][0]
-        return max(1, weights // self.shapes[name][1] // height) * height
+        """Rows of a matrix that make about ``weights`` weights."""
+        return max(1, weights // self.shapes[name][1])
 
     def add_rows(self, name: str, keep: NDArray[np.bool_]) -> None:
         """Append the keep mask (r, C) of the next rows of a matrix."""
-        packed = bits.pack(keep)
-        self._masks.write(name, packed)
-        counts = bits.kept_per_cell(packed, keep.shape[1], self.cells[name])
-        sizes = bits.cell_sizes(keep.shape[0], keep.shape[1], self.cells[name])
-        self._overview.write(name, (counts / sizes).astype(np.float16))
+        self._masks.write(name, bits.pack(keep))
 
     def add_values(self, name: str, bits: NDArray[np.generic]) -> None:
         """Write the kept values of a whole matrix, (kept,) as stored, row by row of its mask."""
@@ -225,16 +213,6 @@ def _finite(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _finite(value) for key, value in data.items()}
     return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
-
-
-def overview_cell(rows: int, columns: int) -> tuple[int, int]:
-    """The smallest powers of two (h, w) with at most 512 x 512 cells of h x w weights."""
-    height = width = 1
-    while -(-rows // height) > OVERVIEW_CELLS:
-        height *= 2
-    while -(-columns // width) > OVERVIEW_CELLS:
-        width *= 2
-    return height, width
 
 
 def run_exists(path: Path) -> RunExistsError:

@@ -55,8 +55,12 @@ def _run_has_targets(files: dict[str, Any]) -> None:
         matrices.insert(matrices.columns.get_loc("tuned_mean"), "target_keep", float("nan"))
 
 
+def _run_without_overview(files: dict[str, Any]) -> None:
+    """Version 3: no ``overview.safetensors``: it follows from the masks, and where it lies it is not read."""
+
+
 SCHEMAS: dict[str, Schema] = {
-    "run": Schema(current=2, migrations={1: _run_has_targets}),
+    "run": Schema(current=3, migrations={1: _run_has_targets, 2: _run_without_overview}),
     "trace": Schema(current=1),
     "tuning": Schema(current=1),
     "sweep": Schema(current=1),

@@ -1,7 +1,8 @@
 """Kept weights per cell of any window, and every matrix of a model in a few cells.
 
 A cell is h x w weights, both powers of two. Counts are exact at every level: they come from the
-stored overview where its cells are fine enough, and from the packed bits where they are not. No torch.
+overview of the whole matrix, which is kept in memory, where its cells are fine enough, and else from the window's
+packed bits. No torch.
 
 Shapes: R rows (outputs), C columns (inputs), h x w weights per cell.
 """
@@ -16,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.runs import bits
+from kencore.runs.bits import overview_cell
 from kencore.runs.run import Run
-from kencore.runs.writer import overview_cell
 
 ATLAS_SIDES = (32, 16, 8, 4, 2, 1)
 ATLAS_CELLS = 1 << 19  # in all matrices together
-EXACT_SHARES = 2048  # weights per cell up to which a float16 share gives its count back
 
 
 class Masked(Protocol):
@@ -46,7 +46,7 @@ def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: s
     fine = overview_cell(*shape)
     sides = list(zip((rows, cols), shape, cell, fine, strict=True))
     whole = all(side.stop == length or side.stop % step == 0 for side, length, step, _ in sides)
-    split = any(step % least for _, _, step, least in sides) or fine[0] * fine[1] >= EXACT_SHARES
+    split = any(step % least for _, _, step, least in sides)
     if split or not whole or run.stored is not run:
         return count_bits(run, name, cell, rows, cols)
     stored = overview_counts(_Key(run, name), fine)
@@ -127,9 +127,6 @@ class _Key:
 
 @lru_cache(maxsize=64)
 def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
-    """Kept weights per cell of the stored overview: float16 shares of few weights are exact."""
-    shares = key.run.overview(key.name).astype(np.float32)
-    rows, cols = key.run.shape(key.name)
-    tall = np.minimum(fine[0], rows - np.arange(0, rows, fine[0])).astype(np.float32)
-    wide = np.minimum(fine[1], cols - np.arange(0, cols, fine[1])).astype(np.float32)
-    return np.rint(shares * (tall[:, None] * wide)).astype(np.int32)
+    """Kept weights per cell of a whole matrix."""
+    counts = bits.kept_per_cell(key.run.mask_bits(key.name), key.run.shape(key.name)[1], fine)
+    return counts.astype(np.int32)

@@ -28,7 +28,7 @@ from kencore.runs.shelf import delete_run, list_runs
 from kencore.settings.demo import SHIPPED
 from tests.support.tiny_models import ARCHITECTURES, save_pair
 
-SAME_BYTES = ("spec.json", "masks.safetensors", "overview.safetensors", "rows.parquet", "matrices.parquet")
+SAME_BYTES = ("spec.json", "masks.safetensors", "rows.parquet", "matrices.parquet")
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def test_a_newer_run_is_refused_and_hides_no_other(store: Path, lost: tuple[str,
     listed = {run.id: run.problem for run in list_runs()}
     assert (listed[NEUROAL], listed[TUNED]) == (None, None)
     assert listed[KEN] is not None
-    assert listed[KEN].startswith("schema 7, made by a newer KEN_viz; wanted schema 2 or older. Upgrade")
+    assert listed[KEN].startswith("schema 7, made by a newer KEN_viz; wanted schema 3 or older. Upgrade")
     delete_run(KEN)
     assert KEN not in [run.id for run in list_runs()]
 

@@ -123,7 +123,7 @@ def test_it_learns_and_says_how(run: Run, tuned: Run, points: list[dict[str, Any
 
 
 def test_it_has_the_masks_and_tables_of_its_parent(run: Run, tuned: Run) -> None:
-    for name in ("masks.safetensors", "overview.safetensors", "spec.json"):
+    for name in ("masks.safetensors", "spec.json"):
         assert (run.path / name).read_bytes() == (tuned.path / name).read_bytes()
     assert run.matrices.equals(tuned.matrices)
     for name in run.pruned:
