@@ -5,7 +5,7 @@ Shapes: S sequences, T tokens, H hidden size, B blocks, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kencore.system.progress import Clock
 
 TOKENS_AT_ONCE = 2048
+TRIED = 4
+"""Tokens that show whether a block's arguments depend on the blocks before it."""
 CPU = torch.device("cpu")
 
 
@@ -58,10 +60,11 @@ class Streams:
 
 
 def capture(model: BlockModel, ids: Tensor, *, device: torch.device | str = "cpu", batch: int | None = None) -> Streams:
-    """Run the dense model once and record the arguments of every block.
+    """Record the arguments of every block on a text, and the first one's hidden states.
 
-    Every block's own, since some models hand different masks to different blocks (Gemma 2). The
-    pass ends after the last block. Masks that do not change between batches are stored once.
+    Every block's own, since some models hand different masks to different blocks (Gemma 2). Masks that do not change
+    between batches are stored once. The dense model is run on a few tokens; where the arguments there do not depend
+    on what blocks give, as in almost every model, blocks only hand their input on while the text is read.
 
     Args:
         ids: integer (S, T).
@@ -81,24 +84,86 @@ def capture(model: BlockModel, ids: Tensor, *, device: torch.device | str = "cpu
         )
     target = torch.device(device)
     size = batch or max(1, TOKENS_AT_ONCE // ids.shape[1])
-    recorder = _Recorder(model, target)
-    with torch.no_grad(), recorder.listening():
-        for part in torch.split(ids.long(), size):
-            recorder.read(part)
+    tried = _recorded(model, target, [ids[:1, :TRIED].long()])
+    tuples = tuple(tried.tuples) if _still(model, target, ids, tried) else None
+    recorder = _recorded(model, target, torch.split(ids.long(), size), tuples)
     return Streams(
         ids=ids,
         hidden=recorder.hidden,
         calls=tuple(map(tuple, recorder.calls)),
-        tuples=tuple(recorder.tuples),
+        tuples=tuple(tried.tuples),
         device=target,
     )
+
+
+def _recorded(
+    model: BlockModel, device: torch.device, parts: Sequence[Tensor], tuples: tuple[bool, ...] | None = None
+) -> _Recorder:
+    """The arguments of every block on some batches; with ``tuples`` blocks hand their input on, wrapped as told."""
+    recorder = _Recorder(model, device, run=tuples is None)
+    with torch.no_grad(), ExitStack() as stack:
+        if tuples is not None:
+            stack.enter_context(handing_on(model.blocks, tuples))
+        stack.enter_context(recorder.listening())
+        for part in parts:
+            recorder.read(part)
+    return recorder
+
+
+def _still(model: BlockModel, device: torch.device, ids: Tensor, tried: _Recorder) -> bool:
+    """Whether the arguments of blocks are the same when no block does anything, by a few tokens."""
+    if ids.numel() <= TRIED:
+        return False  # as quick with all blocks
+    other = _recorded(model, device, [ids[:1, :TRIED].long()], tuple(tried.tuples))
+    return _alike(tried.calls, other.calls)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two trees hold equal tensors; of what is neither tensor nor plain value nobody knows."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Call):
+        return _alike((a.args, a.kwargs), (b.args, b.kwargs))
+    if isinstance(a, Tensor):
+        return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_alike(value, b[key]) for key, value in a.items())
+    return a is b or (isinstance(a, bool | int | float | str) and a == b)
+
+
+@contextmanager
+def handing_on(blocks: tuple[nn.Module, ...], tuples: tuple[bool, ...], hidden: Tensor | None = None) -> Iterator[None]:
+    """Blocks that hand their input on; with ``hidden`` the last one gives that instead."""
+
+    def stand_in(last: bool, wrap: bool) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            given = hidden if last and hidden is not None else split(args, kwargs)[1]
+            return (given,) if wrap else given
+
+        return forward
+
+    with ExitStack() as stack:
+        for block, wrap in zip(blocks, tuples, strict=True):
+            own = block.__dict__.get("forward")
+            block.forward = stand_in(block is blocks[-1], wrap)
+            stack.callback(_give_back, block, own)
+        yield
+
+
+def _give_back(block: nn.Module, own: Any) -> None:
+    if own is None:
+        del block.forward
+    else:
+        block.forward = own
 
 
 class _Recorder:
     """Hooks on every block while the model itself reads the text."""
 
-    def __init__(self, model: BlockModel, device: torch.device) -> None:
-        self.model, self.device = model, device
+    def __init__(self, model: BlockModel, device: torch.device, *, run: bool) -> None:
+        self.model, self.device, self.run = model, device, run
         self.hidden: Hidden = []
         self.calls: list[list[Call]] = [[] for _ in model.blocks]
         self.tuples = [False] * len(model.blocks)
@@ -134,6 +199,8 @@ class _Recorder:
             earlier = self.calls[number]
             stored = Call(on_device(call.args, CPU), on_device(call.kwargs, CPU))
             self.calls[number].append(_shared(stored, earlier[-1]) if earlier else stored)
+            if not self.run:
+                return None
             self._release()
             self._own.enter_context(placed(block, self.device))
             return on_device(args, self.device), on_device(kwargs, self.device)

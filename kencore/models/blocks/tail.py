@@ -5,14 +5,12 @@ Shapes: S sequences, T tokens, H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from kencore.models.blocks.capture import split
+from kencore.models.blocks.capture import handing_on
 from kencore.models.seam import forward
 
 if TYPE_CHECKING:
@@ -34,35 +32,9 @@ def language_loss(model: BlockModel, streams: Streams, hidden: Hidden) -> float:
     for batch in hidden:
         ids = streams.ids[first : first + len(batch)].to(device).long()  # (S, T)
         first += len(batch)
-        with _swapped(model.blocks, streams.tuples, batch.to(device)):
+        with handing_on(model.blocks, streams.tuples, batch.to(device)):
             logits: Tensor = forward(model.model, ids, use_cache=False).logits  # (S, T, V)
         scores = logits[:, :-1].flatten(0, 1).float()
         total += float(nn.functional.cross_entropy(scores, ids[:, 1:].flatten(), reduction="sum"))
         tokens += ids[:, 1:].numel()
     return total / tokens
-
-
-@contextmanager
-def _swapped(blocks: tuple[nn.Module, ...], tuples: tuple[bool, ...], hidden: Tensor) -> Iterator[None]:
-    """Blocks that hand their input on, and a last one that gives ``hidden``."""
-
-    def stand_in(last: bool, wrap: bool) -> Any:
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            given = hidden if last else split(args, kwargs)[1]
-            return (given,) if wrap else given
-
-        return forward
-
-    with ExitStack() as stack:
-        for block, wrap in zip(blocks, tuples, strict=True):
-            own = block.__dict__.get("forward")
-            block.forward = stand_in(block is blocks[-1], wrap)
-            stack.callback(_give_back, block, own)
-        yield
-
-
-def _give_back(block: nn.Module, own: Any) -> None:
-    if own is None:
-        del block.forward
-    else:
-        block.forward = own
