@@ -189,7 +189,7 @@ class PruningSettings(JsonSettings):
         "switch",
         False,
         label="Fast search",
-        help="Search on every other candidate, in bfloat16; the best few once more in float32.",
+        help="Search on every other candidate, in bfloat16 where that is faster here; the best few in float32 again.",
     )
     published: bool = setting(
         "switch",

@@ -13,7 +13,7 @@ from benchmarks import plain_neuroal
 from kencore.allocate.budget import exact_counts
 from kencore.allocate.uniform import uniform
 from kencore.errors import DeadLayerError
-from kencore.models.blocks import BlockModel, capture, run, run_block
+from kencore.models.blocks import BlockModel, capture, halves, run, run_block
 from kencore.models.blocks.tail import language_loss
 from kencore.pruning.blocks import prune_blocks
 from kencore.pruning.rule import Rule
@@ -148,7 +148,8 @@ def test_rows_differ_where_somebody_reads_them() -> None:
 
 
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
-def test_fast_chooses_among_what_it_measured_exactly(method: str) -> None:
+def test_fast_chooses_among_what_it_measured_exactly(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kencore.pruning.search.session.halves_pay", lambda *_: True)
     model = block_model("llama")
     settings: dict[str, Any] = {"step": "block", "reference": "global", "method": method}
     whole = search(model, **settings).trace["block_search"]
@@ -167,6 +168,16 @@ def test_fast_chooses_among_what_it_measured_exactly(method: str) -> None:
     assert found["chosen"] == found["lambdas"][best]
     if method == "wanda":
         assert any(costs[p] != whole["costs"][p] for p in set(known) - set(exact))
+
+
+@pytest.mark.parametrize(("half", "whole", "pays"), [(2.0, 1.0, False), (0.5, 1.0, True)])
+def test_fast_takes_bfloat16_only_where_it_is_faster(
+    half: float, whole: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halves, "_FOUND", {})
+    monkeypatch.setattr(halves, "_seconds", lambda model, streams, autocast: half if autocast else whole)
+    found = search(block_model("llama"), fast=True, step="block").trace["block_search"]
+    assert bool(found["rough"]) == pays
 
 
 @pytest.mark.parametrize("reference", ["local", "global"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,6 +53,14 @@ class Streams:
     def sequences(self) -> int:
         """S, over all batches."""
         return int(self.ids.shape[0])
+
+    @property
+    def first(self) -> Streams:
+        """The first batch alone."""
+        size = len(self.hidden[0])
+        return replace(
+            self, ids=self.ids[:size], hidden=self.hidden[:1], calls=tuple(c[:1] for c in self.calls), known={}
+        )
 
     def bytes(self) -> int:
         """Memory of one stream of hidden states."""

@@ -28,7 +28,7 @@ def by_nothing(session: Session) -> Found:
 
 def by_scores(session: Session) -> Found:
     """From one number of each block's scores in the dense model (OWL, DLP)."""
-    known, key = session.streams.known, (session.settings.allocation, session.settings.fast)
+    known, key = session.streams.known, (session.settings.allocation, session.rough)
     if key not in known:
         known[key] = _per_block(session, load(_number(session)))
     scores, dead = known[key]
@@ -95,7 +95,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
             hidden,
             all_need(names, NORM),
             output=block < len(model.blocks) - 1,
-            autocast=session.settings.fast,
+            autocast=session.rough,
             clock=session.clock,
         )
         norms |= {name: found[name].norm().cpu() for name in names}
@@ -111,7 +111,7 @@ def _per_block(session: Session, measure: Callable[[Iterable[Tensor]], float]) -
         dead |= silent
         with session.clock("prune"):
             values.append(measure(_scores(session, found, seen)))
-    if not session.settings.fast:  # in float32, so whoever prunes need not measure them again
+    if not session.rough:  # in float32, so whoever prunes need not measure them again
         session.streams.known[DENSE_NORMS] = norms
     return values, frozenset(dead)
 
@@ -125,6 +125,6 @@ def _scores(session: Session, found: Gathered, names: list[str]) -> list[Tensor]
 @torch.no_grad()
 def _loss(session: Session, sparsities: Sparsities) -> float:
     """Mean loss of the pruned model on the streams' own text; the model stays as it was."""
-    hidden = session.evaluator(rough=session.settings.fast).pruned_stream(session.counts(sparsities))
+    hidden = session.evaluator(rough=session.rough).pruned_stream(session.counts(sparsities))
     with session.clock("forward"):
         return language_loss(session.model, session.streams, hidden)

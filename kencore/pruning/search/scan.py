@@ -2,7 +2,7 @@
 
 Fast mode measures every other one and the neighbours of the best with products in bfloat16, then
 the best few of these again in float32, and chooses among the few: the costs of good candidates
-lie closer together than bfloat16 can tell.
+lie closer together than bfloat16 can tell. Where bfloat16 is not faster, all are measured in float32.
 """
 
 from __future__ import annotations
@@ -107,9 +107,10 @@ class _Tried:
     def fast(self) -> None:
         """Every other one, the neighbours of the best, and the best few again.
 
-        A Hessian multiplies what bfloat16 rounds away: SparseGPT is measured in float32 at once.
+        A Hessian multiplies what bfloat16 rounds away: SparseGPT is measured in float32 at once, and so is
+        everything where bfloat16 is not faster.
         """
-        rough = "hessian" not in self.session.rule.needs
+        rough = "hessian" not in self.session.rule.needs and self.session.rough
         self.measure(range(0, len(self.costs), 2), rough=rough)
         best = first_minimum(self.costs)
         around = [place for place in (best - 1, best + 1) if 0 <= place < len(self.costs)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from kencore.allocate.slot import Slot, Sparsities
 from kencore.allocate.table import ALLOCATIONS, Allocation
 from kencore.methods.scored import Ties
 from kencore.models.blocks.capture import Streams
+from kencore.models.blocks.halves import halves_pay
 from kencore.models.blocks.model import BlockModel
 from kencore.pruning.rule import Count, Rule
 from kencore.pruning.search.candidates import Evaluator, Outcome, Reference
@@ -104,6 +106,11 @@ class Session:
         self.message = "Searching"
         self._progress = progress
         self._evaluators: dict[tuple[Ties, bool], Evaluator] = {}
+
+    @cached_property
+    def rough(self) -> bool:
+        """Whether fast mode first measures with products in bfloat16: where these are faster here."""
+        return self.settings.fast and halves_pay(self.model, self.streams)
 
     def tick(self, block: int) -> None:
         """Tell where the search stands; raises what the progress raises."""
