@@ -71,7 +71,7 @@ class _Widening:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def watch(self, module: nn.Module, parts: list[nn.Module]) -> None:
+    def watch(self, module: Any, parts: list[nn.Module]) -> None:
         """Widen the parameters of ``parts`` while ``module`` runs."""
         from torch import nn
 
@@ -81,7 +81,7 @@ class _Widening:
             def looked_up(*args: Any, **kwargs: Any) -> Any:
                 return own(*args, **kwargs).float()
 
-            module.forward = looked_up
+            setattr(module, "forward", looked_up)  # noqa: B010 - a method of the class, not of this module
             return
 
         def widened(*args: Any, **kwargs: Any) -> Any:
@@ -92,13 +92,15 @@ class _Widening:
                 for table, name, parameter in held:
                     table[name] = parameter
 
-        module.forward = widened
+        setattr(module, "forward", widened)  # noqa: B010
 
     def _widen(self, parts: list[nn.Module]) -> list[tuple[dict[str, Any], str, torch.Tensor]]:
+        """Widen parameters, and say where each lay: the table of its module, its name, and itself."""
         import torch
         from torch import nn
 
-        started, held = time.perf_counter(), []
+        started = time.perf_counter()
+        held: list[tuple[dict[str, Any], str, torch.Tensor]] = []
         for part in parts:
             for name, parameter in part._parameters.items():
                 if parameter is not None and parameter.dtype in (torch.bfloat16, torch.float16):
