@@ -113,6 +113,15 @@ def load_config(folder: Path) -> Any:
         return read_known_config(folder)
 
 
+def is_classifier(folder: Path) -> bool:
+    """Whether a folder's config.json names a sentence classifier. Reads no weights.
+
+    Raises:
+        SourceNotFoundError, ConfigError: no such folder, or no readable config.json.
+    """
+    return any(str(name).endswith(HEAD) for name in read_config(folder).get("architectures") or [])
+
+
 def check_task(folder: Path) -> None:
     """Raise unless the folder holds a classifier of one label per text, and a tokenizer.
 
@@ -124,7 +133,7 @@ def check_task(folder: Path) -> None:
     """
     config = read_config(folder)
     architectures = [str(name) for name in config.get("architectures") or []]
-    if not any(name.endswith(HEAD) for name in architectures):
+    if not is_classifier(folder):
         raise _mismatch(folder, ", ".join(architectures) or "no architecture in config.json")
     kind = config.get("problem_type")
     if kind not in (None, "single_label_classification") or config.get("num_labels") == 1:

@@ -134,9 +134,12 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
         return read_windows(folder, data, window=window, limit=limit)
     from kencore.data.examples import read_examples
     from kencore.data.text import SOURCES
-    from kencore.models.loading import check_task, check_words, labels_told
+    from kencore.models.language import check_language_task
+    from kencore.models.loading import check_task, check_words, is_classifier, labels_told
 
     if data in SOURCES or Path(data).suffix.lower() in PLAIN:
+        if not is_classifier(folder):
+            check_language_task(folder)  # says what it is instead
         check_task(folder)
         raise _text_for_a_classifier(folder, data)
     examples = read_examples(data)

@@ -312,6 +312,19 @@ def test_models_that_nothing_judges(tmp_path: Path, kind: str) -> None:
             judge(str(tuned), data)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("xlnet", "XLNetLMHeadModel", "reads both sides"),
+        ("gemma3", "Gemma3ForConditionalGeneration", "causal language"),
+    ],
+)
+def test_with_a_text_others_are_told_that_they_continue_none(tmp_path: Path, kind: str, name: str, said: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "architectures": [name]}), "utf-8")
+    with pytest.raises(NotALanguageModelError, match=f"{name}.*{said}"):
+        fitting_data(tmp_path, "pydoc")
+
+
 def test_texts_and_windows_that_do_not_fit(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, tuned, text = files
     spec = PruneSpec(model=str(tuned), keep=0.4, method="magnitude", evaluation=str(text))

@@ -43,9 +43,10 @@ def check_carried(model: BlockModel, ids: Tensor) -> None:
     for place, value in plain.items():
         other = moved.get(place)
         if other is None or other.shape != value.shape or not torch.equal(other, value):
+            what = place.split(",")[0]
             raise NotALanguageModelError(
                 f"Model {type(model.model).__name__}",
-                got=f"blocks that hand on more than their hidden states ({place} comes from an earlier block)",
+                got=f"blocks that hand on more than their hidden states ({what} comes from an earlier one)",
                 wanted="blocks that can be run one by one on calibration text",
                 remedy="Choose a method that needs no calibration text, such as magnitude.",
             )
@@ -59,7 +60,8 @@ def _seen(model: BlockModel, ids: Tensor, *, move: bool) -> Seen:
         call, hidden = split(args, kwargs)
         if number == 0:
             return _moved(args, kwargs, hidden) if move else None
-        found.update(_tensors(f"block {number + 1}", (*call.args, call.kwargs)))
+        for name, value in (*enumerate(call.args), *call.kwargs.items()):
+            found.update(_tensors(f"{name} of block {number + 1}", value))
         if number == last:
             raise Stop
         return None
