@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from html import escape
 
 import streamlit as st
+
+from app.frame import state
+
+MOST_OPEN = 3  # notes; more are folded
 
 _LIST = "display:grid;gap:.28rem;font-size:.87rem;margin:0;padding:0"
 _LINE = "display:flex;justify-content:space-between;gap:.8rem"
@@ -30,3 +34,11 @@ def pairs(lines: Iterable[tuple[str, str]]) -> None:
         for name, value in lines
     )
     st.html(f'<dl style="{_LIST}">{body}</dl>')
+
+
+def notes(said: Collection[str]) -> None:
+    """What a person should know, a line each; folded where it is much. Text, not markup."""
+    lines = [f":material/info: {state.plain(note)}" for note in said]
+    with st.expander(f"{len(lines)} notes", icon=":material/info:") if len(lines) > MOST_OPEN else st.container():
+        for line in lines:
+            st.caption(line)

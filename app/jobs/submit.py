@@ -6,12 +6,14 @@ import hashlib
 import json
 import time
 import uuid
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from kencore import jobs
 from kencore.errors import JobNotFoundError
+from kencore.settings.jobs import InspectAsked
 from kencore.settings.prune import PruneSpec
 from kencore.settings.recover import TuneSpec
 
@@ -58,11 +60,12 @@ def sentence(spec: ExplainSpec, request_key: str) -> str:
     return jobs.submit("explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key)
 
 
-def inspect(pair: dict[str, str | None]) -> str:
-    """Submit an inspect job for the pair and return its id. Raises as `start`."""
+def inspect(pair: dict[str, str | None], data: str | None) -> str:
+    """Submit an inspect job for the pair and what it is to be measured on; its id. Raises as `start`."""
     # says what is missing before a job is made; a model can be looked at without its base
     PruneSpec.from_dict({**pair, "base": pair["base"] or "not needed", "keep": 0.5})
-    return submit_once("inspect", {key: text for key, text in pair.items() if text is not None})
+    asked = asdict(InspectAsked.from_dict({**pair, "data": data}))
+    return submit_once("inspect", {key: text for key, text in asked.items() if text is not None})
 
 
 def submit_once(kind: str, params: dict[str, Any], *, gpus: float = 0.0) -> str:

@@ -14,6 +14,7 @@ from kencore.checkpoint.shards import PICKLES, find_shards
 from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.settings.demo import DEMOS, place
 from kencore.settings.packaged import PACKAGED
+from kencore.settings.source import tidy_source
 from kencore.system.progress import Progress
 
 Kind = Literal["demo", "package", "folder", "hub"]
@@ -44,7 +45,8 @@ def resolve(
     """Find a model, fetching it from the hub if it is neither a demo, the model of a package nor a folder.
 
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
-    a backslash or drive letter, more than one slash, or the ending of a file. Anything else is a hub id, and so is a
+    a backslash or drive letter, more than one slash, or the ending of a file; slashes behind ``organisation/name``
+    do not count. Anything else is a hub id, and so is a
     name with a revision even if a folder of that name happens to be here.
 
     Args:
@@ -66,7 +68,7 @@ def resolve(
         ConfigError: no ``config.json``.
         SpecError: a revision of something that has none.
     """
-    text = text.strip()
+    text = tidy_source(text)
     if text in DEMOS:
         source = Source("demo", text, place(DEMOS[text].folder))
     elif text in PACKAGED:

@@ -51,11 +51,15 @@ def inspect(
     base: Annotated[str | None, typer.Option(help="Its pretrained base, to check the pair.")] = None,
     model_revision: Revision = None,
     base_revision: Revision = None,
+    data: Annotated[
+        str | None, typer.Option(help="Also say how these data are read and what their labels mean to the model.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a model, or a pair, is made of and what can be pruned, without loading weights.
 
-    Of a subnetwork file: what it holds and which base it needs, after checking all of it.
+    Of a subnetwork file: what it holds and which base it needs, after checking all of it. Where the data cannot be
+    used the exit code is 1.
     """
     from kencore.exports.subnetwork.read import inspect_subnetwork, is_subnetwork
     from kencore.models.inspect import inspect as look
@@ -76,9 +80,12 @@ def inspect(
             _own_base(model) if base is None else base,
             model_revision=model_revision,
             base_revision=base_revision,
+            data=data,
             progress=report,
         )
         show(found, cli_text.inspected)
+    if data is not None and found["data"]["problem"]:
+        raise typer.Exit(1)
 
 
 def _own_base(model: str) -> str | None:

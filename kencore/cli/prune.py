@@ -129,6 +129,9 @@ def inspected(facts: dict[str, Any]) -> str:
     lines += ["", *_listed("cannot be pruned", facts["unprunable"])]
     lines += [f"tied, counted once: {' = '.join(_names(tied))}" for tied in facts["tied"]]
     lines += [f"note: {note}" for note in facts["notes"]]
+    if data := facts.get("data"):
+        lines += [f"data {data['data']}: {note}" for note in data["notes"]]
+        lines += [f"data cannot be used: {data['problem']['message']}"] if data["problem"] else []
     lines.append(
         f"estimate for rules on weights alone: {guess['seconds']:.3g} s on "
         f"{_count(guess['threads'], 'thread')}, {guess['memory_bytes'] / 2**20:.0f} MiB of memory. "

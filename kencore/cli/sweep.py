@@ -92,6 +92,7 @@ def sweep_facts(found: Sweep) -> dict[str, Any]:
         "best": _plain(best_per_budget(lines)),
         "knees": {name: _plain(lines.loc[[at]])[0] for name, at in knees(lines, found.dense).items()},
         "skipped": sorted({skipped.reason for skipped in found.skipped}),
+        "notes": list(found.notes),
     }
 
 
@@ -110,6 +111,7 @@ def sweep_text(facts: dict[str, Any]) -> str:
         lines += [
             f"  {p['run']}: kept {p['kept']:,} ({p['kept_share']:.2%})" for p in facts["points"] if p["state"] == "done"
         ]
+    lines += [f"Note: {note}" for note in facts["notes"]]
     return "\n".join([*lines, f"Sweep folder: {facts['folder']}"])
 
 

@@ -40,6 +40,7 @@ def inspect(
     model_revision: str | None = None,
     base_revision: str | None = None,
     check_values: bool = False,
+    data: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint is made of, what of it can be pruned, and what that will cost.
@@ -49,6 +50,7 @@ def inspect(
     Args:
         model, base: ``"demo"``, a folder or a hub id; with a base the pair is checked.
         check_values: also read every weight and count NaN and infinity.
+        data: what its quality is to be measured on; see `kencore.models.labelled.look_at`.
         progress: called as (done, total, message); what it raises ends the work.
 
     Returns:
@@ -68,11 +70,23 @@ def inspect(
         notes: plain sentences, those of the pair included.
         estimate: ``seconds``, ``memory_bytes``, ``threads``, ``how``.
         not_finite: ``name`` and ``count`` of tensors with NaN or infinity; ``None`` if not asked.
+        data: ``data``, ``notes`` and ``problem``, where data are named.
 
     Raises:
         CheckpointError: see `resolve`, `open_tensors`, `read_layout` and `open_pair`.
     """
     source = resolve(model, revision=model_revision, progress=progress, packed=True)
+    found = _looked_at(source, base, base_revision, check_values=check_values, progress=progress)
+    if data is None:
+        return found
+    from kencore.models.labelled import look_at
+
+    return found | {"data": look_at(source.folder, data)}
+
+
+def _looked_at(
+    source: Source, base: str | None, base_revision: str | None, *, check_values: bool, progress: Progress | None
+) -> dict[str, Any]:
     if base is None:
         tensors, layout = open_model(source.folder)
         with tensors:

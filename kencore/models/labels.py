@@ -1,6 +1,6 @@
 """What the labels of a file mean to a model: numbers of its classes, or their names, by stated rules.
 
-Everything here is told from config.json and the labels alone; docs/labels.md says the rules.
+Everything here is told from config.json and the labels alone; docs/data.md says the rules.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import NotALanguageModelError, RunExistsError, RunNotFoundError, TaskMismatchError
+from kencore.errors import RunExistsError, RunNotFoundError
 from kencore.methods.table import rules
+from kencore.models.labelled import labelled, refuse_labels
 from kencore.models.language import LanguageModel, Windows, is_language_model
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
@@ -27,8 +28,6 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped
-from kencore.settings.common import LABELLED, PLAIN
-from kencore.settings.demo import SENTENCES
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
@@ -129,22 +128,11 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
     if is_language_model(folder):
         from kencore.models.language import read_windows
 
-        if data == SENTENCES:
-            raise _labels_for_a_language_model(folder)
+        refuse_labels(folder, data)
         return read_windows(folder, data, window=window, limit=limit)
-    from kencore.data.examples import read_examples
-    from kencore.data.text import SOURCES
-    from kencore.models.language import check_language_task
-    from kencore.models.loading import check_task, check_words, is_classifier, labels_told
+    from kencore.models.loading import check_words
 
-    if data in SOURCES or Path(data).suffix.lower() in PLAIN:
-        if not is_classifier(folder):
-            check_language_task(folder)  # says what it is instead
-        check_task(folder)
-        raise _text_for_a_classifier(folder, data)
-    examples = read_examples(data)
-    check_task(folder)
-    examples = labels_told(folder, examples)
+    examples = labelled(folder, data)
     check_words(folder, examples)
     return examples
 
@@ -332,21 +320,3 @@ def _bringing(judge: Judge, run: Run, state: Callable[[], State]) -> Bring:
         run.release()
 
     return bring
-
-
-def _labels_for_a_language_model(folder: Path) -> TaskMismatchError:
-    return TaskMismatchError(
-        f"Data {SENTENCES}",
-        got="labelled sentences",
-        wanted=f"a text, since {folder.name} is a causal language model",
-        remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
-    )
-
-
-def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
-    return NotALanguageModelError(
-        f"Data {data}",
-        got="text without labels",
-        wanted=f"labelled sentences, since {folder.name} is a classifier",
-        remedy=f"Choose {LABELLED}.",
-    )

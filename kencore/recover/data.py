@@ -42,7 +42,7 @@ class Material:
         held_out: measured while it learns, and decides which step's weights are kept.
         evaluation: what the finished run is judged on; ``None``: nothing. It may share sentences
             with ``held_out``, never with ``train``.
-        notes: what was left out, in words.
+        notes: how the first two were read, and what was left out, in words.
     """
 
     train: Data
@@ -73,6 +73,7 @@ def read_material(run: Run, spec: TuneSpec) -> Material:
     language = is_language_model(folder)
     read = _read_windows if language else _read_examples
     train, held_out, notes = read(folder, run, spec)
+    notes = [*_as_read(train, held_out), *notes]
     evaluation = _evaluation(folder, run, spec)
     if evaluation is not None:
         evaluation, note = _without(evaluation, train)
@@ -80,6 +81,12 @@ def read_material(run: Run, spec: TuneSpec) -> Material:
             note = _check_lines(spec.data, evaluation.source, "evaluation")
         notes += note
     return Material(train=train, held_out=held_out, evaluation=evaluation, notes=tuple(notes))
+
+
+def _as_read(train: Data, held_out: Data) -> list[str]:
+    """How the training and the held-out data were read; what holds for both is said once."""
+    own = [note for note in held_out.notes if note not in train.notes]
+    return [f"Training data: {note}" for note in train.notes] + [f"Held-out data: {note}" for note in own]
 
 
 def count(data: Data) -> int:
@@ -102,7 +109,7 @@ def subset(data: Data, which: Iterable[int], source: str | None = None) -> Data:
     name = data.source if source is None else source
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if isinstance(data, Windows):
-        return Windows(ids=data.ids[chosen], source=name, sha256=sha256)
+        return replace(data, ids=data.ids[chosen], source=name, sha256=sha256)
     pairs = None if data.pairs is None else tuple(data.pairs[i] for i in chosen)
     return replace(
         data,
@@ -177,7 +184,7 @@ def _read_windows(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, l
     tokens = torch.from_numpy(token_numbers(tokenizer, text.text))
     ids = windows(tokens, window, positions=positions, name=text.source)  # W, T
     check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
-    data = Windows(ids=ids, source=text.source, sha256=text.sha256)
+    data = Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
     if spec.held_out is None:
         return *_split(data, spec), []
     held_out = read_windows(folder, spec.held_out, window=window)

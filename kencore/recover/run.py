@@ -82,6 +82,8 @@ def tune(
     parent = _open(spec.run)
     device = resolve_device(spec.device)
     material = read_material(parent, spec)
+    for note in material.notes:
+        report(0, 1, note)
     full = spec.resolved(language=isinstance(material.train, Windows))
     folder = _place(parent, out)
     report(0, 1, "Checking that the models are those of the run")

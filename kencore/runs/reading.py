@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,12 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise corrupt(folder, f"{name} holds no object")
     return data
+
+
+def notes_of(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a person should know of the models of a run and of the data it was measured on, each once."""
+    said = (*(record.get("notes") or ()), *(metrics.get("data_notes") or ()))
+    return tuple(dict.fromkeys(map(str, said)))
 
 
 def _table(folder: Path) -> Any:

@@ -34,7 +34,7 @@ from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.runs import FILES, bits
 from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
-from kencore.runs.reading import MATRICES, corrupt, read_files
+from kencore.runs.reading import MATRICES, corrupt, notes_of, read_files
 from kencore.runs.weights import Which, open_checkpoint, read_values
 from kencore.settings.prune import PruneSpec
 
@@ -124,7 +124,7 @@ class Run:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of the models, and of the data that the run was measured on."""
-        return (*map(str, self.record.get("notes") or ()), *map(str, self.metrics.get("data_notes") or ()))
+        return notes_of(self.record, self.metrics)
 
     @property
     def architecture(self) -> str:

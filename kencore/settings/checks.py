@@ -44,7 +44,7 @@ def checked(name: str, value: Any, setting: Declared) -> Any:
 
 def _text(name: str, value: Any, setting: Declared) -> str:
     if isinstance(value, str) and value.strip():
-        return value
+        return value if setting.tidy is None else setting.tidy(value)
     got = "nothing" if value is None or not str(value).strip() else repr(value)
     raise _refused(name, got, setting, "text", "Fill it in." + (" Or leave it out." if setting.optional else ""))
 

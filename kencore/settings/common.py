@@ -11,6 +11,7 @@ from kencore.settings.checks import PROPAGATIONS, REFERENCES, REFINEMENTS, SCOPE
 from kencore.settings.demo import MODEL_FORMS, SENTENCES, TUNED
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
+from kencore.settings.source import tidy_source
 from kencore.system.devices import DEVICES
 
 TABLES = (".tsv", ".csv", ".jsonl", ".json", ".parquet")
@@ -96,21 +97,26 @@ class PruningSettings(JsonSettings):
     remedy: ClassVar[str] = "Say which model to prune."
 
     model: str = setting(
-        "text", label="Model", help=f"The model: {MODEL_FORMS}.", wanted=f"the model to prune: {MODEL_FORMS}"
+        "text",
+        tidy=tidy_source,
+        label="Model",
+        help=f"The model: {MODEL_FORMS}.",
+        wanted=f"the model to prune: {MODEL_FORMS}",
     )
     base: str | None = setting(
         "text",
         None,
+        tidy=tidy_source,
         label="Its base model",
         help="Its pretrained base, same forms: what is not kept goes back to it, and becomes zero without one. "
         f"{' and '.join(TUNED)} bring theirs along.",
         wanted="the base it was tuned from: a folder or a hub id",
     )
     model_revision: str | None = setting(
-        "text", None, label="Revision of the model", help="Hub revision: branch, tag or commit."
+        "text", None, tidy=str.strip, label="Revision of the model", help="Hub revision: branch, tag or commit."
     )
     base_revision: str | None = setting(
-        "text", None, label="Revision of the base model", help="Hub revision: branch, tag or commit."
+        "text", None, tidy=str.strip, label="Revision of the base model", help="Hub revision: branch, tag or commit."
     )
     scope: tuple[str, ...] = setting(
         "several",

@@ -34,6 +34,7 @@ class Declared:
         each: of ``several``: what each of the values is.
         commas: of ``several``: on the command line in one option with commas, else one option each.
         check: in place of the check of its kind: name and value to the value that is kept.
+        tidy: of ``text``: puts it into the form in which it is kept.
         flags: names on the command line, where the field's own is not the only one.
         argument: on the command line it has a place instead of a name.
     """
@@ -54,6 +55,7 @@ class Declared:
     each: Declared | None = None
     commas: bool = False
     check: Callable[[str, Any], Any] | None = None
+    tidy: Callable[[str], str] | None = None
     flags: tuple[str, ...] = ()
     argument: bool = False
 

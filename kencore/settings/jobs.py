@@ -9,6 +9,7 @@ from kencore.settings.checks import check, checked_device
 from kencore.settings.common import cost_setting
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
+from kencore.settings.source import tidy_source
 
 
 class _Asked(JsonSettings):
@@ -26,10 +27,11 @@ class InspectAsked(_Asked):
 
     remedy: ClassVar[str] = "Say which model."
 
-    model: str = setting("text", help="A folder, a hub id or a demo.")
-    base: str | None = setting("text", None, help="Its base, same forms.")
+    model: str = setting("text", tidy=tidy_source, help="A folder, a hub id or a demo.")
+    base: str | None = setting("text", None, tidy=tidy_source, help="Its base, same forms.")
     model_revision: str | None = setting("text", None, help="Hub revision.")
     base_revision: str | None = setting("text", None, help="Hub revision.")
+    data: str | None = setting("text", None, help="What its quality is to be measured on.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,7 @@ class EvaluateAsked(_Asked):
 
     remedy: ClassVar[str] = "Say what is measured, and on what."
 
-    model: str = setting("text", help="A run or a model.")
+    model: str = setting("text", tidy=tidy_source, help="A run or a model.")
     examples: str = setting("text", help="Labelled sentences, or a text.")
     device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
     baselines: bool = setting("switch", True, help="Of a run: also other methods at its budget.")

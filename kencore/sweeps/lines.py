@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kencore.methods.table import METHODS
 from kencore.quality.baselines import UNIFORM, baseline_rule
+from kencore.runs.reading import notes_of
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import takes_seed
 
@@ -90,6 +92,17 @@ def point_line(
             "seconds": record.get("seconds"),
         }
     )
+
+
+def said_once(points: Collection[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> tuple[str, ...]:
+    """What the finished points note of themselves, each note once; beside it of how many, where it is not all.
+
+    Args:
+        points: record and metrics of each.
+    """
+    counts = Counter(note for record, metrics in points for note in notes_of(record, metrics))
+    every = len(points)
+    return tuple(note if count == every else f"{note} ({count} of {every} points)" for note, count in counts.items())
 
 
 def baseline_lines(

@@ -43,7 +43,7 @@ from kencore.runs.shelf import short_name
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read
-from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line
+from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line, said_once
 from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import runs_folder, sweeps_folder
@@ -171,6 +171,11 @@ class Sweep:
         """What was measured of the dense model; ``None`` where nothing was, or not yet."""
         measured = (metrics.get("dense") for _, metrics in self._records.values())
         return next((dict(dense) for dense in measured if dense), None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the models and the data, each once; see `Run.notes`."""
+        return said_once(self._records.values())
 
     @cached_property
     def baselines(self) -> pd.DataFrame:

@@ -81,7 +81,7 @@ class _Driver:
 
     def __init__(self, spec: SweepSpec, report: Progress, threads: int | None) -> None:
         from kencore.quality.cost import Once
-        from kencore.quality.judge import read_data
+        from kencore.quality.judge import read_data, tell
         from kencore.system.devices import resolve_device
 
         self.spec, self.report, self.threads = spec, report, threads
@@ -90,6 +90,7 @@ class _Driver:
         self.pairs = {_base(point): open_models(point) for point in _one_per_base(points)}
         folder = next(iter(self.pairs.values())).tuned.folder
         self.data = read_data(folder, points[0])
+        tell(self.data, report)
         self.folder: Path = begin(spec, list(self.pairs.values()), self.data)
         every = {spec.point_id(point): point for point in points}
         self.todo: Points = {name: p for name, p in every.items() if not is_done(name)}

@@ -241,6 +241,13 @@ def _words(spec: PruneSpec) -> dict[str, str]:
     }
 
 
+def in_play(total: Totals) -> str:
+    """How much of the model was in play: all that the method chose among."""
+    pruned, params = wording.count(total.pruned), wording.count(total.params)
+    share = wording.percent(total.pruned / max(total.params, 1))
+    return f"In play were {pruned} of the model's {params} parameters ({share})."
+
+
 def origin(run: Run) -> dict[str, str]:
     """What a reader asks first: when, how long, where, what was pruned, with which seed, and on
     what text activations were taken.

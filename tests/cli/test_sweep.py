@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from kencore.cli import sweep as cli_sweep
 from kencore.cli.main import app
-from kencore.sweeps.shelf import Sweep
+from kencore.sweeps.shelf import Sweep, open_sweep
+from kencore.system.places import runs_folder
 from tests.support.sweeps import make_sweep
 from tests.support.tiny_models import save_pair
 
@@ -31,6 +32,17 @@ def test_the_table_gives_the_dense_model_its_interval_too(made: Sweep) -> None:
     assert dense.endswith(f"{facts['dense']['accuracy']:.2%} ({low} to {high})")
     delta = next(line for line in lines if line.startswith("  delta "))
     assert dense.index("%") == delta.index("%")
+
+
+def test_notes_of_points_are_said_once(made: Sweep) -> None:
+    done = made.points.loc[made.points["state"] == "done", "run"]
+    for i, name in enumerate(done):
+        for file, notes in (("record", {"notes": ["Of all."]}), ("metrics", {"data_notes": ["Of one."] * (i == 1)})):
+            path = runs_folder() / name / f"{file}.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | notes))
+    facts = cli_sweep.sweep_facts(open_sweep(made.id))
+    assert facts["notes"] == ["Of all.", f"Of one. (1 of {len(done)} points)"]
+    assert cli_sweep.sweep_text(facts).count("Note: ") == 2
 
 
 def test_a_name_with_a_comma_stays_one_name_among_the_tied(made: Sweep) -> None:

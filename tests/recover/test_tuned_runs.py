@@ -197,6 +197,26 @@ def test_a_language_model_learns_and_is_judged_on_windows_that_it_has_not_read(
     assert "held_out_perplexity" in told["curve"][0]
 
 
+def test_how_the_data_were_read_is_said_and_recorded(run: Run, language: Run, data: Path, folder: Path) -> None:
+    """Of what is learned from, of what is held out where it differs, and of what it is judged on."""
+    wide = folder / "wide.tsv"
+    wide.write_bytes(data.read_text("utf-8").encode("utf-16"))
+    text = folder / "wide.txt"
+    text.write_bytes((folder / "text.txt").read_text("utf-8").encode("utf-16"))
+    found = read_material(run, TuneSpec(run=str(run.path), data=str(wide), evaluation=None))
+    assert [note for note in found.notes if "UTF-16" in note] == ["Training data: Read as UTF-16-LE."]
+    assert sum(note.startswith("Training data: Labels: label 0 = class") for note in found.notes) == 1
+    assert not any(note.startswith("Held-out") for note in found.notes)
+    apart = TuneSpec(run=str(run.path), data=str(data), held_out=str(wide), evaluation=str(wide))
+    with pytest.raises(OverlapError):
+        read_material(run, apart)
+    windows = TuneSpec(run=str(language.path), data=str(text), window=WINDOW, evaluation=str(text))
+    found = read_material(language, windows)
+    assert "Training data: Read as UTF-16-LE." in found.notes
+    assert found.evaluation is not None
+    assert found.evaluation.notes == ("Read as UTF-16-LE.",)
+
+
 def test_baselines_of_pruning_are_taken_over_where_the_data_are_the_same(
     language: Run, text: Path, tmp_path: Path
 ) -> None:

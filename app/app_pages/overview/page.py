@@ -20,7 +20,7 @@ from app.app_pages.overview import cost as cost_parts  # noqa: E402
 from app.app_pages.overview import exports as export_parts  # noqa: E402
 from app.app_pages.overview import tables as overview_parts  # noqa: E402
 from app.charts import model  # noqa: E402
-from app.frame import choosing, links, theme  # noqa: E402
+from app.frame import choosing, links, parts, theme  # noqa: E402
 from app.frame.draw import csv_button, draw  # noqa: E402
 from app.parts import peers as compare_peers  # noqa: E402
 from app.parts import quality as quality_parts  # noqa: E402
@@ -36,6 +36,8 @@ if why := facts.updated(run.spec):
     st.caption(why)
 if tuned := run.record.get("tuned"):
     overview_parts.tuned_note(tuned)
+st.caption(facts.in_play(total))
+parts.notes(run.notes)
 
 
 def open_cell(index: int) -> None:

@@ -120,5 +120,3 @@ def how_made(run: Run) -> None:
     if versions:
         made[":material/inventory_2: Versions"] = versions
     st.table(made, border="horizontal", alt="Where and when the run was made")
-    for note in run.notes:
-        st.caption(f":material/info: {note}")

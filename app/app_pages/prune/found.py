@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.frame import state
+from app.frame import parts, state
 from app.jobs import panel
 from kencore import jobs
 from kencore.errors import KencoreError
@@ -50,8 +50,9 @@ def _show(found: dict[str, Any]) -> None:
         language = bool(found.get("streams"))
         _number("Time", _about(cost["seconds"]), "by weights alone" if language else "without measuring quality")
         _number("Memory", f"about {wording.size(cost['memory_bytes'])}", "at the peak")
-    for note in found["notes"]:
-        st.caption(f":material/info: {note}")
+    parts.notes(found["notes"])
+    if data := found.get("data"):
+        _data(data)
     st.dataframe(
         _roles(found["roles"]),
         hide_index=True,
@@ -69,6 +70,16 @@ def _show(found: dict[str, Any]) -> None:
             alt="Name patterns of the model's parameters",
         )
     st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
+
+
+def _data(data: dict[str, Any]) -> None:
+    """How the data were read and what their labels mean to the model, or why they cannot be used."""
+    if problem := data["problem"]:
+        state.show_error(KencoreError(**{name: problem[name] for name in ("subject", "got", "wanted", "remedy")}))
+        return
+    if data["notes"]:
+        st.markdown(f":material/straighten: To be measured on **{state.plain(data['data'])}**")
+        parts.notes(data["notes"])
 
 
 def _number(title: str, value: str, below: str) -> None:

@@ -26,7 +26,7 @@ for wrong in prune_form.fill_in():
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         subject = model.models()
-        inspect = st.button("Inspect", icon=":material/search:", help="Reads headers only")
+        inspect = st.button("Inspect", icon=":material/search:", help="Reads headers, and the data if you chose some")
         settings = prune_form.settings(subject)
     with grid.cell():
         st.header("Run", icon=":material/play_arrow:")
@@ -35,7 +35,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
             if started:
                 links.write(job=submitting.start(settings))
             if inspect:
-                links.write(inspect=submitting.inspect(subject.fields))
+                links.write(inspect=submitting.inspect(subject.fields, settings["evaluation"]))
         except KencoreError as error:
             state.show_error(error)
         if (job := links.value("job")) is not None:

@@ -9,13 +9,14 @@ import streamlit as st
 
 from app.charts import tuning as charts
 from app.forms import recover as recover_form
-from app.frame import links, state
+from app.frame import links, parts, state
 from app.frame.draw import draw
 from app.jobs import panel
 from app.parts import quality as quality_parts
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
 from kencore.recover.gap import recovered
+from kencore.runs.reading import notes_of
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -115,8 +116,7 @@ def outcome(run: Run, palette: Palette, heading: Callable[..., Any] = st.header)
         quality_parts.figures(run)
     heading("How it was tuned")
     st.table(_how(told), border="horizontal", alt="How the run was tuned")
-    for note in told.get("notes") or ():
-        st.caption(f":material/info: {state.plain(note)}")
+    parts.notes(notes_of(told, run.metrics))
     _onward(run, told)
 
 

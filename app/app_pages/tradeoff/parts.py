@@ -14,7 +14,7 @@ from app.charts import tradeoff_data as tradeoff_curves
 from app.charts import tradeoff_words
 from app.charts.base import lines
 from app.forms import sweep as tradeoff_form
-from app.frame import choosing, links, state, theme
+from app.frame import choosing, links, parts, state, theme
 from app.frame.draw import csv_button, draw
 from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
@@ -87,6 +87,7 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
     if (was_live and not live) or not listed:
         st.rerun()
     _how_far(found, live)
+    parts.notes(found.notes)
     measures = tradeoff_curves.measures(found.points)
     if not found.points["quality"].notna().any():
         st.info(

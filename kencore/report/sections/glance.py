@@ -46,4 +46,7 @@ def at_a_glance(run: Run, total: summaries.Totals) -> Section:
     blocks.append(Text(text=f"{method.label}: {method.explained}"))
     if allocation.name != UNIFORM:
         blocks.append(Text(text=f"{allocation.label}: {allocation.explained}"))
+    blocks.append(Text(text=facts.in_play(total), quiet=True))
+    own = (run.tuning or {}).get("notes") or ()  # the section on tuning says them
+    blocks += [Text(text=note, quiet=True) for note in run.notes if note not in own]
     return Section(name="glance", title="At a glance", blocks=tuple(blocks))

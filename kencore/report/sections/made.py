@@ -33,7 +33,6 @@ def how_made(run: Run) -> Section:
             _versions(run),
             *_models(run),
             _files(run),
-            *(Text(text=note, quiet=True) for note in run.notes),
         ),
     )
 

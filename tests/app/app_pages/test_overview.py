@@ -134,6 +134,22 @@ def test_without_baselines_they_can_be_measured(
     assert "Measure now" not in [button.label for button in test.button]
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_notes_stand_in_one_place_and_many_are_folded(open_page: OpenPage, store: Run, count: int) -> None:
+    record = json.loads((store.path / "record.json").read_text("utf-8"))
+    record["notes"] = [f"Note *{i}* of the model." for i in range(1, count)]
+    (store.path / "record.json").write_text(json.dumps(record))
+    measure(store, data_notes=["Labels: label 1 = class 'positive'.", "Note *1* of the model."])
+    test = open_page("overview")
+    assert not test.exception
+    said = [text.value for text in test.caption if text.value.startswith(":material/info:")]
+    assert len(said) == count  # what is said twice is shown once
+    assert said[0] == ":material/info: Note \\*1\\* of the model."
+    assert said[-1] == ":material/info: Labels: label 1 = class 'positive'."
+    assert (f"{count} notes" in [box.label for box in test.expander]) == (count > 3)
+    assert any(text.value.startswith("In play were 86.4") for text in test.caption)
+
+
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
     test = open_page("overview")
     assert "Export" in [heading.value for heading in test.header]

@@ -267,7 +267,7 @@ def test_an_unknown_job_is_a_message(open_page: OpenPage, store_of_jobs: FakeJob
 def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path) -> None:
     test = open_page("prune")
     button(test, "Inspect").click().run()
-    assert store_of_jobs.found["job0"].params == {"model": "demo", "base": "demo-base"}
+    assert store_of_jobs.found["job0"].params == {"model": "demo", "base": "demo-base", "data": "demo"}
     assert test.query_params["inspect"] == "job0"
     (tmp_path / "job0").mkdir()
     (tmp_path / "job0" / "result.json").write_text(json.dumps(FOUND))
@@ -287,6 +287,21 @@ def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: Fak
     test = open_page("prune", inspect="job0")
     assert {metric.label: metric.delta for metric in test.metric}["Time"] == "by weights alone"
     assert any("run the model on text take longer" in part.value for part in test.caption)
+
+
+def test_inspection_says_what_labels_mean_before_anything_is_measured(
+    open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path
+) -> None:
+    notes = ["400 labelled sentences.", "Labels: label 0 = class 'negative', label 1 = class 'positive'."]
+    looked = FOUND | {"data": {"data": "my_*.tsv", "notes": notes, "problem": None}}
+    store_of_jobs.submit("inspect", {"model": "demo"})
+    store_of_jobs.change("job0", state="succeeded", started=1.0, finished=2.0)
+    (tmp_path / "job0").mkdir()
+    (tmp_path / "job0" / "result.json").write_text(json.dumps(looked))
+    test = open_page("prune", inspect="job0")
+    assert not test.exception
+    assert f":material/info: {notes[1]}" in [text.value for text in test.caption]
+    assert any("**my\\_\\*.tsv**" in text.value for text in test.markdown)
 
 
 FOUND: dict[str, Any] = {
