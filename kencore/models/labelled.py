@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.data.hub_text import HUB
 from kencore.data.text import PYDOC, SOURCES, read_text
 from kencore.errors import KencoreError, NotALanguageModelError, TaskMismatchError
-from kencore.models.language import check_language_task, is_language_model
-from kencore.models.loading import check_task, is_classifier, labels_told
+from kencore.models.language import is_language_model
+from kencore.models.loading import check_task, check_words, is_classifier, labels_told
 from kencore.settings.common import LABELLED, PLAIN
 from kencore.settings.demo import SENTENCES
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
+
+LOOKED_AT = 1_000  # sentences that are tokenised before anything is measured
 
 
 def labelled(folder: Path, data: str) -> Examples:
@@ -61,6 +64,7 @@ def look_at(folder: Path, data: str) -> dict[str, Any]:
     try:
         if not is_language_model(folder):
             examples = labelled(folder, data)
+            check_words(folder, _head(examples))
             notes = (f"{len(examples):,} labelled sentences.", *examples.notes)
         else:
             refuse_labels(folder, data)
@@ -69,6 +73,12 @@ def look_at(folder: Path, data: str) -> dict[str, Any]:
     except KencoreError as error:
         problem = error.to_json()
     return {"data": data, "notes": list(notes), "problem": problem}
+
+
+def _head(examples: Examples) -> Examples:
+    """The first of them: enough to see that tokenizer and model fit."""
+    pairs = None if examples.pairs is None else examples.pairs[:LOOKED_AT]
+    return replace(examples, texts=examples.texts[:LOOKED_AT], labels=examples.labels[:LOOKED_AT], pairs=pairs)
 
 
 def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
