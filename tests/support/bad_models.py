@@ -21,16 +21,16 @@ Paths = dict[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A kind: what makes it, the error's class, what its message says, and whether a look already refuses it.
+    """A kind: what makes it, the class of the error and what its message says.
 
-    ``make`` gives what is typed: ``model``, and maybe ``base`` and ``evaluation``.
+    ``make`` gives what is typed: ``model``, and maybe ``base`` and ``evaluation``. ``noted``: what `inspect` tells of
+    it; empty where it refuses it, too.
     """
 
     make: Callable[[Path], Paths]
     error: str
     said: str
-    look: bool = True
-    noted: str = ""  # where a look is fine, what it says
+    noted: str = ""
 
 
 def llama(folder: Path) -> Path:
@@ -63,9 +63,8 @@ def _gguf(where: Path) -> Paths:
 
 def _adapter(where: Path, *, alone: bool) -> Paths:
     folder = llama(where / "lora")
-    (folder / "adapter_config.json").write_text(
-        json.dumps({"peft_type": "LORA", "base_model_name_or_path": "org/base"})
-    )
+    config = {"peft_type": "LORA", "base_model_name_or_path": "org/base"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
     weights = load_file(folder / "model.safetensors")
     some = {f"base_model.model.{name}": tensor for name, tensor in list(weights.items())[:2]}
     save_file(some, folder / "adapter_model.safetensors")
@@ -108,32 +107,21 @@ def _other_base(where: Path) -> Paths:
 
 
 _TWO_TEXTS = b"sentence\tother\tlabel\nw5 w6\tw1 w2 w3 w4\t0\nw7 w8\tw5 w6 w7 w8\t1\n"
+_LATIN = b"sentence\tlabel\ncaf\xe9 w6\t0\nw7\t1\n"
 BAD: dict[str, Bad] = {
-    "packed": Bad(partial(_packed, form="gptq"), "PackedWeightsError", "GPTQ", look=False, noted="gptq"),
+    "packed": Bad(partial(_packed, form="gptq"), "PackedWeightsError", "GPTQ", noted="gptq"),
     "packed, with scales": Bad(
-        partial(_packed, form="fp8 by row"),
-        "PackedWeightsError",
-        "kencore convert",
-        look=False,
-        noted="kencore convert",
+        partial(_packed, form="fp8 by row"), "PackedWeightsError", "kencore convert", noted="kencore convert"
     ),
     "gguf": Bad(_gguf, "NoSafetensorsError", "kencore convert"),
     "adapter": Bad(partial(_adapter, alone=True), "AdapterFolderError", "adapter"),
     "adapter beside a model": Bad(partial(_adapter, alone=False), "AdapterFolderError", "adapter"),
     "own code": Bad(_own_code, "ConfigError", "code"),
-    "shapes": Bad(_misfit, "WeightShapeError", "(48, 32) on disk", look=False, noted="Of another shape"),
-    "vocabulary": Bad(_vocabulary, "TokenTableError", "w110", look=False, noted="w110"),
-    "labels two ways": Bad(_labels, "AmbiguousLabelsError", "number", look=False, noted="number"),
-    "two texts": Bad(
-        partial(_judged, content=_TWO_TEXTS), "DataFileError", "two columns", look=False, noted="two columns"
-    ),
-    "encoding": Bad(
-        partial(_judged, content=b"sentence\tlabel\ncaf\xe9 w6\t0\nw7\t1\n"),
-        "DataFileError",
-        "row 2",
-        look=False,
-        noted="row 2",
-    ),
+    "shapes": Bad(_misfit, "WeightShapeError", "(48, 32) on disk", noted="Of another shape"),
+    "vocabulary": Bad(_vocabulary, "TokenTableError", "w110", noted="w110"),
+    "labels two ways": Bad(_labels, "AmbiguousLabelsError", "number", noted="number"),
+    "two texts": Bad(partial(_judged, content=_TWO_TEXTS), "DataFileError", "two columns", noted="two columns"),
+    "encoding": Bad(partial(_judged, content=_LATIN), "DataFileError", "row 2", noted="row 2"),
     "another base": Bad(_other_base, "PairMismatchError", "base"),
     "no folder": Bad(lambda where: {"model": str(where / "none")}, "SourceNotFoundError", "no such folder"),
 }
