@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.data.hub_text import HUB
 from kencore.data.text import PYDOC, SOURCES, read_text
 from kencore.errors import KencoreError, NotALanguageModelError, TaskMismatchError
-from kencore.models.language import is_language_model
+from kencore.models.language import check_language_task, is_language_model
 from kencore.models.loading import check_task, check_words, is_classifier, labels_told
 from kencore.settings.common import LABELLED, PLAIN
 from kencore.settings.demo import SENTENCES
