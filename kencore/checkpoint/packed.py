@@ -201,7 +201,8 @@ def _by_dtype(info: TensorInfo, infos: Mapping[str, TensorInfo]) -> str | None:
         return "MXFP4"
     if whole and f"{_module(info.name)}.biases" in infos:
         return "MLX"
-    narrow = info.dtype in _NARROW - {"I8"} and info.shape
+    weight = len(info.shape) > 1 or _WEIGHT.search(info.name)  # a vector of another name is passed on as it is
+    narrow = info.dtype in _NARROW - {"I8"} and info.shape and weight
     return f"{info.dtype} numbers" if narrow or (whole and _WEIGHT.search(info.name)) else None
 
 

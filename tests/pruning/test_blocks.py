@@ -75,6 +75,8 @@ def test_every_architecture(name: str, method: str) -> None:
     for key, part in found.items():
         assert part.dense_norm is not None
         assert part.sparse_norm is not None
+        if ".experts." in key:
+            continue  # an expert sees some tokens of its module: tests/models/blocks/test_experts.py
         torch.testing.assert_close(part.sparse_norm, sparse[key], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(part.dense_norm, dense[key], rtol=1e-4, atol=1e-5)
 
