@@ -9,12 +9,17 @@ from typing import Any, Final
 import streamlit as st
 
 from app import viewer
-from app.frame import state
+from app.frame import parts, state
 from kencore import jobs
 from kencore.errors import KencoreError, RunNotFoundError
 from kencore.words import numbers as wording
 
-FORMS: Final = {"subnetwork": "Subnetwork file", "folder": "Hugging Face folder", "masks": "Masks"}
+FORMS: Final = {
+    "subnetwork": "Subnetwork file",
+    "folder": "Hugging Face folder",
+    "masks": "Masks",
+    "packed-masks": "Packed masks",
+}
 REPORT: Final = "report"
 
 
@@ -52,6 +57,7 @@ def show(job_id: str) -> None:
     except KencoreError as error:
         state.show_error(error)
         return
+    parts.notes([f"Left behind: {name} ({why})." for name, why in facts.get("left_behind", {}).items()])
     if facts["form"] == "folder":
         st.caption(f"{wording.size(facts['bytes'])}, on the machine that runs KEN_viz, in:")
         st.code(str(path), None, wrap_lines=True)

@@ -21,7 +21,12 @@ from kencore.words import numbers as wording
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-_ICONS: Final = {"subnetwork": ":material/deployed_code:", "folder": ":material/folder:", "masks": ":material/grid_on:"}
+_ICONS: Final = {
+    "subnetwork": ":material/deployed_code:",
+    "folder": ":material/folder:",
+    "masks": ":material/grid_on:",
+    "packed-masks": ":material/apps:",
+}
 
 
 def take_along(run: Run) -> None:
@@ -87,6 +92,9 @@ def _what(run: Run, form: str) -> str:
             f"Weights, config and tokenizer for other programs, {wording.size(run.totals['bytes_dense'])}: as "
             "large as the dense model."
         )
+    if form == "packed-masks":
+        size = wording.size(-(-run.totals["pruned"] // 8))
+        return f"One bit per weight in one safetensors file, about {size}, lowest bit first. 1 = kept."
     return f"Bool tensors in one safetensors file, about {wording.size(run.totals['pruned'])}. True = kept."
 
 
@@ -103,5 +111,6 @@ def commands(run_id: str, *, zero: bool) -> str:
             f"python -m kencore export {run} {names['subnetwork']} --as subnetwork",
             f"python -m kencore open {names['subnetwork']} {restored}{base}",
             f"python -m kencore export {run} {names['masks']} --as masks",
+            f"python -m kencore export {run} {names['packed-masks']} --as packed-masks",
         ]
     )

@@ -160,6 +160,7 @@ def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
         "python -m kencore open sample.subnetwork.safetensors sample-restored  "
         "# uses the base named in the file; --base overrides it",
         "python -m kencore export sample sample.masks.safetensors --as masks",
+        "python -m kencore export sample sample.packed-masks.safetensors --as packed-masks",
     ]
 
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
@@ -100,6 +102,32 @@ def test_a_folder_is_named_and_not_sent(open_page: OpenPage, store: Run, store_o
     assert answer.json()["got"] == "a folder"
 
 
+def test_packed_masks_are_offered_and_are_the_masks(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
+    test = prepare(open_page("overview"), "packed-masks")
+    assert store_of_jobs.found["job0"].params == {"run": "sample", "form": "packed-masks"}
+    tasks.export_run(store_of_jobs.found["job0"].params, Worker(store_of_jobs.result("job0")))  # type: ignore[arg-type]
+    store_of_jobs.change("job0", state="succeeded", started=1.0, finished=2.0)
+    test.run()
+    assert not test.exception
+    assert [link.url for link in links_of(test)] == ["/kenviz/export?job=job0"]
+    answer = TestClient(Starlette(routes=routes())).get("/kenviz/export?job=job0")
+    found = load(answer.content)
+    assert found.keys() == set(store.pruned)
+    for name, bits in found.items():
+        keep = store.keep(name)
+        assert (np.unpackbits(bits, count=keep.size, bitorder="little").reshape(keep.shape) == keep).all()
+
+
+def test_what_an_export_left_behind_is_shown(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
+    (Path(store.spec.model) / "own.py").write_text("0")
+    try:
+        test = open_page("overview", export=export(store_of_jobs, "folder"))
+    finally:
+        (Path(store.spec.model) / "own.py").unlink()
+    assert not test.exception
+    assert ":material/info: Left behind: own.py (code is not copied)." in [text.value for text in test.caption]
+
+
 def test_nothing_else_is_handed_out(store: Run, store_of_jobs: FakeJobs) -> None:
     client = TestClient(Starlette(routes=routes()))
     other = store_of_jobs.submit("inspect", {"model": "demo"})
@@ -121,7 +149,7 @@ def test_a_job_that_is_gone_is_said_once(open_page: OpenPage, store_of_jobs: Fak
     test = open_page("overview", export="nobody")
     assert not test.exception
     assert len(test.error) == 1
-    assert len([button for button in test.button if button.label == "Prepare"]) == 4
+    assert len([button for button in test.button if button.label == "Prepare"]) == 5
 
 
 def test_looking_at_a_run_of_a_hub_fetches_nothing(
