@@ -93,8 +93,8 @@ def _what(run: Run, form: str) -> str:
             "large as the dense model."
         )
     if form == "packed-masks":
-        size = wording.size(-(-run.totals["pruned"] // 8))
-        return f"One bit per weight in one safetensors file, about {size}, lowest bit first. 1 = kept."
+        bits = wording.size(-(-run.totals["pruned"] // 8))
+        return f"One bit per weight in one safetensors file, about {bits}, lowest bit first. 1 = kept."
     return f"Bool tensors in one safetensors file, about {wording.size(run.totals['pruned'])}. True = kept."
 
 
