@@ -164,3 +164,18 @@ def test_convert_packed_weights_and_prune_them(tmp_path: Path) -> None:
     said = runner.invoke(app, ["convert", str(packed), str(tmp_path / "again")]).stdout
     assert f"{facts['unpacked']:,} of them unpacked from fp8" in said
     assert call("convert", packed, tmp_path / "out", code=1)["error"]["type"] == "RunExistsError"
+
+
+def test_inspect_says_what_labels_mean_and_fails_where_data_cannot_be_used(tmp_path: Path) -> None:
+    from tests.support.bad_models import BAD, edit
+
+    typed = BAD["labels two ways"].make(tmp_path)
+    model, data = str(typed["model"]), str(typed["evaluation"])
+    found = call("inspect", model, "--data", data, code=1)["data"]
+    assert (found["notes"], found["problem"]["type"]) == ([], "AmbiguousLabelsError")
+    words = runner.invoke(app, ["inspect", model, "--data", data]).output
+    assert f"data cannot be used: {found['problem']['message']}" in words
+    edit(Path(model), id2label={"0": "bad", "1": "good"}, label2id={"bad": 0, "good": 1})
+    told = ["2 labelled sentences.", "Labels: label 0 = class 'bad', label 1 = class 'good'."]
+    assert call("inspect", model, "--data", data)["data"] == {"data": data, "notes": told, "problem": None}
+    assert "data" not in call("inspect", model)

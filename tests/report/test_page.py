@@ -16,8 +16,11 @@ from kencore.errors import IncomparableRunsError, RunExistsError, RunNotFoundErr
 from kencore.report import report
 from kencore.report.build import build
 from kencore.report.page import html
+from kencore.report.sections.glance import at_a_glance
+from kencore.report.sections.made import how_made
 from kencore.report.style import colors, contrast
 from kencore.runs.run import Run, open_run
+from kencore.views.tables import totals
 from tests.app.charts.test_quality import measured
 from tests.report.pages import Page, parse
 from tests.support.runs import make_lm_run, make_run
@@ -73,6 +76,17 @@ def test_structure_for_screen_readers(name: str) -> None:
     assert all(head["scope"] in ("col", "row") for head in page.named("th"))
     for rows in page.tables.values():
         assert len({len(row) for row in rows}) == 1
+
+
+def test_notes_stand_at_the_head_and_nowhere_else(sample: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sample.path, tmp_path / "run"))
+    record = json.loads((folder / "record.json").read_text("utf-8"))
+    (folder / "record.json").write_text(json.dumps(record | {"notes": ["Read without model."]}))
+    run = Run(folder)
+    head = [getattr(block, "text", "") for block in at_a_glance(run, totals(run.matrices)).blocks]
+    assert head[-1] == "Read without model."
+    assert head[-2].startswith("In play were 86.4")
+    assert "Read without model." not in [getattr(block, "text", "") for block in how_made(run).blocks]
 
 
 @pytest.fixture(scope="module")

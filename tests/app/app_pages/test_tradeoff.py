@@ -57,6 +57,16 @@ def words(test: AppTest) -> str:
     return " ".join(part.value for part in parts).replace("\xa0", " ")
 
 
+def test_what_points_note_is_said_once(open_page: OpenPage, sweep: Sweep) -> None:
+    for name in sweep.points.loc[sweep.points["state"] == "done", "run"]:
+        path = runs_folder() / name / "metrics.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"data_notes": ["Labels: label 1 = class 'good'."]}))
+    test = open_page("tradeoff", sweep=sweep.id)
+    assert not test.exception
+    notes = [text.value for text in test.caption if text.value.startswith(":material/info:")]
+    assert notes == [":material/info: Labels: label 1 = class 'good'."]
+
+
 def point(sweep: Sweep, method: str, keep: float, seed: int = 0) -> str:
     return f"sweep-{sweep.id}-{method}-{keep}-s{seed}"
 
