@@ -96,7 +96,7 @@ def test_a_run_is_measured_and_keeps_the_result(loaded: Path, tmp_path: Path) ->
     assert done.state == "succeeded", jobs.log(done.id)
     told = json.loads((jobs.result(done.id) / "result.json").read_text())
     kept = open_run(run.id).metrics
-    assert told == {"run": run.id, **kept}
+    assert told == {"run": run.id, "method": "ken", **kept}
     assert set(kept["baselines"]) == {"random", "magnitude", "delta"}
 
 
@@ -123,7 +123,7 @@ def test_a_language_model_is_pruned_and_measured_by_the_worker(loaded: Path, tmp
     measure = finished(jobs.submit("evaluate", asked))
     assert measure.state == "succeeded", jobs.log(measure.id)
     kept = open_run(job).metrics
-    assert json.loads((jobs.result(measure.id) / "result.json").read_text()) == {"run": job, **kept}
+    assert json.loads((jobs.result(measure.id) / "result.json").read_text()) == {"run": job, "method": "wanda", **kept}
     assert (kept["task"], kept["window"], kept["windows"]) == ("language", 10, 3)
 
 
