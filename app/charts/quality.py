@@ -10,16 +10,18 @@ import plotly.graph_objects as go
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
 from kencore.words import quality as quality_words
+from kencore.words import run as facts
 from kencore.words.palette import Palette
 from kencore.words.quality import MEASURES, quality_finding, quality_table
 
 
-def quality_dots(metrics: dict[str, Any], method: str, palette: Palette, measure: str = "accuracy") -> Chart:
+def quality_dots(metrics: dict[str, Any], method: str, palette: Palette, measure: str | None = None) -> Chart:
     """One measure of each model with its 95 % interval.
 
     Args:
-        measure: one of ``MEASURES`` that `measured.scores` finds in the metrics.
+        measure: one of ``MEASURES`` that `measured.scores` finds in the metrics; ``None``: what the run is judged by.
     """
+    measure = measure or facts.share_name(metrics)
     table = quality_table(metrics, method)
     table = table[table[measure].notna()].reset_index(drop=True)
     percent = 100 * table[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(np.float64)

@@ -27,7 +27,13 @@ class Point:
 
 
 def settings_chart(
-    points: Sequence[Point], now: int | None, dense: float | None, palette: Palette, *, lower: bool
+    points: Sequence[Point],
+    now: int | None,
+    dense: float | None,
+    palette: Palette,
+    *,
+    lower: bool,
+    name: str = "accuracy",
 ) -> Chart:
     """Quality against the kept share, one numbered point a setting, the run itself as 0.
 
@@ -36,8 +42,9 @@ def settings_chart(
         now: which one the sliders stand at.
         dense: the unpruned model's value.
         lower: less is better (perplexity).
+        name: what it is otherwise.
     """
-    scale, name = (1.0, "perplexity") if lower else (100.0, "accuracy")
+    scale, name = (1.0, "perplexity") if lower else (100.0, name)
     say = facts.perplexity if lower else wording.percent
     figure = go.Figure()
     if dense is not None:
@@ -91,7 +98,7 @@ def settings_chart(
     )
     figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
-    finding = _finding(points, now, lower, say)
+    finding = _finding(points, now, lower, name, say)
     data = pd.DataFrame(
         {
             "number": range(len(points)),
@@ -112,12 +119,11 @@ def settings_chart(
     )
 
 
-def _finding(points: Sequence[Point], now: int | None, lower: bool, say: object) -> str:
+def _finding(points: Sequence[Point], now: int | None, lower: bool, name: str, say: object) -> str:
     """What the points say: the current one against the run, or how many there are."""
     assert callable(say)
     if now is not None and now > 0:
         one, run = points[now], points[0]
-        name = "perplexity" if lower else "accuracy"
         return (
             f"Setting {now} keeps {wording.percent(one.share)}: {name} {say(one.value)}; the run: "
             f"{say(run.value)} at {wording.percent(run.share)}"

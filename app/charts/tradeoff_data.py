@@ -53,6 +53,7 @@ class Measure:
 
 
 ACCURACY: Final = Measure(name="accuracy", label="accuracy", lower=False, say=wording.percent)
+SIMILARITY: Final = Measure(name="similarity", label="similarity", lower=False, say=wording.percent)
 F1: Final = Measure(name="f1", label="macro F1", lower=False, say=wording.percent)
 PERPLEXITY: Final = Measure(name="perplexity", label="perplexity", lower=True, say=facts.perplexity)
 LOSS: Final = Measure(name="loss", label="loss", lower=True, say=lambda value: f"{value:.3f}")
@@ -105,7 +106,7 @@ def measures(points: pd.DataFrame) -> dict[str, Measure]:
     if "perplexity" in set(measured["metric"]):
         found = [PERPLEXITY, LOSS]
     else:
-        found = [ACCURACY]
+        found = [SIMILARITY if "similarity" in set(measured["metric"]) else ACCURACY]
         found += [F1] if measured["f1_macro"].notna().any() else []
         found += [LOSS] if measured["loss"].notna().any() else []
     return {measure.name: measure for measure in found}

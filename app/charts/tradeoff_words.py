@@ -96,10 +96,7 @@ def note(sweep: Sweep, metrics: dict[str, Any]) -> str:
             f"{wording.exact(pruned['window'])} tokens of {data}, the same for every point."
         )
     else:
-        said = (
-            f"Quality on {wording.plural(int(metrics['examples']), 'labelled sentence')} ({data}), "
-            "the same for every point."
-        )
+        said = f"Quality on {facts.sentences(metrics)} ({data}), the same for every point."
     seeds = ", ".join(map(str, spec.seeds))
     said += f" {'Seeds' if len(spec.seeds) > 1 else 'Seed'} {seeds}; points that do not depend on a seed were run once."
     said += (

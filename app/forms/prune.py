@@ -283,5 +283,6 @@ _DATA_HELP: Final = {
     "Labelled sentences": f"Or type the path of {_LABELLED}.",
     "Text to predict": "Perplexity is measured on it. What is not pydoc is fetched from the hub. "
     f"Or type the path of {_TEXT}.",
-    "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}. Paths can be typed.",
+    "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}; for an encoder without "
+    "a head one of sentences. Paths can be typed.",
 }

@@ -32,7 +32,7 @@ def card(number: cards.Number) -> None:
 
 
 def before_and_after(run: Run) -> None:
-    """A card: accuracy or perplexity of the dense and of the pruned model."""
+    """A card: accuracy, similarity or perplexity of the dense and of the pruned model."""
     if "dense" in run.metrics:
         card(cards.quality(run.metrics))
         return
@@ -81,7 +81,7 @@ def _measure_shown(found: dict[str, Any]) -> str:
     """Which measure the chart is of: chosen here, kept in the address."""
     known = measured.scores(found)
     if len(known) < 2:
-        return "accuracy"
+        return facts.share_name(found)
     with state.messages():
         return choosing.view("score", known, "accuracy", label="Measure")
 
@@ -100,7 +100,7 @@ def figures(run: Run) -> None:
     where = cards.windows(found) if language else str(found.get("data", ""))
     st.caption(f"Measured on {state.plain(where)}.")
     if not language:
-        st.caption(measured.SCORES_EXPLAINED)
+        st.caption(measured.explained(found))
     elif "perplexity_low" in found["pruned"]:
         st.caption("In brackets: 95 % intervals, from the spread over windows.")
 
@@ -161,7 +161,7 @@ def _measure(run: Run, data: str) -> None:
         help=f"pydoc: Python's own help texts. Or a {TEXT_FILE} on the machine that runs KEN_viz."
         if language
         else "A file on the machine that runs KEN_viz with columns sentence and label, or demo for the demo's "
-        "sentences. For a language model: a text.",
+        "sentences. For a language model: a text; for an encoder without a head: sentences, one a line.",
     )
     if st.button("Measure now", icon=":material/straighten:", disabled=not data.strip()):
         params = {"model": run.id, "examples": data.strip(), "baselines": True, "save": True}

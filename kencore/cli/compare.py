@@ -92,7 +92,7 @@ def text(facts: dict[str, Any]) -> str:
 def _quality(found: dict[str, Any], second: str) -> str:
     if "not_comparable" in found:
         return f"not comparable, {found['not_comparable']}"
-    name = "accuracy" if found["measure"] == "accuracy" else "nats per token (less is better)"
+    name = "nats per token (less is better)" if found["measure"] == "nll" else found["measure"]
     said = f"{second} has {found['change']:+.4f} {name}"
     if found["low"] is not None:
         said += f", 95 % interval {found['low']:+.4f} to {found['high']:+.4f}"

@@ -10,7 +10,7 @@ def judged(facts: dict[str, Any]) -> str:
     lines = []
     if "dense" in facts:
         lines.append(quality(facts, facts.get("method")))
-    elif {"perplexity", "accuracy"} & set(facts):
+    elif {"perplexity", "accuracy", "similarity"} & set(facts):
         lines += [_line(facts.get("model", "model"), facts), *_notes(facts), *cost(facts.get("cost"))]
     if "zero_shot" in facts:
         lines += zero_shot(facts["zero_shot"])
@@ -31,7 +31,8 @@ def quality(metrics: dict[str, Any], method: str | None = None) -> str:
             f"{pruned} {metrics['pruned']['perplexity']:,.2f} (95 % interval):"
         )
     else:
-        head = f"Quality on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
+        what = "Similarity of embeddings to the dense model's" if metrics.get("task") == "embedding" else "Quality"
+        head = f"{what} on {metrics['examples']} examples of {metrics['data']} (95 % interval):"
     lines = [_line(name, measured) for name, measured in rows]
     lines += [] if method is None else _verdict(metrics, method)
     return "\n".join([head, *lines, *_notes(metrics), *cost(metrics.get("cost"))])
@@ -56,6 +57,8 @@ def _line(name: str, measured: dict[str, Any]) -> str:
         if "perplexity_low" in measured:
             found += f" ({measured['perplexity_low']:,.2f} to {measured['perplexity_high']:,.2f})"
         found += f"  {measured['nll']:.4f} nats per token, {measured['tokens']:,} tokens"
+    elif "similarity" in measured:
+        found = _share("similarity", measured)
     else:
         found = f"{_share('accuracy', measured)}  macro {_share('F1', measured, 'f1_macro')}"
     return f"  {name:<10} {found}{_versus(measured.get('versus_dense'))}"
@@ -79,6 +82,8 @@ def _versus(change: dict[str, Any] | None) -> str:
         if "nll_change_low" in change:
             found += f" ({change['nll_change_low']:+.4f} to {change['nll_change_high']:+.4f})"
         return found
+    if "similarity_change" in change:
+        return ""  # the similarity itself is to the dense model
     low, high = change["accuracy_change_low"], change["accuracy_change_high"]
     return (
         f"; {100 * change['accuracy_change']:+.1f} points against dense ({100 * low:+.1f} to "

@@ -128,7 +128,10 @@ def prune(
 def evaluate(
     subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
     data: Annotated[
-        str | None, typer.Option(help=f"For a classifier {LABELLED}; for a language model {TEXTS}.")
+        str | None,
+        typer.Option(
+            help=f"For a classifier {LABELLED}; for a language model {TEXTS}; for an encoder without a head sentences."
+        ),
     ] = None,
     tasks: Annotated[
         str | None,

@@ -177,7 +177,8 @@ def _task(facts: dict[str, Any]) -> str:
     what = {
         "language": "a causal language model",
         "classification": "a classifier of texts",
-        "other": "neither a causal language model nor a classifier of texts",
+        "embedding": "an encoder without a head, measured by its embeddings",
+        "other": "neither a causal language model, nor a classifier of texts, nor an encoder of them",
     }[facts["task"]]
     reads = f", reads up to {facts['positions']:,} tokens" if facts["positions"] else ""
     streams = facts["streams"]

@@ -19,7 +19,7 @@ from kencore.data.hub_text import HUB, Part, read_hub_text
 from kencore.data.read import read_table
 from kencore.data.tables import find_column, texts_of
 from kencore.data.tokens import REMEDY, tokenizer_errors
-from kencore.errors import TextError, TextTooShortError, WindowError
+from kencore.errors import DataFileError, TextError, TextTooShortError, WindowError
 from kencore.settings.common import PLAIN, TABLES
 
 PYDOC = "pydoc"
@@ -176,25 +176,26 @@ def _is_held_out(name: str) -> bool:
 
 def _documents(file: DataFile) -> tuple[Sequence[str], tuple[str, ...]]:
     """The texts of a file, and what to say of how it was read."""
-    texts, notes = ((file.text,), file.notes) if file.ending in PLAIN else _column(file)
+    texts, notes = ((file.text,), file.notes) if file.ending in PLAIN else column_of(file)
     if not any(text.strip() for text in texts):
         raise _wrong(file.path, "no text in it", "give at least a few thousand words")
     return texts, notes
 
 
-def _column(file: DataFile) -> tuple[Sequence[str], tuple[str, ...]]:
+def column_of(file: DataFile) -> tuple[Sequence[str], tuple[str, ...]]:
+    """The texts of a table, and what to say of how it was read."""
     table = read_table(file, lambda names: not set(COLUMNS).isdisjoint(names))
     if not len(table):
         return (), ()
     n = find_column(file, table, COLUMNS) if table.headed else 0
     if n is None:
-        raise _no_column(file.path, table.names)
+        raise _no_column(file, table.names)
     return texts_of(file, table, n, "text", empty=True), table.notes
 
 
-def _no_column(path: Path, names: Iterable[str]) -> TextError:
+def _no_column(file: DataFile, names: Iterable[str]) -> DataFileError:
     got = f"fields {', '.join(map(str, names)) or 'without a name'}"
-    return _wrong(path, got, f"name the one that holds the text: {', '.join(COLUMNS)}")
+    return file.wrong(file.path, got, f"name the one that holds the text: {', '.join(COLUMNS)}")
 
 
 def _wrong(path: Path, got: str, remedy: str) -> TextError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,12 +109,18 @@ class Figures(dict[str, Any]):
 
     Args:
         outcomes: of a classifier (N,) bool, which examples it told right; of a language model
-            (W,) float64, the mean negative log-likelihood of each window's tokens, in nats.
+            (W,) float64, the mean negative log-likelihood of each window's tokens, in nats; of an
+            encoder (N,) float64, the similarity of each sentence's embedding to the dense model's.
     """
 
     def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any]) -> None:
         super().__init__(figures)
         self.outcomes = outcomes
+
+
+def measure_of(figures: Mapping[str, Any]) -> str:
+    """What a model is judged by, of its figures: ``perplexity``, ``similarity`` (of embeddings) or ``accuracy``."""
+    return next((name for name in ("perplexity", "similarity") if name in figures), "accuracy")
 
 
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -55,7 +55,8 @@ def inspect(
 
     Returns:
         model, base: where they come from (``text``, ``kind``, ``folder``, ``revision``).
-        task: ``language`` (continues a text), ``classification`` (one label per text), ``other``.
+        task: ``language`` (continues a text), ``classification`` (one label per text),
+        ``embedding`` (an encoder without a head), ``other``.
         positions: tokens that the model can read at once, ``None`` where config.json says nothing.
         streams: of a language model, ``matrices`` and ``parameters`` that methods which look at
         activations would prune (the matrices of its blocks, routers apart); ``None`` of others.
@@ -170,10 +171,19 @@ def _task(source: Source, layout: Layout) -> dict[str, Any]:
     classifier = layout.architecture.endswith(HEAD)
     inside = [p for p in layout.prunable if p.measured and p.role != "router"]
     return {
-        "task": "language" if language else "classification" if classifier else "other",
+        "task": "language" if language else "classification" if classifier else _other(source),
         "positions": _positions(source),
         "streams": {"matrices": len(inside), "parameters": sum(p.params for p in inside)} if language else None,
     }
+
+
+def _other(source: Source) -> str:
+    from kencore.models.embedder import is_encoder
+
+    try:
+        return "embedding" if is_encoder(source.folder) else "other"
+    except ConfigError:  # of a model type that only the layout can read
+        return "other"
 
 
 def _positions(source: Source) -> int | None:

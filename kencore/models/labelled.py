@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.data.hub_text import HUB
 from kencore.data.text import PYDOC, SOURCES, read_text
 from kencore.errors import KencoreError, NotALanguageModelError, TaskMismatchError
+from kencore.models.embedder import check_lines, is_encoder, sentences_for
 from kencore.models.language import check_language_task, is_language_model
 from kencore.models.loading import check_task, check_words, is_classifier, labels_told
 from kencore.settings.common import LABELLED, PLAIN
@@ -62,14 +63,18 @@ def look_at(folder: Path, data: str) -> dict[str, Any]:
     notes: tuple[str, ...] = ()
     problem: dict[str, str] | None = None
     try:
-        if not is_language_model(folder):
-            examples = labelled(folder, data)
-            check_words(folder, _head(examples))
-            notes = (f"{len(examples):,} labelled sentences.", *examples.notes)
-        else:
+        if is_language_model(folder):
             refuse_labels(folder, data)
             if data != PYDOC and data not in HUB:
                 notes = read_text(data, part="evaluation").notes
+        elif is_encoder(folder):
+            lines = sentences_for(folder, data)
+            check_lines(folder, replace(lines, texts=lines.texts[:LOOKED_AT]))
+            notes = (f"{len(lines):,} sentences.", *lines.notes)
+        else:
+            examples = labelled(folder, data)
+            check_words(folder, _head(examples))
+            notes = (f"{len(examples):,} labelled sentences.", *examples.notes)
     except KencoreError as error:
         problem = error.to_json()
     return {"data": data, "notes": list(notes), "problem": problem}

@@ -22,7 +22,9 @@ from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
+    from kencore.data.lines import Lines
     from kencore.models.classifier import Classifier
+    from kencore.models.embedder import Embedder
     from kencore.models.language import LanguageModel, Windows
     from kencore.runs.run import Run
 
@@ -49,8 +51,8 @@ class Once:
 
 def cost_of(
     run: Run,
-    model: Classifier | LanguageModel,
-    data: Examples | Windows,
+    model: Classifier | Embedder | LanguageModel,
+    data: Examples | Windows | Lines,
     *,
     repeats: int = REPEATS,
     once: Once | None = None,
@@ -104,7 +106,7 @@ def cost_of(
 
 
 def cost_of_model(
-    model: Classifier | LanguageModel, data: Examples | Windows, *, repeats: int = REPEATS
+    model: Classifier | Embedder | LanguageModel, data: Examples | Windows | Lines, *, repeats: int = REPEATS
 ) -> dict[str, Any]:
     """What a model costs that no run is of: as `cost_of`, with nothing pruned."""
     started = time.monotonic()
@@ -123,7 +125,7 @@ def cost_of_model(
     }
 
 
-def _counted(model: Classifier | LanguageModel, probe: Probe) -> tuple[Flops, Probe]:
+def _counted(model: Classifier | Embedder | LanguageModel, probe: Probe) -> tuple[Flops, Probe]:
     """Operations of a pass and its input: the whole one, or a short one where the pass has to be run."""
     found = count_without_weights(model.model, probe.of(1))
     if found is not None:

@@ -14,10 +14,11 @@ from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     from kencore.models.classifier import Classifier
+    from kencore.models.embedder import Embedder
     from kencore.models.language import LanguageModel
     from kencore.runs.run import Run
 
-    Model = Classifier | LanguageModel
+    Model = Classifier | Embedder | LanguageModel
 
 SECONDS = 5.0
 """So long timing takes, about: a slow model is timed on fewer tokens, or not at all."""

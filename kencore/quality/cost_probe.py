@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.data.examples import Examples
-    from kencore.models.classifier import Classifier
+    from kencore.data.lines import Lines
     from kencore.models.language import LanguageModel
 
 TOKENS_AT_ONCE = 4096
@@ -53,7 +53,7 @@ class Probe:
         return replace(self, one=one, tokens=tokens, what=f"{tokens} tokens of {self.what}")
 
 
-def probe_of(model: Any, data: Examples | Windows) -> Probe:
+def probe_of(model: Any, data: Examples | Windows | Lines) -> Probe:
     """What a model is given that is evaluated on these data."""
     return _window_probe(model, data) if isinstance(data, Windows) else _sentence_probe(model, data)
 
@@ -68,7 +68,7 @@ def _window_probe(model: LanguageModel, windows: Windows) -> Probe:
     return Probe(one=one | {"use_cache": False}, tokens=tokens, batch=batch, what="one window")
 
 
-def _sentence_probe(model: Classifier, examples: Examples) -> Probe:
+def _sentence_probe(model: Any, examples: Examples | Lines) -> Probe:
     """The sentence, or pair, whose number of tokens is nearest to the mean."""
     import torch
 

@@ -1,9 +1,9 @@
 """Quality of a run: dense, base and pruned model on the same data in the same pass.
 
-A causal language model is judged by its perplexity on text, any other model as a classifier of
-labelled sentences. The base is measured with the tuned model's own head and whatever else it lacks:
-it is the point where everything that could be reset is reset. A run that sets entries to zero has
-none.
+A causal language model is judged by its perplexity on text, an encoder without a head by how near its
+embeddings of sentences are to the dense model's, any other model as a classifier of labelled
+sentences. The base is measured with the tuned model's own head and whatever else it lacks: it is the
+point where everything that could be reset is reset. A run that sets entries to zero has none.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
+    from kencore.data.lines import Lines
     from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
 
 
 def measure(
     run: Run,
-    data: Examples | Windows,
+    data: Examples | Windows | Lines,
     *,
     baselines: bool,
     device: str,
@@ -94,7 +95,7 @@ def measure(
     return compared(metrics) | took
 
 
-def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
+def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | Lines | None:
     """What a job is to be measured on, checked before anything is pruned.
 
     Args:
@@ -107,13 +108,16 @@ def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | None:
     return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows)
 
 
-def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: int | None = None) -> Examples | Windows:
+def fitting_data(
+    folder: Path, data: str, *, window: int | None = None, limit: int | None = None
+) -> Examples | Windows | Lines:
     """Read the data that a model is to be judged on, and check that they fit it.
 
     Args:
         folder: of the model; its weights are not read.
         data: for a causal language model a text, see `kencore.data.text.read_text`; for a
-            classifier labelled sentences, see `read_examples`.
+            classifier labelled sentences, see `read_examples`; for an encoder without a head
+            sentences, see `read_lines`.
         window: of a text: tokens of a window; ``None``: see `usual_window`.
         limit: of a text: at most so many windows.
 
@@ -130,6 +134,10 @@ def fitting_data(folder: Path, data: str, *, window: int | None = None, limit: i
 
         refuse_labels(folder, data)
         return read_windows(folder, data, window=window, limit=limit)
+    from kencore.models.embedder import fitting_lines, is_encoder
+
+    if is_encoder(folder):
+        return fitting_lines(folder, data)
     from kencore.models.loading import check_words
 
     examples = labelled(folder, data)
@@ -269,30 +277,39 @@ def _judge_model(
     return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
 
 
-def tell(data: Examples | Windows | None, report: Progress) -> None:
+def tell(data: Examples | Windows | Lines | None, report: Progress) -> None:
     """Say how the data were read, and what their labels mean to the model, before anything is measured."""
     for note in () if data is None else data.notes:
         report(0, 1, note)
 
 
-def load_judge(folder: Path, data: Examples | Windows, *, device: str, threads: int | None) -> Judge:
+def load_judge(folder: Path, data: Examples | Windows | Lines, *, device: str, threads: int | None) -> Judge:
     """Load a model to be judged on data that `fitting_data` read for it.
 
-    It is a `LanguageModel` or a `Classifier`, by what its quality is measured on.
+    It is a `LanguageModel`, an `Embedder` or a `Classifier`, by what its quality is measured on.
     """
     if isinstance(data, Windows):
         return Judge(LanguageModel.load(folder, device=device, threads=threads), data)
+    from kencore.data.lines import Lines
+
+    if isinstance(data, Lines):
+        from kencore.models.embedder import Embedder
+
+        encoder = Embedder.load(folder, device=device, threads=threads)
+        encoder.remember(data)
+        return Judge(encoder, data)
     from kencore.models.classifier import Classifier
 
     return Judge(Classifier.load(folder, device=device, threads=threads), data)
 
 
-def _measured_on(data: Examples | Windows) -> dict[str, Any]:
+def _measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
     facts: dict[str, Any] = {"data": data.source, "data_sha256": data.sha256}
     if data.notes:
         facts["data_notes"] = list(data.notes)
     if not isinstance(data, Windows):
-        return facts | {"examples": len(data)}
+        embedding = {} if hasattr(data, "labels") else {"task": "embedding"}
+        return embedding | facts | {"examples": len(data)}
     count, window = data.ids.shape
     sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
     return {"task": "language"} | facts | sizes

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from kencore.checkpoint.tensors import Tensors
     from kencore.data.examples import Examples
+    from kencore.data.lines import Lines
     from kencore.models.classifier import Classifier
+    from kencore.models.embedder import Embedder
     from kencore.models.language import LanguageModel, Windows
     from kencore.runs.run import Run
 
@@ -44,7 +46,7 @@ class Judge:
     next one that keeps as much, nor where a run itself was pruned by that rule.
 
     Args:
-        model: a `Classifier` or a `LanguageModel`, as loaded.
+        model: a `Classifier`, an `Embedder` or a `LanguageModel`, as loaded.
         data: what it is measured on; ``None`` where it never is.
         known: figures of states that were measured before; it is added to.
         once: what is known of the cost of its runs; it is added to.
@@ -57,8 +59,8 @@ class Judge:
 
     def __init__(
         self,
-        model: Classifier | LanguageModel,
-        data: Examples | Windows | None,
+        model: Classifier | Embedder | LanguageModel,
+        data: Examples | Windows | Lines | None,
         *,
         known: dict[Key, dict[str, Any]] | None = None,
         once: Once | None = None,

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.models.figures import Figures, mean_interval
+from kencore.models.figures import Figures, mean_interval, measure_of
 from kencore.models.quantiles import NORMAL, coin_tails
 
 # N examples, W windows, b examples that only the first model tells right, c only the second
 
+OUTCOMES = {"perplexity": "nll", "similarity": "similarity"}  # of windows or sentences; right answers are bits
 OWN = ("base", "pruned", "untuned")  # steps of a run itself
 
 
@@ -42,16 +43,16 @@ def compared(metrics: dict[str, Any]) -> dict[str, Any]:
     if "baselines" in metrics:
         found["baselines"] = {name: told(step, *against) for name, step in metrics["baselines"].items()}
     if isinstance(metrics.get("pruned"), Figures):
-        found["outcomes"] = packed(metrics["pruned"].outcomes)
+        found["outcomes"] = packed(metrics["pruned"].outcomes, OUTCOMES.get(measure_of(metrics["pruned"]), "nll"))
     return found
 
 
-def packed(outcomes: NDArray[Any]) -> dict[str, Any]:
+def packed(outcomes: NDArray[Any], name: str = "nll") -> dict[str, Any]:
     """Outcomes as JSON: ``right`` (one bit per example, lowest first, in hexadecimal) and
-    ``examples``, or ``nll`` (the numbers of each window).
+    ``examples``, or ``nll`` (the numbers of each window), or ``similarity`` (those of each sentence).
     """
     if outcomes.dtype != np.bool_:
-        return {"nll": [float(value) for value in outcomes]}
+        return {name: [float(value) for value in outcomes]}
     text = np.packbits(outcomes, bitorder="little").tobytes().hex()
     return {"right": text, "examples": len(outcomes)}
 
@@ -61,8 +62,9 @@ def unpacked(stored: Any) -> NDArray[Any] | None:
     if not isinstance(stored, dict):
         return None
     try:
-        if "nll" in stored:
-            return np.asarray(stored["nll"], np.float64)
+        for name in OUTCOMES.values():
+            if name in stored:
+                return np.asarray(stored[name], np.float64)
         held = np.frombuffer(bytes.fromhex(stored["right"]), np.uint8)
         right = np.unpackbits(held, count=int(stored["examples"]), bitorder="little")
     except (KeyError, TypeError, ValueError):
@@ -71,10 +73,10 @@ def unpacked(stored: Any) -> NDArray[Any] | None:
 
 
 def versus(dense: Figures, other: Figures) -> dict[str, Any]:
-    """`accuracy_change` or `nll_change` of another model against the dense one."""
+    """`accuracy_change`, `nll_change` or `similarity_change` of another model against the dense one."""
     if dense.outcomes.dtype == np.bool_:
         return accuracy_change(dense.outcomes, other.outcomes)
-    return nll_change(dense.outcomes, other.outcomes)
+    return (similarity_change if "similarity" in dense else nll_change)(dense.outcomes, other.outcomes)
 
 
 def accuracy_change(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> dict[str, Any]:
@@ -114,9 +116,25 @@ def nll_change(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[
         ``nll_change`` (second - first) and, with two windows or more, its 95 % interval
         ``nll_change_low`` to ``nll_change_high``, see `mean_interval` (of the differences).
     """
-    apart = np.subtract(second, first)  # W
-    found = {"nll_change": float(apart.mean())}
+    return _mean_change("nll_change", first, second)
+
+
+def similarity_change(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
+    """How much nearer to the dense model's embeddings those of a second model are.
+
+    Args:
+        first, second: (N,) similarity of each sentence.
+
+    Returns:
+        ``similarity_change`` (second - first) and its 95 % interval, as `nll_change` has it.
+    """
+    return _mean_change("similarity_change", first, second)
+
+
+def _mean_change(name: str, first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Any]:
+    apart = np.subtract(second, first)
+    found = {name: float(apart.mean())}
     interval = mean_interval(apart)
     if interval is not None:
-        found["nll_change_low"], found["nll_change_high"] = interval
+        found[f"{name}_low"], found[f"{name}_high"] = interval
     return found

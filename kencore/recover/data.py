@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from kencore.data.tokens import check_tokens
 from kencore.errors import DataFileError, OverlapError
 from kencore.models.language import Windows, check_language_task, is_language_model, read_windows, usual_window
 from kencore.models.loaded import stated_positions
-from kencore.models.loading import load_config
+from kencore.models.loading import check_task, load_config
 from kencore.models.perplexity import windows
 from kencore.models.tokenizer import load_tokenizer, stated_rows
 from kencore.quality.judge import fitting_data
@@ -134,10 +134,11 @@ def keys(data: Data) -> list[Any]:
 
 
 def _read_examples(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, list[str]]:
-    data = fitting_data(folder, spec.data)
+    check_task(folder)  # embeddings have no answer to learn from
+    data = cast("Data", fitting_data(folder, spec.data))
     if spec.held_out is None:
         return *_split(data, spec), []
-    held_out = fitting_data(folder, spec.held_out)
+    held_out = cast("Data", fitting_data(folder, spec.held_out))
     known = set(keys(held_out))
     train = [i for i, key in enumerate(keys(data)) if key not in known]
     if not train:
@@ -215,7 +216,7 @@ def _evaluation(folder: Path, run: Run, spec: TuneSpec) -> Data | None:
     asked = run.spec.evaluation if spec.evaluation == AS_THE_RUN else spec.evaluation
     if asked is None:
         return None
-    return fitting_data(folder, asked, window=run.spec.window, limit=run.spec.windows)
+    return cast("Data", fitting_data(folder, asked, window=run.spec.window, limit=run.spec.windows))
 
 
 def _without(data: Data, train: Data) -> tuple[Data, list[str]]:

@@ -207,9 +207,10 @@ class PruningSettings(JsonSettings):
         "text",
         None,
         label="Sentences or text",
-        help=f"Measure quality: a classifier on {LABELLED}, a language model on text ({TEXTS}).",
+        help=f"Measure quality: a classifier on {LABELLED}, a language model on text ({TEXTS}), an "
+        "encoder without a head on a file of sentences.",
         wanted=f"{SENTENCES} or a {TABLE_FILE} for a classifier; pydoc, wikitext2, c4, "
-        "ptb or a text file for a language model",
+        "ptb or a text file for a language model; a file of sentences for an encoder",
     )
     windows: int | None = setting(
         "count",

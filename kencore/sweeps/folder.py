@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
     from kencore.checkpoint.tensors import Tensors
     from kencore.data.examples import Examples
+    from kencore.data.lines import Lines
     from kencore.models.language import Windows
 
 TRY_AGAIN = 0.05
@@ -56,7 +57,7 @@ def _lock_path(spec: SweepSpec) -> Path:
     return lock_file(spec.id)
 
 
-def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | None) -> Path:
+def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Lines | None) -> Path:
     """Make the folder of a sweep, or check that the one that is there began with the same.
 
     What a process that was killed left half written is removed.
@@ -89,7 +90,7 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Non
     return folder
 
 
-def fingerprint(pairs: Sequence[Pair], data: Examples | Windows | None) -> dict[str, Any]:
+def fingerprint(pairs: Sequence[Pair], data: Examples | Windows | Lines | None) -> dict[str, Any]:
     """Hashes of what the points depend on: of each checkpoint by its folder, and of the data."""
     opened: dict[str, Tensors] = {}
     for pair in pairs:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kencore.methods.table import METHODS
+from kencore.models.figures import measure_of
 from kencore.quality.baselines import UNIFORM, baseline_rule
 from kencore.runs.reading import notes_of
 from kencore.settings.prune import PruneSpec
@@ -139,7 +140,7 @@ def _quality(quality: Mapping[str, Any] | None) -> Line:
     """The columns of `QUALITY_COLUMNS`; empty where nothing was measured."""
     if not quality:
         return {}
-    metric = "perplexity" if "perplexity" in quality else "accuracy"
+    metric = measure_of(quality)
     return {
         "metric": metric,
         "quality": quality[metric],

@@ -153,7 +153,7 @@ class Sweep:
         ``k`` is given), ``k`` (entries per row, ``<NA>`` where ``keep`` is), ``seed``, ``restore``
         (``base`` or ``zero``), ``state`` (``done``, ``missing`` or ``failed``), ``reason`` (of a
         failure, else empty), ``kept`` and ``kept_share`` (entries of the pruned matrices),
-        ``bytes_dense``, ``bytes_stored``, ``metric`` (``accuracy`` or ``perplexity``), ``quality``
+        ``bytes_dense``, ``bytes_stored``, ``metric`` (``accuracy``, ``similarity`` or ``perplexity``), ``quality``
         with its 95 % interval ``low`` to ``high``, ``f1_macro`` with its own ``f1_low`` to
         ``f1_high``, ``loss`` (mean cross-entropy in nats: of an example or of a token) and
         ``seconds`` (of the point alone, what it shares not counted).

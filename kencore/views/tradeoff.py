@@ -7,7 +7,7 @@ Pure functions of the tables of `kencore.sweeps.shelf.Sweep`:
     best_per_budget(lines)                         # winner and who is tied with it
     lines[front(lines["kept_share"], lines["score"])]
 
-Scores rise with quality: accuracy is its own score, perplexity has minus its loss in nats, since
+Scores rise with quality: a share is its own score, perplexity has minus its loss in nats, since
 it is the loss whose differences mean the same everywhere.
 
 # N points, S seeds of one point
@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+
+from kencore.models.figures import measure_of
 
 Floats = NDArray[np.float64]
 FLAT = 1e-9  # a curve that rises no further above its chord has no knee
@@ -101,8 +103,9 @@ def curve(points: pd.DataFrame, baselines: pd.DataFrame | None = None) -> pd.Dat
 
 
 def score_of(quality: Mapping[str, Any]) -> float:
-    """The score of figures as `metrics.json` has them (`Sweep.dense`): accuracy, or minus nll."""
-    return -float(quality["nll"]) if "perplexity" in quality else float(quality["accuracy"])
+    """The score of figures as `metrics.json` has them (`Sweep.dense`): accuracy or similarity, or minus nll."""
+    measure = measure_of(quality)
+    return -float(quality["nll"]) if measure == "perplexity" else float(quality[measure])
 
 
 # --- front and knee ---------------------------------------------------------------------------

@@ -80,13 +80,14 @@ def quality(metrics: dict[str, Any]) -> Number:
             f"{windows(metrics)}. In gray: the pruned model's 95 % interval, from the spread over "
             "windows, where known.",
         )
+    name = facts.share_name(metrics)
+    how = f". {measured.SIMILARITY_EXPLAINED}" if facts.is_embedding(metrics) else " (Wilson)."
     return Number(
-        label="Accuracy, before → after",
-        value=f"{100 * before['accuracy']:.1f} → {wording.percent(after['accuracy'])}",
-        below=points_apart(after["accuracy"], before["accuracy"], "higher", "lower"),
+        label=f"{name.capitalize()}, before → after",
+        value=f"{100 * before[name]:.1f} → {wording.percent(after[name])}",
+        below=points_apart(after[name], before[name], "higher", "lower"),
         beside=facts.interval(after),
-        explained=f"On {wording.plural(int(metrics['examples']), 'labelled sentence')} ({metrics['data']}). In "
-        "gray: the pruned model's 95 % interval (Wilson).",
+        explained=f"On {facts.sentences(metrics)} ({metrics['data']}). In gray: the pruned model's 95 % interval{how}",
     )
 
 
@@ -110,8 +111,9 @@ def baseline(metrics: dict[str, Any], method: str) -> Number:
         value = facts.perplexity(found["perplexity"])
         change = times(found["perplexity"], own["perplexity"], whose="this run's")
     else:
-        value = wording.percent(found["accuracy"])
-        change = points_apart(found["accuracy"], own["accuracy"], "better", "worse")
+        name = facts.share_name(metrics)
+        value = wording.percent(found[name])
+        change = points_apart(found[name], own[name], "better", "worse")
     return Number(
         label="Best baseline",
         value=value,

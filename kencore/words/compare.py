@@ -117,7 +117,7 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
         return f"{names[1]} and {names[0]} get the same examples right."
     text = _compared(found, names)
     if found.low is not None and found.high is not None:
-        scale, digits = (100, 1) if found.measure == "accuracy" else (1, 3)
+        scale, digits = (100, 1) if found.measure != "nll" else (1, 3)
         ends = [_signed(scale * end, digits) for end in (found.low, found.high)]
         text += f", 95 % interval {ends[0]} to {ends[1]}"
     if found.lost is not None and found.p is not None:
@@ -130,11 +130,12 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
 def _compared(found: Difference, names: Sequence[str]) -> str:
     """Which of the two does better by how much."""
     size = abs(found.change)
-    if found.measure == "accuracy":
+    if found.measure != "nll":
         if not size:
-            return f"{names[1]} and {names[0]} are equally accurate"
+            same = "equally accurate" if found.measure == "accuracy" else "equally similar to the dense model"
+            return f"{names[1]} and {names[0]} are {same}"
         more = "more" if found.change > 0 else "less"
-        return f"{names[1]} has {100 * size:.1f} points {more} accuracy than {names[0]}"
+        return f"{names[1]} has {100 * size:.1f} points {more} {found.measure} than {names[0]}"
     more = "more" if found.change > 0 else "less"
     return f"{names[1]} needs {size:.3f} nats per token {more} than {names[0]} (less is better)"
 
@@ -156,7 +157,8 @@ def score(run: Run) -> str:
         return "not measured"
     if facts.is_language(found):
         return f"perplexity {measured.perplexity(found['pruned'])}"
-    return f"accuracy {measured.score(found['pruned'], 'accuracy')}"
+    name = facts.share_name(found)
+    return f"{name} {measured.score(found['pruned'], name)}"
 
 
 def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -8,10 +8,20 @@ from typing import Any, Final
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
-SCORES: Final = {"accuracy": "Accuracy", "f1_binary": "F1", "f1_macro": "Macro F1", "f1_weighted": "Weighted F1"}
+SCORES: Final = {
+    "similarity": "Similarity",
+    "accuracy": "Accuracy",
+    "f1_binary": "F1",
+    "f1_macro": "Macro F1",
+    "f1_weighted": "Weighted F1",
+}
 SCORES_EXPLAINED: Final = (
     "F1: of the positive label; macro F1: mean over labels; weighted F1: labels weighted by frequency. 95 % "
     "intervals: Wilson for accuracy, 2,000 resamples of the sentences for F1."
+)
+SIMILARITY_EXPLAINED: Final = (
+    "Similarity: the mean cosine between the embeddings that the dense and the pruned model give to each sentence; "
+    "the dense model has 100 % by definition. 95 % intervals: Student's t over sentences."
 )
 CHANCE: Final = 0.05
 _TO: Final = "\u2060–\u2060"  # a dash that stays with what is on both sides of it
@@ -19,7 +29,7 @@ Figures = Mapping[str, Any]
 
 
 def scores(metrics: Figures) -> dict[str, str]:
-    """The measures that a classifier's dense and pruned model were both measured by."""
+    """The measures that the dense and the pruned model of no perplexity were both measured by."""
     return {
         name: label
         for name, label in SCORES.items()
@@ -57,9 +67,15 @@ def could_be_chance(found: Figures) -> bool | None:
     versus = found.get("versus_dense") or {}
     if "mcnemar_p" in versus:
         return bool(versus["mcnemar_p"] >= CHANCE)
-    if "nll_change_low" in versus:
-        return bool(versus["nll_change_low"] <= 0 <= versus["nll_change_high"])
+    for name in ("nll_change", "similarity_change"):
+        if f"{name}_low" in versus:
+            return bool(versus[f"{name}_low"] <= 0 <= versus[f"{name}_high"])
     return None
+
+
+def explained(metrics: Figures) -> str:
+    """What the scores and their intervals are."""
+    return SIMILARITY_EXPLAINED if facts.is_embedding(metrics) else SCORES_EXPLAINED
 
 
 def change(found: Figures, examples: int | None) -> str | None:
@@ -78,6 +94,8 @@ def change(found: Figures, examples: int | None) -> str | None:
             f"Against dense: lost {versus['lost']:,}{of}, won {versus['won']:,}; "
             f"{p_value(versus['mcnemar_p'])}{verdict}"
         )
+    if "similarity_change" in versus:
+        return f"Embeddings are {wording.percent(1 + versus['similarity_change'])} similar to the dense model's"
     if "nll_change" not in versus:
         return None
     value = versus["nll_change"]

@@ -74,27 +74,32 @@ def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
         method: the run's own rule.
     """
     table = []
-    for what, label, found in steps(metrics, method, "Tuned, all parameters"):
+    embedding = facts.is_embedding(metrics)
+    names = [name for name in MEASURES if (name == "similarity") is embedding]
+    dense = "Dense, all weights" if embedding else "Tuned, all parameters"
+    for what, label, found in steps(metrics, method, dense):
         line: dict[str, Any] = {"what": what, "label": label}
-        line |= {f"{name}{end}": found.get(f"{name}{end}") for name in MEASURES for end in _ENDS}
+        line |= {f"{name}{end}": found.get(f"{name}{end}") for name in names for end in _ENDS}
         line["loss"] = found.get("loss")
         line["examples"] = found.get("examples", metrics.get("examples"))
         versus = found.get("versus_dense") or {}
         line |= {name: versus.get(name) for name in ("lost", "won", "mcnemar_p")}
         table.append(line)
-    numbers = [f"{name}{end}" for name in MEASURES for end in _ENDS] + ["loss", "mcnemar_p"]
+    numbers = [f"{name}{end}" for name in names for end in _ENDS] + ["loss", "mcnemar_p"]
     return pd.DataFrame(table).astype(dict.fromkeys(numbers, float))
 
 
-def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str = "accuracy") -> str:
+def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str | None = None) -> str:
     """Before and after in one sentence, and which baseline did better, if any did."""
+    own = facts.share_name(metrics)
+    measure = measure or own
     values = table.set_index("what")[measure]
     text = f"{MEASURES[measure]} {wording.percent(values['dense'])} to "
     if "untuned" in values:
         text += f"{wording.percent(values['untuned'])} by pruning, "
     text += wording.percent(values["pruned"])
     text += " after tuning" if "untuned" in values else ""
-    if measure == "accuracy":
+    if measure == own:
         text += _how_sure(metrics)
     rest = values.drop(index=list(OWN), errors="ignore")
     if rest.empty:
@@ -110,7 +115,8 @@ def _how_sure(metrics: dict[str, Any]) -> str:
     """Whether the change may be chance: in pairs where that was measured, else by the interval."""
     pruned, dense = metrics["pruned"], metrics["dense"]
     if pruned.get("versus_dense"):
-        changed = pruned["accuracy"] != dense["accuracy"]
+        name = facts.share_name(metrics)
+        changed = pruned[name] != dense[name]
         return ", which could be chance" if changed and measured.could_be_chance(pruned) else ""
     inside = pruned["accuracy_low"] <= dense["accuracy"] <= pruned["accuracy_high"]
     return ", within the interval of the measurement" if inside else ""

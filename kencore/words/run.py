@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kencore.errors import CorruptRunError, SchemaError
 from kencore.methods.table import METHODS, method_label
+from kencore.models.figures import measure_of
 from kencore.settings.demo import DEMOS, base_of
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
@@ -48,6 +49,22 @@ def is_language(metrics: Mapping[str, Any]) -> bool:
     return metrics.get("task") == "language"
 
 
+def is_embedding(metrics: Mapping[str, Any]) -> bool:
+    """Whether the measurement is a similarity of embeddings to the dense model's."""
+    return metrics.get("task") == "embedding"
+
+
+def share_name(metrics: Mapping[str, Any]) -> str:
+    """The share that a run without perplexity is judged by: ``accuracy``, or ``similarity`` of embeddings."""
+    return "similarity" if is_embedding(metrics) else "accuracy"
+
+
+def sentences(metrics: Mapping[str, Any]) -> str:
+    """How many sentences of which kind a share is of."""
+    kind = "sentence" if is_embedding(metrics) else "labelled sentence"
+    return wording.plural(int(metrics["examples"]), kind)
+
+
 def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
     """The run in one sentence: what was kept of how much, and what it cost."""
     name = wording.method(spec)
@@ -63,7 +80,8 @@ def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
     before, after = metrics["dense"], metrics["pruned"]
     if is_language(metrics):
         return f"{text}; perplexity {perplexity(before['perplexity'])} → {perplexity(after['perplexity'])}"
-    return f"{text}; accuracy {wording.percent(before['accuracy'])} → {wording.percent(after['accuracy'])}"
+    name = share_name(metrics)
+    return f"{text}; {name} {wording.percent(before[name])} → {wording.percent(after[name])}"
 
 
 def points(change: float) -> str:
@@ -82,8 +100,8 @@ def change(value: float) -> str:
 
 
 def interval(found: dict[str, Any]) -> str:
-    """The 95 % interval of a measured accuracy, no finer than it is wide."""
-    low, high = 100 * found["accuracy_low"], 100 * found["accuracy_high"]
+    """The 95 % interval of a measured accuracy or similarity, no finer than it is wide."""
+    low, high = (100 * found[f"{measure_of(found)}_{end}"] for end in ("low", "high"))
     digits = 0 if high - low >= 4 else 1
     return f"{low:.{digits}f}–{high:.{digits}f}\u00a0%"
 
@@ -96,7 +114,7 @@ def best_baseline(metrics: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
     if is_language(metrics):
         best = min(found, key=lambda rule: found[rule]["perplexity"])
     else:
-        best = max(found, key=lambda rule: found[rule]["accuracy"])
+        best = max(found, key=lambda rule: found[rule][share_name(metrics)])
     return best, found[best]
 
 

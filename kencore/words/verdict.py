@@ -9,6 +9,9 @@ unclear    not shown to be safe, and the test cannot tell the loss from none: to
 damaged    a loss that is more than chance
 ruined     half of what the dense model does better than a guess is lost, or perplexity has doubled
 =========  ==============================================================================================
+
+Of embeddings: safe where the worse end of the interval of the similarity to the dense model's is 99 % or more, ruined
+where the similarity is below 80 %, else damaged.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from kencore.models.figures import measure_of
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -29,6 +33,8 @@ POINTS: Final = 0.02  # accuracy that a safe run may lose at the worse end of it
 RATIO: Final = 1.05  # the same of perplexity, over the dense model's
 RUINED_SHARE: Final = 0.5  # of the lead over a guess
 RUINED_RATIO: Final = 2.0
+SIMILARITY: Final = 0.99  # to the dense model's embeddings, at the worse end of its interval
+RUINED_SIMILARITY: Final = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +68,9 @@ def verdict(metrics: Figures, method: str) -> Verdict | None:
     if not metrics.get("dense") or not metrics.get("pruned"):
         return None
     language = facts.is_language(metrics)
-    level = _language_level(metrics) if language else _accuracy_level(metrics)
-    said = _language_change(metrics) if language else _accuracy_change(metrics)
+    embedding = facts.is_embedding(metrics)
+    level = (_language_level if language else _embedding_level if embedding else _accuracy_level)(metrics)
+    said = _language_change(metrics) if language else _share_change(metrics)
     return Verdict(level=level, change=said + _certainty(level, metrics) + ".", peers=_peers(metrics, method))
 
 
@@ -77,6 +84,13 @@ def _accuracy_level(metrics: Figures) -> Level:
     if low >= -POINTS:
         return "safe"
     return "damaged" if loss > 0 and _real(before, after) else "unclear"
+
+
+def _embedding_level(metrics: Figures) -> Level:
+    after = metrics["pruned"]
+    if after["similarity"] < RUINED_SIMILARITY:
+        return "ruined"
+    return "safe" if after.get("similarity_low", after["similarity"]) >= SIMILARITY else "damaged"
 
 
 def accuracy_interval(before: Figures, after: Figures) -> tuple[float, float]:
@@ -124,14 +138,17 @@ def _real(before: Figures, after: Figures) -> bool:
     chance = measured.could_be_chance(after)
     if chance is not None:
         return not chance
-    name = "perplexity" if "perplexity" in after else "accuracy"
+    name = measure_of(after)
     low, high = after.get(f"{name}_low"), after.get(f"{name}_high")
     return low is None or high is None or not low <= before[name] <= high
 
 
-def _accuracy_change(metrics: Figures) -> str:
-    before, after = metrics["dense"]["accuracy"], metrics["pruned"]["accuracy"]
-    text = f"accuracy {100 * before:.1f} → {wording.percent(after)}"
+def _share_change(metrics: Figures) -> str:
+    name = facts.share_name(metrics)
+    before, after = metrics["dense"][name], metrics["pruned"][name]
+    if facts.is_embedding(metrics):
+        return f"embeddings are {wording.percent(after)} similar to the dense model's"
+    text = f"{name} {100 * before:.1f} → {wording.percent(after)}"
     return f"{text}, {points_apart(after, before, 'higher', 'lower')}"
 
 
@@ -177,7 +194,7 @@ def _peers(metrics: Figures, method: str) -> str:
     if not found:
         return ""
     language = facts.is_language(metrics)
-    name = "perplexity" if language else "accuracy"
+    name = "perplexity" if language else facts.share_name(metrics)
     ranked = sorted(found, key=lambda rule: found[rule][name], reverse=not language)  # the best first
     standing = {rule: against(found[rule], metrics["pruned"]) for rule in ranked}
     better = [rule for rule in ranked if standing[rule] == "better"]
@@ -204,7 +221,8 @@ def against(other: Figures, own: Figures) -> Literal["better", "tied", "worse", 
         return "unknown"
     if measured.could_be_chance({"versus_dense": versus}) is not False:
         return "tied"
-    up = versus["accuracy_change"] > 0 if "accuracy_change" in versus else versus["nll_change"] < 0
+    gain = next((versus[name] for name in ("accuracy_change", "similarity_change") if name in versus), None)
+    up = versus["nll_change"] < 0 if gain is None else gain > 0
     return "better" if up else "worse"
 
 
@@ -219,4 +237,4 @@ def _named(rule: str, method: str) -> str:
 
 
 def _value(found: Figures) -> str:
-    return facts.perplexity(found["perplexity"]) if "perplexity" in found else wording.percent(found["accuracy"])
+    return facts.perplexity(found["perplexity"]) if "perplexity" in found else wording.percent(found[measure_of(found)])

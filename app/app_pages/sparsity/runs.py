@@ -12,6 +12,7 @@ from app.charts import depth
 from app.frame import links, parts, state
 from kencore.allocate.table import UNIFORM
 from kencore.errors import KencoreError
+from kencore.models.figures import measure_of
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -147,7 +148,7 @@ def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]
         return line | {"Measure": "not measured"}
     language = facts.is_language(found)
     line |= {
-        "Measure": f"{'perplexity ↓' if language else 'accuracy ↑'} on {_where(found)}",
+        "Measure": f"{'perplexity ↓' if language else f'{facts.share_name(found)} ↑'} on {_where(found)}",
         "Dense": _score(found["dense"], language),
         "Pruned": _score(found["pruned"], language),
     }
@@ -169,7 +170,7 @@ def _where(found: dict[str, Any]) -> str:
 def _score(found: dict[str, Any], language: bool) -> str:
     if language:
         return facts.perplexity(found["perplexity"])
-    return wording.percent(found["accuracy"])
+    return wording.percent(found[measure_of(found)])
 
 
 def show_quality(runs: list[Run]) -> None:

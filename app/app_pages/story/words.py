@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from app.frame import matrices
 from kencore.allocate.table import UNIFORM
 from kencore.methods.table import METHODS
+from kencore.models.figures import measure_of
 from kencore.recover.gap import recovered
 from kencore.views import example as telling
 from kencore.views import sparsity
@@ -61,6 +62,9 @@ def steps(run: Run, example: Example | None) -> tuple[Step, ...]:
 def _ask(run: Run) -> Step:
     total = summaries.totals(run.matrices)
     size = f"It does so with {wording.count(total.params)} numbers, its weights."
+    if facts.is_embedding(run.metrics):  # it has no answer to a sentence
+        what = "This model reads a sentence and makes an embedding of it: numbers that stand for its meaning."
+        return Step(key="model", title="What the model does", words=(f"{what} {size}",))
     if run.language:
         what = "This model goes on with a text: for every piece of a word it says how likely it is."
     else:
@@ -221,7 +225,13 @@ def _quality(found: dict[str, Any], dense: str) -> str:
             f"{facts.perplexity(after['perplexity'])}{sure} on "
             f"{wording.text_source(found['data'])}."
         )
-    sure = f" (95 % interval {facts.interval(after)})" if "accuracy_low" in after else ""
+    sure = f" (95 % interval {facts.interval(after)})" if f"{measure_of(after)}_low" in after else ""
+    if facts.is_embedding(found):
+        return (
+            "An embedding is the list of numbers that the model makes of a sentence. On "
+            f"{facts.sentences(found)} those of the pruned model are {wording.percent(after['similarity'])}{sure} "
+            "similar to those of the dense one, by the angle between them."
+        )
     return (
         f"Of {wording.plural(int(found['examples']), 'sentence')} the {dense} model gets "
         f"{wording.percent(before['accuracy'])} right, the pruned one "
@@ -240,8 +250,13 @@ def _baseline(run: Run) -> Step:
         said = f"perplexity {facts.perplexity(value)}; this run has {facts.perplexity(mine)}"
         better = value < mine
     else:
-        value, mine = found["accuracy"], own["accuracy"]
-        said = f"{wording.percent(value)} right; this run has {wording.percent(mine)}"
+        value, mine = (step[measure_of(step)] for step in (found, own))
+        what = (
+            f"similarity {wording.percent(value)}"
+            if facts.is_embedding(run.metrics)
+            else f"{wording.percent(value)} right"
+        )
+        said = f"{what}; this run has {wording.percent(mine)}"
         better = value > mine
     verdict = (
         "So another rule did better on these data."

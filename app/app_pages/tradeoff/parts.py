@@ -243,7 +243,7 @@ def _points(sweep: Sweep) -> None:
     table = points_table(sweep)
     plain = st.column_config.NumberColumn(format="%.2f")
     percent = st.column_config.NumberColumn(format="%.1f %%")
-    bounds = percent if "Accuracy" in table else plain
+    bounds = plain if "Perplexity" in table else percent
     st.dataframe(
         table,
         hide_index=True,
@@ -252,6 +252,7 @@ def _points(sweep: Sweep) -> None:
         column_config={
             "Kept": percent,
             "Accuracy": percent,
+            "Similarity": percent,
             "Macro F1": percent,
             LOW: bounds,
             HIGH: bounds,
@@ -276,8 +277,8 @@ def points_table(sweep: Sweep) -> pd.DataFrame:
     """
     table = sweep.points[sweep.points["state"] != "missing"]
     specs = [sweep.plan[run] for run in table["run"]]
-    quality = "Perplexity" if "perplexity" in set(table["metric"].dropna()) else "Accuracy"
-    scale = 100 if quality == "Accuracy" else 1
+    quality = next(iter(table["metric"].dropna()), "accuracy").capitalize()
+    scale = 1 if quality == "Perplexity" else 100
     shown = pd.DataFrame(
         {
             "Way": [wording.method(spec) for spec in specs],

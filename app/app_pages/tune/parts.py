@@ -16,6 +16,7 @@ from kencore.errors import KencoreError, SpecError
 from kencore.live import setting as retune
 from kencore.live.setting import Setting
 from kencore.methods.table import method_label
+from kencore.models.figures import measure_of
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -212,10 +213,11 @@ def _made(job: JobStatus) -> None:
     if pruned is None:
         st.markdown(f"Pruned in {took}; this run has no data to measure quality on.")
     else:
+        name = facts.share_name(found["metrics"])
         text = (
             f"Perplexity {measured.perplexity(pruned)}"
             if facts.is_language(found["metrics"])
-            else f"Accuracy {measured.score(pruned, 'accuracy')}"
+            else f"{measured.SCORES[name]} {measured.score(pruned, name)}"
         )
         st.markdown(f"**{text}**, measured in {took}")
         change = measured.change(pruned, found["metrics"].get("examples"))
@@ -258,20 +260,20 @@ def history(run: Run, setting: Setting, palette: Palette) -> None:
         return
     now = settings.index(setting) if setting in settings else None
     lower = facts.is_language(run.metrics) or "perplexity" in (run.metrics.get("pruned") or {})
-    dense = (run.metrics.get("dense") or {}).get("perplexity" if lower else "accuracy")
+    dense = (run.metrics.get("dense") or {}).get("perplexity" if lower else facts.share_name(run.metrics))
 
     def back(index: int) -> None:
         if settings[index] != setting:
             write_setting(run, settings[index])
             st.rerun()
 
-    chart = settings_chart(points, now, dense, palette, lower=lower)
+    chart = settings_chart(points, now, dense, palette, lower=lower, name=facts.share_name(run.metrics))
     drawing.draw(chart, key=f"tune-settings-{len(points)}-{now}", point=back)
 
 
 def _point(label: str, metrics: dict[str, Any], totals: dict[str, int]) -> Point | None:
     pruned = metrics.get("pruned") or {}
-    name = "perplexity" if "perplexity" in pruned else "accuracy"
+    name = measure_of(pruned)
     if pruned.get(name) is None:
         return None
     nan = float("nan")

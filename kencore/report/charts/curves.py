@@ -27,7 +27,7 @@ DASHES: Final = ("-", (0, (3.5, 2)), (0, (1, 1.5)), (0, (3.5, 1.5, 1, 1.5)))
 
 @styled()
 def quality_dots(metrics: dict[str, Any], method: str) -> Figure:
-    """Accuracy or perplexity of each measured model with its 95 % interval."""
+    """Accuracy, similarity or perplexity of each measured model with its 95 % interval."""
     language = facts.is_language(metrics)
     if language:
         table = judged.perplexity_table(metrics, method)
@@ -36,7 +36,7 @@ def quality_dots(metrics: dict[str, Any], method: str) -> Figure:
     else:
         table = judged.quality_table(metrics, method)
         finding = judged.quality_finding(table, metrics, method)
-        measure, scale = "accuracy", 100.0
+        measure, scale = facts.share_name(metrics), 100.0
     values = scale * table[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(np.float64)
     edge = FAR * values[0, 0] if language else math.inf
     far = values[:, 0] > edge

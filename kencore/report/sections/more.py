@@ -57,7 +57,7 @@ def sweep(run: Run) -> Section | None:
     if table.empty:
         return None
     dense = found.dense
-    measure = "perplexity" if "perplexity" in set(table["metric"]) else "accuracy"
+    measure = str(table["metric"].iloc[0])
     figure = trade_off(
         table, labels, run.id, None if dense is None else float(dense[measure]), sweep_finding(table, labels, run.id)
     )
@@ -206,7 +206,7 @@ def quality_change(change: Difference | str, first: str, second: str) -> str:
         return f"Quality cannot be compared: {change}."
     language = change.measure == "nll"
     by = f"{change.change:+.3f} nats per token".replace("-", "−") if language else facts.points(change.change)
-    text = f"Against {first}, {second} has {by} of {'loss' if language else 'accuracy'}"
+    text = f"Against {first}, {second} has {by} of {'loss' if language else change.measure}"
     if change.low is not None and change.high is not None:
         scale, digits = (1, 3) if language else (100, 1)
         ends = (f"{scale * end:+.{digits}f}" for end in (change.low, change.high))

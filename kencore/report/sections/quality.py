@@ -43,7 +43,8 @@ def quality_table(found: dict[str, Any], method: str) -> Table:
         data = judged.perplexity_table(found, method)
     else:
         scores = measured.scores(found)
-        columns = [*scores.values(), "Loss (nats)"]
+        losses = any("loss" in one for _, _, one in _steps(found, method))
+        columns = [*scores.values(), *(["Loss (nats)"] if losses else [])]
         data = judged.quality_table(found, method)
     rows = []
     for _, label, one in _steps(found, method):
@@ -51,7 +52,7 @@ def quality_table(found: dict[str, Any], method: str) -> Table:
             cells = [measured.perplexity(one), f"{one['nll']:.3f}"]
         else:
             cells = [measured.score(one, name) if name in one else "" for name in scores]
-            cells.append(f"{one['loss']:.3f}" if "loss" in one else "")
+            cells += [f"{one['loss']:.3f}" if "loss" in one else ""] if losses else []
         rows.append((label, *cells))
     return Table(
         name="quality",
@@ -83,7 +84,8 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
 
 
 def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
-    dense = "Dense, all weights" if facts.is_language(found) else "Tuned, all parameters"
+    whole = facts.is_language(found) or facts.is_embedding(found)
+    dense = "Dense, all weights" if whole else "Tuned, all parameters"
     return judged.steps(found, method, dense)
 
 
@@ -99,6 +101,8 @@ def versus(found: dict[str, Any]) -> str:
         ends = (f"{100 * change[f'accuracy_change_{end}']:+.1f}" for end in ("low", "high"))
         within = f" ({' to '.join(ends)})".replace("-", "−")
         return f"{facts.points(change['accuracy_change'])}{within}, {lost_won}"
+    if "similarity_change" in change:
+        return f"{facts.points(change['similarity_change'])}{verdict}"
     if "nll_change" not in change:
         return ""
     text = f"{change['nll_change']:+.3f} nats".replace("-", "−")
@@ -112,7 +116,7 @@ def _measured_on(found: dict[str, Any]) -> str:
     if facts.is_language(found):
         text = f"Measured on {cards.windows(found)}."
         return text + " Intervals: from the spread over windows."
-    return f"Measured on {found['examples']:,} labelled sentences ({found['data']}). {measured.SCORES_EXPLAINED}"
+    return f"Measured on {facts.sentences(found)} ({found['data']}). {measured.explained(found)}"
 
 
 def _zero_shot(found: dict[str, Any]) -> Table:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from kencore.quality.paired import accuracy_change, nll_change, unpacked
+from kencore.quality.paired import accuracy_change, nll_change, similarity_change, unpacked
 from kencore.views.sparsity import why_not_comparable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Difference:
     """What a second run measured more than a first one on the same data.
 
     Attributes:
-        measure: ``accuracy`` (a share) or ``nll`` (nats per token: lower is better).
+        measure: ``accuracy`` or ``similarity`` (shares), or ``nll`` (nats per token: lower is better).
         first, second: what was measured of the two pruned models.
         low, high: 95 % interval of second - first; ``None`` where it cannot be told.
         paired: from the outcome of every example; else the two were taken for independent, which
@@ -71,6 +71,8 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> Differenc
     paired = a is not None and b is not None and a.dtype == b.dtype and len(a) == len(b)
     if first.get("task") == "language":
         return _language(first["pruned"], second["pruned"], known if paired else None)
+    if first.get("task") == "embedding":
+        return _similarity(first["pruned"], second["pruned"], known if paired else None)
     return _accuracy(first["pruned"], second["pruned"], known if paired else None)
 
 
@@ -88,6 +90,17 @@ def _accuracy(first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Seq
             p=found["mcnemar_p"],
         )
     ends = [[step.get(f"accuracy_{end}") for end in ("low", "high")] for step in (first, second)]
+    low, high = _combined((values["first"], *ends[0]), (values["second"], *ends[1]))
+    return Difference(**values, low=low, high=high, paired=False)
+
+
+def _similarity(first: Mapping[str, Any], second: Mapping[str, Any], outcomes: Sequence[Any] | None) -> Difference:
+    values = {"measure": "similarity", "first": first["similarity"], "second": second["similarity"]}
+    if outcomes is not None:
+        found = similarity_change(*outcomes)
+        low, high = found.get("similarity_change_low"), found.get("similarity_change_high")
+        return Difference(**values, low=low, high=high, paired=True)
+    ends = [[step.get(f"similarity_{end}") for end in ("low", "high")] for step in (first, second)]
     low, high = _combined((values["first"], *ends[0]), (values["second"], *ends[1]))
     return Difference(**values, low=low, high=high, paired=False)
 
