@@ -26,7 +26,7 @@ def test_a_tuned_run_is_called_tuned_and_comes_after_what_it_was() -> None:
 )
 def test_milliseconds_have_no_exponent(seconds: float, words: str) -> None:
     timing = {"median": seconds, "low": seconds, "high": seconds}
-    line = cli_measured._timing({"batch": 1, "dense": timing})
+    line = cli_measured._timing({"batch": 1, "dense": timing}, 10)
     assert f"dense {words} ms ({words} to {words})" in line
 
 
