@@ -24,6 +24,7 @@ from kencore.errors import (
     NotEnoughMemoryError,
     OwnCodeError,
     ShapeError,
+    TokenTableError,
 )
 from kencore.models.classifier import Classifier
 from kencore.models.loading import load_tokenizer
@@ -105,9 +106,8 @@ def test_a_tokenizer_of_a_larger_vocabulary(make_model: Callable[..., Path]) -> 
     model = Classifier.load(folder)
     model.model.get_input_embeddings().num_embeddings = 5
     model.model.get_input_embeddings().weight = torch.nn.Parameter(torch.zeros(5, 16))
-    with pytest.raises(ModelRunError, match="tokenizer") as caught:
+    with pytest.raises(TokenTableError, match="wanted numbers 0 to 4"):
         model.predict(Examples(texts=("a film",), labels=(0,)))
-    assert str(folder) in caught.value.subject
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"model": 3}', "\x00", ""])

@@ -30,12 +30,8 @@ from tests.support.tiny_text import add_tokenizer
 
 WORK = """
 import sys
-from functools import partial
-import kencore.quality.judge_model
-from kencore.quality.cost import cost_of
 from kencore.sweeps.sweep import sweep
 from kencore.settings.sweep import SweepSpec
-kencore.quality.judge_model.cost_of = partial(cost_of, repeats=1)
 sweep(SweepSpec.from_json(sys.argv[1]), threads=1)
 """
 Stamps = dict[str, dict[str, tuple[int, int]]]
@@ -58,6 +54,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> SweepSpec:
         device="cpu",
         evaluation=str(folder / "examples.tsv"),
         baselines=False,
+        cost=False,
     )
 
 

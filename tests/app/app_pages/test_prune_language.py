@@ -213,4 +213,4 @@ def test_inspecting_a_model_without_a_base(open_page: OpenPage, store_of_jobs: F
     test = demo(open_page)
     next(button for button in test.button if button.label == "Inspect").click().run()
     assert not test.error
-    assert store_of_jobs.found["job0"].params == {"model": "demo-lm"}
+    assert store_of_jobs.found["job0"].params == {"model": "demo-lm", "data": "pydoc"}
