@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from kencore.allocate.table import ALLOCATIONS as ALLOCATED
 from kencore.checkpoint.pair import open_models
 from kencore.data.calibration import calibration_windows
+from kencore.models.figures import mean_interval
 from kencore.models.language import usual_window
 from kencore.pruning.plan import decide
 from kencore.pruning.search.allocate import AllocationSettings, allocate
@@ -55,6 +57,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sparsities", nargs="+", type=float, default=[0.5, 0.6, 0.7, 0.8])
     parser.add_argument("--sequences", type=int, default=16)
     parser.add_argument("--search-sequences", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0, help="of the calibration text's windows")
     parser.add_argument("--window", type=int)
     parser.add_argument("--windows", type=int, default=64, help="of the text; 0: all")
     parser.add_argument("--device", default="cpu")
@@ -74,14 +77,14 @@ def main() -> None:
             for name in args.allocations:
                 if method == "sparsegpt" and name in ("neuroal row", "neuroal both"):
                     continue  # its masks are not per row
-                key = {"method": method, "allocation": name, "sparsity": sparsity}
+                key = {"method": method, "allocation": name, "sparsity": sparsity, "seed": args.seed}
                 if any(key.items() <= point.items() for point in done):
                     continue
                 done.append(key | table.measure(method, name, sparsity))
                 print(line(done[-1]), flush=True)
                 if args.table:
                     args.table.write_text(json.dumps(done, indent=1))
-    print("\n".join(report(done, args, table.dense)))
+    print("\n".join(report([point for point in done if point["seed"] == args.seed], args, table.dense)))
 
 
 class Table:
@@ -102,7 +105,7 @@ class Table:
             args.calibration,
             sequences=args.sequences,
             window=window,
-            seed=0,
+            seed=args.seed,
             positions=language.positions,
         ).ids
         self.streams = self.bench.capture(self.ids)
@@ -127,6 +130,7 @@ class Table:
         return {
             "perplexity": measured["perplexity"],
             "nll": measured["nll"],
+            "nlls": [round(float(value), 5) for value in measured.outcomes],
             **chosen,
             "seconds": round(time.monotonic() - started, 2),
         }
@@ -165,6 +169,23 @@ def report(points: list[Point], args: argparse.Namespace, dense: float) -> Itera
         if gaps and name != "uniform":
             better = sum(gap < 0 for gap in gaps)
             yield f"| {name} | {better} of {len(gaps)} | {math.exp(sum(gaps) / len(gaps)):.3f} |"
+
+    yield "\n| sparsity | method | allocation | over uniform's perplexity, paired 95 % interval | over neuroal's |"
+    yield "|---|---|---|---|---|"
+    for (sparsity, method, name), point in cells.items():
+        if name != "uniform":
+            others = (cells.get((sparsity, method, other)) for other in ("uniform", "neuroal block"))
+            yield f"| {sparsity:g} | {method} | {name} | " + " | ".join(ratio(point, other) for other in others) + " |"
+
+
+def ratio(point: Point, other: Point | None) -> str:
+    """Perplexity over another cell's, from the differences of the same windows; "" without the other."""
+    if other is None or other is point:
+        return ""
+    gaps = np.subtract(point["nlls"], other["nlls"])
+    interval = mean_interval(gaps)
+    low_high = "" if interval is None else f" ({math.exp(interval[0]):.3f} to {math.exp(interval[1]):.3f})"
+    return f"{math.exp(float(gaps.mean())):.3f}{low_high}"
 
 
 if __name__ == "__main__":
