@@ -7,8 +7,6 @@ how names of older checkpoints are renamed on loading. Nothing is run from the c
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.checkpoint.config import bad_config, known_config, line_of, read_config
 from kencore.checkpoint.plain import Family, family_of, parameters
-from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
+from kencore.checkpoint.quiet import quiet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +26,6 @@ LANGUAGE_HEADS = ("ForCausalLM", "LMHeadModel")
 """How the class of a causal language model ends."""
 HEAD = "ForSequenceClassification"
 """How the class of a classifier of texts ends."""
-WORDS = {list: "list", dict: "JSON object", str: "word"}
 AUTO = {HEAD: "AutoModelForSequenceClassification"} | dict.fromkeys(LANGUAGE_HEADS, "AutoModelForCausalLM")
 """The class of transformers that knows such a model of every type, by how its class ends."""
 
@@ -132,33 +130,6 @@ class Skeleton:
         return shape[0] * int(steps.source_patterns.index(pattern)) if fits else None
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` as plain values.
-
-    Raises:
-        SourceNotFoundError: no such folder.
-        ConfigError: missing, not JSON, or without a model type.
-    """
-    if not folder.is_dir():
-        raise SourceNotFoundError(
-            f"Model {folder}", got="no such folder", wanted="a folder with a model", remedy="Check the path."
-        )
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _bad(folder, "no config.json", "the configuration beside the weights") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _bad(folder, f"a config.json that cannot be read ({error})", "JSON") from None
-    # without a model type transformers would guess one from the folder's name
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise _bad(folder, "a config.json without model_type", "the name of its architecture")
-    for key, kind in (("architectures", list), ("id2label", dict), ("label2id", dict), ("problem_type", str)):
-        if config.get(key) is not None and not isinstance(config[key], kind):
-            raise _bad(folder, f"{key} {config[key]!r} in config.json"[:200], f"a {WORDS[kind]}")
-    return config
-
-
 def read_skeleton(folder: Path) -> Skeleton:
     """Build the model of a folder's config on the meta device: no weights, no memory.
 
@@ -200,60 +171,10 @@ def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
 
 
 def _build(folder: Path, plain: dict[str, Any]) -> Skeleton:
-    with _quiet():
-        config = _config(folder, plain)
+    with quiet():
+        config = known_config(folder, plain)
         model, notes = _model(folder, config)
         return _describe(model, config, notes)
-
-
-def read_known_config(folder: Path) -> PretrainedConfig:
-    """The config of a folder as transformers reads it, of a model type that it knows. No code is run.
-
-    Raises:
-        SourceNotFoundError: no such folder.
-        ConfigError: unreadable, or of a model type that this transformers does not know.
-    """
-    with _quiet():
-        return _config(folder, read_config(folder))
-
-
-def _config(folder: Path, plain: dict[str, Any]) -> PretrainedConfig:
-    import transformers
-
-    model_type = plain["model_type"]
-    _check_kernels(folder, plain)
-    if model_type not in transformers.CONFIG_MAPPING:
-        own = ", which the folder brings code for" if plain.get("auto_map") else ""
-        raise _bad(
-            folder,
-            f"model type {model_type!r}{own}",
-            f"one that transformers {transformers.__version__} knows",
-            "Update transformers; models that bring their own code are not run.",
-        )
-    try:
-        config: PretrainedConfig = transformers.AutoConfig.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except Exception as error:  # noqa: BLE001 - config classes check fields and raise what they like
-        raise _bad(folder, f"a config.json of wrong values ({_line(error)})", "valid ones") from None
-    return config
-
-
-def _check_kernels(folder: Path, plain: Any) -> None:
-    """Raise for a config, or one inside it, that names compiled code on the hub: it would be fetched and run."""
-    parts = list(plain.values()) if isinstance(plain, dict) else plain if isinstance(plain, list) else []
-    for key in ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation"):
-        named = plain.get(key) if isinstance(plain, dict) else None
-        if isinstance(named, str) and "/" in named:
-            raise OwnCodeError(
-                str(folder),
-                got=f"{key} {named!r} in config.json: code on the hub",
-                wanted="one that transformers itself has, such as sdpa",
-                remedy=f"Remove {key} from config.json: code that a model names is not run.",
-            )
-    for part in parts:
-        if isinstance(part, dict | list):
-            _check_kernels(folder, part)
 
 
 def class_for(auto: Any, config: PretrainedConfig) -> tuple[Any, PretrainedConfig] | None:
@@ -302,9 +223,9 @@ def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tup
                 config, trust_remote_code=False, attn_implementation="eager"
             )
     except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
-        raise _bad(
+        raise bad_config(
             folder,
-            f"a config that no {config.model_type} can be built from ({_line(error)})",
+            f"a config that no {config.model_type} can be built from ({line_of(error)})",
             "sizes that fit together",
         ) from None
     said = f"names {named}, which transformers does not know" if named else "names no architecture"
@@ -385,30 +306,3 @@ def _turned(model: PreTrainedModel, config: PretrainedConfig) -> Iterator[str]:
 def _layers(config: PretrainedConfig) -> int | None:
     layers = getattr(config, "num_hidden_layers", None)
     return layers if isinstance(layers, int) else None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Transformers' advice on configs is for those who load the model."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity(40)  # errors
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:200] + "..."
-
-
-def _bad(folder: Path, got: str, wanted: str, remedy: str = "") -> ConfigError:
-    return ConfigError(
-        str(folder),
-        got=got,
-        wanted=wanted,
-        remedy=remedy or "Take the config.json that save_pretrained wrote with the weights.",
-    )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from kencore.checkpoint.gguf import Gguf, read_gguf
+from kencore.checkpoint.quiet import quiet
 from kencore.errors import GgufError, MissingExtraError
 
 LIBRARIES: Final = ("gguf", "accelerate")
@@ -219,19 +221,9 @@ def _told_plainly(gguf: Gguf) -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """No bars and no advice of transformers."""
-    from transformers.utils import logging as library
-
-    logging: Any = library
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(50)
-    logging.disable_progress_bar()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a bar that cannot be switched off
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
+    # a bar that cannot be switched off goes to standard error
+    with quiet(logging.CRITICAL), contextlib.redirect_stderr(io.StringIO()):
+        yield
 
 
 def _refused(gguf: Gguf, got: str, wanted: str) -> GgufError:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.checkpoint.skeleton import class_for, read_config, read_known_config
+from kencore.checkpoint.config import read_config, read_known_config
+from kencore.checkpoint.skeleton import class_for
 from kencore.data.lines import Lines, read_lines
 from kencore.data.text import SOURCES
 from kencore.data.tokens import Row, check_rows, tokenised

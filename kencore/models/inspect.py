@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from kencore.checkpoint.config import read_config
 from kencore.checkpoint.layout import open_model
 from kencore.checkpoint.packed import packed_in
 from kencore.checkpoint.pair import NO_BASE, open_pair
 from kencore.checkpoint.parameter import PARTS, ROLES, Layout, Parameter
 from kencore.checkpoint.plain import family_of
 from kencore.checkpoint.scope import without_numbers
-from kencore.checkpoint.skeleton import HEAD, read_config
+from kencore.checkpoint.skeleton import HEAD
 from kencore.checkpoint.source import Source, resolve
 from kencore.checkpoint.tensors import FLOATS, Tensors
 from kencore.errors import ConfigError

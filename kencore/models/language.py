@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.checkpoint.skeleton import LANGUAGE_HEADS, read_config
+from kencore.checkpoint.config import read_config
+from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.data.text import check_window, first_token_numbers, read_text, token_numbers
 from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError

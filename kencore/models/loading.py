@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.as_torch import unread
+from kencore.checkpoint.config import read_config, read_known_config
 from kencore.checkpoint.layout import open_named
 from kencore.checkpoint.misfits import refuse_misfits
 from kencore.checkpoint.packed import refuse_packed
 from kencore.checkpoint.shards import find_shards
-from kencore.checkpoint.skeleton import HEAD, class_for, read_config, read_known_config, read_skeleton
+from kencore.checkpoint.skeleton import HEAD, class_for, read_skeleton
 from kencore.data.tokens import check_rows, tokenised
 from kencore.errors import TaskMismatchError
 from kencore.models.labels import meaning_of

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kencore.checkpoint.quiet import quiet
 from kencore.errors import (
     ConfigError,
     CorruptShardError,
@@ -98,23 +99,6 @@ def named(model: Any) -> str:
     """How errors call a module of transformers: by its folder, else by its class."""
     place = getattr(getattr(model, "config", None), "name_or_path", "")
     return f"Model {place or type(model).__name__}"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No progress bar and no report from transformers: what is amiss becomes an error here."""
-    from transformers.utils import logging as library
-
-    told: Any = library  # its functions are not typed
-    level, bar = told.get_verbosity(), told.is_progress_bar_enabled()
-    told.set_verbosity_error()
-    told.disable_progress_bar()
-    try:
-        yield
-    finally:
-        told.set_verbosity(level)
-        if bar:
-            told.enable_progress_bar()
 
 
 def line_of(error: BaseException) -> str:
