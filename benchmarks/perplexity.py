@@ -123,7 +123,8 @@ class Table:
             rule,
             AllocationSettings(allocation=allocation, step=step, reference=reference, sparsity=sparsity),
         )
-        self.bench.prune_all(self.streams, found.rule, found.counts)
+        seen = self.streams if found.rule.needs else self.search  # or nothing is learnt from running more
+        self.bench.prune_all(seen, found.rule, found.counts)
         measured = self.bench.judge.quality()
         self.bench.restore()
         chosen = {part: found.trace[part]["chosen"] for part in ("block_search", "row_search") if found.trace.get(part)}
