@@ -183,6 +183,10 @@ class MatrixNotFoundError(KencoreError):
     """The run has no matrix of that name, or no such row or column in it."""
 
 
+class FigureError(KencoreError):
+    """No figure of that name, or one that this run cannot show."""
+
+
 class StoreNotWritableError(KencoreError):
     """The store cannot be written: no permission, or the disk is full."""
 

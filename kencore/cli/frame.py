@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich import progress as rich_bar
-from rich.console import Console
 
 from kencore.errors import KencoreError
+from kencore.system.bar import progress_bar
 from kencore.system.progress import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -35,7 +34,7 @@ def command(
 
     shown: list[str] = []
     try:
-        with _bar() as report:
+        with progress_bar() as report:
             yield report, show
     except KencoreError as error:
         _fail({"error": error.to_json()}, str(error), as_json, 1)
@@ -51,23 +50,3 @@ def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
     else:
         print(text, file=sys.stderr)
     raise typer.Exit(code)
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    columns = (
-        rich_bar.TextColumn("{task.description}"),
-        rich_bar.BarColumn(),
-        rich_bar.TaskProgressColumn(),
-        rich_bar.TimeElapsedColumn(),
-        rich_bar.TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    hidden = not console.is_terminal  # where nothing can be drawn, rich leaves an empty line
-    with rich_bar.Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(done: float, total: float, message: str) -> None:
-            bar.update(task, completed=done, total=total, description=message)
-
-        yield report

@@ -1,0 +1,136 @@
+"""A run that can be printed, shown in a notebook and asked for its figures."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kencore.errors import MissingExtraError
+from kencore.runs.run import Run
+from kencore.words.verdict import Verdict, verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+    from kencore.settings.prune import PruneSpec
+    from kencore.system.progress import Progress
+
+FIGURES: Final = "kencore.figures"
+"""Group of entry points that draw figures: the app has one, since this library knows no drawing library."""
+
+
+class ShownRun(Run):
+    """A `Run` with words and pictures; what `open_run` and `prune` of the package give."""
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """Whether the run is safe, damaged or ruined; ``None`` where quality was not measured."""
+        return verdict(self.metrics, self.spec.method)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id}>"
+
+    def __str__(self) -> str:
+        from kencore.notebook.text import summary
+
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        from kencore.notebook.html import summary
+
+        return summary(self)
+
+    def cells(self) -> pd.DataFrame:
+        """Blocks by roles, one line per cell: see `kencore.views.tables.model_cells`."""
+        from kencore.views.tables import model_cells
+
+        return model_cells(self.matrices)
+
+    def figure(self, name: str, **choices: Any) -> go.Figure:
+        """One of the run's charts as a Plotly figure, with its finding as the title.
+
+        Args:
+            name: ``cells``, ``roles``, ``depth``, ``quality``, ``search``, ``tuned``, ``stored``, ``map`` or ``row``.
+            choices: what that figure may be told: ``measure`` of the cells, ``baselines`` of the quality,
+                ``matrix`` of the map and the row, ``row_number`` and ``by_value`` of the row.
+
+        Raises:
+            FigureError: no such figure, nothing to draw in this run, or a choice that it does not take.
+            MissingExtraError: the app is not installed.
+            MatrixNotFoundError: no such matrix.
+        """
+        return _drawing()(self, name, **choices)
+
+    def map(self, matrix: str | None = None) -> go.Figure:
+        """Which weights of a matrix were kept, rows down and columns across; of the largest one by default.
+
+        Raises:
+            MatrixNotFoundError: no such matrix. See also `figure`.
+        """
+        return self.figure("map", matrix=matrix)
+
+    def row(self, matrix: str, row: int, *, by_value: bool = True) -> go.Figure:
+        """Every weight of one row, kept and not kept, in order of its value or of its place.
+
+        Raises:
+            MatrixNotFoundError: no such matrix.
+            FigureError: no such row. See also `figure`.
+        """
+        return self.figure("row", matrix=matrix, row_number=row, by_value=by_value)
+
+
+def open_run(run: str | Path) -> ShownRun:
+    """Open a run by its folder, or by its id in the store.
+
+    The shipped runs are ``demo`` (an encoder) and ``demo-lm`` (a language model).
+
+    Raises:
+        RunNotFoundError: no such folder, and no such run in the store.
+        SchemaError: a newer version made it, or one that is too old.
+        CorruptRunError: the folder is there but is not a whole run.
+    """
+    from kencore.runs.shelf import find_run
+    from kencore.settings.demo import SHIPPED
+
+    return ShownRun(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
+
+
+def prune(
+    spec: PruneSpec, *, out: str | Path | None = None, progress: Progress | None = None, threads: int | None = None
+) -> ShownRun:
+    """Prune a model and write the run, with a progress bar on a terminal or in a notebook.
+
+    Args:
+        spec: what is asked.
+        out: the run folder to write; a new one in the store where it is left out.
+        progress: called with (done, total, what is being done) instead of the bar; may raise to cancel,
+            which leaves nothing behind.
+        threads: CPU threads of the selection; all cores where it is left out.
+
+    Returns:
+        The finished run, opened.
+
+    Raises:
+        KencoreError: the class says which mistake it was; nothing is written then.
+    """
+    from kencore.pruning.prune import prune as prune_with
+    from kencore.system.bar import progress_bar
+
+    if progress is not None:
+        return ShownRun(prune_with(spec, out=out, progress=progress, threads=threads).path)
+    with progress_bar() as bar:
+        return ShownRun(prune_with(spec, out=out, progress=bar, threads=threads).path)
+
+
+def _drawing() -> Any:
+    for point in entry_points(group=FIGURES):
+        return point.load()
+    raise MissingExtraError(
+        "figures of a run",
+        got="nothing installed draws them",
+        wanted="the app, which comes with the package",
+        remedy="Install the project with `pip install .`.",
+    )
