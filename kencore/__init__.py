@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from kencore.exports.subnetwork.read import inspect_subnetwork
     from kencore.exports.subnetwork.write import write_subnetwork
     from kencore.methods.select import select
-    from kencore.pruning.prune import prune
+    from kencore.notebook.shown import open_run, prune
     from kencore.recover import TuneSpec, tune
-    from kencore.runs.run import Run, open_run
+    from kencore.runs.run import Run
+    from kencore.runs.shelf import list_runs
     from kencore.settings.prune import PruneSpec
     from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.shelf import open_sweep
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "export_mask",
     "inspect_subnetwork",
+    "list_runs",
     "open_run",
     "open_subnetwork",
     "open_sweep",
@@ -50,10 +52,11 @@ LAZY = {
     "TuneSpec": "recover",
     "export_mask": "exports.masks",
     "inspect_subnetwork": "exports.subnetwork.read",
-    "open_run": "runs.run",
+    "list_runs": "runs.shelf",
+    "open_run": "notebook.shown",
     "open_subnetwork": "exports.subnetwork.open",
     "open_sweep": "sweeps.shelf",
-    "prune": "pruning.prune",
+    "prune": "notebook.shown",
     "restore_subnetwork": "exports.subnetwork.open",
     "select": "methods.select",
     "subnetwork_bytes": "exports.subnetwork.plan",

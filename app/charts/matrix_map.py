@@ -49,8 +49,5 @@ def kept_map(shares: NDArray[np.floating], name: str, shape: tuple[int, int], pa
     cell = "" if height * width == 1 else f", in cells of {height} × {width}"
     finding = f"{name}: {wording.percent(mean)} of {shape[0]:,} × {shape[1]:,} weights kept{cell}"
     at = np.indices(shares.shape)
-    data = pd.DataFrame(
-        {"row": at[0].ravel() * height, "column": at[1].ravel() * width, "kept_share": shares.ravel()}
-    )
+    data = pd.DataFrame({"row": at[0].ravel() * height, "column": at[1].ravel() * width, "kept_share": shares.ravel()})
     return Chart(figure=figure, finding=finding, alt=f"Map of kept weights. {finding}.", data=data, name="kept-map")
-

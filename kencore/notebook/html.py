@@ -51,7 +51,7 @@ def _grid(cells: pd.DataFrame) -> str:
     head = "".join(f'<th style="{_CELL}">{escape(role)}</th>' for role in roles)
     lines = []
     for place in places:
-        row = "".join(_cell(shares.at[place, role] if role in shares.columns else float("nan")) for role in roles)
+        row = "".join(_cell(shares.loc[place, role] if role in shares.columns else float("nan")) for role in roles)
         lines.append(f'<tr><th style="text-align:right;padding:2px 8px">{escape(str(place))}</th>{row}</tr>')
     return (
         '<details><summary>Kept share by block and role</summary><table style="border-collapse:collapse">'

@@ -13,7 +13,6 @@ from kencore.words.verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
-    import plotly.graph_objects as go
 
     from kencore.settings.prune import PruneSpec
     from kencore.system.progress import Progress
@@ -49,7 +48,7 @@ class ShownRun(Run):
 
         return model_cells(self.matrices)
 
-    def figure(self, name: str, **choices: Any) -> go.Figure:
+    def figure(self, name: str, **choices: Any) -> Any:
         """One of the run's charts as a Plotly figure, with its finding as the title.
 
         Args:
@@ -64,7 +63,7 @@ class ShownRun(Run):
         """
         return _drawing()(self, name, **choices)
 
-    def map(self, matrix: str | None = None) -> go.Figure:
+    def map(self, matrix: str | None = None) -> Any:
         """Which weights of a matrix were kept, rows down and columns across; of the largest one by default.
 
         Raises:
@@ -72,7 +71,7 @@ class ShownRun(Run):
         """
         return self.figure("map", matrix=matrix)
 
-    def row(self, matrix: str, row: int, *, by_value: bool = True) -> go.Figure:
+    def row(self, matrix: str, row: int, *, by_value: bool = True) -> Any:
         """Every weight of one row, kept and not kept, in order of its value or of its place.
 
         Raises:

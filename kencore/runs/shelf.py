@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import re
 import shutil
@@ -62,8 +63,17 @@ def find_run(run: str) -> Path:
         repr(run),
         got="no such run in the store",
         wanted="the id of a finished run or its folder",
-        remedy="List the runs with `python -m kencore runs`.",
+        remedy=f"{_nearest(run)}List the runs with `python -m kencore runs`.",
     )
+
+
+def _nearest(run: str) -> str:
+    """The ids that a mistyped one may mean, as a question; "" where none is like it."""
+    names = [*SHIPPED, *(folder.name for folder in _folders(runs_folder()) if not folder.name.startswith("."))]
+    near = difflib.get_close_matches(run, names, n=3)
+    begins = [name for name in names if run and name.startswith(run)][:3]
+    found = list(dict.fromkeys([*near, *begins]))[:3]
+    return f"Did you mean {' or '.join(found)}? " if found else ""
 
 
 def find_stored_run(run: str) -> Path:

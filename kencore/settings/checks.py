@@ -128,16 +128,24 @@ def checked_keep(name: str, keep: Any) -> float:
         got = "keep 0, that is sparsity 1: nothing would be left"
     else:
         return float(keep)
-    raise no_share(name, got, "up to")
+    raise no_share(name, got, "up to", _meant(keep))
 
 
-def no_share(name: str, got: str, end: str) -> SpecError:
+def _meant(keep: Any) -> str:
+    """What a number of two or more may mean: percent, of what is kept or (below zero) of what is pruned."""
+    if isinstance(keep, bool) or not isinstance(keep, (int, float)) or not math.isfinite(keep):
+        return ""
+    said, number = ("keep", float(keep)) if keep > 1 else ("sparsity", complement(keep))
+    return f"Did you mean {said} {number / 100:g}? " if 2 <= number <= 100 else ""
+
+
+def no_share(name: str, got: str, end: str, meant: str = "") -> SpecError:
     """The error for a share that cannot be kept; ``end``: ``up to`` 1 or ``below`` it."""
     return SpecError(
         name,
         got=got,
         wanted=f"a share above 0 and {end} 1 (sparsity is 1 - keep)",
-        remedy="To keep half and prune half, keep is 0.5 and sparsity is 0.5.",
+        remedy=f"{meant}To keep half and prune half, keep is 0.5 and sparsity is 0.5.",
     )
 
 

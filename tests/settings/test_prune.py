@@ -126,6 +126,8 @@ LM = {"model": "m", "method": "wanda", "keep": 0.3}
         (0.0, "keep 0, that is sparsity 1: nothing would be left"),
         (-0.5, "keep -0.5, that is sparsity 1.5: more than everything pruned"),
         (1.5, "keep 1.5, that is sparsity -0.5: more than everything kept"),
+        (50, "Did you mean keep 0.5?"),
+        (-69, "Did you mean sparsity 0.7?"),
         (float("nan"), "nan, which is no share"),
         ("half", "'half', which is no share"),
         (True, "True, which is no share"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from app.app_pages.story import walk as story_walk
-from app.charts import depth, model, perplexity, quality, row, tuning
 from app.charts import explain as answers
+from app.charts import named, row
 from app.charts import story as charts
 from app.frame import links, state
 from app.frame.draw import draw
@@ -18,11 +18,9 @@ from app.parts import explain as explain_parts
 from app.parts import explain_ask
 from app.parts import row as row_parts
 from kencore.methods.table import METHODS
-from kencore.views import sparsity
 from kencore.views import tables as summaries
 from kencore.views.walk import walk_row
 from kencore.words import numbers as wording
-from kencore.words.palette import RUNS
 
 if TYPE_CHECKING:
     from app.charts.base import Chart
@@ -94,26 +92,13 @@ def _row(run: Run, example: Example) -> None:
     links.page_link("row", "This row in full", icon=":material/show_chart:", matrix=example.matrix, row=example.row)
 
 
-def _model(measure: str) -> Callable[[Run, Example | None, Palette], Chart]:
-    def chart(run: Run, example: Example | None, palette: Palette) -> Chart:
-        cells = summaries.model_cells(run.matrices)
-        return model.model_map(cells, palette, measure, wording.TERMS[run.restore])
-
-    return chart
+def _named(name: str, **choices: Any) -> Callable[[Run, Example | None, Palette], Chart]:
+    return lambda run, example, palette: named.FIGURES[name](run, palette, **choices)
 
 
 def _weights(run: Run, example: Example | None, palette: Palette) -> Chart:
     assert example is not None
     return charts.two_weights(example, run.restore, palette)
-
-
-def _depth(run: Run, example: Example | None, palette: Palette) -> Chart:
-    blocks = sparsity.by_block(run.matrices)
-    totals = run.totals
-    drawn = depth.Depth(
-        label=run.id, color=RUNS[0], symbol="circle", blocks=blocks, target=totals["reset"] / totals["pruned"]
-    )
-    return depth.block_bars(drawn, palette)
 
 
 def _tails(run: Run, example: Example | None, palette: Palette) -> Chart:
@@ -122,36 +107,16 @@ def _tails(run: Run, example: Example | None, palette: Palette) -> Chart:
     return row.distance_bars(deciles, float(example.keep.mean()), palette)
 
 
-def _quality(baselines: bool) -> Callable[[Run, Example | None, Palette], Chart]:
-    def chart(run: Run, example: Example | None, palette: Palette) -> Chart:
-        found = run.metrics if baselines else run.metrics | {"baselines": {}}
-        if found.get("task") == "language":
-            return perplexity.perplexity_dots(found, run.spec.method, palette)
-        return quality.quality_dots(found, run.spec.method, palette)
-
-    return chart
-
-
-def _tuned(run: Run, example: Example | None, palette: Palette) -> Chart:
-    told = run.tuning
-    assert told is not None
-    return tuning.curve(told["curve"], palette, best=told["best_step"])
-
-
-def _stored(run: Run, example: Example | None, palette: Palette) -> Chart:
-    return charts.stored(summaries.totals(run.matrices), run.restore, palette)
-
-
 CHARTS: Final[dict[str, Callable[[Run, Example | None, Palette], Chart]]] = {
-    "changed": _model("diff_rms"),
-    "kept": _model("share"),
+    "changed": _named("cells", measure="diff_rms"),
+    "kept": _named("cells", measure="share"),
     "weight": _weights,
-    "depth": _depth,
+    "depth": _named("depth"),
     "tails": _tails,
-    "cost": _quality(False),
-    "baseline": _quality(True),
-    "tuned": _tuned,
-    "stored": _stored,
+    "cost": _named("quality", baselines=False),
+    "baseline": _named("quality"),
+    "tuned": _named("tuned"),
+    "stored": _named("stored"),
 }
 
 
