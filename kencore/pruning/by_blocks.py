@@ -212,10 +212,11 @@ class _Job:
         base = None
         if self.bench.pair.base_tensors is not None:
             base = self.bench.base(name).numpy()
-        columns = write_matrix(writer, decision, self.bench.original(name), base, keep)
-        if self.spec.updates:
-            kept = pruned.weight[pruned.keep].to(self.bench.blocks.dtype(name))  # (kept,)
-            writer.add_values(name, _bits(kept))
+        stored = pruned.weight.to(self.bench.blocks.dtype(name)) if self.spec.updates else None  # (R, C)
+        kept = None if stored is None else stored.float().numpy()
+        columns = write_matrix(writer, decision, self.bench.original(name), base, keep, kept)
+        if stored is not None:
+            writer.add_values(name, _bits(stored[pruned.keep]))
         return columns
 
     def measured(self, run: Run, streams: Streams, found: Allocated) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.checkpoint.tensors import to_float32
 from kencore.errors import KencoreError
 from kencore.methods.random import row_generator
 from kencore.methods.table import METHODS
@@ -114,13 +115,14 @@ class SliceRun:
 
     def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask) -> None:
         """Write the mask (r, C) of the parameter's next rows, and the values that rescaling changes."""
-        parameter = self.decision.parameter
-        self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep))
+        parameter, kept = self.decision.parameter, None
         if self.spec.updates:
             stored = as_matrix(self.pair.tuned_tensors.raw(parameter.name), transposed=parameter.transposed)[rows]
             place = {"name": parameter.name, "first": rows.start}
             bits = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
             self.changed.append(bits[keep])
+            kept = to_float32(bits, parameter.dtype)
+        self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep, kept))
 
     def end(self, shared: float) -> None:
         """Write the parameter's row table and values; its line is then whole.

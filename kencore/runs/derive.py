@@ -15,10 +15,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kencore.checkpoint.tensors import to_float32
+from kencore.runs.measures import share_lost
 from kencore.runs.run import Run
 from kencore.runs.writer import MATRICES_SCHEMA, ROWS_SCHEMA, RunWriter
 
 Bits = NDArray[np.generic]
+WEIGHTS_AT_ONCE = 1 << 22
 CONTENT = ("spec.json", "matrices.parquet", "masks.safetensors", "values.safetensors", "dense.safetensors")
 
 
@@ -47,12 +50,15 @@ def derived(
     shapes = {name: parent.shape(name) for name in parent.pruned}
     kept = {name: (str(parent.matrix(name)["dtype"]), int(parent.matrix(name)["kept"])) for name in parent.pruned}
     with RunWriter(out, shapes, values=kept) as writer:
+        lost: dict[str, float] = {}
         for name in parent.pruned:
             writer.add_rows(name, parent.keep(name))
-            writer.add_values(name, values(name))
+            found = values(name)
+            writer.add_values(name, found)
+            lost[name] = share_lost(_pieces(parent, name, found))
             writer.add_table(name, [_row_columns(parent, name)])
             parent.release()
-        writer.add_matrices(_lines(parent))
+        writer.add_matrices(_lines(parent, lost))
         if changed:
             writer.add_changed(changed)
         del values, changed  # they may hold a model
@@ -84,9 +90,27 @@ def _row_columns(parent: Run, name: str) -> dict[str, NDArray[Any]]:
     return {field.name: table[field.name].to_numpy() for field in ROWS_SCHEMA if field.name not in ("matrix", "row")}
 
 
-def _lines(parent: Run) -> list[dict[str, Any]]:
-    """The lines of the table of matrices, with nothing where pandas says NaN."""
+def _pieces(parent: Run, name: str, values: Bits) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Tuned, base, mask and kept values (r, C) of a matrix some rows at a time, from kept ones (K,)."""
+    rows, columns = parent.shape(name)
+    step, first = max(1, WEIGHTS_AT_ONCE // columns), 0
+    for row in range(0, rows, step):
+        part = slice(row, min(row + step, rows))
+        keep = parent.keep(name, part)
+        count = int(np.count_nonzero(keep))
+        kept = np.zeros(keep.shape, np.float32)
+        kept[keep] = to_float32(values[first : first + count], str(parent.matrix(name)["dtype"]))
+        first += count
+        yield parent.values(name, "tuned", part), parent.values(name, "base", part), keep, kept
+
+
+def _lines(parent: Run, lost: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The lines of the table of matrices, with nothing where pandas says NaN.
+
+    Args:
+        lost: what each pruned matrix has lost now, by name.
+    """
     lines: list[dict[str, Any]] = pa.Table.from_pandas(
         parent.matrices, schema=MATRICES_SCHEMA, preserve_index=False
     ).to_pylist()
-    return lines
+    return [line | {"diff_lost": lost.get(line["name"])} for line in lines]

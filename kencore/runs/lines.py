@@ -98,26 +98,37 @@ def changed_dtypes(decisions: Mapping[str, Decision], spec: PruneSpec) -> dict[s
 
 
 def write_piece(
-    writer: RunWriter, name: str, whole: MatrixMeasures, tuned: Floats, base: Floats, keep: Mask
+    writer: RunWriter,
+    name: str,
+    whole: MatrixMeasures,
+    tuned: Floats,
+    base: Floats,
+    keep: Mask,
+    kept: Floats | None = None,
 ) -> dict[str, NDArray[np.generic]]:
-    """Append the mask of some rows (r, C) to the run; their rows for `RunWriter.add_table`."""
+    """Append the mask of some rows (r, C) to the run; their rows for `RunWriter.add_table`.
+
+    Args:
+        kept: what the pruned model holds where ``keep`` does, if not the tuned values.
+    """
     writer.add_rows(name, keep)
-    whole.add(tuned, base, keep)
+    whole.add(tuned, base, keep, kept)
     return row_measures(tuned, base, keep)
 
 
 def write_matrix(
-    writer: RunWriter, decision: Decision, tuned: Floats, base: Floats | None, keep: Mask
+    writer: RunWriter, decision: Decision, tuned: Floats, base: Floats | None, keep: Mask, kept: Floats | None = None
 ) -> dict[str, Any]:
     """Write the mask and the row table of a whole matrix (R, C); what its line gains by it.
 
     Args:
         tuned: values of the dense model; base: what pruned entries become, ``None`` for zero.
+        kept: what the pruned model holds where ``keep`` does, if not the tuned values.
     """
     name, whole = decision.parameter.name, MatrixMeasures()
     old = np.zeros_like(tuned) if base is None else base
     check_finite(tuned, 0, name, "tuned")
-    writer.add_table(name, [write_piece(writer, name, whole, tuned, old, keep)])
+    writer.add_table(name, [write_piece(writer, name, whole, tuned, old, keep, kept)])
     return pruned_columns(decision, whole, keep.sum(axis=1))
 
 

@@ -5,6 +5,8 @@ Shapes: R rows (outputs), C columns (inputs). Sums are taken in float64.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,16 +37,42 @@ def row_measures(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> Column
     }
 
 
+def lost(tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | None = None) -> float:
+    """What pruning took away of some rows (r, C): the sum of (tuned - pruned)^2.
+
+    Args:
+        kept: what the pruned model holds where ``keep`` does, float32 (r, C); the tuned values
+            where it is left out.
+    """
+    squared = np.where(keep, 0, np.square(tuned - base))
+    if kept is not None:
+        squared = np.where(keep, np.square(tuned - kept), squared)
+    return float(squared.sum(dtype=np.float64))
+
+
+def share_lost(pieces: Iterable[tuple[Floats, Floats, NDArray[np.bool_], Floats | None]]) -> float:
+    """``diff_lost`` of a matrix from its rows, some at a time: tuned, base, keep and kept as `lost` takes them.
+
+    1 where everything went back to the base (or to zero), and more where kept values were changed
+    beyond that; NaN where tuned and base are equal.
+    """
+    gone = total = 0.0
+    for tuned, base, keep, kept in pieces:
+        gone += lost(tuned, base, keep, kept)
+        total += float(np.square(tuned - base).sum(dtype=np.float64))
+    return gone / total if total else float("nan")
+
+
 class MatrixMeasures:
     """Sums over a matrix that is seen some rows at a time."""
 
     def __init__(self) -> None:
         self.count = self.kept = 0
-        self.sum = self.square = self.diff = self.diff_kept = 0.0
+        self.sum = self.square = self.diff = self.diff_kept = self.lost = 0.0
         self.low, self.high = np.inf, -np.inf
 
-    def add(self, tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> None:
-        """Take in some rows (r, C) of tuned and base values and of the keep mask."""
+    def add(self, tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | None = None) -> None:
+        """Take in some rows (r, C) of tuned and base values and of the keep mask; ``kept`` as in `lost`."""
         squared = np.square(tuned - base)
         self.count += tuned.size
         self.kept += int(keep.sum())
@@ -52,6 +80,7 @@ class MatrixMeasures:
         self.square += float(np.square(tuned).sum(dtype=np.float64))
         self.diff += float(squared.sum(dtype=np.float64))
         self.diff_kept += float(np.where(keep, squared, 0).sum(dtype=np.float64))
+        self.lost += lost(tuned, base, keep, kept)
         self.low = min(self.low, float(tuned.min()))
         self.high = max(self.high, float(tuned.max()))
 
@@ -66,4 +95,5 @@ class MatrixMeasures:
             "tuned_max": self.high,
             "diff_rms": float(np.sqrt(self.diff / self.count)),
             "diff_share_kept": self.diff_kept / self.diff if self.diff else float("nan"),
+            "diff_lost": self.lost / self.diff if self.diff else float("nan"),
         }

@@ -57,7 +57,16 @@ MATRICES_SCHEMA = pa.schema(
     + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept", "bytes_dense", "bytes_stored")]
     + [
         (name, pa.float64())
-        for name in ("target_keep", "tuned_mean", "tuned_std", "tuned_min", "tuned_max", "diff_rms", "diff_share_kept")
+        for name in (
+            "target_keep",
+            "tuned_mean",
+            "tuned_std",
+            "tuned_min",
+            "tuned_max",
+            "diff_rms",
+            "diff_share_kept",
+            "diff_lost",
+        )
     ]
     + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
 )

@@ -59,8 +59,22 @@ def _run_without_overview(files: dict[str, Any]) -> None:
     """Version 3: no ``overview.safetensors``: it follows from the masks, and where it lies it is not read."""
 
 
+def _run_has_losses(files: dict[str, Any]) -> None:
+    """Version 4: every table of matrices says ``diff_lost``. Where kept values are the tuned ones that is
+    what ``diff_share_kept`` leaves; where a method, rescaling or tuning changed them it is not known.
+    """
+    matrices = files.get("matrices.parquet")
+    if matrices is None or "diff_lost" in matrices:
+        return
+    spec = files.get("spec.json", {}).get("spec", {})
+    updated = spec.get("method") == "sparsegpt" and spec.get("refine", "none") == "none"
+    rescaled = spec.get("rescale", "none") != "none"
+    same = not (updated or rescaled or files["record.json"].get("tuned"))
+    matrices["diff_lost"] = 1 - matrices["diff_share_kept"].astype("float64") if same else float("nan")
+
+
 SCHEMAS: dict[str, Schema] = {
-    "run": Schema(current=3, migrations={1: _run_has_targets, 2: _run_without_overview}),
+    "run": Schema(current=4, migrations={1: _run_has_targets, 2: _run_without_overview, 3: _run_has_losses}),
     "trace": Schema(current=1),
     "tuning": Schema(current=1),
     "sweep": Schema(current=1),

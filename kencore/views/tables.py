@@ -103,9 +103,11 @@ def model_cells(matrices: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (stack, block, role) in model order: ``stack block role matrices params pruned
-        kept share diff_share_kept diff_rms name``. ``pruned`` counts the entries of pruned
-        matrices, ``diff_share_kept`` is the kept share of the squared difference tuned - base,
-        and ``name`` is the largest pruned matrix of the cell (the largest where none was pruned).
+        kept share diff_share_kept diff_lost diff_rms input_error name``. ``pruned`` counts the entries of
+        pruned matrices, ``diff_share_kept`` is the kept share of the squared difference tuned - base,
+        ``diff_lost`` the lost one (NaN where a matrix does not know it), ``input_error`` the mean over
+        weights of that column of ``matrices`` where there is one (see `damage.input_errors`), and
+        ``name`` is the largest pruned matrix of the cell (the largest where none was pruned).
     """
     outside = matrices["block"].isna()
     return _group(matrices.assign(stack=matrices["stack"].mask(outside, "")), ["stack", "block", "role"])
@@ -128,6 +130,7 @@ def by_role(matrices: pd.DataFrame) -> pd.DataFrame:
 def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Sum entries and squared differences over ``keys``; roles in the order of `ROLES`."""
     pruned = matrices["status"] == "pruned"
+    errors = matrices["input_error"] if "input_error" in matrices else pd.Series(np.nan, matrices.index)
     squares = matrices["diff_rms"].astype("float64").fillna(0.0) ** 2 * matrices["params"]
     table = matrices.assign(
         kept=kept_entries(matrices),
@@ -135,6 +138,9 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         known=matrices["params"].where(matrices["diff_rms"].notna(), 0),
         squares=squares,
         squares_kept=squares.where(~pruned, squares * matrices["diff_share_kept"].fillna(1.0)),
+        squares_lost=(squares * matrices["diff_lost"]).where(pruned & (squares > 0), 0.0),
+        moved=errors * matrices["params"],
+        seen=matrices["params"].where(errors.notna(), 0),
         rank=matrices["role"].map(role_rank),
     )
     # the matrix to open from a cell: pruned before unpruned, then the largest
@@ -148,16 +154,22 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         known=("known", "sum"),
         squares=("squares", "sum"),
         squares_kept=("squares_kept", "sum"),
+        squares_lost=("squares_lost", lambda part: part.sum(skipna=False)),
+        moved=("moved", "sum"),
+        seen=("seen", "sum"),
         name=("name", "first"),
     ).reset_index()
     order = [*[key for key in keys if key != "role"], "rank"]
     result = result.sort_values(order, kind="stable", na_position="first")
     result["share"] = result["kept"] / result["params"]
     result["diff_share_kept"] = result["squares_kept"] / result["squares"].where(result["squares"] > 0)
+    result["diff_lost"] = result["squares_lost"] / result["squares"].where(result["squares"] > 0)
+    result["input_error"] = result["moved"] / result["seen"].where(result["seen"] > 0)
     known = result["known"].where(result["known"] > 0)
     result["diff_rms"] = np.sqrt(result["squares"] / known)
     columns = [*keys, "matrices", "params", "pruned", "kept", "share"]
-    return result[[*columns, "diff_share_kept", "diff_rms", "name"]].reset_index(drop=True)
+    measured = ["diff_share_kept", "diff_lost", "diff_rms", "input_error"]
+    return result[[*columns, *measured, "name"]].reset_index(drop=True)
 
 
 def role_rank(role: str) -> int:
@@ -229,7 +241,9 @@ def family_blocks(matrices: pd.DataFrame, which: str) -> pd.DataFrame:
     chosen["kept"] = kept_entries(chosen)
     chosen["share"] = chosen["kept"] / chosen["params"]
     # an unpruned matrix keeps its whole difference
-    chosen["diff_share_kept"] = chosen["diff_share_kept"].where(chosen["status"] == "pruned", 1.0)
+    pruned = chosen["status"] == "pruned"
+    chosen["diff_share_kept"] = chosen["diff_share_kept"].where(pruned, 1.0)
+    chosen["diff_lost"] = chosen["diff_lost"].where(pruned, 0.0)
     return chosen.sort_values(["stack", "block"], kind="stable").reset_index(drop=True)
 
 

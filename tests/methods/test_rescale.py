@@ -18,6 +18,7 @@ from kencore.quality.judge import judge
 from kencore.settings.checks import RESCALES
 from tests.pruning.test_prune import bits_of, spec_of, stored
 from tests.quality.test_judge import files  # noqa: F401 - a fixture
+from tests.support.lost import check_lost
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
@@ -165,6 +166,8 @@ def test_with_an_allocation_the_same_values_come_out(tmp_path: Path) -> None:
     few = {"sequences": 2, "search_sequences": 2, "window": 32}
     spread = prune(PruneSpec.from_dict(asked | few | {"allocation": "owl"}), out=tmp_path / "spread")
     assert plain.spec.base == spread.spec.base == "demo-lm-base"
+    check_lost(plain)
+    check_lost(spread)
     for name in spread.pruned:
         keep = spread.keep(name)
         wanted = rescaled(spread.values(name), spread.values(name, "base"), keep, "share")

@@ -35,6 +35,7 @@ from kencore.pruning.workbench import Workbench
 from kencore.quality.judge import judge
 from kencore.runs.run import Run, open_run
 from kencore.settings.prune import PruneSpec
+from tests.support.lost import check_lost
 from tests.support.tiny_models import POSITIONS, VOCABULARY, save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
@@ -244,6 +245,7 @@ def test_norms_are_of_the_dense_and_of_the_pruned_model(folder: Path, text: Path
 def test_sparsegpt_changes_what_it_keeps(folder: Path, text: Path, tmp_path: Path) -> None:
     model, _ = pair(folder, "llama")
     run = prune(spec(model, text, method="sparsegpt"), out=tmp_path / "run", threads=1)
+    check_lost(run)
     tuned = load_file(model / "model.safetensors")
     state = run.apply()
     moved = [

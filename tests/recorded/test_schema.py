@@ -67,7 +67,7 @@ def test_a_newer_run_is_refused_and_hides_no_other(store: Path, lost: tuple[str,
     listed = {run.id: run.problem for run in list_runs()}
     assert (listed[NEUROAL], listed[TUNED]) == (None, None)
     assert listed[KEN] is not None
-    assert listed[KEN].startswith("schema 7, made by a newer KEN_viz; wanted schema 3 or older. Upgrade")
+    assert listed[KEN].startswith("schema 7, made by a newer KEN_viz; wanted schema 4 or older. Upgrade")
     delete_run(KEN)
     assert KEN not in [run.id for run in list_runs()]
 
@@ -122,6 +122,14 @@ def test_a_migration_that_fails_leaves_the_run_as_it_was(store: Path, monkeypatc
             open_run(KEN)
     assert hashes(store) == before
     assert open_run(KEN).totals == totals
+
+
+def test_what_old_runs_lost_is_known_where_kept_values_are_the_tuned_ones(store: Path) -> None:
+    for run in (KEN, NEUROAL):
+        table = open_run(run).matrices
+        assert table["diff_lost"].notna().any()
+        pd.testing.assert_series_equal(table["diff_lost"], 1 - table["diff_share_kept"], check_names=False)
+    assert open_run(TUNED).matrices["diff_lost"].isna().all()
 
 
 # --- sweeps -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kencore.runs.measures import MatrixMeasures, row_measures
+from kencore.runs.measures import MatrixMeasures, row_measures, share_lost
 
 
 @pytest.fixture
@@ -50,3 +50,25 @@ def test_equal_models_have_no_share_of_a_difference() -> None:
     measures = MatrixMeasures()
     measures.add(tuned, tuned, keep)
     assert np.isnan(float(measures.columns()["diff_share_kept"]))
+    assert np.isnan(float(measures.columns()["diff_lost"]))
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_was_lost_is_the_distance_to_the_pruned_matrix(
+    weights: tuple[np.ndarray, np.ndarray, np.ndarray], *, changed: bool
+) -> None:
+    tuned, base, keep = weights
+    kept = tuned * np.float32(1.3) if changed else None
+    measures = MatrixMeasures()
+    parts = []
+    for part in (slice(0, 7), slice(7, 40)):
+        parts.append((tuned[part], base[part], keep[part], None if kept is None else kept[part]))
+        measures.add(*parts[-1])
+    pruned = base.astype(float).copy()
+    for row, column in zip(*np.nonzero(keep), strict=True):
+        pruned[row, column] = tuned[row, column] if kept is None else kept[row, column]
+    wanted = ((tuned - pruned) ** 2).sum() / ((tuned.astype(float) - base) ** 2).sum()
+    assert measures.columns()["diff_lost"] == pytest.approx(wanted, rel=1e-5)
+    assert share_lost(parts) == pytest.approx(wanted, rel=1e-5)
+    if not changed:
+        assert wanted == pytest.approx(1 - measures.columns()["diff_share_kept"])

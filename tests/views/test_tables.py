@@ -30,6 +30,7 @@ def _line(name: str, block: int | None, role: str, **rest: object) -> dict[str, 
         "bytes_stored": 36,
         "diff_rms": 0.1,
         "diff_share_kept": 0.5,
+        "diff_lost": 0.5,
     }
     return line | rest
 
@@ -102,10 +103,14 @@ def test_model_cells_weigh_squared_differences_by_entries(matrices: pd.DataFrame
     biases = matrices["role"] == "bias"
     matrices.loc[biases, "diff_rms"] = [0.1, 0.2]  # of 4 and 5 entries
     matrices.loc[biases, "diff_share_kept"] = [0.5, 1.0]
+    matrices.loc[biases, "diff_lost"] = [1.5, 0.25]
     cell = summaries.model_cells(matrices).query("role == 'bias'").iloc[0]
     whole = 4 * 0.01 + 5 * 0.04
     assert cell["diff_share_kept"] == pytest.approx((4 * 0.01 * 0.5 + 5 * 0.04) / whole)
+    assert cell["diff_lost"] == pytest.approx((4 * 0.01 * 1.5 + 5 * 0.04 * 0.25) / whole)
     assert cell["diff_rms"] == pytest.approx(np.sqrt(whole / 9))
+    matrices.loc[biases, "diff_lost"] = [1.5, np.nan]
+    assert np.isnan(summaries.model_cells(matrices).query("role == 'bias'")["diff_lost"].iloc[0])
 
 
 def test_model_cells_without_a_difference_have_no_share_of_it(matrices: pd.DataFrame) -> None:

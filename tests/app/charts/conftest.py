@@ -24,6 +24,7 @@ def line(name: str, block: int | None, role: str, **rest: object) -> dict[str, o
         "kept": 10,
         "diff_rms": 0.1,
         "diff_share_kept": 0.5,
+        "diff_lost": 0.5,
         "part": "attention",
     } | rest
 
@@ -35,7 +36,7 @@ def matrices() -> pd.DataFrame:
         [
             line("embed", None, "embedding", params=100, kept=40, diff_rms=0.3),
             line("layer.0.q", 0, "q"),
-            line("layer.0.k", 0, "k", kept=5, diff_share_kept=0.2),
+            line("layer.0.k", 0, "k", kept=5, diff_share_kept=0.2, diff_lost=0.8),
             line("layer.1.q", 1, "q", diff_rms=0.2),
             line("layer.1.k", 1, "k"),
             line(
@@ -47,6 +48,7 @@ def matrices() -> pd.DataFrame:
                 kept=20,
                 diff_rms=np.nan,
                 diff_share_kept=np.nan,
+                diff_lost=np.nan,
             ),
         ]
     )

@@ -1,0 +1,102 @@
+"""What pruning took away, matrix by matrix, and which number of a run tells most: for colours.
+
+Pure functions of a run's table of matrices and of its input norms.
+
+Shapes: C columns (inputs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kencore.views import sparsity
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+
+Floats = NDArray[np.floating[Any]]
+Told = Literal["share", "diff_lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What pictures of a whole model show where nobody chose.
+
+    Attributes:
+        measure: ``share`` (kept share) or ``diff_lost`` (share of the squared change that was lost).
+        known: whether the run knows what was lost.
+    """
+
+    measure: Told
+    known: bool
+
+
+def usual(matrices: pd.DataFrame) -> Usual:
+    """The kept share where it differs between matrices by more than rounding; else what was lost.
+
+    Args:
+        matrices: of a run, or the lines of one family.
+    """
+    known = knows_lost(matrices)
+    return Usual(measure="share" if not known or not evenly_kept(matrices) else "diff_lost", known=known)
+
+
+def knows_lost(matrices: pd.DataFrame) -> bool:
+    """Whether all pruned matrices whose weights moved at all say what they lost, and there is one."""
+    moved = matrices[(matrices["status"] == "pruned") & (matrices["diff_rms"] > 0)]
+    return len(moved) > 0 and bool(moved["diff_lost"].notna().all())
+
+
+def evenly_kept(matrices: pd.DataFrame) -> bool:
+    """Whether all pruned matrices keep the same share but for rounding; those of one row count only alone."""
+    pruned = matrices[matrices["status"] == "pruned"]
+    several = pruned[pruned["rows"] > 1]
+    table = pruned if several.empty else several
+    return sparsity.alike(table.assign(sparsity=1 - table["kept"] / table["params"]))
+
+
+def input_error(dense: Floats, pruned: Floats) -> float:
+    """How far the norms (C,) of a matrix's inputs moved: ||pruned - dense||_2 / ||dense||_2; NaN for no inputs."""
+    before, after = (np.asarray(norms, np.float64) for norms in (dense, pruned))
+    whole = float(np.linalg.norm(before))
+    return float(np.linalg.norm(after - before)) / whole if whole else float("nan")
+
+
+def input_errors(run: Run) -> dict[str, float]:
+    """`input_error` of every pruned matrix of which the run kept input norms.
+
+    Raises:
+        CorruptRunError: the file of norms is there and does not fit.
+    """
+    found = {}
+    for name in run.pruned:
+        norms = run.activation_norms(name)
+        if norms is None:
+            continue
+        found[name] = input_error(*norms)
+    return found
+
+
+def with_input_errors(matrices: pd.DataFrame, errors: dict[str, float]) -> pd.DataFrame:
+    """The table with a column ``input_error``, NaN where there is none."""
+    return matrices.assign(input_error=matrices["name"].map(errors).astype("float64"))
+
+
+def span(values: Iterable[float], *, full: tuple[float, float] | None = None) -> tuple[float, float]:
+    """Ends of a colour scale: the range of the finite values, or ``full``.
+
+    Equal values, and none at all, have no range: they are given the one from 0 to the value, or to 1.
+    """
+    if full is not None:
+        return full
+    known = [float(value) for value in values if np.isfinite(value)]
+    if not known:
+        return 0.0, 1.0
+    low, high = min(known), max(known)
+    return (low, high) if high > low else (min(0.0, low), high if high > 0 else 1.0)
