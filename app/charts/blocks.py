@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 from app.charts import png
 from app.charts.base import Chart, add_color_scale, finish, lines
 from kencore.words import numbers as wording
+from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
@@ -223,14 +224,13 @@ def block_lines(
 
 
 def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> str:
-    shares, change = blocks["share"], blocks["diff_share_kept"]
-    same = shares.max() - shares.min() < 0.005
-    text = (
-        f"Every block keeps {wording.percent(shares.mean(), 0)} of its entries"
-        if same
-        else f"{wording.percent(shares.min(), 0)} to {wording.percent(shares.max(), 0)} "
-        f"of the entries kept, most in {labels[int(shares.argmax())]}"
-    )
-    if change.isna().all():
+    found = ends(blocks["share"].tolist(), labels, lambda share: wording.percent(share, 0))
+    if found is None:
+        text = f"Every block keeps {wording.percent(blocks['share'].mean(), 0)} of its entries"
+    else:
+        low, high = found
+        text = f"{low.value} to {high.value} of the entries kept, most in {high.where('blocks')}"
+    change = [wording.percent(share, 0) for share in (blocks["diff_share_kept"].min(), blocks["diff_share_kept"].max())]
+    if blocks["diff_share_kept"].isna().all():
         return text
-    return f"{text} and {wording.percent(change.min(), 0)} to {wording.percent(change.max(), 0)} of the {what}"
+    return f"{text} and {change[0] if change[0] == change[1] else ' to '.join(change)} of the {what}"

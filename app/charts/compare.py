@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
 from kencore.words import numbers as wording
 from kencore.words.compare import LETTERS
+from kencore.words.extremes import End, ends
 from kencore.words.palette import Palette
 
 OUTSIDE: Final = "outside blocks"
@@ -98,15 +99,18 @@ def _bar_hover(name: str, who: str, line: Any) -> str:
 
 
 def _bars_finding(table: pd.DataFrame, names: Sequence[str], what: str) -> str:
-    apart = (table["only_a"] + table["only_b"]) / table["params"]
-    low, high = int(apart.argmin()), int(apart.argmax())
-    ends = [float(apart.iloc[i]) for i in (low, high)]
-    if ends[1] - ends[0] < _EVEN:
-        return f"The two runs differ on {wording.percent(ends[1], 0)} of the entries in every {what}"
-    return (
-        f"The two runs differ on {wording.percent(ends[0], 0)} of the entries {_in(names[low])}, "
-        f"{wording.percent(ends[1], 0)} {_in(names[high])}"
-    )
+    apart = ((table["only_a"] + table["only_b"]) / table["params"]).tolist()
+    found = ends(apart, [_in(name) for name in names], lambda share: wording.percent(share, 0))
+    if found is None:
+        return f"The two runs differ on {wording.percent(apart[0], 0)} of the entries in every {what}"
+    low, high = (f"{end.value} of the entries {_where(end, what)}" for end in found)
+    return f"The two runs differ on {low}, {high.replace(' of the entries', '')}"
+
+
+def _where(end: End, what: str) -> str:
+    """``in block 3``, ``outside blocks and in block 3``, ``in 4 blocks``."""
+    named = end.where(f"{what}s")
+    return named if len(end.places) < 3 else f"in {named}"
 
 
 def _in(name: str) -> str:
@@ -227,19 +231,16 @@ def _map_finding(cells: pd.DataFrame) -> str:
     known = cells[cells["jaccard"].notna()]
     if known.empty:
         return "Neither run keeps anything"
-    low, high = _ends(known)
-    if high["jaccard"] - low["jaccard"] < _EVEN:
-        return f"Overlap is {wording.percent(high['jaccard'], 0)} in every block and role"
-    return (
-        f"Overlap ranges from {wording.percent(low['jaccard'])} {_in(low['place'])}, {low['role']} to "
-        f"{wording.percent(high['jaccard'])} {_in(high['place'])}, {high['role']}"
-    )
+    places = [f"{_in(line.place)}, {line.role}" for line in lines(known)]
+    return _overlap_finding(known, places, "cell", "block and role")
 
 
-def _ends(known: pd.DataFrame) -> tuple[Any, Any]:
-    """The lines of least and of most overlap."""
-    index = known["jaccard"].to_numpy(float)
-    return known.iloc[int(index.argmin())], known.iloc[int(index.argmax())]
+def _overlap_finding(known: pd.DataFrame, places: Sequence[str], what: str, each: str) -> str:
+    found = ends(known["jaccard"].tolist(), places, wording.percent)
+    if found is None:
+        return f"Overlap is {wording.percent(known['jaccard'].iloc[0])} in every {each}"
+    low, high = (f"{end.value} {_where(end, what)}" for end in found)
+    return f"Overlap ranges from {low} to {high}"
 
 
 def row_points(table: pd.DataFrame, ranked: bool, palette: Palette) -> Chart:
@@ -291,13 +292,7 @@ def _rows_finding(table: pd.DataFrame) -> str:
     known = table[table["jaccard"].notna()]
     if known.empty:
         return "Neither run keeps anything in this matrix"
-    low, high = _ends(known)
-    if len(known) == 1 or high["jaccard"] - low["jaccard"] < _EVEN:
-        return f"Overlap is {wording.percent(high['jaccard'])} in every row"
-    return (
-        f"Overlap ranges from {wording.percent(low['jaccard'])} in row {int(low['row']):,} to "
-        f"{wording.percent(high['jaccard'])} in row {int(high['row']):,}"
-    )
+    return _overlap_finding(known, [f"in row {int(row):,}" for row in known["row"]], "row", "row")
 
 
 def agreement(grid: pd.DataFrame, labels: Sequence[str], palette: Palette) -> Chart:

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from app.charts.base import Chart, add_color_scale, finish
 from kencore.words import numbers as wording
+from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 STATES: Final = {"base": "Base", "dense": "Dense", "pruned": "Pruned"}  # top to bottom
@@ -173,11 +174,13 @@ def paths_finding(relative: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     known = np.nan_to_num(relative)
     if not known.any():
         return "The two models do not diverge on this sentence"
-    last = wording.percent(float(known[-1]), 0)
-    step = np.diff(known, prepend=0.0)
-    widest = int(step.argmax())
-    where = "before the first block" if widest == 0 else f"in block {widest - 1}"
-    return f"{last} apart after the last block; the gap grows most {where}"
+    text = f"{wording.percent(float(known[-1]), 0)} apart after the last block"
+    step = [round(100 * float(grown)) for grown in np.diff(known, prepend=0.0)]  # in points
+    widest = max(step)
+    if widest <= 0 or step.count(widest) > 1:
+        return text
+    at = step.index(widest)
+    return f"{text}; the gap grows most {'before the first block' if at == 0 else f'in block {at - 1}'}"
 
 
 def token_map(facts: Mapping[str, Any], palette: Palette) -> Chart:
@@ -228,6 +231,12 @@ def _token_finding(grid: np.ndarray[Any, np.dtype[np.float32]], texts: Sequence[
     last = np.nan_to_num(grid[-1])
     if not last.any():
         return "No token's state changed"
-    furthest = int(last.argmax())
+    found = ends(last.tolist(), [str(place) for place in range(len(last))], lambda share: wording.percent(share, 0))
+    if found is None:
+        return f"Every token's state changed alike: {wording.percent(float(last[0]), 0)} apart"
+    most = found[1]
+    if len(most.places) > 1:
+        return f"{len(most.places)} tokens changed most: {most.value} apart"
+    furthest = int(most.places[0])
     text = texts[furthest].strip() or shown(texts[furthest])
-    return f"“{text}” (token {furthest}) changed most: {wording.percent(float(last[furthest]), 0)} apart"
+    return f"“{text}” (token {furthest}) changed most: {most.value} apart"

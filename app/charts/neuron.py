@@ -142,6 +142,8 @@ def parts_finding(found: Contributions) -> str:
         "its bias": found.bias,
     }
     name = max(by, key=lambda key: by[key] * np.sign(gap))
+    if by[name] / gap <= 0.5:  # not most of it: several parts pull, or pull against each other
+        return text
     return f"{text}, mostly by {name}"
 
 

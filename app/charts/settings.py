@@ -133,4 +133,15 @@ def _finding(points: Sequence[Point], now: int | None, lower: bool, name: str, s
     sign = -1 if lower else 1
     best = max(range(len(points)), key=lambda i: sign * points[i].value)
     named = "the run itself" if best == 0 else f"setting {best}"
-    return f"Best of {len(points)} settings: {named}, {say(points[best].value)}"
+    rivals = [i for i in range(len(points)) if i != best and _overlap(points[i], points[best])]
+    text = f"Best of {len(points)} settings: {named}, {say(points[best].value)}"
+    if not rivals:
+        return text
+    return f"{text}; {wording.plural(len(rivals), 'other')} within its interval, so it may be chance"
+
+
+def _overlap(one: Point, best: Point) -> bool:
+    """Whether a setting cannot be told from the best by their intervals; equal values never can."""
+    if one.value == best.value:
+        return True
+    return bool(best.low <= one.value <= best.high)  # no interval: NaN, and nothing is said

@@ -134,10 +134,17 @@ def _table(spreads: Sequence[Spread], labels: Sequence[str], matrices: Sequence[
 
 
 def _finding(spreads: Sequence[Spread], labels: Sequence[str], role: str) -> str:
-    spans = [spread.high - spread.low for spread in spreads]
-    widest = int(np.argmax(spans))
-    spread = spreads[widest]
+    spans = [round(100 * spread.high) - round(100 * spread.low) for spread in spreads]  # of the percents shown
+    widest = max(spans)
+    if not widest:
+        return f"All rows of {role} have the same sparsity in each block"
+    named = [label for label, span in zip(labels, spans, strict=True) if span == widest]
+    if len(named) > 1:
+        where = "in every block" if len(named) == len(spans) else f"most in {wording.plural(len(named), 'block')}"
+        return f"Rows of {role} differ {where}: by {wording.plural(widest, 'point')}"
+    first = spreads[spans.index(widest)]
+    most = "" if len(spans) == 1 else "most "
     return (
-        f"Rows of {role} differ most in {labels[widest]}: "
-        f"{wording.percent(spread.low, 0)} to {wording.percent(spread.high, 0)}"
+        f"Rows of {role} differ {most}in {named[0]}: "
+        f"{wording.percent(first.low, 0)} to {wording.percent(first.high, 0)}"
     )

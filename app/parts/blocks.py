@@ -131,17 +131,24 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
     if layer == "neighbours":
         means = [summaries.mean_neighbours(window) for window in found.windows if window]
         by_chance = 4 * float(pruned["share"].mean())
-        return f"A kept entry has {min(means):.2f} to {max(means):.2f} kept neighbours, {by_chance:.2f} by chance"
+        span = _span(f"{min(means):.2f}", f"{max(means):.2f}")
+        return f"A kept entry has {span} kept neighbours, {by_chance:.2f} by chance"
     if layer in cells.VALUES:
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
-        return {"difference": f"Fine-tuning moved entries by {low:.2g} to {high:.2g} (rms) in {where}"}.get(
+        span = _span(f"{low:.2g}", f"{high:.2g}")
+        return {"difference": f"Fine-tuning moved entries by {span} (rms) in {where}"}.get(
             layer, f"{named.capitalize()} values of {where}, in one color scale"
         )
     low, high = float(pruned["share"].min()), float(pruned["share"].max())
-    if high - low < 0.005:
+    if wording.percent(low) == wording.percent(high):
         return f"{wording.short_percent(high)} of the entries kept in each of {where}"
     return f"{wording.percent(low)} to {wording.percent(high)} of the entries kept in {where}"
+
+
+def _span(low: str, high: str) -> str:
+    """Two ends, or one number where both are shown the same."""
+    return low if low == high else f"{low} to {high}"
 
 
 def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from kencore.models.figures import measure_of
 
 Floats = NDArray[np.float64]
+FEWEST = 4  # sizes of a curve that can have a knee: of three, the middle one is no finding
 FLAT = 1e-9  # a curve that rises no further above its chord has no knee
 BUDGET = ["keep", "k"]
 CURVE_COLUMNS = (
@@ -139,14 +140,14 @@ def knee(sizes: ArrayLike, scores: ArrayLike) -> int | None:
         sizes, scores: (N,) in any order.
 
     Returns:
-        ``None`` for fewer than three sizes, or where no point lies above the chord.
+        ``None`` for fewer than `FEWEST` sizes, or where no point lies above the chord.
     """
     size, score = np.asarray(sizes, np.float64), np.asarray(scores, np.float64)
     order = np.lexsort((-score, size))  # of equal sizes the best score first
     x, first = np.unique(size[order], return_index=True)
     chosen = order[first]
     y = np.maximum.accumulate(score[chosen])
-    if len(x) < 3 or y[-1] <= y[0]:
+    if len(x) < FEWEST or y[-1] <= y[0]:
         return None
     above = (y - y[0]) / (y[-1] - y[0]) - (x - x[0]) / (x[-1] - x[0])
     if above.max() <= FLAT:
@@ -166,6 +167,8 @@ def knees(lines: pd.DataFrame, dense: Mapping[str, Any] | None = None, *, size: 
     found = {}
     for name, part in lines.groupby("name", sort=False):
         sizes, scores = list(part[size]), list(part["score"])
+        if len(set(sizes)) < FEWEST:  # the dense model's point is no measured budget
+            continue
         if dense and size == "kept_share":
             sizes, scores = [*sizes, 1.0], [*scores, score_of(dense)]
         place = knee(sizes, scores)

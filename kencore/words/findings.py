@@ -10,6 +10,7 @@ import pandas as pd
 
 from kencore.views import sparsity
 from kencore.words import numbers as wording
+from kencore.words.extremes import ends
 
 OUTSIDE: Final = "outside blocks"
 
@@ -132,28 +133,24 @@ def names(table: pd.DataFrame) -> list[str]:
 
 def depth_finding(blocks: pd.DataFrame, labels: Sequence[str]) -> str:
     """The title of bars of sparsity by block: `sparsity.by_block` and `names` of it."""
-    shares = blocks["sparsity"]
-    low, high = float(shares.min()), float(shares.max())
-    if sparsity.alike(blocks):
-        return f"Every block has a sparsity of {wording.short_percent(float(shares.mean()))}"
-    return (
-        f"Sparsity ranges from {wording.percent(low)} in {labels[int(shares.argmin())]} to "
-        f"{wording.percent(high)} in {labels[int(shares.argmax())]}"
-    )
+    shares = blocks["sparsity"].tolist()
+    found = None if sparsity.alike(blocks) else ends(shares, labels, wording.percent)
+    if found is None:
+        return f"Every block has a sparsity of {wording.short_percent(float(blocks['sparsity'].mean()))}"
+    low, high = found
+    return f"Sparsity ranges from {low.value} in {low.where('blocks')} to {high.value} in {high.where('blocks')}"
 
 
 def roles_finding(cells: pd.DataFrame) -> str:
     """The title of bars by role: `sparsity.by_block_and_role`."""
-    if sparsity.same_in_a_block(cells):
-        return "All roles of a block have the same sparsity"
     sums = cells.groupby("role", sort=False)[["kept", "params"]].sum()
     shares = 1 - sums["kept"] / sums["params"]
-    high, low = str(shares.idxmax()), str(shares.idxmin())
-    explained = wording.ROLES_EXPLAINED
-    return (
-        f"Most pruned: {explained.get(high, high)} ({wording.percent(shares[high])}); "
-        f"least: {explained.get(low, low)} ({wording.percent(shares[low])})"
-    )
+    roles = [wording.ROLES_EXPLAINED.get(str(role), str(role)) for role in shares.index]
+    found = None if sparsity.same_in_a_block(cells) else ends(shares.tolist(), roles, wording.percent)
+    if found is None:
+        return "All roles of a block have the same sparsity"
+    low, high = found
+    return f"Most pruned: {high.where('roles')} ({high.value}); least: {low.where('roles')} ({low.value})"
 
 
 def lines(table: pd.DataFrame) -> list[Any]:

@@ -11,6 +11,7 @@ from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 from kencore.words.palette import Palette
+from kencore.words.verdict import beside
 
 OWN: Final = ("dense", "untuned", "pruned", "base")  # steps that are no other rule
 MEASURES: Final = measured.SCORES
@@ -90,7 +91,7 @@ def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
 
 
 def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, measure: str | None = None) -> str:
-    """Before and after in one sentence, and which baseline did better, if any did."""
+    """Before and after in one sentence and, of the measure that is tested in pairs, how other rules stand beside it."""
     own = facts.share_name(metrics)
     measure = measure or own
     values = table.set_index("what")[measure]
@@ -99,16 +100,7 @@ def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, m
         text += f"{wording.percent(values['untuned'])} by pruning, "
     text += wording.percent(values["pruned"])
     text += " after tuning" if "untuned" in values else ""
-    if measure == own:
-        text += _how_sure(metrics)
-    rest = values.drop(index=list(OWN), errors="ignore")
-    if rest.empty:
-        return text
-    best = str(rest.idxmax())
-    if rest[best] > values["pruned"]:
-        name = facts.baseline_inline(best, method)
-        return f"{text}; {name} does better at the same budget ({wording.percent(rest[best])})"
-    return f"{text}; no baseline does better at the same budget"
+    return text if measure != own else text + _how_sure(metrics) + beside(metrics, method)
 
 
 def _how_sure(metrics: dict[str, Any]) -> str:
@@ -139,18 +131,11 @@ def perplexity_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
 
 
 def perplexity_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str) -> str:
-    """Before and after in one sentence, and which baseline did better, if any did."""
+    """Before and after in one sentence, and how other rules stand beside it."""
     values = table.set_index("what")["perplexity"]
     text = f"Perplexity {facts.perplexity(values['dense'])} to "
     if "untuned" in values:
         text += f"{facts.perplexity(values['untuned'])} by pruning, "
     text += facts.perplexity(values["pruned"]) + (" after tuning" if "untuned" in values else "")
     text += ", which could be chance" if measured.could_be_chance(metrics["pruned"]) else ""
-    rest = values.drop(index=list(OWN), errors="ignore")
-    if rest.empty:
-        return text
-    best = str(rest.idxmin())
-    if rest[best] < values["pruned"]:
-        name = facts.baseline_inline(best, method)
-        return f"{text}; {name} does better at the same budget ({facts.perplexity(rest[best])})"
-    return f"{text}; no baseline does better at the same budget"
+    return text + beside(metrics, method)

@@ -27,6 +27,7 @@ from kencore.words import numbers as wording
 from kencore.words import run as facts
 
 Level = Literal["safe", "unclear", "damaged", "ruined"]
+Standing = Literal["better", "tied", "worse", "unknown"]
 Figures = Mapping[str, Any]
 
 POINTS: Final = 0.02  # accuracy that a safe run may lose at the worse end of its interval
@@ -193,19 +194,16 @@ def _peers(metrics: Figures, method: str) -> str:
     found = metrics.get("baselines") or {}
     if not found:
         return ""
-    language = facts.is_language(metrics)
-    name = "perplexity" if language else facts.share_name(metrics)
-    ranked = sorted(found, key=lambda rule: found[rule][name], reverse=not language)  # the best first
-    standing = {rule: against(found[rule], metrics["pruned"]) for rule in ranked}
-    better = [rule for rule in ranked if standing[rule] == "better"]
-    tied = [rule for rule in ranked if standing[rule] == "tied"]
-    best = ranked[0]
+    marks = standings(metrics)
+    better = [rule for rule, mark in marks.items() if mark == "better"]
+    tied = [rule for rule, mark in marks.items() if mark == "tied"]
+    best = next(iter(marks))
     if better:
         text = f"{_named(better[0], method)} is better at the same budget ({_value(found[better[0]])})"
         return text + (f"; it is tied with {_joined(tied, method)}." if tied else ".")
     if tied:
         return f"Tied with {_joined(tied, method)} at the same budget."
-    if any(mark == "unknown" for mark in standing.values()):
+    if "unknown" in marks.values():
         rule = f"{facts.baseline_inline(best, method)} ({_value(found[best])})"
         return f"Not compared in pairs with other rules; the best of them measured is {rule}."
     return (
@@ -214,7 +212,43 @@ def _peers(metrics: Figures, method: str) -> str:
     )
 
 
-def against(other: Figures, own: Figures) -> Literal["better", "tied", "worse", "unknown"]:
+def beside(metrics: Figures, method: str) -> str:
+    """`Verdict.peers` as the end of a title, by the same test: ``; tied with random at the same budget``."""
+    found = metrics.get("baselines") or {}
+    if not found:
+        return ""
+    marks = standings(metrics)
+    best = next(iter(marks))
+    better = [rule for rule, mark in marks.items() if mark == "better"]
+    tied = [rule for rule, mark in marks.items() if mark == "tied"]
+    if better:
+        name = facts.baseline_inline(better[0], method)
+        return f"; {name} is better at the same budget ({_value(found[better[0]])})"
+    if tied:
+        return f"; tied with {_joined(tied, method)} at the same budget"
+    if "unknown" in marks.values():
+        value = _value(found[best])
+        ahead = value != _value(metrics["pruned"]) and _ahead(found[best], metrics["pruned"])
+        name = facts.baseline_inline(best, method) if ahead else "no other rule"
+        return f"; {name} measured better at the same budget" + (f" ({value}), not compared in pairs" if ahead else "")
+    return "; better than every other rule at the same budget"
+
+
+def standings(metrics: Figures) -> dict[str, Standing]:
+    """How each other rule stands beside the run (`against`), the best figure first."""
+    found = metrics.get("baselines") or {}
+    language = facts.is_language(metrics)
+    name = "perplexity" if language else facts.share_name(metrics)
+    ranked = sorted(found, key=lambda rule: found[rule][name], reverse=not language)
+    return {rule: against(found[rule], metrics["pruned"]) for rule in ranked}
+
+
+def _ahead(other: Figures, own: Figures) -> bool:
+    name = measure_of(other)
+    return bool(other[name] < own[name] if name == "perplexity" else other[name] > own[name])
+
+
+def against(other: Figures, own: Figures) -> Standing:
     """How another rule stands beside the run, by the paired test on the same data."""
     versus = other.get("versus_pruned")
     if not versus:

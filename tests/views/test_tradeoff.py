@@ -91,7 +91,8 @@ def test_knees_of_known_curves() -> None:
     assert knee(x, x**2) is None  # below the chord
     assert knee(x, -x) is None  # nothing is gained by size
     assert knee([0, 1], [0, 1]) is None
-    assert knee([0.1, 0.5, 1, 1], [0.7, 0.8, 0.79, 0.2]) == 1  # larger and worse: a plateau
+    assert knee([0.1, 0.5, 0.8, 1, 1], [0.7, 0.8, 0.79, 0.79, 0.2]) == 1  # larger and worse: a plateau
+    assert knee([0.1, 0.5, 1], [0.7, 0.8, 0.81]) is None  # the middle one of three is no finding
 
 
 @given(st.floats(0.5, 8))

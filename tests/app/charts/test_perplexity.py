@@ -45,7 +45,9 @@ def test_points_are_exact(metrics: dict[str, Any]) -> None:
     assert "perplexity 900" in far.hovertemplate
     assert shown["Wanda (this run)"].marker.color == METHODS["wanda"].color
     assert shown["Wanda, uniform"].marker.symbol == "circle-open"
-    assert chart.finding == ("Perplexity 20.0 to 26.0; Wanda, uniform does better at the same budget (25.0)")
+    assert chart.finding == (
+        "Perplexity 20.0 to 26.0; Wanda, uniform measured better at the same budget (25.0), not compared in pairs"
+    )
     assert chart.data["window"].tolist() == [127] * 4
 
 
@@ -79,7 +81,7 @@ def test_a_plain_axis_where_they_are_near(metrics: dict[str, Any]) -> None:
 def test_no_better_baseline_and_none_measured(metrics: dict[str, Any]) -> None:
     metrics["baselines"] = {"random": measured(900.0)}
     finding = perplexity.perplexity_dots(metrics, "wanda", LIGHT).finding
-    assert finding.endswith("no baseline does better at the same budget")
+    assert finding.endswith("no other rule measured better at the same budget")
     metrics["baselines"] = {}
     metrics["base"] = measured(30.0)
     table = perplexity_table(metrics, "wanda")

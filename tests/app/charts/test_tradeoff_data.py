@@ -15,7 +15,7 @@ from kencore.methods.table import METHODS
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
 
-KEEPS = (0.5, 0.25, 0.1)
+KEEPS = (0.7, 0.5, 0.25, 0.1)
 
 
 def classifier() -> Any:
@@ -146,7 +146,7 @@ def test_sizes_of_files_replace_the_estimate_also_for_baselines() -> None:
     sweep = classifier()
     sizes = {run: 7000 + i for i, run in enumerate(sweep.points["run"])}
     found = tradeoff_curves.curves(sweep, ACCURACY, sizes=sizes)
-    assert line(found, "delta", 0.5).nbytes == 7000
+    assert line(found, "delta", KEEPS[0]).nbytes == 7000
     assert line(found, "dare", 0.5).nbytes >= 7000
     partly = tradeoff_curves.curves(sweep, ACCURACY, sizes=dict([next(iter(sizes.items()))]))
     assert line(partly, "delta", 0.25).nbytes == 250
