@@ -60,6 +60,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the calibration text's windows")
     parser.add_argument("--window", type=int)
     parser.add_argument("--windows", type=int, default=64, help="of the text; 0: all")
+    parser.add_argument(
+        "--halves", action="store_true", help="measure with products in bfloat16; pruning is not changed"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", type=Path, help="JSON file that keeps the results")
@@ -98,6 +101,7 @@ class Table:
         pair = open_models(spec)
         bench = Workbench(pair, decide(pair, spec), device=args.device, threads=args.threads)
         self.bench, language = bench, bench.language
+        self.halves = torch.autocast(args.device, torch.bfloat16, enabled=args.halves)
         window = args.window or usual_window(language.positions)
         bench.judge.data = fitting_data(pair.tuned.folder, args.text, window=window, limit=args.windows or None)
         self.ids = calibration_windows(
@@ -110,7 +114,8 @@ class Table:
         ).ids
         self.streams = self.bench.capture(self.ids)
         self.search = self.bench.capture(self.ids[: args.search_sequences])
-        self.dense: float = self.bench.judge.quality()["perplexity"]
+        with self.halves:
+            self.dense: float = self.bench.judge.quality()["perplexity"]
 
     def measure(self, method: str, name: str, sparsity: float) -> Point:
         """Allocate, prune, measure, and put everything back."""
@@ -125,7 +130,8 @@ class Table:
         )
         seen = self.streams if found.rule.needs else self.search  # or nothing is learnt from running more
         self.bench.prune_all(seen, found.rule, found.counts)
-        measured = self.bench.judge.quality()
+        with self.halves:
+            measured = self.bench.judge.quality()
         self.bench.restore()
         chosen = {part: found.trace[part]["chosen"] for part in ("block_search", "row_search") if found.trace.get(part)}
         return {
