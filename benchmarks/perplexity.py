@@ -65,29 +65,49 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", type=Path, help="JSON file that keeps the results")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", default=[], help="JSON file that keeps the results, and others to read with it"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
-    done: list[Point] = json.loads(args.table.read_text()) if args.table and args.table.exists() else []
-    table = Table(args)
-    print(f"dense: {table.dense:.2f}", flush=True)
+    held = [json.loads(file.read_text()) if file.exists() else [] for file in args.table] or [[]]
+    own: list[Point] = held[0]  # the file that is written to
+    known: list[Point] = [point for points in held for point in points]
+    missing = [key for key in wanted(args) if not any(key.items() <= point.items() for point in known)]
+    if missing:
+        table = Table(args)
+        missing = [key for key in missing if key["method"] != "dense"]
+        known.append(measured_dense(args, table.dense))
+        own.append(known[-1])
+        print(f"dense: {table.dense:.2f}", flush=True)
+    for key in missing:
+        point = key | table.measure(key["method"], key["allocation"], key["sparsity"])
+        known.append(point)
+        own.append(point)
+        print(line(point), flush=True)
+        if args.table:
+            args.table[0].write_text(json.dumps(own, indent=1))
+    print("\n".join(report([point for point in known if point["seed"] == args.seed], args)))
+
+
+def wanted(args: argparse.Namespace) -> Iterator[Point]:
+    """What names each cell, the dense model first."""
+    yield {"method": "dense", "seed": args.seed}
     for sparsity in args.sparsities:
         for method in args.methods:
             for name in args.allocations:
                 if method == "sparsegpt" and name in ("neuroal row", "neuroal both"):
                     continue  # its masks are not per row
-                key = {"method": method, "allocation": name, "sparsity": sparsity, "seed": args.seed}
-                if any(key.items() <= point.items() for point in done):
-                    continue
-                done.append(key | table.measure(method, name, sparsity))
-                print(line(done[-1]), flush=True)
-                if args.table:
-                    args.table.write_text(json.dumps(done, indent=1))
-    print("\n".join(report([point for point in done if point["seed"] == args.seed], args, table.dense)))
+                yield {"method": method, "allocation": name, "sparsity": sparsity, "seed": args.seed}
+
+
+def measured_dense(args: argparse.Namespace, perplexity: float) -> Point:
+    """The dense model as a cell."""
+    return {"method": "dense", "allocation": "", "sparsity": 0.0, "seed": args.seed, "perplexity": perplexity}
 
 
 class Table:
@@ -151,9 +171,10 @@ def line(point: Point) -> str:
     )
 
 
-def report(points: list[Point], args: argparse.Namespace, dense: float) -> Iterator[str]:
+def report(points: list[Point], args: argparse.Namespace) -> Iterator[str]:
     """One table per sparsity, and every allocation against the uniform one."""
     cells = {(p["sparsity"], p["method"], p["allocation"]): p for p in points}
+    dense = cells.pop((0.0, "dense", ""))["perplexity"]
     for sparsity in args.sparsities:
         yield f"\nsparsity {sparsity:g}, dense {dense:.2f}\n"
         yield "| allocation | " + " | ".join(args.methods) + " |"
