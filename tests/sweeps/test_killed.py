@@ -10,10 +10,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import psutil
 import pytest
 
 from kencore import jobs
@@ -28,12 +28,26 @@ from tests.jobs.helpers import finished, until
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
 
+# what a sweep needs is loaded once; each line that comes in is a sweep in a process of its own
 WORK = """
-import sys
-from kencore.sweeps.sweep import sweep
+import os, sys
+from importlib import import_module
+for module in sys.argv[1].split(","):
+    import_module(module)
 from kencore.settings.sweep import SweepSpec
-sweep(SweepSpec.from_json(sys.argv[1]), threads=1)
+from kencore.sweeps.sweep import sweep
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        sweep(SweepSpec.from_json(line), threads=1)
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+LOADED = (
+    "kencore.models.classifier,kencore.pruning.by_slices,kencore.quality.judge_model,pandas,pyarrow.parquet,"
+    "scipy.stats,sklearn.metrics,transformers.models.bert.modeling_bert"
+)
 Stamps = dict[str, dict[str, tuple[int, int]]]
 
 
@@ -91,28 +105,36 @@ def check_whole(spec: SweepSpec, before: list[Stamps]) -> None:
 def test_a_sweep_killed_three_times_is_finished_once(home: Path, asked: SweepSpec) -> None:
     chance = random.Random(7)
     seen: list[Stamps] = []
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    loaded = subprocess.Popen([sys.executable, "-c", WORK, LOADED], text=True, **pipes)
+    assert loaded.stdin
+    assert loaded.stdout
     for target in (3, 11, 20):
-        process = subprocess.Popen([sys.executable, "-c", WORK, asked.to_json()])
+        print(asked.to_json(), file=loaded.stdin, flush=True)
+        pid = int(loaded.stdout.readline())
         try:
-            _wait(lambda target=target: len(done(asked)) >= target, process)
+            _wait(asked, target, pid)
             time.sleep(chance.uniform(0, 0.15))
         finally:
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
+            os.kill(pid, signal.SIGKILL)
+            assert int(loaded.stdout.readline()) == -signal.SIGKILL
         seen.append(done(asked))
         state = open_sweep(asked.id)
         assert not state.running
         assert state.progress["done"] == len(seen[-1]) >= target
         assert state.progress["failed"] == 0
+    loaded.stdin.close()
+    assert loaded.wait() == 0
     assert len(seen[0]) < len(seen[1]) < len(seen[2]) < 30
     sweep(asked, threads=1)
     check_whole(asked, seen)
 
 
-def _wait(until: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+def _wait(spec: SweepSpec, target: int, pid: int) -> None:
+    names = [spec.point_id(point) for point in spec.points()]
     deadline = time.monotonic() + 120
-    while not until():
-        assert process.poll() is None, "the sweep ended before it was killed"
+    while sum(map(is_done, names)) < target:
+        assert psutil.pid_exists(pid), "the sweep ended before it was killed"
         assert time.monotonic() < deadline, "waited in vain for the sweep"
         time.sleep(0.005)
 
@@ -124,6 +146,7 @@ def _wait(until: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A store with a supervisor of its own."""
     settle_in(monkeypatch, home)
+    monkeypatch.setenv("KENVIZ_PRELOAD", LOADED)  # once for three attempts
     yield home
     jobs.shutdown()
 
