@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts import png
+from kencore.words import numbers as wording
 
 _LEGEND = 30
 _SCALE = 44  # pixels above a plot for its color scale
@@ -100,10 +101,11 @@ def add_color_scale(
     )
     common = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
     figure.add_annotation(text=title, x=1, xanchor="right", yshift=34, **common)
+    digits = wording.range_digits(ticks[0], ticks[-1])
     for i, tick in enumerate(ticks):
         place = i / (len(ticks) - 1)
         anchor = "left" if i == 0 else "right" if place == 1 else "center"
-        text = f"{100 * tick:.0f} %" if percent else f"{tick:.2g}"
+        text = wording.percent(tick, digits) if percent else f"{tick:.2g}"
         figure.add_annotation(text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=6, **common)
 
 
@@ -126,3 +128,10 @@ def fade(color: str, opacity: float) -> str:
     """``#RRGGBB`` as rgba with an opacity."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
+
+
+def ink_on(color: str) -> str:
+    """Black or white, whichever reads better on ``#RRGGBB`` (WCAG 2 luminance)."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return "#10161D" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.19 else "#FFFFFF"

@@ -1,38 +1,52 @@
-"""The whole model in two pictures: kept share by block and role, and what each role holds."""
+"""The whole model in two pictures: what was lost or kept by block and role, and what each role holds."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from app.charts.base import Chart, add_color_scale, fade, finish, lines
+from app.charts import png
+from app.charts.base import Chart, add_color_scale, fade, finish, ink_on, lines
+from kencore.views import damage
 from kencore.words import numbers as wording
 from kencore.words.findings import map_finding, measures, on_map
 from kencore.words.palette import Palette
 
+STRETCHED: Final = "stretched to the range present"
+VECTORS: Final = ("norm", "bias")
 _LABELLED = 24  # rows of cells up to which each cell also says its number
 
 
 def model_map(
-    cells: pd.DataFrame, palette: Palette, measure: str = "share", terms: wording.Terms = wording.TERMS["base"]
+    cells: pd.DataFrame,
+    palette: Palette,
+    measure: str = "share",
+    terms: wording.Terms = wording.TERMS["base"],
+    *,
+    full: bool = False,
 ) -> Chart:
-    """Blocks by roles, colored by ``measure``; clicking a cell selects its point.
+    """Blocks by roles, colored by ``measure``; clicking a cell selects its point. What was not pruned has no
+    color but a dash.
 
     Args:
         cells: `summaries.model_cells`.
         measure: a key of `MEASURES`.
         terms: what the run calls its weights.
+        full: the colors span 0 to 100 % (what is no share: 0 to the largest), not the range present.
     """
     what = measures(terms)[measure]
     cells, rows, roles = on_map(cells)
     grid = np.full((len(rows), len(roles)), np.nan, np.float32)  # places, roles
     y = np.array([rows.index(place) for place in cells["place"]], np.int32)
     x = np.array([roles.index(role) for role in cells["role"]], np.int32)
-    grid[y, x] = cells[measure]
-    shares = measure != "diff_rms"
-    ticks = _ticks(grid, shares)
+    pruned = (cells["pruned"] > 0).to_numpy()
+    values = cells[measure].where(pruned).astype(float)
+    grid[y, x] = values
+    low, high = ends = _ends(cells, measure, shares=what.share, full=full)
+    told = slice(None) if len(rows) <= _LABELLED else ~pruned
     height = int(np.clip(34 * len(rows), 120, 34 * 12) if len(rows) <= 12 else 20 * len(rows))
     figure = go.Figure(
         [
@@ -41,12 +55,10 @@ def model_map(
                 colorscale=palette.scale(palette.sequential),
                 xgap=2,
                 ygap=2,
-                zmin=0,
-                zmax=ticks[-1],
+                zmin=low,
+                zmax=high,
                 showscale=False,
                 hoverinfo="skip",
-                text=_cell_text(grid, shares) if len(rows) <= _LABELLED else None,
-                texttemplate="%{text}" if len(rows) <= _LABELLED else None,
             ),
             # a heatmap's cells cannot be clicked from Python: points that cannot be seen can
             go.Scatter(
@@ -60,11 +72,21 @@ def model_map(
                 unselected={"marker": {"opacity": 0}},
                 hovertemplate="%{text}<extra></extra>",
             ),
+            go.Scatter(
+                x=x[told],
+                y=y[told],
+                mode="text",
+                text=np.array(_numbers(values, ends, shares=what.share))[told].tolist(),
+                textfont={"color": np.array(_inks(values, ends, palette))[told].tolist(), "size": 11},
+                hoverinfo="skip",
+                name="numbers",
+            ),
         ]
     )
     finding = map_finding(cells, measure, terms)
     finish(figure, height=height, x="role", y="", left=96)
-    add_color_scale(figure, what.unit, palette.sequential, ticks, percent=shares)
+    title = f"{what.unit}, {full_range(what.share) if full else STRETCHED}"
+    add_color_scale(figure, title, palette.sequential, (low, (low + high) / 2, high), percent=what.share)
     figure.update_layout(
         hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False, plot_bgcolor="rgba(0,0,0,0)"
     )
@@ -97,19 +119,34 @@ def model_map(
     )
 
 
-def _ticks(grid: NDArray[np.float32], shares: bool) -> tuple[float, ...]:
-    """Ends and middle of the color scale: all shares for a share, else up to the largest value."""
-    high = 1.0 if shares or np.isnan(grid).all() else float(np.nanmax(grid)) or 1.0
-    return 0.0, high / 2, high
+def full_range(share: bool) -> str:
+    """What the full range of a measure is called."""
+    return "0 to 100 %" if share else "from 0"
 
 
-def _cell_text(grid: NDArray[np.float32], shares: bool) -> list[list[str]]:
-    def text(value: float) -> str:
-        if np.isnan(value):
-            return ""
-        return f"{100 * value:.0f} %" if shares else f"{value:.2g}"
+def _ends(cells: pd.DataFrame, measure: str, *, shares: bool, full: bool) -> tuple[float, float]:
+    """First and last value of the color scale: over matrices alone where there are any, as norms and biases
+    are few weights far from all others.
+    """
+    pruned = cells[cells["pruned"] > 0]
+    matrices = pruned[~pruned["role"].isin(VECTORS)]
+    known = (pruned if matrices.empty else matrices)[measure].dropna().astype(float)
+    most = float(pruned[measure].max()) if pruned[measure].notna().any() else 0.0
+    return damage.span(known, full=(0.0, max(1.0, most) if shares else most or 1.0) if full else None)
 
-    return [[text(value) for value in line] for line in grid]
+
+def _numbers(values: pd.Series, ends: tuple[float, float], *, shares: bool) -> list[str]:
+    """What each cell says; a dash for what was not pruned."""
+    digits = min(wording.range_digits(*ends), 1)
+    text = (lambda value: wording.percent(value, digits)) if shares else (lambda value: f"{value:.2g}")
+    return ["–" if np.isnan(value) else text(value) for value in values]
+
+
+def _inks(values: pd.Series, ends: tuple[float, float], palette: Palette) -> list[str]:
+    """A color for each number that can be read on its cell."""
+    shown = png.shades(palette.sequential)
+    at = png.levels(values.to_numpy(float), *ends, steps=len(shown))
+    return [palette.muted if np.isnan(value) else ink_on(shown[i]) for value, i in zip(values, at, strict=True)]
 
 
 def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
@@ -117,7 +154,7 @@ def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
         f"<b>{line.place}, {wording.ROLES_EXPLAINED.get(line.role, line.role)}</b><br>"
         f"{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
         f"({wording.percent(line.share)})<br>"
-        f"{terms.change_kept} {wording.percent(line.diff_share_kept)}<br>"
+        f"{terms.change_lost} {wording.percent(line.diff_lost)}<br>"
         f"{wording.plural(line.matrices, 'parameter')}"
         f"{'' if line.pruned else ', not pruned'}<br><i>click to open {line.name}</i>"
         for line in lines(cells)

@@ -15,7 +15,7 @@ from app.charts import depth, matrix_map, model, perplexity, quality, row, searc
 from app.charts import story as story_charts
 from app.charts.base import Chart
 from kencore.errors import FigureError
-from kencore.views import sparsity
+from kencore.views import damage, sparsity
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 from kencore.words.palette import LIGHT, RUNS, Palette
@@ -60,9 +60,11 @@ def figure(run: Run, name: str, **choices: Any) -> go.Figure:
     return found
 
 
-def cells(run: Run, palette: Palette, measure: str = "share") -> Chart:
-    """Every block and role as a cell."""
-    return model.model_map(summaries.model_cells(run.matrices), palette, measure, wording.TERMS[run.restore])
+def cells(run: Run, palette: Palette, measure: str | None = None, full: bool = False) -> Chart:
+    """Every block and role as a cell; by default what differs most, see `damage.usual`."""
+    shown = measure or damage.usual(run.matrices).measure
+    table = summaries.model_cells(damage.with_input_errors(run.matrices, damage.input_errors(run)))
+    return model.model_map(table, palette, shown, wording.TERMS[run.restore], full=full)
 
 
 def roles(run: Run, palette: Palette) -> Chart:

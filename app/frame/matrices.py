@@ -12,6 +12,7 @@ import pandas as pd
 from kencore.checkpoint.stacks import expert_of
 from kencore.views import tables
 from kencore.words import numbers as wording
+from kencore.words import outside
 
 if TYPE_CHECKING:
     Line = pd.Series[Any]
@@ -49,6 +50,8 @@ def label(line: Line) -> str:
     role = str(line["role"])
     if role in _NAMED_BY_ROLE:
         return _whose(str(line["name"])) + str(wording.ROLES_EXPLAINED[role])
+    if pd.isna(line["block"]) and (what := outside.what(str(line["name"]), role)):
+        return what
     words = str(line["name"]).split(".")
     inside = not pd.isna(line["block"])
     if inside:

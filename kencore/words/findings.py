@@ -17,17 +17,30 @@ OUTSIDE: Final = "outside blocks"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """What the map of the model shows: a column of `summaries.model_cells`."""
+    """What the map of the model shows: a column of `summaries.model_cells`; ``share``: whether it is a share."""
 
     column: str
     label: str
     unit: str
     explained: str
+    share: bool = True
 
 
+_INPUTS: Final = Measure(
+    column="input_error",
+    label="Inputs moved",
+    unit="relative change of input norms",
+    explained="how far the norms of a matrix's inputs moved from the dense to the pruned model, over their size",
+)
 MEASURES: Final = {
     measure.column: measure
     for measure in (
+        Measure(
+            column="diff_lost",
+            label="Change lost",
+            unit="share of squared change lost",
+            explained="sum of (tuned - pruned)² over the sum of (tuned - base)²",
+        ),
         Measure(
             column="share",
             label="Kept share",
@@ -35,39 +48,46 @@ MEASURES: Final = {
             explained="entries that hold the tuned value, over all entries of the cell",
         ),
         Measure(
-            column="diff_share_kept",
-            label="Change kept",
-            unit="share of change",
-            explained="squared difference tuned - base that lies in kept entries, over all of it",
-        ),
-        Measure(
             column="diff_rms",
             label="Size of the change",
             unit="rms change",
             explained="how far fine-tuning moved the entries of the cell",
+            share=False,
         ),
+        _INPUTS,
     )
 }
 MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
-    "share": MEASURES["share"],
-    "diff_share_kept": Measure(
-        column="diff_share_kept",
-        label="Squared weights kept",
-        unit="share of squared weights",
-        explained="squared weights of kept entries, over all of the cell",
+    "diff_lost": Measure(
+        column="diff_lost",
+        label="Weight lost",
+        unit="share of squared weights lost",
+        explained="sum of (dense - pruned)² over the sum of dense²",
     ),
+    "share": MEASURES["share"],
     "diff_rms": Measure(
         column="diff_rms",
         label="Size of the weights",
         unit="rms weight",
         explained="how large the weights of the cell are",
+        share=False,
     ),
+    "input_error": _INPUTS,
 }
 
 
 def measures(terms: wording.Terms) -> dict[str, Measure]:
     """What the map can show, by column."""
     return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
+
+
+def known_measures(cells: pd.DataFrame, terms: wording.Terms) -> dict[str, Measure]:
+    """`measures` of which the run knows something.
+
+    Args:
+        cells: `tables.model_cells`.
+    """
+    return {name: what for name, what in measures(terms).items() if name == "share" or cells[name].notna().any()}
 
 
 def role_ranks(roles: pd.Series) -> pd.Series:
@@ -101,7 +121,8 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
         return "Nothing was pruned"
     values = pruned[measure]
     if values.isna().all():
-        return "Tuned and base model are equal in the pruned matrices"
+        equal = "Tuned and base model are equal in the pruned matrices"
+        return equal if measure in ("diff_lost", "diff_rms") else "Nothing is known of these inputs"
     known = lines(pruned[values.notna()])
     low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
     alone = terms.dense != "tuned"
@@ -115,14 +136,12 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
             f"Fine-tuning moved {high.place}, {high.role} most "
             f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
         )
-    change = "of the squared weights kept" if alone else "of the change kept"
-    what = "kept" if measure == "share" else change
+    lost = "of the squared weights lost" if alone else "of the squared change lost"
+    what = {"share": "kept", "diff_lost": lost}.get(measure, "of the input norms moved")
     if values.max() - values.min() < 0.005:
         return f"{wording.percent(values.mean(), 0)} {what} in every pruned block and role"
-    return (
-        f"{wording.percent(values.min(), 0)} to {wording.percent(values.max(), 0)} {what}: "
-        f"least in {low.place}, {low.role}, most in {high.place}, {high.role}"
-    )
+    ends = wording.percent_range(float(values.min()), float(values.max()))
+    return f"{ends[0]} to {ends[1]} {what}: least in {low.place}, {low.role}, most in {high.place}, {high.role}"
 
 
 def names(table: pd.DataFrame) -> list[str]:

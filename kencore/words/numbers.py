@@ -38,6 +38,7 @@ class Terms:
         gone, gone_value, gone_long: an entry that was not kept: in a word, in a legend, in a line.
         change_kept: what `summaries` calls ``diff_share_kept``: without a base the difference is
             the weight itself.
+        change_lost: the same of ``diff_lost``.
         change_size: the same of ``diff_rms``.
     """
 
@@ -47,6 +48,7 @@ class Terms:
     gone_value: str
     gone_long: str
     change_kept: str
+    change_lost: str
     change_size: str
 
 
@@ -58,6 +60,7 @@ TERMS: Final = {
         gone_value="reset (base value)",
         gone_long="reset to base",
         change_kept="change kept",
+        change_lost="change lost",
         change_size="size of the change",
     ),
     "zero": Terms(
@@ -67,6 +70,7 @@ TERMS: Final = {
         gone_value="set to zero",
         gone_long="set to zero",
         change_kept="squared weights kept",
+        change_lost="squared weights lost",
         change_size="size of the weights",
     ),
 }
@@ -123,6 +127,18 @@ _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 def percent(share: float, digits: int = 1) -> str:
     """A share as a percentage; "n/a" where there is none."""
     return "n/a" if not math.isfinite(share) else f"{100 * share:.{digits}f}{_SPACE}%"
+
+
+def percent_range(low: float, high: float) -> tuple[str, str]:
+    """Two shares as percentages that can be told apart."""
+    digits = range_digits(low, high)
+    return percent(low, digits), percent(high, digits)
+
+
+def range_digits(low: float, high: float) -> int:
+    """Decimals of percentages from ``low`` to ``high``: none where ten points lie between, two at most."""
+    apart = 100 * abs(high - low)
+    return 0 if apart >= 10 or apart == 0 else 1 if apart >= 1 else 2
 
 
 def short_percent(share: float) -> str:

@@ -22,15 +22,20 @@ from app.app_pages.overview import tables as overview_parts  # noqa: E402
 from app.charts import model  # noqa: E402
 from app.frame import choosing, links, parts, theme  # noqa: E402
 from app.frame.draw import csv_button, draw  # noqa: E402
+from app.parts import colours  # noqa: E402
 from app.parts import peers as compare_peers  # noqa: E402
 from app.parts import quality as quality_parts  # noqa: E402
+from kencore.views import damage  # noqa: E402
 from kencore.words import numbers as wording  # noqa: E402
-from kencore.words.findings import MEASURES, measures  # noqa: E402
+from kencore.words.findings import known_measures  # noqa: E402
 
-with state.messages():
-    links.choice("measure", tuple(MEASURES), "share")  # a bad address is said, not ignored
+usual = damage.usual(run.matrices)
 palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
-cells = summaries.model_cells(run.matrices)
+with state.messages():  # a bad address is said, not ignored
+    cells = summaries.model_cells(colours.with_input_errors(run))
+    known = known_measures(cells, terms)
+    links.choice("measure", tuple(known), usual.measure)
+    links.choice("range", colours.RANGES, colours.STRETCHED)
 overview_parts.metric_row(run, total)
 if why := facts.updated(run.spec):
     st.caption(why)
@@ -48,9 +53,11 @@ def open_cell(index: int) -> None:
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     st.header("Where parameters were kept")
     measure = choosing.view(
-        "measure", {name: what.label for name, what in measures(terms).items()}, "share", label="Color by"
+        "measure", {name: what.label for name, what in known.items()}, usual.measure, label="Colour by"
     )
-draw(model.model_map(cells, palette, measure, terms), key="model-map", point=open_cell)
+    full = colours.choose_range(share=known[measure].share)
+draw(model.model_map(cells, palette, measure, terms, full=full), key="model-map", point=open_cell)
+colours.explain(known[measure], usual)
 links.page_link("map", "Zoom in to single weights", icon=":material/map:")
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:

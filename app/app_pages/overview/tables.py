@@ -11,7 +11,7 @@ from app.charts.base import lines
 from app.frame import links
 from app.parts import quality as quality_parts
 from kencore.views import tables as summaries
-from kencore.words import cards
+from kencore.words import cards, outside
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
@@ -53,10 +53,11 @@ def outside_table(run: Run) -> None:
     table = summaries.outside_roles(run.matrices)
     if table.empty:
         return
+    named = [outside.what(line.name, line.role) or wording.ROLES_EXPLAINED[line.role] for line in lines(table)]
     shown = pd.DataFrame(
         {
             "Parameter": table["name"],
-            "What it is": table["role"].map(lambda role: wording.ROLES_EXPLAINED.get(role, role)),
+            "What it is": named,
             "Shape": [f"{row.rows:,} × {row.cols:,}" for row in lines(table)],
             "Parameters": table["params"],
             "Kept": table["share"],

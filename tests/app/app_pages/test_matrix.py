@@ -189,8 +189,8 @@ def test_siblings_and_groups(store: Run) -> None:
         ("bert.embeddings.word_embeddings.weight", None, "embedding", "word embeddings"),
         ("bert.pooler.dense.bias", None, "pooler", "pooler bias"),
         ("bert.pooler.dense.weight", None, "pooler", "pooler"),
-        ("classifier.weight", None, "head", "classifier"),
-        ("wte.weight", None, "embedding", "wte"),
+        ("classifier.weight", None, "head", "head"),
+        ("wte.weight", None, "embedding", "word embeddings"),
     ],
 )
 def test_labels(name: str, block: int | None, role: str, label: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -191,12 +192,18 @@ def test_the_command_that_makes_it_again(open_page: OpenPage, store: Run) -> Non
     assert "--keep 0.5" in command
 
 
-@pytest.mark.parametrize("measure", ["share", "diff_share_kept", "diff_rms"])
+def heat(test: AppTest) -> dict[str, Any]:
+    """The map of blocks by roles."""
+    found: dict[str, Any] = next(trace for trace in charts(test)[0]["data"] if trace["type"] == "heatmap")
+    return found
+
+
+@pytest.mark.parametrize("measure", ["share", "diff_lost", "diff_rms"])
 def test_the_map_follows_the_address(open_page: OpenPage, measure: str) -> None:
     test = open_page("overview", measure=measure)
     assert not test.exception
     assert test.get("segmented_control")[0].value == measure
-    heading = {"share": "kept in every", "diff_share_kept": "of the change", "diff_rms": "moved"}
+    heading = {"share": "kept in every", "diff_lost": "squared change lost", "diff_rms": "moved"}
     assert any(heading[measure] in text.value for text in test.markdown)
 
 
@@ -204,17 +211,27 @@ def test_the_choice_of_measure_goes_into_the_address(open_page: OpenPage) -> Non
     test = open_page("overview")
     test.get("segmented_control")[0].set_value("diff_rms").run()
     assert test.query_params["measure"] == "diff_rms"
-    test.get("segmented_control")[0].set_value("share").run()
-    assert "measure" not in test.query_params
+    test.get("segmented_control")[0].set_value("diff_lost").run()
+    assert "measure" not in test.query_params  # every matrix keeps the same share: what was lost differs
+    test.get("segmented_control")[1].set_value("full").run()
+    assert test.query_params["range"] == "full"
+    assert heat(test)["zmax"] == 1
+
+
+def test_where_losses_are_not_known_the_kept_share_is_shown_and_it_is_said(open_page: OpenPage, store: Run) -> None:
+    path = store.path / "matrices.parquet"
+    pd.read_parquet(path).assign(diff_lost=np.nan).to_parquet(path)
+    test = open_page("overview")
+    assert test.get("segmented_control")[0].value == "share"
+    assert any("does not know what every matrix lost" in text.value for text in test.caption)
 
 
 def test_the_map_in_the_page_is_exact(open_page: OpenPage, store: Run) -> None:
-    heatmap = next(trace for trace in charts(open_page("overview"))[0]["data"] if trace["type"] == "heatmap")
-    raw = heatmap["z"]
+    raw = heat(open_page("overview", measure="share"))["z"]
     grid = np.frombuffer(base64.b64decode(raw["bdata"]), np.float32)
     known = grid[~np.isnan(grid)]
     cells = summaries.model_cells(store.matrices)
-    np.testing.assert_array_equal(np.sort(known), np.sort(cells["share"].to_numpy(np.float32)))
+    np.testing.assert_array_equal(np.sort(known), np.sort(cells.loc[cells["pruned"] > 0, "share"].to_numpy(np.float32)))
 
 
 @pytest.mark.parametrize(

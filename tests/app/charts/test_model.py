@@ -22,26 +22,38 @@ def test_the_map_holds_the_share_of_every_cell(cells: pd.DataFrame) -> None:
     figure = model.model_map(cells, LIGHT).figure
     assert list(figure.layout.yaxis.ticktext) == ["outside blocks", "block 0", "block 1"]
     assert list(figure.layout.xaxis.ticktext) == ["q", "k", "embedding", "head"]
-    wanted = [[np.nan, np.nan, 0.4, 1.0], [0.5, 0.25, np.nan, np.nan], [0.5, 0.5, np.nan, np.nan]]
+    wanted = [[np.nan, np.nan, 0.4, np.nan], [0.5, 0.25, np.nan, np.nan], [0.5, 0.5, np.nan, np.nan]]
     np.testing.assert_array_equal(figure.data[0].z, np.array(wanted, np.float32))
     assert figure.data[0].z.dtype == np.float32  # other types are sent as text
-    assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 1)
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (0.25, 0.5)  # the range present
+    said = dict(zip(zip(figure.data[2].x, figure.data[2].y, strict=True), figure.data[2].text, strict=True))
+    assert said[3, 0] == "–"  # the head was not pruned
+    assert said[1, 1] == "25\xa0%"
+    full = model.model_map(cells, LIGHT, full=True).figure
+    assert (full.data[0].zmin, full.data[0].zmax) == (0, 1)
+    present, whole = ["25\xa0%", "38\xa0%", "50\xa0%"], ["0\xa0%", "50\xa0%", "100\xa0%"]
+    for drawn, ends, said in ((figure, present, "stretched"), (full, whole, "0 to 100 %")):
+        title, *ticks = [note.text for note in drawn.layout.annotations]
+        assert said in title
+        assert ticks == ends
 
 
 def test_points_lie_on_the_cells_they_open(cells: pd.DataFrame) -> None:
     figure = model.model_map(cells, LIGHT).figure
     points = figure.data[1]
     for i, cell in enumerate(cells.itertuples()):
-        assert grid(model.model_map(cells, LIGHT))[points.y[i], points.x[i]] == np.float32(cell.share)
+        shown = np.float32(cell.share if cell.pruned else np.nan)
+        np.testing.assert_array_equal(grid(model.model_map(cells, LIGHT))[points.y[i], points.x[i]], shown)
         assert cell.name in points.text[i]
 
 
 @pytest.mark.parametrize("measure", list(MEASURES))
 def test_every_measure_colors_by_its_own_column(cells: pd.DataFrame, measure: str) -> None:
+    cells["input_error"] = np.linspace(0.1, 0.5, len(cells))
     chart = model.model_map(cells, LIGHT, measure)
     shown = grid(chart)
     np.testing.assert_array_equal(
-        np.sort(shown[~np.isnan(shown)]), np.sort(cells[measure].dropna().to_numpy(np.float32))
+        np.sort(shown[~np.isnan(shown)]), np.sort(cells.loc[cells["pruned"] > 0, measure].dropna().to_numpy(np.float32))
     )
 
 
@@ -61,8 +73,8 @@ def test_an_even_share_is_said_in_one_number(matrices: pd.DataFrame) -> None:
 def test_a_model_in_which_nothing_was_pruned_or_differs(matrices: pd.DataFrame) -> None:
     untouched = summaries.model_cells(matrices.assign(status="untouched"))
     assert "Nothing was pruned" in model.model_map(untouched, LIGHT).finding
-    equal = summaries.model_cells(matrices.assign(diff_rms=0.0, diff_share_kept=np.nan))
-    assert "are equal" in model.model_map(equal, LIGHT, "diff_share_kept").finding
+    equal = summaries.model_cells(matrices.assign(diff_rms=0.0, diff_share_kept=np.nan, diff_lost=np.nan))
+    assert "are equal" in model.model_map(equal, LIGHT, "diff_lost").finding
 
 
 def test_stacks_are_named_where_there_are_several() -> None:
@@ -75,7 +87,7 @@ def test_eighty_blocks_stay_readable_and_small() -> None:
     table = pd.DataFrame([line(f"l.{b}.{role}", b, role) for b in range(80) for role in ("q", "k", "v", "o", "up")])
     chart = model.model_map(summaries.model_cells(table), LIGHT)
     assert len(chart.figure.layout.yaxis.tickvals) <= 40
-    assert chart.figure.data[0].text is None
+    assert not len(chart.figure.data[2].x)
     assert len(chart.figure.to_json()) < 200_000
 
 
@@ -107,3 +119,13 @@ def test_colors_are_those_of_the_theme(cells: pd.DataFrame) -> None:
     for palette in (LIGHT, DARK):
         scale = model.model_map(cells, palette).figure.data[0].colorscale
         assert [color for _, color in scale] == list(palette.sequential)
+
+
+def test_colors_span_the_matrices_and_not_the_few_weights_of_norms() -> None:
+    table = pd.DataFrame(
+        [line("q", 0, "q", diff_lost=0.5), line("k", 0, "k", diff_lost=0.48), line("n", 0, "norm", diff_lost=0.1)]
+    )
+    heat = model.model_map(summaries.model_cells(table), LIGHT, "diff_lost").figure.data[0]
+    assert (heat.zmin, heat.zmax) == (0.48, 0.5)
+    alone = model.model_map(summaries.model_cells(table[2:]), LIGHT, "diff_lost").figure.data[0]
+    assert (alone.zmin, alone.zmax) == (0.0, 0.1)

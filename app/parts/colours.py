@@ -1,0 +1,48 @@
+"""What pictures of a whole model are coloured by: the range of the colours, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+import streamlit as st
+
+from app.frame import choosing, state
+from kencore.views import damage
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
+    from kencore.words.findings import Measure
+
+STRETCHED: Final = "present"
+FULL: Final = "full"
+RANGES: Final = (STRETCHED, FULL)
+UNKNOWN: Final = (
+    "This run does not know what every matrix lost (made by an older version, or nothing was lost): colours show the "
+    "kept share."
+)
+
+
+def choose_range(*, share: bool = True) -> bool:
+    """Whether the colours span the full range; ``range`` in the address."""
+    options = {STRETCHED: "Stretched", FULL: "0–100 %" if share else "From 0"}
+    return choosing.view("range", options, STRETCHED, label="Range of the colours") == FULL
+
+
+def explain(what: Measure, usual: damage.Usual) -> None:
+    """What the colours measure; and where what was lost is not known, that it is not."""
+    said = (
+        f"{what.label}: {what.explained}. – is not pruned. Stretched colours span the matrices; norms and biases "
+        "beyond them have the end colours."
+    )
+    st.caption(said if usual.known else f"{said} {UNKNOWN}")
+
+
+def with_input_errors(run: Run) -> pd.DataFrame:
+    """The run's table of matrices with ``input_error``, read once per run."""
+    return damage.with_input_errors(run.matrices, _input_errors(str(run.id), state.stamp(run.path), _run=run))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _input_errors(run_id: str, stamp: str, *, _run: Run) -> dict[str, float]:
+    return damage.input_errors(_run)
