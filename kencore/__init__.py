@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kencore.exports.subnetwork.write import write_subnetwork
     from kencore.methods.select import select
     from kencore.notebook.shown import open_run, prune
+    from kencore.quality.flips import flips
     from kencore.recover import TuneSpec, tune
     from kencore.runs.run import Run
     from kencore.runs.shelf import list_runs
@@ -33,6 +34,7 @@ __all__ = [
     "TuneSpec",
     "__version__",
     "export_mask",
+    "flips",
     "inspect_subnetwork",
     "list_runs",
     "open_run",
@@ -51,6 +53,7 @@ LAZY = {
     "SweepSpec": "settings.sweep",
     "TuneSpec": "recover",
     "export_mask": "exports.masks",
+    "flips": "quality.flips",
     "inspect_subnetwork": "exports.subnetwork.read",
     "list_runs": "runs.shelf",
     "open_run": "notebook.shown",

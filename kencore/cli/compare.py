@@ -27,7 +27,7 @@ def compare(
         opened = [open_run(run) for run in runs]
         found = compare_runs(opened, progress=report)
         if csv is not None:
-            _write(csv, _table(found).to_csv(index=False))
+            write(csv, _table(found).to_csv(index=False))
         show(facts(opened, found), text)
 
 
@@ -115,7 +115,7 @@ def _table(found: Any) -> Any:
     return pd.concat(tables, ignore_index=True)
 
 
-def _write(path: Path, content: str) -> None:
+def write(path: Path, content: str) -> None:
     """Write a file whole or not at all.
 
     Raises:

@@ -18,6 +18,7 @@ import typer
 from kencore.cli import compare as cli_compare
 from kencore.cli import explain as cli_explain
 from kencore.cli import files as cli_files
+from kencore.cli import flips as cli_flips
 from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_tune
 from kencore.cli import report as cli_report
@@ -177,6 +178,7 @@ app.command("convert")(cli_files.convert)
 app.command("report")(cli_report.report)
 app.command("tune")(cli_tune.tune)
 app.command("explain")(cli_explain.explain)
+app.command("flips")(cli_flips.flips)
 app.command("sweep")(cli_sweep.sweep)
 app.command("sweeps")(cli_sweep.sweeps)
 app.command("compare")(cli_compare.compare)

@@ -192,16 +192,10 @@ def _pass(
 
 
 def _tokens(model: LoadedModel, ids: Tensor) -> list[dict[str, Any]]:
+    from kencore.models.tokenizer import piece
+
     unknown = model.tokenizer.unk_token_id
-    return [{"text": _piece(model, number), "unknown": number == unknown} for number in ids[0].tolist()]
-
-
-def _piece(model: LoadedModel, number: int) -> str:
-    """A token as it stands in a text; where it is half a sign, as the tokenizer calls it."""
-    text = str(model.tokenizer.decode([number]))
-    if text and "�" not in text:
-        return text
-    return str(model.tokenizer.convert_ids_to_tokens(number))
+    return [{"text": piece(model.tokenizer, number), "unknown": number == unknown} for number in ids[0].tolist()]
 
 
 def _labels(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
@@ -216,11 +210,13 @@ def _labels(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
 
 def _next(model: LoadedModel, seen: dict[str, Pass]) -> list[dict[str, Any]]:
     """The likeliest next tokens of every state, with their probability in each."""
+    from kencore.models.tokenizer import piece
+
     chances = {name: one.logits[0, -1].double().softmax(0) for name, one in seen.items()}  # V
     best = {number for chance in chances.values() for number in chance.topk(min(NEXT, len(chance))).indices.tolist()}
     dense = chances["dense"]
     return [
-        {"text": _piece(model, number), **{name: float(chance[number]) for name, chance in chances.items()}}
+        {"text": piece(model.tokenizer, number), **{name: float(chance[number]) for name, chance in chances.items()}}
         for number in sorted(best, key=lambda number: (-float(dense[number]), number))
     ]
 

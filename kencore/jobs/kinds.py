@@ -83,6 +83,10 @@ KINDS: dict[str, Kind] = {
     "explain": Kind(
         function="kencore.jobs.tasks:explain_sentence", shelf="results", check=settings("explain:ExplainSpec")
     ),
+    "continue": Kind(
+        function="kencore.jobs.tasks:continue_text", shelf="results", check=settings("explain:ContinueSpec")
+    ),
+    "flips": Kind(function="kencore.jobs.tasks:find_flips", shelf="results", check=settings("jobs:FlipsAsked")),
 }
 
 

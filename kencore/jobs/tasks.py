@@ -14,7 +14,7 @@ from typing import Any
 from kencore.errors import StoreNotWritableError
 from kencore.jobs.api import result, status
 from kencore.jobs.context import Context
-from kencore.runs.run import Run
+from kencore.runs.run import Run, open_run
 from kencore.system.places import runs_folder
 
 PREFIX = "tuned"
@@ -140,6 +140,41 @@ def explain_sentence(params: dict[str, Any], context: Context) -> None:
     spec = ExplainSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
     explain(spec, threads=context.threads, progress=context.progress).save(context.out)
+
+
+def continue_text(params: dict[str, Any], context: Context) -> None:
+    """Let both models of a run continue a text; see `kencore.explain.continue_text`."""
+    from kencore.explain import ContinueSpec
+    from kencore.explain import continue_text as continued
+    from kencore.system.devices import describe_device
+
+    spec = ContinueSpec.from_dict(params)
+    context.set_device(describe_device(spec.device))
+    _write_result(context, continued(spec, threads=context.threads, progress=context.progress))
+
+
+def find_flips(params: dict[str, Any], context: Context) -> None:
+    """Leave what pruning changed in the answers in the job's folder, and in the run where it is about the data of
+    its quality; see `kencore.quality.flips.flips`.
+    """
+    from kencore.quality.flips import flips, keep_flips
+    from kencore.system.devices import describe_device, resolve_device
+
+    device = resolve_device(params.get("device") or "auto")
+    context.set_device(describe_device(device))
+    run = open_run(params["run"])
+    found = flips(
+        run,
+        params.get("data"),
+        baselines=params.get("baselines", True),
+        device=device,
+        threads=context.threads,
+        progress=context.progress,
+    )
+    found.save(context.out)
+    with suppress(StoreNotWritableError):  # it is whole in the job's folder
+        keep_flips(run, found)
+    _write_result(context, found.facts)
 
 
 def _write_result(context: Context, data: dict[str, Any]) -> None:

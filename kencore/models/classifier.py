@@ -90,7 +90,7 @@ class Classifier(LoadedModel):
         start = time.monotonic()
         predictions = self.predict(examples, batch=batch, progress=progress)
         figures = quality_of(predictions) | {"seconds": round(time.monotonic() - start, 3)}
-        return Figures(figures, predictions.correct)
+        return Figures(figures, predictions.correct, predictions)
 
     def batch_size(self, batch: int) -> int:
         """So many sentences at once, or one where transformers takes one at a time."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kencore.models.quantiles import student
 
 RESAMPLES = 2000
+MOST_LOGITS = 1 << 19  # that are kept of a measured model, 2 MB
 # N examples, L labels of the model, K pairs of truth and answer that occur, S resamples
 
 
@@ -111,11 +112,13 @@ class Figures(dict[str, Any]):
         outcomes: of a classifier (N,) bool, which examples it told right; of a language model
             (W,) float64, the mean negative log-likelihood of each window's tokens, in nats; of an
             encoder (N,) float64, the similarity of each sentence's embedding to the dense model's.
+        answers: of a classifier what it said, where that is not too much to keep for every model that is measured.
     """
 
-    def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any]) -> None:
+    def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any], answers: Predictions | None = None) -> None:
         super().__init__(figures)
         self.outcomes = outcomes
+        self.answers = answers if answers is not None and answers.logits.size <= MOST_LOGITS else None
 
 
 def measure_of(figures: Mapping[str, Any]) -> str:

@@ -114,3 +114,11 @@ def stated_limit(tokenizer: Any, config: Any) -> int:
     # a tokenizer without a limit states 1e30; rotary models have no table to ask
     limit, positions = limit_of(tokenizer.model_max_length), stated_positions(config)
     return min(limit or LONGEST, positions or LONGEST)
+
+
+def piece(tokenizer: Any, number: int) -> str:
+    """A token as it stands in a text; where it is half a sign, as the tokenizer calls it."""
+    text = str(tokenizer.decode([number]))
+    if text and "\N{REPLACEMENT CHARACTER}" not in text:
+        return text
+    return str(tokenizer.convert_ids_to_tokens(number))

@@ -73,6 +73,7 @@ def prune(
                 device=device,
                 threads=threads,
                 progress=bar.phase("", judging),
+                on_flips=lambda found: found.save(written.path),
             )
         report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)

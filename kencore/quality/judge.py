@@ -20,6 +20,7 @@ from kencore.errors import RunExistsError, RunNotFoundError
 from kencore.methods.table import rules
 from kencore.models.labelled import labelled, refuse_labels
 from kencore.models.language import LanguageModel, Windows, is_language_model
+from kencore.quality.answers import LINES, flips_of
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
 from kencore.quality.judge_model import Bring, Judge, Key
@@ -34,6 +35,7 @@ from kencore.system.progress import Bar, Progress, silent
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
     from kencore.data.lines import Lines
+    from kencore.runs.flips import Flips
     from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
 
@@ -50,6 +52,8 @@ def measure(
     judge: Judge | None = None,
     cost: bool = True,
     special: Mapping[str, tuple[Key | None, Bring]] | None = None,
+    on_flips: Callable[[Flips], None] | None = None,
+    lines: int = LINES,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -68,12 +72,14 @@ def measure(
             out.
         special: baselines that take the calibration streams, and other states that the run's files alone do not
             give: what their figures depend on, and what puts the judge's model into them.
+        on_flips: called with what changed in a classifier's answers, which are at hand here; not called for others.
+        lines: of that, at most, unless more answers changed.
     """
     judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
     steps = _steps(run, before)
     own = list(steps)
     if baselines:
-        steps |= {rule: partial(baseline_state, run, rule, threads) for rule in _rules(run)}
+        steps |= {rule: partial(baseline_state, run, rule, threads) for rule in baseline_steps(run)}
     states = {step: (judge.key_of(run, step), _bringing(judge, run, state)) for step, state in steps.items()}
     states |= special or {}
     bar = Bar(progress, len(states) + cost)
@@ -91,6 +97,10 @@ def measure(
         )
     metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
     metrics["baselines"] = found
+    if on_flips is not None and not isinstance(data, Windows) and hasattr(data, "labels"):
+        told = flips_of(data, judge.model.model.config.id2label, metrics, limit=lines)
+        if told is not None:
+            on_flips(told)
     took = {"cost": judge.cost_of(run, bar.phase("Measuring cost", 1))} if cost else {}
     return compared(metrics) | took
 
@@ -203,13 +213,25 @@ def judge(
     tell(measured_on, report)
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
-    metrics = measure(run, measured_on, baselines=baselines, cost=cost, device=place, threads=threads, progress=report)
+    told: list[Flips] = []
+    metrics = measure(
+        run,
+        measured_on,
+        baselines=baselines,
+        cost=cost,
+        device=place,
+        threads=threads,
+        progress=report,
+        on_flips=told.append,
+    )
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
     # what was measured otherwise, and is not measured again
     metrics = {name: run.metrics[name] for name in ("zero_shot", "cost") if name in run.metrics} | metrics
     if save:
         save_metrics(run.path, metrics)
+        for flips in told:
+            flips.save(run.path)
     return {"run": run.id, "method": run.spec.method, **metrics}
 
 
@@ -315,7 +337,7 @@ def _measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
     return {"task": "language"} | facts | sizes
 
 
-def _rules(run: Run) -> list[str]:
+def baseline_steps(run: Run) -> list[str]:
     """The baselines that need no activations: the others are measured while pruning alone."""
     return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in rules()]
 

@@ -267,6 +267,7 @@ class _Tuning:
                 threads=self.threads,
                 before=self.parent,
                 progress=report,
+                on_flips=lambda told: told.save(run.path),
             )
         if self.spec.baselines:  # some were measured while pruning and cannot be again
             before = still_true(self.parent.metrics, found).get("baselines", {})

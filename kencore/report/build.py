@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kencore.report.content import Bullets, Figure, Report, Section
-from kencore.report.sections import cost, glance, kept, made, more, quality
+from kencore.report.sections import cost, flips, glance, kept, made, more, quality
 from kencore.runs.run import Run
 from kencore.system.progress import Progress
 from kencore.views import tables as summaries
@@ -25,6 +25,7 @@ def build(run: Run, beside: Run | None = None, progress: Progress | None = None)
     sections = [
         glance.at_a_glance(run, total),
         quality.quality(run),
+        flips.flips(run),
         cost.cost(run),
         kept.kept(run),
         kept.sparsity(run),

@@ -16,6 +16,7 @@ Only some runs have (see `kencore.runs.extras`):
     activations.safetensors  input norms of each matrix in the dense and in the pruned model
     trace.json               what the search for an allocation saw
     tuning.json              how the run was tuned after pruning
+    flips.parquet            which answers changed
 """
 
 from __future__ import annotations
@@ -298,6 +299,17 @@ class Run:
     def totals(self) -> dict[str, int]:
         """Counts over the model: params, pruned (in pruned matrices), kept, reset, and bytes."""
         return totals_of(self.matrices)
+
+    def flips(self) -> pd.DataFrame:
+        """Which answers changed, a line per sentence or token: the table of `kencore.runs.flips.Flips`.
+
+        Raises:
+            RunNotFoundError: the run keeps none: `kencore.flips` computes them.
+            SchemaError, CorruptRunError: the file is there and cannot be read.
+        """
+        from kencore.runs.flips import stored_flips
+
+        return stored_flips(self.path, self.id).table
 
     def apply(self) -> dict[str, torch.Tensor]:
         """The pruned state dict, bit for bit: kept entries as tuned (or as the method changed

@@ -6,6 +6,7 @@ A version is a whole number. ``SCHEMAS`` is the one table:
     run      ``version`` in record.json, for all files of the run folder; 1 where there is none
     trace    ``version`` in trace.json
     tuning   ``version`` in tuning.json
+    flips    ``version`` in the metadata of flips.parquet
     sweep    ``version`` in sweep.json
     jobs     ``PRAGMA user_version`` of jobs.sqlite3
 
@@ -77,6 +78,7 @@ SCHEMAS: dict[str, Schema] = {
     "run": Schema(current=4, migrations={1: _run_has_targets, 2: _run_without_overview, 3: _run_has_losses}),
     "trace": Schema(current=1),
     "tuning": Schema(current=1),
+    "flips": Schema(current=1),
     "sweep": Schema(current=1),
     "jobs": Schema(current=1),
 }

@@ -20,6 +20,8 @@ def test_pruning_the_demo_again_gives_the_shipped_run(tmp_path: Path) -> None:
         for figure in ("accuracy", "f1_macro"):
             found = again.metrics[which][figure]
             assert found == pytest.approx(shipped.metrics[which][figure], abs=0.003)
+    answers = [run.flips().set_index("place").sort_index()["pruned"] for run in (again, shipped)]
+    assert (answers[0] == answers[1]).mean() > 0.99
 
 
 def test_the_demo_is_the_first_run_of_the_list() -> None:

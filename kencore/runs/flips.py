@@ -1,0 +1,130 @@
+"""``flips.parquet``: where the dense and the pruned model answer differently, a line per sentence or token.
+
+One file: the table, and what is true of all the data (counts, what they were) in its metadata, with a version.
+No torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kencore.errors import CorruptRunError, RunNotFoundError
+from kencore.system import schema
+from kencore.system.whole import whole_file
+
+FILE: Final = "flips.parquet"
+KEY: Final = b"kenviz"
+COLUMNS: Final = pa.schema(
+    [
+        ("place", pa.int64()),
+        *((name, pa.string()) for name in ("text", "pair", "truth", "dense", "pruned")),
+        *((f"{name}_p", pa.float32()) for name in ("dense", "pruned")),
+        *((f"{name}_right", pa.bool_()) for name in ("dense", "pruned")),
+        *((name, pa.float32()) for name in ("nll_change", "kl")),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Flips:
+    """What pruning changed in the answers to some data.
+
+    Attributes:
+        facts: of all the data, plain values:
+
+            - ``task``: ``classification`` or ``language``
+            - ``data``, ``data_sha256``, and of a text ``window`` and ``windows``: what the answers are to
+            - ``count``: sentences, or tokens that are predicted
+            - ``right_wrong``: only the dense model is right; ``wrong_right``: only the pruned one; ``changed``:
+              the two answers differ, whatever is right; ``dense_right``, ``pruned_right``
+            - ``kl``, ``nll_change``: means, in nats
+            - ``baselines``: rules whose answers stand beside
+        table: the largest KL first; of sentences all whose answer changed, as far as `quality.answers.CHANGED`, and
+            of a text the tokens of largest KL alone. Columns:
+
+            - ``place``: number of the sentence in its file, or of the token in the text, from 0
+            - ``text``: the sentence, or some of what stands before the token; ``pair``: a second sentence, or nothing
+            - ``truth``: the label, or the token that follows; ``dense``, ``pruned``: the model's answer;
+              ``dense_p``, ``pruned_p``: the probability that it gives to its own answer
+            - ``dense_right``, ``pruned_right``
+            - ``nll_change``: of the truth, pruned - dense, in nats; ``kl``: KL(dense || pruned), in nats
+            - of each baseline its answer, under its name, and ``NAME_p``
+    """
+
+    facts: dict[str, Any]
+    table: pd.DataFrame
+
+    def save(self, folder: Path) -> None:
+        """Write the file into a folder, whole or not at all; one that is there is replaced.
+
+        Raises:
+            StoreNotWritableError: it cannot be written.
+        """
+        fields = [COLUMNS.field(name) for name in COLUMNS.names]
+        for name in self.facts["baselines"]:
+            fields += [pa.field(name, pa.string()), pa.field(f"{name}_p", pa.float32())]
+        facts = {**self.facts, "version": schema.current("flips")}
+        told = json.dumps(facts, sort_keys=True, allow_nan=False).encode()
+        table = pa.Table.from_pandas(self.table, schema=pa.schema(fields), preserve_index=False)
+        with whole_file(folder / FILE, force=True) as temporary:
+            pq.write_table(table.replace_schema_metadata({KEY: told}), temporary, compression="zstd")
+
+
+def read_flips(folder: Path) -> Flips | None:
+    """What `Flips.save` wrote into a folder; ``None`` where there is none.
+
+    Raises:
+        SchemaError: a newer version wrote it, or one that is too old.
+        CorruptRunError: it cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path)
+        facts = json.loads((table.schema.metadata or {})[KEY])
+        schema.migrate("flips", f"{FILE} of {folder.name}", facts)
+        names = [*COLUMNS.names, *(f"{name}{end}" for name in facts["baselines"] for end in ("", "_p"))]
+        return Flips(facts=facts, table=table.select(names).replace_schema_metadata(None).to_pandas())
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise CorruptRunError(
+            f"{FILE} of {folder.name}",
+            got=f"it cannot be read ({error})",
+            wanted="what a run keeps of its changed answers",
+            remedy="Delete this one file and compute it again.",
+        ) from error
+
+
+def same_data(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether changed answers are to the data that a run's quality was measured on, as its metrics say now."""
+    return all(facts.get(name) == metrics.get(name) for name in ("data_sha256", "window", "windows"))
+
+
+def stored_flips(folder: Path, run: str) -> Flips:
+    """The changed answers that a run keeps.
+
+    Args:
+        folder: of the run.
+        run: its id, for the message.
+
+    Raises:
+        RunNotFoundError: it keeps none.
+        SchemaError, CorruptRunError: as `read_flips`.
+    """
+    found = read_flips(folder)
+    if found is None:
+        raise RunNotFoundError(
+            f"Changed answers of run {run}",
+            got="none in its folder",
+            wanted=FILE,
+            remedy=f"Compute them with `python -m kencore flips {run}`.",
+        )
+    return found
