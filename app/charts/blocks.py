@@ -18,7 +18,7 @@ from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
-_PIXELS: Final = 192
+_ROOM: Final = 800  # pixels for all pictures of a line: between a wide page and a narrow one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def block_pictures(
     """Small pictures in one figure; clicking one selects its point.
 
     Args:
-        pictures: one grid of color indices per block.
+        pictures: one grid of color indices per block, with the proportions of its matrix.
         colors: at most 256 colors that the indices mean.
         labels: (name of the block, what is written below it) per picture.
         blocks: the numbers behind the pictures, one line per block.
@@ -76,13 +76,13 @@ def block_pictures(
     """
     across = tiles_across(len(pictures))
     lines = math.ceil(len(pictures) / across)
-    tall = float(np.clip(1060 / across * float(np.clip(aspect, 0.3, 1.4)), 90, 320))
+    tall = float(np.clip(_ROOM / across * aspect, 60, 320))
     label = _LABEL / (tall + _LABEL)
     x = (np.arange(len(pictures)) % across).astype(float)
     y = (np.arange(len(pictures)) // across).astype(float)
     images = [
         {
-            "source": png.data_uri(png.encode(png.enlarge(picture, _PIXELS), colors)),
+            "source": png.data_uri(png.encode(picture, colors)),
             "xref": "x",
             "yref": "y",
             "x": x[i] + 0.02,
@@ -91,7 +91,7 @@ def block_pictures(
             "yanchor": "top",
             "sizex": 0.96,
             "sizey": 0.98 - label,
-            "sizing": "stretch",
+            "sizing": "contain",  # at any width a picture keeps its proportions
             "layer": "below",
         }
         for i, picture in enumerate(pictures)

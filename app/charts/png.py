@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.uint8]
 STEPS = 64
+THINNEST = 0.08  # of the longer side: the least width or height of a picture
 
 
 def encode(indices: Indices, colors: Sequence[str]) -> bytes:
@@ -45,6 +46,22 @@ def enlarge(indices: Indices, side: int) -> Indices:
     """Repeat cells until the longer side has at least ``side`` pixels, so that edges stay sharp."""
     times = max(1, -(-side // max(indices.shape)))
     return indices.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def true_shape(indices: Indices, shape: tuple[int, int], cell: tuple[int, int], side: int) -> Indices:
+    """Cells as a picture with the proportions of the matrix: no pixel shows two cells.
+
+    Args:
+        indices: (H, W), cells of ``cell`` weights; the last ones may be cut short.
+        shape: rows and columns of the picture; beyond `THINNEST` to one it is drawn thicker than it is.
+        side: pixels along the longer side, at least.
+    """
+    rows, cols = shape
+    longer = max(side, *indices.shape)
+    high, wide = (max(round(longer * length / max(shape)), round(longer * THINNEST)) for length in shape)
+    y = (np.arange(high) + 0.5) * rows / high // cell[0]
+    x = (np.arange(wide) + 0.5) * cols / wide // cell[1]
+    return indices[y.astype(int)[:, None], x.astype(int)[None, :]]
 
 
 def shades(colors: Sequence[str], steps: int = STEPS) -> list[str]:

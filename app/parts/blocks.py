@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.charts import cells
+from app.charts import cells, png
 from app.charts.base import lines
 from app.charts.png import Indices
 from app.frame import links, state
+from kencore.errors import CheckpointChangedError, SourceNotFoundError
+from kencore.views import damage
 from kencore.views import tables as summaries
 from kencore.views import window as views
 from kencore.words import numbers as wording
@@ -21,17 +23,29 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 SIDE: Final = 96  # cells along each side of a picture
+COARSE: Final = 16  # the same of what was lost: fewer weights in a cell are mostly noise
+PIXELS: Final = 192
 WHOLE: Final = 1 << 22  # weights: of larger matrices the change is shown for a part
 PART: Final = 512  # rows and columns of that part
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """One picture per block; ``span`` is (rows, columns) shown, from the first ones on."""
+    """One picture per block; ``span`` is (rows, columns) shown, from the first ones on.
+
+    ``present``: the least and the largest share of a cell. ``whole``: each matrix is one cell, as its weights
+    are not there any more.
+    """
 
     windows: list[views.Window | None]
     limit: float
     span: tuple[int, int]
+    present: tuple[float, float] = cells.ALL
+    whole: bool = False
+
+    def ends(self, *, full: bool) -> tuple[float, float]:
+        """Shares of the first and the last color."""
+        return cells.ALL if full else self.present
 
 
 def family_options(matrices: pd.DataFrame) -> dict[str, str]:
@@ -73,23 +87,42 @@ def pictures(run: Run, family: str, layer: str) -> Pictures:
 
 @st.cache_resource(max_entries=24, show_spinner="Reading the blocks")
 def _pictures(run_id: str, stamp: str, family: str, layer: str, *, _run: Run) -> Pictures:
-    blocks = summaries.family_blocks(_run.matrices, family)
-    windows = [_window(_run, line.name, line.status, layer) for line in lines(blocks)]
+    blocks, whole = summaries.family_blocks(_run.matrices, family), False
+    try:
+        windows = [_window(_run, line.name, line.status, layer) for line in lines(blocks)]
+    except (SourceNotFoundError, CheckpointChangedError):
+        if layer != "lost":
+            raise
+        windows, whole = [_one_cell(line) for line in lines(blocks)], True
     largest = blocks.iloc[int(blocks["params"].argmax())]
     span = _span(int(largest["rows"]), int(largest["cols"]), layer)
-    return Pictures(windows, _limit(windows, layer), span)
+    shown = [window.data for window in windows if window is not None] if layer in cells.SHARES else []
+    present = damage.span(np.concatenate([data.ravel() for data in shown])) if shown else cells.ALL
+    return Pictures(windows, _limit(windows, layer), span, present, whole)
+
+
+def _one_cell(line: Any) -> views.Window | None:
+    """A matrix as one cell, from the table alone."""
+    if line.status != "pruned":
+        return None
+    sides = {"rows": (0, int(line.rows)), "cols": (0, int(line.cols)), "cell": (int(line.rows), int(line.cols))}
+    lost = np.array([[line.diff_lost]], np.float32)
+    return views.Window(layer="lost", data=lost, count=np.array([[int(line.kept)]]), **sides)
 
 
 def _window(run: Run, name: str, status: str, layer: str) -> views.Window | None:
     if status != "pruned":
         return None
     rows, cols = _span(*run.shape(name), layer)
+    if layer == "lost":
+        coarse = views.cell_side(rows, COARSE), views.cell_side(cols, COARSE)
+        return damage.lost_window(run, name, rows, cols, coarse)
     cell = views.cell_side(rows, SIDE), views.cell_side(cols, SIDE)
     return views.window(run, name, layer, 0, rows, 0, cols, cell=cell)
 
 
 def _span(rows: int, cols: int, layer: str) -> tuple[int, int]:
-    if layer not in cells.VALUES or rows * cols <= WHOLE:
+    if layer not in (*cells.VALUES, "lost") or rows * cols <= WHOLE:
         return rows, cols
     return min(rows, PART), min(cols, PART)
 
@@ -102,9 +135,17 @@ def _limit(windows: list[views.Window | None], layer: str) -> float:
     return max(sizes, default=0.0) or 1.0
 
 
-def indices(found: Pictures) -> list[Indices]:
-    """Color indices of each picture."""
-    return [cells.not_pruned() if window is None else cells.indices(window, found.limit) for window in found.windows]
+def indices(found: Pictures, *, full: bool = False) -> list[Indices]:
+    """Color indices of each picture, in the proportions of its matrix."""
+    drawn = []
+    for window in found.windows:
+        if window is None:
+            drawn.append(png.true_shape(cells.not_pruned(), found.span, found.span, PIXELS))
+            continue
+        shape = window.rows[1] - window.rows[0], window.cols[1] - window.cols[0]
+        colors = cells.indices(window, found.limit, found.ends(full=full))
+        drawn.append(png.true_shape(colors, shape, window.cell, PIXELS))
+    return drawn
 
 
 def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
@@ -115,6 +156,8 @@ def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
             texts.append("not pruned")
         elif layer == "difference":
             texts.append(f"{wording.percent(line.diff_share_kept, 0)} of it kept")
+        elif layer == "lost":
+            texts.append(f"{wording.percent(line.diff_lost)} lost")
         elif layer == "neighbours":
             texts.append(f"{summaries.mean_neighbours(window):.2f} of 4")
         else:
@@ -131,12 +174,16 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
     if layer == "neighbours":
         means = [summaries.mean_neighbours(window) for window in found.windows if window]
         by_chance = 4 * float(pruned["share"].mean())
-        span = _span(f"{min(means):.2f}", f"{max(means):.2f}")
+        span = _ends(f"{min(means):.2f}", f"{max(means):.2f}")
         return f"A kept entry has {span} kept neighbours, {by_chance:.2f} by chance"
+    if layer == "lost":
+        low, high = wording.percent_range(float(pruned["diff_lost"].min()), float(pruned["diff_lost"].max()))
+        what = "squared change" if terms.dense == "tuned" else "squared weights"
+        return f"{_ends(low, high)} of the {what} lost in {where}"
     if layer in cells.VALUES:
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
-        span = _span(f"{low:.2g}", f"{high:.2g}")
+        span = _ends(f"{low:.2g}", f"{high:.2g}")
         return {"difference": f"Fine-tuning moved entries by {span} (rms) in {where}"}.get(
             layer, f"{named.capitalize()} values of {where}, in one color scale"
         )
@@ -146,7 +193,7 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
     return f"{wording.percent(low)} to {wording.percent(high)} of the entries kept in {where}"
 
 
-def _span(low: str, high: str) -> str:
+def _ends(low: str, high: str) -> str:
     """Two ends, or one number where both are shown the same."""
     return low if low == high else f"{low} to {high}"
 
@@ -159,7 +206,8 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
     height, width = window.cell
     cell = "One cell is one weight" if (height, width) == (1, 1) else (f"One cell is {height} × {width} weights")
     value = "the value" if window.cell == (1, 1) else "the value largest in size, with its sign"
-    what = {"kept": "colored by its kept share", "neighbours": "colored by kept neighbours, of 4"}.get(
+    lost = "colored by the share of its squared change (or weights) that was lost"
+    what = {"kept": "colored by its kept share", "lost": lost, "neighbours": "colored by kept neighbours, of 4"}.get(
         layer, f"colored by {value}"
     )
     part = (
@@ -167,4 +215,7 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
         if found.span == shape
         else (f" The first {found.span[0]:,} rows and {found.span[1]:,} columns of {shape[0]:,} × {shape[1]:,}.")
     )
-    return f"{cell}, {what}.{part} Rows are outputs. Click a picture to open the matrix."
+    if found.whole:
+        cell = "The weights are not there any more: one color per matrix"
+    thin = " Drawn thicker than it is." if min(shape) < png.THINNEST * max(shape) else ""
+    return f"{cell}, {what}.{part}{thin} Rows down are outputs, columns are inputs. Click a picture to open the matrix."

@@ -18,8 +18,7 @@ STRETCHED: Final = "present"
 FULL: Final = "full"
 RANGES: Final = (STRETCHED, FULL)
 UNKNOWN: Final = (
-    "This run does not know what every matrix lost (made by an older version, or nothing was lost): colours show the "
-    "kept share."
+    "What was lost is not known (an older run with changed values, or nothing to lose): colours show the kept share."
 )
 
 

@@ -2,13 +2,13 @@
 
 Pure functions of a run's table of matrices and of its input norms.
 
-Shapes: C columns (inputs).
+Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,6 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kencore.views import sparsity
+from kencore.views import window as views
+from kencore.views.window import Window
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -86,6 +88,37 @@ def input_errors(run: Run) -> dict[str, float]:
 def with_input_errors(matrices: pd.DataFrame, errors: dict[str, float]) -> pd.DataFrame:
     """The table with a column ``input_error``, NaN where there is none."""
     return matrices.assign(input_error=matrices["name"].map(errors).astype("float64"))
+
+
+def lost_window(run: Run, name: str, rows: int, cols: int, cell: tuple[int, int]) -> Window:
+    """The first ``rows`` x ``cols`` weights of a pruned matrix in cells of ``cell`` weights, powers of two: the lost
+    share of each cell's squared change, float32, NaN where nothing changed. Read some rows at a time.
+
+    Raises:
+        MatrixNotFoundError: no such matrix, or one that was not pruned.
+        SourceNotFoundError, CheckpointChangedError: the weights are not there any more.
+    """
+    seen = views.window(run, name, "kept", 0, rows, 0, cols, cell=cell)
+    step = max(1, views.ROWS_AT_ONCE // cols // cell[0]) * cell[0]
+    parts = [
+        _lost_cells(run, name, slice(first, min(first + step, rows)), slice(0, cols), cell)
+        for first in range(0, rows, step)
+    ]
+    return replace(seen, layer="lost", data=np.concatenate(parts))
+
+
+def _lost_cells(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.float32]:
+    tuned = run.values(name, "tuned", rows, cols).astype(np.float64)  # r, C
+    gone = np.square(tuned - run.values(name, "pruned", rows, cols))
+    whole = np.square(tuned - run.values(name, "base", rows, cols))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(_sums(gone, cell) / _sums(whole, cell), np.float32)
+
+
+def _sums(values: NDArray[np.float64], cell: tuple[int, int]) -> NDArray[np.float64]:
+    """The sum of each h x w cell; the last ones may be cut short."""
+    down = np.add.reduceat(values, np.arange(0, values.shape[0], cell[0]), axis=0)
+    return np.add.reduceat(down, np.arange(0, values.shape[1], cell[1]), axis=1)
 
 
 def span(values: Iterable[float], *, full: tuple[float, float] | None = None) -> tuple[float, float]:

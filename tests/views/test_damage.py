@@ -79,3 +79,19 @@ def test_inputs_moved_by_a_share_of_their_norms(tmp_path: Path) -> None:
 def test_colours_span_what_there_is(values: list[float], ends: tuple[float, float]) -> None:
     assert damage.span(values) == ends
     assert damage.span(values, full=(0.0, 1.0)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("at_once", [100, 1 << 22])
+def test_cells_of_what_was_lost_are_sums_over_their_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(damage.views, "ROWS_AT_ONCE", at_once)
+    run = make_run(tmp_path)
+    name = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
+    found = damage.lost_window(run, name, 90, 45, (8, 4))
+    tuned, base, pruned = (run.values(name, which).astype(float)[:90, :45] for which in ("tuned", "base", "pruned"))
+    assert found.data.shape == (12, 12)
+    for (i, j), share in np.ndenumerate(found.data):
+        part = slice(8 * i, 8 * i + 8), slice(4 * j, 4 * j + 4)
+        wanted = ((tuned[part] - pruned[part]) ** 2).sum() / ((tuned[part] - base[part]) ** 2).sum()
+        assert share == pytest.approx(wanted, rel=1e-5)

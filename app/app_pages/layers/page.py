@@ -9,13 +9,18 @@ from app.charts import cells
 from app.frame import links, state, theme
 from app.frame.draw import draw
 from app.parts import blocks as block_views
+from app.parts import colours
 from kencore.errors import KencoreError
+from kencore.views import damage
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
+from kencore.words.findings import measures
 
 with state.messages():
     run = state.current_run()
 palette, terms = theme.palette(), wording.TERMS[run.restore]
+LAYER_OF = {"share": "kept", "diff_lost": "lost"}
+named = {"lost": measures(terms)["diff_lost"].label} | wording.layers(run.restore)
 options = block_views.family_options(run.matrices)
 if not options:
     st.title("The same matrix in every block")
@@ -23,7 +28,13 @@ if not options:
     st.stop()
 try:
     here = state.current_matrix(run)
-    layer = links.choice("layer", tuple(wording.layers(run.restore)), "kept")
+    family = summaries.family(here["name"], here["block"])
+    if family not in options:
+        family = next(iter(options))
+    blocks = summaries.family_blocks(run.matrices, family)
+    usual = damage.usual(blocks)
+    layer = links.choice("layer", tuple(named), LAYER_OF[usual.measure])
+    links.choice("range", colours.RANGES, colours.STRETCHED)
 except KencoreError as error:
     missing = not isinstance(error, links.LinkError)
     st.title("No such matrix in this run" if missing else "No such view of the blocks")
@@ -32,11 +43,8 @@ except KencoreError as error:
     st.stop()
 
 st.title("The same matrix in every block")
-family = summaries.family(here["name"], here["block"])
-if family not in options:
-    family = next(iter(options))
-    if links.value("matrix"):
-        st.caption(f"{here['name']} is outside the blocks; showing another matrix.")
+if family != summaries.family(here["name"], here["block"]) and links.value("matrix"):
+    st.caption(f"{here['name']} is outside the blocks; showing another matrix.")
 
 
 def choose_layer() -> None:
@@ -44,7 +52,6 @@ def choose_layer() -> None:
     links.write(layer=st.session_state["layers_layer"])
 
 
-named = wording.layers(run.restore)
 st.session_state["layers_layer"] = layer
 with st.container(horizontal=True, vertical_alignment="bottom"):
     block_views.choose(run.matrices, options, family)
@@ -56,24 +63,26 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         on_change=choose_layer,
         required=True,
     )
+    full = layer in cells.SHARES and colours.choose_range()
 
-blocks = summaries.family_blocks(run.matrices, family)
+if not usual.known and layer == "kept":
+    st.caption(colours.UNKNOWN)
 found = block_views.pictures(run, family, layer)
 names = block_views.labels(blocks)
 rows, cols = found.span
 draw(
     charts.block_pictures(
-        block_views.indices(found),
+        block_views.indices(found, full=full),
         cells.colors(layer, palette),
         list(zip(names, block_views.below(blocks, found, layer), strict=True)),
         blocks,
         palette,
         finding=block_views.finding(blocks, found, layer, terms),
         aspect=rows / cols,
-        scale=cells.scale(layer, palette, found.limit, terms),
+        scale=cells.scale(layer, palette, found.limit, terms, found.ends(full=full)),
     ),
     key="block-pictures",
-    point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=layer),
+    point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=None if layer == "lost" else layer),
 )
 st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
 draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -24,7 +25,7 @@ def pictures(test: AppTest) -> list[dict[str, Any]]:
     return [image for image in spec["layout"]["images"] if image["xref"] == "x"]
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", ["lost", *LAYERS])
 def test_every_layer_has_a_picture_of_every_block(open_page: OpenPage, layer: str) -> None:
     test = open_page("layers", matrix=UP, layer=layer)
     assert not test.exception
@@ -43,6 +44,9 @@ def test_choices_go_into_the_address(open_page: OpenPage) -> None:
     test = open_page("layers")
     test.selectbox(key="layers_family").set_value(FAMILY).run()
     assert test.query_params["matrix"] == UP.replace(".1.", ".0.")
+    assert test.get_by_key("layers_layer").value == "lost"  # every block keeps the same share
+    test.get_by_key("choose_range").set_value("full").run()
+    assert test.query_params["range"] == "full"
     test.get_by_key("layers_layer").set_value("neighbours").run()
     assert test.query_params["layer"] == "neighbours"
     assert not test.exception
@@ -96,7 +100,29 @@ def test_an_unpruned_block_is_drawn_as_such(store: Run) -> None:
     assert found.windows[1] is None
     blocks = summaries.family_blocks(table, FAMILY)
     assert block_views.below(blocks, found, "kept")[1] == "not pruned"
-    assert block_views.indices(found)[1].shape == (1, 1)
+    assert len(np.unique(block_views.indices(found)[1])) == 1
+
+
+def test_what_was_lost_is_drawn_from_the_table_where_the_weights_are_gone(
+    open_page: OpenPage, store: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = summaries.family_blocks(store.matrices, FAMILY)
+    there = block_views._pictures("x", "there", FAMILY, "lost", _run=store)
+    assert there.present == (
+        min(w.data.min() for w in there.windows if w),
+        max(w.data.max() for w in there.windows if w),
+    )
+    record = json.loads((store.path / "record.json").read_text("utf-8"))
+    for side in ("tuned", "base"):
+        record["sources"][side]["text"] = "/nowhere"
+    (store.path / "record.json").write_text(json.dumps(record))
+    gone = Run(store.path)
+    found = block_views._pictures("x", "gone", FAMILY, "lost", _run=gone)
+    assert [float(w.data[0, 0]) for w in found.windows if w] == pytest.approx(list(blocks["diff_lost"]))
+    assert found.present == pytest.approx((blocks["diff_lost"].min(), blocks["diff_lost"].max()))
+    assert "not there any more" in block_views.legend(found, "lost", (96, 48))
+    assert len({picture.tobytes() for picture in block_views.indices(found)}) == BLOCKS
+    assert not open_page("layers", matrix=UP).exception
 
 
 def test_the_change_of_large_matrices_is_shown_in_part(store: Run, monkeypatch: pytest.MonkeyPatch) -> None:

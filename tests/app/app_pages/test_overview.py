@@ -223,7 +223,7 @@ def test_where_losses_are_not_known_the_kept_share_is_shown_and_it_is_said(open_
     pd.read_parquet(path).assign(diff_lost=np.nan).to_parquet(path)
     test = open_page("overview")
     assert test.get("segmented_control")[0].value == "share"
-    assert any("does not know what every matrix lost" in text.value for text in test.caption)
+    assert any("What was lost is not known" in text.value for text in test.caption)
 
 
 def test_the_map_in_the_page_is_exact(open_page: OpenPage, store: Run) -> None:

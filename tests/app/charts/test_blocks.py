@@ -52,6 +52,24 @@ def test_levels_clip_and_survive_nan() -> None:
     assert png.levels(np.array([3.0, 3.0]), 3, 3, 5).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "cell"), [((6, 4), (2, 1)), ((3, 3), (2, 2)), ((4, 300), (1, 4)), ((300, 5), (8, 2))]
+)
+def test_a_picture_has_the_proportions_of_its_matrix(shape: tuple[int, int], cell: tuple[int, int]) -> None:
+    rows, cols = shape
+    grid = np.arange(-(-rows // cell[0]) * -(-cols // cell[1])) % 250
+    grid = grid.astype(np.uint8).reshape(-(-rows // cell[0]), -1)
+    found = png.true_shape(grid, shape, cell, 240)
+    high, wide = found.shape
+    assert max(high, wide) >= 240
+    assert min(high, wide) == pytest.approx(max(min(shape) / max(shape), png.THINNEST) * max(high, wide), abs=1)
+    assert (high >= wide) == (rows >= cols)
+    for y in range(0, high, 7):
+        for x in range(0, wide, 7):
+            row, col = int((y + 0.5) * rows / high), int((x + 0.5) * cols / wide)
+            assert found[y, x] == grid[row // cell[0], col // cell[1]]
+
+
 def test_neighbour_counts_have_the_five_colors_and_reset_its_own() -> None:
     table = cells.colors("neighbours", LIGHT)
     data = np.array([[0, 1, 2], [3, 4, 255]], np.uint8)
@@ -75,6 +93,9 @@ def test_kept_and_difference_use_the_maps_of_the_theme() -> None:
     kept = cells.indices(window("kept", np.array([[0, 1]], np.uint8)), 1.0)
     table = cells.colors("kept", DARK)
     assert (table[kept[0, 0]], table[kept[0, 1]]) == (DARK.reset, DARK.sequential[-1])
+    lost = cells.indices(window("lost", np.array([[0.4, 0.6, np.nan]], np.float32)), 1.0, (0.4, 0.6))
+    table = cells.colors("lost", DARK)
+    assert [table[i] for i in lost[0]] == [DARK.sequential[0], DARK.sequential[-1], DARK.surface]
     change = cells.indices(window("difference", np.array([[-2.0, 2.0]], np.float32)), 2.0)
     table = cells.colors("difference", DARK)
     assert [table[i] for i in change[0]] == [DARK.diverging[0], DARK.diverging[-1]]
@@ -107,6 +128,7 @@ def test_any_number_of_blocks_without_overlap(number: int) -> None:
     assert all(image.sizex < 1 and image.sizey < 1 for image in images)
     across = blocks.tiles_across(number)
     assert max(image.x for image in images) < across
+    assert {image.sizing for image in images} == {"contain"}  # never out of proportion
     assert len(chart.figure.to_json()) < 2_000_000
 
 
