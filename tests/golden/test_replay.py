@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.replay import Models, replay
+from tests.golden.replay import Models, main, replay
 
 CASES = (
     "tiny-opt__wanda__uniform__s60",
@@ -49,14 +48,15 @@ def test_another_mask_is_a_miss(recorded: Path, models: Models, tmp_path: Path) 
     assert result.misses == [f"1 bits of {8 * data['mask_first16rows'].size}"]
 
 
-def test_a_broken_file_is_a_miss_and_stops_nothing(recorded: Path, tmp_path: Path) -> None:
+def test_a_broken_file_is_a_miss_and_stops_nothing(
+    recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "models").symlink_to(recorded / "models")
     (tmp_path / "tiny-opt__a__broken__s60.npz").write_bytes(b"no archive")
     shutil.copy(recorded / f"{CASES[0]}.npz", tmp_path)
-    script = Path(__file__).with_name("replay.py")
-    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
-    lines = run.stdout.splitlines()
-    assert run.returncode == 1
+    monkeypatch.setattr(sys, "argv", ["replay.py", str(tmp_path)])
+    assert main() == 1
+    lines = capsys.readouterr().out.splitlines()
     assert "MISS" in lines[0]
     assert lines[1].endswith("ok")
     assert lines[2] == "1 of 2 cases agree"
