@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 class Unread:
-    """A tensor that is read when it is indexed, as transformers does while it loads."""
+    """A tensor that is read when it is indexed, as transformers does while it loads. What is loaded in the type of
+    the file is the file itself, mapped, until it is changed.
+    """
 
     def __init__(self, tensors: Tensors, name: str) -> None:
         self._tensors, self._name = tensors, name
 
     def __getitem__(self, index: Any) -> torch.Tensor:
-        return to_torch(self._tensors.raw(self._name), self._tensors.info(self._name))[index]
+        return mapped(self._tensors, self._name)[index]
 
 
 def unread(tensors: Tensors) -> dict[str, Unread]:
@@ -29,11 +31,20 @@ def unread(tensors: Tensors) -> dict[str, Unread]:
     return {name: Unread(tensors, name) for name in tensors.stored}
 
 
+def mapped(tensors: Tensors, name: str) -> torch.Tensor:
+    """A tensor of the stored dtype and shape in the file's own memory; what is written to it never reaches the file."""
+    return _of_bits(tensors.own(name), tensors.info(name))
+
+
 def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
     """Storage bits as a tensor of the stored dtype and shape; the bits are copied."""
+    return _of_bits(np.array(bits), info)
+
+
+def _of_bits(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
     import torch
 
-    flat = torch.from_numpy(np.array(bits).reshape(-1).view(np.uint8))
+    flat = torch.from_numpy(bits.reshape(-1).view(np.uint8))
     return flat.view(torch_dtypes()[info.dtype]).reshape(tuple(info.shape))
 
 

@@ -67,6 +67,11 @@ class Skeleton:
     _converters: list[Any]
     _built: Callable[[], Skeleton] | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is known without building it: every parameter has the model's own name on disk."""
+        return self._built is not None
+
     def rename(self, name: str) -> tuple[str | None, bool]:
         """The model's name of a tensor on disk, ``None`` if it has none, and whether several
         tensors on disk are joined into that one (or it is split or turned) on loading.

@@ -46,6 +46,7 @@ STORAGE: dict[str, np.dtype[np.generic]] = {
     }.items()
 }
 COMPARE_AT_ONCE = 1 << 22
+HASH_AT_ONCE = 1 << 24  # bytes
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
@@ -67,6 +68,7 @@ class Tensors:
         parts = (part_infos(infos[name], parts) for name, parts in self._stacks.items())
         self._infos = infos | {name: info for found in parts for name, info in found.items()}
         self._maps: dict[str, mmap.mmap] = {}
+        self._copies: dict[str, mmap.mmap] = {}
         self._lock = threading.Lock()
         self._closed = False
         self.names: tuple[str, ...] = tuple(sorted(part for name in infos for part in self.parts(name)))
@@ -136,6 +138,21 @@ class Tensors:
         array: NDArray[np.generic] = np.ndarray(shape, dtype, buffer=buffer, offset=info.start)
         return array if rows is None else array[rows]
 
+    def own(self, name: str) -> NDArray[np.generic]:
+        """Storage bits as `raw` gives them, to be written to: what is not written stays in the file's pages, what is
+        takes memory of its own and never reaches the file.
+
+        Raises as `raw`.
+        """
+        bits, info = self.raw(name), self.info(name)
+        if not info.nbytes or info.start % bits.itemsize:  # numbers across the boundaries of their size
+            return bits.copy()
+        with self._lock:
+            if info.shard not in self._copies:
+                self._copies[info.shard] = _map(self._paths[info.shard], mmap.ACCESS_COPY)
+            buffer = self._copies[info.shard]
+        return np.ndarray(bits.shape, bits.dtype, buffer=buffer, offset=info.start)
+
     def floats(self, name: str, rows: slice | None = None, cols: slice | None = None) -> NDArray[np.float32]:
         """Values as float32 in the stored orientation, a fresh C-contiguous array.
 
@@ -194,10 +211,14 @@ class Tensors:
 
     def sha256(self, name: str) -> str:
         """Hex digest of the tensor's bytes as stored."""
-        info = self.info(name)
-        view = memoryview(self._mapped(info)) if info.nbytes else memoryview(b"")
-        with view, view[info.start : info.start + info.nbytes] as part:
-            return hashlib.sha256(part).hexdigest()
+        info, found = self.info(name), hashlib.sha256()
+        for at in range(info.start, info.start + info.nbytes, HASH_AT_ONCE):
+            end = min(at + HASH_AT_ONCE, info.start + info.nbytes)
+            with memoryview(self._mapped(info)) as view, view[at:end] as part:
+                found.update(part)
+            if info.nbytes > HASH_AT_ONCE:  # a large one is not held whole
+                self.release()
+        return found.hexdigest()
 
     def release(self) -> None:
         """Give the memory of mapped pages back; what is read again comes from the files again."""
@@ -211,6 +232,7 @@ class Tensors:
         """Let go of the files. Arrays that `raw` gave out stay valid until they are dropped."""
         with self._lock:
             self._maps.clear()  # a map is unmapped when the last array on it is gone
+            self._copies.clear()
             self._closed = True
 
     def _mapped(self, info: TensorInfo) -> mmap.mmap:
@@ -309,9 +331,9 @@ def same_bytes(a: Tensors, name: str, b: Tensors, other: str) -> bool:
     )
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, access: int = mmap.ACCESS_READ) -> mmap.mmap:
     with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return mmap.mmap(file.fileno(), 0, access=access)
 
 
 def _changed(path: Path, size: int, was: int) -> CorruptShardError:

@@ -17,12 +17,15 @@ from kencore.data.tokens import check_rows, tokenised
 from kencore.errors import TaskMismatchError
 from kencore.models.labels import meaning_of
 from kencore.models.names import find_places
+from kencore.models.plain_loading import load_plainly, loads_plainly
 from kencore.models.seam import loading
 from kencore.models.tokenizer import check_tokenizer, load_tokenizer, stated_limit, stated_rows
 
 if TYPE_CHECKING:
     import torch
 
+    from kencore.checkpoint.skeleton import Skeleton
+    from kencore.checkpoint.tensors import Tensors
     from kencore.data.examples import Examples
 
 
@@ -59,16 +62,7 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
     skeleton = read_skeleton(folder)
     with open_named(folder, skeleton) as tensors, loading(folder):
         kind, config = _class(auto, folder)
-        model, report = kind.from_pretrained(
-            None,
-            config=config,
-            state_dict=unread(tensors),
-            dtype=dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told below, with names
-        )
+        model, report = _model(kind, config, skeleton, tensors, dtype)
         misfits = {name: (tuple(disk), tuple(wanted)) for name, disk, wanted in sorted(report["mismatched_keys"])}
         refuse_misfits(f"Model {folder}", misfits)
         parameters, pieces, joined = find_places(skeleton, tensors, model)
@@ -88,6 +82,25 @@ def load_fields(auto: Any, folder: Path, *, device: str, dtype: torch.dtype) -> 
         "ignored": unused,
     }
     return fields, sorted(report["missing_keys"])
+
+
+def _model(
+    kind: Any, config: Any, skeleton: Skeleton, tensors: Tensors, dtype: torch.dtype
+) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers reports of loading it."""
+    if loads_plainly(skeleton, tensors):
+        return load_plainly(kind, config, tensors, dtype), {"missing_keys": [], "mismatched_keys": []}
+    model, report = kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=unread(tensors),
+        dtype=dtype,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # told by who loads, with names
+    )
+    return model, report
 
 
 def _class(auto: Any, folder: Path) -> tuple[Any, Any]:

@@ -30,6 +30,7 @@ from kencore.runs.lines import asked, changed_dtypes, record, write_matrix
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
 from kencore.system import schema
+from kencore.system.memory import give_back
 from kencore.system.progress import Bar, Clock, Progress, silent
 
 if TYPE_CHECKING:
@@ -162,8 +163,9 @@ class _Job:
         from kencore.pruning.search.allocate import allocate
         from kencore.pruning.search.session import AllocationSettings
 
+        searched = len(self._search_ids()) if ALLOCATIONS[self.spec.allocation].reads_text else None
         with self.clock("capture"):
-            streams = self.bench.streams(len(self._search_ids()))
+            streams = self.bench.streams(searched or self.calibration.sequences)
         self.bench.restore()
         at = self.bar.phase("", self.searching)
         with self.clock("search"):
@@ -200,6 +202,8 @@ class _Job:
                 norms |= _norms(pruned)
                 self.unseen += [name] if pruned.unseen else []
                 pair.release()
+                if pruned.slot is self.bench.blocks.by_block[pruned.slot.block][-1]:
+                    give_back()
         writer.add_activations(norms)
         if self.spec.published:  # its rounding misses the target: baselines prune as much
             own = [lines[slot.name] for slot in self.bench.slots]

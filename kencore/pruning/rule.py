@@ -114,8 +114,8 @@ class Rule:
 
         def prune(pruned: Count) -> tuple[Tensor, Tensor]:
             keep = self._refined(slot, weight, choose(pruned), statistics)
-            if base is None:  # several times faster than `where` with a number
-                return weight.to(torch.float32, copy=True).masked_fill_(~keep, 0.0), keep
+            if base is None:  # several times faster than `where`: bits times 0 or 1
+                return (weight.float().contiguous().view(torch.int32) * keep).view(torch.float32), keep
             if self.rescale != "none":
                 return _rescaled(weight, base, keep, self.rescale), keep
             return torch.where(keep, weight.float(), base.float()), keep

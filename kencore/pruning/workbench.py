@@ -87,6 +87,7 @@ class Workbench:
         self._lines: dict[str, dict[str, Any]] = {}
         self._calibration: Calibration | None = None
         self._streams: dict[int, Streams] = {}
+        self._carried_checked = False
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -166,7 +167,9 @@ class Workbench:
         from kencore.models.blocks import capture
         from kencore.models.blocks.carried import check_carried
 
-        check_carried(self.blocks, ids)
+        if not self._carried_checked:  # the same for any text
+            check_carried(self.blocks, ids)
+            self._carried_checked = True
         return capture(self.blocks, ids, device=self.device)
 
     def prune(

@@ -23,7 +23,7 @@ def row_measures(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> Column
     """
     squared = np.square(tuned - base)  # R, C
     total = squared.sum(axis=1, dtype=np.float64)
-    kept = np.where(keep, squared, 0).sum(axis=1, dtype=np.float64)
+    kept = _where(keep, squared).sum(axis=1, dtype=np.float64)
     columns = tuned.shape[1]
     with np.errstate(invalid="ignore"):
         share = kept / total
@@ -44,9 +44,9 @@ def lost(tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | No
         kept: what the pruned model holds where ``keep`` does, float32 (r, C); the tuned values
             where it is left out.
     """
-    squared = np.where(keep, 0, np.square(tuned - base))
+    squared = _where(~keep, np.square(tuned - base))
     if kept is not None:
-        squared = np.where(keep, np.square(tuned - kept), squared)
+        squared += _where(keep, np.square(tuned - kept))
     return float(squared.sum(dtype=np.float64))
 
 
@@ -61,6 +61,12 @@ def share_lost(pieces: Iterable[tuple[Floats, Floats, NDArray[np.bool_], Floats 
         gone += lost(tuned, base, keep, kept)
         total += float(np.square(tuned - base).sum(dtype=np.float64))
     return gone / total if total else float("nan")
+
+
+def _where(keep: NDArray[np.bool_], values: Floats) -> Floats:
+    """``values`` where they are kept, 0 elsewhere: as `numpy.where`, whose branches take ten times as long."""
+    found: Floats = (values.view(np.uint32) * keep).view(np.float32)
+    return found
 
 
 class MatrixMeasures:
@@ -79,7 +85,7 @@ class MatrixMeasures:
         self.sum += float(tuned.sum(dtype=np.float64))
         self.square += float(np.square(tuned).sum(dtype=np.float64))
         self.diff += float(squared.sum(dtype=np.float64))
-        self.diff_kept += float(np.where(keep, squared, 0).sum(dtype=np.float64))
+        self.diff_kept += float(_where(keep, squared).sum(dtype=np.float64))
         self.lost += lost(tuned, base, keep, kept)
         self.low = min(self.low, float(tuned.min()))
         self.high = max(self.high, float(tuned.max()))

@@ -394,7 +394,7 @@ def test_each_calibration_text_is_captured_once(
     monkeypatch.setattr(Workbench, "capture", capture)
     model, _ = pair(folder, "llama")
     prune(spec(model, text, allocation=allocation), out=tmp_path / "run")
-    assert captured == ([4] if allocation == "owl" else [2, 4])  # search, then all
+    assert captured == ([2, 4] if allocation == "neuroal" else [4])  # to search on, and all
 
 
 def test_shares_before_rounding_stay_between_none_and_all(folder: Path, text: Path, tmp_path: Path) -> None:

@@ -93,8 +93,11 @@ def capture(model: BlockModel, ids: Tensor, *, device: torch.device | str = "cpu
     target = torch.device(device)
     size = batch or max(1, TOKENS_AT_ONCE // ids.shape[1])
     tried = _recorded(model, target, [ids[:1, :TRIED].long()])
-    tuples = tuple(tried.tuples) if _still(model, target, ids, tried) else None
-    recorder = _recorded(model, target, torch.split(ids.long(), size), tuples)
+    if ids.shape[0] == 1 and ids.shape[1] <= TRIED:
+        recorder = tried  # of all there is
+    else:
+        tuples = tuple(tried.tuples) if _still(model, target, ids, tried) else None
+        recorder = _recorded(model, target, torch.split(ids.long(), size), tuples)
     return Streams(
         ids=ids,
         hidden=recorder.hidden,

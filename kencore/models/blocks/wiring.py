@@ -56,26 +56,25 @@ def probe(model: BlockModel) -> tuple[Wiring, ...]:
     streams = capture(model, ids, device=first.device)
     hidden = streams.hidden[0].to(first.device)
     wiring = []
-    for number, block in enumerate(model.blocks):
-        call = streams.calls[number][0]
-        wiring.append(_wiring(model, number, call, hidden))
-        with torch.no_grad():
-            hidden = call_block(block, call, hidden, first.device)  # (1, T, H)
+    for number in range(len(model.blocks)):
+        own, hidden = _wiring(model, number, streams.calls[number][0], hidden)  # (1, T, H)
+        wiring.append(own)
     return tuple(wiring)
 
 
-def _wiring(model: BlockModel, number: int, call: Call, hidden: Tensor) -> Wiring:
+def _wiring(model: BlockModel, number: int, call: Call, hidden: Tensor) -> tuple[Wiring, Tensor]:
+    """The wiring of a block, and what it gives."""
     linears = {name: linear for name, linear in model.linears.items() if linear.slot.block == number}
     slots = [slot.name for slot in model.by_block[number]]
 
-    def inputs(noisy: Collection[str]) -> Inputs:
+    def inputs(noisy: Collection[str]) -> tuple[Inputs, Tensor]:
         return _inputs(model, number, call, hidden, linears, noisy)
 
     def changed(name: str, noisy: Inputs) -> bool:
         return not plain[_place(linears[name].port)].same(noisy[_place(linears[name].port)])
 
-    plain, noisy = inputs(()), inputs(slots)
-    after_o = inputs([name for name, linear in linears.items() if linear.slot.role == "o"])
+    (plain, given), (noisy, _) = inputs(()), inputs(slots)
+    after_o, _ = inputs([name for name, linear in linears.items() if linear.slot.role == "o"])
     out = any(linear.slot.role == "o" for linear in linears.values())
     up = [name for name, linear in linears.items() if linear.slot.role in UP_ROLES]
     groups: dict[Any, list[str]] = {}
@@ -84,11 +83,12 @@ def _wiring(model: BlockModel, number: int, call: Call, hidden: Tensor) -> Wirin
         groups.setdefault(port if port.leaf else plain[_place(port)].key or name, []).append(name)
     # no noise is added between the two products of an expert
     second = {name for name in slots if linears[name].port.leaf and linears[name].slot.role == "down"}
-    return Wiring(
+    wiring = Wiring(
         groups=tuple(map(tuple, groups.values())),
         fresh=frozenset(name for name in slots if name in second or changed(name, noisy)),
         parallel=bool(out and up) and not any(changed(name, after_o) for name in up),
     )
+    return wiring, given
 
 
 class _Given:
@@ -119,8 +119,8 @@ def _place(port: Port) -> Any:
 
 def _inputs(
     model: BlockModel, number: int, call: Call, hidden: Tensor, linears: dict[str, Linear], noisy: Collection[str]
-) -> Inputs:
-    """What each layer is given, with noise on what some of them give."""
+) -> tuple[Inputs, Tensor]:
+    """What each layer is given, with noise on what some of them give; and what the block gives."""
     found: Inputs = {_place(linear.port): _Given() for linear in linears.values()}
     alive: list[Tensor] = []  # or the memory of one input might serve the next
 
@@ -135,8 +135,8 @@ def _inputs(
         stack.enter_context(listening({linear.port for linear in linears.values()}, heard))
         for module in {linears[name].module: None for name in noisy}:
             stack.callback(module.register_forward_hook(_add_noise).remove)
-        call_block(model.blocks[number], call, hidden, hidden.device)
-    return found
+        out = call_block(model.blocks[number], call, hidden, hidden.device)
+    return found, out
 
 
 def _add_noise(module: nn.Module, args: tuple[Any, ...], out: Any) -> Any:
