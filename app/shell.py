@@ -25,7 +25,7 @@ MENU: Final = {
     ),
     "Make": (
         ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep."),
-        ("tune", "Tune", "tune", "Try other settings: painted at once, measured when the sliders rest."),
+        ("tune", "Adjust", "tune", "Try other settings: painted at once, measured when the sliders rest."),
         ("recover", "Recover", "healing", "Train the kept entries to win back quality."),
         ("tradeoff", "Trade-off", "stacked_line_chart", "Quality against size, from sweeps of many prunings."),
     ),

@@ -21,8 +21,8 @@ from typing import Any
 
 from kencore import PruneSpec, Run, prune
 from kencore.data.text import read_text
-from kencore.recover import TuneSpec, tune
-from kencore.recover.gap import recovered
+from kencore.recovery import RecoverSpec, recover
+from kencore.recovery.gap import recovered
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 METHODS = {"demo": ("ken", "delta"), "demo-lm": ("wanda",)}
@@ -90,8 +90,8 @@ def one(asked: argparse.Namespace, model: str, method: str, sparsity: float, fol
         **pruning,
     )
     run = prune(spec, out=folder / "run", threads=asked.threads)
-    wish = TuneSpec(run=str(run.path), train=asked.train, baselines=False, weight_decay=0.01, **tuning)
-    return tune(wish, folder / "tuned", threads=asked.threads)
+    wish = RecoverSpec(run=str(run.path), train=asked.train, baselines=False, weight_decay=0.01, **tuning)
+    return recover(wish, folder / "tuned", threads=asked.threads)
 
 
 def row(run: Run, model: str, method: str, sparsity: float) -> str:

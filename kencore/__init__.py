@@ -6,6 +6,7 @@ what needs them, when it runs.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
     from kencore.exports.subnetwork.read import inspect_subnetwork
     from kencore.exports.subnetwork.write import write_subnetwork
     from kencore.methods.select import select
-    from kencore.notebook.shown import open_run, prune
+    from kencore.notebook.shown import open_run, prune, recover
     from kencore.quality.flips import flips
-    from kencore.recover import TuneSpec, tune
     from kencore.runs.run import Run
     from kencore.runs.shelf import list_runs
     from kencore.settings.prune import PruneSpec
+    from kencore.settings.recover import RecoverSpec
     from kencore.settings.sweep import SweepSpec
     from kencore.sweeps.shelf import open_sweep
 
 __all__ = [
     "PruneSpec",
+    "RecoverSpec",
     "Run",
     "SweepSpec",
-    "TuneSpec",
     "__version__",
     "export_mask",
     "flips",
@@ -41,17 +42,17 @@ __all__ = [
     "open_subnetwork",
     "open_sweep",
     "prune",
+    "recover",
     "restore_subnetwork",
     "select",
     "subnetwork_bytes",
-    "tune",
     "write_subnetwork",
 ]
 LAZY = {
     "PruneSpec": "settings.prune",
+    "RecoverSpec": "settings.recover",
     "Run": "runs.run",
     "SweepSpec": "settings.sweep",
-    "TuneSpec": "recover",
     "export_mask": "exports.masks",
     "flips": "quality.flips",
     "inspect_subnetwork": "exports.subnetwork.read",
@@ -60,16 +61,21 @@ LAZY = {
     "open_subnetwork": "exports.subnetwork.open",
     "open_sweep": "sweeps.shelf",
     "prune": "notebook.shown",
+    "recover": "notebook.shown",
     "restore_subnetwork": "exports.subnetwork.open",
     "select": "methods.select",
     "subnetwork_bytes": "exports.subnetwork.plan",
-    "tune": "recover",
     "write_subnetwork": "exports.subnetwork.write",
 }
 """Names of the package, and the module of each."""
+FORMER = {"TuneSpec": "RecoverSpec", "tune": "recover"}
+"""Names of 0.1.0, and what each is called now."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in FORMER:
+        warnings.warn(f"kencore.{name} is now kencore.{FORMER[name]}", DeprecationWarning, stacklevel=2)
+        name = FORMER[name]
     if name in LAZY:
         return getattr(import_module(f"kencore.{LAZY[name]}"), name)
     raise AttributeError(f"module 'kencore' has no attribute {name!r}")

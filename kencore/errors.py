@@ -58,7 +58,7 @@ class NonFiniteWeightError(KencoreError):
     """A weight is NaN or infinite, so that no rule can rank it."""
 
 
-# --- tuning after pruning ---------------------------------------------------------------------
+# --- recovery after pruning ---------------------------------------------------------------------
 
 
 class AdapterError(SpecError):
@@ -74,7 +74,7 @@ class DivergedError(KencoreError):
 
 
 class TuningBusyError(KencoreError):
-    """Another process does the very same tuning at this moment."""
+    """Another process does the very same recovery at this moment."""
 
 
 # --- checkpoints ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has one core: threads would fight for them
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,12 +19,14 @@ LONG = (
     "tests/jobs/",
     "tests/sweeps/test_killed.py",
     "tests/pruning/test_by_blocks.py",
-    "tests/recover/",
+    "tests/recovery/",
     "tests/models/test_classifier.py",
 )
 # files of browser tests whose app has runs made for them; that of the others has the demo and a worker
 RUNS_MADE = ("compare", "copy_link", "map", "matrix", "pages", "sparsity", "tradeoff")
 ROOT = Path(__file__).resolve().parent.parent
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")  # how fast a machine is proves nothing
 
 
 @pytest.fixture(scope="session")

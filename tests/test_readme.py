@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer
 
-from app.frame.links import PAGES
+from app.shell import MENU
 from kencore.allocate.table import ALLOCATIONS
 from kencore.cli.main import app
 from kencore.methods.table import METHODS
@@ -64,7 +64,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 
 GROUP: Any = typer.main.get_command(app)
-COMMANDS: dict[str, Any] = GROUP.commands
+COMMANDS: dict[str, Any] = {name: command for name, command in GROUP.commands.items() if not command.hidden}
 CLI = commands("python -m kencore ")
 SCRIPTS = commands("python ")
 
@@ -198,7 +198,7 @@ def test_every_method_and_every_page_is_told() -> None:
         text = text_of(document)
         assert [name for name in names if f"`{name}`" not in text] == []
     labels = re.findall(r"^\| ([A-Z][\w-]+) \|", text_of("docs/app.md"), re.M)
-    assert {page.replace("tradeoff", "trade-off") for page in PAGES} <= {label.lower() for label in labels}
+    assert {name for pages in MENU.values() for _, name, _, _ in pages} <= set(labels)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

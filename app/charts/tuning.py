@@ -17,7 +17,7 @@ def curve(points: Sequence[Mapping[str, Any]], palette: Palette, *, best: int | 
     """Training and held-out loss over steps.
 
     Args:
-        points: as `kencore.recover.tune` tells them, at least one.
+        points: as `kencore.recovery.recover` tells them, at least one.
         best: the step whose weights were kept; ``None`` while it still learns.
     """
     table = curve_table(points)

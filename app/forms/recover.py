@@ -1,4 +1,4 @@
-"""The settings of a tuning after pruning: what it learns from, how long, what moves.
+"""The settings of a recovery after pruning: what it learns from, how long, what moves.
 
     recover?run=demo&data=demo&epochs=3&lr=0.001&train=kept&seed=2
 
@@ -21,7 +21,7 @@ from app.frame.links import LinkError
 from kencore.settings.common import TABLE_FILE, TEXT_FILE
 from kencore.settings.demo import DEMOS, SENTENCES, SENTENCES_LABEL, TUNED, Tuning, data_of
 from kencore.settings.fields import settings_of
-from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, TuneSpec
+from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, RecoverSpec
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ Kind = str
 SHARE, OTHER = "A share of it, kept apart", "Other data"
 TRAINED: Final = {"all": "Kept entries, and all that was not pruned", "kept": "Kept entries alone"}
 SCHEDULED: Final = {"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}
-BYTES: Final = 25  # of memory per parameter, see kencore.recover
+BYTES: Final = 25  # of memory per parameter, see kencore.recovery
 NO_ADAPTER: Final = (
     "Weights themselves are trained. LoRA and other adapters are not offered: their update is "
     "dense, so merged it would change every entry that was reset and undo the mask, and beside the "
     "weights it is one more dense matrix to store and to run."
 )
-FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(TuneSpec) if name != "run"))
+FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(RecoverSpec) if name != "run"))
 
 
 _OWN: Final = Tuning(held_out_share=0.1, epochs=EPOCHS, lr=None)  # of one's own models
@@ -78,20 +78,20 @@ def fields(kind: Kind, judged_on: str | None) -> Table:
     usual = USUAL[kind]
     found = [
         _data(kind),
-        row(TuneSpec, "held_out", f"recover_held_out_{kind}", half=True),
-        row(TuneSpec, "held_out_share", f"recover_share_{kind}", usual=usual.held_out_share),
-        row(TuneSpec, "epochs", f"recover_epochs_{kind}", usual=usual.epochs),
-        row(TuneSpec, "lr", f"recover_lr_{kind}", usual=usual.lr),
-        row(TuneSpec, "weight_decay", f"recover_decay_{kind}"),
-        row(TuneSpec, "patience", f"recover_patience_{kind}"),
-        row(TuneSpec, "train", f"recover_train_{kind}", labels=TRAINED, help=NO_ADAPTER),
+        row(RecoverSpec, "held_out", f"recover_held_out_{kind}", half=True),
+        row(RecoverSpec, "held_out_share", f"recover_share_{kind}", usual=usual.held_out_share),
+        row(RecoverSpec, "epochs", f"recover_epochs_{kind}", usual=usual.epochs),
+        row(RecoverSpec, "lr", f"recover_lr_{kind}", usual=usual.lr),
+        row(RecoverSpec, "weight_decay", f"recover_decay_{kind}"),
+        row(RecoverSpec, "patience", f"recover_patience_{kind}"),
+        row(RecoverSpec, "train", f"recover_train_{kind}", labels=TRAINED, help=NO_ADAPTER),
         _judging(kind, judged_on),
-        row(TuneSpec, "baselines", "recover_baselines"),
-        row(TuneSpec, "cost", "recover_cost"),
-        row(TuneSpec, "batch", f"recover_batch_{kind}", help=""),
-        row(TuneSpec, "schedule", "recover_schedule", labels=SCHEDULED),
-        row(TuneSpec, "device", "recover_device"),
-        row(TuneSpec, "seed", "recover_seed"),
+        row(RecoverSpec, "baselines", "recover_baselines"),
+        row(RecoverSpec, "cost", "recover_cost"),
+        row(RecoverSpec, "batch", f"recover_batch_{kind}", help=""),
+        row(RecoverSpec, "schedule", "recover_schedule", labels=SCHEDULED),
+        row(RecoverSpec, "device", "recover_device"),
+        row(RecoverSpec, "seed", "recover_seed"),
     ]
     return {field.name: field for field in found}
 
@@ -113,7 +113,7 @@ def fill_in(run: Run) -> list[LinkError]:
 
 
 def settings(run: Run, heading: Callable[..., Any] = st.header) -> dict[str, Any]:
-    """All widgets, under headings of that level, and what was chosen as fields of a `TuneSpec`; the
+    """All widgets, under headings of that level, and what was chosen as fields of a `RecoverSpec`; the
     address says it too.
     """
     kind = kind_of(run)
@@ -164,7 +164,7 @@ def _data(kind: Kind) -> Field:
         known, said = {}, _LABELLED
     usual = data_of(kind) or ("" if _labelled(kind) else "pydoc")
     return row(
-        TuneSpec, "data", f"recover_data_{kind}", usual=usual, labels=known, help=said, quiet=kind == "sentences"
+        RecoverSpec, "data", f"recover_data_{kind}", usual=usual, labels=known, help=said, quiet=kind == "sentences"
     )
 
 
@@ -178,7 +178,7 @@ def _judging(kind: Kind, known: str | None) -> Field:
         "was learned from."
     )
     key = f"recover_judge_{kind}_{known is not None}"
-    return row(TuneSpec, "evaluation", key, Switch, usual=known, off=None, on=known, words=words, help=said)
+    return row(RecoverSpec, "evaluation", key, Switch, usual=known, off=None, on=known, words=words, help=said)
 
 
 _LABELLED: Final = f"A {TABLE_FILE} with sentences and labels, on the machine that runs KEN_viz."

@@ -74,7 +74,7 @@ def _pruned(job: JobStatus, elsewhere: bool) -> None:
 
 
 def _tune(job: JobStatus) -> str:
-    return f"Tune {_run_name(job)} on {job.params.get('data', '')}"
+    return f"Recover {_run_name(job)} on {job.params.get('data', '')}"
 
 
 def _tuned(job: JobStatus, elsewhere: bool) -> None:

@@ -15,7 +15,7 @@ from kencore import jobs
 from kencore.errors import JobNotFoundError
 from kencore.settings.jobs import InspectAsked
 from kencore.settings.prune import PruneSpec
-from kencore.settings.recover import TuneSpec
+from kencore.settings.recover import RecoverSpec
 
 if TYPE_CHECKING:
     from kencore.settings.explain import ExplainSpec
@@ -43,7 +43,7 @@ def sweep(spec: SweepSpec) -> str:
 
 def tune(settings: dict[str, Any]) -> str:
     """The same for a tune job. Raises as `start`."""
-    spec = TuneSpec.from_dict(settings)
+    spec = RecoverSpec.from_dict(settings)
     return submit_once("tune", json.loads(spec.to_json()), gpus=_gpus(spec.device))
 
 

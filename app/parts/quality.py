@@ -108,7 +108,7 @@ def figures(run: Run) -> None:
 def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
     """Measures down, models across."""
     tuned = "untuned" in found
-    models = {"dense": "Dense"} | ({"untuned": "Before tuning"} if tuned else {})
+    models = {"dense": "Dense"} | ({"untuned": "Before recovery"} if tuned else {})
     models["pruned"] = "Tuned" if tuned else "This run"
     table = {}
     for step, label in models.items():
@@ -135,7 +135,7 @@ def _learned(run: Run) -> bool:
     if not run.record.get("tuned"):
         return False
     st.caption(
-        ":material/info: This run learned from data after pruning. Tune it again with what is missing, or run "
+        ":material/info: This run learned from data after pruning. Recover again with what is missing, or run "
         "`python -m kencore evaluate` on unseen data."
     )
     return True

@@ -10,35 +10,34 @@ from __future__ import annotations
 
 import signal
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from kencore._version import __version__
 from kencore.cli import compare as cli_compare
 from kencore.cli import explain as cli_explain
 from kencore.cli import files as cli_files
 from kencore.cli import flips as cli_flips
 from kencore.cli import prune as cli_text
-from kencore.cli import recover as cli_tune
+from kencore.cli import recover as cli_recover
 from kencore.cli import report as cli_report
 from kencore.cli import sweep as cli_sweep
 from kencore.cli import warm as cli_warm
 from kencore.cli.evaluate import judged
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, option_of, options_of
-from kencore.errors import SpecError
+from kencore.cli.panels import LOOK, MACHINE, MAKE, TAKE, add, set_width
+from kencore.errors import MissingExtraError, SpecError
 from kencore.settings.checks import complement
 from kencore.settings.common import LABELLED, TEXTS
 from kencore.settings.demo import DEMOS, MODEL_FORMS
 from kencore.settings.prune import PruneSpec
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Prune a transformer and show which parameters were kept, why, and what that cost.",
-)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 Device = Annotated[str, option_of("device")]
 Revision = Annotated[str | None, option_of("model_revision")]
@@ -46,7 +45,7 @@ Window = Annotated[int | None, option_of("window")]
 Windows = Annotated[int | None, option_of("windows")]
 
 
-@app.command()
+@add(app, "inspect", LOOK)
 def inspect(
     model: Annotated[str, typer.Argument(help=f"A model ({MODEL_FORMS}) or a subnetwork file.")],
     base: Annotated[str | None, typer.Option(help="Its pretrained base, to check the pair.")] = None,
@@ -99,7 +98,7 @@ def _named_subnetwork(text: str) -> bool:
     return Path(text).suffix == ".subnetwork" and Path(text).is_file()
 
 
-@app.command()
+@add(app, "prune", MAKE)
 @options_of(PruneSpec, "model", "base")
 def prune(
     asked: Asked,
@@ -125,7 +124,7 @@ def prune(
         show(cli_text.run_facts(run), cli_text.pruned)
 
 
-@app.command()
+@add(app, "evaluate", LOOK)
 def evaluate(
     subject: Annotated[str, typer.Argument(help="A run (id or folder; demo is the demo run) or a model.")],
     data: Annotated[
@@ -172,20 +171,50 @@ def evaluate(
         show(found, judged)
 
 
-app.command("export")(cli_files.export)
-app.command("open")(cli_files.open_file)
-app.command("convert")(cli_files.convert)
-app.command("report")(cli_report.report)
-app.command("tune")(cli_tune.tune)
-app.command("explain")(cli_explain.explain)
-app.command("flips")(cli_flips.flips)
-app.command("sweep")(cli_sweep.sweep)
-app.command("sweeps")(cli_sweep.sweeps)
-app.command("compare")(cli_compare.compare)
-app.command("warm")(cli_warm.warm)
+add(app, "recover", MAKE)(cli_recover.recover)
+app.command("tune", hidden=True)(cli_recover.tune)
+add(app, "sweep", MAKE)(cli_sweep.sweep)
+add(app, "explain", LOOK)(cli_explain.explain)
+add(app, "flips", LOOK)(cli_flips.flips)
+add(app, "compare", LOOK)(cli_compare.compare)
+add(app, "report", TAKE)(cli_report.report)
+add(app, "export", TAKE)(cli_files.export)
+add(app, "open", TAKE)(cli_files.open_file)
+add(app, "convert", TAKE)(cli_files.convert)
+add(app, "warm", MACHINE)(cli_warm.warm)
+add(app, "sweeps", LOOK)(cli_sweep.sweeps)
 
 
-@app.command()
+@app.command("app", rich_help_panel=MACHINE, context_settings=PASSED_ON, add_help_option=False)
+def open_app(context: typer.Context) -> None:
+    """Open the app in the browser: the command `kenviz`, with its options."""
+    for point in entry_points(group="console_scripts", name="kenviz"):
+        sys.exit(point.load()(context.args))
+    with command(False):
+        raise MissingExtraError(
+            "the app",
+            got="the command kenviz is not installed",
+            wanted="the package with its app",
+            remedy="Install the project with `pip install .`.",
+        )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"KEN_viz {__version__}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Prune a transformer and show which parameters were kept, why, and what that cost."""
+
+
+@add(app, "runs", LOOK)
 def runs(as_json: Json = False) -> None:
     """List the runs of the store."""
     from kencore.runs.shelf import list_runs
@@ -220,4 +249,5 @@ def _terminated(number: int, frame: object) -> None:
 def main() -> None:
     """Entry point of ``python -m kencore`` and of the ``kencore`` command."""
     signal.signal(signal.SIGTERM, _terminated)
+    set_width()
     app()

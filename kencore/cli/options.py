@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kencore.cli.panels import group_of
 from kencore.errors import SpecError
 from kencore.settings.fields import Declared, in_order, settings_of
 from kencore.settings.prune import PruneSpec
@@ -56,7 +57,7 @@ def options_of(spec: type, *first: str) -> Callable[[Callable[..., None]], Calla
 
 def option_of(name: str, spec: type = PruneSpec) -> Any:
     """The option of a setting for a command that has no settings of its own."""
-    return _option(settings_of(spec)[name])
+    return _option(settings_of(spec)[name], group_of(name))
 
 
 def asked_of(spec: type, asked: Asked) -> Asked:
@@ -80,14 +81,14 @@ def _parameter(name: str, setting: Declared) -> inspect.Parameter:
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=inspect.Parameter.empty if default is MISSING else default,
-        annotation=Annotated[kind, _option(setting)],
+        annotation=Annotated[kind, _option(setting, group_of(name))],
     )
 
 
-def _option(setting: Declared) -> Any:
+def _option(setting: Declared, group: str | None) -> Any:
     if setting.argument:
         return typer.Argument(help=setting.help)
-    return typer.Option(*setting.flags, help=_help(setting))
+    return typer.Option(*setting.flags, help=_help(setting), rich_help_panel=group)
 
 
 def _help(setting: Declared) -> str:

@@ -1,7 +1,9 @@
-"""The command that tunes a pruned model with its mask held."""
+"""The command that trains a pruned model with its mask held."""
 
 from __future__ import annotations
 
+import sys
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +13,7 @@ from kencore.cli import evaluate
 from kencore.cli import prune as cli_text
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, options_of
-from kencore.settings.recover import TuneSpec
+from kencore.settings.recover import RecoverSpec
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -19,34 +21,41 @@ if TYPE_CHECKING:
 STOPPED = "Interrupted. The same command continues from the last checkpoint, if there is one."
 
 
-@options_of(TuneSpec)
-def tune(
+@options_of(RecoverSpec)
+def recover(
     asked: Asked,
     threads: Threads = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default in the store.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tune a pruned model: kept weights learn, what was pruned stays as it is.
+    """Train a pruned model to win quality back: kept weights learn, what was pruned stays as it is.
 
-    The same command continues a tuning that was stopped.
+    The same command continues a recovery that was stopped.
     """
-    from kencore.recover import tune as run_tune
+    from kencore.recovery import recover as run_recover
 
     with command(as_json, STOPPED) as (report, show):
-        spec = TuneSpec(**asked_of(TuneSpec, asked))
-        tuned = run_tune(spec, out=out, progress=report, threads=threads)
+        spec = RecoverSpec(**asked_of(RecoverSpec, asked))
+        tuned = run_recover(spec, out=out, progress=report, threads=threads)
         show(tuned_facts(tuned), tuned_text)
+
+
+@wraps(recover)
+def tune(**given: Any) -> None:
+    """`recover` by the name that it had in 0.1.0."""
+    print("`tune` is now `recover`.", file=sys.stderr)
+    recover(**given)
 
 
 def tuned_facts(run: Run) -> dict[str, Any]:
     """The facts of a tuned run as plain values: those of the run, and ``tuning``."""
-    from kencore.recover.gap import recovered
+    from kencore.recovery.gap import recovered
 
     return {**cli_text.run_facts(run), "tuning": run.tuning, "recovered": recovered(run.metrics)}
 
 
 def tuned_text(facts: dict[str, Any]) -> str:
-    """What `tune` did."""
+    """What `recover` did."""
     told = facts["tuning"]
     early = ", stopped early" if told["stopped_early"] else f" of {told['steps_asked']:,}"
     lines = [
@@ -62,7 +71,7 @@ def tuned_text(facts: dict[str, Any]) -> str:
     if facts["metrics"]:
         lines.append(evaluate.judged(facts["metrics"]))
     if facts["recovered"] is not None:
-        lines.append(f"Tuning won back {facts['recovered']:.0%} of what pruning lost.")
+        lines.append(f"Recovery won back {facts['recovered']:.0%} of what pruning lost.")
     return "\n".join(lines)
 
 

@@ -71,7 +71,7 @@ KINDS: dict[str, Kind] = {
     "inspect": Kind(function="kencore.jobs.tasks:inspect_pair", shelf="results", check=settings("jobs:InspectAsked")),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=settings("prune:PruneSpec")),
     "retune": Kind(function="kencore.jobs.tasks:retune_run", shelf="results", check=settings("prune:PruneSpec")),
-    "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=settings("recover:TuneSpec")),
+    "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=settings("recover:RecoverSpec")),
     "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=settings("sweep:SweepSpec")),
     "evaluate": Kind(
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=settings("jobs:EvaluateAsked")

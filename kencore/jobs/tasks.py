@@ -55,15 +55,15 @@ def retune_run(params: dict[str, Any], context: Context) -> None:
 def tune_run(params: dict[str, Any], context: Context) -> None:
     """Tune a run with its mask held, and leave the complete new run in the job's folder.
 
-    Each point of the curve is an event ``point``; see `kencore.recover.tune`.
+    Each point of the curve is an event ``point``; see `kencore.recovery.recover`.
     """
-    from kencore.recover import tune
-    from kencore.settings.recover import TuneSpec
+    from kencore.recovery import recover
+    from kencore.settings.recover import RecoverSpec
     from kencore.system.devices import describe_device
 
-    spec = TuneSpec.from_dict(params)
+    spec = RecoverSpec.from_dict(params)
     context.set_device(describe_device(spec.device))
-    tune(
+    recover(
         spec,
         out=context.out,
         progress=context.progress,

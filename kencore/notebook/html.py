@@ -5,16 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-import pandas as pd
-
 from kencore.views.tables import model_cells, totals
 from kencore.words import numbers as wording
 from kencore.words import run as facts
-from kencore.words.findings import on_map
+from kencore.words.findings import lines, on_map
 from kencore.words.palette import LIGHT
 from kencore.words.verdict import verdict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kencore.runs.run import Run
 
 _VERDICT: Final = {"safe": "#1E7B4F", "unclear": "#35618E", "damaged": "#9A6700", "ruined": "#B3261E"}
@@ -47,20 +47,20 @@ def _grid(cells: pd.DataFrame) -> str:
     table, places, roles = on_map(cells)
     if table.empty:
         return ""
-    shares = table.pivot_table(index="place", columns="role", values="share", aggfunc="first", sort=False)
+    shares = {(str(line.place), str(line.role)): float(line.share) for line in lines(table)}
     head = "".join(f'<th style="{_CELL}">{escape(role)}</th>' for role in roles)
-    lines = []
+    body = []
     for place in places:
-        row = "".join(_cell(shares.loc[place, role] if role in shares.columns else float("nan")) for role in roles)
-        lines.append(f'<tr><th style="text-align:right;padding:2px 8px">{escape(str(place))}</th>{row}</tr>')
+        row = "".join(_cell(shares.get((place, role))) for role in roles)
+        body.append(f'<tr><th style="text-align:right;padding:2px 8px">{escape(place)}</th>{row}</tr>')
     return (
         '<details><summary>Kept share by block and role</summary><table style="border-collapse:collapse">'
-        f"<tr><th></th>{head}</tr>{''.join(lines)}</table></details>"
+        f"<tr><th></th>{head}</tr>{''.join(body)}</table></details>"
     )
 
 
-def _cell(share: float) -> str:
-    if pd.isna(share):
+def _cell(share: float | None) -> str:
+    if share is None:
         return "<td></td>"
     colors = LIGHT.sequential
     at = min(int(share * len(colors)), len(colors) - 1)

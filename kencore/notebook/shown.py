@@ -14,7 +14,9 @@ from kencore.words.verdict import Verdict, verdict
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kencore.recovery.loop import OnPoint
     from kencore.settings.prune import PruneSpec
+    from kencore.settings.recover import RecoverSpec
     from kencore.system.progress import Progress
 
 FIGURES: Final = "kencore.figures"
@@ -122,6 +124,29 @@ def prune(
         return ShownRun(prune_with(spec, out=out, progress=progress, threads=threads).path)
     with progress_bar() as bar:
         return ShownRun(prune_with(spec, out=out, progress=bar, threads=threads).path)
+
+
+def recover(
+    spec: RecoverSpec,
+    out: str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    on_point: OnPoint | None = None,
+    threads: int | None = None,
+) -> ShownRun:
+    """Train a pruned model with its mask held, with a progress bar on a terminal or in a notebook.
+
+    Arguments, result and errors are those of `kencore.recovery.run.recover`; ``progress`` takes the bar's place.
+    """
+    from kencore.recovery.run import recover as recover_with
+    from kencore.system.bar import progress_bar
+
+    if progress is not None:
+        done = recover_with(spec, out, progress=progress, on_point=on_point, threads=threads)
+    else:
+        with progress_bar() as bar:
+            done = recover_with(spec, out, progress=bar, on_point=on_point, threads=threads)
+    return ShownRun(done.path)
 
 
 def _drawing() -> Any:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import RunExistsError, RunNotFoundError
+from kencore.errors import NoNetworkError, RunExistsError, RunNotFoundError, SourceNotFoundError
 from kencore.methods.table import rules
 from kencore.models.labelled import labelled, refuse_labels
 from kencore.models.language import LanguageModel, Windows, is_language_model
@@ -28,7 +28,7 @@ from kencore.quality.paired import compared
 from kencore.quality.states import State, base_state, baseline_state, pruned_state, untuned_state
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
-from kencore.runs.shelf import find_run, is_shipped
+from kencore.runs.shelf import find_run, is_shipped, nearest
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
@@ -191,10 +191,8 @@ def judge(
     if save and run is not None:
         check_own(run)
     if run is None:
-        from kencore.checkpoint.source import resolve
-
         found = _judge_model(
-            resolve(subject).folder,
+            model_of(subject),
             data,
             window=window,
             limit=windows,
@@ -253,6 +251,25 @@ def run_or_none(subject: str) -> Run | None:
     except RunNotFoundError:
         return None
     return open_run(subject) if (folder / "spec.json").is_file() else None
+
+
+def model_of(subject: str) -> Path:
+    """The folder of a model that is no run.
+
+    Raises:
+        KencoreError: as `kencore.checkpoint.source.resolve`; where nothing is found, with the runs of a similar name.
+    """
+    from kencore.checkpoint.source import resolve
+
+    try:
+        return resolve(subject).folder
+    except (SourceNotFoundError, NoNetworkError) as error:
+        raise type(error)(
+            error.subject,
+            got=f"no run of that name, and {error.got}",
+            wanted=error.wanted,
+            remedy=nearest(subject) + error.remedy,
+        ) from error
 
 
 def check_own(run: Run) -> None:

@@ -99,7 +99,7 @@ def _restored(run: Run, name: str, keep: Mask, sides: tuple[Floats, Floats | Non
 
 
 def _as_before(run: Run) -> State:
-    """What tuning after pruning changed of parameters that were not pruned, as it was before."""
+    """What recovery after pruning changed of parameters that were not pruned, as it was before."""
     for name in run.changed_names:
         info = run.tuned_tensors.info(name)
         yield name, to_torch(run.tuned_tensors.raw(name), info)

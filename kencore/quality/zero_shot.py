@@ -19,12 +19,13 @@ from kencore.errors import SpecError, TaskMismatchError, ZeroShotTaskError
 from kencore.models.figures import Figures
 from kencore.models.language import LanguageModel, check_language_task
 from kencore.models.loaded import torch_threads
-from kencore.quality.judge import check_own, judge, run_or_none, save_metrics
+from kencore.quality.judge import check_own, judge, model_of, run_or_none, save_metrics
 from kencore.quality.paired import versus
 from kencore.quality.same_state import confirm
 from kencore.quality.states import pruned_state
 from kencore.quality.zero_shot_harness import answers, around, check_installed, harness, load_tasks
 from kencore.runs.restore import verify
+from kencore.runs.shelf import nearest
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ def judge_all(
     if data is None and not tasks:
         raise SpecError(
             "data and tasks",
-            got="neither",
+            got="neither" if run_or_none(subject) else f"neither, and no run is called {subject!r}",
             wanted="one of them, or both",
-            remedy="--data for accuracy or perplexity, --tasks for zero-shot tasks.",
+            remedy=f"{nearest(subject)}--data for accuracy or perplexity, --tasks for zero-shot tasks.",
         )
     place: dict[str, Any] = {"device": device, "threads": threads, "progress": progress}
     if data is None:
@@ -106,7 +107,6 @@ def judge_zero_shot(
         NotALanguageModelError: another kind of model.
         KencoreError: no such run or model, or a run that cannot be written.
     """
-    from kencore.checkpoint.source import resolve
     from kencore.system.devices import resolve_device
 
     version, place = check_installed(), resolve_device(device)
@@ -115,7 +115,7 @@ def judge_zero_shot(
     run = run_or_none(subject)
     if save:
         _check_kept(run, subject)
-    folder = Path(resolve(subject).folder if run is None else run.tuned_tensors.folder)
+    folder = Path(model_of(subject) if run is None else run.tuned_tensors.folder)
     check_language_task(folder)
     states = 1 if run is None else 2
     bar = Bar(progress or silent, states)

@@ -73,7 +73,7 @@ def open_file(folder: Path, name: str) -> Tensors:
 
 
 def open_changed(folder: Path, pruned: Collection[str]) -> Tensors | None:
-    """``dense.safetensors``: parameters that were not pruned, as tuning after pruning left them.
+    """``dense.safetensors``: parameters that were not pruned, as recovery after pruning left them.
 
     Args:
         folder: of the run.

@@ -63,12 +63,12 @@ def find_run(run: str) -> Path:
         repr(run),
         got="no such run in the store",
         wanted="the id of a finished run or its folder",
-        remedy=f"{_nearest(run)}List the runs with `python -m kencore runs`.",
+        remedy=f"{nearest(run)}List the runs with `python -m kencore runs`.",
     )
 
 
-def _nearest(run: str) -> str:
-    """The ids that a mistyped one may mean, as a question; "" where none is like it."""
+def nearest(run: str) -> str:
+    """The ids of runs that a mistyped one may mean, as a question; "" where none is like it."""
     names = [*SHIPPED, *(folder.name for folder in _folders(runs_folder()) if not folder.name.startswith("."))]
     near = difflib.get_close_matches(run, names, n=3)
     begins = [name for name in names if run and name.startswith(run)][:3]
@@ -148,7 +148,7 @@ def describe(spec: dict[str, object]) -> str:
 
 
 def _tuned(tuned: dict[str, int] | None) -> str:
-    """What a run's label says of tuning after pruning."""
+    """What a run's label says of recovery after pruning."""
     return "" if tuned is None else f" · tuned {tuned['steps']:,} steps"
 
 

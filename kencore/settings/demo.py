@@ -20,7 +20,7 @@ SENTENCES_LABEL: Final = "Demo sentences"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What is usual for tuning a small model: see the settings of these names in `TuneSpec`."""
+    """What is usual for tuning a small model: see the settings of these names in `RecoverSpec`."""
 
     held_out_share: float
     epochs: int

@@ -45,7 +45,7 @@ def _checked_method(name: str, method: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TuneSpec(JsonSettings):
+class RecoverSpec(JsonSettings):
     """One tuning of a pruned model, with its mask held.
 
     Args:
@@ -88,13 +88,13 @@ class TuneSpec(JsonSettings):
         AdapterError: a low-rank adapter is asked for.
     """
 
-    remedy: ClassVar[str] = "Say what to tune, and on what."
+    remedy: ClassVar[str] = "Say what to recover, and on what."
 
     run: str = setting(
         "text",
         argument=True,
         help="The run to start from: its id or folder.",
-        wanted="the run to tune: its id or folder",
+        wanted="the run to recover: its id or folder",
     )
     data: str = setting(
         "text",
@@ -253,7 +253,7 @@ class TuneSpec(JsonSettings):
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", EPOCHS)
 
-    def resolved(self, *, language: bool) -> TuneSpec:
+    def resolved(self, *, language: bool) -> RecoverSpec:
         """The same settings with the defaults of the task filled in: batch, lr and sample."""
         batch, lr, sample = LANGUAGE if language else CLASSIFIER
         return replace(

@@ -41,8 +41,8 @@ def steps(metrics: dict[str, Any], method: str, dense: str) -> list[Step]:
     tuned = bool(metrics.get("untuned"))
     found = [
         ("dense", dense, metrics.get("dense")),
-        ("untuned", f"{name}, before tuning", metrics.get("untuned")),
-        ("pruned", f"{name}, tuned (this run)" if tuned else f"{name} (this run)", metrics.get("pruned")),
+        ("untuned", f"{name}, before recovery", metrics.get("untuned")),
+        ("pruned", f"{name}, recovered (this run)" if tuned else f"{name} (this run)", metrics.get("pruned")),
         *(
             (rule, facts.baseline_name(rule, method), figures)
             for rule, figures in (metrics.get("baselines") or {}).items()
@@ -99,7 +99,7 @@ def quality_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str, m
     if "untuned" in values:
         text += f"{wording.percent(values['untuned'])} by pruning, "
     text += wording.percent(values["pruned"])
-    text += " after tuning" if "untuned" in values else ""
+    text += " after recovery" if "untuned" in values else ""
     return text if measure != own else text + _how_sure(metrics) + beside(metrics, method)
 
 
@@ -136,6 +136,6 @@ def perplexity_finding(table: pd.DataFrame, metrics: dict[str, Any], method: str
     text = f"Perplexity {facts.perplexity(values['dense'])} to "
     if "untuned" in values:
         text += f"{facts.perplexity(values['untuned'])} by pruning, "
-    text += facts.perplexity(values["pruned"]) + (" after tuning" if "untuned" in values else "")
+    text += facts.perplexity(values["pruned"]) + (" after recovery" if "untuned" in values else "")
     text += ", which could be chance" if measured.could_be_chance(metrics["pruned"]) else ""
     return text + beside(metrics, method)

@@ -85,7 +85,7 @@ def gap_finding(tuning: Mapping[str, Any]) -> str:
         return text
     apart = after["gap_low"] > before["gap_high"] or after["gap_high"] < before["gap_low"]
     if apart:
-        return f"{text}: tuning {'widened' if change > 0 else 'narrowed'} it"
+        return f"{text}: recovery {'widened' if change > 0 else 'narrowed'} it"
     return f"{text}, within the measurement's intervals"
 
 

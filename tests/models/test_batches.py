@@ -16,7 +16,7 @@ from kencore.data.examples import Examples
 from kencore.errors import TokenizerError, TokenTableError
 from kencore.models.batches import padding_is_harmless, same_length
 from kencore.models.classifier import Classifier
-from kencore.recover.tasks import Sentences
+from kencore.recovery.tasks import Sentences
 from tests.support.tiny_models import COMMON, GPT, SIZES, VOCABULARY
 
 LLAMA = SIZES | {"num_key_value_heads": 2}

@@ -7,9 +7,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from app.charts.named import FIGURES
 from kencore import list_runs, open_run
+from kencore.cli.main import app as cli
 from kencore.errors import FigureError, MatrixNotFoundError, RunNotFoundError
 from kencore.notebook import html
 
@@ -107,3 +109,16 @@ def test_a_mistyped_run_is_told_what_is_near() -> None:
     assert [run.id for run in list_runs()] == ["demo", "demo-lm"]
     with pytest.raises(RunNotFoundError, match=re.escape("Did you mean demo or demo-lm?")):
         open_run("demmo")
+
+
+def test_names_of_the_version_before_still_work_and_say_what_they_are_called() -> None:
+    import kencore
+    from kencore.settings.recover import RecoverSpec
+
+    with pytest.warns(DeprecationWarning, match=re.escape("kencore.TuneSpec is now kencore.RecoverSpec")):
+        assert kencore.TuneSpec is RecoverSpec
+    with pytest.warns(DeprecationWarning, match=re.escape("kencore.tune is now kencore.recover")):
+        assert kencore.tune is kencore.recover
+    told = CliRunner().invoke(cli, ["tune", "nosuchrun", "--data", "demo", "--device", "cpu"])
+    assert told.stderr.startswith("`tune` is now `recover`.")
+    assert told.exit_code == 1

@@ -17,12 +17,12 @@ from kencore.exports.export import export
 from kencore.models.figures import mean_interval
 from kencore.quality.judge import judge
 from kencore.quality.paired import unpacked
-from kencore.recover.run import tune
+from kencore.recovery.run import recover
 from kencore.report.build import build
 from kencore.report.content import Table
 from kencore.report.page import html
 from kencore.report.sections.quality import quality as section
-from kencore.settings.recover import TuneSpec
+from kencore.settings.recover import RecoverSpec
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.sweep import sweep
 from kencore.views import tradeoff
@@ -186,9 +186,9 @@ def test_what_cannot_be_measured_is_refused(model: Path, run: Run, tmp_path: Pat
     (tmp_path / "one.txt").write_text("one\n")
     with pytest.raises(DataFileError, match="2 or more"):
         judge(str(model), str(tmp_path / "one.txt"))
-    asked = TuneSpec(run=str(run.path), data=str(model.parent / "lines.txt"), steps=1)
+    asked = RecoverSpec(run=str(run.path), data=str(model.parent / "lines.txt"), steps=1)
     with pytest.raises(KencoreError, match="gives each text one label"):
-        tune(asked)
+        recover(asked)
     classifier = encoder(tmp_path / "c", "BertForSequenceClassification")
     with pytest.raises(NotALanguageModelError, match="text without labels"):
         judge(str(classifier), str(model.parent / "lines.txt"))

@@ -13,10 +13,10 @@ from kencore.settings.explain import ExplainSpec
 from kencore.settings.fields import Declared, settings_of
 from kencore.settings.jobs import EvaluateAsked, ExportAsked, InspectAsked, ReportAsked
 from kencore.settings.prune import PruneSpec
-from kencore.settings.recover import TuneSpec
+from kencore.settings.recover import RecoverSpec
 from kencore.settings.sweep import SweepSpec
 
-SPECS = (PruneSpec, SweepSpec, TuneSpec, ExplainSpec)
+SPECS = (PruneSpec, SweepSpec, RecoverSpec, ExplainSpec)
 JOBS = (EvaluateAsked, ExportAsked, InspectAsked, ReportAsked)
 ALL = [(spec, name) for spec in (*SPECS, *JOBS) for name in settings_of(spec)]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kencore import PruneSpec, Run, prune
-from kencore.recover import TuneSpec, tune
+from kencore.recovery import RecoverSpec, recover
 from kencore.runs.run import open_run
 from tests.support.tiny_models import VOCABULARY, save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
@@ -69,7 +69,7 @@ def tuned_run(parent: Run, train_on: Path, out: Path, **settings: Any) -> Run:
         "device": "cpu",
     }
     hooks = {key: settings.pop(key) for key in ("progress", "on_point") if key in settings}
-    return tune(TuneSpec(**{**usual, **settings}), out, threads=1, **hooks)
+    return recover(RecoverSpec(**{**usual, **settings}), out, threads=1, **hooks)
 
 
 def reset_entries(run: Run, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

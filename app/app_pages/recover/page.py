@@ -1,6 +1,6 @@
 """Tune what a run kept, with its mask held: watch it learn, and see what that won back.
 
-In the address: every setting by its name in `TuneSpec` (see `app.forms.recover`), and ``job``,
+In the address: every setting by its name in `RecoverSpec` (see `app.forms.recover`), and ``job``,
 the tuning that is shown.
 """
 
@@ -24,7 +24,7 @@ st.title(recover_parts.title(run))
 st.caption(facts.subject(run.spec))
 if told is not None:
     recover_parts.outcome(run, palette)
-    st.header("Tune it again")
+    st.header("Recover again")
 else:
     st.caption("Trains the kept entries to win quality back; pruned entries stay as they are. The result is a new run.")
 made = None
@@ -37,7 +37,7 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
         heading("Run", icon=":material/play_arrow:")
         recover_parts.what_it_will_be(run)
         try:
-            if st.button("Start tuning", type="primary", icon=":material/play_arrow:", width="stretch"):
+            if st.button("Start recovery", type="primary", icon=":material/play_arrow:", width="stretch"):
                 links.write(job=submitting.tune(settings))
         except KencoreError as error:
             state.show_error(error)

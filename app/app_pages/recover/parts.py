@@ -15,7 +15,7 @@ from app.jobs import panel
 from app.parts import quality as quality_parts
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
-from kencore.recover.gap import recovered
+from kencore.recovery.gap import recovered
 from kencore.runs.reading import notes_of
 from kencore.words import measured
 from kencore.words import numbers as wording
@@ -138,7 +138,7 @@ def _quality(run: Run) -> None:
     st.metric(
         f"{name.capitalize()}: dense → pruned → tuned",
         " → ".join((*short, after)),
-        f"{change} by tuning",
+        f"{change} by recovery",
         delta_description=beside,
         help="All on the same data, none of it learned from. In gray: the tuned model's 95 % interval.",
         **quality_parts.QUIET,

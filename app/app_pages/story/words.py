@@ -12,7 +12,7 @@ from app.frame import matrices
 from kencore.allocate.table import UNIFORM
 from kencore.methods.table import METHODS
 from kencore.models.figures import measure_of
-from kencore.recover.gap import recovered
+from kencore.recovery.gap import recovered
 from kencore.views import example as telling
 from kencore.views import sparsity
 from kencore.views import tables as summaries
@@ -287,7 +287,7 @@ def _tuned(run: Run) -> Step:
     share = recovered(run.metrics)
     if share is not None:
         said.append(f"That won back {wording.percent(share, 0).replace('-', '−')} of what pruning lost.")
-    return Step(key="tuned", title="What tuning won back", words=tuple(said))
+    return Step(key="tuned", title="What recovery won back", words=tuple(said))
 
 
 def _stored(run: Run) -> Step:

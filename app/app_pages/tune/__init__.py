@@ -1,1 +1,1 @@
-"""The page Tune."""
+"""The page Adjust."""

@@ -88,7 +88,7 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
             "shard": shards.index(Path(info.shard).name),
             "part_of": stacks.get(name),
         }
-        moved = not changed.isdisjoint({name, *twins})  # by tuning, which may have untied them
+        moved = not changed.isdisjoint({name, *twins})  # by recovery, which may have untied them
         if twins and name != twins[0] and not moved:
             tensors[name] = Stored(how="same", same_as=twins[0], **facts)
         else:

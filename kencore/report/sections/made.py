@@ -43,7 +43,7 @@ def _after(run: Run) -> list[Block]:
     commands = []
     if run.record.get("tuned"):
         return [
-            Text(text="This is the run before tuning; see “Tuning after pruning”.", quiet=True),
+            Text(text="This is the run before recovery; see “Recovery after pruning”.", quiet=True),
             Code(label="This report", text=f"python -m kencore report {name}"),
         ]
     if found.get("data"):

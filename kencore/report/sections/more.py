@@ -131,7 +131,7 @@ def tuning(run: Run) -> Section | None:
     blocks: list[Block] = [figure] if figure is not None else []
     blocks += [Text(text=f"{learned.gap_finding(told)}."), _gaps(told), _how(told)]
     blocks += [Text(text=str(note), quiet=True) for note in told.get("notes") or ()]
-    return Section(name="tuning", title="Tuning after pruning", blocks=tuple(blocks))
+    return Section(name="tuning", title="Recovery after pruning", blocks=tuple(blocks))
 
 
 def _gaps(told: dict[str, Any]) -> Table:

@@ -142,7 +142,7 @@ def sizes(run: Run) -> dict[str, int | None]:
 def settings(runs: Sequence[Run]) -> dict[str, list[Any]]:
     """Settings that differ between the runs: name -> the value of each, in their order.
 
-    Beside the fields of `PruneSpec` there are ``tuned`` (steps of tuning after pruning, 0 where
+    Beside the fields of `PruneSpec` there are ``tuned`` (steps of recovery after pruning, 0 where
     there were none) and ``versions`` (of libraries, as text).
     """
     found = [_settings(run) for run in runs]

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from app.forms import recover as recover_form
 from app.frame import state
 from kencore.runs.run import Run
-from kencore.settings.recover import AS_THE_RUN, TuneSpec
+from kencore.settings.recover import AS_THE_RUN, RecoverSpec
 from tests.app.app_pages.test_overview import measure
 from tests.app.app_pages.test_prune import button
 from tests.app.charts.test_quality import measured
@@ -67,12 +67,12 @@ def judged(dense: float, untuned: float, pruned: float, **versus: Any) -> dict[s
 
 
 def start(test: AppTest) -> AppTest:
-    return button(test, "Start tuning").click().run()
+    return button(test, "Start recovery").click().run()
 
 
 def changed(store_of_jobs: FakeJobs, job: str = "job0") -> dict[str, Any]:
     """What was asked of a job where it is not as usual."""
-    usual = json.loads(TuneSpec(run="?", data="?").to_json())
+    usual = json.loads(RecoverSpec(run="?", data="?").to_json())
     return {name: value for name, value in store_of_jobs.found[job].params.items() if value != usual[name]}
 
 
@@ -87,7 +87,7 @@ def words(test: AppTest) -> str:
 def test_what_the_form_starts_with_is_a_spec(kind: recover_form.Kind) -> None:
     usual = recover_form.USUAL[kind]
     data = recover_form.fields(kind, None)["data"].usual or "a file"
-    spec = TuneSpec(run="r", data=data, held_out_share=usual.held_out_share, epochs=usual.epochs, lr=usual.lr)
+    spec = RecoverSpec(run="r", data=data, held_out_share=usual.held_out_share, epochs=usual.epochs, lr=usual.lr)
     assert spec.held_out_share <= 0.5
 
 
@@ -187,7 +187,7 @@ def test_the_curve_grows_with_the_events(open_page: OpenPage, store_of_jobs: Fak
     test = open_page("recover", job=job)
     assert not test.exception
     assert not test.get("plotly_chart")
-    assert "Tune " in words(test)
+    assert "Recover " in words(test)
     for point in points([0.7, 0.6]):
         store_of_jobs.tell(job, "point", point)
     test.run()
@@ -234,7 +234,7 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     cards = {metric.label: metric for metric in test.metric}
     quality = cards["Accuracy: dense → pruned → tuned"]
     assert quality.value == "80.0 → 70.0 → 76.0\xa0%"
-    assert quality.delta == "+6.0 points by tuning"
+    assert quality.delta == "+6.0 points by recovery"
     gap = cards["Generalisation gap, tuned"]
     assert (gap.value, gap.delta) == ("+11.0\xa0points", "+2.0\xa0points before")
     said = words(test)
@@ -274,7 +274,7 @@ def test_the_overview_of_a_tuned_run_says_so_and_guards_its_data(
     test = open_page("overview", run="after")
     assert not test.exception
     assert "Tuned for 8 steps after pruning" in words(test)
-    assert test.table[0].value.columns.tolist() == ["Dense", "Before tuning", "Tuned"]
+    assert test.table[0].value.columns.tolist() == ["Dense", "Before recovery", "Tuned"]
     assert "Measure now" not in [found.label for found in test.button]
 
 

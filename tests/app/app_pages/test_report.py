@@ -155,7 +155,7 @@ def test_a_report_of_a_tuned_run_and_of_a_point_say_so(runs: dict[str, Make]) ->
     after, point = (parse(html(build(runs[kind]()))) for kind in ("tuned", "point"))
     assert "Held-out loss 0.700 → 0.400, lowest at step 6 of 8" in after.text
     assert ["Tuned from", "sample"] in after.tables["tuned"]
-    assert "Tuning after pruning" not in point.text
+    assert "Recovery after pruning" not in point.text
     assert "Quality against size" in point.text
     ways = [row[0] for row in point.tables["sweep"][1:]]
     assert sum("(this run)" in way for way in ways) == 1

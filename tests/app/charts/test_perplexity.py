@@ -119,7 +119,7 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     assert [trace.y[0] for trace in chart.figure.data][:3] == [
         "Dense, all weights",
-        "Wanda, before tuning",
-        "Wanda, tuned (this run)",
+        "Wanda, before recovery",
+        "Wanda, recovered (this run)",
     ]
-    assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after tuning;")
+    assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after recovery;")

@@ -119,12 +119,12 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     metrics["untuned"], metrics["baselines"] = measured(0.65), {"delta": measured(0.6)}
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace.marker for trace in chart.figure.data}
-    assert list(shown)[:3] == ["Tuned, all parameters", "KEN, before tuning", "KEN, tuned (this run)"]
-    assert shown["KEN, before tuning"].symbol == "circle-open"
-    assert shown["KEN, before tuning"].color == METHODS["ken"].color
+    assert list(shown)[:3] == ["Tuned, all parameters", "KEN, before recovery", "KEN, recovered (this run)"]
+    assert shown["KEN, before recovery"].symbol == "circle-open"
+    assert shown["KEN, before recovery"].color == METHODS["ken"].color
     assert chart.finding == (
-        "Accuracy 80.0\xa0% to 65.0\xa0% by pruning, 70.0\xa0% after tuning; no other rule measured better at the same "
-        "budget"
+        "Accuracy 80.0\xa0% to 65.0\xa0% by pruning, 70.0\xa0% after recovery; no other rule measured better at the "
+        "same budget"
     )
 
 

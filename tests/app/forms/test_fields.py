@@ -20,7 +20,7 @@ from app.forms.model import Subject
 from app.forms.recover import USUAL
 from kencore.allocate.table import ALLOCATIONS
 from kencore.settings.prune import PROPAGATIONS, REFERENCES, RESCALES, STEPS, PruneSpec
-from kencore.settings.recover import AS_THE_RUN, SCHEDULES, TRAINS, TuneSpec
+from kencore.settings.recover import AS_THE_RUN, SCHEDULES, TRAINS, RecoverSpec
 from kencore.settings.sweep import SweepSpec
 
 SUBJECTS = [
@@ -123,7 +123,7 @@ def test_no_text_is_more_than_a_mistake_and_what_is_read_can_be_said(which: str,
     [
         (prune_form.FORM, "prune", PruneSpec, set()),
         (tradeoff_form.FORM, "sweep", SweepSpec, set()),
-        (recover_form.FORM, "recover", TuneSpec, {"run"}),
+        (recover_form.FORM, "recover", RecoverSpec, {"run"}),
     ],
 )
 def test_a_form_knows_every_name_of_its_settings(

@@ -38,9 +38,9 @@ from kencore.jobs.kinds import KINDS
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.judge import judge
-from kencore.recover import TuneSpec, tune
-from kencore.recover.data import keys, read_material
-from kencore.recover.gap import gap_of
+from kencore.recovery import RecoverSpec, recover
+from kencore.recovery.data import keys, read_material
+from kencore.recovery.gap import gap_of
 from kencore.runs.shelf import list_runs, summarise
 from tests.support.lost import check_lost
 from tests.support.tiny_models import save_pair
@@ -120,8 +120,8 @@ def test_it_learns_and_says_how(run: Run, tuned: Run, points: list[dict[str, Any
     assert (told["steps"], told["steps_asked"]) == (60, 60)
     assert told["parent"] == {"id": run.id, "folder": str(run.path.resolve())}
     assert told["train"]["count"] + told["held_out"]["count"] == 300
-    assert TuneSpec.from_dict(told["asked"]).run == str(run.path)
-    assert TuneSpec.from_dict(told["spec"]).batch == 16
+    assert RecoverSpec.from_dict(told["asked"]).run == str(run.path)
+    assert RecoverSpec.from_dict(told["spec"]).batch == 16
 
 
 def test_it_has_the_masks_and_tables_of_its_parent(run: Run, tuned: Run) -> None:
@@ -153,7 +153,7 @@ def test_quality_before_and_after_is_that_of_the_weights(run: Run, tuned: Run, j
 def test_the_gap_is_measured_on_the_weights_before_and_after(run: Run, tuned: Run, data: Path, tmp_path: Path) -> None:
     told = tuned.tuning
     assert told is not None
-    material = read_material(run, TuneSpec.from_dict(told["asked"]))
+    material = read_material(run, RecoverSpec.from_dict(told["asked"]))
     assert set(keys(material.train)).isdisjoint(keys(material.held_out))
     assert material.facts() == {side: told[side] for side in ("train", "held_out")}
     folders = {
@@ -207,14 +207,14 @@ def test_how_the_data_were_read_is_said_and_recorded(run: Run, language: Run, da
     wide.write_bytes(data.read_text("utf-8").encode("utf-16"))
     text = folder / "wide.txt"
     text.write_bytes((folder / "text.txt").read_text("utf-8").encode("utf-16"))
-    found = read_material(run, TuneSpec(run=str(run.path), data=str(wide), evaluation=None))
+    found = read_material(run, RecoverSpec(run=str(run.path), data=str(wide), evaluation=None))
     assert [note for note in found.notes if "UTF-16" in note] == ["Training data: Read as UTF-16-LE."]
     assert sum(note.startswith("Training data: Labels: label 0 = class") for note in found.notes) == 1
     assert not any(note.startswith("Held-out") for note in found.notes)
-    apart = TuneSpec(run=str(run.path), data=str(data), held_out=str(wide), evaluation=str(wide))
+    apart = RecoverSpec(run=str(run.path), data=str(data), held_out=str(wide), evaluation=str(wide))
     with pytest.raises(OverlapError):
         read_material(run, apart)
-    windows = TuneSpec(run=str(language.path), data=str(text), window=WINDOW, evaluation=str(text))
+    windows = RecoverSpec(run=str(language.path), data=str(text), window=WINDOW, evaluation=str(text))
     found = read_material(language, windows)
     assert "Training data: Read as UTF-16-LE." in found.notes
     assert found.evaluation is not None
@@ -283,7 +283,7 @@ def test_the_same_settings_are_the_same_bytes(run: Run, data: Path, tmp_path: Pa
 
 def test_the_command_line(run: Run, data: Path, judged: Path, home: Path) -> None:
     asked = [
-        "tune",
+        "recover",
         str(run.path),
         "--data",
         str(data),
@@ -314,7 +314,7 @@ def test_the_command_line(run: Run, data: Path, judged: Path, home: Path) -> Non
     assert "for 6 steps of 6; kept step" in plain.stdout
     assert "pruned values are unchanged, bit for bit" in plain.stdout
     assert "  tuned " in plain.stdout
-    assert "Tuning won back" in plain.stdout
+    assert "Recovery won back" in plain.stdout
     assert "  untuned " in plain.stdout
 
 
@@ -354,9 +354,9 @@ def test_help_names_every_setting() -> None:
 
     from typer.main import get_command
 
-    command = get_command(app).commands["tune"]  # type: ignore[attr-defined]
+    command = get_command(app).commands["recover"]  # type: ignore[attr-defined]
     options = {option.lstrip("-") for parameter in command.params for option in parameter.opts}
-    assert {field.name.replace("_", "-") for field in fields(TuneSpec)} - options == set()
+    assert {field.name.replace("_", "-") for field in fields(RecoverSpec)} - options == set()
 
 
 # --- what goes wrong ----------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
         key: str(files.get(str(value), value)) if isinstance(value, str) else value for key, value in settings.items()
     }
     if error is DivergedError:
-        from kencore.recover.tasks import Sentences
+        from kencore.recovery.tasks import Sentences
 
         losses = Sentences.losses
         monkeypatch.setattr(
@@ -443,7 +443,7 @@ def test_each_mistake_with_a_text_too(
 def test_an_adapter_is_no_run(tmp_path: Path, data: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(AdapterError, match="undo the mask"):
-        tune(TuneSpec(run=str(tmp_path), data=str(data)))
+        recover(RecoverSpec(run=str(tmp_path), data=str(data)))
 
 
 def test_a_place_that_is_taken_is_told_before_anything_is_loaded(
@@ -467,7 +467,7 @@ def test_a_checkpoint_that_changed_is_refused(data: Path, tmp_path: Path) -> Non
 
 def test_values_beyond_the_dtype_on_disk_are_refused(data: Path, tmp_path: Path) -> None:
     from kencore.quality.states import pruned_state
-    from kencore.recover.hold import Hold
+    from kencore.recovery.hold import Hold
 
     run = make_run(tmp_path, dtype=torch.float16)
     model = Classifier.load(run.tuned_tensors.folder, threads=1)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import TuningBusyError
-from kencore.settings.recover import TuneSpec
+from kencore.settings.recover import RecoverSpec
 from kencore.system.locks import FileLock
 from kencore.system.places import home, not_writable, private_folder
 
@@ -42,7 +42,7 @@ class Saved:
             folder, whoever asks and in whatever process.
     """
 
-    def __init__(self, spec: TuneSpec, facts: Mapping[str, Any]) -> None:
+    def __init__(self, spec: RecoverSpec, facts: Mapping[str, Any]) -> None:
         asked = {"version": VERSION, "spec": asdict(spec), "facts": facts}
         text = json.dumps(asked, sort_keys=True)
         self.run = spec.run
@@ -66,7 +66,7 @@ class Saved:
                 raise not_writable(lock.path, str(error)) from error
             if not free:
                 raise TuningBusyError(
-                    f"Tuning of {self.run}",
+                    f"Recovery of {self.run}",
                     got="another process that does the same",
                     wanted="one at a time",
                     remedy="Wait for its result, or cancel it first.",

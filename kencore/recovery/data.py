@@ -24,7 +24,7 @@ from kencore.models.perplexity import windows
 from kencore.models.tokenizer import load_tokenizer, stated_rows
 from kencore.quality.judge import fitting_data
 from kencore.settings.demo import SENTENCES
-from kencore.settings.recover import AS_THE_RUN, TuneSpec
+from kencore.settings.recover import AS_THE_RUN, RecoverSpec
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -60,7 +60,7 @@ class Material:
         }
 
 
-def read_material(run: Run, spec: TuneSpec) -> Material:
+def read_material(run: Run, spec: RecoverSpec) -> Material:
     """Read the training, the held-out and the evaluation data. The weights are not read.
 
     Raises:
@@ -133,7 +133,7 @@ def keys(data: Data) -> list[Any]:
 # --- labelled sentences -------------------------------------------------------------------------
 
 
-def _read_examples(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, list[str]]:
+def _read_examples(folder: Path, run: Run, spec: RecoverSpec) -> tuple[Data, Data, list[str]]:
     check_task(folder)  # embeddings have no answer to learn from
     data = cast("Data", fitting_data(folder, spec.data))
     if spec.held_out is None:
@@ -150,7 +150,7 @@ def _read_examples(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, 
     return subset(data, train), held_out, [note]
 
 
-def _split(data: Data, spec: TuneSpec) -> tuple[Data, Data]:
+def _split(data: Data, spec: RecoverSpec) -> tuple[Data, Data]:
     """Training and held-out part by the seed; equal sentences are on one side."""
     found = keys(data)
     kinds = sorted(set(found))
@@ -172,7 +172,7 @@ def _split(data: Data, spec: TuneSpec) -> tuple[Data, Data]:
 # --- text ---------------------------------------------------------------------------------------
 
 
-def _read_windows(folder: Path, run: Run, spec: TuneSpec) -> tuple[Data, Data, list[str]]:
+def _read_windows(folder: Path, run: Run, spec: RecoverSpec) -> tuple[Data, Data, list[str]]:
     import torch
 
     check_language_task(folder)
@@ -212,7 +212,7 @@ def shared_lines(text: str, other: str) -> float:
 # --- what is judged at the end ------------------------------------------------------------------
 
 
-def _evaluation(folder: Path, run: Run, spec: TuneSpec) -> Data | None:
+def _evaluation(folder: Path, run: Run, spec: RecoverSpec) -> Data | None:
     asked = run.spec.evaluation if spec.evaluation == AS_THE_RUN else spec.evaluation
     if asked is None:
         return None

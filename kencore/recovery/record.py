@@ -13,18 +13,18 @@ from kencore.runs.lines import PACKAGES
 from kencore.system import schema
 
 if TYPE_CHECKING:
-    from kencore.recover.data import Material
-    from kencore.recover.loop import State
+    from kencore.recovery.data import Material
+    from kencore.recovery.loop import State
     from kencore.runs.run import Run
-    from kencore.settings.recover import TuneSpec
+    from kencore.settings.recover import RecoverSpec
 
 STEPS = ("dense", "untuned", "tuned")
 
 
 def tuning_facts(
     parent: Run,
-    asked: TuneSpec,
-    spec: TuneSpec,
+    asked: RecoverSpec,
+    spec: RecoverSpec,
     material: Material,
     state: State,
     *,
@@ -40,7 +40,7 @@ def tuning_facts(
 
     Args:
         asked, spec: as asked, and with the defaults of the task filled in.
-        gap: see `kencore.recover.gap.gap_of`, with the figures, by step: dense, untuned, tuned.
+        gap: see `kencore.recovery.gap.gap_of`, with the figures, by step: dense, untuned, tuned.
         trained: how many entries could move.
         fixed: stored names that were held because the model has them in no parameter of their own.
     """
@@ -94,5 +94,5 @@ def _notes(parent: Run, material: Material, state: State, fixed: Sequence[str]) 
             f"{', '.join(fixed[:3])}{more}."
         )
     if (parent.path / "activations.safetensors").is_file():
-        notes.append("Input norms were measured before tuning and were not copied.")
+        notes.append("Input norms were measured before recovery and were not copied.")
     return notes

@@ -1,8 +1,8 @@
-"""Tuning after pruning: the kept weights learn, every entry that was pruned stays where it is.
+"""Recovery after pruning: the kept weights learn, every entry that was pruned stays where it is.
 
 A tuned run has the masks of the run it started from, other values in them, and a record of how it
 learned (``tuning.json``): the curve, and the gap between training and held-out data before pruning,
-before tuning and after. Parameters are trained as float32 whatever the dtype on disk, and rounded
+before recovery and after. Parameters are trained as float32 whatever the dtype on disk, and rounded
 to it at the end: about 21 bytes per parameter (weights, gradients, AdamW's two moments, the best
 weights so far, what is held), 4 more where entries go back to a base, and the activations.
 """
@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.errors import DivergedError, SpecError
 from kencore.quality.states import pruned_state
-from kencore.recover.data import Data, Material, count, read_material, some_of
-from kencore.recover.gap import gap_of
-from kencore.recover.hold import Bits, Changed, Hold, changed_bits, kept_bits
-from kencore.recover.loop import MEASUREMENTS, OnPoint, State, Trainer, total_steps
-from kencore.recover.record import tuning_facts, tuning_record
-from kencore.recover.tasks import make_task, measured
+from kencore.recovery.data import Data, Material, count, read_material, some_of
+from kencore.recovery.gap import gap_of
+from kencore.recovery.hold import Bits, Changed, Hold, changed_bits, kept_bits
+from kencore.recovery.loop import MEASUREMENTS, OnPoint, State, Trainer, total_steps
+from kencore.recovery.record import tuning_facts, tuning_record
+from kencore.recovery.tasks import make_task, measured
 from kencore.runs.run import Run, open_run
 from kencore.runs.shelf import new_run_id, run_folder
-from kencore.settings.recover import TuneSpec, refuse_adapter
+from kencore.settings.recover import RecoverSpec, refuse_adapter
 from kencore.system.progress import Bar, Clock, Progress, silent
 
 if TYPE_CHECKING:
-    from kencore.recover.saved import Saved
+    from kencore.recovery.saved import Saved
 
 Gaps = dict[str, dict[str, Any]]
 BACKWARD = 3.0  # a training step costs about three passes
 ADAPTER_FILE = "adapter_config.json"
 
 
-def tune(
-    spec: TuneSpec,
+def recover(
+    spec: RecoverSpec,
     out: str | Path | None = None,
     *,
     progress: Progress | None = None,
@@ -72,7 +72,7 @@ def tune(
     """
     from kencore.models.language import Windows
     from kencore.models.loaded import torch_threads
-    from kencore.recover.saved import Saved
+    from kencore.recovery.saved import Saved
     from kencore.runs.derive import content_sha256
     from kencore.runs.restore import verify
     from kencore.system.devices import resolve_device
@@ -108,7 +108,7 @@ def _open(text: str) -> Run:
 
 
 def _place(parent: Run, out: str | Path | None) -> Path:
-    from kencore.recover.saved import sweep
+    from kencore.recovery.saved import sweep
     from kencore.runs.writer import run_exists
     from kencore.system.whole import is_taken
 
@@ -127,7 +127,7 @@ class _Tuning:
     def __init__(
         self,
         parent: Run,
-        spec: TuneSpec,
+        spec: RecoverSpec,
         material: Material,
         device: str,
         threads: int | None,
@@ -181,7 +181,7 @@ class _Tuning:
         with self.clock("training"):
             return trainer.run()
 
-    def write(self, folder: Path, state: State, asked: TuneSpec, started: float) -> Run:
+    def write(self, folder: Path, state: State, asked: RecoverSpec, started: float) -> Run:
         """Write the run: values, gap, quality and the record of the tuning."""
         from kencore.runs.derive import derived
 
@@ -285,7 +285,7 @@ def _check_any(hold: Hold) -> None:
         )
 
 
-def _work(spec: TuneSpec, material: Material, samples: Mapping[str, Data]) -> dict[str, float]:
+def _work(spec: RecoverSpec, material: Material, samples: Mapping[str, Data]) -> dict[str, float]:
     """Passes of one sentence or window by phase, about: only weighs the progress bar."""
     total, _ = total_steps(spec, count(material.train))
     checks = min(total, MEASUREMENTS if spec.every is None else total // spec.every) + 1

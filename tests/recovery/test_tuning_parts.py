@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from kencore.data.examples import Examples
 from kencore.errors import AdapterError, SpecError
 from kencore.models.language import Windows
-from kencore.recover import TuneSpec
-from kencore.recover.data import keys, shared_lines, some_of, subset
-from kencore.recover.gap import difference_interval, gap_of, recovered
-from kencore.recover.loop import batch_at, rate_at, total_steps
+from kencore.recovery import RecoverSpec
+from kencore.recovery.data import keys, shared_lines, some_of, subset
+from kencore.recovery.gap import difference_interval, gap_of, recovered
+from kencore.recovery.loop import batch_at, rate_at, total_steps
 from kencore.settings.recover import SCHEDULES
 
 USUAL: dict[str, Any] = {"run": "r", "data": "demo"}
@@ -50,18 +50,18 @@ USUAL: dict[str, Any] = {"run": "r", "data": "demo"}
     )
 )
 def test_settings_go_to_json_and_back(settings: dict[str, Any]) -> None:
-    spec = TuneSpec(**USUAL, **settings)
-    assert TuneSpec.from_json(spec.to_json()) == spec
-    assert TuneSpec.from_dict(json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
+    spec = RecoverSpec(**USUAL, **settings)
+    assert RecoverSpec.from_json(spec.to_json()) == spec
+    assert RecoverSpec.from_dict(json.loads(json.dumps(dataclasses.asdict(spec)))) == spec
     assert spec.resolved(language=True).resolved(language=False) == spec.resolved(language=True)
 
 
 def test_usual_settings_are_those_of_ken() -> None:
-    spec = TuneSpec(**USUAL)
+    spec = RecoverSpec(**USUAL)
     assert (spec.epochs, spec.steps) == (2, None)
     full = spec.resolved(language=False)
     assert (full.batch, full.lr) == (32, 2e-5)
-    assert TuneSpec(**USUAL, steps=7).epochs is None
+    assert RecoverSpec(**USUAL, steps=7).epochs is None
 
 
 @pytest.mark.parametrize(
@@ -96,20 +96,20 @@ def test_usual_settings_are_those_of_ken() -> None:
 )
 def test_each_setting_that_cannot_be_has_its_message(settings: dict[str, Any], subject: str, got: str) -> None:
     with pytest.raises(SpecError) as caught:
-        TuneSpec(**(USUAL | settings))
+        RecoverSpec(**(USUAL | settings))
     assert (caught.value.subject, caught.value.got) == (subject, got)
 
 
 @pytest.mark.parametrize("data", ["[]", "{", '{"run": "r"}', '{"run": "r", "data": "d", "colour": "red"}'])
 def test_what_are_no_settings(data: str) -> None:
     with pytest.raises(SpecError):
-        TuneSpec.from_json(data)
+        RecoverSpec.from_json(data)
 
 
 @pytest.mark.parametrize("method", ["lora", "LoRA", "qlora", "peft", "adapter"])
 def test_adapters_are_refused_with_the_reason(method: str) -> None:
     with pytest.raises(AdapterError, match="undo the mask"):
-        TuneSpec(**USUAL, method=method)
+        RecoverSpec(**USUAL, method=method)
 
 
 # --- schedule and order -------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def test_adapters_are_refused_with_the_reason(method: str) -> None:
 
 @given(total=st.integers(1, 300), warmup=st.floats(0, 0.99), schedule=st.sampled_from(SCHEDULES))
 def test_the_learning_rate_rises_then_falls(total: int, warmup: float, schedule: str) -> None:
-    spec = TuneSpec(**USUAL, lr=0.5, warmup=warmup, schedule=schedule, steps=total)
+    spec = RecoverSpec(**USUAL, lr=0.5, warmup=warmup, schedule=schedule, steps=total)
     rates = [rate_at(spec, total, step) for step in range(1, total + 1)]
     rise = round(warmup * total)
     assert all(0 < rate <= 0.5 for rate in rates)
@@ -132,7 +132,7 @@ def test_the_learning_rate_rises_then_falls(total: int, warmup: float, schedule:
 def test_the_schedules_are_those_of_transformers(schedule: str) -> None:
     import transformers
 
-    spec = TuneSpec(**USUAL, lr=1.0, warmup=0.25, schedule=schedule, steps=40)
+    spec = RecoverSpec(**USUAL, lr=1.0, warmup=0.25, schedule=schedule, steps=40)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     make = getattr(transformers, f"get_{schedule}_schedule_with_warmup")
     theirs = make(optimizer, 10, 40)
@@ -148,7 +148,7 @@ def test_the_schedules_are_those_of_transformers(schedule: str) -> None:
 
 @given(size=st.integers(1, 60), batch=st.integers(1, 20), seed=st.integers(0, 99))
 def test_every_epoch_reads_everything_once(size: int, batch: int, seed: int) -> None:
-    spec = TuneSpec(**USUAL, batch=batch, epochs=3, seed=seed)
+    spec = RecoverSpec(**USUAL, batch=batch, epochs=3, seed=seed)
     total, epoch = total_steps(spec, size)
     read = [batch_at(spec, size, step) for step in range(1, total + 1)]
     assert all(1 <= len(part) <= batch for part in read)

@@ -46,7 +46,7 @@ def difference_interval(first: float, first_interval: Interval, second: float, s
 
 
 def recovered(metrics: Mapping[str, Any]) -> float | None:
-    """What tuning won back of what pruning lost: 0 nothing, 1 all of it, more than that more.
+    """What recovery won back of what pruning lost: 0 nothing, 1 all of it, more than that more.
 
     Args:
         metrics: of a tuned run, with ``dense``, ``untuned`` and ``pruned`` (tuned).

@@ -17,8 +17,8 @@ import torch
 
 from kencore import Run, open_run
 from kencore.errors import JobCancelled, StoreNotWritableError, TuningBusyError
-from kencore.recover.saved import FILE, Saved, sweep
-from kencore.settings.recover import TuneSpec
+from kencore.recovery.saved import FILE, Saved, sweep
+from kencore.settings.recover import RecoverSpec
 from tests.support.tuned_cases import make_run, tuned_run, write_data
 
 STEPS = 24
@@ -28,7 +28,7 @@ import os, signal, sys
 from pathlib import Path
 from kencore import open_run
 from tests.support.tuned_cases import tuned_run
-from tests.recover.test_tuning_saved import SETTINGS
+from tests.recovery.test_tuning_saved import SETTINGS
 run, data, out, step = sys.argv[1:]
 def kill(point):
     if point["step"] == int(step):
@@ -152,7 +152,7 @@ def test_what_was_asked_otherwise_starts_anew(case: Any, home: Path, tmp_path: P
 
 
 def saved(**facts: Any) -> Saved:
-    return Saved(TuneSpec(run="r", data="d"), facts)
+    return Saved(RecoverSpec(run="r", data="d"), facts)
 
 
 def test_a_checkpoint_is_the_old_one_or_the_new_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

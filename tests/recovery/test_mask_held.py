@@ -14,7 +14,7 @@ from kencore import prune, restore_subnetwork, write_subnetwork
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel
 from kencore.quality.states import pruned_state
-from kencore.recover.hold import Hold
+from kencore.recovery.hold import Hold
 from kencore.runs.run import Run
 from kencore.settings.prune import PruneSpec
 from tests.support.tuned_cases import LANGUAGE, make_run, reset_entries, tuned_run, write_data

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kencore.errors import DivergedError, NonFiniteActivationError, NonFiniteWeightError
-from kencore.recover.tasks import Task, measured
-from kencore.settings.recover import TuneSpec
+from kencore.recovery.tasks import Task, measured
+from kencore.settings.recover import RecoverSpec
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
-    from kencore.recover.data import Data
-    from kencore.recover.hold import Hold
-    from kencore.recover.saved import Saved
+    from kencore.recovery.data import Data
+    from kencore.recovery.hold import Hold
+    from kencore.recovery.saved import Saved
 
 Point = dict[str, Any]
 OnPoint = Callable[[Point], None]
@@ -41,7 +41,7 @@ class State:
 
     Args:
         step: steps done.
-        best_step, best_loss: where held-out loss was lowest; step 0 is the model before tuning.
+        best_step, best_loss: where held-out loss was lowest; step 0 is the model before recovery.
         worse: measurements since then.
         stopped: ``patience`` was exhausted.
         seconds: of training and of measuring in between.
@@ -60,14 +60,14 @@ class State:
     curve: list[Point] = field(default_factory=list)
 
 
-def total_steps(spec: TuneSpec, size: int) -> tuple[int, int]:
+def total_steps(spec: RecoverSpec, size: int) -> tuple[int, int]:
     """Steps in all, and steps of one time through ``size`` sentences or windows."""
     assert spec.batch is not None
     epoch = -(-size // spec.batch)
     return spec.steps or (spec.epochs or 1) * epoch, epoch
 
 
-def batch_at(spec: TuneSpec, size: int, step: int) -> Sequence[int]:
+def batch_at(spec: RecoverSpec, size: int, step: int) -> Sequence[int]:
     """What step 1, 2, ... learns from: every epoch has all of it once, in an order of its own."""
     assert spec.batch is not None
     epoch, place = divmod(step - 1, -(-size // spec.batch))
@@ -75,7 +75,7 @@ def batch_at(spec: TuneSpec, size: int, step: int) -> Sequence[int]:
     return [int(i) for i in order[place * spec.batch : (place + 1) * spec.batch]]
 
 
-def rate_at(spec: TuneSpec, total: int, step: int) -> float:
+def rate_at(spec: RecoverSpec, total: int, step: int) -> float:
     """The learning rate of step 1, 2, ... ``total``: it rises, then follows the schedule."""
     assert spec.lr is not None
     rise = round(spec.warmup * total)
@@ -103,7 +103,7 @@ class Trainer:
         self,
         task: Task,
         hold: Hold,
-        spec: TuneSpec,
+        spec: RecoverSpec,
         sample: Data,
         *,
         saved: Saved | None,

@@ -59,7 +59,7 @@ class Hold:
     Args:
         model: holds the pruned weights of ``run``; which parameters are trained is set in it.
         run: says what was pruned.
-        train: see `kencore.settings.recover.TuneSpec`.
+        train: see `kencore.settings.recover.RecoverSpec`.
 
     Attributes:
         trained: name -> parameter of which at least one entry may move; tied parameters once.

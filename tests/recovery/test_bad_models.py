@@ -9,7 +9,7 @@ import pytest
 
 from kencore import Run
 from kencore.errors import KencoreError
-from kencore.recover import TuneSpec, tune
+from kencore.recovery import RecoverSpec, recover
 from tests.support.bad_models import BAD, edit
 from tests.support.tuned_cases import make_run, write_data
 
@@ -28,7 +28,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 
 @pytest.fixture(autouse=True)
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kencore.recover.run._Tuning.train", lambda *_: pytest.fail("it was begun"))
+    monkeypatch.setattr("kencore.recovery.run._Tuning.train", lambda *_: pytest.fail("it was begun"))
 
 
 def put(folder: Path, place: Path) -> None:
@@ -50,7 +50,9 @@ def test_data(kind: str, runs: dict[str, Run], tmp_path: Path) -> None:
             {"data": str(write_data(tmp_path, "bert")), "held_out": typed["evaluation"]},
         ):
             with pytest.raises(KencoreError) as caught:
-                tune(TuneSpec(run=str(run.path), evaluation=None, device="cpu", **asked), tmp_path / "out", threads=1)
+                recover(
+                    RecoverSpec(run=str(run.path), evaluation=None, device="cpu", **asked), tmp_path / "out", threads=1
+                )
             assert type(caught.value).__name__ == BAD[kind].error
             assert BAD[kind].said in str(caught.value)
     finally:
@@ -67,8 +69,10 @@ def test_models(kind: str, runs: dict[str, Run], tmp_path: Path) -> None:
     try:
         put(Path(str(BAD[kind].make(tmp_path / "bad")["model"])), place)
         with pytest.raises(KencoreError) as caught:
-            tune(
-                TuneSpec(run=str(run.path), data=str(data), evaluation=None, device="cpu"), tmp_path / "out", threads=1
+            recover(
+                RecoverSpec(run=str(run.path), data=str(data), evaluation=None, device="cpu"),
+                tmp_path / "out",
+                threads=1,
             )
         assert caught.value.remedy
     finally:
@@ -81,4 +85,6 @@ def test_the_model_as_it_was_is_no_mistake(runs: dict[str, Run], tmp_path: Path)
     run, data = runs["bert"], write_data(tmp_path, "bert")
     edit(Path(run.spec.model))  # writes it anew, unchanged
     with pytest.raises(pytest.fail.Exception, match="it was begun"):
-        tune(TuneSpec(run=str(run.path), data=str(data), evaluation=None, device="cpu"), tmp_path / "out", threads=1)
+        recover(
+            RecoverSpec(run=str(run.path), data=str(data), evaluation=None, device="cpu"), tmp_path / "out", threads=1
+        )
