@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 _VERDICT: Final = {"safe": "#1E7B4F", "unclear": "#35618E", "damaged": "#9A6700", "ruined": "#B3261E"}
-_ASK: Final = ("run.map()", "run.row(matrix, 0)", 'run.figure("quality")', "run.matrices")
+_ASK: Final = ("run.map()", "run.row(matrix, 0)", "run.flips()", 'run.figure("quality")', "run.matrices")
 _CELL: Final = "text-align:center;padding:2px 8px"
 
 

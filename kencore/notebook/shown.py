@@ -50,6 +50,29 @@ class ShownRun(Run):
 
         return model_cells(self.matrices)
 
+    def flips(self, data: str | None = None) -> pd.DataFrame:
+        """The answers that pruning changed, a line per sentence or token: see `kencore.runs.flips`.
+
+        Those to the data of the run's own quality are computed once and kept in a run of your own.
+
+        Args:
+            data: what is answered, as for `kencore.flips`; ``None``: what the run's quality was measured on.
+
+        Raises:
+            KencoreError: as `kencore.flips`.
+        """
+        from kencore.quality.flips import flips, keep_flips
+        from kencore.runs.flips import read_flips
+        from kencore.system.bar import progress_bar
+
+        known = read_flips(self.path) if data is None else None
+        if known is None:
+            with progress_bar() as bar:
+                known = flips(self, data, progress=bar)
+            if data is None:
+                keep_flips(self, known)
+        return known.table
+
     def figure(self, name: str, **choices: Any) -> Any:
         """One of the run's charts as a Plotly figure, with its finding as the title.
 

@@ -81,6 +81,15 @@ def test_a_row_shows_every_weight() -> None:
     assert f"row 3: {kept} of {run.shape(name)[1]}" in drawn.layout.title.text
 
 
+def test_changed_answers_are_those_that_the_run_holds() -> None:
+    run = open_run("demo")
+    table = run.flips()
+    lost = (table["dense_right"] & ~table["pruned_right"]).sum()
+    won = (~table["dense_right"] & table["pruned_right"]).sum()
+    versus = run.metrics["pruned"]["versus_dense"]
+    assert (lost, won) == (versus["lost"], versus["won"])
+
+
 @pytest.mark.parametrize(("shipped", "missing"), [("demo", {"search", "tuned"}), ("demo-lm", {"tuned"})])
 def test_every_figure_that_a_run_has_is_drawn(shipped: str, missing: set[str]) -> None:
     run = open_run(shipped)
