@@ -73,7 +73,7 @@ def _progress(job: JobStatus) -> None:
     st.progress(job.share, text=job.message or "Starting the worker")
     facts = [f"{100 * job.share:.0f} %"]
     if job.seconds_left is not None:
-        facts.append(f"about {wording.seconds(job.seconds_left)} left")
+        facts.append(f"{_about(job.seconds_left)} left")
     if job.started is not None:
         facts.append(f"running for {wording.seconds(max(0.0, time.time() - job.started))}")
     if job.device:
@@ -87,6 +87,10 @@ def _progress(job: JobStatus) -> None:
         on_click=_cancel,
         args=(job.id,),
     )
+
+
+def _about(seconds: float) -> str:
+    return "less than a second" if seconds < 1 else f"about {wording.seconds(seconds)}"
 
 
 def _cancel(job_id: str) -> None:

@@ -55,6 +55,15 @@ def test_progress_is_written_ten_times_a_second_and_at_the_end(
     assert written(connection, running) == (1000, "step 1000")
 
 
+@pytest.mark.parametrize(("left", "told"), [(0.0, False), (500.0, True), (None, False)])
+def test_an_estimate_that_has_run_out_is_not_told(
+    connection: sqlite3.Connection, running: Context, left: float | None, told: bool
+) -> None:
+    changes.report(connection, running.job, 1, done=1.0, total=2.0, message="", seconds_left=left)
+    found = queries.to_status(queries.find(connection, running.job)).seconds_left
+    assert (found is not None and 0 < found <= 500) == told
+
+
 def test_the_last_progress_is_not_lost(connection: sqlite3.Connection, running: Context) -> None:
     running.progress(1, 10, "first")
     running.progress(2, 10, "second")

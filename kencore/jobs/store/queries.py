@@ -139,8 +139,9 @@ def no_such_job(job: str) -> JobNotFoundError:
 
 
 def _seconds_left(row: sqlite3.Row) -> float | None:
-    """The estimate counted down since it was written."""
+    """The estimate counted down since it was written; nothing once it has run out."""
     if row["state"] != "running" or row["seconds_left"] is None:
         return None
     passed = max(0.0, time.time() - row["updated"])
-    return float(max(0.0, row["seconds_left"] - passed))
+    left = float(row["seconds_left"]) - passed
+    return left if left > 0 else None

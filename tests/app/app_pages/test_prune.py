@@ -204,6 +204,8 @@ def test_a_running_job_shows_how_far_it_is(open_page: OpenPage, store_of_jobs: F
     told = re.fullmatch(r"25 % · about 42 s left · running for (\d+) s · cpu", line)
     assert told
     assert int(told[1]) >= 14  # more on a busy machine
+    store_of_jobs.change("job0", seconds_left=0.04)
+    assert any("less than a second left" in caption.value for caption in test.run().caption)
 
 
 def test_cancel_reaches_the_store(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
