@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, ViewportSize, expect, sync_playwright
@@ -43,6 +43,13 @@ FLAGS = [
 TALL: ViewportSize = {"width": 1280, "height": 1600}
 LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
+
+# Streamlit's placeholders stand still: painting them over and over takes longer than the page that they stand for
+STILL = """document.addEventListener("readystatechange", () => {
+    const style = document.createElement("style");
+    style.textContent = "[data-testid=stSkeleton] {animation: none !important}";
+    document.documentElement.append(style);
+}, {once: true});"""
 
 expect.set_options(timeout=60_000)  # milliseconds: on a busy machine five seconds pass quickly
 
@@ -173,6 +180,13 @@ NewPage = Callable[..., Page]
 Scheme = Literal["light", "dark"]
 
 
+def new_profile(browser: Browser, url: str, **options: Any) -> BrowserContext:
+    """A profile of the browser, at home on that app."""
+    context = browser.new_context(base_url=url, **options)
+    context.add_init_script(STILL)
+    return context
+
+
 @pytest.fixture(scope="session")
 def profiles(browser: Browser) -> Iterator[Profiles]:
     """``profiles(url)``: one profile of the browser for each app, so that its scripts are fetched
@@ -181,7 +195,7 @@ def profiles(browser: Browser) -> Iterator[Profiles]:
 
     def profile(url: str) -> BrowserContext:
         if url not in made:
-            made[url] = browser.new_context(base_url=url, viewport=TALL)
+            made[url] = new_profile(browser, url, viewport=TALL)
         return made[url]
 
     yield profile
@@ -225,7 +239,7 @@ def new_page(browser: Browser, server: Server, profiles: Profiles) -> Iterator[N
     ) -> Page:
         context = profiles(server.url)
         if stranger or options:
-            context = browser.new_context(base_url=server.url, **options)  # type: ignore[arg-type]
+            context = new_profile(browser, server.url, **options)
             contexts.append(context)
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": height})

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import App, visit
+from tests.browser.conftest import App, new_profile, visit
 
 RUNS = {"demo": ("demo encoder", "KEN"), "demo-lm": ("demo lm", "Wanda")}
 
@@ -23,7 +23,7 @@ def menu(page: Page, name: str) -> None:
 
 
 def test_two_people_with_different_runs_at_once(app: App, browser: Browser) -> None:
-    contexts = [browser.new_context(base_url=app.url) for _ in RUNS]
+    contexts = [new_profile(browser, app.url) for _ in RUNS]
     people = dict(zip(RUNS, [context.new_page() for context in contexts], strict=True))
     for run, page in people.items():
         visit(page, f"?run={run}")

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from kencore.runs.run import Run, open_run
 from kencore.runs.shelf import describe
 from kencore.views.compare.masks import compare
-from tests.browser.conftest import App, visit
+from tests.browser.conftest import App, new_profile, visit
 from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
 from tests.support.runs import make_run
 
@@ -130,7 +130,7 @@ def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: 
     assert f"{100 * found.overall().jaccard:.1f}" in said
     assert job.params["method"] == "delta"
 
-    fresh = tab.context.browser.new_context(base_url=app.url)  # type: ignore[union-attr]
+    fresh = new_profile(tab.context.browser, app.url)  # type: ignore[arg-type]
     other = fresh.new_page()
     visit(other, tab.url)
     expect(other.get_by_role("heading", level=1)).to_have_text(said, timeout=SLOW)

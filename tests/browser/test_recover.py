@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kencore.exports.subnetwork.open import open_subnetwork
 from kencore.runs.run import Run
-from tests.browser.conftest import ROOT, App, visit
+from tests.browser.conftest import ROOT, App, new_profile, visit
 from tests.browser.steps import SLOW, copied, keep, measure_nothing, panel, press
 
 STEPS = 60  # one for each time through so few sentences: long enough to see the live curve
@@ -75,7 +75,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     tab.wait_for_url(re.compile("epochs=4"))
     tab.get_by_role("radio", name="A share of it, kept apart").click()
     expect(tab).not_to_have_url(re.compile("held_out"))
-    other = browser.new_context(base_url=app.url)
+    other = new_profile(browser, app.url)
     there = other.new_page()
     visit(there, copied(tab))
     for page in (tab, there):
