@@ -22,6 +22,7 @@ MENU: Final = {
         ("overview", "Overview", "dashboard", "What a run kept, block by block, and the cost in quality."),
         ("story", "Story", "auto_stories", "The run explained step by step."),
         ("explain", "Explain", "psychology", "How pruning changed the answer to one sentence."),
+        ("flips", "Flips", "swap_vert", "Which answers pruning changed, one by one."),
     ),
     "Make": (
         ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep."),

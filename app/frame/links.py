@@ -18,6 +18,7 @@ PAGES: Final = {
     "overview": "app_pages/overview/page.py",
     "story": "app_pages/story/page.py",
     "explain": "app_pages/explain/page.py",
+    "flips": "app_pages/flips/page.py",
     "prune": "app_pages/prune/page.py",
     "tune": "app_pages/tune/page.py",
     "map": "app_pages/map/page.py",

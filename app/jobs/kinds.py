@@ -113,6 +113,14 @@ def _exported(job: JobStatus, elsewhere: bool) -> None:
     exports.show(job.id)
 
 
+def _flips(job: JobStatus) -> str:
+    return f"Changed answers of {_run_name(job)}"
+
+
+def _flipped(job: JobStatus, elsewhere: bool) -> None:
+    links.page_link("flips", "Open them", icon=":material/arrow_forward:", run=job.params.get("run"), job=job.id)
+
+
 def _verdict(job: JobStatus) -> None:
     """What to think of the run that the job made."""
     try:
@@ -153,6 +161,7 @@ KINDS: Final[dict[str, Shown]] = {
         listed=True,
     ),
     "evaluate": Shown(listed=True),
+    "flips": Shown(label=_flips, finished=_flipped, listed=True),
     "export": Shown(label=_export, finished=_exported),
     exports.REPORT: Shown(label=_export, finished=_exported),
 }

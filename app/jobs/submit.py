@@ -13,12 +13,12 @@ import streamlit as st
 
 from kencore import jobs
 from kencore.errors import JobNotFoundError
-from kencore.settings.jobs import InspectAsked
+from kencore.settings.jobs import FlipsAsked, InspectAsked
 from kencore.settings.prune import PruneSpec
 from kencore.settings.recover import RecoverSpec
 
 if TYPE_CHECKING:
-    from kencore.settings.explain import ExplainSpec
+    from kencore.settings.explain import ContinueSpec, ExplainSpec
     from kencore.settings.sweep import SweepSpec
 
 SETTLED_SECONDS: Final = 3.0  # a click this soon after a job ended is still the same click
@@ -58,6 +58,17 @@ def sentence(spec: ExplainSpec, request_key: str) -> str:
     is kept. Raises as `start`.
     """
     return jobs.submit("explain", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key)
+
+
+def continued(spec: ContinueSpec, request_key: str) -> str:
+    """The same for a text that both models continue."""
+    return jobs.submit("continue", json.loads(spec.to_json()), gpus=_gpus(spec.device), request_key=request_key)
+
+
+def flips(asked: dict[str, Any]) -> str:
+    """Submit a job that finds changed answers; its id. Raises as `start`."""
+    given = FlipsAsked.from_dict(asked)
+    return submit_once("flips", asked, gpus=_gpus(given.device or "auto"))
 
 
 def inspect(pair: dict[str, str | None], data: str | None) -> str:

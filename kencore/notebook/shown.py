@@ -62,11 +62,11 @@ class ShownRun(Run):
             KencoreError: as `kencore.flips`.
         """
         from kencore.quality.flips import flips, keep_flips
-        from kencore.runs.flips import read_flips
+        from kencore.runs.flips import read_flips, same_data
         from kencore.system.bar import progress_bar
 
         known = read_flips(self.path) if data is None else None
-        if known is None:
+        if known is None or not same_data(self.metrics, known.facts):
             with progress_bar() as bar:
                 known = flips(self, data, progress=bar)
             if data is None:

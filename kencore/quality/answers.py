@@ -36,7 +36,8 @@ def divergence(first: Floats, second: Floats) -> Floats:
     """(N,) KL(first || second) in nats, of log-probabilities (N, L): sum of p (log p - log q)."""
     with np.errstate(invalid="ignore"):
         parts = np.where(first == -np.inf, 0.0, np.exp(first) * (first - second))  # N, L
-    return np.maximum(parts.sum(axis=1), 0.0)  # rounding alone makes it negative
+    found: Floats = np.maximum(parts.sum(axis=1), 0.0)  # rounding alone makes it negative
+    return found
 
 
 def lines_to_keep(kl: Floats, changed: NDArray[np.bool_], limit: int = LINES, most: int = CHANGED) -> NDArray[np.int64]:

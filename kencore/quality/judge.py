@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kencore.data.examples import Examples
 from kencore.errors import NoNetworkError, RunExistsError, RunNotFoundError, SourceNotFoundError
 from kencore.methods.table import rules
 from kencore.models.labelled import labelled, refuse_labels
@@ -33,7 +34,6 @@ from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
-    from kencore.data.examples import Examples
     from kencore.data.lines import Lines
     from kencore.runs.flips import Flips
     from kencore.runs.run import Run
@@ -97,7 +97,7 @@ def measure(
         )
     metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
     metrics["baselines"] = found
-    if on_flips is not None and not isinstance(data, Windows) and hasattr(data, "labels"):
+    if on_flips is not None and isinstance(data, Examples):
         told = flips_of(data, judge.model.model.config.id2label, metrics, limit=lines)
         if told is not None:
             on_flips(told)

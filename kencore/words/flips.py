@@ -7,12 +7,7 @@ from typing import Any, Final
 
 from kencore.words import numbers as wording
 
-LABELS: Final = {
-    "right-wrong": "Right to wrong",
-    "wrong-right": "Wrong to right",
-    "changed": "Answer changed",
-    "all": "All, by KL",
-}
+LABELS: Final = {"right-wrong": "Right to wrong", "wrong-right": "Wrong to right", "changed": "Changed", "all": "All"}
 EXPLAINED: Final = {
     "classification": "KL(dense || pruned): how far the pruned model's probabilities of all labels are from the dense "
     "model's, in nats; 0 is the same. A percentage is what a model gives its own answer.",
@@ -25,7 +20,7 @@ Facts = Mapping[str, Any]
 
 def is_text(facts: Facts) -> bool:
     """Whether the answers are tokens of a text, not labels of sentences."""
-    return facts["task"] == "language"
+    return bool(facts["task"] == "language")
 
 
 def finding(facts: Facts) -> str:

@@ -14,6 +14,7 @@ from kencore.errors import SpecError
 from kencore.explain import ExplainSpec, explain, open_explanation
 from kencore.jobs.kinds import KINDS
 from kencore.models.classifier import Classifier
+from kencore.runs.flips import read_flips
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
@@ -69,6 +70,22 @@ def test_a_sentence_is_explained_once_for_the_same_request(loaded: Path) -> None
     ]
     with pytest.raises(SpecError, match="a sentence"):
         jobs.submit("explain", asked | {"text": " "})
+
+
+def test_changed_answers_and_continuations_are_those_of_the_library(loaded: Path) -> None:
+    jobs_asked = {
+        "flips": jobs.submit("flips", {"run": "demo", "baselines": False}),
+        "continue": jobs.submit("continue", {"run": "demo-lm", "text": "The function returns", "tokens": 3}),
+    }
+    for job in jobs_asked.values():
+        assert finished(job).state == "succeeded", jobs.log(job)
+    found, shipped = (read_flips(folder) for folder in (jobs.result(jobs_asked["flips"]), open_run("demo").path))
+    assert found is not None
+    assert shipped is not None
+    assert found.facts["right_wrong"] == shipped.facts["right_wrong"]
+    assert set(found.table["text"]) == set(shipped.table["text"])
+    told = json.loads((jobs.result(jobs_asked["continue"]) / "result.json").read_text())
+    assert len(told["dense"]) == len(told["pruned"]) == 3
 
 
 def test_a_model_is_inspected_and_measured(loaded: Path, tmp_path: Path) -> None:

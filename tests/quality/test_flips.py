@@ -145,7 +145,7 @@ def test_computed_later_they_are_the_same_and_are_kept_for_the_runs_own_data_alo
     assert not keep_flips(run, few)
     (run.path / FILE).unlink()
     with pytest.raises(RunNotFoundError, match="kencore flips run"):
-        run.flips()
+        Run(run.path).flips()
     assert keep_flips(run, found)
     assert len(run.flips()) == 80
 

@@ -11,6 +11,7 @@ import streamlit as st
 from app.frame import links, state, theme
 from app.parts import explain as explain_parts
 from app.parts import explain_ask
+from app.parts import flips as flips_parts
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
@@ -20,6 +21,7 @@ terms = wording.TERMS[run.restore]
 text = links.value("text") or explain_ask.example(run)
 head = st.container()
 explain_parts.sentence_form(text)
+flips_parts.pick(run, text)
 found = explain_ask.ask(run, text)
 with head:
     st.title(explain_parts.title(found, terms.dense))

@@ -18,6 +18,7 @@ verdict.show(run)
 # the title is painted before Plotly is imported
 from app.app_pages.overview import cost as cost_parts  # noqa: E402
 from app.app_pages.overview import exports as export_parts  # noqa: E402
+from app.app_pages.overview import flips as flips_part  # noqa: E402
 from app.app_pages.overview import tables as overview_parts  # noqa: E402
 from app.charts import model  # noqa: E402
 from app.frame import choosing, links, parts, theme  # noqa: E402
@@ -68,6 +69,7 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         st.header("Where the parameters are")
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
+flips_part.what_changed(run)
 st.header("Other rules at the same budget")
 compare_peers.offer(run, key="overview-peers")
 st.header("Size, compute and speed")

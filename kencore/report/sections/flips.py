@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
 from kencore.errors import KencoreError
 from kencore.report.content import Block, Section, Table, Text
@@ -67,7 +68,7 @@ def _table(run: Run, found: Flips, which: str) -> Table | None:
     )
 
 
-def _text(line: dict[str, str], *, token: bool) -> str:
+def _text(line: Mapping[Hashable, Any], *, token: bool) -> str:
     text = " ".join(" / ".join(part for part in (line["text"], line["pair"]) if part).split())
     if len(text) <= CHARACTERS:
         return text

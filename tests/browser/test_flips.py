@@ -1,0 +1,28 @@
+"""The page Flips: a filter and a row of the table, and from there to Explain and back."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from kencore import open_run
+from kencore.views.flips import chosen
+from tests.browser.conftest import visit
+from tests.browser.steps import holds, settle
+
+
+def test_a_sentence_that_went_wrong_leads_to_its_explanation(tab: Page) -> None:
+    lines = chosen(open_run("demo").flips(), "right-wrong")
+    visit(tab, "flips?run=demo")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("29 sentences went wrong, 17 came right")
+    tab.get_by_role("radio", name="Right to wrong").click()
+    tab.wait_for_url(holds("filter=right-wrong"))
+    table = tab.get_by_test_id("stDataFrame")
+    expect(table).to_have_count(1)  # the one before is gone
+    settle(tab)
+    table.click(position={"x": 16, "y": 35 + 35 + 17})  # the box of the second row
+    expect(tab.get_by_text("The line that is selected")).to_be_visible()
+    tab.get_by_role("link", name="Explain it").click()
+    tab.wait_for_url(holds("/explain"))
+    expect(tab.get_by_role("textbox", name="A sentence")).to_have_value(lines["text"][1])
+    tab.go_back()
+    expect(tab.get_by_role("heading", level=1)).to_have_text("29 sentences went wrong, 17 came right")
