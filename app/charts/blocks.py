@@ -18,7 +18,7 @@ from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
-_ROOM: Final = 800  # pixels for all pictures of a line: between a wide page and a narrow one
+_ROOM: Final = 640  # pixels for all pictures of a line: between a wide page and a narrow one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

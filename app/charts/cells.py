@@ -33,12 +33,16 @@ def scale(
     limit: float,
     terms: wording.Terms = wording.TERMS["base"],
     ends: tuple[float, float] = ALL,
+    *,
+    full: bool = False,
 ) -> Scale:
-    """What the colors of a layer mean, for its color scale; ``ends``: of shares, see `indices`."""
+    """What the colors of a layer mean, for its color scale; ``ends``: of shares, see `indices`; ``full``: whether
+    they were asked to span all shares.
+    """
     if layer in SHARES:
         what = "kept share" if layer == "kept" else f"{terms.change_lost} in a cell"
         return Scale(
-            title=f"{what}, {'0 to 100 %' if ends == ALL else 'stretched to the range present'}",
+            title=f"{what}, {'0 to 100 %' if full else 'stretched to the range present'}",
             low=ends[0],
             high=ends[1],
             percent=True,

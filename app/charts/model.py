@@ -138,8 +138,8 @@ def _ends(cells: pd.DataFrame, measure: str, *, shares: bool, full: bool) -> tup
 def _numbers(values: pd.Series, ends: tuple[float, float], *, shares: bool) -> list[str]:
     """What each cell says; a dash for what was not pruned."""
     digits = min(wording.range_digits(*ends), 1)
-    text = (lambda value: wording.percent(value, digits)) if shares else (lambda value: f"{value:.2g}")
-    return ["–" if np.isnan(value) else text(value) for value in values]
+    said = [wording.percent(value, digits) if shares else f"{value:.2g}" for value in values]
+    return ["–" if np.isnan(value) else text for value, text in zip(values, said, strict=True)]
 
 
 def _inks(values: pd.Series, ends: tuple[float, float], palette: Palette) -> list[str]:

@@ -61,7 +61,7 @@ def true_shape(indices: Indices, shape: tuple[int, int], cell: tuple[int, int], 
     high, wide = (max(round(longer * length / max(shape)), round(longer * THINNEST)) for length in shape)
     y = (np.arange(high) + 0.5) * rows / high // cell[0]
     x = (np.arange(wide) + 0.5) * cols / wide // cell[1]
-    return indices[y.astype(int)[:, None], x.astype(int)[None, :]]
+    return np.asarray(indices[y.astype(int)[:, None], x.astype(int)[None, :]], np.uint8)
 
 
 def shades(colors: Sequence[str], steps: int = STEPS) -> list[str]:

@@ -1,7 +1,7 @@
 """The map of a whole model: all its matrices in one small answer.
 
 ``/kenviz/atlas?run=..`` is a `payload` whose header lists every parameter of the model in its
-order: what it is called, where it stands, how much of it was kept; ``share`` (uint8, 255 = all
+order: what it is called, where it stands, how much of it was kept and lost; ``share`` (uint8, 255 = all
 kept) holds the cells of the pruned ones, each from its ``offset`` on, row by row. From closer the
 map asks for windows, as the map of one matrix does.
 """
@@ -87,6 +87,7 @@ def _line(line: pd.Series[Any], several: bool) -> dict[str, Any]:
         "cols": int(line["cols"]),
         "kept": int(line["kept"]) if pruned else int(line["params"]),
         "reason": None if pruned else str(line["reason"]),
+        "lost": _finite(line["diff_lost"]) if pruned else None,
         **({name: _finite(line[name]) for name in FIGURES} if pruned else {}),
     }
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 SIDE: Final = 96  # cells along each side of a picture
-COARSE: Final = 16  # the same of what was lost: fewer weights in a cell are mostly noise
+COARSE: Final = 24  # the same of what was lost: fewer weights in a cell are mostly noise
 PIXELS: Final = 192
 WHOLE: Final = 1 << 22  # weights: of larger matrices the change is shown for a part
 PART: Final = 512  # rows and columns of that part
@@ -177,9 +177,9 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
         span = _ends(f"{min(means):.2f}", f"{max(means):.2f}")
         return f"A kept entry has {span} kept neighbours, {by_chance:.2f} by chance"
     if layer == "lost":
-        low, high = wording.percent_range(float(pruned["diff_lost"].min()), float(pruned["diff_lost"].max()))
+        ends = wording.percent_range(float(pruned["diff_lost"].min()), float(pruned["diff_lost"].max()))
         what = "squared change" if terms.dense == "tuned" else "squared weights"
-        return f"{_ends(low, high)} of the {what} lost in {where}"
+        return f"{_ends(*ends)} of the {what} lost in {where}"
     if layer in cells.VALUES:
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()

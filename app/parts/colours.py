@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STRETCHED: Final = "present"
 FULL: Final = "full"
+LAYER_OF: Final = {"share": "kept", "diff_lost": "lost"}  # of Map and Layers, by the measure
 RANGES: Final = (STRETCHED, FULL)
 UNKNOWN: Final = (
     "What was lost is not known (an older run with changed values, or nothing to lose): colours show the kept share."

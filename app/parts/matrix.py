@@ -31,10 +31,10 @@ def choose(table: pd.DataFrame, chosen: Line | None) -> None:
     lines = {str(line["name"]): line for _, line in table.iterrows()}
 
     def open_group() -> None:
-        _open(_alike(lines, groups[st.session_state["matrix_group"]], chosen))
+        open_matrix(_alike(lines, groups[st.session_state["matrix_group"]], chosen))
 
-    def open_matrix() -> None:
-        _open(st.session_state["matrix_name"])
+    def open_chosen() -> None:
+        open_matrix(st.session_state["matrix_name"])
 
     st.session_state["matrix_group"] = here
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -48,7 +48,7 @@ def choose(table: pd.DataFrame, chosen: Line | None) -> None:
             "Matrix",
             names,
             key="matrix_name",
-            on_change=open_matrix,
+            on_change=open_chosen,
             width=270,
             format_func=labels.__getitem__,
             placeholder="Choose a matrix",
@@ -66,7 +66,7 @@ def _steps(line: Line, table: pd.DataFrame) -> None:
         "Previous block",
         icon=":material/chevron_left:",
         disabled=back is None,
-        on_click=_open,
+        on_click=open_matrix,
         args=(back,),
         help="The same matrix one block earlier",
         key="matrix_back",
@@ -76,14 +76,14 @@ def _steps(line: Line, table: pd.DataFrame) -> None:
         icon=":material/chevron_right:",
         icon_position="right",
         disabled=on is None,
-        on_click=_open,
+        on_click=open_matrix,
         args=(on,),
         help="The same matrix one block later",
         key="matrix_on",
     )
 
 
-def _open(name: str | None) -> None:
+def open_matrix(name: str | None) -> None:
     """Another matrix: the map keeps its window where the shapes are equal."""
     if name is not None:
         links.write(matrix=name, **NO_VIEW)

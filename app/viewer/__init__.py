@@ -30,6 +30,7 @@ SCRIPTS: Final = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.g
 STYLE: Final = (FOLDER / "viewer.css").read_text("utf-8")
 VERSION: Final = sha256("".join(SCRIPTS.values()).encode()).hexdigest()[:12]
 RESET: Final = ("hidden", "shown")
+RANGES: Final = ("present", "full")
 
 # a script from a blob cannot name others relatively: this one fetches the real ones, all at once
 LOADER: Final = """\
@@ -60,6 +61,7 @@ class View:
     col: int | None = None
     layer: str = "kept"
     reset: str = "hidden"
+    range: str = "present"  # of the colours of shares on the map of a model; full: 0 to 100 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +124,20 @@ def _mount() -> ComponentRenderer:
 
 
 def weight_map(
-    sources: Sequence[Source], view: View, *, key: str, on_cell: Callable[[], None] | None = None
+    sources: Sequence[Source],
+    view: View,
+    *,
+    key: str,
+    on_cell: Callable[[], None] | None = None,
+    usual: str = "kept",
+    lost: bool = False,
 ) -> dict[str, Any] | None:
     """Draw the map of one matrix, or of a whole model: then of one run, or of two side by side that
     move in step.
 
     ``view`` is where the map starts and where it goes when a link changes; in between the browser
-    decides.
+    decides. Of a model: ``usual`` is the layer that the address need not name, ``lost`` whether the
+    runs know what every matrix lost.
 
     Returns:
         The matrix that is looked at and the selected weight, ``{"matrix", "row", "col"}``, each
@@ -141,6 +150,8 @@ def weight_map(
         "palettes": {"light": LIGHT.to_json(), "dark": DARK.to_json()},
         "sources": [asdict(one) for one in sources],
         "view": asdict(view),
+        "usual": usual,
+        "lost": lost,
     }
     start = {"matrix": view.at or sources[0].matrix, "row": view.row, "col": view.col}
     found = _mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))

@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 from kencore.runs.run import Run
 from tests.browser.canvas import CANVAS, settled, turn_wheel
 from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.steps import until
 from tests.support.runs import make_run
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
@@ -106,6 +107,23 @@ def test_the_wheel_goes_from_the_model_to_one_weight_and_a_link_opens_it(
     settled(other)
     assert shown(other)["level"] == "model"
     assert "at=" not in other.url
+
+
+def test_what_was_lost_is_shown_first_and_a_part_of_a_block_leads_to_its_matrix(page: Page) -> None:
+    open_map(page)
+    legend = page.get_by_test_id("kv-legend")
+    expect(legend).to_contain_text("Squared change lost")
+    expect(legend).to_contain_text("stretched to the range")
+    page.get_by_role("button", name="Stretch colours").click()
+    expect(legend).to_contain_text("0 to 100 %")
+    settled(page)
+    assert "range=full" in page.url
+    page.get_by_role("link", name="attention key").click()
+    key = UP.replace("1.intermediate.dense", "0.attention.self.key")
+    until(page, lambda: shown(settled(page))["matrix"] == key, "the part that was clicked")
+    expect(legend).to_contain_text("Kept or reset")  # from close
+    expect(page.get_by_role("link", name="attention key")).to_have_attribute("aria-current", "true")
+    assert shown(page)["layer"] == "lost"
 
 
 def test_keys_alone_reach_a_weight_and_come_back(page: Page, server: Server) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from app.charts import blocks as charts
 from app.charts import cells
 from app.frame import links, state, theme
 from app.frame.draw import draw
+from app.parts import block_drawing, colours
 from app.parts import blocks as block_views
-from app.parts import colours
 from kencore.errors import KencoreError
 from kencore.views import damage
 from kencore.views import tables as summaries
@@ -19,7 +20,6 @@ from kencore.words.findings import measures
 with state.messages():
     run = state.current_run()
 palette, terms = theme.palette(), wording.TERMS[run.restore]
-LAYER_OF = {"share": "kept", "diff_lost": "lost"}
 named = {"lost": measures(terms)["diff_lost"].label} | wording.layers(run.restore)
 options = block_views.family_options(run.matrices)
 if not options:
@@ -33,7 +33,7 @@ try:
         family = next(iter(options))
     blocks = summaries.family_blocks(run.matrices, family)
     usual = damage.usual(blocks)
-    layer = links.choice("layer", tuple(named), LAYER_OF[usual.measure])
+    layer = links.choice("layer", tuple(named), colours.LAYER_OF[usual.measure])
     links.choice("range", colours.RANGES, colours.STRETCHED)
 except KencoreError as error:
     missing = not isinstance(error, links.LinkError)
@@ -65,6 +65,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     full = layer in cells.SHARES and colours.choose_range()
 
+block_drawing.draw(
+    run,
+    here if not pd.isna(here["block"]) else blocks.iloc[0],
+    key="layers-block",
+    address=block_drawing.link_to("layers", "matrix", run),
+    go=lambda name: links.write(matrix=name),
+)
 if not usual.known and layer == "kept":
     st.caption(colours.UNKNOWN)
 found = block_views.pictures(run, family, layer)
@@ -79,7 +86,7 @@ draw(
         palette,
         finding=block_views.finding(blocks, found, layer, terms),
         aspect=rows / cols,
-        scale=cells.scale(layer, palette, found.limit, terms, found.ends(full=full)),
+        scale=cells.scale(layer, palette, found.limit, terms, found.ends(full=full), full=full),
     ),
     key="block-pictures",
     point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=None if layer == "lost" else layer),

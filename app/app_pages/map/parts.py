@@ -10,15 +10,19 @@ import streamlit as st
 
 from app import viewer
 from app.frame import links, matrices, parts, state
+from app.parts import block_drawing
 from app.parts import matrix as matrix_parts
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kencore.runs.run import Run
 
 MAP = "model_map"
+FLY = "map_fly"  # a part of the drawing was clicked: the map itself has to follow
 NONE = ""
 _EDGES = ("r0", "r1", "c0", "c1")
 _PLAIN = re.compile(r"-?\d{1,9}(\.\d{1,3})?")
@@ -85,16 +89,17 @@ def title_of(run: Run) -> str:
     return f"{run.id}: {wording.method(run.spec)}, {share} kept"
 
 
-def view_of(run: Run) -> viewer.View:
-    """The view that the address asks for.
+def view_of(run: Run, usual: str = "kept") -> viewer.View:
+    """The view that the address asks for; ``usual``: the layer where it names none.
 
     Raises:
         MatrixNotFoundError: ``at`` names no matrix of the run.
         LinkError: a number or a layer that there is not.
     """
     looks: dict[str, Any] = {
-        "layer": links.choice("layer", tuple(wording.layers(run.restore)), "kept"),
+        "layer": links.choice("layer", ("lost", *wording.layers(run.restore)), usual),
         "reset": links.choice("reset", viewer.RESET, "hidden"),
+        "range": links.choice("range", viewer.RANGES, "present"),
     }
     at = links.value("at")
     if at is None:
@@ -150,11 +155,22 @@ def in_view(view: viewer.View) -> tuple[str | None, tuple[int, int] | None]:
     return str(cell["matrix"]), at
 
 
+def _block(run: Run, line: pd.Series[Any] | None) -> None:
+    """The block of the matrix in view, or the first one; a click on a part flies to it."""
+
+    def go(name: str) -> None:
+        links.write(at=name, **dict.fromkeys((*_EDGES, "row", "col")))
+        st.session_state[FLY] = True
+
+    block_drawing.draw(run, line, key="map-block", address=block_drawing.link_to("map", "at", run), go=go, wide=False)
+
+
 def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     """What is known of the matrix in view and of the selected weight, and where to go on."""
     if name is None:
         st.markdown("**In view**")
-        st.caption("Zoom in or click a matrix to see its numbers.")
+        st.caption("Zoom in or click a matrix, or a part of a block, to see its numbers.")
+        _block(run, None)
         return
     try:
         line = run.matrix(name)
@@ -162,6 +178,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
         st.caption(str(error))
         return
     st.markdown(f"**{matrices.title(line, run.matrices)}**")
+    _block(run, line)
     if line["status"] != "pruned":
         st.caption(f"Not pruned: {line['reason']}.")
         return
@@ -169,6 +186,7 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     parts.pairs(
         (
             ("Kept", f"{wording.short_percent(kept / params)} of {params:,}"),
+            (wording.TERMS[run.restore].change_lost.capitalize(), wording.percent(float(line["diff_lost"]))),
             matrix_parts.per_row(line),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
         )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import viewer
 from app.frame import links, matrices, state
+from app.parts import block_drawing
 from app.parts import matrix as matrix_parts
 
 with state.messages():
@@ -40,5 +41,13 @@ with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(), st.container(border=True):
         selected_weight()
     with grid.cell(), st.container(border=True, gap="small"):
+        block_drawing.draw(
+            run,
+            line,
+            key="matrix-block",
+            address=block_drawing.link_to("matrix", "matrix", run),
+            go=matrix_parts.open_matrix,
+            wide=False,
+        )
         matrix_parts.facts(line, run.restore)
         matrix_parts.onward(run.id, line)

@@ -47,6 +47,10 @@ export function place(value, largest) {
 
 const step = (part) => Math.min(STEPS - 1, Math.max(0, Math.round(part * (STEPS - 1))));
 
+/** The colour word of a share on a scale from `low` to `high`. */
+export const shareWord = (ink, [low, high], share) =>
+  ink.sequentialTable[step((share - low) / Math.max(high - low, 1e-9))];
+
 /** One pixel per cell of `layer`; `look` has ink, scale (largest value, share range), hide. */
 export function paint(window, layer, look) {
   const pixels = new Int32Array(window.h * window.w);

@@ -1,7 +1,7 @@
 // One frame of the map on a canvas: windows, marks of reset weights, grid, numbers, axes, outlines.
 
-import { isValues, layerValue, paint, textOn } from "./colors.js";
-import { count, short, tickStep } from "./format.js";
+import { isValues, layerValue, paint, shareWord, textOn } from "./colors.js";
+import { count, percent, short, tickStep } from "./format.js";
 import { LARGEST, fitScale } from "./geometry.js";
 import { MARKS, WHO, whoKeeps } from "./overlap.js";
 
@@ -65,6 +65,7 @@ export function drawMatrix(context, frame) {
   context.clip();
   context.fillStyle = look.ink.surface;
   context.fillRect(area.x, area.y, area.w, area.h);
+  if (frame.flat !== undefined && frame.flat !== null) drawFlat(context, frame, area);
   for (const window of frame.windows) drawWindow(context, frame, window);
   for (const window of exact) drawMarks(context, frame, window);
   if (Math.min(frame.view.sx, frame.view.sy) >= GRID_FROM) drawGrid(context, frame);
@@ -75,6 +76,22 @@ export function drawMatrix(context, frame) {
   context.strokeRect(area.x - 0.5, area.y - 0.5, area.w + 1, area.h + 1);
   return area;
 }
+
+/** A matrix in the one color of a share, with the number where there is room. */
+function drawFlat(context, { flat, look, font }, area) {
+  const word = shareWord(look.ink, look.scale.share, flat);
+  context.fillStyle = cssOf(word);
+  context.fillRect(area.x, area.y, area.w, area.h);
+  const text = percent(flat);
+  context.font = `11px ${font}`;
+  if (area.h < 15 || area.w < context.measureText(text).width + 6) return;
+  context.fillStyle = textOn(word);
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.fillText(text, area.x + area.w / 2, area.y + area.h / 2);
+}
+
+const cssOf = (word) => `rgb(${word & 255} ${(word >>> 8) & 255} ${(word >>> 16) & 255})`;
 
 export function drawOutlines(context, frame) {
   if (frame.hover) outline(context, frame, frame.hover, 1);
@@ -231,7 +248,7 @@ function drawNumbers(context, frame, window) {
 
 /** A plain ground for a number that stands on hatching. */
 function chip(context, x, y, width, color) {
-  context.fillStyle = `rgb(${color & 255} ${(color >>> 8) & 255} ${(color >>> 16) & 255})`;
+  context.fillStyle = cssOf(color);
   context.fillRect(x - width / 2 - 3, y - 9, width + 6, 18);
 }
 

@@ -21,7 +21,7 @@ function frameOf(pane, place, tiles) {
   const { map, layer } = pane;
   const { width, height, dpr, plot, font } = map;
   const m = pane.matrices.get(place.m.name);
-  const view = viewOf(map.view, place);
+  const view = viewOf(map.view, map.standOf(place));
   const shape = { rows: place.m.rows, cols: place.m.cols };
   const seen = visible(view, plot, shape);
   const open = m && m.reason === null;
@@ -30,6 +30,7 @@ function frameOf(pane, place, tiles) {
   const base = { width, height, dpr, plot, view, shape, seen, layer, font, look, m, place };
   const none = { ...base, windows: [], exact: [], cell: [1, 1], missing: null, lacks: false };
   if (!open) return none;
+  if (layer === "lost") return { ...none, flat: m.lost };
   const level = levelOf(view, map.exactFrom);
   const lacks = Boolean(rough) && !rough.window;
   const whole = rough?.window ? [rough.window] : [];
@@ -83,7 +84,7 @@ function lookOf(pane, m, rough) {
   const { map, layer, alone } = pane;
   const scale = map.single
     ? scaleOf(rough?.window, layer, map.spread)
-    : { largest: largestOf(layer, m), share: map.spread ? sharesOf(pane) : [0, 1] };
+    : { largest: largestOf(layer, m), share: map.spread ? rangeOf(pane, layer) : [0, 1], stretched: map.spread };
   return { ink: map.ink, alone, hide: isValues(layer) && map.hide, scale };
 }
 
@@ -93,14 +94,20 @@ function largestOf(layer, m) {
   return Math.max(Math.abs(m?.tuned_min ?? 0), Math.abs(m?.tuned_max ?? 0));
 }
 
-/** The least and largest share of a cell of the whole model. */
-function sharesOf(pane) {
-  if (!pane.range) {
-    let [low, high] = [1, 0];
-    for (const { whole } of pane.matrices.values()) {
-      for (const share of whole?.share ?? []) [low, high] = [Math.min(low, share), Math.max(high, share)];
+/** The least and largest share of a cell, or of what a matrix lost, in all runs shown: of the matrices of blocks alone
+ * where there are any, as norms and biases are few weights far from all others. */
+function rangeOf({ map }, layer) {
+  const key = layer === "lost" ? "lost" : "kept";
+  map.ranges ??= {};
+  if (!map.ranges[key]) {
+    const all = map.panes.flatMap((pane) => [...pane.matrices.values()]);
+    const several = all.filter((m) => m.block !== null && m.rows > 1 && m.reason === null);
+    let [low, high] = [Infinity, -Infinity];
+    for (const { whole, lost } of several.length ? several : all) {
+      const values = key === "lost" ? [lost ?? NaN] : whole?.share ?? [];
+      for (const value of values) if (value === value) [low, high] = [Math.min(low, value), Math.max(high, value)];
     }
-    pane.range = high > low ? [low, high] : [0, 1];
+    map.ranges[key] = high > low ? [low, high] : [0, 1];
   }
-  return pane.range;
+  return map.ranges[key];
 }

@@ -3,9 +3,10 @@
 // A plot is {w, h} in CSS pixels, a shape {rows, cols} in weights.
 
 export const LARGEST = 92; // pixels of a weight at the closest zoom
-const LEAST_SHARE = 0.4; // of the plot that an extreme shape fills along its short side
+const LEAST_SHARE = 0.12; // of the plot that an extreme shape fills along its short side
 
-/** Scales that show the whole matrix; extreme shapes are stretched so that they can be seen. */
+/** Scales that show the whole matrix in its proportions; only extreme shapes are stretched, so that they can be
+ * seen: see `stretchOf`. */
 export function fitScale(plot, shape) {
   const even = Math.min(plot.w / shape.cols, plot.h / shape.rows, LARGEST);
   const crisp = (scale) => (scale > 2 ? Math.floor(scale) : scale); // whole pixels per weight
@@ -14,6 +15,12 @@ export function fitScale(plot, shape) {
     sx: crisp(Math.max(even, least(plot.w, shape.cols))),
     sy: crisp(Math.max(even, least(plot.h, shape.rows))),
   };
+}
+
+/** How a view stretches what it shows: null, or "3 times as tall as true to scale". */
+export function stretchOf({ sx, sy }) {
+  const times = Math.max(sx / sy, sy / sx);
+  return times < 1.15 ? null : `${Number(times.toPrecision(2))} times as ${sy > sx ? "tall" : "wide"} as true to scale`;
 }
 
 export function fit(plot, shape) {

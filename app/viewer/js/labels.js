@@ -11,7 +11,29 @@ export function drawLabels(context, frame, world, numbered) {
   context.fillStyle = frame.look.ink.muted;
   drawRoles(context, frame, world);
   drawBands(context, frame, world, numbered);
+  if (!numbered) drawOutside(context, frame, world);
   context.restore();
+}
+
+/** Above each matrix outside the blocks what it is. */
+function drawOutside(context, { plot, view, font, look }, world) {
+  const band = world.bands.find(({ x }) => x !== undefined);
+  if (!band) return;
+  context.beginPath();
+  context.rect(plot.x, plot.y, plot.w, plot.h);
+  context.clip();
+  context.font = `11px ${font}`;
+  context.fillStyle = look.ink.text;
+  context.textAlign = "left";
+  context.textBaseline = "alphabetic";
+  let free = -Infinity;
+  for (const { m, x, y } of band.places) {
+    const [left, top] = [plot.x + (x - view.x0) * view.sx, plot.y + (y - view.y0) * view.sy];
+    if (top - free < APART) continue; // no room below the one above
+    const wide = context.measureText(m.label).width;
+    context.fillText(m.label, Math.max(plot.x, Math.min(left, plot.x + plot.w - wide)), top - 4);
+    free = top;
+  }
 }
 
 function drawRoles(context, { plot, view }, world) {
@@ -20,7 +42,8 @@ function drawRoles(context, { plot, view }, world) {
   context.textAlign = "center";
   context.textBaseline = "alphabetic";
   let free = plot.x;
-  for (const column of world.columns) {
+  const aside = world.bands.filter(({ x }) => x !== undefined).map(({ x, w }) => ({ x, w, label: "outside" }));
+  for (const column of [...world.columns, ...aside]) {
     const left = Math.max(0, (column.x - view.x0) * view.sx);
     const right = Math.min(plot.w, (column.x + column.w - view.x0) * view.sx);
     const wide = context.measureText(column.label).width;
@@ -37,7 +60,7 @@ function drawBands(context, { plot, view }, world, numbered) {
     const top = Math.max(0, (band.y - view.y0) * view.sy);
     const bottom = Math.min(plot.h, (band.y + band.h - view.y0) * view.sy);
     const y = plot.y + (top + bottom) / 2;
-    if (bottom - top < 2) continue;
+    if (bottom - top < 2 || band.x !== undefined) continue;
     const text = band.key === "outside" ? "Outside" : band.label;
     if (numbered) {
       if (bottom - top > context.measureText(text).width) turned(context, text, plot.x - 52, y);

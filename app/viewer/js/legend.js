@@ -5,6 +5,7 @@ import { count, exact, percent, short } from "./format.js";
 import { linesCss, overlapBoxes } from "./overlap.js";
 
 const SAYS = {
+  lost: "Squared change lost",
   kept: "Kept or reset",
   tuned: "Tuned value",
   base: "Base value",
@@ -12,7 +13,7 @@ const SAYS = {
   neighbours: "Kept among the 4 neighbours",
   overlap: "Kept by A and B",
 };
-const SAYS_ALONE = { ...SAYS, kept: "Kept or set to zero", tuned: "Dense value" };
+const SAYS_ALONE = { ...SAYS, lost: "Squared weights lost", kept: "Kept or set to zero", tuned: "Dense value" };
 
 /** What a layer shows; without a base entries become zero. */
 export const says = (layer, alone) => (alone ? SAYS_ALONE : SAYS)[layer];
@@ -24,11 +25,14 @@ export function legendParts(layer, look, cell) {
   const { ink, scale, alone } = look;
   const single = cell[0] * cell[1] === 1;
   const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
+  if (layer === "lost") {
+    const bar = shares(ink, scale);
+    return [{ ...bar, said: `${bar.said}; one colour per matrix, not to scale` }];
+  }
   if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
   if (layer === "overlap" && single) return overlapBoxes(ink);
   if (layer === "kept" || layer === "overlap") {
-    const ticks = scale.share.map((share, at) => ({ at, text: percent(share) }));
-    return [{ kind: "bar", colors: ink.sequential, ticks, label: layer === "kept" ? "share kept" : "only one keeps" }];
+    return [{ ...shares(ink, scale), label: layer === "kept" ? "share kept" : "only one keeps" }];
   }
   if (layer === "neighbours") {
     const boxes = ink.neighbours.map((color, i) => ({ kind: "box", color, label: String(i) }));
@@ -43,6 +47,13 @@ export function legendParts(layer, look, cell) {
     { at: 1, text: short(m), title: exact(m) },
   ];
   return [{ kind: "bar", colors: ink.diverging, ticks }, ...(single ? [reset] : [])];
+}
+
+/** A bar of shares with both its ends. */
+function shares(ink, scale) {
+  const ticks = scale.share.map((share, at) => ({ at, text: percent(share) }));
+  const said = { true: "stretched to the range of the blocks' matrices", false: "0 to 100 %" }[scale.stretched];
+  return { kind: "bar", colors: ink.sequential, ticks, said };
 }
 
 /** What one cell of the picture holds. */
@@ -60,6 +71,7 @@ export function cellSays(layer, cell) {
 export function drawLegend(element, layer, look, cell, more = null) {
   const nodes = [text("span", "kv-legend-title", says(layer, look.alone))];
   for (const part of legendParts(layer, look, cell)) nodes.push(node(part, look.ink));
+  for (const { said } of legendParts(layer, look, cell)) if (said) nodes.push(text("span", "kv-legend-more", said));
   if (more) nodes.push(text("span", "kv-legend-more", more));
   element.replaceChildren(...nodes);
 }

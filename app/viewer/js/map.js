@@ -50,6 +50,7 @@ export class WeightMap extends Stage {
     const fixed = data.sources.map(({ query, title, ...source }) => source);
     const sources = JSON.stringify([fixed, data.api]);
     const asked = JSON.stringify(data.view);
+    Object.assign(this, { usualLayer: data.usual, lost: data.lost });
     if (sources !== this.sourcesKey) {
       this.sourcesKey = sources;
       this.queries.reset(data.sources[0].query);
@@ -99,16 +100,23 @@ export class WeightMap extends Stage {
     if (this.view) this.moved();
   }
 
-  takeLooks({ layer, reset, at, row, col }) {
+  takeLooks({ layer, reset, range, at, row, col }) {
     const lacking = this.alone && (layer === "base" || layer === "difference");
-    this.layer = lacking ? "kept" : layer;
+    this.layer = lacking || (layer === "lost" && !this.lost) ? "kept" : layer;
+    if (!this.single) this.spread = range !== "full";
     this.hide = reset !== "shown";
     this.selected = row === null ? null : one(at ?? this.panes[0].source.matrix, row, col);
     for (const pane of this.panes) leave(pane);
   }
 
   looks() {
-    return { layer: this.layer, reset: this.hide ? "hidden" : "shown" };
+    const range = this.single || this.spread ? "present" : "full";
+    return { layer: this.layer, reset: this.hide ? "hidden" : "shown", range };
+  }
+
+  /** The layer that is drawn: what was lost is one number per matrix, from close it is told by what was kept. */
+  get shown() {
+    return this.layer === "lost" && this.numbered ? "kept" : this.layer;
   }
 
   resize() {
@@ -143,6 +151,11 @@ export class WeightMap extends Stage {
     this.focus = nearest(this.seen.length ? this.seen : world.places, ...centre).place;
     this.level = this.levelOf(this.focus);
     this.numbered = this.level === "matrix" || this.level === "window";
+  }
+
+  /** Where a matrix is drawn. */
+  standOf(place) {
+    return place;
   }
 
   /** The matrix in the middle as a map of its own. */
@@ -245,7 +258,7 @@ export class WeightMap extends Stage {
     const frame = this.panes[0].frames.get(this.focus.m.name);
     const exact = Boolean(frame?.level?.exact);
     mark(this.parts, { layer: this.layer, hide: this.hide, spread: this.spread, exact });
-    if (frame) drawLegend(this.parts.legend, this.layer, frame.look, frame.cell, this.legendMore?.());
+    if (frame) drawLegend(this.parts.legend, this.shown, frame.look, frame.cell, this.legendMore?.());
     this.drawn(frame);
     if (!this.said && this.panes.every((pane) => pane.ready)) this.say();
     this.panes[0].parts.canvas.dataset.drawMs = (performance.now() - began).toFixed(1);
@@ -268,7 +281,8 @@ export class WeightMap extends Stage {
     this.find();
     const view = { ...this.here(), ...this.looks() };
     this.written.add(JSON.stringify(view));
-    address.write(view, this.usual(), this.single ? [] : ["at"]);
+    const usual = { layer: this.usual(), reset: "hidden", ...(this.single ? {} : { range: "present" }) };
+    address.write(view, usual, this.single ? [] : ["at"]);
     this.say();
   }
 

@@ -43,7 +43,7 @@ function many({ focus, level, seen, world }, frame) {
 
 function cells(map, frame) {
   if (!map.panes[0].ready || frame.far) return "";
-  return ` · ${cellSays(map.layer, frame.level?.exact ? [1, 1] : frame.cell)}`;
+  return ` · ${cellSays(map.shown, frame.level?.exact ? [1, 1] : frame.cell)}`;
 }
 
 function keptIn(frame) {
@@ -88,7 +88,7 @@ export function aloneAddress(map) {
     query.set("row", selected.r0);
     query.set("col", selected.c0);
   }
-  if (layer !== "kept") query.set("layer", layer);
+  if (layer !== "kept" && layer !== "lost") query.set("layer", layer);
   return `matrix?${query}`;
 }
 

@@ -3,7 +3,7 @@
 import { drawTitles, heightFor } from "./draw.js";
 import { count, mapLabel, span } from "./format.js";
 import { roughOf } from "./frames.js";
-import { around, closest, fit, fitScale, isWhole, showing, visible } from "./geometry.js";
+import { around, closest, fit, fitScale, isWhole, showing, stretchOf, visible } from "./geometry.js";
 import { cellSays } from "./legend.js";
 import { WeightMap } from "./map.js";
 import { Minimap } from "./minimap.js";
@@ -122,8 +122,9 @@ export class MatrixMap extends WeightMap {
   says(frame) {
     const { rows, cols } = this.shape;
     const { r0, r1, c0, c1 } = this.spanOf();
+    const stretched = stretchOf(this.view);
     const where = this.atTop()
-      ? `All ${count(rows)} × ${count(cols)} weights`
+      ? `All ${count(rows)} × ${count(cols)} weights${stretched ? `, drawn ${stretched}` : ""}`
       : `${span("Row", r0, r1)} of ${count(rows)}, ${span("column", c0, c1)} of ${count(cols)}`;
     return this.panes[0].ready ? `${where} · ${cellSays(this.layer, frame.cell)}` : where;
   }

@@ -8,7 +8,7 @@ import { WeightMap } from "./map.js";
 import { bandView, linkOf, matrixView, seenOf, viewOfLink } from "./map_link.js";
 import { aloneAddress, crumbsOf, legendMore, matrixSays, viewSays } from "./map_words.js";
 import { make, offer } from "./toolbar.js";
-import { beside, layOut, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
+import { beside, fitted, layOut, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
 
 const BIG = 0.45; // of the plot: from here a matrix is what is looked at
 const EXACT_FROM = 6; // pixels of a weight: nearer by, all values of single weights are asked for
@@ -28,15 +28,16 @@ export class ModelMap extends WeightMap {
   }
 
   open({ sources, view }) {
-    Object.assign(this, { world: null, view: null, plot: null, seen: null, link: view });
+    Object.assign(this, { ranges: null, world: null, view: null, plot: null, seen: null, link: view });
     this.stand(sources);
-    offer(this.parts, this.alone, false);
+    offer(this.parts, this.alone, false, this.lost);
     this.takeLooks(view);
     for (const pane of this.panes) pane.load();
   }
 
   /** An atlas has come: that of the first run lays out the plane. */
   loaded(pane, { matrices, roles }) {
+    this.ranges = null;
     if (pane === this.panes[0]) {
       this.lay(layOut(matrices, roles));
       this.resize();
@@ -89,6 +90,11 @@ export class ModelMap extends WeightMap {
     return seenOf(this, place);
   }
 
+  /** From far the pictures of matrices have their proportions; those of one colour fill their cell. */
+  standOf(place) {
+    return this.numbered || this.shown === "lost" ? place : fitted(place, this.view);
+  }
+
   aim(link) {
     return viewOfLink(link, this);
   }
@@ -99,7 +105,7 @@ export class ModelMap extends WeightMap {
   }
 
   usual() {
-    return "kept";
+    return this.usualLayer;
   }
 
   // --- moving -----------------------------------------------------------------------------

@@ -91,7 +91,7 @@ export class Pane {
   // --- what a map's controls ask for ------------------------------------------------------
 
   get plot() { return this.map.plot; }
-  get layer() { return this.map.layer; }
+  get layer() { return this.map.shown; }
   get width() { return this.map.width; }
   get height() { return this.map.height; }
   atTop() { return this.map.atTop(); }
@@ -121,7 +121,7 @@ export class Pane {
     const { place, inside } = nearest(seen, view.x0 + x / view.sx, view.y0 + y / view.sy);
     if (!place || !inside) return null;
     const { m } = place;
-    const own = viewOf(view, place);
+    const own = viewOf(view, this.map.standOf(place));
     const row = Math.min(m.rows - 1, Math.max(0, Math.floor(own.y0 + y / own.sy)));
     const col = Math.min(m.cols - 1, Math.max(0, Math.floor(own.x0 + x / own.sx)));
     const windows = this.frames.get(m.name)?.windows ?? [];
@@ -151,7 +151,7 @@ export class Pane {
     this.frames = framesOf(this, seen);
     const open = [...this.frames.values()];
     this.ready = this.matrices.size > 0 && open.every(({ missing, lacks }) => !missing && !lacks);
-    this.empty = open.every(({ windows }) => !windows.length);
+    this.empty = open.every(({ windows, flat }) => !windows.length && flat === undefined);
   }
 
   /** What is not there yet of what is seen. */
@@ -180,6 +180,8 @@ export class Pane {
       const { m } = frame.place;
       const reason = frame.m ? frame.m.reason : "not in this run";
       if (frame.place === focus && map.numbered && reason === null) continue; // the edges say it
+      if (frame.place.band.x !== undefined && !map.numbered) continue; // it stands above
+      if (frame.flat !== undefined && frame.place.column?.slots.length === 1) continue; // its column says it
       drawName(context, frame, area, reason ? `${m.label}: ${reason}` : m.label);
     }
     context.restore();
@@ -220,6 +222,7 @@ const all = (place) => ({ matrix: place.m.name, r0: 0, r1: place.m.rows, c0: 0, 
 function wholeLines(m) {
   const size = ["Size", `${count(m.rows)} × ${count(m.cols)}`];
   if (m.reason !== null) return [size, ["Not pruned", m.reason]];
-  return [size, ["Kept", `${percent(m.kept / (m.rows * m.cols))} of ${count(m.rows * m.cols)}`]];
+  const lost = m.lost === null ? [] : [["Lost", percent(m.lost)]];
+  return [size, ["Kept", `${percent(m.kept / (m.rows * m.cols))} of ${count(m.rows * m.cols)}`], ...lost];
 }
 

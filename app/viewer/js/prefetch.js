@@ -11,7 +11,7 @@ const CLOSER = 2; // times: the next step of a wheel or key, about
 
 /** Wishes for `Tiles.ask`, the likeliest first. */
 export function ahead(map, pane) {
-  const { focus, view, plot, layer, before } = map;
+  const { focus, view, plot, shown: layer, before } = map;
   const m = pane.matrices.get(focus.m.name);
   const frame = pane.frames.get(focus.m.name);
   if (!m || m.reason !== null || !frame?.tiles) return [];

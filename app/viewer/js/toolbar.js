@@ -1,6 +1,7 @@
 // The viewer's own document: built once, with names for those who do not see it.
 
 const LAYERS = [
+  ["lost", "Change lost", "How much of its squared change from the base each matrix lost"],
   ["kept", "Kept", "Which weights were kept and which went back to the base value"],
   ["tuned", "Tuned", "Values of the tuned model"],
   ["base", "Base", "Values of the base model"],
@@ -10,6 +11,7 @@ const LAYERS = [
 ];
 
 const ALONE = {
+  lost: "How much of its squared weights each matrix lost",
   kept: "Which weights were kept and which were set to zero",
   tuned: "Values before pruning",
 };
@@ -64,7 +66,7 @@ export function build(root, acts, words) {
   const layers = make("div", { class: "kv-segments", role: "radiogroup", "aria-label": "Layer" });
   const segments = new Map();
   for (const [name, label, hint] of LAYERS) {
-    const hidden = name === "overlap"; // until `offer` says otherwise
+    const hidden = name === "overlap" || name === "lost"; // until `offer` says otherwise
     const role = { role: "radio", "aria-checked": "false" }; // until `mark` says otherwise
     const made = make("button", { type: "button", ...role, title: hint, hidden, "data-layer": name }, label);
     made.onclick = () => acts.layer(name);
@@ -114,13 +116,14 @@ function moveChoice(event, segments, choose) {
 }
 
 /** Offer the layers that there are: without a base there is neither it nor a difference, without
- * another run no overlap. */
-export function offer(parts, alone, beside) {
+ * another run no overlap; what was lost only on the map of a model that knows it. */
+export function offer(parts, alone, beside, lost = false) {
   parts.alone = alone;
   for (const [layer, label, hint] of LAYERS) {
     const made = parts.layers.get(layer);
-    made.hidden = layer === "overlap" ? !beside : alone && ["base", "difference"].includes(layer);
-    made.textContent = alone && layer === "tuned" ? "Dense" : label;
+    const lacks = alone && ["base", "difference"].includes(layer);
+    made.hidden = { overlap: !beside, lost: !lost }[layer] ?? lacks;
+    made.textContent = (alone && { tuned: "Dense", lost: "Weight lost" }[layer]) || label;
     made.title = alone ? ALONE[layer] ?? hint : hint;
   }
 }
@@ -133,7 +136,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
   }
   const values = ["tuned", "base", "difference"].includes(layer);
   set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
-  set(parts.spread, ["kept", "overlap"].includes(layer) && !exact, spread, "Stretch colours");
+  set(parts.spread, ["kept", "overlap", "lost"].includes(layer) && !exact, spread, "Stretch colours");
 }
 
 /** Say why there is no picture, with a way to try again; no error takes it away. */

@@ -8,8 +8,11 @@ import { LARGEST } from "./geometry.js";
 const GAP = 0.07; // between bands and columns, of the tallest and widest
 const THIN = 0.085; // least height of a matrix, of the tallest
 const NARROW = 0.16; // least width, of the widest
+const THICK = 12; // pixels that a matrix drawn in its proportions is thick at least
 const PULL = 0.4; // of the way, with each step of the zoom
-const OUTSIDE = { wide: 1.6, high: 1.3 }; // most of what stands outside the blocks
+const OUTSIDE = { wide: 1.6, high: 1.3, column: 1.25 }; // most of what stands outside the blocks
+const LEAST_SLOT = 0.45; // of the tallest, for each of them and its name
+const NAMED = 0.42; // of that, for the name
 
 /** Places of all matrices: {rows, cols, places, columns, bands, byName}. */
 export function layOut(matrices, roles) {
@@ -34,6 +37,14 @@ export function layOut(matrices, roles) {
     places.push(...made.places);
     bands.push(made);
     y += tall * (1 + GAP);
+  }
+  if (outside.length && inside.length) {
+    const x = cols + GAP * wide;
+    const band = aside(outside, { x, tall, wide, high: y - GAP * tall });
+    const rows = Math.max(y - GAP * tall, band.h);
+    const all = [...places, ...band.places];
+    const byName = new Map(all.map((place) => [place.m.name, place]));
+    return { rows, cols: x + band.w, places: all, columns, bands: [...bands, band], byName };
   }
   if (outside.length) {
     const band = { key: "outside", label: outside[0].group, y: y + GAP * tall, h: 0, places: [] };
@@ -113,7 +124,21 @@ function slotsOf(rows, tall) {
   });
 }
 
-/** What stands outside the blocks, side by side in as many lines as it takes; their height. */
+/** What stands outside the blocks, one below the other in a column of its own, with room for a name above each. */
+function aside(outside, { x, tall, wide, high }) {
+  const slot = Math.max(high / outside.length, tall * LEAST_SLOT);
+  const band = { key: "outside", label: outside[0].group, x, y: 0, w: wide * OUTSIDE.column, h: 0, places: [] };
+  band.h = slot * outside.length;
+  outside.forEach((m, i) => {
+    const w = Math.min(band.w, wide * Math.max(NARROW * 2, Math.sqrt(m.cols / wide)));
+    const h = Math.min(slot * (1 - NAMED - 0.06), tall * Math.max(THIN * 1.5, Math.sqrt(m.rows / tall)));
+    const y = i * slot + slot * NAMED;
+    band.places.push(sized({ m, x, y, kx: w / m.cols, ky: h / m.rows, band, column: null, slot: 0 }));
+  });
+  return band;
+}
+
+/** What stands outside the blocks of a model without any, side by side in as many lines as it takes; their height. */
 function shelve(outside, band, { tall, wide, cols }) {
   let [x, y, line] = [0, band.y, 0];
   for (const m of outside) {
@@ -125,6 +150,17 @@ function shelve(outside, band, { tall, wide, cols }) {
     line = Math.max(line, h);
   }
   return y + line - band.y;
+}
+
+/** A place with its matrix in true proportions, as large as fits into it at the scales of a view; thin ones are drawn
+ * thicker than they are. From close, where weights are square, it is the place itself. */
+export function fitted(place, { sx, sy }) {
+  const { rows, cols } = place.m;
+  const [wide, high] = [place.kx * sx, place.ky * sy]; // pixels of a weight
+  const even = Math.min(wide, high);
+  const kx = Math.max(even, Math.min(wide, THICK / cols)) / sx;
+  const ky = Math.max(even, Math.min(high, THICK / rows)) / sy;
+  return { ...place, kx, ky, w: cols * kx, h: rows * ky };
 }
 
 /** Scales that show all of the plane. */

@@ -37,7 +37,8 @@ def test_a_matrix_and_a_weight(open_page: OpenPage, store: Run) -> None:
         ({"at": UP, "r0": "x", "r1": 3, "c0": 0, "c1": 4}, "a number such as 12 or -3.5"),
         ({"at": UP, "r0": 5, "r1": 5, "c0": 0, "c1": 4}, "r0 below r1"),
         ({"at": UP, "row": 96, "col": 0}, "a whole number, 0 to 95"),
-        ({"layer": "blue"}, "one of kept"),
+        ({"layer": "blue"}, "one of lost, kept"),
+        ({"range": "wide"}, "one of present, full"),
         ({"other": "none"}, "none"),
     ],
 )

@@ -52,6 +52,7 @@ def test_every_layer_by_link(open_page: OpenPage, store: Run, layer: str) -> Non
         "col": None,
         "layer": layer,
         "reset": "shown",
+        "range": "present",
     }
     (source,) = data["sources"]
     assert (source["run"], source["matrix"], source["rows"], source["cols"]) == ("sample", UP, 96, 48)
@@ -70,6 +71,7 @@ def test_without_a_view_the_whole_matrix_is_shown(open_page: OpenPage) -> None:
         "col": None,
         "layer": "kept",
         "reset": "hidden",
+        "range": "present",
     }
 
 

@@ -28,6 +28,7 @@ def test_the_atlas_holds_every_matrix(client: TestClient, store: Run) -> None:
     for line in pruned:
         keep = store.keep(line["name"])
         assert (line["rows"], line["cols"], line["kept"]) == (*keep.shape, keep.sum())
+        assert line["lost"] == store.matrix(line["name"])["diff_lost"]
         assert max(line["size"]) <= 32
         shares = [[part.mean() for part in row] for row in by_cells(keep, *line["cell"])]
         wanted = np.rint(255 * np.array(shares)).astype(np.uint8)
