@@ -12,9 +12,9 @@ EXPLAINED: Final = {
     "classification": "KL(dense || pruned): how far the pruned model's probabilities of all labels are from the dense "
     "model's, in nats; 0 is the same. A percentage is what a model gives its own answer.",
     "language": "Right: the likeliest token is the one that follows in the text. KL(dense || pruned): how far the "
-    "pruned model's probabilities of the next token are from the dense model's, in nats; 0 is the same. Loss: "
-    "nats that the pruned model needs more for the token that follows.",
+    "pruned model's probabilities of the next token are from the dense model's, in nats; 0 is the same.",
 }
+LOSS: Final = "Loss: nats that the pruned model needs more for the token that follows."
 Facts = Mapping[str, Any]
 
 

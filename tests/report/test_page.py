@@ -20,6 +20,7 @@ from kencore.report.sections.glance import at_a_glance
 from kencore.report.sections.made import how_made
 from kencore.report.style import colors, contrast
 from kencore.runs.run import Run, open_run
+from kencore.views.flips import chosen
 from kencore.views.tables import totals
 from tests.app.charts.test_quality import measured
 from tests.report.pages import Page, parse
@@ -55,6 +56,16 @@ def test_a_shipped_run_gives_a_whole_page_that_needs_nothing_else(name: str) -> 
     assert not re.search(r"url\((?!#)|@import", text)
     for link in page.named("a"):
         assert f'id="{link["href"][1:]}"' in text
+
+
+def test_changed_answers_are_counted_and_the_worst_are_named() -> None:
+    page = parse(html(build(open_run("demo"))))
+    assert "29 sentences went wrong, 17 came right." in page.texts
+    lines = chosen(open_run("demo").flips(), "right-wrong", 10)
+    rows = page.tables["flips-right-wrong"][1:]
+    assert [row[0] for row in rows] == list(lines["text"])
+    assert [row[1] for row in rows] == list(lines["truth"])
+    assert [row[-1] for row in rows] == [f"{kl:.3f}" for kl in lines["kl"]]
 
 
 @pytest.mark.parametrize("name", ["demo", "demo-lm"])

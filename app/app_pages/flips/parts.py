@@ -49,7 +49,12 @@ def lines(run: Run, found: Flips) -> None:
         st.caption("None.")
         return
     dense = wording.TERMS[run.restore].dense
-    st.caption(" ".join(part for part in (words.kept(facts, len(found.table)), words.EXPLAINED[facts["task"]]) if part))
+    said = (
+        words.kept(facts, len(found.table)),
+        words.EXPLAINED[facts["task"]],
+        words.LOSS if words.is_text(facts) else "",
+    )
+    st.caption(" ".join(part for part in said if part))
     event = st.dataframe(
         _shown(table, facts, run, dense),
         key=f"flips-table-{which}",
