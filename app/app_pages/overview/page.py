@@ -32,6 +32,8 @@ from kencore.words.findings import known_measures  # noqa: E402
 
 usual = damage.usual(run.matrices)
 palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
+if links.value("measure") == "diff_share_kept":  # links of 0.1.0: what is left of it is what was lost
+    links.write(measure="diff_lost")
 with state.messages():  # a bad address is said, not ignored
     cells = summaries.model_cells(colours.with_input_errors(run))
     known = known_measures(cells, terms)

@@ -72,8 +72,27 @@ def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenP
     test = open_page("overview", run="both", measure="diff_rms")
     assert not test.exception
     assert "Weights are largest in" in words(test)
+    test = open_page("overview", run="both", measure="diff_lost")
+    assert "of the squared weights lost" in words(test)
+
+
+def test_the_map_shows_the_kept_share_where_it_differs_and_inputs_where_they_were_recorded(
+    open_page: OpenPage, runs: dict[str, Run]
+) -> None:
+    choice = open_page("overview", run="both").get_by_key("choose_measure")
+    assert choice.value == "share"
+    assert "Inputs moved" in choice.options
+    assert "of the input norms moved" in words(open_page("overview", run="both", measure="input_error"))
+    even = open_page("overview", run="zeros").get_by_key("choose_measure")
+    assert even.value == "diff_lost"
+    assert "Inputs moved" not in even.options
+    assert "measure in the address" in open_page("overview", run="zeros", measure="input_error").error[0].value
+
+
+def test_a_link_of_an_older_version_shows_what_was_lost(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("overview", run="both", measure="diff_share_kept")
-    assert "of the squared weights kept" in words(test)
+    assert not test.error
+    assert test.query_params["measure"] == "diff_lost"
 
 
 def test_sparsegpt_says_that_it_updates(open_page: OpenPage, runs: dict[str, Run]) -> None:
