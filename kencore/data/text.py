@@ -104,6 +104,19 @@ def token_numbers(tokenizer: Any, text: str) -> NDArray[np.int64]:
         return np.asarray(tokenizer(text, verbose=False)["input_ids"], dtype=np.int64)
 
 
+def opening_token(tokenizer: Any) -> int | None:
+    """The token that a tokenizer puts before every text, such as ``<bos>``; ``None``: none.
+
+    Raises:
+        TokenizerError: the tokenizer fails.
+    """
+    alone = token_numbers(tokenizer, "")  # what is put around a text, without one
+    if not len(alone):
+        return None
+    begins = [token_numbers(tokenizer, text)[:1].tolist() for text in ("a", "b")]
+    return int(alone[0]) if begins == [[alone[0]], [alone[0]]] else None
+
+
 def first_token_numbers(tokenizer: Any, text: str, count: int) -> NDArray[np.int64]:
     """(N,) the first ``count`` tokens of a text, and maybe more: all that a few windows are cut from.
 

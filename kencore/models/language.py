@@ -5,13 +5,14 @@ Importing this module is light; torch and transformers are imported when a model
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.config import read_config
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
-from kencore.data.text import check_window, first_token_numbers, read_text, token_numbers
+from kencore.data.text import check_window, first_token_numbers, opening_token, read_text, token_numbers
 from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
@@ -164,7 +165,23 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
     )
     ids = windows(torch.from_numpy(numbers), length, limit=limit, positions=positions, name=text.source)
     check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
-    return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
+    notes = (*text.notes, *_opened(tokenizer))
+    return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=notes)
+
+
+def _opened(tokenizer: Any) -> Iterator[str]:
+    """That windows lack what every text of this tokenizer begins with, where there is such a token.
+
+    Gemma 3 270M on four windows of WikiText-2: perplexity 134 as published evaluations cut a text, 55 where every
+    window begins with ``<bos>``.
+    """
+    token = opening_token(tokenizer)
+    if token is not None:
+        name = tokenizer.convert_ids_to_tokens(token)
+        yield (
+            f"Only the first window begins with {name}, as published evaluations have it. A model that needs it "
+            "before every text, such as Gemma, looks worse than it is, dense and pruned."
+        )
 
 
 def is_language_model(folder: Path) -> bool:

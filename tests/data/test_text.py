@@ -17,7 +17,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kencore.data.text import SOURCES, check_length, check_window, first_token_numbers, read_text, token_numbers
+from kencore.data.text import (
+    SOURCES,
+    check_length,
+    check_window,
+    first_token_numbers,
+    opening_token,
+    read_text,
+    token_numbers,
+)
 from kencore.errors import NoNetworkError, TextError, TextTooShortError, WindowError
 
 PARTS = ("calibration", "evaluation")
@@ -360,3 +368,20 @@ def test_a_text_without_paragraphs_and_a_slow_tokenizer_are_read_whole() -> None
     tokenizer.is_fast, tokenizer.characters = False, 0
     first_token_numbers(tokenizer, text, 50)
     assert tokenizer.characters == len(text)
+
+
+@pytest.mark.parametrize(
+    ("made", "opening"),
+    [
+        (lambda text: [7, *map(ord, text)], 7),
+        (lambda text: [7, *map(ord, text), 8], 7),
+        (lambda text: [*map(ord, text), 8], None),
+        (lambda text: [*map(ord, text)], None),
+        (lambda text: [*(3 for _ in text), 8], None),  # knows no letter
+    ],
+)
+def test_what_every_text_begins_with(made: Callable[[str], list[int]], opening: int | None) -> None:
+    def tokenizer(text: str, *, verbose: bool) -> dict[str, list[int]]:
+        return {"input_ids": made(text)}
+
+    assert opening_token(tokenizer) == opening

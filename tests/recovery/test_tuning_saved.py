@@ -186,7 +186,7 @@ def test_a_checkpoint_is_the_old_one_or_the_new_one(home: Path, monkeypatch: pyt
 
 def test_two_processes_do_not_do_the_same_at_once(home: Path) -> None:
     with saved().alone():
-        with pytest.raises(TuningBusyError, match="Tuning of r"):
+        with pytest.raises(TuningBusyError, match="Recovery of r"):
             saved().alone().__enter__()
         sweep()  # and a lock that is held is no leftover
         assert len(list((home / "tuning").iterdir())) == 1
