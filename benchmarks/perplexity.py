@@ -44,6 +44,7 @@ ALLOCATIONS = {
     "neuroal both": ("neuroal", "both", "local"),
 }
 Point = dict[str, Any]
+LINEAR = torch.nn.functional.linear
 
 
 def arguments() -> argparse.Namespace:
@@ -63,6 +64,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--halves", action="store_true", help="measure with products in bfloat16; pruning is not changed"
     )
+    parser.add_argument(
+        "--onednn",
+        action="store_true",
+        help="products by oneDNN, in float32 too: twice as fast as MKL on AMD processors",
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -74,6 +80,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     torch.set_num_threads(args.threads)
+    if args.onednn:
+        torch.nn.functional.linear = by_onednn
     held = [json.loads(file.read_text()) if file.exists() else [] for file in args.table] or [[]]
     own: list[Point] = held[0]  # the file that is written to
     known: list[Point] = [point for points in held for point in points]
@@ -92,6 +100,14 @@ def main() -> None:
         if args.table:
             args.table[0].write_text(json.dumps(own, indent=1))
     print("\n".join(report([point for point in known if point["seed"] == args.seed], args)))
+
+
+def by_onednn(inputs: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """`torch.nn.functional.linear` by the library that torch uses for bfloat16."""
+    if torch.is_autocast_enabled(inputs.device.type) or inputs.dtype is not torch.float32:
+        return LINEAR(inputs, weight, bias)
+    product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    return product
 
 
 def wanted(args: argparse.Namespace) -> Iterator[Point]:
