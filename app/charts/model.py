@@ -77,7 +77,7 @@ def model_map(
                 y=y[told],
                 mode="text",
                 text=np.array(_numbers(values, ends, shares=what.share))[told].tolist(),
-                textfont={"color": np.array(_inks(values, ends, palette))[told].tolist(), "size": 11},
+                textfont={"color": np.array(_inks(values, ends, palette))[told].tolist(), "size": 10.5},
                 hoverinfo="skip",
                 name="numbers",
             ),
@@ -86,7 +86,7 @@ def model_map(
     finding = map_finding(cells, measure, terms)
     finish(figure, height=height, x="role", y="", left=96)
     title = f"{what.unit}, {full_range(what.share) if full else STRETCHED}"
-    add_color_scale(figure, title, palette.sequential, (low, (low + high) / 2, high), percent=what.share)
+    add_color_scale(figure, title, palette.sequential, (low, high), percent=what.share)
     figure.update_layout(
         hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False, plot_bgcolor="rgba(0,0,0,0)"
     )
@@ -138,7 +138,10 @@ def _ends(cells: pd.DataFrame, measure: str, *, shares: bool, full: bool) -> tup
 def _numbers(values: pd.Series, ends: tuple[float, float], *, shares: bool) -> list[str]:
     """What each cell says; a dash for what was not pruned."""
     digits = min(wording.range_digits(*ends), 1)
-    said = [wording.percent(value, digits) if shares else f"{value:.2g}" for value in values]
+    if digits:  # four characters fit into a cell of a narrow page
+        said = [f"{100 * value:.1f}" if shares else f"{value:.2g}" for value in values]
+    else:
+        said = [wording.percent(value, 0) if shares else f"{value:.2g}" for value in values]
     return ["–" if np.isnan(value) else text for value, text in zip(values, said, strict=True)]
 
 

@@ -31,7 +31,7 @@ def test_the_map_holds_the_share_of_every_cell(cells: pd.DataFrame) -> None:
     assert said[1, 1] == "25\xa0%"
     full = model.model_map(cells, LIGHT, full=True).figure
     assert (full.data[0].zmin, full.data[0].zmax) == (0, 1)
-    present, whole = ["25\xa0%", "38\xa0%", "50\xa0%"], ["0\xa0%", "50\xa0%", "100\xa0%"]
+    present, whole = ["25\xa0%", "50\xa0%"], ["0\xa0%", "100\xa0%"]
     for drawn, ends, said in ((figure, present, "stretched"), (full, whole, "0 to 100 %")):
         title, *ticks = [note.text for note in drawn.layout.annotations]
         assert said in title
@@ -127,5 +127,10 @@ def test_colors_span_the_matrices_and_not_the_few_weights_of_norms() -> None:
     )
     heat = model.model_map(summaries.model_cells(table), LIGHT, "diff_lost").figure.data[0]
     assert (heat.zmin, heat.zmax) == (0.48, 0.5)
+    assert sorted(model.model_map(summaries.model_cells(table), LIGHT, "diff_lost").figure.data[2].text) == [
+        "10.0",
+        "48.0",
+        "50.0",
+    ]
     alone = model.model_map(summaries.model_cells(table[2:]), LIGHT, "diff_lost").figure.data[0]
     assert (alone.zmin, alone.zmax) == (0.0, 0.1)
