@@ -112,9 +112,9 @@ def test_the_gap_shows_both_sides_of_every_state() -> None:
 
 def test_a_gap_beyond_its_intervals_is_called_wider_or_narrower() -> None:
     gap = {"dense": state(0.8, 0.8), "untuned": state(0.7, 0.7), "tuned": state(0.95, 0.7)}
-    assert gap_finding(told(gap=gap)).endswith("+25.0\xa0points: tuning widened it")
+    assert gap_finding(told(gap=gap)).endswith("+25.0\xa0points: recovery widened it")
     gap["untuned"], gap["tuned"] = gap["tuned"], gap["untuned"]
-    assert gap_finding(told(gap=gap)).endswith("tuning narrowed it")
+    assert gap_finding(told(gap=gap)).endswith("recovery narrowed it")
 
 
 def test_the_gap_of_a_language_model_is_in_nats_and_may_have_no_interval() -> None:
