@@ -79,6 +79,8 @@ def _progress(job: JobStatus) -> None:
     if job.device:
         facts.append(job.device)
     st.caption(" · ".join(facts))
+    if job.state == "queued":
+        _waiting(job.id)
     st.button(
         "Cancel",
         icon=":material/stop_circle:",
@@ -87,6 +89,17 @@ def _progress(job: JobStatus) -> None:
         on_click=_cancel,
         args=(job.id,),
     )
+
+
+def _waiting(job_id: str) -> None:
+    """The place of a queued job, and what is before it."""
+    before = jobs.ahead(job_id)
+    if not before:
+        return
+    first = before[0]
+    left = "" if first.seconds_left is None else f", {_about(first.seconds_left)} left"
+    more = "" if len(before) == 1 else f" and {wording.plural(len(before) - 1, 'other job')}"
+    st.caption(f":material/hourglass: Waits for {state.plain(kinds.label(first))}{left}{more}.")
 
 
 def _about(seconds: float) -> str:

@@ -10,12 +10,13 @@ loaded anew for each job.
 
 from __future__ import annotations
 
-from kencore.jobs.api import cancel, events, list_jobs, log, result, shutdown, status, submit, warm
+from kencore.jobs.api import ahead, cancel, events, list_jobs, log, result, shutdown, status, submit, warm
 from kencore.jobs.records import Event, JobStatus
 
 __all__ = [
     "Event",
     "JobStatus",
+    "ahead",
     "cancel",
     "events",
     "list_jobs",

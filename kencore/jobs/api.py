@@ -18,7 +18,7 @@ from typing import Any
 
 from kencore.errors import DeviceNotFoundError, JobKindError, RunNotFoundError, StoreNotWritableError
 from kencore.jobs import folders
-from kencore.jobs.kinds import find_kind
+from kencore.jobs.kinds import find_kind, is_question
 from kencore.jobs.records import Event, JobStatus
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
@@ -89,6 +89,27 @@ def status(job: str) -> JobStatus:
             if time.time() - found.created > PATIENCE_SECONDS and found.state == "queued":
                 return replace(found, message=f"The worker does not start: see {spawn.log_path()}")
     return found
+
+
+def ahead(job: str) -> list[JobStatus]:
+    """What a queued job waits for: jobs that run, then queued ones that start before it. Empty once it runs.
+
+    A question waits for other questions alone.
+
+    Raises:
+        JobNotFoundError: the store has no such job.
+        StoreNotWritableError: the store is damaged.
+    """
+    with _reading(job) as connection:
+        found = queries.find(connection, job)
+        if found["state"] != "queued":
+            return []
+        queue = queries.in_fair_order(connection)
+        place = next((i for i, row in enumerate(queue) if row["id"] == job), len(queue))
+        before = [*queries.running(connection), *queue[:place]]
+        if is_question(found["kind"]):
+            before = [row for row in before if is_question(row["kind"])]
+        return [queries.to_status(row) for row in before]
 
 
 def events(job: str, after: int = 0, *, limit: int = 1000) -> list[Event]:

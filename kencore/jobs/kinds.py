@@ -34,12 +34,14 @@ class Kind:
         shelf: where results go: ``runs`` are kept for ever, ``results`` are not.
         check: raises a `KencoreError` for parameters that cannot work; needs no model.
         heavy: it imports torch, so it waits for the process that has it loaded.
+        question: a person waits for its answer on a page: it never waits behind a pruning.
     """
 
     function: str
     shelf: Literal["runs", "results"]
     check: Callable[[Params], None]
     heavy: bool = True
+    question: bool = False
 
     def load(self) -> JobFunction:
         """Import the function."""
@@ -68,9 +70,13 @@ def check_export(params: Params) -> None:
 
 
 KINDS: dict[str, Kind] = {
-    "inspect": Kind(function="kencore.jobs.tasks:inspect_pair", shelf="results", check=settings("jobs:InspectAsked")),
+    "inspect": Kind(
+        function="kencore.jobs.tasks:inspect_pair", shelf="results", check=settings("jobs:InspectAsked"), question=True
+    ),
     "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=settings("prune:PruneSpec")),
-    "retune": Kind(function="kencore.jobs.tasks:retune_run", shelf="results", check=settings("prune:PruneSpec")),
+    "retune": Kind(
+        function="kencore.jobs.tasks:retune_run", shelf="results", check=settings("prune:PruneSpec"), question=True
+    ),
     "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=settings("recover:RecoverSpec")),
     "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=settings("sweep:SweepSpec")),
     "evaluate": Kind(
@@ -81,13 +87,27 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:report_run", shelf="results", check=settings("jobs:ReportAsked"), heavy=False
     ),
     "explain": Kind(
-        function="kencore.jobs.tasks:explain_sentence", shelf="results", check=settings("explain:ExplainSpec")
+        function="kencore.jobs.tasks:explain_sentence",
+        shelf="results",
+        check=settings("explain:ExplainSpec"),
+        question=True,
     ),
     "continue": Kind(
-        function="kencore.jobs.tasks:continue_text", shelf="results", check=settings("explain:ContinueSpec")
+        function="kencore.jobs.tasks:continue_text",
+        shelf="results",
+        check=settings("explain:ContinueSpec"),
+        question=True,
     ),
-    "flips": Kind(function="kencore.jobs.tasks:find_flips", shelf="results", check=settings("jobs:FlipsAsked")),
+    "flips": Kind(
+        function="kencore.jobs.tasks:find_flips", shelf="results", check=settings("jobs:FlipsAsked"), question=True
+    ),
 }
+
+
+def is_question(name: str) -> bool:
+    """Whether jobs of a kind have a slot of their own; one that is not known has none."""
+    kind = known_kind(name)
+    return kind is not None and kind.question
 
 
 def find_kind(name: str) -> Kind:

@@ -1,6 +1,6 @@
 """Settings of the worker, read from the environment.
 
-KENVIZ_WORKERS        jobs that run at the same time; default: half the cores, 1 to 4
+KENVIZ_WORKERS        jobs that run at the same time, beside one question; default: half the cores, 1 to 4
 KENVIZ_IDLE_SECONDS   the supervisor ends after so long without a job; default 300
 KENVIZ_PRELOAD        1: keep torch, transformers, numba and pandas loaded between jobs (default
                       on Linux); 0: load them anew for each job; or a comma list of modules

@@ -80,11 +80,16 @@ class FakeJobs:
         self.status(job)
         return [event for event in self.told if event.job == job and event.seq > after][:limit]
 
+    def ahead(self, job: str) -> list[JobStatus]:
+        self.status(job)
+        earlier = list(self.found.values())[: list(self.found).index(job)]
+        return [one for one in earlier if one.live]
+
     def log(self, job: str) -> str:
         return f"log of {job}"
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
         """Put this store in the place of the real one."""
-        for name in ("submit", "status", "cancel", "result", "list_jobs", "log", "events"):
+        for name in ("submit", "status", "cancel", "result", "list_jobs", "log", "events", "ahead"):
             monkeypatch.setattr(jobs, name, getattr(self, name))
         return self

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kencore.jobs import folders
+from kencore.jobs import ahead, folders
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.store.database import connected
@@ -115,6 +115,43 @@ def test_users_take_turns(stage: Stage) -> None:
     stage.end(few[1])
     assert stage.step() == [many[2], many[3]]
     assert stage.step() == []
+
+
+def test_a_question_never_waits_behind_work(stage: Stage) -> None:
+    work = [stage.add() for _ in range(3)]
+    asked = [stage.add(kind="explain"), stage.add(kind="inspect")]
+    assert stage.step() == [*work[:2], asked[0]]
+    stage.end(asked[0])
+    assert stage.step() == [asked[1]]
+    stage.end(work[0])
+    assert stage.step() == [work[2]]
+
+
+def test_further_questions_take_free_workers_and_give_way_to_nobody(stage: Stage) -> None:
+    asked = [stage.add(kind="explain") for _ in range(4)]
+    work = stage.add()
+    assert stage.step() == asked[:3]  # the slot of questions and both workers
+    stage.end(asked[0])
+    assert stage.step() == [asked[3]]
+    stage.end(asked[1])
+    assert stage.step() == [work]
+
+
+def test_a_question_that_wants_a_card_waits_for_it(stage: Stage) -> None:
+    work = stage.add(gpus=2.0)
+    card, none = stage.add(kind="explain", gpus=1.0), stage.add(kind="explain")
+    assert stage.step() == [work, none]
+    stage.end(work)
+    assert stage.step() == [card]
+
+
+def test_what_a_job_waits_for(stage: Stage) -> None:
+    work = [stage.add() for _ in range(4)]
+    asked = [stage.add(kind="explain") for _ in range(2)]
+    stage.step()
+    assert [job.id for job in ahead(work[3])] == [*work[:2], asked[0], work[2]]
+    assert [job.id for job in ahead(asked[1])] == [asked[0]]
+    assert ahead(work[0]) == []
 
 
 def test_a_card_is_reserved_and_others_pass_who_waits_for_one(stage: Stage) -> None:

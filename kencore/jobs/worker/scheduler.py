@@ -8,7 +8,7 @@ import time
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import folders
 from kencore.jobs.diary import tell
-from kencore.jobs.kinds import known_kind
+from kencore.jobs.kinds import is_question, known_kind
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.worker import failures
@@ -124,20 +124,26 @@ class Scheduler:
     def _start_some(self) -> None:
         """Start queued jobs in fair order while there are workers, and cards for those that ask.
 
-        A job that waits for a card lets others pass that need none, and none that needs one.
+        A job that waits for a card lets others pass that need none, and none that needs one. Beside the workers there
+        is one slot for a question; further ones take a worker.
         """
-        running = queries.running(self._connection)
-        free = self._settings.workers - len(running)
-        gpus = self._settings.gpus - sum(row["gpus"] for row in running)
-        while free > 0:
-            for row in queries.in_fair_order(self._connection):
-                if row["gpus"] <= max(0.0, gpus) + ROUNDING:
-                    break
-                gpus = 0.0
-            else:
-                return
-            self._start(row["id"], row["kind"], busy=self._settings.workers - free)
-            free, gpus = free - 1, gpus - row["gpus"]
+        running = [(row["kind"], row["gpus"]) for row in queries.running(self._connection)]
+        while (row := self._next(running)) is not None:
+            self._start(row["id"], row["kind"], busy=len(running))
+            running.append((row["kind"], row["gpus"]))
+
+    def _next(self, running: list[tuple[str, float]]) -> sqlite3.Row | None:
+        """The job to start beside those that run, by kind and cards; ``None``: none can."""
+        asked = sum(is_question(kind) for kind, _ in running)
+        work = len(running) - asked + max(0, asked - 1)  # workers that are taken
+        gpus = self._settings.gpus - sum(cards for _, cards in running)
+        for row in queries.in_fair_order(self._connection):
+            free = work < self._settings.workers or (is_question(row["kind"]) and not asked)
+            if free and row["gpus"] <= max(0.0, gpus) + ROUNDING:
+                return row
+            if free:
+                gpus = 0.0  # it waits for a card: none that needs one passes it
+        return None
 
     def _start(self, job: str, kind: str, *, busy: int) -> None:
         number = changes.claim(self._connection, job)

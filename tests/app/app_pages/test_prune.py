@@ -208,6 +208,15 @@ def test_a_running_job_shows_how_far_it_is(open_page: OpenPage, store_of_jobs: F
     assert any("less than a second left" in caption.value for caption in test.run().caption)
 
 
+def test_a_queued_job_says_what_it_waits_for(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
+    start(open_page("prune"))
+    store_of_jobs.change("job0", state="running", started=time.time(), seconds_left=42.0)
+    job = store_of_jobs.submit("inspect", {"model": "demo"})
+    shown = [caption.value for caption in open_page("prune", job=job).caption]
+    assert any("Waits for" in text and text.endswith("about 42 s left.") for text in shown)
+    assert not any("Waits for" in caption.value for caption in open_page("prune", job="job0").caption)
+
+
 def test_cancel_reaches_the_store(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     test = start(open_page("prune"))
     store_of_jobs.change("job0", state="running", started=time.time())
