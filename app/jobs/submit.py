@@ -76,7 +76,12 @@ def inspect(pair: dict[str, str | None], data: str | None) -> str:
     # says what is missing before a job is made; a model can be looked at without its base
     PruneSpec.from_dict({**pair, "base": pair["base"] or "not needed", "keep": 0.5})
     asked = asdict(InspectAsked.from_dict({**pair, "data": data}))
-    return submit_once("inspect", {key: text for key, text in asked.items() if text is not None})
+    return submit_once("inspect", {key: value for key, value in asked.items() if value not in (None, False)})
+
+
+def time_methods(inspected: dict[str, Any]) -> str:
+    """Submit an inspect job once more, with how long each method will take; its id. Raises as `start`."""
+    return submit_once("inspect", inspected | {"time": True})
 
 
 def submit_once(kind: str, params: dict[str, Any], *, gpus: float = 0.0) -> str:

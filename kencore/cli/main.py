@@ -54,6 +54,13 @@ def inspect(
     data: Annotated[
         str | None, typer.Option(help="Also say how these data are read and what their labels mean to the model.")
     ] = None,
+    timed: Annotated[
+        bool,
+        typer.Option(
+            "--time", help="Also try a little of every method, for about ten seconds, and say how long each will take."
+        ),
+    ] = False,
+    threads: Threads = None,
     as_json: Json = False,
 ) -> None:
     """Say what a model, or a pair, is made of and what can be pruned, without loading weights.
@@ -83,6 +90,12 @@ def inspect(
             data=data,
             progress=report,
         )
+        if timed:
+            from kencore.pruning.probe import probe
+
+            pair = base or _own_base(model)
+            revisions = {"model_revision": model_revision, "base_revision": base_revision if pair else None}
+            found["time"] = probe(model, pair, data=data, threads=threads, progress=report, **revisions)
         show(found, cli_text.inspected)
     if data is not None and found["data"]["problem"]:
         raise typer.Exit(1)

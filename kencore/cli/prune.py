@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kencore.cli.evaluate import quality
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -137,9 +138,21 @@ def inspected(facts: dict[str, Any]) -> str:
         f"{_count(guess['threads'], 'thread')}, {guess['memory_bytes'] / 2**20:.0f} MiB of memory. "
         f"{guess['how']}"
     )
+    if "time" in facts:
+        return "\n".join([*lines, "", *_times(facts["time"])])
     if facts["task"] == "language":
-        lines.append("Methods and allocations that run the model on text take longer.")
+        lines.append("Methods and allocations that run the model on text take longer: --time says how long.")
     return "\n".join(lines)
+
+
+def _times(told: dict[str, Any]) -> list[str]:
+    """How long each method and allocation will take."""
+    what = "measuring quality included" if told["measured"] else "quality not measured"
+    lines = [f"time of a pruning on this machine ({what}), from a probe of {told['probe_seconds']:.0f} s:"]
+    for line in told["ranges"]:
+        low, high = (wording.seconds(line[end]) for end in ("low", "high"))
+        lines.append(f"  {line['method']:<12} {line['allocation']:<9} {low} to {high}")
+    return lines
 
 
 def exported(facts: dict[str, Any]) -> str:

@@ -24,7 +24,13 @@ def inspect_pair(params: dict[str, Any], context: Context) -> None:
     """Write what is known of a model and its base before anything is loaded."""
     from kencore.models.inspect import inspect
 
-    _write_result(context, inspect(**params, progress=context.progress))
+    asked = {name: value for name, value in params.items() if name != "time"}
+    found = inspect(**asked, progress=context.progress)
+    if params.get("time"):
+        from kencore.pruning.probe import probe
+
+        found["time"] = probe(**asked, progress=context.progress)
+    _write_result(context, found)
 
 
 def prune_pair(params: dict[str, Any], context: Context) -> None:

@@ -32,6 +32,7 @@ class InspectAsked(_Asked):
     model_revision: str | None = setting("text", None, help="Hub revision.")
     base_revision: str | None = setting("text", None, help="Hub revision.")
     data: str | None = setting("text", None, help="What its quality is to be measured on.")
+    time: bool = setting("switch", False, help="Also try a little of each method, and say how long each will take.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.frame import parts, state
+from app.frame import links, parts, state
 from app.jobs import panel
+from app.jobs import submit as submitting
 from kencore import jobs
+from kencore.allocate.table import allocation_label
 from kencore.errors import KencoreError
+from kencore.methods.table import METHODS
 from kencore.words import numbers as wording
 
-_LONGER = (
-    "Methods and allocations that run the model on text take longer: the job says how long while "
-    "it runs. They prune the matrices inside the blocks only."
-)
+_LONGER = "Methods and allocations that run the model on text take longer, and prune inside the blocks only."
 
 
 def findings(job_id: str) -> None:
@@ -36,6 +36,7 @@ def findings(job_id: str) -> None:
         state.show_error(error)
         return
     _show(found)
+    _time(found, job.params)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -70,6 +71,37 @@ def _show(found: dict[str, Any]) -> None:
             alt="Name patterns of the model's parameters",
         )
     st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
+
+
+def _time(found: dict[str, Any], asked: dict[str, Any]) -> None:
+    """How long each method takes, where that was tried; else the button that tries it."""
+    told = found.get("time")
+    if told is None:
+        if st.button(
+            "Time every method", icon=":material/timer:", help="Tries a little of each, for about ten seconds"
+        ):
+            try:
+                links.write(inspect=submitting.time_methods(asked))
+            except KencoreError as error:
+                state.show_error(error)
+                return
+            st.rerun()
+        return
+    st.markdown("**How long each method takes here**")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Method": [METHODS[line["method"]].label for line in told["ranges"]],
+                "Allocation": [allocation_label(line["allocation"]) for line in told["ranges"]],
+                "Between": [wording.seconds(line["low"]) for line in told["ranges"]],
+                "and": [wording.seconds(line["high"]) for line in told["ranges"]],
+            }
+        ),
+        hide_index=True,
+        alt="Seconds of a pruning by method and allocation",
+    )
+    what = "Measuring quality is included." if told["measured"] else "Quality is not measured."
+    st.caption(f"From a probe of {wording.seconds(told['probe_seconds'])} on this machine. {what}")
 
 
 def _data(data: dict[str, Any]) -> None:

@@ -293,6 +293,16 @@ def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: Fak
     assert "New head: classifier.weight" in text
     assert test.dataframe[0].value["Can be pruned"].tolist() == [98_304, 0]
     assert "run the model on text" not in text
+    button(test, "Time every method").click().run()
+    assert store_of_jobs.found["job1"].params == {"model": "demo", "base": "demo-base", "data": "demo", "time": True}
+    line = {"method": "ken", "allocation": "uniform", "seconds": 3.0, "low": 2.0, "high": 4.5}
+    told = {"time": {"ranges": [line], "measured": True, "probe_seconds": 9.0}}
+    (tmp_path / "job1").mkdir()
+    (tmp_path / "job1" / "result.json").write_text(json.dumps(FOUND | told))
+    store_of_jobs.change("job1", state="succeeded", started=1.0, finished=2.0)
+    test = open_page("prune", inspect="job1")
+    shown = next(table.value for table in test.dataframe if "Between" in table.value)
+    assert shown.iloc[0].tolist() == ["KEN", "Uniform", "2.0 s", "4.5 s"]
     streams = {"streams": {"matrices": 2, "parameters": 98_304}}
     (tmp_path / "job0" / "result.json").write_text(json.dumps(FOUND | streams))
     test = open_page("prune", inspect="job0")
