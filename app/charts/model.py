@@ -16,7 +16,6 @@ from kencore.words.findings import map_finding, measures, on_map
 from kencore.words.palette import Palette
 
 STRETCHED: Final = "stretched to the range present"
-VECTORS: Final = ("norm", "bias")
 _LABELLED = 24  # rows of cells up to which each cell also says its number
 
 
@@ -129,8 +128,7 @@ def _ends(cells: pd.DataFrame, measure: str, *, shares: bool, full: bool) -> tup
     are few weights far from all others.
     """
     pruned = cells[cells["pruned"] > 0]
-    matrices = pruned[~pruned["role"].isin(VECTORS)]
-    known = (pruned if matrices.empty else matrices)[measure].dropna().astype(float)
+    known = damage.stretched(cells, measure)
     most = float(pruned[measure].max()) if pruned[measure].notna().any() else 0.0
     return damage.span(known, full=(0.0, max(1.0, most) if shares else most or 1.0) if full else None)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 Floats = NDArray[np.floating[Any]]
+VECTORS = ("norm", "bias")
 Told = Literal["share", "diff_lost"]
 
 
@@ -119,6 +120,18 @@ def _sums(values: NDArray[np.float64], cell: tuple[int, int]) -> NDArray[np.floa
     """The sum of each h x w cell; the last ones may be cut short."""
     down = np.add.reduceat(values, np.arange(0, values.shape[0], cell[0]), axis=0)
     return np.add.reduceat(down, np.arange(0, values.shape[1], cell[1]), axis=1)
+
+
+def stretched(cells: pd.DataFrame, measure: str) -> pd.Series[float]:
+    """The values that colours are stretched over: of pruned matrices; norms and biases count only alone.
+
+    Args:
+        cells: `kencore.views.tables.model_cells`.
+        measure: one of its columns.
+    """
+    pruned = cells[cells["pruned"] > 0]
+    matrices = pruned[~pruned["role"].isin(VECTORS)]
+    return (pruned if matrices.empty else matrices)[measure].dropna().astype(float)
 
 
 def span(values: Iterable[float], *, full: tuple[float, float] | None = None) -> tuple[float, float]:

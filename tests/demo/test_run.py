@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kencore import open_run, prune
@@ -13,7 +14,9 @@ from kencore.runs.shelf import list_runs
 def test_pruning_the_demo_again_gives_the_shipped_run(tmp_path: Path) -> None:
     shipped = open_run("demo")
     again = prune(shipped.spec, out=tmp_path / "run")
-    assert again.matrices.equals(shipped.matrices)
+    assert again.matrices.drop(columns="diff_lost").equals(shipped.matrices.drop(columns="diff_lost"))
+    # the shipped run is of an earlier schema: this column is derived, by another order of sums
+    np.testing.assert_allclose(again.matrices["diff_lost"], shipped.matrices["diff_lost"], rtol=1e-12)
     for name in shipped.pruned:
         assert (again.mask_bits(name) == shipped.mask_bits(name)).all(), name
     for which in ("dense", "base", "pruned"):

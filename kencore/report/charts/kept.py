@@ -12,60 +12,72 @@ from matplotlib.colors import ListedColormap, Normalize
 from kencore.report.charts.draw import WIDTH, legend, percent, plot, rows, say, styled, words
 from kencore.report.content import Figure
 from kencore.report.style import colors, shade
-from kencore.views import sparsity
+from kencore.views import damage, sparsity
 from kencore.words import numbers as wording
-from kencore.words.findings import depth_finding, map_finding, names, on_map
+from kencore.words.findings import depth_finding, lines, map_finding, measures, names, on_map
 from kencore.words.palette import LIGHT, RUNS
 
 _ROWS: Final = 40  # of a map, beyond which their names are thinned out
 
 
 @styled()
-def kept_map(cells: pd.DataFrame, terms: wording.Terms) -> Figure:
-    """Blocks by roles, coloured by the share kept, with the number in each cell.
+def kept_map(cells: pd.DataFrame, terms: wording.Terms, measure: str = "share") -> Figure:
+    """Blocks by roles, coloured by the share kept or lost, with the number in each cell.
+
+    Colours span the range of what was pruned; what was not has a dash.
 
     Args:
         cells: `summaries.model_cells`.
+        measure: ``share`` or ``diff_lost``, see `kencore.views.damage.usual`.
     """
     cells, places, roles = on_map(cells)
+    shown = cells[measure].where(cells["pruned"] > 0).astype(float)  # NaN: not pruned, or not known
+    low, high = damage.span(damage.stretched(cells, measure))
+    digits = min(wording.range_digits(low, high), 1)
     tall, left = 30.0 if len(places) <= _ROWS else 12.0, 104.0
     wide = (WIDTH - left) / len(roles)
     axes = plot(tall * len(places), left=left, right=0, top=52)
-    x, y = ([every.index(name) for name in cells[column]] for every, column in ((roles, "role"), (places, "place")))
-    tones = [shade(share) for share in cells["share"]]
-    look = {"color": [LIGHT.sequential[tone] for tone in tones], "clip_on": False}
-    axes.barh(y, 1 - 2 / wide, 1 - 2 / tall, left=np.array(x) - 0.5 + 1 / wide, **look)
-    for column, row, share, tone in zip(x, y, cells["share"], tones, strict=True) if tall > 20 else ():
-        look = {"color": colors(LIGHT)[f"on{tone}"], "fontsize": 12 if wide > 44 else 10}
-        axes.text(column, row, f"{100 * share:.0f} %", ha="center", va="center_baseline", **look)
+    for line, value in zip(lines(cells), shown, strict=True):
+        column, row = roles.index(line.role), places.index(line.place)
+        size = 12 if wide > 44 else 10
+        if np.isnan(value):
+            axes.text(column, row, "–", ha="center", va="center_baseline", color=LIGHT.muted, fontsize=size)
+            continue
+        tone = shade((value - low) / (high - low))
+        look = {"color": LIGHT.sequential[tone], "clip_on": False}
+        axes.barh(row, 1 - 2 / wide, 1 - 2 / tall, left=column - 0.5 + 1 / wide, **look)
+        if tall > 20:
+            look = {"color": colors(LIGHT)[f"on{tone}"], "fontsize": size}
+            axes.text(column, row, f"{100 * value:.{digits}f} %", ha="center", va="center_baseline", **look)
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     axes.set(xlim=(-0.5, len(roles) - 0.5), ylim=(len(places) - 0.5, -0.5), xlabel="role")
     every = max(1, len(places) // _ROWS)
     axes.set_yticks(range(0, len(places), every), places[::every], color=LIGHT.text)
     axes.set_xticks(range(len(roles)), roles, color=LIGHT.text, fontsize=12 if wide > 64 else 11)
-    _scale(axes.figure)
-    finding = map_finding(cells, "share", terms)
+    what = measures(terms)[measure]
+    _scale(axes.figure, what.unit, low, high)
+    finding = map_finding(cells, measure, terms)
     return Figure(
         name="kept-map",
         finding=finding,
         drawing=axes.figure,
-        alt=f"Map of blocks by roles, kept share in each cell. {finding}.",
+        alt=f"Map of blocks by roles, {what.unit} in each cell. {finding}.",
         data=cells.drop(columns="place"),
-        note="Share of entries that hold the value from before pruning.",
+        note=f"{what.label}: {what.explained}. Colours span the range of the matrices; – was not pruned.",
     )
 
 
-def _scale(drawing: Any) -> None:
-    """The ten colours of shares, 0 to 100 %, in the upper right."""
-    high = 72 * drawing.get_figheight()
-    axes = drawing.add_axes(((WIDTH - 212) / WIDTH, 1 - 18 / high, 170 / WIDTH, 12 / high))
-    shares = ScalarMappable(Normalize(0, 1), ListedColormap(LIGHT.sequential))
-    bar = drawing.colorbar(shares, axes, orientation="horizontal", ticks=(0, 0.5, 1), format=percent)
+def _scale(drawing: Any, what: str, low: float, high: float) -> None:
+    """The ten colours of shares with both ends, in the upper right."""
+    tall = 72 * drawing.get_figheight()
+    axes = drawing.add_axes(((WIDTH - 212) / WIDTH, 1 - 18 / tall, 170 / WIDTH, 12 / tall))
+    shares = ScalarMappable(Normalize(low, high), ListedColormap(LIGHT.sequential))
+    bar = drawing.colorbar(shares, axes, orientation="horizontal", ticks=(low, high), format=percent)
     bar.outline.set_visible(False)
     axes.tick_params(length=0, pad=4, labelsize=11, labelcolor=LIGHT.muted)
     look = {"xycoords": "axes fraction", "color": LIGHT.muted, "ha": "right", "va": "center_baseline"}
-    words(axes, "share kept", (0, 0.5), (-8, 0), **look)
+    words(axes, what, (0, 0.5), (-8, 0), **look)
 
 
 @styled()

@@ -10,6 +10,7 @@ from kencore.report.content import Block, Section, Table, Text
 from kencore.report.sections import more
 from kencore.runs.run import Run
 from kencore.system.progress import Progress
+from kencore.views import damage
 from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 from kencore.words.findings import lines
@@ -21,7 +22,10 @@ def kept(run: Run) -> Section:
     """Where parameters were kept, and what was not pruned."""
     terms = wording.TERMS[run.restore]
     cells = summaries.model_cells(run.matrices)
-    blocks: list[Block] = [kept_map(cells, terms), role_bars(summaries.by_role(run.matrices), terms)]
+    blocks: list[Block] = [
+        kept_map(cells, terms, damage.usual(run.matrices).measure),
+        role_bars(summaries.by_role(run.matrices), terms),
+    ]
     outside = summaries.outside_roles(run.matrices)
     if not outside.empty:
         rows = tuple(

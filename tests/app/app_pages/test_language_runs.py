@@ -223,5 +223,5 @@ def test_layers_of_a_language_model(open_page: OpenPage, runs: dict[str, Run], l
     test = open_page("layers", run="both", matrix=GATE, layer=layer)
     assert not test.exception
     assert not test.error
-    assert test.get_by_key("layers_layer").options == ["Kept", "Neighbours", "Dense"]
+    assert test.get_by_key("layers_layer").options == ["Weight lost", "Kept", "Neighbours", "Dense"]
     assert "of the squared weights" in words(test)
