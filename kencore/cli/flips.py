@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,10 +12,6 @@ from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import option_of
 from kencore.settings.common import LABELLED, TEXTS
 from kencore.views.flips import FILTERS
-
-if TYPE_CHECKING:
-    from kencore.runs.flips import Flips
-    from kencore.runs.run import Run
 
 SHOWN = 20  # lines in words
 WIDTH = 60  # characters of a sentence in words
@@ -50,6 +46,7 @@ def flips(
     from kencore.quality.answers import LINES
     from kencore.quality.flips import flips as compute
     from kencore.quality.flips import keep_flips
+    from kencore.runs.flips import known_flips
     from kencore.runs.run import open_run
     from kencore.views.flips import chosen
 
@@ -58,7 +55,7 @@ def flips(
             raise SpecError("filter", got=which, wanted=f"one of {', '.join(FILTERS)}", remedy="Choose one of them.")
         opened = open_run(run)
         many = max(LINES, limit or 0)
-        found = None if again or data is not None or many > LINES else known(opened)
+        found = None if again or data is not None or many > LINES else known_flips(opened.path, opened.metrics)
         if found is None:
             found = compute(
                 opened, data, baselines=baselines, limit=many, device=device, threads=threads, progress=report
@@ -70,14 +67,6 @@ def flips(
         if csv is not None:
             write(csv, lines.to_csv(index=False))
         show({"run": opened.id, "filter": which, **found.facts, "lines": lines.to_dict("records")}, text)
-
-
-def known(run: Run) -> Flips | None:
-    """What the run keeps, where it is about the data of its quality."""
-    from kencore.runs.flips import read_flips, same_data
-
-    found = read_flips(run.path)
-    return found if found is not None and same_data(run.metrics, found.facts) else None
 
 
 def text(facts: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -62,13 +63,12 @@ class ShownRun(Run):
             KencoreError: as `kencore.flips`.
         """
         from kencore.quality.flips import flips, keep_flips
-        from kencore.runs.flips import read_flips, same_data
-        from kencore.system.bar import progress_bar
+        from kencore.runs.flips import known_flips
 
-        known = read_flips(self.path) if data is None else None
-        if known is None or not same_data(self.metrics, known.facts):
-            with progress_bar() as bar:
-                known = flips(self, data, progress=bar)
+        known = known_flips(self.path, self.metrics) if data is None else None
+        if known is None:
+            with _told(None) as report:
+                known = flips(self, data, progress=report)
             if data is None:
                 keep_flips(self, known)
         return known.table
@@ -116,10 +116,7 @@ def open_run(run: str | Path) -> ShownRun:
         SchemaError: a newer version made it, or one that is too old.
         CorruptRunError: the folder is there but is not a whole run.
     """
-    from kencore.runs.shelf import find_run
-    from kencore.settings.demo import SHIPPED
-
-    return ShownRun(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
+    return ShownRun.open(run)
 
 
 def prune(
@@ -141,12 +138,9 @@ def prune(
         KencoreError: the class says which mistake it was; nothing is written then.
     """
     from kencore.pruning.prune import prune as prune_with
-    from kencore.system.bar import progress_bar
 
-    if progress is not None:
-        return ShownRun(prune_with(spec, out=out, progress=progress, threads=threads).path)
-    with progress_bar() as bar:
-        return ShownRun(prune_with(spec, out=out, progress=bar, threads=threads).path)
+    with _told(progress) as report:
+        return ShownRun(prune_with(spec, out=out, progress=report, threads=threads).path)
 
 
 def recover(
@@ -162,14 +156,16 @@ def recover(
     Arguments, result and errors are those of `kencore.recovery.run.recover`; ``progress`` takes the bar's place.
     """
     from kencore.recovery.run import recover as recover_with
+
+    with _told(progress) as report:
+        return ShownRun(recover_with(spec, out, progress=report, on_point=on_point, threads=threads).path)
+
+
+def _told(progress: Progress | None) -> AbstractContextManager[Progress]:
+    """What the person asked to be told through; else a bar."""
     from kencore.system.bar import progress_bar
 
-    if progress is not None:
-        done = recover_with(spec, out, progress=progress, on_point=on_point, threads=threads)
-    else:
-        with progress_bar() as bar:
-            done = recover_with(spec, out, progress=bar, on_point=on_point, threads=threads)
-    return ShownRun(done.path)
+    return progress_bar() if progress is None else nullcontext(progress)
 
 
 def _drawing() -> Any:

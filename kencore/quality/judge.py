@@ -27,6 +27,7 @@ from kencore.quality.cost import cost_of_model
 from kencore.quality.judge_model import Bring, Judge, Key
 from kencore.quality.paired import compared
 from kencore.quality.states import State, base_state, baseline_state, pruned_state, untuned_state
+from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped, nearest
@@ -240,7 +241,7 @@ def still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     Some baselines take the calibration streams, which only pruning has, and the run that a run was
     tuned from may be gone: measuring again does not lose them.
     """
-    same = all(old.get(key) == new.get(key) for key in ("data_sha256", "window", "windows"))
+    same = same_data(old, new)
     return {name: old[name] for name in ("untuned", "baselines") if same and old.get(name)}
 
 

@@ -108,6 +108,12 @@ def same_data(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     return all(facts.get(name) == metrics.get(name) for name in ("data_sha256", "window", "windows"))
 
 
+def known_flips(folder: Path, metrics: Mapping[str, Any]) -> Flips | None:
+    """`read_flips` of a run, where they are to the data of its quality; else ``None``. Raises as it does."""
+    found = read_flips(folder)
+    return found if found is not None and same_data(metrics, found.facts) else None
+
+
 def stored_flips(folder: Path, run: str) -> Flips:
     """The changed answers that a run keeps.
 

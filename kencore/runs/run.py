@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -86,6 +86,14 @@ class Run:
         self._check_masks()
         self.kept_values = self._open_values()
         self.changed = open_changed(path, self._owner)
+
+    @classmethod
+    def open(cls, run: str | Path) -> Self:
+        """Open a run by its folder, or by its id in the store. Raises as `open_run`."""
+        from kencore.runs.shelf import find_run
+        from kencore.settings.demo import SHIPPED
+
+        return cls(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
 
     def _check_masks(self) -> None:
         held = set(self._masks.keys())
@@ -336,10 +344,7 @@ def open_run(run: str | Path) -> Run:
         SchemaError: a newer version made it, or one that is too old.
         CorruptRunError: the folder is there but is not a whole run.
     """
-    from kencore.runs.shelf import find_run
-    from kencore.settings.demo import SHIPPED
-
-    return Run(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
+    return Run.open(run)
 
 
 def totals_of(matrices: pd.DataFrame) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from kencore.errors import KencoreError
 from kencore.report.content import Block, Section, Table, Text
-from kencore.runs.flips import Flips, read_flips, same_data
+from kencore.runs.flips import Flips, known_flips
 from kencore.runs.run import Run
 from kencore.views.flips import chosen
 from kencore.words import flips as words
@@ -21,10 +21,10 @@ CHARACTERS: Final = 160
 def flips(run: Run) -> Section | None:
     """Counts, what went wrong and what came right; ``None`` where the run keeps none of it."""
     try:
-        found = read_flips(run.path)
+        found = known_flips(run.path, run.metrics)
     except KencoreError:
         return None
-    if found is None or not same_data(run.metrics, found.facts):
+    if found is None:
         return None
     facts = found.facts
     blocks: list[Block] = [Text(text=f"{words.finding(facts)}."), Text(text=words.balance(facts), quiet=True)]
