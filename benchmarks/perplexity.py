@@ -69,6 +69,9 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="products by oneDNN, in float32 too: twice as fast as MKL on AMD processors",
     )
+    parser.add_argument(
+        "--bos", action="store_true", help="begin every window with what the tokenizer begins a text with"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -139,7 +142,9 @@ class Table:
         self.bench, language = bench, bench.language
         self.halves = torch.autocast(args.device, torch.bfloat16, enabled=args.halves)
         window = args.window or usual_window(language.positions)
-        bench.judge.data = fitting_data(pair.tuned.folder, args.text, window=window, limit=args.windows or None)
+        bench.judge.data = fitting_data(
+            pair.tuned.folder, args.text, window=window, limit=args.windows or None, bos=args.bos
+        )
         self.ids = calibration_windows(
             language.tokenizer,
             args.calibration,
@@ -147,6 +152,7 @@ class Table:
             window=window,
             seed=args.seed,
             positions=language.positions,
+            bos=args.bos,
         ).ids
         self.streams = self.bench.capture(self.ids)
         self.search = self.bench.capture(self.ids[: args.search_sequences])

@@ -50,6 +50,7 @@ def shared_fields(subject: Subject) -> Table:
         row(PruneSpec, "calibration", "prune_text", labels=wording.TEXTS),
         row(PruneSpec, "sequences", f"prune_sequences_{subject.kind}", **few),
         row(PruneSpec, "window", "prune_window"),
+        row(PruneSpec, "bos", "prune_bos"),
         row(PruneSpec, "windows", "prune_windows"),
         row(PruneSpec, "search_sequences", "prune_search"),
         row(PruneSpec, "reference", "prune_reference", labels=wording.REFERENCES),
@@ -107,6 +108,7 @@ def calibration(table: Table, settings: Mapping[str, Any], *, published: bool) -
         found = {name: table[name].draw(**looks) for name, looks in _TEXT.items()}
     with st.expander("Advanced", icon=":material/science:"):
         found["window"] = table["window"].draw(placeholder="2048, or what the model has")
+        found["bos"] = table["bos"].draw()
         if published:
             found["published"] = table["published"].draw()
         if ALLOCATIONS[settings["allocation"]].searched:

@@ -159,6 +159,12 @@ def evaluate(
     save: Annotated[bool, typer.Option(help="Of a run: keep the result in the run.")] = False,
     window: Window = None,
     windows: Windows = None,
+    bos: Annotated[
+        bool | None,
+        typer.Option(
+            help="Of text: begin every window with what the tokenizer puts before a text. Default: as the run."
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     as_json: Json = False,
@@ -180,6 +186,7 @@ def evaluate(
             cost=cost,
             window=window,
             windows=windows,
+            bos=bos,
         )
         show(found, judged)
 

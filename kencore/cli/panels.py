@@ -17,7 +17,7 @@ GROUPS: Final = {  # of options, by the name of the setting; all others stand fi
     "How sparsity is shared": (
         "allocation", "step", "reference", "block_lambda", "row_lambda", "balance", "fast", "published",
     ),
-    "Calibration": ("calibration", "sequences", "search_sequences", "window", "propagate", "refine"),
+    "Calibration": ("calibration", "sequences", "search_sequences", "window", "bos", "propagate", "refine"),
     "Measuring": ("evaluation", "windows", "baselines", "cost", "tasks", "limit"),
     "Which version of a model": ("model_revision", "base_revision"),
 }  # fmt: skip

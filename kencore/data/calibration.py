@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kencore.data.text import check_length, check_window, read_text, token_numbers
+from kencore.data.text import check_length, check_window, read_text, token_numbers, window_opening
 from kencore.data.tokens import check_tokens
 from kencore.errors import WindowError
 
@@ -54,6 +54,7 @@ def calibration_windows(
     seed: int,
     positions: int | None = None,
     rows: int | None = None,
+    bos: bool = False,
 ) -> Calibration:
     """Draw windows from a text, at random.
 
@@ -68,11 +69,13 @@ def calibration_windows(
         seed: of numpy's default generator; the same seed gives the same windows.
         positions: tokens that the model can read at once; ``None``: any number.
         rows: of the model's table of token embeddings; ``None``: it has none.
+        bos: every window begins with what the tokenizer puts before a text, see `window_opening`.
 
     Raises:
         TokenizerError, TokenTableError: the tokenizer fails, or gives a token that has no row.
         TextTooShortError: less than one window of text.
-        WindowError: a window of fewer than 2 tokens or more than ``positions``, or no sequences.
+        WindowError: a window of fewer than 2 tokens or more than ``positions``, no sequences, or ``bos`` where
+            the tokenizer has no such token.
         TextError, NoNetworkError: see `read_text`.
     """
     import torch
@@ -83,10 +86,13 @@ def calibration_windows(
             "sequences", got=f"{sequences:,}", wanted="1 or more", remedy="Papers take 128; a few are enough to try."
         )
     text = read_text(source, part="calibration")
-    numbers = token_numbers(tokenizer, text.text)  # N
-    check_length(len(numbers), window, text.source)
-    offsets = _starts(len(numbers) - window + 1, sequences, seed)  # S
-    ids = numbers[offsets[:, None] + np.arange(window)]  # S, T
+    opening = window_opening(tokenizer, bos=bos)
+    inside = window - len(opening)  # tokens of the text
+    numbers = token_numbers(tokenizer, text.text)[len(opening) :]  # N
+    check_length(len(numbers), inside, text.source)
+    offsets = _starts(len(numbers) - inside + 1, sequences, seed)  # S
+    ids = numbers[offsets[:, None] + np.arange(inside)]  # S, T less what opens them
+    ids = np.insert(ids, [0] * len(opening), opening, axis=1)  # S, T
     check_tokens(tokenizer, ids, rows, text.source)
     return Calibration(
         ids=torch.from_numpy(ids),

@@ -117,6 +117,26 @@ def opening_token(tokenizer: Any) -> int | None:
     return int(alone[0]) if begins == [[alone[0]], [alone[0]]] else None
 
 
+def window_opening(tokenizer: Any, *, bos: bool) -> list[int]:
+    """What every window begins with: nothing, or with ``bos`` the one token that `opening_token` names.
+
+    Raises:
+        TokenizerError: the tokenizer fails.
+        WindowError: ``bos``, and the tokenizer puts no token before a text.
+    """
+    if not bos:
+        return []
+    token = opening_token(tokenizer)
+    if token is None:
+        raise WindowError(
+            "bos",
+            got="a tokenizer that puts no token before a text",
+            wanted="one that does, such as Gemma's",
+            remedy="Leave it out: the windows of this model begin as its texts do.",
+        )
+    return [token]
+
+
 def first_token_numbers(tokenizer: Any, text: str, count: int) -> NDArray[np.int64]:
     """(N,) the first ``count`` tokens of a text, and maybe more: all that a few windows are cut from.
 

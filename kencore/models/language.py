@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.config import read_config
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
-from kencore.data.text import check_window, first_token_numbers, opening_token, read_text, token_numbers
+from kencore.data.text import check_window, first_token_numbers, opening_token, read_text, token_numbers, window_opening
 from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
@@ -60,12 +60,14 @@ class Windows:
         source: the text, as the person wrote it.
         sha256: of the whole text.
         notes: what a person should know of how the text was read.
+        bos: whether every window begins with what the tokenizer puts before a text.
     """
 
     ids: torch.Tensor
     source: str
     sha256: str
     notes: tuple[str, ...] = ()
+    bos: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -134,7 +136,9 @@ def usual_window(positions: int | None) -> int:
     return min(USUAL_WINDOW, positions or USUAL_WINDOW)
 
 
-def read_windows(folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None) -> Windows:
+def read_windows(
+    folder: Path, source: str | Path, *, window: int | None = None, limit: int | None = None, bos: bool = False
+) -> Windows:
     """The windows of a text that a model's quality is measured on. Reads none of its weights.
 
     Args:
@@ -142,6 +146,7 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
         source: see `read_text`; its evaluation part is taken.
         window: tokens of each; ``None``: see `usual_window`.
         limit: take the first so many; ``None``: as many as the text's recipe takes.
+        bos: every window begins with what the tokenizer puts before a text, see `window_opening`.
 
     Raises:
         TextError, NoNetworkError: see `read_text`.
@@ -158,15 +163,23 @@ def read_windows(folder: Path, source: str | Path, *, window: int | None = None,
     length = usual_window(positions) if window is None else window
     limit = text.windows if limit is None else limit
     check_window(length, positions)
+    opening = window_opening(tokenizer, bos=bos)
     numbers = (
         token_numbers(tokenizer, text.text)
         if limit is None
-        else first_token_numbers(tokenizer, text.text, length * max(limit, 1))
+        else first_token_numbers(tokenizer, text.text, length * max(limit, 1) + len(opening))
     )
-    ids = windows(torch.from_numpy(numbers), length, limit=limit, positions=positions, name=text.source)
+    ids = windows(
+        torch.from_numpy(numbers[len(opening) :]),
+        length,
+        limit=limit,
+        positions=positions,
+        name=text.source,
+        opening=opening,
+    )
     check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
-    notes = (*text.notes, *_opened(tokenizer))
-    return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=notes)
+    notes = text.notes if bos else (*text.notes, *_opened(tokenizer))
+    return Windows(ids=ids, source=text.source, sha256=text.sha256, notes=notes, bos=bos)
 
 
 def _opened(tokenizer: Any) -> Iterator[str]:
@@ -180,7 +193,8 @@ def _opened(tokenizer: Any) -> Iterator[str]:
         name = tokenizer.convert_ids_to_tokens(token)
         yield (
             f"Only the first window begins with {name}, as published evaluations have it. A model that needs it "
-            "before every text, such as Gemma, looks worse than it is, dense and pruned."
+            "before every text, such as Gemma, looks worse than it is, dense and pruned: --bos begins every window "
+            "with it."
         )
 
 

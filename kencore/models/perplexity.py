@@ -19,6 +19,8 @@ from kencore.models.seam import forward
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
 LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
@@ -26,7 +28,13 @@ LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
 
 
 def windows(
-    ids: torch.Tensor, window: int, *, limit: int | None = None, positions: int | None = None, name: str = "the text"
+    ids: torch.Tensor,
+    window: int,
+    *,
+    limit: int | None = None,
+    positions: int | None = None,
+    name: str = "the text",
+    opening: Sequence[int] = (),
 ) -> torch.Tensor:
     """Cut a text into windows that do not overlap; the tail that fills none is dropped.
 
@@ -36,6 +44,7 @@ def windows(
         limit: take the first so many windows; ``None``: all of them.
         positions: tokens that the model can read at once; ``None``: any number.
         name: the text, for the error.
+        opening: tokens that each window begins with, of its T; ``ids`` are without them.
 
     Returns:
         (W, T) int64.
@@ -44,14 +53,18 @@ def windows(
         TextTooShortError: less than one window of text.
         WindowError: a window of fewer than 2 tokens or more than ``positions``, or a limit below 1.
     """
+    import torch
+
     check_window(window, positions)
-    check_length(len(ids), window, name)
+    inside = window - len(opening)  # tokens of the text
+    check_length(len(ids), inside, name)
     if limit is not None and limit < 1:
         raise WindowError(
             "windows", got=f"{limit:,}", wanted="1 or more", remedy="Leave it out to measure on the whole text."
         )
-    count = min(len(ids) // window, limit or sys.maxsize)
-    return ids[: count * window].reshape(count, window)
+    count = min(len(ids) // inside, limit or sys.maxsize)
+    cut = ids[: count * inside].reshape(count, inside)
+    return torch.cat([ids.new_tensor(opening).expand(count, -1), cut], dim=1) if opening else cut  # W, T
 
 
 def perplexity(

@@ -145,6 +145,7 @@ class Workbench:
                 seed=spec.seed,
                 positions=positions,
                 rows=self.language.rows,
+                bos=spec.bos,
             )
         return self._calibration
 

@@ -107,5 +107,6 @@ def _data(run: Run, data: str | None) -> tuple[str, dict[str, Any]]:
             remedy="Name a file with --data, or measure the run first.",
         )
     if data is None and "window" in run.metrics:
-        return str(own), {"window": run.metrics["window"], "limit": run.metrics["windows"]}
-    return str(data or own), {"window": run.spec.window, "limit": run.spec.windows}
+        measured = run.metrics
+        return str(own), {"window": measured["window"], "limit": measured["windows"], "bos": bool(measured.get("bos"))}
+    return str(data or own), {"window": run.spec.window, "limit": run.spec.windows, "bos": run.spec.bos}

@@ -153,6 +153,7 @@ def text_flips(
         "data_sha256": windows.sha256,
         "window": width,
         "windows": count,
+        **({"bos": True} if windows.bos else {}),
         "count": tokens,
         **totals,
         **{name: finite(value / tokens) for name, value in sums.items()},

@@ -116,11 +116,11 @@ def read_data(folder: Path, spec: PruneSpec) -> Examples | Windows | Lines | Non
     """
     if spec.evaluation is None:
         return None
-    return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows)
+    return fitting_data(folder, spec.evaluation, window=spec.window, limit=spec.windows, bos=spec.bos)
 
 
 def fitting_data(
-    folder: Path, data: str, *, window: int | None = None, limit: int | None = None
+    folder: Path, data: str, *, window: int | None = None, limit: int | None = None, bos: bool = False
 ) -> Examples | Windows | Lines:
     """Read the data that a model is to be judged on, and check that they fit it.
 
@@ -131,6 +131,7 @@ def fitting_data(
             sentences, see `read_lines`.
         window: of a text: tokens of a window; ``None``: see `usual_window`.
         limit: of a text: at most so many windows.
+        bos: of a text: every window begins with what the tokenizer puts before a text.
 
     Raises:
         TaskMismatchError: labelled sentences for a language model, a model that is neither that
@@ -144,7 +145,7 @@ def fitting_data(
         from kencore.models.language import read_windows
 
         refuse_labels(folder, data)
-        return read_windows(folder, data, window=window, limit=limit)
+        return read_windows(folder, data, window=window, limit=limit, bos=bos)
     from kencore.models.embedder import fitting_lines, is_encoder
 
     if is_encoder(folder):
@@ -165,6 +166,7 @@ def judge(
     save: bool = False,
     window: int | None = None,
     windows: int | None = None,
+    bos: bool | None = None,
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
@@ -180,6 +182,8 @@ def judge(
         save: of a run: keep the result as its ``metrics.json``.
         window, windows: of a text: tokens of a window, and at most how many windows; ``None``: as
             the run was asked to, else the largest window that is usual and the whole text.
+        bos: of a text: whether every window begins with what the tokenizer puts before a text; ``None``: as the run
+            was asked to, else not.
 
     Raises:
         KencoreError: no such run or model, data that do not fit, or a run that cannot be written.
@@ -197,6 +201,7 @@ def judge(
             data,
             window=window,
             limit=windows,
+            bos=bool(bos),
             cost=cost,
             device=place,
             threads=threads,
@@ -208,6 +213,7 @@ def judge(
         data,
         window=run.spec.window if window is None else window,
         limit=run.spec.windows if windows is None else windows,
+        bos=run.spec.bos if bos is None else bos,
     )
     tell(measured_on, report)
     report(0, 1, "Checking that the models are those of the run")
@@ -302,12 +308,13 @@ def _judge_model(
     *,
     window: int | None,
     limit: int | None,
+    bos: bool,
     cost: bool,
     device: str,
     threads: int | None,
     report: Progress,
 ) -> dict[str, Any]:
-    found = fitting_data(folder, data, window=window, limit=limit)
+    found = fitting_data(folder, data, window=window, limit=limit, bos=bos)
     tell(found, report)
     model = load_judge(folder, found, device=device, threads=threads).model
     quality = model.quality(found, progress=report)
@@ -352,7 +359,7 @@ def _measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
         return embedding | facts | {"examples": len(data)}
     count, window = data.ids.shape
     sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
-    return {"task": "language"} | facts | sizes
+    return {"task": "language"} | facts | sizes | ({"bos": True} if data.bos else {})
 
 
 def baseline_steps(run: Run) -> list[str]:

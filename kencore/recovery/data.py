@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from kencore.data.examples import Examples
-from kencore.data.text import read_text, token_numbers
+from kencore.data.text import read_text, token_numbers, window_opening
 from kencore.data.tokens import check_tokens
 from kencore.errors import DataFileError, OverlapError
 from kencore.models.language import Windows, check_language_task, is_language_model, read_windows, usual_window
@@ -182,13 +182,14 @@ def _read_windows(folder: Path, run: Run, spec: RecoverSpec) -> tuple[Data, Data
     config, tokenizer = load_config(folder), load_tokenizer(folder)
     positions = stated_positions(config)
     window = spec.window or run.spec.window or usual_window(positions)
-    tokens = torch.from_numpy(token_numbers(tokenizer, text.text))
-    ids = windows(tokens, window, positions=positions, name=text.source)  # W, T
+    opening = window_opening(tokenizer, bos=run.spec.bos)
+    tokens = torch.from_numpy(token_numbers(tokenizer, text.text)[len(opening) :])
+    ids = windows(tokens, window, positions=positions, name=text.source, opening=opening)  # W, T
     check_tokens(tokenizer, ids.numpy(), stated_rows(config), text.source)
-    data = Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes)
+    data = Windows(ids=ids, source=text.source, sha256=text.sha256, notes=text.notes, bos=run.spec.bos)
     if spec.held_out is None:
         return *_split(data, spec), []
-    held_out = read_windows(folder, spec.held_out, window=window)
+    held_out = read_windows(folder, spec.held_out, window=window, bos=run.spec.bos)
     return data, held_out, _check_lines(spec.data, spec.held_out, "held-out")
 
 
@@ -216,7 +217,7 @@ def _evaluation(folder: Path, run: Run, spec: RecoverSpec) -> Data | None:
     asked = run.spec.evaluation if spec.evaluation == AS_THE_RUN else spec.evaluation
     if asked is None:
         return None
-    return cast("Data", fitting_data(folder, asked, window=run.spec.window, limit=run.spec.windows))
+    return cast("Data", fitting_data(folder, asked, window=run.spec.window, limit=run.spec.windows, bos=run.spec.bos))
 
 
 def _without(data: Data, train: Data) -> tuple[Data, list[str]]:

@@ -105,7 +105,7 @@ def read_flips(folder: Path) -> Flips | None:
 
 def same_data(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
     """Whether changed answers are to the data that a run's quality was measured on, as its metrics say now."""
-    return all(facts.get(name) == metrics.get(name) for name in ("data_sha256", "window", "windows"))
+    return all(facts.get(name) == metrics.get(name) for name in ("data_sha256", "window", "windows", "bos"))
 
 
 def known_flips(folder: Path, metrics: Mapping[str, Any]) -> Flips | None:

@@ -80,6 +80,8 @@ class PruningSettings(JsonSettings):
         sequences: windows of calibration text.
         search_sequences: at most so many of them are used to search an allocation.
         window: tokens of a window; ``None``: 2048, or what the model has positions for.
+        bos: every window, for calibration and for measuring, begins with the token that the tokenizer puts before a
+            text, such as ``<bos>``; as published, only the first of a text does.
         propagate: a block is pruned on what the ``pruned`` blocks before it give, or the
             ``dense`` ones.
         fast: search an allocation on fewer candidates.
@@ -183,6 +185,13 @@ class PruningSettings(JsonSettings):
         label="Window, in tokens",
         help="Tokens of a window, for calibration and for measuring; by default 2,048, or what the model reads.",
         wanted="tokens of a window, 2 or more: one to read and one to predict",
+    )
+    bos: bool = setting(
+        "switch",
+        False,
+        label="Begin every window as the tokenizer begins a text",
+        help="Every window, for calibration and for measuring, begins with the token that the tokenizer puts before a "
+        "text, such as <bos>. Gemma needs it; published figures of LLaMA are without it.",
     )
     propagate: str = setting(
         "choice",

@@ -267,7 +267,11 @@ def why_not_comparable(first: Mapping[str, Any], other: Mapping[str, Any]) -> st
         return "another task"
     if first.get("data_sha256") != other.get("data_sha256"):
         return "other data"
-    for field, what in (("window", "another window"), ("windows", "another number of windows")):
+    for field, what in (
+        ("window", "another window"),
+        ("windows", "another number of windows"),
+        ("bos", "other beginnings of windows"),
+    ):
         if first.get(field) != other.get(field):
             return what
     if first.get("examples") != other.get("examples"):

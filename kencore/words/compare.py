@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "sequences": "Calibration sequences",
     "search_sequences": "Sequences of the search",
     "window": "Window, tokens",
+    "bos": "Every window begins as a text does",
     "propagate": "A block is pruned on",
     "fast": "Short search",
     "published": "As the published code",

@@ -35,6 +35,7 @@ _OPTIONS: Final = (
     "sequences",
     "search_sequences",
     "window",
+    "bos",
     "propagate",
     "evaluation",
     "windows",

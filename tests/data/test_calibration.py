@@ -21,6 +21,13 @@ class Letters:
         return {"input_ids": list(map(ord, text))}
 
 
+class Opened(Letters):
+    """The same, with a token before every text."""
+
+    def __call__(self, text: str, *, verbose: bool) -> dict[str, list[int]]:
+        return {"input_ids": [7, *map(ord, text)]}
+
+
 @pytest.fixture(scope="module")
 def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A text of 60 letters, no two alike."""
@@ -91,3 +98,16 @@ def test_what_cannot_be_drawn(letters: Path) -> None:
 def test_the_whole_text_as_one_window(letters: Path) -> None:
     found = calibration_windows(Letters(), letters, sequences=3, window=60, seed=0)
     assert found.offsets == (0, 0, 0)
+
+
+@given(st.integers(1, 80), st.integers(2, 61), st.integers(0, 2**63 - 1))
+def test_every_window_begins_as_a_text_does(letters: Path, sequences: int, window: int, seed: int) -> None:
+    found = calibration_windows(Opened(), letters, sequences=sequences, window=window, seed=seed, bos=True)
+    assert tuple(found.ids.shape) == (sequences, window)
+    for offset, row in zip(found.offsets, found.ids, strict=True):
+        assert row.tolist() == [7, *range(200 + offset, 200 + offset + window - 1)]
+
+
+def test_a_tokenizer_that_puts_nothing_before_a_text(letters: Path) -> None:
+    with pytest.raises(WindowError, match="bos: a tokenizer that puts no token before a text"):
+        calibration_windows(Letters(), letters, sequences=2, window=8, seed=0, bos=True)

@@ -297,3 +297,17 @@ def test_positions_that_a_table_bounds() -> None:
     config = SimpleNamespace(max_seq_len=77)
     config.get_text_config = lambda decoder: config
     assert stated_positions(config) == 77
+
+
+def test_every_window_begins_as_a_text_does(llama: Folders, story: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(llama[1])
+    opening, *tokens = tokenizer(story.read_text())["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(opening) == "[CLS]"
+    whole = read_windows(llama[1], story, window=20, bos=True)
+    assert whole.ids.tolist() == [[opening, *tokens[start : start + 19]] for start in range(0, len(tokens) - 18, 19)]
+    first = read_windows(llama[1], story, window=20, limit=3, bos=True)
+    assert first.ids.tolist() == whole.ids[:3].tolist()
+    assert (first.bos, first.notes) == (True, ())
+    assert "[CLS]" in read_windows(llama[1], story, window=20).notes[0]
+    found = LanguageModel.load(llama[1]).quality(first)
+    assert found["nll"] == pytest.approx(by_transformers(llama[1], first.ids), rel=1e-5)

@@ -258,6 +258,27 @@ def test_the_result_is_kept(zeroed: Run, files: tuple[Path, Path, Path], tmp_pat
     assert "base" not in kept
 
 
+def test_windows_that_begin_as_a_text_does(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    _, tuned, text = files
+    asked = {"keep": 0.4, "method": "random", "evaluation": str(text), "baselines": False, "cost": False}
+    run = prune(PruneSpec(model=str(tuned), window=WINDOW, bos=True, **asked), out=tmp_path / "run")
+    opening, *tokens = AutoTokenizer.from_pretrained(tuned)(text.read_text())["input_ids"]
+    inside = WINDOW - 1
+    rows = [[opening, *tokens[i : i + inside]] for i in range(0, len(tokens) - inside + 1, inside)]
+    network = AutoModelForCausalLM.from_pretrained(tuned, dtype=torch.float32).eval()
+    with torch.no_grad():
+        losses = [float(network(input_ids=r, labels=r).loss) for r in torch.tensor(rows)[:, None]]
+    assert run.metrics["dense"]["nll"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert run.metrics["bos"] is True
+    again = judge(str(run.path), str(text))  # as the run was measured
+    assert again["pruned"]["nll"] == run.metrics["pruned"]["nll"]
+    other = judge(str(run.path), str(text), bos=False)
+    assert "bos" not in other
+    assert other["dense"]["nll"] == pytest.approx(nll(tuned, text), rel=1e-5)
+
+
 def test_a_model_alone(files: tuple[Path, Path, Path]) -> None:
     _, tuned, text = files
     found = judge(str(tuned), str(text), window=WINDOW)
