@@ -12,7 +12,9 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
+from app.guard import mode
 from kencore._version import __version__
+from kencore.errors import SpecError
 
 SERVER = Path(__file__).with_name("server.py")
 PATIENCE = 60.0  # seconds that the browser waits for the server
@@ -22,6 +24,14 @@ EVERYWHERE = ("0.0.0.0", "::", "")  # addresses that a browser cannot open
 def main(arguments: list[str] | None = None) -> None:
     """Run the app until it is interrupted."""
     asked = parser().parse_args(arguments)
+    if asked.i_know:
+        os.environ[mode.I_KNOW] = "1"
+    try:
+        mode.check_address(asked.host)
+    except SpecError as error:
+        sys.exit(str(error))
+    # uvicorn would take the sender of a request from a header that anybody on this machine can write
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
     compile_once()
     if not asked.no_browser and has_screen():
         threading.Thread(target=show, args=(asked.host, asked.port), daemon=True).start()
@@ -37,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="kenviz", description="Open KEN_viz on the runs of this machine and a demo.")
     made.add_argument("--port", type=int, default=8501, help="port to serve on (default: %(default)s)")
     made.add_argument("--host", default="localhost", help="address to serve on; 0.0.0.0: all (default: %(default)s)")
+    made.add_argument(
+        "--i-know", action="store_true", help="serve without a login on an address that other machines reach"
+    )
     made.add_argument("--no-browser", action="store_true", help="do not open a browser")
     made.add_argument("--version", action="version", version=f"KEN_viz {__version__}")
     return made

@@ -20,8 +20,13 @@ if str(ROOT) not in sys.path:  # started from a checkout that was not installed
     sys.path.insert(0, str(ROOT))
 
 import streamlit as st  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from app.data.routes import routes  # noqa: E402
+from app.guard import mode  # noqa: E402
+from app.guard.door import Door  # noqa: E402
+from app.guard.middleware import Guard  # noqa: E402
+from kencore.errors import SpecError  # noqa: E402
 
 LOG = logging.getLogger("kenviz")
 FIRST_SEEN = (
@@ -87,9 +92,20 @@ async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
     yield {}
 
 
-app = st.App(
+def door(base: str) -> Door:
+    """The rules by which requests come in. Ends the program with a message where it must not listen."""
+    try:
+        mode.check_address(st.get_option("server.address"))
+        return mode.door(base)
+    except SpecError as error:
+        sys.exit(str(error))
+
+
+BASE = "/" + str(st.get_option("server.baseUrlPath") or "").strip("/")
+app = st.App(  # written out: `streamlit run` looks for these very words
     ROOT / "app" / "streamlit_app.py",
     lifespan=lifespan,
     on_script_error=say,
-    routes=routes(str(st.get_option("server.baseUrlPath") or "")),
+    routes=routes(BASE),
+    middleware=[Middleware(Guard, door=door(BASE))],
 )
