@@ -84,6 +84,17 @@ class Source:
     query: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """What only a worker can make: a setting, and what its picture waits for (None: all is there).
+
+    A script of the page says it first, as ``due`` in the event of `Source`.
+    """
+
+    setting: str
+    words: str | None
+
+
 def source(
     run: Run, title: str, line: Line | None = None, *, query: dict[str, str] | None = None, other: Run | None = None
 ) -> Source:
@@ -131,13 +142,14 @@ def weight_map(
     on_cell: Callable[[], None] | None = None,
     usual: str = "kept",
     lost: bool = False,
+    due: Due | None = None,
 ) -> dict[str, Any] | None:
     """Draw the map of one matrix, or of a whole model: then of one run, or of two side by side that
     move in step.
 
     ``view`` is where the map starts and where it goes when a link changes; in between the browser
     decides. Of a model: ``usual`` is the layer that the address need not name, ``lost`` whether the
-    runs know what every matrix lost.
+    runs know what every matrix lost. ``due`` veils the picture.
 
     Returns:
         The matrix that is looked at and the selected weight, ``{"matrix", "row", "col"}``, each
@@ -152,6 +164,7 @@ def weight_map(
         "view": asdict(view),
         "usual": usual,
         "lost": lost,
+        "due": None if due is None else asdict(due),
     }
     start = {"matrix": view.at or sources[0].matrix, "row": view.row, "col": view.col}
     found = _mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))

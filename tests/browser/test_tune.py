@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from kencore.live.setting import Setting, totals
 from kencore.methods.select import select_rows
@@ -74,6 +76,38 @@ def test_thirty_moves_end_with_the_last_one_and_pile_nothing_up(tab: Page) -> No
     expect(tab.get_by_text(f"Keeps {said.kept:,} of {said.pruned:,}")).to_be_visible()
     tab.reload()
     painted(tab, "live=0.49")
+
+
+def test_an_old_picture_is_veiled_until_the_new_one_has_come(tab: Page) -> None:
+    open_sliders(tab, matrix=QUERY)
+    veil = tab.get_by_test_id("kv-veil")
+    expect(veil).to_be_hidden()
+    held: list[Route] = []
+    slow = [True]
+    tab.route(re.compile("/kenviz/window.*live="), lambda r: held.append(r) if slow else r.continue_())
+    move(tab, 35)
+    expect(veil).to_have_text("Getting ready: the weights that this setting keeps")
+    expect(tab.locator(".st-key-late-title")).to_contain_text("35 %")  # Python has answered, the picture has not come
+    expect(veil).to_be_visible()
+    slow.clear()
+    for route in held:
+        route.continue_()
+    painted(tab, "live=0.35")
+    expect(veil).to_be_hidden()
+
+
+def test_what_only_a_worker_can_make_is_veiled_at_the_first_move(tab: Page) -> None:
+    visit(tab, "tune?run=demo-lm")
+    tab.wait_for_selector(f"{CANVAS}[data-ready=true]")
+    tab.get_by_text("Measure at rest").click()
+    veil = tab.get_by_test_id("kv-veil")
+    own = float(tab.locator("#keep").input_value())
+    move(tab, own + 20)
+    expect(veil).to_contain_text("Painted once this setting is measured")
+    expect(tab.get_by_text("Not measured yet.")).to_be_visible()  # Python has answered
+    expect(veil).to_be_visible()
+    move(tab, own)
+    expect(veil).to_be_hidden()
 
 
 def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:

@@ -32,6 +32,14 @@ def found(run: Run) -> Flips | None:
     return flips_parts.stored(run)
 
 
+def waits(run: Run) -> str | None:
+    """What the answers shown wait for: a job that finds them on other data; ``None``: nothing."""
+    job = _job(run)
+    if job is None or not job.live:
+        return None
+    return f"Waits for the answers on {state.plain(str(job.params.get('data') or 'the data of the run'))}"
+
+
 def compute(run: Run) -> None:
     """The button that starts the job, or how far it is."""
     job = _job(run)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.app_pages.flips import ask, continued, parts
-from app.frame import state, verdict
+from app.frame import state, veil, verdict
 from app.parts import flips as flips_parts
 from kencore.words import flips as words
 from kencore.words import run as facts
@@ -17,7 +17,8 @@ from kencore.words import run as facts
 with state.messages():
     run = state.current_run()
 found = ask.found(run)
-st.title("Which answers pruning changed" if found is None else words.finding(found.facts))
+waits = None if found is None else ask.waits(run)
+st.title("Which answers pruning changed" if found is None or waits else words.finding(found.facts))
 st.caption(facts.subject(run.spec))
 verdict.show(run)
 if not flips_parts.has_answers(run):
@@ -25,8 +26,9 @@ if not flips_parts.has_answers(run):
 elif found is None:
     ask.compute(run)
 else:
-    parts.counts(found.facts)
-    parts.lines(run, found)
+    with veil.over(waits, "flips"):
+        parts.counts(found.facts)
+        parts.lines(run, found)
     ask.other_data(run)
 if run.language:
     st.header("Both models continue a text")

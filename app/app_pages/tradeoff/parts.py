@@ -14,7 +14,7 @@ from app.charts import tradeoff_data as tradeoff_curves
 from app.charts import tradeoff_words
 from app.charts.base import lines
 from app.forms import sweep as tradeoff_form
-from app.frame import choosing, links, parts, state, theme
+from app.frame import choosing, links, parts, state, theme, veil
 from app.frame.draw import csv_button, draw
 from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
@@ -96,7 +96,8 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
             else "This sweep measured nothing, so there is no curve. Its runs are in the table below."
         )
     else:
-        _curve(found, measures)
+        left = found.progress["planned"] - found.progress["done"]
+        _curve(found, measures, f"Waits for {wording.plural(left, 'point')}" if live and left else None)
     _points(found)
     _note(found)
 
@@ -141,7 +142,7 @@ def _how_far(sweep: Sweep, live: bool) -> None:
 # --- the chart and the best -------------------------------------------------------------------
 
 
-def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
+def _curve(sweep: Sweep, measures: dict[str, Measure], waits: str | None) -> None:
     usual = next(iter(measures))
     try:
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -170,7 +171,9 @@ def _curve(sweep: Sweep, measures: dict[str, Measure]) -> None:
         + (". Thin lines: baselines" if found.table["baseline"].any() else "")
         + ". Click a point to open its run."
     )
-    _best(found)
+    st.header("Best way for each budget")
+    with veil.over(waits, "best"):
+        _best(found)
 
 
 def _with_baselines() -> bool:
@@ -196,7 +199,6 @@ def _capital(text: str) -> str:
 
 def _best(curves: Curves) -> None:
     """The best way at each budget, and who cannot be told from it."""
-    st.header("Best way for each budget")
     st.table(
         best_table(curves),
         border="horizontal",

@@ -6,6 +6,8 @@ or ``k``, ``rule``, ``eq`` (the balance: ``q*1.5~b2*0.5``), and of NeuroAL ``slo
 
 from __future__ import annotations
 
+from typing import Final
+
 import streamlit as st
 
 from app import viewer
@@ -24,12 +26,14 @@ line = matrix_parts.matrix_or_choice(run)
 name = str(line["name"])
 pruned = line["status"] == "pruned"
 palette = theme.palette()
+NOTHING: Final = ""  # a matrix that was not pruned has no picture to wait for
 
 
 @st.fragment(key="tune")
 def page() -> None:
     """All of it: a move of a slider runs this alone."""
-    place = st.empty()
+    with st.container(key="late-title"):
+        place = st.empty()
     try:
         setting = tune_parts.asked_setting(run)
     except links.LinkError as error:
@@ -38,14 +42,15 @@ def page() -> None:
         setting = retune.own_setting(run)
     place.title(tune_parts.title(run, setting))
     reason = why_not_live(run, setting, name) if pruned else None
-    tune_strip.strip(run, name, setting, live=pruned and reason is None, on_rest=lambda: tune_parts.take_rest(run))
+    due = tune_parts.waits_for(reason) if pruned else NOTHING
+    tune_strip.strip(run, name, setting, due=due, on_rest=lambda: tune_parts.take_rest(run))
     matrix_parts.choose(run.matrices, line)
     with st.grid(3, min_column_width=230, gap="small") as grid:
         with grid.cell(column_span=2):
             the_map(setting, reason)
         with grid.cell():
-            with st.container(border=True, gap="small"):
-                tune_parts.measuring(run, setting, needed=reason is not None)
+            with st.container(border=True, gap="small", key="late-measured"):
+                tune_parts.measuring(run, setting)
             with st.container(border=True, gap="small"):
                 tune_parts.history(run, setting, palette)
     tune_parts.same_as_a_command(run, setting)
@@ -62,16 +67,17 @@ def the_map(setting: Setting, reason: str | None) -> None:
         state.show_error(error)
         view = viewer.View()
     query: dict[str, str] = {}
+    waits: str | None = None
     known = tune_jobs.find(run, setting)
     own = setting == retune.own_setting(run)
     if reason is None and not own:
         query = {"live": setting.text}
     elif not own and known is not None and tune_jobs.result(known.job) is not None:
         query = {"made": known.job}
-    elif reason is not None and not own:
-        st.caption(f"The map shows the run itself until this setting is measured: {reason}.")
+    elif not own:
+        waits = tune_parts.waits_for(reason)
     source = viewer.source(run, matrices.title(line, run.matrices), line, query=query)
-    viewer.weight_map([source], view, key=matrix_parts.MAP)
+    viewer.weight_map([source], view, key=matrix_parts.MAP, due=viewer.Due(setting=setting.text, words=waits))
 
 
 page()

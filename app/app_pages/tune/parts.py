@@ -112,15 +112,16 @@ def title(run: Run, setting: Setting) -> str:
     return f"The run at {budget} kept{rule}{balance}"
 
 
+def waits_for(reason: str | None) -> str | None:
+    """What the map of another setting waits for; ``reason``: why only a worker knows what it keeps."""
+    return None if reason is None else f"Painted once this setting is measured: {reason}"
+
+
 # --- the worker -------------------------------------------------------------------------------
 
 
-def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
-    """The switch and the button that give a setting to the worker, and how its job goes.
-
-    Args:
-        needed: only a worker can tell which weights the setting keeps.
-    """
+def measuring(run: Run, setting: Setting) -> None:
+    """The switch and the button that give a setting to the worker, and how its job goes."""
     own = setting == retune.own_setting(run)
     small = run.totals["params"] <= tune_jobs.SMALL
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -147,8 +148,7 @@ def measuring(run: Run, setting: Setting, *, needed: bool) -> None:
             return
         known = tune_jobs.find(run, setting)
     if known is None:
-        more = " Until then the map shows the run itself." if needed else ""
-        st.caption(f"Not measured yet.{more}")
+        st.caption("Not measured yet.")
         return
     watch(run, setting, known.job)
 

@@ -5,7 +5,9 @@ const REST = 450; // ms without a move until Python is told
 const STEP = 4; // steps of a balance slider that double its factor
 const SPAN = 12; // steps to each side
 const MOVED = "kenviz:query";
+const LATE = ".st-key-late-title, .st-key-late-measured"; // on the page: of the setting before, until Python answers
 
+const sorted = (text) => text.split("~").sort().join("~");
 const clean = (number) => Number(number.toPrecision(6));
 const factorOf = (step) => clean(Number((2 ** (step / STEP)).toPrecision(3)));
 const stepOf = (factor) => Math.round(Math.log2(factor) * STEP);
@@ -95,6 +97,13 @@ class Strip {
       if (data.text === this.sent) this.sent = null; // its echo
     } else if (!this.follow() && data.matrix !== this.matrix) this.ask(); // followed: back, or a point clicked
     this.matrix = data.matrix;
+    this.mark();
+  }
+
+  /** What the page says beside the sliders is of the setting before until Python has answered. */
+  mark() {
+    const late = sorted(textOf(this.now)) !== sorted(this.data.text);
+    for (const part of document.querySelectorAll(LATE)) part.toggleAttribute("data-late", late);
   }
 
   // --- controls ----------------------------------------------------------------------------
@@ -209,11 +218,11 @@ class Strip {
   moved(byHand, typing = null) {
     const text = textOf(this.now);
     this.show(typing);
-    if (this.data.live) {
-      const { run, matrix, own } = this.data;
-      const query = text === own ? {} : { live: text };
-      window.dispatchEvent(new CustomEvent(MOVED, { detail: { run, matrix, query } }));
-    }
+    const { run, matrix, own, live, words } = this.data;
+    const news = live
+      ? { query: text === own ? {} : { live: text } }
+      : { due: { setting: text, words: text === own ? null : words.due } };
+    window.dispatchEvent(new CustomEvent(MOVED, { detail: { run, matrix, ...news } }));
     this.ask();
     if (!byHand) return;
     clearTimeout(this.rest);
@@ -249,6 +258,7 @@ class Strip {
     }
     if (reset) reset.disabled = !Object.keys(now.balance).length;
     this.root.dataset.setting = textOf(now);
+    this.mark();
   }
 
   showLambda(name) {
@@ -267,6 +277,7 @@ class Strip {
   /** The totals of the setting; one question at a time, the newest wins. */
   async ask() {
     this.wanted = textOf(this.now);
+    this.root.toggleAttribute("data-late", this.root.dataset.said !== this.wanted);
     if (this.asking) return;
     this.asking = true;
     while (this.wanted !== null) {
@@ -280,7 +291,7 @@ class Strip {
         const found = await answer.json();
         if (this.wanted === null) this.say(found, answer.ok);
       } catch {
-        if (this.wanted === null) this.totals.textContent = "The server does not answer.";
+        if (this.wanted === null) this.say({ message: "The server does not answer." }, false);
       }
     }
     this.asking = false;
@@ -288,6 +299,7 @@ class Strip {
 
   say(found, fine) {
     this.root.dataset.said = fine ? textOf(this.now) : "error";
+    this.root.removeAttribute("data-late");
     this.totals.classList.toggle("wrong", !fine);
     if (!fine) {
       this.totals.textContent = found.message;

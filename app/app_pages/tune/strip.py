@@ -42,14 +42,14 @@ def _mount() -> ComponentRenderer:
     )
 
 
-def strip(run: Run, matrix: str, setting: Setting, *, live: bool, on_rest: Callable[[], None]) -> None:
+def strip(run: Run, matrix: str, setting: Setting, *, due: str | None, on_rest: Callable[[], None]) -> None:
     """Draw the sliders at a setting.
 
     Args:
-        live: the open matrix can be painted at every move.
+        due: what the picture of another setting waits for; ``None``: the open matrix is painted at every move.
         on_rest: called when the sliders rest at another setting, see `rested`.
     """
-    _mount()(key=KEY, data=strip_data(run, matrix, setting, live=live), on_setting_change=on_rest)
+    _mount()(key=KEY, data=strip_data(run, matrix, setting, due=due), on_setting_change=on_rest)
 
 
 def rested() -> str | None:
@@ -58,7 +58,7 @@ def rested() -> str | None:
     return None if found is None else str(found)
 
 
-def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[str, Any]:
+def strip_data(run: Run, matrix: str, setting: Setting, *, due: str | None) -> dict[str, Any]:
     """What the script is given."""
     spec, own = run.spec, retune.own_setting(run)
     names = retune.balance_names(run)
@@ -67,7 +67,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
         "api": viewer.api(),
         "run": run.id,
         "matrix": matrix,
-        "live": live,
+        "live": due is None,
         "text": setting.text,
         "own": own.text,
         "setting": {
@@ -91,7 +91,8 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, live: bool) -> dict[s
         **_lambdas(run),
         "words": {
             "share": "% of all prunable weights" if whole else "% of each row",
-            "k": "entries per row",
+            "k": "weights per row",
+            "due": due,
             "balance": BALANCE,
             "slope": "Slope over blocks",
             "spread": "Spread over rows",

@@ -61,6 +61,7 @@ export class WeightMap extends Stage {
       this.panes.forEach((pane, i) => pane.name(data.sources[i].title));
     }
     this.askedKey = asked;
+    this.queries.owed(data.due);
     this.render();
   }
 
@@ -253,6 +254,7 @@ export class WeightMap extends Stage {
     for (const pane of this.panes) {
       pane.draw();
       pane.parts.stage.classList.toggle("kv-busy", !pane.ready);
+      pane.veil.say(this.queries.late, Boolean(this.queries.owing));
       this.note(pane);
     }
     const frame = this.panes[0].frames.get(this.focus.m.name);

@@ -9,6 +9,7 @@ import { cellOf } from "./pick.js";
 import { Tiles } from "./tiles.js";
 import { buildStage, complain, make } from "./toolbar.js";
 import * as tooltip from "./tooltip.js";
+import { Veil } from "./veil.js";
 import { nearest, viewOf } from "./world.js";
 
 const SMALL = 90; // pixels: below, the matrix is told, not its cell
@@ -19,6 +20,7 @@ export class Pane {
   constructor(map, source) {
     Object.assign(this, { map, hover: null, known: null, parts: buildStage() });
     this.parts.small.hidden = true;
+    this.veil = new Veil(this.parts.veil);
     this.heading = make("div", { class: "kv-pane-title" });
     this.figure = make("div", { class: "kv-pane", "data-run": source.run }, this.heading, this.parts.stage);
     this.context = this.parts.canvas.getContext("2d", { alpha: false });
@@ -40,7 +42,10 @@ export class Pane {
   }
 
   tilesOf(source) {
-    const waits = (message) => this.map.parts.where.replaceChildren(message);
+    const waits = (message) => {
+      this.map.parts.where.replaceChildren(message);
+      this.map.queries.waits(message);
+    };
     const tiles = new Tiles({ ...source, api: this.map.api }, (error) => {
       if (tiles === this.tiles) this.came(error);
     }, waits);
@@ -213,6 +218,7 @@ export class Pane {
     clearTimeout(this.asking);
     this.askCell?.abort();
     this.unbind();
+    this.veil.close();
     this.tiles.close();
   }
 }

@@ -1,11 +1,15 @@
 // Another query for the same matrix (a slider's setting, another run to compare with). The picture
-// that is there stays until all of the new one has come. One query is asked for at a time; of those
-// wanted meanwhile the newest wins, and it does not wait for one that takes long.
+// that is there stays, veiled, until all of the new one has come. One query is asked for at a time; of
+// those wanted meanwhile the newest wins, and it does not wait for one that takes long. What no query
+// brings (only a worker can make it) is waited for under the veil, too.
 
-const EVENT = "kenviz:query"; // on window; detail: {run, matrix, query}
+const EVENT = "kenviz:query"; // on window; detail: {run, matrix, query} or {run, matrix, due}
 const PATIENCE = 400; // ms that an older query may still take
+const COMING = "Getting ready: the weights that this setting keeps";
+const MISSING = "The weights that this setting keeps could not be read";
 
 const textOf = (query) => JSON.stringify(Object.entries(query ?? {}).sort());
+const same = (a, b) => a?.setting.split("~").sort().join() === b?.setting.split("~").sort().join();
 
 export class Queries {
   constructor(map) {
@@ -19,7 +23,8 @@ export class Queries {
   /** Another matrix, or run: nothing of before counts. */
   reset(query) {
     this.loading?.turn.abort();
-    Object.assign(this, { loading: null, wanted: null, shown: textOf(query) });
+    Object.assign(this, { loading: null, wanted: null, shown: textOf(query), wrong: false, said: COMING });
+    Object.assign(this, { due: null, moved: null }); // what only a worker makes: by Python, by the page's script
     this.asked = this.shown; // by Python
     this.told = new Set(); // by events of the page: Python repeats them late
   }
@@ -28,9 +33,39 @@ export class Queries {
     return Boolean(this.loading || this.wanted);
   }
 
-  hear({ run, matrix, query }) {
+  /** What only a worker can make of it, in words. */
+  get owing() {
+    return (this.moved ?? this.due)?.words ?? null;
+  }
+
+  /** What the picture waits for, in words; null: it is up to date. */
+  get late() {
+    if (this.owing) return this.owing;
+    if (this.busy) return this.said;
+    return this.wrong ? MISSING : null;
+  }
+
+  /** The server says how far it is. */
+  waits(message) {
+    if (!this.loading) return;
+    this.said = message;
+    this.map.render();
+  }
+
+  /** What Python says that only a worker makes: {setting, words}, words null where all is there. */
+  owed(due) {
+    this.due = due;
+    if (same(this.moved, due)) this.moved = null;
+  }
+
+  hear({ run, matrix, query, due = null }) {
     const { source } = this.map.panes[0] ?? {};
     if (!source || source.run !== run || source.matrix !== matrix) return;
+    this.moved = same(due, this.due) ? null : due;
+    if (due) {
+      this.map.render();
+      return;
+    }
     this.told.add(textOf(query));
     this.set(query);
   }
@@ -44,6 +79,8 @@ export class Queries {
 
   set(query) {
     const text = textOf(query);
+    if (this.wrong) this.map.panes[0].fail(null);
+    this.wrong = false;
     const next = this.wanted ? textOf(this.wanted) : (this.loading?.text ?? this.shown);
     if (text === next) return;
     this.wanted = query;
@@ -60,7 +97,7 @@ export class Queries {
   async load() {
     const { map, wanted } = this;
     const [pane] = map.panes;
-    this.wanted = null;
+    Object.assign(this, { wanted: null, said: COMING });
     const text = textOf(wanted);
     const source = { ...pane.source, query: wanted };
     const tiles = pane.tilesOf(source);
@@ -78,6 +115,7 @@ export class Queries {
       pane.parts.canvas.dataset.queryMs = (performance.now() - loading.began).toFixed(1);
     } catch (error) {
       if (this.loading === loading && error.name !== "AbortError" && !this.wanted) {
+        this.wrong = true;
         pane.fail(error, () => this.set(wanted));
       }
     }
@@ -91,6 +129,7 @@ export class Queries {
   show(source, tiles) {
     const [pane] = this.map.panes;
     pane.take({ ...source, title: pane.source.title }, tiles);
+    pane.veil.renew();
     this.map.request();
   }
 

@@ -57,7 +57,9 @@ export function buildStage() {
   const small = make("canvas", { class: "kv-minimap", "aria-hidden": "true" });
   const tip = make("div", { class: "kv-tip", role: "tooltip", hidden: true, "data-testid": "kv-tip" });
   const message = make("div", { class: "kv-message", role: "alert", hidden: true });
-  return { canvas, small, tip, message, stage: make("div", { class: "kv-stage" }, canvas, small, tip, message) };
+  const veil = make("div", { class: "kv-veil", role: "status", hidden: true, "data-testid": "kv-veil" });
+  const stage = make("div", { class: "kv-stage" }, canvas, small, tip, veil, message);
+  return { canvas, small, tip, message, veil, stage };
 }
 
 /** Build everything below `root`, with a `holder` for what is drawn on. acts: layer, hide, spread,
