@@ -48,8 +48,12 @@ def _remembered(run_id: str, _stamp: str) -> bytes:
     return atlas_bytes(state.open_cached(run_id))
 
 
-def atlas_bytes(run: Run) -> bytes:
-    """The whole model ready to send; see the module."""
+def atlas_bytes(run: Run, finest: int | None = None) -> bytes:
+    """The whole model ready to send; see the module.
+
+    Args:
+        finest: the map is to ask for nothing finer than cells of so many x so many weights, and for no values.
+    """
     pictures = tiles.atlas(run)
     listed, offset = {}, 0
     for picture in pictures:
@@ -57,7 +61,8 @@ def atlas_bytes(run: Run) -> bytes:
         listed[picture.name] = {"cell": picture.cell, "size": size, "offset": offset}
         offset += picture.share.size
     several = matrices.stacks(run.matrices) > 1
-    lines = [_line(line, several) | listed.get(str(line["name"]), {}) for _, line in run.matrices.iterrows()]
+    least = {} if finest is None else {"finest": {"h": finest, "w": finest}}
+    lines = [_line(line, several) | listed.get(str(line["name"]), {}) | least for _, line in run.matrices.iterrows()]
     shares = [picture.share.ravel() for picture in pictures]
     plane = np.concatenate(shares) if shares else np.zeros(0, np.uint8)
     header = {

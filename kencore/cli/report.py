@@ -19,6 +19,9 @@ def report(
         Path | None, typer.Option(help="Also a new folder: every picture as PNG and SVG, every table as CSV.")
     ] = None,
     compare: Annotated[str | None, typer.Option(help="A second run, its id or folder, to compare it with.")] = None,
+    interactive: Annotated[
+        bool, typer.Option(help="With a map to zoom into, drawn by a script in the file; or without any script.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Write over a report there is.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +29,9 @@ def report(
     from kencore.report import report as write
 
     with command(as_json) as (progress, show):
-        facts = write(run, out, beside=compare, figures=figures, force=force, progress=progress)
+        facts = write(
+            run, out, beside=compare, figures=figures, interactive=interactive, force=force, progress=progress
+        )
         show(facts, written)
 
 

@@ -10,11 +10,14 @@ from kencore.views import tables as summaries
 from kencore.words import run as facts
 
 
-def build(run: Run, beside: Run | None = None, progress: Progress | None = None) -> Report:
+def build(
+    run: Run, beside: Run | None = None, progress: Progress | None = None, *, interactive: bool = False
+) -> Report:
     """The report of a run.
 
     Args:
         beside: a second run that it is compared with.
+        interactive: with the map to walk through, where the app that draws it is installed.
         progress: called with (done, total, what is being done); may raise to cancel.
 
     Raises:
@@ -29,6 +32,7 @@ def build(run: Run, beside: Run | None = None, progress: Progress | None = None)
         cost.cost(run),
         kept.kept(run),
         kept.sparsity(run),
+        kept.walk(run) if interactive else None,
         kept.masks(run, progress),
         more.sweep(run),
         more.tuning(run),

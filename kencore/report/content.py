@@ -107,7 +107,25 @@ class Figure:
     note: str = ""
 
 
-Block = Text | Bullets | Code | Cards | Table | Grid | Figure
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A picture to walk through: a script draws it, all that it shows is in the page.
+
+    Attributes:
+        text: what it shows and how to move in it.
+        html, style, script: of the page, trusted.
+        data: JSON that the script reads from the element ``data_id``.
+    """
+
+    text: str
+    html: str
+    style: str
+    script: str
+    data: str
+    data_id: str
+
+
+Block = Text | Bullets | Code | Cards | Table | Grid | Figure | Live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +159,11 @@ class Report:
     def figures(self) -> list[Figure]:
         """All pictures in order."""
         return [block for block in self._blocks() if isinstance(block, Figure)]
+
+    @property
+    def live(self) -> list[Live]:
+        """What scripts draw."""
+        return [block for block in self._blocks() if isinstance(block, Live)]
 
     @property
     def tables(self) -> list[Table]:

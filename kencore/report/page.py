@@ -1,11 +1,14 @@
-"""A report as one HTML file that needs nothing else: no network, no script, no font.
+"""A report as one HTML file that needs nothing else: no network, no font, no script but that of its map.
 
-Everything that comes from a run is escaped; the policy in its head forbids the rest.
+Everything that comes from a run is escaped; the policy in its head forbids the rest, and every script that is not,
+by its hash, one of those that the report was written with.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 from typing import Final
 
@@ -13,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from kencore.report.charts.draw import svg
-from kencore.report.content import Block, Bullets, Cards, Code, Figure, Grid, Report, Section, Table, Text
+from kencore.report.content import Block, Bullets, Cards, Code, Figure, Grid, Live, Report, Section, Table, Text
 from kencore.report.style import css
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -29,16 +32,19 @@ def html(report: Report) -> str:
     title = escape(f"{report.run}: {report.title}")
     contents = "".join(f'<li><a href="#{section.name}">{escape(section.title)}</a></li>' for section in report.sections)
     body = "\n".join(map(_section, report.sections))
+    styles = "".join(f"{live.style}\n" for live in report.live)
+    scripts = "".join(map(_script, report.live))
+    held = "no script but that of its map" if report.live else "no script"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(report)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-{css()}</style>
+{css()}{styles}</style>
 </head>
 <body>
 <header>
@@ -50,10 +56,23 @@ def html(report: Report) -> str:
 <main>
 {body}
 </main>
-<footer><p>Written by KEN_viz. This file needs no network and holds no script.</p></footer>
-</body>
+<footer><p>Written by KEN_viz. This file needs no network and holds {held}.</p></footer>
+{scripts}</body>
 </html>
 """
+
+
+def _policy(report: Report) -> str:
+    """`POLICY`, and the scripts of the report by their hashes."""
+    hashes = " ".join(f"'sha256-{b64encode(sha256(live.script.encode()).digest()).decode()}'" for live in report.live)
+    return f"{POLICY}; script-src {hashes}" if hashes else POLICY
+
+
+def _script(live: Live) -> str:
+    """What draws, after what it reads; a ``<`` of the data cannot end its element."""
+    data = live.data.replace("<", "\\u003c")
+    assert "</script" not in live.script
+    return f'<script type="application/json" id="{live.data_id}">{data}</script>\n<script>{live.script}</script>\n'
 
 
 def _section(section: Section) -> str:
@@ -76,6 +95,8 @@ def _block(block: Block) -> str:
         return _cards(block)
     if isinstance(block, Grid):
         return f'<div class="grid">{"".join(_beside(*cell) for cell in block.cells)}</div>'
+    if isinstance(block, Live):
+        return f'<p>{escape(block.text)}</p>\n<div class="live">{block.html}</div>'
     return _table(block) if isinstance(block, Table) else _figure(block)
 
 

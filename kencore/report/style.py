@@ -36,7 +36,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.35rem 1.1rem;list-style:none;margin:1.25
 .cards .beside{font-size:.85rem}
 figure{margin:1.5rem 0 2rem;break-inside:avoid}
 .wide{overflow-x:auto}
-svg{display:block;width:100%;height:auto;min-width:34rem}
+.wide svg{display:block;width:100%;height:auto;min-width:34rem}
 table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;font-weight:600;padding:.4rem 0}
 .table{margin:1rem 0 1.25rem}
@@ -55,10 +55,13 @@ pre{background:var(--surface);border:1px solid var(--border);border-radius:.4rem
 details{margin:.5rem 0 1rem}
 summary{cursor:pointer;font-size:.9rem}
 footer{padding-top:2rem;padding-bottom:3rem}
-@media print{body{font-size:10.5pt}header{padding-top:0}nav{display:none}
+.live{max-width:none}
+.live:not(:has(canvas))::after{content:"This picture is drawn by a script, which this viewer does not run.";
+  color:var(--muted)}
+@media print{.live{display:none}body{font-size:10.5pt}header{padding-top:0}nav{display:none}
   header,main,footer{max-width:none;padding-left:0;padding-right:0}
   h2,h3,caption{break-after:avoid}tr,pre,.cards div{break-inside:avoid}
-  .wide{overflow:visible}svg{min-width:0}a{color:inherit}
+  .wide{overflow:visible}.wide svg{min-width:0}a{color:inherit}
   *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
 

@@ -21,6 +21,7 @@ def report(
     *,
     beside: str | Path | None = None,
     figures: str | Path | None = None,
+    interactive: bool = True,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -31,6 +32,8 @@ def report(
         path: the file to write; by default ``RUN.report.html`` in the current folder.
         beside: a second run, its id or folder, that the run is compared with.
         figures: also a folder for every picture as PNG and SVG and every table as CSV.
+        interactive: with a map of the model to zoom into, which a script in the file draws; without it the file has no
+            script.
         force: write over what is there (a folder of pictures only if it holds nothing else).
         progress: called with (done, total, what is being done); may raise to cancel.
 
@@ -54,7 +57,7 @@ def report(
         raise RunExistsError(str(path), got="a folder", wanted="a file", remedy="Choose another name.")
     if folder is not None:
         check_free(folder)
-    made = build(opened, other, progress)
+    made = build(opened, other, progress, interactive=interactive)
     text = html(made).encode()
     facts: dict[str, Any] = {"run": opened.id, "title": made.title, "file": str(path), "bytes": len(text)}
     if folder is not None:

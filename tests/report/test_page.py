@@ -6,6 +6,8 @@ import itertools
 import json
 import re
 import shutil
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,20 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def language(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return make_lm_run(tmp_path_factory.mktemp("language"))
+
+
+def test_only_the_script_of_the_map_runs(sample: Run) -> None:
+    made = build(sample, interactive=True)
+    text = html(made)
+    page = parse(text)
+    policy = next(meta["content"] for meta in page.named("meta") if "http-equiv" in meta)
+    (live,) = made.live
+    digest = b64encode(sha256(live.script.encode()).digest()).decode()
+    assert policy.endswith(f"; script-src 'sha256-{digest}'")
+    assert page.named("script") == [{"type": "application/json", "id": live.data_id}, {}]
+    data = text.partition(f'id="{live.data_id}">')[2].partition("</script>")[0]
+    assert json.loads(data) == json.loads(live.data)
+    assert html(build(sample, interactive=True)) == text
 
 
 @pytest.mark.parametrize("name", ["demo", "demo-lm"])

@@ -55,7 +55,7 @@ export function clear(context, { width, height, dpr, look }) {
 
 /** One matrix in its place of the plot; returns that place. frame: width, height, dpr, plot, view,
  * shape, seen, layer, look, font, windows (coarsest first), and `exact`: those of single weights that
- * are marked and numbered. */
+ * are marked and numbered; `bits` those that are marked where values are not held. */
 export function drawMatrix(context, frame) {
   const { look, exact } = frame;
   const area = matrixArea(frame);
@@ -67,7 +67,7 @@ export function drawMatrix(context, frame) {
   context.fillRect(area.x, area.y, area.w, area.h);
   if (frame.flat !== undefined && frame.flat !== null) drawFlat(context, frame, area);
   for (const window of frame.windows) drawWindow(context, frame, window);
-  for (const window of exact) drawMarks(context, frame, window);
+  for (const window of frame.bits ?? exact) drawMarks(context, frame, window);
   if (Math.min(frame.view.sx, frame.view.sy) >= GRID_FROM) drawGrid(context, frame);
   for (const window of exact) drawNumbers(context, frame, window);
   context.restore();

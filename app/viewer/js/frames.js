@@ -2,7 +2,7 @@
 
 import { isValues, scaleOf } from "./colors.js";
 import { visible } from "./geometry.js";
-import { levelOf, wholeLevel } from "./tiles.js";
+import { heldAt, levelOf, wholeLevel } from "./tiles.js";
 import { viewOf } from "./world.js";
 
 const READ_AT_ONCE = 1 << 23; // weights: larger ones are read for values from closer, or if few
@@ -31,7 +31,7 @@ function frameOf(pane, place, tiles) {
   const none = { ...base, windows: [], exact: [], cell: [1, 1], missing: null, lacks: false };
   if (!open) return none;
   if (layer === "lost") return { ...none, flat: m.lost };
-  const level = levelOf(view, map.exactFrom);
+  const level = heldAt(levelOf(view, map.exactFrom), m);
   const lacks = Boolean(rough) && !rough.window;
   const whole = rough?.window ? [rough.window] : [];
   if (enough(pane, m, level)) {
@@ -44,7 +44,8 @@ function frameOf(pane, place, tiles) {
   const found = tiles.find(m, layer, level, seen);
   const windows = found.missing ? [...whole, ...found.windows] : found.windows;
   const drawn = lacks ? { windows: [], exact: [] } : { windows, exact: level.exact ? found.tiles : [] };
-  return { ...base, ...drawn, level, tiles: found.tiles, cell, missing: found.missing, lacks };
+  const bits = m.finest && level.h * level.w === 1 ? { bits: found.tiles } : {}; // kept or not is all that is held
+  return { ...base, ...drawn, ...bits, level, tiles: found.tiles, cell, missing: found.missing, lacks };
 }
 
 /** A matrix in few cells: {level, window}, the window null until it has come; null: there is none

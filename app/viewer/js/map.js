@@ -43,9 +43,10 @@ export class WeightMap extends Stage {
     this.watch.observe(root);
   }
 
-  /** Take what Python sent; called again whenever the data or the theme changes. */
+  /** Take what Python sent; called again whenever the data or the theme changes. `data.host` stands where there is
+   * no app around the map: {get, layers}, what answers in place of its server and which layers that knows. */
   update({ data, setStateValue, parentElement }) {
-    Object.assign(this, { setStateValue, api: data.api });
+    Object.assign(this, { setStateValue, api: data.api, host: data.host ?? {} });
     this.takeTheme(data.palettes, getComputedStyle(parentElement.host ?? parentElement));
     const fixed = data.sources.map(({ query, title, ...source }) => source);
     const sources = JSON.stringify([fixed, data.api]);
@@ -284,7 +285,7 @@ export class WeightMap extends Stage {
     const view = { ...this.here(), ...this.looks() };
     this.written.add(JSON.stringify(view));
     const usual = { layer: this.usual(), reset: "hidden", ...(this.single ? {} : { range: "present" }) };
-    address.write(view, usual, this.single ? [] : ["at"]);
+    if (!this.host.get) address.write(view, usual, this.single ? [] : ["at"]);
     this.say();
   }
 

@@ -34,7 +34,7 @@ export class MatrixMap extends WeightMap {
       this.minimap = new Minimap(this.panes[0].parts.small, go);
     }
     Object.assign(this, { told: null, opened: performance.now() });
-    offer(this.parts, this.alone, source.query.other);
+    offer(this.parts, this.alone, source.query.other, false, this.host);
     if (stays) { // the same window of the next block
       this.touched = true;
       this.takeLooks(link);

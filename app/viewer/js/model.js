@@ -30,7 +30,7 @@ export class ModelMap extends WeightMap {
   open({ sources, view }) {
     Object.assign(this, { ranges: null, world: null, view: null, plot: null, seen: null, link: view });
     this.stand(sources);
-    offer(this.parts, this.alone, false, this.lost);
+    offer(this.parts, this.alone, false, this.lost, this.host);
     this.takeLooks(view);
     for (const pane of this.panes) pane.load();
   }
@@ -181,7 +181,7 @@ export class ModelMap extends WeightMap {
   }
 
   drawn() {
-    drawCrumbs(this.crumbs, crumbsOf(this), this.numbered ? aloneAddress(this) : null);
+    drawCrumbs(this.crumbs, crumbsOf(this), this.numbered && !this.host.get ? aloneAddress(this) : null);
   }
 
   legendMore() {

@@ -46,7 +46,7 @@ export class Pane {
       this.map.parts.where.replaceChildren(message);
       this.map.queries.waits(message);
     };
-    const tiles = new Tiles({ ...source, api: this.map.api }, (error) => {
+    const tiles = new Tiles({ ...source, api: this.map.api, get: this.map.host.get }, (error) => {
       if (tiles === this.tiles) this.came(error);
     }, waits);
     return tiles;

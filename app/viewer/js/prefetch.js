@@ -3,7 +3,7 @@
 
 import { enough, readable } from "./frames.js";
 import { toward, visible } from "./geometry.js";
-import { SIDE, levelOf, tilesOf } from "./tiles.js";
+import { SIDE, heldAt, levelOf, tilesOf } from "./tiles.js";
 import { closestOf, viewOf } from "./world.js";
 
 const MOST_BYTES = 200_000; // of one look ahead
@@ -23,7 +23,7 @@ export function ahead(map, pane) {
   if (way.x || way.y) add(found, pane, { m, layer, shape, level: frame.level, seen: visible(moved, plot, shape) });
   const [px, py] = pane.pointer && pane.hover ? [pane.pointer.x, pane.pointer.y] : [plot.w / 2, plot.h / 2];
   const next = viewOf(toward(view, closestOf(focus), CLOSER, px, py), focus);
-  const level = levelOf(next, map.exactFrom);
+  const level = heldAt(levelOf(next, map.exactFrom), m);
   if (readable(pane, m, level)) add(found, pane, { m, layer, shape, level, seen: visible(next, plot, shape) });
   return found;
 }

@@ -18,6 +18,12 @@ export function levelOf({ sx, sy }, exactFrom) {
   return { h, w, exact: h * w === 1 && Math.min(sx, sy) >= exactFrom };
 }
 
+/** A level, or what comes nearest to it of a matrix of which only cells are held: `finest` {h, w}. */
+export function heldAt(level, { finest }) {
+  if (!finest) return level;
+  return { h: Math.max(level.h, finest.h), w: Math.max(level.w, finest.w), exact: false };
+}
+
 /** The level of a whole matrix in few cells. */
 export function wholeLevel({ rows, cols }) {
   const [h, w] = [cellSide(rows, 256), cellSide(cols, 512)];
@@ -42,7 +48,7 @@ const touch = (a, b) =>
   a.whole === b.whole && (a.whole || meet(a, b));
 
 export class Tiles {
-  /** source: {api, run, matrix, query, stamp}; `changed(error)` is called when something has come,
+  /** source: {api, run, matrix, query, stamp}, and `get` where something else than the server answers; `changed(error)` is called when something has come,
    * or not; `waits(message)` while the server says that it is getting ready. */
   constructor(source, changed, waits) {
     Object.assign(this, { source, changed, waits, bytes: 0 });
@@ -60,7 +66,7 @@ export class Tiles {
   }
 
   get(path, params, signal) {
-    return ask(this.address(path, params), signal, this.waits);
+    return ask(this.address(path, params), signal, this.waits, this.source.get);
   }
 
   /** Every matrix in few cells: the header's lines, each with the window `whole`. */
@@ -235,6 +241,7 @@ function partOf({ header: { size, rows, cols }, planes }, { level, layer }, top,
   if (!level.exact) {
     part.share = shares(part);
     part.data ??= part.share;
+    if (level.h * level.w === 1) part.kept = part.count;
     bytes += part.share.byteLength;
   }
   return Object.assign(part, { bytes });

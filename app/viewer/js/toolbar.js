@@ -80,6 +80,7 @@ export function build(root, acts, words) {
   hide.onclick = acts.hide;
   const spread = make("button", { type: "button", class: "kv-toggle", hidden: true, "data-toggle": "spread" });
   spread.onclick = acts.spread;
+  const csv = button("save", "Save the weights of this window as CSV", acts.csv, "CSV");
   const tools = make(
     "div",
     { class: "kv-tools" },
@@ -88,7 +89,7 @@ export function build(root, acts, words) {
     button("up", "Up one level (Esc)", acts.up),
     button("fit", words.fit, acts.fit),
     button("save", "Save this picture as PNG", acts.png, "PNG"),
-    button("save", "Save the weights of this window as CSV", acts.csv, "CSV"),
+    csv,
   );
   const holder = make("div", { class: "kv-panes" });
   const legend = make("div", { class: "kv-legend", "data-testid": "kv-legend" });
@@ -103,7 +104,7 @@ export function build(root, acts, words) {
     keys,
     table,
   );
-  return { layers: segments, hide, spread, holder, legend, where, table };
+  return { layers: segments, hide, spread, holder, legend, where, table, csv };
 }
 
 function moveChoice(event, segments, choose) {
@@ -118,13 +119,16 @@ function moveChoice(event, segments, choose) {
 }
 
 /** Offer the layers that there are: without a base there is neither it nor a difference, without
- * another run no overlap; what was lost only on the map of a model that knows it. */
-export function offer(parts, alone, beside, lost = false) {
+ * another run no overlap; what was lost only on the map of a model that knows it; and without the app around the map
+ * only those that `host` knows. */
+export function offer(parts, alone, beside, lost = false, host = {}) {
   parts.alone = alone;
+  parts.csv.hidden = Boolean(host.get);
   for (const [layer, label, hint] of LAYERS) {
     const made = parts.layers.get(layer);
     const lacks = alone && ["base", "difference"].includes(layer);
-    made.hidden = { overlap: !beside, lost: !lost }[layer] ?? lacks;
+    const unknown = host.layers && !host.layers.includes(layer);
+    made.hidden = unknown || ({ overlap: !beside, lost: !lost }[layer] ?? lacks);
     made.textContent = (alone && { tuned: "Dense", lost: "Weight lost" }[layer]) || label;
     made.title = alone ? ALONE[layer] ?? hint : hint;
   }

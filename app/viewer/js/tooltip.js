@@ -45,7 +45,10 @@ function aloneLines(window, index, more, cols) {
 
 /** Lines of a cell of many weights. */
 function cellLines(window, layer, index, alone) {
-  const lines = [["Share kept", percent(window.share[index])]];
+  const [high, wide] = window.cell;
+  const lines = high * wide === 1
+    ? [["In the pruned model", window.share[index] ? "● kept" : alone ? "○ set to zero" : "○ reset to base"]]
+    : [["Share kept", percent(window.share[index])]];
   const named = alone && layer === "tuned" ? "dense" : layer;
   if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
   if (layer === "neighbours") {

@@ -16,17 +16,17 @@ export function unpack(buffer) {
   return { header, planes };
 }
 
-/** The server's answer; asked again for as long as it says that it is getting ready, which
- * `waits(message)` hears. */
-export async function ask(address, signal, waits = () => {}) {
-  const answer = await fetch(address, { signal });
+/** The server's answer, or that of `get` in its place; asked again for as long as it says that it is
+ * getting ready, which `waits(message)` hears. */
+export async function ask(address, signal, waits = () => {}, get = fetch) {
+  const answer = await get(address, { signal });
   if (answer.ok) return answer;
   const message = await messageOf(answer);
   if (answer.status !== 503) throw new Error(message);
   waits(message);
   await new Promise((done) => setTimeout(done, AGAIN));
   signal?.throwIfAborted();
-  return ask(address, signal, waits);
+  return ask(address, signal, waits, get);
 }
 
 async function messageOf(answer) {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Final
 
 from kencore.report.charts.kept import block_bars, kept_map, role_bars
 from kencore.report.charts.masks import neighbour_table, neighbours, small_maps
-from kencore.report.content import Block, Section, Table, Text
+from kencore.report.content import Block, Live, Section, Table, Text
 from kencore.report.sections import more
 from kencore.runs.run import Run
 from kencore.system.progress import Progress
@@ -15,6 +16,8 @@ from kencore.views import tables as summaries
 from kencore.words import numbers as wording
 from kencore.words.findings import lines
 
+MAPS: Final = "kencore.maps"
+"""Group of entry points that draw the map of a page: the app has one, since this library has no viewer."""
 NAMES: Final = 8  # tensors that a line of what was not pruned names
 
 
@@ -86,6 +89,19 @@ def sparsity(run: Run) -> Section | None:
     if not found:
         return None
     return Section(name="sparsity", title="How sparsity is spread", blocks=tuple(found))
+
+
+def walk(run: Run) -> Section | None:
+    """The map of the model to zoom into; ``None`` where nothing that is installed draws it."""
+    drawing = next(iter(entry_points(group=MAPS)), None)
+    if drawing is None or not run.pruned:
+        return None
+    parts = dict(drawing.load()(run))
+    text = (
+        f"Every matrix of the model, {parts.pop('says')}. Use the wheel, a pinch or the keys + and − to zoom, drag to "
+        "move, and click a matrix to open it. Values of weights are in the checkpoints and not in this file."
+    )
+    return Section(name="map", title="Walk through the model", blocks=(Live(text=text, **parts),))
 
 
 def masks(run: Run, progress: Progress | None) -> Section | None:
