@@ -97,8 +97,12 @@ class Door:
 
 
 def is_open(address: str | None) -> bool:
-    """Whether a server that listens there can be reached from other machines."""
-    text = (address or "").strip().strip("[]").lower()
+    """Whether a server that listens there can be reached from other machines; ``None``: nobody knows where it does, so
+    that the door itself looks at the sender.
+    """
+    if address is None:
+        return False
+    text = address.strip().strip("[]").lower()
     return not text.startswith("unix:") and text not in LOCAL and not (_is_address(text) and _loopback(text))
 
 

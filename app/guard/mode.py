@@ -32,7 +32,7 @@ def check_address(address: str | None) -> None:
     if is_open(address) and not knows():
         raise SpecError(
             "address to serve on",
-            got=f"{address or 'none, which is all of them'}, without a login",
+            got=f"{address or 'all of them'}, without a login",
             wanted="localhost, or a server with a login",
             remedy="See docs/server.md for a login. If everybody who reaches this port may use the app, delete its "
             f"runs and read files of this account, say --i-know or {I_KNOW}=1.",

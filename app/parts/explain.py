@@ -11,6 +11,7 @@ from app.charts import explain as charts
 from app.charts import neuron as neurons
 from app.frame import links, matrices, parts, state
 from app.frame.draw import draw
+from app.jobs import question
 from app.parts import explain_ask
 from kencore.errors import KencoreError
 from kencore.explain import LONGEST_TEXT
@@ -29,12 +30,13 @@ def title(found: Explanation | None, dense: str) -> str:
     return state.plain(charts.answers_finding(found.facts, dense))
 
 
-def sentence_form(text: str) -> None:
-    """The sentence and the button; another one goes into the address."""
+def sentence_form(text: str, example: str) -> None:
+    """The sentence and the button; another one goes into the address. ``example`` stands for none."""
     st.session_state["explain_text"] = text
 
     def asked() -> None:
         typed = str(st.session_state["explain_text"] or "")
+        question.allow(typed if typed.strip() else example)
         links.write(text=typed if typed.strip() else None, token=None)
 
     with st.form("explain_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):

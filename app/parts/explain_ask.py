@@ -46,10 +46,14 @@ def ask(run: Run, text: str, *, block: int | None = None, key: str = "ask") -> E
     try:
         spec = ExplainSpec(run=run.id, text=text, block=block)
         name = request("explain", run, spec)
-        if not question.known(name) and not small(run) and st.session_state.get(f"{key}-may") != name:
-            _big(run, name, key)
-            return None
-        folder = question.ask(name, lambda: submitting.sentence(spec, name), key)
+        folder = question.ask(
+            name,
+            lambda: submitting.sentence(spec, name),
+            key,
+            about=text,
+            wait=lambda: _wait(run, text, key),
+            unasked=small(run),
+        )
         return None if folder is None else _open(folder)
     except KencoreError as error:
         state.show_error(error)
@@ -62,15 +66,14 @@ def request(kind: str, run: Run, spec: ExplainSpec | ContinueSpec) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def _big(run: Run, name: str, key: str) -> None:
+def _wait(run: Run, text: str, key: str) -> None:
+    size = wording.size(run.totals["bytes_dense"])
     st.caption(
-        f"This model is {wording.size(run.totals['bytes_dense'])}: loading and two or three passes take a while."
+        "Both models read the sentence on your click."
+        if small(run)
+        else f"This model is {size}: loading and two or three passes take a while."
     )
-
-    def may() -> None:
-        st.session_state[f"{key}-may"] = name
-
-    st.button("Ask the models", icon=":material/play_arrow:", on_click=may, key=f"{key}-big")
+    st.button("Ask the models", icon=":material/play_arrow:", on_click=question.allow, args=(text,), key=f"{key}-may")
 
 
 def _open(folder: Path) -> Explanation:

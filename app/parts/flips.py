@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.frame import links, state
+from app.jobs import question
 from kencore.errors import KencoreError
 from kencore.runs.flips import FILE, Flips, read_flips, same_data
 from kencore.views import flips as views
@@ -87,6 +88,8 @@ def pick(run: Run, text: str) -> None:
 
     def chosen() -> None:
         number = st.session_state["explain_pick"]
+        if number is not None:
+            question.allow(offered[number])
         links.write(text=None if number is None else offered[number], token=None)
 
     def label(number: int) -> str:

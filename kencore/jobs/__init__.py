@@ -10,7 +10,7 @@ loaded anew for each job.
 
 from __future__ import annotations
 
-from kencore.jobs.api import ahead, cancel, events, list_jobs, log, result, shutdown, status, submit, warm
+from kencore.jobs.api import ahead, cancel, events, find, list_jobs, log, result, shutdown, status, submit, warm
 from kencore.jobs.records import Event, JobStatus
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ahead",
     "cancel",
     "events",
+    "find",
     "list_jobs",
     "log",
     "result",

@@ -70,6 +70,22 @@ def submit(
     return job
 
 
+def find(request_key: str, *, user: str = "local") -> str | None:
+    """The job that `submit` would give for this request without making one; ``None`` where there is none.
+
+    Raises:
+        StoreNotWritableError: the store is damaged or cannot be opened.
+    """
+    try:
+        with connected() as connection:
+            row = queries.find_by_key(connection, user, request_key)
+    except FileNotFoundError:
+        return None
+    if row is None or (row["state"] == "succeeded" and not folders.result_folder(row["id"], row["kind"]).is_dir()):
+        return None
+    return str(row["id"])
+
+
 def status(job: str) -> JobStatus:
     """The job as it is now: one SELECT.
 

@@ -53,6 +53,9 @@ class FakeJobs:
             self.keys[request_key] = job.id
         return job.id
 
+    def find(self, request_key: str, **_: Any) -> str | None:
+        return self.keys.get(request_key)
+
     def status(self, job: str) -> JobStatus:
         if job not in self.found:
             raise JobNotFoundError(job, got="no job", wanted="a job", remedy="Look it up.")
@@ -90,6 +93,6 @@ class FakeJobs:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
         """Put this store in the place of the real one."""
-        for name in ("submit", "status", "cancel", "result", "list_jobs", "log", "events", "ahead"):
+        for name in ("submit", "find", "status", "cancel", "result", "list_jobs", "log", "events", "ahead"):
             monkeypatch.setattr(jobs, name, getattr(self, name))
         return self

@@ -112,6 +112,7 @@ def test_what_only_a_worker_can_make_is_veiled_at_the_first_move(tab: Page) -> N
 
 def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
     open_sliders(tab, matrix=QUERY, keep=0.3)
+    tab.get_by_role("button", name="Measure this setting").click()
     save = tab.get_by_role("button", name="Save as a run")
     expect(save).to_be_visible(timeout=180_000)
     save.dblclick()

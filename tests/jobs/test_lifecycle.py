@@ -112,7 +112,9 @@ def test_what_a_job_prints_is_in_its_log(store: Path) -> None:
 
 
 def test_the_same_request_twice_is_one_job(store: Path) -> None:
+    assert jobs.find("click") is None
     first = jobs.submit("selftest", {}, request_key="click")
+    assert (jobs.find("click"), jobs.find("click", user="another")) == (first, None)
     assert jobs.submit("selftest", {}, request_key="click") == first
     assert jobs.submit("selftest", {}, request_key="click", user="another") != first
     finished(first)

@@ -18,9 +18,10 @@ from kencore.words import run as facts
 with state.messages():
     run = state.current_run()
 terms = wording.TERMS[run.restore]
-text = links.value("text") or explain_ask.example(run)
+example = explain_ask.example(run)
+text = links.value("text") or example
 head = st.container()
-explain_parts.sentence_form(text)
+explain_parts.sentence_form(text, example)
 flips_parts.pick(run, text)
 found = explain_ask.ask(run, text)
 with head:

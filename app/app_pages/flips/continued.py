@@ -30,6 +30,7 @@ def side_by_side(run: Run) -> None:
 
     def asked() -> None:
         typed = str(st.session_state["flips_text"] or "")
+        question.allow(typed)
         links.write(text=typed if typed.strip() else None)
 
     with st.form("continue_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
@@ -48,7 +49,7 @@ def _ask(run: Run, text: str) -> dict[str, Any] | None:
     try:
         spec = ContinueSpec(run=run.id, text=text)
         name = explain_ask.request("continue", run, spec)
-        folder = question.ask(name, lambda: submitting.continued(spec, name), "continue")
+        folder = question.ask(name, lambda: submitting.continued(spec, name), "continue", about=text, wait=_wait)
         if folder is None:
             return None
         found: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
@@ -56,6 +57,10 @@ def _ask(run: Run, text: str) -> dict[str, Any] | None:
     except KencoreError as error:
         state.show_error(error)
         return None
+
+
+def _wait() -> None:
+    st.caption("Both models go on with this text on your click.")
 
 
 def _show(found: dict[str, Any], dense: str) -> None:

@@ -66,8 +66,9 @@ def _draw(chart: Chart, key: str, large: bool) -> None:
 
 
 def _ask(run: Run, palette: Palette, large: bool) -> None:
-    text = links.value("text") or explain_ask.example(run)
-    explain_parts.sentence_form(text)
+    example = explain_ask.example(run)
+    text = links.value("text") or example
+    explain_parts.sentence_form(text, example)
     found = explain_ask.ask(run, text, key="story-ask")
     if found is None:
         return

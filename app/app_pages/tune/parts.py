@@ -11,7 +11,7 @@ from app.app_pages.tune import strip as tune_strip
 from app.charts.settings import Point, settings_chart
 from app.frame import draw as drawing
 from app.frame import links, state
-from app.jobs import panel
+from app.jobs import panel, question
 from kencore.errors import KencoreError, SpecError
 from kencore.live import setting as retune
 from kencore.live.setting import Setting
@@ -98,7 +98,17 @@ def take_rest(run: Run) -> None:
         retune.check(run, setting)
     except KencoreError:  # the strip says it
         return
+    _moved_to(run, setting)
+
+
+def _moved_to(run: Run, setting: Setting) -> None:
+    """A hand moved the sliders there: the address says it, and it may be measured."""
+    question.allow(_about(run, setting))
     write_setting(run, setting)
+
+
+def _about(run: Run, setting: Setting) -> str:
+    return f"{run.id} {setting.text}"
 
 
 def title(run: Run, setting: Setting) -> str:
@@ -124,6 +134,7 @@ def measuring(run: Run, setting: Setting) -> None:
     """The switch and the button that give a setting to the worker, and how its job goes."""
     own = setting == retune.own_setting(run)
     small = run.totals["params"] <= tune_jobs.SMALL
+    moved = question.allowed(_about(run, setting)) or question.came_by_a_click()
     with st.container(horizontal=True, vertical_alignment="center"):
         automatic = st.toggle(
             "Measure at rest",
@@ -135,12 +146,12 @@ def measuring(run: Run, setting: Setting) -> None:
         )
         known = tune_jobs.find(run, setting)
         clicked = False
-        if not automatic and not own and known is None:
+        if not (automatic and moved) and not own and known is None:
             clicked = st.button("Measure this setting", icon=":material/play_arrow:")
     if own:
         st.caption("This is the run itself, as measured.")
         return
-    if (automatic or clicked) and known is None:
+    if ((automatic and moved) or clicked) and known is None:
         try:
             tune_jobs.measure(run, setting)
         except KencoreError as error:
@@ -264,7 +275,7 @@ def history(run: Run, setting: Setting, palette: Palette) -> None:
 
     def back(index: int) -> None:
         if settings[index] != setting:
-            write_setting(run, settings[index])
+            _moved_to(run, settings[index])
             st.rerun()
 
     chart = settings_chart(points, now, dense, palette, lower=lower, name=facts.share_name(run.metrics))

@@ -23,9 +23,45 @@ def words(test: AppTest) -> str:
     return " ".join(element.value for element in [*test.markdown, *test.caption])
 
 
-def test_a_sentence_is_one_job_and_its_answer_is_shown(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
-    test = open_page("explain", text="good film")
+@pytest.fixture
+def open_asked(open_page: OpenPage) -> OpenPage:
+    """The page as somebody has it who clicked."""
+
+    def opened(page: str, **query: object) -> AppTest:
+        test = open_page(page, **query)
+        return button(test, "Ask the models").click().run() if offers(test) else test
+
+    return opened
+
+
+def offers(test: AppTest) -> bool:
+    return any(found.label == "Ask the models" for found in test.button)
+
+
+def test_an_address_alone_asks_nothing(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
+    test = open_page("explain", text="good film", block=1)
     test.run()
+    assert not test.exception
+    assert not asked.found
+    assert test.text_input(key="explain_text").value == "good film"
+    button(test, "Ask the models").click().run()
+    assert [job.params["text"] for job in asked.found.values()] == ["good film"]
+    finish(asked, "job0", store)
+    assert not offers(open_page("explain", text="good film", block=1))  # found again, by anybody
+
+
+def test_the_click_that_leads_to_the_page_asks(open_page: OpenPage, asked: FakeJobs) -> None:
+    test = open_page("overview")
+    assert not asked.found
+    test.switch_page("app_pages/explain/page.py").run()
+    assert not test.exception
+    assert len(asked.found) == 1
+
+
+def test_a_sentence_is_one_job_and_its_answer_is_shown(
+    open_page: OpenPage, open_asked: OpenPage, store: Run, asked: FakeJobs
+) -> None:
+    test = open_asked("explain", text="good film")
     again = open_page("explain", text="good film")  # another tab
     assert not again.exception
     assert [job.params["text"] for job in asked.found.values()] == ["good film"]
@@ -42,9 +78,9 @@ def test_a_sentence_is_one_job_and_its_answer_is_shown(open_page: OpenPage, stor
     assert test.number_input(key="explain_neuron").value == 7
 
 
-def test_typing_another_sentence_goes_into_the_address(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
-    test = open_page("explain")
-    assert len(asked.found) == 1  # a small model: the example is asked without a click
+def test_typing_another_sentence_goes_into_the_address(open_asked: OpenPage, store: Run, asked: FakeJobs) -> None:
+    test = open_asked("explain")
+    assert len(asked.found) == 1
     test.text_input(key="explain_text").set_value("**bold** <b>film</b>")
     button(test, "Ask").click().run()
     assert test.query_params["text"] == "**bold** <b>film</b>"
@@ -55,8 +91,8 @@ def test_typing_another_sentence_goes_into_the_address(open_page: OpenPage, stor
     assert not test.exception
 
 
-def test_neuron_and_token_are_in_the_address(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
-    test = open_page("explain", text="x")
+def test_neuron_and_token_are_in_the_address(open_asked: OpenPage, store: Run, asked: FakeJobs) -> None:
+    test = open_asked("explain", text="x")
     found = finish(asked, "job0", store)
     test.run()
     test.number_input(key="explain_neuron").set_value(3).run()
@@ -81,9 +117,9 @@ def test_neuron_and_token_are_in_the_address(open_page: OpenPage, store: Run, as
     ],
 )
 def test_bad_links_are_messages_and_the_page_goes_on(
-    open_page: OpenPage, store: Run, asked: FakeJobs, query: dict[str, object], said: str
+    open_asked: OpenPage, store: Run, asked: FakeJobs, query: dict[str, object], said: str
 ) -> None:
-    test = open_page("explain", **({"text": "x"} | query))
+    test = open_asked("explain", **({"text": "x"} | query))
     if asked.found:
         finish(asked, "job0", store)
         test.run()
@@ -93,17 +129,17 @@ def test_bad_links_are_messages_and_the_page_goes_on(
         assert test.selectbox(key="explain_matrix").options
 
 
-def test_a_block_that_was_too_much_is_asked_alone(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
+def test_a_block_that_was_too_much_is_asked_alone(open_asked: OpenPage, store: Run, asked: FakeJobs) -> None:
     other = NAME.replace("layer.1", "layer.2")
-    test = open_page("explain", text="x", matrix=other)
+    test = open_asked("explain", text="x", matrix=other)
     finish(asked, "job0", store, left_out=other)
     test.run()
     assert not test.exception
     assert asked.found["job1"].params["block"] == 2
 
 
-def test_a_failed_sentence_says_why_and_can_be_asked_again(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
-    test = open_page("explain", text="x")
+def test_a_failed_sentence_says_why_and_can_be_asked_again(open_asked: OpenPage, store: Run, asked: FakeJobs) -> None:
+    test = open_asked("explain", text="x")
     error = {
         "subject": "Model gone",
         "got": "no such folder",

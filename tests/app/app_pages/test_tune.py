@@ -17,6 +17,7 @@ from app.data.routes import routes
 from kencore.live.setting import Setting, budgets
 from kencore.methods.select import select_rows
 from kencore.runs.run import Run
+from tests.app.app_pages.test_prune import button
 from tests.app.conftest import OpenPage
 from tests.app.data.test_answers import decode
 
@@ -68,7 +69,9 @@ def test_a_link_opens_its_setting(open_page: OpenPage, quiet: list[str]) -> None
     text = "0.25~rule*delta~b1*0.5~q*2"
     assert found["map"]["sources"][0]["query"] == {"live": text}
     assert "25" in test.title[0].value
-    assert quiet == [text]  # small enough to be measured unasked
+    assert quiet == []  # an address alone measures nothing
+    button(test, "Measure this setting").click().run()
+    assert quiet == [text]
     command = test.code[0].value
     assert "--keep 0.25" in command
     assert "--balance q=2" in command

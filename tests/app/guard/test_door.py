@@ -143,7 +143,7 @@ def test_a_base_path_does_not_hide_the_data() -> None:
         ("0.0.0.0", True),
         ("::", True),
         ("", True),
-        (None, True),
+        (None, False),
         ("10.0.0.5", True),
         ("lab.example", True),
     ],
