@@ -57,6 +57,13 @@ def until(page: Page, check: Callable[[], bool], what: str) -> None:
         page.wait_for_timeout(100)
 
 
+def until_true(page: Page, script: str, arg: Any = None) -> None:
+    """Wait for a script to say true. Playwright's ``wait_for_function`` evaluates it later, from the page, which
+    the app's policy forbids.
+    """
+    until(page, lambda: bool(page.evaluate(script, arg)), script)
+
+
 def holds(*words: str) -> Callable[[str], bool]:
     """For ``page.wait_for_url``: an address in which all of these are."""
     return lambda address: all(word in address for word in words)
@@ -65,7 +72,7 @@ def holds(*words: str) -> Callable[[str], bool]:
 def settle(page: Page) -> None:
     page.wait_for_selector(READY)
     page.wait_for_load_state("networkidle")
-    page.wait_for_function(SETTLED)
+    until_true(page, SETTLED)
 
 
 def findings(page: Page) -> list[str]:
@@ -154,7 +161,7 @@ def charts_stay_inside(page: Page) -> None:
     for width, scheme in product((1440, 900), ("light", "dark")):
         page.set_viewport_size({"width": width, "height": 1200})
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_function(FOLLOWED)  # charts follow the width a moment later
+        until_true(page, FOLLOWED)  # charts follow the width a moment later
         until(page, lambda: bool(page.evaluate(INSIDE)), f"charts inside {width} px, {scheme}")
 
 

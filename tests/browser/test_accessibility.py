@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from app.frame import links
 from tests.browser.conftest import visit
-from tests.browser.steps import charts_stay_inside, findings, settle
+from tests.browser.steps import charts_stay_inside, findings, settle, until_true
 
 PHONE = 390  # also what 1560 px of screen leave at 400 %
 
@@ -31,7 +31,7 @@ def test_axe_finds_nothing_and_a_phone_shows_it_all(tab: Page, address: str) -> 
     settle(tab)
     found = {"light": findings(tab)}
     tab.emulate_media(color_scheme="dark")
-    tab.wait_for_function(DARK)
+    until_true(tab, DARK)
     settle(tab)
     found["dark"] = findings(tab)
     assert found == {"light": [], "dark": []}

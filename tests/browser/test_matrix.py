@@ -15,6 +15,7 @@ from kencore.runs.run import Run
 from kencore.views.window import cell
 from tests.browser.canvas import CANVAS, box, point, settled, zoom_in
 from tests.browser.conftest import NewPage, Server, visit
+from tests.browser.steps import until_true
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
 GAIN = "bert.encoder.layer.1.output.LayerNorm.weight"  # 1 x 48
@@ -310,7 +311,7 @@ def test_the_theme_is_followed_while_the_page_is_open(new_page: NewPage) -> None
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
         expect(page.locator(".kv")).to_have_attribute("data-theme", scheme)
-        page.wait_for_function(CORNER, arg=[page.locator(CANVAS).element_handle(), scheme])
+        until_true(page, CORNER, arg=[page.locator(CANVAS).element_handle(), scheme])
 
 
 CORNER = """([canvas, scheme]) => {
@@ -325,7 +326,8 @@ def test_sharp_on_dense_screens_and_follows_its_room(new_page: NewPage) -> None:
     drawn, laid = page.locator(CANVAS).evaluate(sizes)
     assert drawn == 2 * laid
     page.set_viewport_size({"width": 900, "height": 800})
-    page.wait_for_function(
+    until_true(
+        page,
         """([canvas, before]) => canvas.clientWidth < before
             && canvas.width === 2 * canvas.clientWidth""",
         arg=[page.locator(CANVAS).element_handle(), laid],

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from kencore.runs.run import open_run
 from kencore.views import example as telling
 from tests.browser.conftest import visit
-from tests.browser.steps import findings, settle
+from tests.browser.steps import findings, settle, until_true
 
 
 def test_through_the_story_by_keyboard(tab: Page) -> None:
@@ -41,7 +41,7 @@ def test_playing_takes_values_one_by_one_and_stops_when_asked(tab: Page) -> None
     visit(tab, "story?run=demo-lm&step=3")
     tab.get_by_role("button", name="Play").click()
     slider = tab.get_by_role("slider", name="Entries kept so far")
-    tab.wait_for_function("(slider) => Number(slider.value) > 2", arg=slider.element_handle())
+    until_true(tab, "(slider) => Number(slider.value) > 2", arg=slider.element_handle())
     tab.get_by_role("button", name="Pause").click()
     at = slider.input_value()
     tab.get_by_role("button", name="One back").click()

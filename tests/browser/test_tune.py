@@ -13,6 +13,7 @@ from kencore.runs.run import open_run
 from tests.app.data.test_answers import decode
 from tests.browser.canvas import CANVAS
 from tests.browser.conftest import App, visit
+from tests.browser.steps import until_true
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"  # 128 x 128: a cell is a weight
 
@@ -71,7 +72,7 @@ def test_thirty_moves_end_with_the_last_one_and_pile_nothing_up(tab: Page) -> No
     demo = open_run("demo")
     wanted = select_rows(demo.values(QUERY), None, 63, "ken")  # 0.49 of 128
     np.testing.assert_array_equal(planes["kept"].astype(bool), wanted)
-    tab.wait_for_function("location.search.includes('keep=0.49')")
+    until_true(tab, "location.search.includes('keep=0.49')")
     said = totals(demo, Setting(keep=0.49))
     expect(tab.get_by_text(f"Keeps {said.kept:,} of {said.pruned:,}")).to_be_visible()
     tab.reload()
@@ -137,9 +138,9 @@ def test_a_balance_slider_by_keyboard_holds_the_total_and_back_undoes_it(tab: Pa
     share = totals(open_run("demo"), Setting(keep=0.5, balance=("q=2",))).shares["q"]
     expect(slider).to_have_attribute("aria-valuetext", f"times 2, keeps {100 * share:.1f} % of attention query")
     expect(tab.get_by_text("Total held exactly")).to_be_visible()
-    tab.wait_for_function("location.search.includes('eq=')")
+    until_true(tab, "location.search.includes('eq=')")
     tab.get_by_role("button", name="Reset balance").click()
     painted(tab, "")
-    tab.wait_for_function("!location.search.includes('eq=')")
+    until_true(tab, "!location.search.includes('eq=')")
     tab.go_back()
     painted(tab, "live=0.5%7Eq*2")
