@@ -8,7 +8,7 @@ kept by the browser for ever; others are checked again by their ETag. Functions 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -52,13 +52,19 @@ def answer(name: str, request: Request) -> Response:
     }
     try:
         return endpoints[name](request)
-    except GettingReady as error:  # the browser asks again by itself
-        said = {"message": f"Getting ready: {error.got}"}
-        return JSONResponse(said, 503, {"Cache-Control": "no-store", "Retry-After": "1"})
     except KencoreError as error:
-        status = 404 if isinstance(error, NOT_FOUND) else 409
-        status = 400 if isinstance(error, SpecError) else status
-        return JSONResponse(error.to_json(), status, {"Cache-Control": "no-store"})
+        status, said = refusal(error)
+        again = {"Retry-After": "1"} if status == 503 else {}
+        return JSONResponse(said, status, {"Cache-Control": "no-store"} | again)
+
+
+def refusal(error: KencoreError) -> tuple[int, dict[str, Any]]:
+    """A mistake as a status and what is said of it; 503 is asked again by the viewer."""
+    if isinstance(error, GettingReady):
+        return 503, {"message": f"Getting ready: {error.got}"}
+    if isinstance(error, SpecError):
+        return 400, error.to_json()
+    return 404 if isinstance(error, NOT_FOUND) else 409, error.to_json()
 
 
 def window(request: Request) -> Response:
@@ -118,9 +124,17 @@ def _span(
     Raises:
         SpecError: more of them.
     """
-    rows, cols = run.shape(asked["matrix"])
     span = {key: whole_number(asked, key) for key in WINDOW}
     h, w = (whole_number(asked, key, 1) or 1 for key in CELL)
+    check_area(run.shape(asked["matrix"]), span, (h, w), what, most)
+    return span, (h, w) if "h" in asked or "w" in asked else None
+
+
+def check_area(
+    shape: tuple[int, int], span: dict[str, int | None], cell: tuple[int, int], what: str, most: int
+) -> None:
+    """Raise `SpecError` where a window of a matrix has more than ``most`` cells."""
+    (rows, cols), (h, w) = shape, cell
     area = ((span["r1"] or rows) - (span["r0"] or 0)) * ((span["c1"] or cols) - (span["c0"] or 0))
     if area > most * h * w:
         raise SpecError(
@@ -129,7 +143,6 @@ def _span(
             wanted=f"at most {most:,} cells",
             remedy="Zoom in, or download the mask as .npy.",
         )
-    return span, (h, w) if "h" in asked or "w" in asked else None
 
 
 def mask_npy(request: Request) -> Response:

@@ -45,11 +45,12 @@ def held_map(run: Run) -> dict[str, str]:
         "usual": "kept",  # of an address, which such a page does not have
         "lost": usual.known,
     }
+    light, dark = (theme(f"#{ROOT}", palette) for palette in (LIGHT, DARK))
     place, text = (f'document.getElementById("{name}")' for name in (ROOT, DATA))
     script = f"{bundle('held.js')}.show({place}, JSON.parse({text}.textContent));"
     return {
         "html": f'<div id="{ROOT}"><div class="kv"></div></div>',
-        "style": f"{_names(LIGHT)}\n@media (prefers-color-scheme:dark){{{_names(DARK)}}}\n{viewer.STYLE}",
+        "style": f"{light}\n@media (prefers-color-scheme:dark){{{dark}}}\n{viewer.STYLE}",
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False),
         "data_id": DATA,
         "script": script,
@@ -65,8 +66,8 @@ def _text(raw: bytes) -> str:
     return b64encode(raw).decode("ascii")
 
 
-def _names(palette: Palette) -> str:
-    """What the viewer's style sheet takes from Streamlit's theme elsewhere."""
+def theme(place: str, palette: Palette) -> str:
+    """What the viewer's style sheet takes from Streamlit's theme elsewhere, for what ``place`` selects."""
     names = {
         "font": "inherit",
         "text-color": palette.text,
@@ -79,4 +80,4 @@ def _names(palette: Palette) -> str:
         "base-radius": "0.5rem",
         "button-radius": "0.5rem",
     }
-    return f"#{ROOT}{{{';'.join(f'--st-{name}:{value}' for name, value in names.items())}}}"
+    return f"{place}{{{';'.join(f'--st-{name}:{value}' for name, value in names.items())}}}"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FIGURES: Final = "kencore.figures"
 """Group of entry points that draw figures: the app has one, since this library knows no drawing library."""
+WIDGETS: Final = "kencore.widgets"
+"""Group of entry points that make widgets, for the same reason."""
 
 
 class ShownRun(Run):
@@ -105,6 +107,30 @@ class ShownRun(Run):
         """
         return self.figure("row", matrix=matrix, row_number=row, by_value=by_value)
 
+    def explore(self, matrix: str | None = None) -> Any:
+        """The app's map as a widget of a notebook: from the whole model, or one matrix, to a single weight.
+
+        Its trait ``cell`` says what is looked at.
+
+        Raises:
+            MissingExtraError: anywidget or the app is not installed.
+            MatrixNotFoundError: no such matrix.
+        """
+        return _widget("explore")(self, matrix)
+
+    def adjust(self, matrix: str | None = None) -> Any:
+        """One matrix as a widget with a slider for the kept share, repainted exactly at every move.
+
+        Args:
+            matrix: its name; ``None``: the largest.
+
+        Raises:
+            MissingExtraError: anywidget or the app is not installed.
+            MatrixNotFoundError: no such matrix.
+            SpecError: the run's masks need activations, or do not follow a kept share.
+        """
+        return _widget("adjust")(self, matrix)
+
 
 def open_run(run: str | Path) -> ShownRun:
     """Open a run by its folder, or by its id in the store.
@@ -168,11 +194,31 @@ def _told(progress: Progress | None) -> AbstractContextManager[Progress]:
     return progress_bar() if progress is None else nullcontext(progress)
 
 
+def _widget(name: str) -> Any:
+    for point in entry_points(group=WIDGETS, name=name):
+        try:
+            return point.load()
+        except ModuleNotFoundError as error:
+            if error.name not in ("anywidget", "traitlets"):
+                raise
+            raise MissingExtraError(
+                "widgets of a run",
+                got=f"{error.name} is not installed",
+                wanted="the extra notebook",
+                remedy="Install it with `pip install anywidget`, or draw `run.map()`, which needs nothing more.",
+            ) from error
+    raise _no_app("widgets of a run")
+
+
 def _drawing() -> Any:
     for point in entry_points(group=FIGURES):
         return point.load()
-    raise MissingExtraError(
-        "figures of a run",
+    raise _no_app("figures of a run")
+
+
+def _no_app(subject: str) -> MissingExtraError:
+    return MissingExtraError(
+        subject,
         got="nothing installed draws them",
         wanted="the app, which comes with the package",
         remedy="Install the project with `pip install .`.",

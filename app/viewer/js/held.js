@@ -13,7 +13,7 @@ const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCod
 export function show(root, { held, ...data }) {
   const map = new ModelMap(root.querySelector(".kv"));
   const host = { get: answers(held), layers: LAYERS };
-  const component = { data: { ...data, host, api: "/kenviz" }, setStateValue: () => {}, parentElement: root };
+  const component = { data: { ...data, host, api: "held://kenviz" }, setStateValue: () => {}, parentElement: root };
   const draw = () => map.update(component);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
