@@ -18,25 +18,28 @@ OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
 
 # page, name in the menu, icon, what it is for
 MENU: Final = {
-    "Understand": (
+    "See": (
         ("overview", "Overview", "dashboard", "What a run kept, block by block, and the cost in quality."),
         ("story", "Story", "auto_stories", "The run explained step by step."),
-        ("explain", "Explain", "psychology", "How pruning changed the answer to one sentence."),
-        ("flips", "Flips", "swap_vert", "Which answers pruning changed, one by one."),
-    ),
-    "Make": (
-        ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep."),
-        ("tune", "Adjust", "tune", "Try other settings: painted at once, measured when the sliders rest."),
-        ("recover", "Recover", "healing", "Train the kept entries to win back quality."),
-        ("tradeoff", "Trade-off", "stacked_line_chart", "Quality against size, from sweeps of many prunings."),
-    ),
-    "Look closer": (
         ("map", "Map", "map", "The whole model on one map, down to a single weight."),
         ("matrix", "Matrix", "grid_on", "One matrix, down to a single weight."),
         ("row", "Row", "show_chart", "One row: its values, its density curve and what was kept."),
         ("layers", "Layers", "layers", "The same matrix in every block, side by side."),
+    ),
+    "Understand": (
+        ("explain", "Explain", "psychology", "How pruning changed the answer to one sentence."),
+        ("flips", "Flips", "swap_vert", "Which answers pruning changed, one by one."),
         ("sparsity", "Sparsity", "bar_chart", "How sparsity is spread over blocks and rows, and why."),
+    ),
+    "Compare": (
+        ("runs", "Runs", "table_rows", "All runs as a table: open, compare, rename, tag, delete."),
         ("compare", "Compare", "compare_arrows", "Two or more runs: what each keeps, and the cost."),
+        ("tradeoff", "Trade-off", "stacked_line_chart", "Quality against size, from sweeps of many prunings."),
+    ),
+    "Make": (
+        ("prune", "Prune", "content_cut", "Choose a model, a method and how much to keep."),
+        ("tune", "Adjust", "tune", "Try other settings: painted at once, measured when the sliders rest."),
+        ("recover", "Recover", "healing", "Train the kept weights to win back quality."),
     ),
 }
 
@@ -52,14 +55,23 @@ def configure() -> None:
     st.set_page_config(page_title="KEN_viz", page_icon=str(ART / "icon.svg"), layout="wide")
     st.logo(str(ART / "logo.svg"), icon_image=str(ART / "icon.svg"), size="large")
     st.html(ART / "page.css")
+    st.html(f"<style>{_titles_of_groups()}</style>")
+
+
+def _titles_of_groups() -> str:
+    """Each title of `MENU` above the first page of its group.
+
+    Streamlit's own titles are items of the list of pages that a screen reader cannot make sense of.
+    """
+    rules, before = [], 0
+    for title, pages in MENU.items():
+        rules.append(f'[data-testid="stSidebarNavItems"] > li:nth-child({before + 1})::before {{content: "{title}"}}')
+        before += len(pages)
+    return "\n".join(rules)
 
 
 def navigation() -> StreamlitPage:
-    """The menu; returns the page to run.
-
-    One list, all of it in view: Streamlit puts the titles of groups into the list itself, which a
-    screen reader cannot make sense of.
-    """
+    """The menu; returns the page to run. One list, all of it in view."""
     return st.navigation(
         [
             st.Page(

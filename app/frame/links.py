@@ -17,18 +17,19 @@ from kencore.errors import KencoreError
 PAGES: Final = {
     "overview": "app_pages/overview/page.py",
     "story": "app_pages/story/page.py",
-    "explain": "app_pages/explain/page.py",
-    "flips": "app_pages/flips/page.py",
-    "prune": "app_pages/prune/page.py",
-    "tune": "app_pages/tune/page.py",
     "map": "app_pages/map/page.py",
     "matrix": "app_pages/matrix/page.py",
     "row": "app_pages/row/page.py",
     "layers": "app_pages/layers/page.py",
+    "explain": "app_pages/explain/page.py",
+    "flips": "app_pages/flips/page.py",
     "sparsity": "app_pages/sparsity/page.py",
-    "tradeoff": "app_pages/tradeoff/page.py",
-    "recover": "app_pages/recover/page.py",
+    "runs": "app_pages/runs/page.py",
     "compare": "app_pages/compare/page.py",
+    "tradeoff": "app_pages/tradeoff/page.py",
+    "prune": "app_pages/prune/page.py",
+    "tune": "app_pages/tune/page.py",
+    "recover": "app_pages/recover/page.py",
 }
 STICKY: Final = ("run", "matrix", "sweep")
 _MEMORY: Final = "kenviz_last_seen"

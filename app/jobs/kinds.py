@@ -57,7 +57,7 @@ def label(job: JobStatus) -> str:
 
 
 def _prune(job: JobStatus) -> str:
-    from kencore.runs.shelf import describe
+    from kencore.runs.naming import describe
     from kencore.settings.prune import PruneSpec
 
     try:

@@ -1,9 +1,8 @@
-"""The lists of recent jobs and of finished runs."""
+"""The list of recent jobs, and the way to finished runs."""
 
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import streamlit as st
@@ -16,16 +15,14 @@ from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
-    from kencore.runs.shelf import RunSummary
 
 _LIST_LIVE, _LIST_QUIET = 2.0, 5.0
 _SHOWN: Final = 8
-_DOOMED: Final = "kenviz_run_to_delete"
 _REASON: Final = 160  # characters of a reason that a card has room for
 
 
 def draw() -> None:
-    """Recent jobs and finished runs, read again every few seconds."""
+    """Recent jobs, read again every few seconds."""
     live = any(job.live for job in jobs.list_jobs(limit=_SHOWN))
     st.fragment(_lists, run_every=_LIST_LIVE if live else _LIST_QUIET)()
 
@@ -33,8 +30,7 @@ def draw() -> None:
 def _lists() -> None:
     st.header("Recent jobs", icon=":material/schedule:")
     _job_list()
-    st.header("Runs", icon=":material/folder_open:")
-    _run_list()
+    links.page_link("runs", "All runs", icon=":material/table_rows:")
 
 
 def _job_list() -> None:
@@ -83,68 +79,12 @@ def _reason(job: JobStatus) -> str:
     return state.plain(line if len(line) <= _REASON else f"{line[: _REASON - 1]}…")
 
 
-def _run_list() -> None:
-    state.forget_runs()
-    found = state.runs()
-    if not found:
-        st.caption("No finished run yet.")
-    shown = _more("runs", len(found))
-    for run in found[:shown]:
-        with st.container(horizontal=True, vertical_alignment="center", border=True):
-            with st.container(gap=None, width="stretch"):
-                st.markdown(run.label)
-                st.caption(run.problem or _when(run))
-            if run.problem is None:
-                links.page_link("overview", "Open", run=run.id)
-            if not _shipped(run):
-                _delete(run)
-
-
-def _shipped(run: RunSummary) -> bool:
-    from kencore.settings.demo import SHIPPED
-
-    return run.id in SHIPPED
-
-
-def _delete(run: RunSummary) -> None:
-    """The first click asks, in the same place; the second one deletes."""
-
-    def ask(name: str | None) -> None:
-        st.session_state[_DOOMED] = name
-
-    if st.session_state.get(_DOOMED) != run.id:
-        st.button(
-            "Delete", icon=":material/delete:", type="tertiary", key=f"delete-{run.id}", on_click=ask, args=(run.id,)
-        )
-        return
-    st.button("Keep", key=f"keep-{run.id}", on_click=ask, args=(None,))
-    if st.button("Delete this run", type="primary", key=f"sure-{run.id}", icon=":material/delete:"):
-        from kencore.runs.shelf import delete_run
-
-        with state.messages():
-            delete_run(run.id)
-        state.forget_runs()
-        if links.value("run") == run.id:
-            links.write(run=None, matrix=None)
-        st.rerun()
-
-
 def _more(what: str, number: int) -> int:
     """How many lines to show: the first few, or all where a person asked."""
     if number <= _SHOWN:
         return number
     every = st.toggle(f"Show all {number}", key=f"all-{what}")
     return number if every else _SHOWN
-
-
-def _when(run: RunSummary) -> str:
-    if _shipped(run):
-        return "Comes with KEN_viz"
-    try:
-        made = _ago(datetime.fromisoformat(run.created).timestamp())
-    except ValueError:
-        return run.id
-    return f"{made} · {run.id}"
 
 
 def _ago(then: float) -> str:

@@ -24,6 +24,7 @@ from kencore.cli import flips as cli_flips
 from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_recover
 from kencore.cli import report as cli_report
+from kencore.cli import runs as cli_runs
 from kencore.cli import sweep as cli_sweep
 from kencore.cli import warm as cli_warm
 from kencore.cli.evaluate import judged
@@ -202,6 +203,7 @@ add(app, "export", TAKE)(cli_files.export)
 add(app, "open", TAKE)(cli_files.open_file)
 add(app, "convert", TAKE)(cli_files.convert)
 add(app, "warm", MACHINE)(cli_warm.warm)
+add(app, "runs", LOOK)(cli_runs.runs)
 add(app, "sweeps", LOOK)(cli_sweep.sweeps)
 
 
@@ -232,19 +234,6 @@ def common(
     ] = False,
 ) -> None:
     """Prune a transformer and show which parameters were kept, why, and what that cost."""
-
-
-@add(app, "runs", LOOK)
-def runs(as_json: Json = False) -> None:
-    """List the runs of the store."""
-    from kencore.runs.shelf import list_runs
-
-    with command(as_json) as (_, show):
-        lines = [
-            {"id": r.id, "label": r.label, "created": r.created, "problem": r.problem, "folder": str(r.path)}
-            for r in list_runs()
-        ]
-        show({"runs": lines}, cli_text.runs)
 
 
 def _words(text: str | None) -> list[str]:

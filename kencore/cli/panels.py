@@ -31,6 +31,7 @@ EXAMPLES: Final = {
     "export": ("export RUN small.subnetwork --as subnetwork", "export RUN pruned-model"),
     "open": ("open small.subnetwork restored --base path/to/base",),
     "convert": ("convert model.gguf folder", "convert fp8-model folder --dtype bfloat16"),
+    "runs": ("runs --sort verdict", 'runs RUN --rename "half, measured twice" --tag paper', "runs RUN --delete"),
     "report": ("report RUN --out run.html",),
     "recover": ("recover RUN --data train.tsv --held-out dev.tsv --evaluation test.tsv",),
     "explain": ('explain RUN "A film that I will not forget."',),

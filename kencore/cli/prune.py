@@ -94,17 +94,6 @@ def converted(facts: dict[str, Any]) -> str:
     return "\n".join(lines + [f"Note: {note}" for note in facts["notes"]])
 
 
-def runs(facts: dict[str, Any]) -> str:
-    """The list of runs."""
-    if not facts["runs"]:
-        return "No runs yet."
-    lines = []
-    for run in facts["runs"]:
-        problem = f"  [broken: {run['problem']}]" if run["problem"] else ""
-        lines.append(f"{run['id']:<28} {run['created'][:19]:<20} {run['label']}{problem}")
-    return "\n".join(lines)
-
-
 def inspected(facts: dict[str, Any]) -> str:
     """What `inspect` found."""
     counts, guess = facts["parameters"], facts["estimate"]

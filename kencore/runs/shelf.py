@@ -9,15 +9,18 @@ import re
 import shutil
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from kencore.allocate.table import UNIFORM
 from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
-from kencore.runs import FILES
+from kencore.runs import FILES, labels
+from kencore.runs.naming import Called, describe, told_apart
 from kencore.runs.reading import read_files
-from kencore.settings.demo import DEMOS, SHIPPED, place
+from kencore.settings.demo import SHIPPED, place
 from kencore.system.places import runs_folder
 
 if TYPE_CHECKING:
@@ -25,13 +28,20 @@ if TYPE_CHECKING:
 
 POINT = re.compile(r"sweep-[0-9a-f]{12}-")
 """How the id of a point of a sweep begins."""
-PLAIN_NAMES = frozenset({"tuned", "model", "final", "best", "finetuned", "fine-tuned", "checkpoint"})
+MOST_HELD: Final = 20_000  # summaries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
-    """One line of the list of runs; ``problem`` says why a folder cannot be opened, ``sweep`` is
-    the id of the sweep that the run is a point of.
+    """One line of the list of runs.
+
+    Attributes:
+        label: its name where a person gave it one, else what was asked for.
+        created: ISO time.
+        problem: why the folder cannot be opened.
+        sweep: the id of the sweep that the run is a point of.
+        name, tags: what a person called it, see `kencore.runs.labels`.
+        spec: what was asked for, as it is stored; empty where it cannot be read.
     """
 
     id: str
@@ -40,6 +50,9 @@ class RunSummary:
     created: str
     problem: str | None = None
     sweep: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_shipped(folder: Path) -> bool:
@@ -109,14 +122,34 @@ def list_runs(*, points: bool = False) -> list[RunSummary]:
     summaries.sort(key=lambda run: run.created)
     shipped = {run: place(folder) for run, folder in SHIPPED.items()}
     demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
-    return demos + summaries[::-1]
+    listed = demos + summaries[::-1]
+    apart = told_apart(Called(id=run.id, label=run.label, created=run.created, spec=run.spec) for run in listed)
+    return [run if run.label == apart[run.id] else replace(run, label=apart[run.id]) for run in listed]
 
 
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
-    """Read two small files of a run: quick enough for a list."""
-    name = name or folder.name
-    label, created, sweep = name, "", None
-    missing = [file for file in FILES if not (folder / file).is_file()]
+    """Read a few small files of a run; what did not change since is not read again."""
+    return _summary(folder, name or folder.name, stamp(folder, *FILES, labels.FILE))
+
+
+def stamp(folder: Path, *names: str) -> tuple[Any, ...]:
+    """Says of files in a folder whether one of them appeared, went away or was written anew."""
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.stat() for entry in entries if entry.name in names}
+    except OSError:
+        found = {}
+    return tuple(
+        (info.st_mtime_ns, info.st_size, info.st_ino) if (info := found.get(name)) is not None else None
+        for name in names
+    )
+
+
+@lru_cache(maxsize=MOST_HELD)
+def _summary(folder: Path, name: str, stamped: tuple[Any, ...]) -> RunSummary:
+    called = labels.read_label(folder)
+    label, created, sweep, spec = name, "", None, {}
+    missing = [file for file, found in zip(FILES, stamped, strict=False) if found is None]
     problem = f"no {', '.join(missing)}" if missing else None
     try:
         files = read_files(folder, "spec.json")
@@ -127,39 +160,53 @@ def summarise(folder: Path, name: str | None = None) -> RunSummary:
         problem = error.reason
     except (CorruptRunError, OSError, ValueError, KeyError, TypeError) as error:
         problem = problem or f"spec.json or record.json cannot be read ({error})"
-    return RunSummary(id=name, path=folder, label=label, created=created, problem=problem, sweep=sweep)
-
-
-def describe(spec: dict[str, object]) -> str:
-    """One line for a person: model, method, allocation if not uniform, and budget."""
-    short = short_name(str(spec["model"]))
-    keep = spec.get("keep")
-    budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
-    if keep is not None and "base" in spec and spec["base"] is None:  # the rest becomes zero
-        budget = f"{100 - float(str(keep)) * 100:.4g} % sparse"
-    scope = spec.get("scope") or ["all"]
-    where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"  # type: ignore[call-overload]
-    words = [spec["method"], spec.get("allocation", "uniform"), spec.get("refine", "none")]
-    rescale = spec.get("rescale", "none")
-    words += ["none" if rescale == "none" else f"rescaled by {rescale}"]
-    method = " + ".join(str(word) for word in words if word not in ("uniform", "none"))
-    balance = "".join(f" · {factor}" for factor in spec.get("balance") or ())  # type: ignore[attr-defined]
-    return f"{short} · {method} {budget}{where}{balance}"
+    return RunSummary(
+        id=name,
+        path=folder,
+        label=called.name or label,
+        created=created,
+        problem=problem,
+        sweep=sweep,
+        name=called.name,
+        tags=called.tags,
+        spec=spec,
+    )
 
 
 def _tuned(tuned: dict[str, int] | None) -> str:
     """What a run's label says of recovery after pruning."""
-    return "" if tuned is None else f" · tuned {tuned['steps']:,} steps"
+    return "" if tuned is None else f" · {tuned['steps']:,} steps of recovery"
 
 
-def short_name(model: str) -> str:
-    """A model in a few letters, by what the person wrote."""
-    if model in DEMOS:
-        return DEMOS[model].short
-    named = Path(model)
-    if named.name.lower() in PLAIN_NAMES and named.parent.name:  # says nothing without its folder
-        return f"{named.parent.name}/{named.name}"
-    return named.name
+def relabel_run(
+    run: str, *, name: str | None = None, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> labels.Label:
+    """Rename a run of the store and change its tags; returns its label. Its records stay as they are.
+
+    Args:
+        name: a name of its own, "" to call it by its settings again, ``None`` to leave it as it is called.
+        add, remove: tags.
+
+    Raises:
+        RunNotFoundError: no such run, or a shipped one.
+        SpecError: a name or a tag that cannot be.
+        StoreNotWritableError: the label cannot be written.
+    """
+    folder = _own(run)
+    label = labels.read_label(folder).with_tags(add, remove)
+    if name is not None:
+        label = replace(label, name=name.strip() or None)
+    labels.write_label(folder, label)
+    return label
+
+
+def _own(run: str) -> Path:
+    """The folder of a run of the store that is not a shipped one."""
+    if run in SHIPPED:
+        raise RunNotFoundError(
+            f"the {run} run", got="it ships with the project", wanted="a run of your own", remedy="Choose another run."
+        )
+    return find_stored_run(run)
 
 
 def delete_run(run: str) -> None:
@@ -169,11 +216,7 @@ def delete_run(run: str) -> None:
         RunNotFoundError: no such run, or a shipped one.
         StoreNotWritableError: the folder cannot be removed.
     """
-    if run in SHIPPED:
-        raise RunNotFoundError(
-            f"the {run} run", got="it ships with the project", wanted="a run of your own", remedy="Choose another run."
-        )
-    folder = find_stored_run(run)
+    folder = _own(run)
     gone = folder.with_name(f".deleted-{folder.name}")
     try:
         folder.rename(gone)  # absent at once, even if removing the files takes a while

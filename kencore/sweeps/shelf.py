@@ -38,8 +38,8 @@ from kencore.errors import (
     SweepNotFoundError,
 )
 from kencore.runs import FILES
+from kencore.runs.naming import short_name
 from kencore.runs.reading import read_files
-from kencore.runs.shelf import short_name
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from kencore.runs.naming import describe
 from kencore.runs.run import Run, open_run
-from kencore.runs.shelf import describe
 from kencore.views.compare.masks import compare
 from tests.browser.conftest import App, new_profile, visit
 from tests.browser.steps import SLOW, keep, measure_for_long, measure_nothing, panel, press
-from tests.support.runs import make_run
 
 
 def test_the_first_screen_is_the_demo_already_pruned(tab: Page) -> None:
@@ -97,16 +95,6 @@ def test_a_missing_base_is_said_before_any_job(tab: Page, app: App) -> None:
     expect(tab.get_by_test_id("stAlert")).to_contain_text("no base model")
     expect(tab.get_by_role("textbox", name="Tuned model", exact=True)).to_have_value("/models/tuned")
     assert len(app.jobs()) == before
-
-
-def test_a_run_is_deleted_after_a_second_question(tab: Page, app: App) -> None:
-    shutil.copytree(make_run(app.home / "made").path, app.home / "runs" / "unwanted")
-    visit(tab, "prune")
-    expect(tab.get_by_text("unwanted")).to_have_count(1)
-    tab.locator(".st-key-delete-unwanted").get_by_role("button", name="Delete").click()
-    press(tab, "Delete this run")
-    expect(tab.get_by_text("unwanted")).to_have_count(0)
-    assert not (app.home / "runs" / "unwanted").exists()
 
 
 def heading(page: Page) -> str:

@@ -56,6 +56,10 @@ def test_prune_export_and_runs(pair: tuple[str, str], tmp_path: Path) -> None:
     assert Path(facts["folder"]) == run.path
     listed = call("runs")["runs"]
     assert [line["id"] for line in listed if not line["id"].startswith("demo")] == [run.id]
+    call("runs", run.id, "--rename", "mine", "--tag", "paper")
+    (named,) = call("runs", "--tagged", "paper")["runs"]
+    assert (named["id"], named["label"], named["method"], named["keep"]) == (run.id, "mine", "ken", 0.25)
+    assert "nothing to do" in call("runs", run.id, code=1)["error"]["message"]
     call("export", run.id, str(tmp_path / "model"))
     assert load_file(tmp_path / "model" / "model.safetensors").keys() == run.apply().keys()
 

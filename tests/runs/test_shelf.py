@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from kencore.errors import RunNotFoundError
+from kencore.runs.naming import describe
 from kencore.runs.run import open_run
-from kencore.runs.shelf import delete_run, describe, find_run, find_stored_run, is_shipped, list_runs, sweep_leftovers
+from kencore.runs.shelf import delete_run, find_run, find_stored_run, is_shipped, list_runs, sweep_leftovers
 from kencore.system.places import runs_folder
 from tests.support.runs import make_lm_run
 

@@ -13,7 +13,8 @@ from kencore.checkpoint.source import resolve
 from kencore.cli.main import app
 from kencore.data.examples import read_examples
 from kencore.models.language import is_language_model
-from kencore.runs.shelf import list_runs, short_name
+from kencore.runs.naming import short_name
+from kencore.runs.shelf import list_runs
 from kencore.settings.demo import DEMOS, ENCODER, MODEL_FORMS, SHIPPED, TUNED, base_of, place, sentences_file
 from kencore.settings.prune import PruneSpec
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from kencore.runs.run import Run
-from kencore.runs.shelf import describe
+from kencore.runs.naming import describe
 from kencore.settings.prune import PruneSpec
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
@@ -362,14 +359,13 @@ def test_inspecting_nothing_is_a_message(open_page: OpenPage, store_of_jobs: Fak
     assert not store_of_jobs.found
 
 
-def test_lists_show_jobs_and_runs(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
+def test_the_list_shows_jobs_that_one_comes_back_to(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:
     store_of_jobs.submit("prune", {"model": "demo", "keep": 0.25})
     store_of_jobs.submit("inspect", {"model": "demo"})
     test = open_page("prune")
     shown = [text.value for text in test.markdown]
     assert describe({"model": "demo", "method": "ken", "keep": 0.25}) in shown
     assert "Inspect demo" not in shown  # looking is not a job to come back to
-    assert describe(asdict(store.spec)) in shown
     test.button(key="show-job0").click().run()
     assert test.query_params["job"] == "job0"
 
@@ -402,21 +398,3 @@ def test_what_did_not_finish_is_folded_away_and_says_why(open_page: OpenPage, st
     ]
     assert test.button(key="show-job3")  # what waits stays in view
     assert "show-job3" not in [button.key for button in folded.button]
-
-
-def test_a_run_can_be_deleted(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
-    shutil.copytree(store.path, store.path.with_name("second"))
-    test = open_page("prune")
-    test.button(key="delete-second").click().run()
-    assert store.path.with_name("second").is_dir()
-    test.button(key="sure-second").click().run()
-    assert not test.exception
-    assert not store.path.with_name("second").exists()
-    assert store.path.is_dir()
-
-
-def test_a_broken_run_is_listed_with_its_problem(open_page: OpenPage, store_of_jobs: FakeJobs, store: Run) -> None:
-    (store.path.with_name("broken")).mkdir()
-    test = open_page("prune")
-    assert not test.exception
-    assert any("no spec.json" in caption.value for caption in test.caption)
