@@ -69,6 +69,26 @@ def asked_of(spec: type, asked: Asked) -> Asked:
     return {name: _value(name, asked[name], setting) for name, setting in settings_of(spec).items()}
 
 
+def words_of(spec: Any) -> list[str]:
+    """The words of a command line that ask for these settings, those left out that are as usual."""
+    words = []
+    for name, setting in settings_of(type(spec)).items():
+        value = getattr(spec, name)
+        if value == setting.default:
+            continue
+        long = (flag.partition("/")[0] for flag in setting.flags if flag.startswith("--"))
+        flag = next(long, f"--{name.replace('_', '-')}")
+        if setting.kind == "switch":
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif setting.kind == "several" and setting.commas:
+            words += [flag, ",".join(map(str, value))]
+        elif setting.kind == "several":
+            words += [word for one in value for word in (flag, str(one))]
+        else:
+            words += [flag, str(setting.nothing if value is None else value)]
+    return words
+
+
 def _parameter(name: str, setting: Declared) -> inspect.Parameter:
     kind: Any = _TYPES[setting.kind]
     default = setting.default

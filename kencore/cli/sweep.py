@@ -6,6 +6,7 @@ import contextlib
 import errno
 import math
 import os
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kencore.cli.frame import Json, Threads, command
-from kencore.cli.options import Asked, asked_of, options_of
+from kencore.cli.options import Asked, asked_of, options_of, words_of
 from kencore.settings.sweep import SweepSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ STOPPED = "Interrupted. The same command continues and repeats no finished pruni
 def sweep(
     asked: Asked,
     threads: Threads = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="i/n: only part i of n, for n processes with one store; by default the place in a Slurm job array, "
+            "if there is one."
+        ),
+    ] = None,
+    print_commands: Annotated[
+        bool, typer.Option("--print-commands", help="Run nothing: print one command for every pruning.")
+    ] = False,
     out_csv: Annotated[Path | None, typer.Option(help="Also write one line per pruning to this file.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -36,13 +47,20 @@ def sweep(
     The same settings are the same sweep: what is finished stays, what is missing is done. Where a
     pruning failed the exit code is 1.
     """
+    from kencore.sweeps.shard import Shard
     from kencore.sweeps.sweep import sweep as run_sweep
 
     with command(as_json, STOPPED) as (report, show):
         if out_csv is not None:
             check_csv(out_csv)
         spec = SweepSpec(**asked_of(SweepSpec, asked))
-        found = run_sweep(spec, progress=report, threads=threads)
+        if print_commands:
+            show({"commands": commands(spec)}, lambda facts: "\n".join(facts["commands"]))
+            return
+        part = Shard.from_slurm() if shard is None else Shard.from_text(shard)
+        if not part.alone:
+            report(0, 1, f"Shard {part}: {len(part.of(spec.points()))} of {len(spec.points())} prunings")
+        found = run_sweep(spec, shard=part, progress=report, threads=threads)
         if out_csv is not None:
             write_csv(found.points, out_csv)
         facts = sweep_facts(found)
@@ -71,6 +89,13 @@ def sweeps(as_json: Json = False) -> None:
             for s in list_sweeps()
         ]
         show({"sweeps": lines}, sweeps_text)
+
+
+def commands(spec: SweepSpec) -> list[str]:
+    """A command for every point, each of which does nothing where its run is there."""
+    words = shlex.join(words_of(spec))
+    count = len(spec.points())
+    return [f"python -m kencore sweep {words} --shard {i}/{count}" for i in range(count)]
 
 
 # --- facts and text ---------------------------------------------------------------------------

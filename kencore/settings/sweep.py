@@ -110,6 +110,8 @@ class SweepSpec(PruningSettings):
         data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
         if self.cost:  # as of sweeps from before it could be left out
             del data["cost"]
+        if not self.bos:  # nor was there this
+            del data["bos"]
         data |= {"measured": True} if self._mixed else {}
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,10 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import CheckpointChangedError, DataFileError
+from kencore.errors import CheckpointChangedError, DataFileError, RunExistsError
 from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.shelf import Sweep, busy, lock_file, remains
+from kencore.sweeps.shard import Shard
+from kencore.sweeps.shelf import Sweep, busy, lock_file, remains, shard_lock
 from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import private_folder, sweeps_folder
@@ -31,24 +32,35 @@ if TYPE_CHECKING:
     from kencore.models.language import Windows
 
 TRY_AGAIN = 0.05
+WHOLE = Shard()
 
 
 @contextmanager
-def working_on(spec: SweepSpec, patience: float) -> Iterator[None]:
-    """Be the only process that works on a sweep.
+def working_on(spec: SweepSpec, patience: float, shard: Shard = WHOLE) -> Iterator[None]:
+    """Be the only process that works on a sweep, or on a shard of it.
+
+    Shards hold the sweep's lock together, so that the whole sweep and a shard exclude each other, and each one its own.
 
     Raises:
         SweepBusyError: another one was at it for ``patience`` seconds.
     """
-    lock, deadline = FileLock(_lock_path(spec)), time.monotonic() + patience
-    while not (lock.acquire() and lock.is_in_place()):  # a sweep that was deleted took it along
-        lock.release()
+    locks = [FileLock(_lock_path(spec), shared=not shard.alone)]
+    if not shard.alone:
+        locks.append(FileLock(shard_lock(spec.id, str(shard).replace("/", "of"))))
+    deadline = time.monotonic() + patience
+    while not all(lock.acquire() and lock.is_in_place() for lock in locks):  # one that was deleted took its lock along
+        _release(locks)
         if time.monotonic() >= deadline:
             raise busy(spec.id)
         time.sleep(TRY_AGAIN)
     try:
         yield
     finally:
+        _release(locks)
+
+
+def _release(locks: list[FileLock]) -> None:
+    for lock in locks:
         lock.release()
 
 
@@ -57,12 +69,15 @@ def _lock_path(spec: SweepSpec) -> Path:
     return lock_file(spec.id)
 
 
-def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Lines | None) -> Path:
+def begin(
+    spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Lines | None, points: Collection[str]
+) -> Path:
     """Make the folder of a sweep, or check that the one that is there began with the same.
 
-    What a process that was killed left half written is removed.
+    What a process that was killed left half written of these points is removed.
 
     Args:
+        points: the runs that are to be made.
         pairs: the checkpoints that its points are made of.
         data: what they are measured on.
 
@@ -73,8 +88,9 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Lin
     """
     folder = sweeps_folder() / spec.id
     found = fingerprint(pairs, data)
-    for half in remains(spec.id, hidden=True):
-        shutil.rmtree(half, ignore_errors=True)
+    for point in points:
+        for half in remains(point):
+            shutil.rmtree(half, ignore_errors=True)
     if (folder / "sweep.json").is_file():
         _check(Sweep(folder), found)
         return folder
@@ -85,8 +101,11 @@ def begin(spec: SweepSpec, pairs: Sequence[Pair], data: Examples | Windows | Lin
         "versions": {name: version(name) for name in PACKAGES},
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
-    with whole_file(private_folder(folder) / "sweep.json") as file:
-        file.write_text(json.dumps(asked, indent=1, sort_keys=True) + "\n", "utf-8")
+    try:
+        with whole_file(private_folder(folder) / "sweep.json") as file:
+            file.write_text(json.dumps(asked, indent=1, sort_keys=True) + "\n", "utf-8")
+    except RunExistsError:  # another shard was quicker
+        _check(Sweep(folder), found)
     return folder
 
 

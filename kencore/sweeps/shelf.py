@@ -19,6 +19,7 @@ everything else that is known of a sweep is read from them. ``record.json`` of a
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import shutil
 from collections.abc import Mapping
@@ -263,10 +264,13 @@ def delete_sweep(sweep: str) -> None:
     if not lock.acquire():
         raise busy(folder.name)
     try:
-        for point in remains(folder.name):
-            shutil.rmtree(point)
+        for half in ("", "."):
+            for point in runs_folder().glob(f"{half}sweep-{folder.name}-*"):
+                shutil.rmtree(point)
         shutil.rmtree(folder)  # last: cut off before, it can be deleted again
         with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+            for own in lock.path.parent.glob(shard_lock(folder.name, "*").name):
+                own.unlink()
             lock.path.unlink()
     except OSError as error:
         raise StoreNotWritableError(
@@ -279,15 +283,19 @@ def delete_sweep(sweep: str) -> None:
         lock.release()
 
 
-def remains(sweep: str, *, hidden: bool = False) -> list[Path]:
-    """Folders of a sweep's points; with ``hidden`` only what writing left half done."""
-    hid = list(runs_folder().glob(f".sweep-{sweep}-*"))
-    return hid if hidden else hid + list(runs_folder().glob(f"sweep-{sweep}-*"))
+def remains(point: str) -> list[Path]:
+    """What writing left half done of a point."""
+    return list(runs_folder().glob(f".{glob.escape(point)}-*"))
 
 
 def lock_file(sweep: str) -> Path:
     """The file that whoever works on a sweep locks."""
     return sweeps_folder() / f".{sweep}.lock"
+
+
+def shard_lock(sweep: str, shard: str) -> Path:
+    """The file that whoever works on a shard of a sweep locks as well."""
+    return sweeps_folder() / f".{sweep}.{shard}.lock"
 
 
 def busy(sweep: str) -> SweepBusyError:

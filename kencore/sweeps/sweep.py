@@ -27,8 +27,9 @@ from kencore.checkpoint.pair import open_models
 from kencore.errors import KencoreError, StoreNotWritableError
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.folder import begin, working_on
+from kencore.sweeps.folder import WHOLE, begin, working_on
 from kencore.sweeps.journal import note
+from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import Sweep, is_done, open_sweep
 from kencore.system.places import runs_folder
 from kencore.system.progress import Progress, silent
@@ -50,14 +51,20 @@ Base = tuple[str | None, str | None]
 
 
 def sweep(
-    spec: SweepSpec, *, progress: Progress | None = None, threads: int | None = None, patience: float = PATIENCE
+    spec: SweepSpec,
+    *,
+    shard: Shard = WHOLE,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    patience: float = PATIENCE,
 ) -> Sweep:
-    """Run what is missing of a sweep.
+    """Run what is missing of a sweep, or of a shard of it.
 
     A point that fails is noted in the journal with its message, and does not stop the others; it
     is tried again the next time.
 
     Args:
+        shard: of several processes that share the points, with one store, all with the same number of shards.
         progress: called with (points done, points to do, what is being done); may raise to cancel,
             which leaves the finished points.
         threads: CPU threads; all cores where it is left out.
@@ -71,15 +78,15 @@ def sweep(
     """
     report = progress or silent
     report(0, 1, "Opening the checkpoints")
-    with working_on(spec, patience):
-        _Driver(spec, report, threads).run()
+    with working_on(spec, patience, shard):
+        _Driver(spec, report, threads, shard).run()
     return open_sweep(spec.id)
 
 
 class _Driver:
     """One process's work on one sweep."""
 
-    def __init__(self, spec: SweepSpec, report: Progress, threads: int | None) -> None:
+    def __init__(self, spec: SweepSpec, report: Progress, threads: int | None, shard: Shard) -> None:
         from kencore.quality.cost import Once
         from kencore.quality.judge import read_data, tell
         from kencore.system.devices import resolve_device
@@ -91,8 +98,8 @@ class _Driver:
         folder = next(iter(self.pairs.values())).tuned.folder
         self.data = read_data(folder, points[0])
         tell(self.data, report)
-        self.folder: Path = begin(spec, list(self.pairs.values()), self.data)
-        every = {spec.point_id(point): point for point in points}
+        every = {spec.point_id(point): point for point in shard.of(points)}
+        self.folder: Path = begin(spec, list(self.pairs.values()), self.data, every)
         self.todo: Points = {name: p for name, p in every.items() if not is_done(name)}
         self.done = 0
         self.known: dict[Key, dict[str, Any]] = {}  # the dense model, for both kinds of point

@@ -1,4 +1,4 @@
-"""An exclusive lock on a file, between processes; the system frees it when its holder dies."""
+"""A lock on a file, between processes; the system frees it when its holder dies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ except ImportError:  # Windows
 
 
 class FileLock:
-    """A lock held from `acquire` until `release` or the end of the process."""
+    """A lock held from `acquire` until `release` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: of its file.
+        shared: several may hold it at once, if all of them share it. Windows knows no such lock: one holds it.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        self.path, self.shared = path, shared
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
@@ -31,7 +36,7 @@ class FileLock:
             OSError: the lock file cannot be made.
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        if _try_lock(descriptor):
+        if _try_lock(descriptor, shared=self.shared):
             self._descriptor = descriptor
             return True
         os.close(descriptor)
@@ -71,10 +76,10 @@ def locked(path: Path, *, seconds: float = 30.0) -> Iterator[None]:
         lock.release()
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, *, shared: bool) -> bool:
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         else:
             import msvcrt
 

@@ -35,7 +35,6 @@ _OPTIONS: Final = (
     "sequences",
     "search_sequences",
     "window",
-    "bos",
     "propagate",
     "evaluation",
     "windows",
@@ -156,7 +155,7 @@ def command(spec: PruneSpec) -> str:
         if value != usual[name]:
             parts.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
     parts += [f"--balance {factor}" for factor in spec.balance]
-    parts += [f"--{name}" for name in ("measured", "fast", "published") if getattr(spec, name)]
+    parts += [f"--{name}" for name in ("bos", "measured", "fast", "published") if getattr(spec, name)]
     parts += ["--no-baselines"] if spec.evaluation is not None and not spec.baselines else []
     if spec.seed:
         parts.append(f"--seed {spec.seed}")
