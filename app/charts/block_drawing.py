@@ -14,21 +14,6 @@ from kencore.views.tables import role_rank
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
 
-WORDS: Final = {
-    "q": "query",
-    "k": "key",
-    "v": "value",
-    "qkv": "query, key, value",
-    "o": "output",
-    "up": "widens",
-    "gate": "lets through",
-    "gate_up": "gate and up",
-    "down": "narrows",
-    "router": "experts",
-    "norm": "scales",
-    "bias": "shifts",
-    "other": "the rest",
-}
 STAGES: Final = (("q", "k", "v", "qkv"), ("o",), ("router",), ("gate", "up", "gate_up"), ("down",))
 _ATTENTION: Final = 2  # stages of it; the others are the feed-forward
 _BOX: Final = (82, 36)  # width and height
@@ -133,7 +118,7 @@ def _box(part: Part, x: float, y: float, link: str, palette: Palette, *, lit: bo
         f'stroke="{palette.primary if lit else palette.reset_mark}"{dash}/>'
         f'<text x="{middle:g}" y="{y + 15:g}" fill="{ink}" font-size="12" font-weight="600">{escape(label)}</text>'
         f'<text x="{middle:g}" y="{y + 29:g}" fill="{small}" font-size="11">'
-        f"{escape(WORDS.get(part.role, ''))}</text></a>"
+        f"{escape(wording.ROLE_WORDS.get(part.role, ''))}</text></a>"
     )
 
 

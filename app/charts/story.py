@@ -1,79 +1,19 @@
-"""Pictures of the story that no other page has: two weights, and what is stored."""
+"""A picture of the story that no other page has: what is stored."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish
-from app.charts.neuron import number
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
 
 if TYPE_CHECKING:
-    from kencore.views.example import Example
     from kencore.views.tables import Totals
-
-
-def two_weights(told: Example, restore: str, palette: Palette) -> Chart:
-    """A kept and a pruned weight: where each was, where tuning moved it, where it is now."""
-    terms = wording.TERMS[restore]
-    chosen = {"kept": told.kept, terms.gone_long: told.gone}
-    table = pd.DataFrame(
-        [
-            {
-                "weight": name,
-                "column": column,
-                "base": told.base[column],
-                terms.dense: told.tuned[column],
-                "now": told.now[column],
-            }
-            for name, column in chosen.items()
-            if column is not None
-        ]
-    )
-    if restore == "zero":
-        table = table.drop(columns="base")
-    labels = [f"{name},<br>column {column:,}" for name, column in zip(table["weight"], table["column"], strict=True)]
-    marks: dict[str, dict[str, Any]] = {
-        "base": {"symbol": "diamond-open", "size": 14, "color": palette.muted},
-        terms.dense: {"symbol": "circle", "size": 13, "color": palette.primary},
-        "now": {"symbol": "circle-open", "size": 26, "color": palette.text},
-    }
-    figure = go.Figure()
-    for name, mark in marks.items():
-        if name not in table:
-            continue
-        values = table[name].to_numpy(np.float32)
-        figure.add_trace(
-            go.Scatter(
-                x=values,
-                y=labels,
-                mode="markers",
-                name=name,
-                cliponaxis=False,
-                marker=mark | {"line": {"width": 2.5, "color": mark["color"]}},
-                hovertemplate=f"{name}: %{{x:.5g}}<extra></extra>",
-            )
-        )
-    finish(figure, height=190, x="value of the weight", y="", legend=True, left=120)
-    figure.update_yaxes(autorange="reversed", showgrid=True)
-    figure.update_xaxes(zeroline=True)
-    said = [
-        f"{line['weight']}: {number(line[terms.dense])} → {number(line['now'])}" for line in table.to_dict("records")
-    ]
-    finding = "; ".join(said)
-    finding = finding[:1].upper() + finding[1:]
-    return Chart(
-        figure=figure,
-        finding=finding,
-        name="two-weights",
-        data=table,
-        alt=f"Dots of two weights before and after pruning. {finding}.",
-    )
 
 
 def stored(total: Totals, restore: str, palette: Palette) -> Chart:

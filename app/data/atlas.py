@@ -18,9 +18,10 @@ from starlette.responses import Response
 
 from app.data import payload
 from app.data.request import cache_headers, strict
-from app.frame import matrices, state
+from app.frame import state
 from kencore.views import tables as summaries
 from kencore.views import tiles
+from kencore.words import matrices
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _line(line: pd.Series[Any], several: bool) -> dict[str, Any]:
         "stack": str(line["stack"]) if inside else "",
         "role": role,
         "role_label": wording.ROLES.get(role, role),
+        "role_word": wording.ROLE_WORDS.get(role, ""),
         "label": matrices.label(line),
         "rows": int(line["rows"]),
         "cols": int(line["cols"]),

@@ -12,7 +12,12 @@ from app.frame.save_chart import save_buttons
 
 
 def draw(
-    chart: Chart, *, key: str, point: Callable[[int], None] | None = None, custom: Callable[[Any], None] | None = None
+    chart: Chart,
+    *,
+    key: str,
+    point: Callable[[int], None] | None = None,
+    custom: Callable[[Any], None] | None = None,
+    saves: bool = True,
 ) -> None:
     """Draw a chart with a CSV of its numbers, and itself as PNG and SVG.
 
@@ -20,13 +25,16 @@ def draw(
         key: unique on the page.
         point: called with the index of the point that was clicked, before anything below runs.
         custom: the same with its ``customdata``, for charts of several traces.
+        saves: the buttons that save its numbers and picture; none while presenting.
     """
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
         st.markdown(f"**{chart.finding}**", width="stretch")
-        csv_button(chart.csv, chart.name, key=f"{key}-csv")
-        save_buttons(chart, key)
+        if saves:
+            csv_button(chart.csv, chart.name, key=f"{key}-csv")
+            save_buttons(chart, key)
     if point is None and custom is None:
-        st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart))
+        bare = {} if saves else {"displayModeBar": False}
+        st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart) | bare)
         return
     event = st.plotly_chart(
         chart.figure,

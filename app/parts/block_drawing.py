@@ -41,11 +41,12 @@ def draw(
     address: Callable[[str], str],
     go: Callable[[str], None],
     wide: bool = True,
+    lit: bool = True,
 ) -> None:
     """Draw the block of a matrix, or the first one of the model; nothing where there are no blocks.
 
     Args:
-        here: what lights up: a line of the run's table.
+        here: a line of the run's table, whose part lights up where ``lit``.
         address: the link to a matrix, by its name.
         go: shows a matrix on this page.
         wide: from left to right, else from top to bottom.
@@ -68,7 +69,7 @@ def draw(
         parts,
         {role: address(name) for role, name in names.items()},
         theme.palette(),
-        selected=None if shown is None else str(shown["role"]),
+        selected=str(shown["role"]) if lit and shown is not None else None,
         wide=wide,
     )
     _mount()(key=key, data={"svg": svg}, on_role_change=clicked)

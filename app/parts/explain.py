@@ -9,12 +9,13 @@ import streamlit as st
 
 from app.charts import explain as charts
 from app.charts import neuron as neurons
-from app.frame import links, matrices, parts, state
+from app.frame import links, parts, state
 from app.frame.draw import draw
 from app.jobs import question
 from app.parts import explain_ask
 from kencore.errors import KencoreError
 from kencore.explain import LONGEST_TEXT
+from kencore.words import matrices
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,13 @@ import pandas as pd
 import streamlit as st
 
 from app import viewer
-from app.frame import links, matrices, parts, state
+from app.frame import links, parts, state
 from kencore.errors import KencoreError
+from kencore.views import walk as walks
+from kencore.views.why import why
+from kencore.words import matrices
 from kencore.words import numbers as wording
+from kencore.words import why as reasons
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -161,7 +166,18 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
         return
     st.markdown(f"**Row {at[0]:,}, column {at[1]:,}**")
     parts.pairs(_weight_lines(found, run.restore))
+    with contextlib.suppress(KencoreError):  # what cannot be read was said above
+        st.caption(state.plain(_why(run.id, state.stamp(run.path), name, *at, _run=run)))
     links.page_link("row", f"Open row {at[0]:,}", icon=":material/show_chart:", matrix=name, row=at[0])
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _why(run_id: str, stamp: str, name: str, row: int, col: int, *, _run: Run) -> str:
+    """Why the weight was kept, or passed over for which other."""
+    line = slice(row, row + 1)
+    tuned, base = _run.values(name, "tuned", line)[0], _run.values(name, "base", line)[0]
+    walk = walks.run_walk(_run, name, tuned, base, _run.keep(name, line)[0])
+    return reasons.reason(why(walk, col), _run.spec)
 
 
 def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from app.frame.draw import draw
 from kencore.methods.ken.explained import RowExplanation, explain_row
 from kencore.methods.table import METHODS
 from kencore.views import tables as summaries
+from kencore.views import walk as walks
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -107,20 +108,6 @@ def explain(row: NDArray[np.float32], k: int, rule: str) -> RowExplanation:
     return explain_row(row, k, rule)
 
 
-def scores(
-    run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], str] | None:
-    """What the run's rule ranked the entries of a row by, (C,), with its name; None where the
-    run does not hold all that goes into it.
-    """
-    row = METHODS[run.spec.method]
-    norms = run.activation_norms(name) if row.activations else None
-    if row.row_score is None or (row.activations and norms is None):
-        return None
-    seen = None if norms is None else norms[0] if run.spec.propagate == "dense" else norms[1]
-    return row.row_score(tuned, base, seen), row.row_score_label
-
-
 def show_scores(
     run: Run,
     name: str,
@@ -130,7 +117,7 @@ def show_scores(
     palette: Palette,
 ) -> None:
     """The row by the scores that decided, or why they cannot be drawn."""
-    found = scores(run, name, tuned, base)
+    found = walks.scores(run, name, tuned, base)
     if found is None:
         st.caption(METHODS[run.spec.method].unranked)
         return

@@ -65,6 +65,23 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guided:
+    """A place of a guided zoom over a model: the map flies there when the place changes, and leaves the address alone.
+
+    Attributes:
+        near: how close: ``model``, ``block``, ``matrix``, ``row`` or ``weight``.
+        matrix, row, col: where, as far as it is that close.
+        bare: nothing to save or to choose stands around the map.
+    """
+
+    near: str
+    matrix: str | None = None
+    row: int | None = None
+    col: int | None = None
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A run to show, all of it or one matrix, and the identity of its files.
 
@@ -143,13 +160,15 @@ def weight_map(
     usual: str = "kept",
     lost: bool = False,
     due: Due | None = None,
+    guided: Guided | None = None,
 ) -> dict[str, Any] | None:
     """Draw the map of one matrix, or of a whole model: then of one run, or of two side by side that
     move in step.
 
     ``view`` is where the map starts and where it goes when a link changes; in between the browser
     decides. Of a model: ``usual`` is the layer that the address need not name, ``lost`` whether the
-    runs know what every matrix lost. ``due`` veils the picture.
+    runs know what every matrix lost. ``due`` veils the picture. ``guided``: the map is a step of a guided zoom; then
+    only a click on a weight comes back.
 
     Returns:
         The matrix that is looked at and the selected weight, ``{"matrix", "row", "col"}``, each
@@ -165,6 +184,7 @@ def weight_map(
         "usual": usual,
         "lost": lost,
         "due": None if due is None else asdict(due),
+        "guided": None if guided is None else asdict(guided),
     }
     start = {"matrix": view.at or sources[0].matrix, "row": view.row, "col": view.col}
     found = _mount()(key=key, data=data, default={"cell": start}, on_cell_change=on_cell or (lambda: None))

@@ -47,6 +47,7 @@ class Method:
             Hessian, how many go, ``factor=`` and ``name=`` -> weight and mask, over whole matrices.
         row_score: what the entries of a row were ranked by: tuned, base (C,) and norms of the
             inputs (C,) -> (C,), of which the highest are kept; by ``row_score_label``. Numpy alone.
+        scored: that score in plain words, as the end of "ranked by".
         unranked: why the ranking of a row cannot be shown, where it cannot.
         published: NeuroAL's published code has it.
         baseline: its place among the baselines that a run is measured beside; ``None``: it is none.
@@ -70,6 +71,7 @@ class Method:
     update: Lazy | None = None
     row_score: RowScore | None = None
     row_score_label: str = ""
+    scored: str = ""
     unranked: str = "This run does not hold what its rule ranked the entries by."
     published: bool = False
     baseline: int | None = None
@@ -145,6 +147,7 @@ _ROWS = (
         compares=True,
         row_score=_change,
         row_score_label="|tuned − base|",
+        scored="how far fine-tuning moved it",
         baseline=3,
     ),
     Method(
@@ -159,6 +162,7 @@ _ROWS = (
         score="kencore.methods.ranked:size",
         row_score=_size,
         row_score_label="|weight|",
+        scored="how far it is from zero",
         published=True,
         baseline=2,
     ),
@@ -188,6 +192,7 @@ _ROWS = (
         score="kencore.methods.wanda:wanda",
         row_score=_signal,
         row_score_label="|weight| × norm of its input",
+        scored="its size times the strength of the signal it meets",
         unranked="Wanda ranks entries by |weight| times the norm of its input; this run did not record the norms.",
         published=True,
         baseline=4,

@@ -7,9 +7,9 @@ Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 VECTORS = ("norm", "bias")
+APART: Final = 0.02  # lost shares of parts that are closer to their mean are about the same
 Told = Literal["share", "diff_lost"]
 
 
@@ -120,6 +121,12 @@ def _sums(values: NDArray[np.float64], cell: tuple[int, int]) -> NDArray[np.floa
     """The sum of each h x w cell; the last ones may be cut short."""
     down = np.add.reduceat(values, np.arange(0, values.shape[0], cell[0]), axis=0)
     return np.add.reduceat(down, np.arange(0, values.shape[1], cell[1]), axis=1)
+
+
+def alike(lost: Sequence[float]) -> bool:
+    """Whether shares that were lost are about the same: none is `APART` or more from their mean."""
+    mean = sum(lost) / len(lost) if lost else 0.0
+    return all(abs(share - mean) < APART for share in lost)
 
 
 def stretched(cells: pd.DataFrame, measure: str) -> pd.Series[float]:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from kencore.views import sparsity
+from kencore.errors import ShapeError
+from kencore.views.guide import guide
+from kencore.views.walk import Walk, run_walk
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -31,8 +32,9 @@ class Example:
         tuned, base: float32 (C,); of a run without a base ``base`` is zero.
         now: float32 (C,), what the run made of it.
         keep: bool (C,).
+        walk: how the row was chosen.
         kept, gone: columns of the kept and of the other entry that fine-tuning moved most (without
-            a base: the largest ones); ``None`` where the row has none.
+            a base: the largest ones), or of the one that was asked for; ``None`` where the row has none.
     """
 
     matrix: str
@@ -41,37 +43,52 @@ class Example:
     base: Floats
     now: Floats
     keep: NDArray[np.bool_]
+    walk: Walk
     kept: int | None
     gone: int | None
 
 
-def example(run: Run) -> Example | None:
-    """A row of the narrowest pruned matrix of the middle block, the first one of which some
+def example(run: Run, at: str | None = None, row: int | None = None, col: int | None = None) -> Example | None:
+    """A row of the matrix that a guided zoom goes into (`kencore.views.guide`): by default the first one of which some
     entries were kept and others not; ``None`` where the run pruned no matrix with rows.
 
-    Raises as `Run.values`.
+    Args:
+        at, row, col: a matrix, a row and an entry to tell of instead, as far as they are named.
+
+    Raises:
+        ShapeError: the matrix has no such row or column.
+        Others as `Run.values`.
     """
-    table = run.matrices
-    chosen = table[(table["status"] == "pruned") & (table["rows"] > 1)]
-    inside = chosen[chosen["block"].notna()]
-    if len(inside):
-        blocks = sorted(inside["block"].unique())
-        chosen = inside[inside["block"] == blocks[len(blocks) // 2]]
-    if chosen.empty:
+    name = guide(run.matrices, at).matrix
+    if name is None:
         return None
-    line = chosen.sort_values("cols", kind="stable").iloc[0]
-    name = str(line["name"])
+    if name != at or row is None:
+        row, col = _mixed_row(run, name), None
+    return example_row(run, name, row, col)
+
+
+def _mixed_row(run: Run, name: str) -> int:
     kept = run.rows(name)["kept"].to_numpy()  # R
-    mixed = np.flatnonzero((kept > 0) & (kept < int(line["cols"])))
-    return example_row(run, name, int(mixed[0]) if len(mixed) else 0)
+    mixed = np.flatnonzero((kept > 0) & (kept < run.shape(name)[1]))
+    return int(mixed[0]) if len(mixed) else 0
 
 
-def example_row(run: Run, name: str, row: int) -> Example:
-    """The same of a row that was chosen. Raises as `Run.values`."""
+def example_row(run: Run, name: str, row: int, col: int | None = None) -> Example:
+    """The same of a row that was chosen, and of one of its entries. Raises as `example`."""
+    rows, cols = run.shape(name)
+    if not 0 <= row < rows or not (col is None or 0 <= col < cols):
+        raise ShapeError(
+            f"row {row}, column {col} of {name}" if col is not None else f"row {row} of {name}",
+            got=f"a matrix of {rows:,} × {cols:,}",
+            wanted="a row and a column of it",
+            remedy="Choose a weight on the map.",
+        )
     place = slice(row, row + 1)
     tuned, base = run.values(name, "tuned", place)[0], run.values(name, "base", place)[0]
     keep = run.keep(name, place)[0]
     kept, gone = telling_entries(tuned, base, keep)
+    if col is not None:
+        kept, gone = (col, gone) if keep[col] else (kept, col)
     return Example(
         matrix=name,
         row=row,
@@ -79,6 +96,7 @@ def example_row(run: Run, name: str, row: int) -> Example:
         base=base,
         now=run.values(name, "pruned", place)[0],
         keep=keep,
+        walk=run_walk(run, name, tuned, base, keep),
         kept=kept,
         gone=gone,
     )
@@ -92,23 +110,3 @@ def telling_entries(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> tup
         places = np.flatnonzero(side)
         found.append(int(places[size[places].argmax()]) if len(places) else None)
     return found[0], found[1]
-
-
-def typical_change(matrices: pd.DataFrame) -> float:
-    """Root mean square of tuned - base over that of the weights' spread, in all matrices that were
-    compared; NaN where none was.
-    """
-    known = matrices[matrices["diff_rms"].notna() & matrices["tuned_std"].notna()]
-    count = known["params"].astype("float64")
-    change, spread = (
-        float((known[column].astype("float64") ** 2 * count).sum()) for column in ("diff_rms", "tuned_std")
-    )
-    return float(np.sqrt(change / spread)) if spread > 0 else float("nan")
-
-
-def block_range(matrices: pd.DataFrame) -> tuple[float, float] | None:
-    """Lowest and highest sparsity of a block; ``None`` where nothing in a block was pruned."""
-    table = sparsity.by_block(matrices)
-    if table.empty:
-        return None
-    return float(table["sparsity"].min()), float(table["sparsity"].max())

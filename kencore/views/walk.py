@@ -8,7 +8,7 @@ Shapes: C columns (entries of the row), K of them kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from kencore.errors import ShapeError
 from kencore.methods.ken.explained import RowExplanation, explain_row
 from kencore.methods.table import METHODS
+
+if TYPE_CHECKING:
+    from kencore.runs.run import Run
 
 KINDS: Final = ("grid", "density", "ranked", "listed")
 
@@ -55,6 +58,31 @@ class Walk:
         mask = np.zeros(len(self.values), np.bool_)
         mask[self.order[:visits]] = True
         return mask
+
+
+def scores(
+    run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], str] | None:
+    """What a run's rule ranked the entries of a row by, (C,), with its name; ``None`` where the run does not hold all
+    that goes into it.
+
+    Args:
+        tuned, base: float32 (C,) of the row.
+    """
+    row = METHODS[run.spec.method]
+    norms = run.activation_norms(name) if row.activations else None
+    if row.row_score is None or (row.activations and norms is None):
+        return None
+    seen = None if norms is None else norms[0] if run.spec.propagate == "dense" else norms[1]
+    return row.row_score(tuned, base, seen), row.row_score_label
+
+
+def run_walk(
+    run: Run, name: str, tuned: NDArray[np.float32], base: NDArray[np.float32], keep: NDArray[np.bool_]
+) -> Walk:
+    """The walk of a row of a run: its values and mask, each (C,). Raises as `walk_row`."""
+    found = scores(run, name, tuned, base)
+    return walk_row(tuned, keep, run.spec.method, score=None if found is None else found[0])
 
 
 def walk_row(values: NDArray[Any], keep: NDArray[np.bool_], rule: str, *, score: NDArray[Any] | None = None) -> Walk:

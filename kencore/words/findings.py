@@ -9,10 +9,12 @@ from typing import Any, Final
 import pandas as pd
 
 from kencore.views import sparsity
+from kencore.views.damage import VECTORS, alike
 from kencore.words import numbers as wording
-from kencore.words.extremes import ends
+from kencore.words.extremes import End, ends
 
 OUTSIDE: Final = "outside blocks"
+_SAME: Final = 0.005  # shares that are closer are one number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ MEASURES: Final = {
         Measure(
             column="diff_rms",
             label="Size of the change",
-            unit="rms change",
+            unit="typical change (root mean square)",
             explained="how far fine-tuning moved the entries of the cell",
             share=False,
         ),
@@ -68,7 +70,7 @@ MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
     "diff_rms": Measure(
         column="diff_rms",
         label="Size of the weights",
-        unit="rms weight",
+        unit="typical size (root mean square)",
         explained="how large the weights of the cell are",
         share=False,
     ),
@@ -123,25 +125,56 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     if values.isna().all():
         equal = "Tuned and base model are equal in the pruned matrices"
         return equal if measure in ("diff_lost", "diff_rms") else "Nothing is known of these inputs"
-    known = lines(pruned[values.notna()])
-    low, high = (pick(known, key=lambda line: getattr(line, measure)) for pick in (min, max))
+    known = pruned[values.notna()]
+    main = known[~known["role"].isin(VECTORS)]
+    main = known if main.empty else main  # norms and biases are few weights far from the others
+    shares = [float(value) for value in main[measure]]
     alone = terms.dense != "tuned"
-    if measure == "diff_rms" and alone:
-        return (
-            f"Weights are largest in {high.place}, {high.role} ({high.diff_rms:.2g}), smallest in {low.place}, "
-            f"{low.role} ({low.diff_rms:.2g})"
-        )
     if measure == "diff_rms":
-        return (
-            f"Fine-tuning moved {high.place}, {high.role} most "
-            f"({high.diff_rms:.2g}) and {low.place}, {low.role} least ({low.diff_rms:.2g})"
-        )
+        return _sizes(shares, main, alone=alone)
     lost = "of the squared weights lost" if alone else "of the squared change lost"
     what = {"share": "kept", "diff_lost": lost}.get(measure, "of the input norms moved")
-    if values.max() - values.min() < 0.005:
-        return f"{wording.percent(values.mean(), 0)} {what} in every pruned block and role"
-    ends = wording.percent_range(float(values.min()), float(values.max()))
-    return f"{ends[0]} to {ends[1]} {what}: least in {low.place}, {low.role}, most in {high.place}, {high.role}"
+    rest = [float(value) for value in known[measure]]
+    aside = ", norms and biases aside" if min(rest) < min(shares) - _SAME or max(rest) > max(shares) + _SAME else ""
+    if max(shares) - min(shares) < _SAME:
+        return f"{wording.percent(sum(shares) / len(shares), 0)} {what} in every pruned block and role{aside}"
+    digits = wording.range_digits(min(shares), max(shares))
+    found = ends(shares, _cells(main), lambda share: wording.percent(share, digits))
+    assert found is not None  # half a point shows
+    low, high = found
+    if measure == "diff_lost" and alike(shares):
+        return f"About as much {what} in every pruned block and role: {low.value} to {high.value}{aside}"
+    return f"{low.value} to {high.value} {what}{aside}: least in {_where(low, main)}, most in {_where(high, main)}"
+
+
+def _sizes(sizes: list[float], cells: pd.DataFrame, *, alone: bool) -> str:
+    """Where changes, or without a base weights, are largest and smallest."""
+    found = ends(sizes, _cells(cells), lambda size: f"{size:.2g}")
+    if found is None:
+        what = "Weights are equally large" if alone else "Fine-tuning moved weights equally far"
+        return f"{what} in every pruned block and role ({sizes[0]:.2g})"
+    low, high = found
+    first, last = f"{_where(high, cells)} ({high.value})", f"{_where(low, cells)} ({low.value})"
+    if alone:
+        return f"Weights are largest in {first}, smallest in {last}"
+    return f"Fine-tuning moved {first} most and {last} least"
+
+
+def _where(end: End, cells: pd.DataFrame) -> str:
+    """The cells of one end in words: by name while they are few, as a block where they are all of it."""
+    at = [str(line.place) for line, name in zip(lines(cells), _cells(cells), strict=True) if name in end.places]
+    if len(at) > 1 and len(set(at)) == 1 and len(at) == int((cells["place"] == at[0]).sum()):
+        return f"all of {at[0]}"
+    return end.where("cells")
+
+
+def _cells(cells: pd.DataFrame) -> list[str]:
+    """Each cell in words: ``attention key of block 3``, ``embeddings outside blocks``."""
+    return [
+        f"{wording.ROLE_NOUNS.get(str(line.role), str(line.role))} "
+        + (str(line.place) if line.place == OUTSIDE else f"of {line.place}")
+        for line in lines(cells)
+    ]
 
 
 def names(table: pd.DataFrame) -> list[str]:

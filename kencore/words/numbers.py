@@ -118,6 +118,37 @@ ROLES_EXPLAINED: Final = {
     "head": "task head",
     "other": "other parameters",
 }
+ROLE_NOUNS: Final = {**ROLES_EXPLAINED, "up": "first feed-forward", "down": "second feed-forward"}  # before "matrix"
+ROLE_WORDS: Final = {  # each in a word, beside its letter
+    "q": "query",
+    "k": "key",
+    "v": "value",
+    "qkv": "query, key, value",
+    "o": "output",
+    "up": "widens",
+    "gate": "lets through",
+    "gate_up": "gate and up",
+    "down": "narrows",
+    "router": "experts",
+    "norm": "scales",
+    "bias": "shifts",
+    "other": "the rest",
+}
+ROLES_DO: Final = {  # what a matrix of that role is for, as the end of "it ..."
+    "q": "asks, for each word, what to look for in the others",
+    "k": "says what each word has to offer to the others",
+    "v": "holds what a word passes on to those that look at it",
+    "qkv": "asks what each word looks for, says what it offers and holds what it passes on",
+    "o": "puts together what attention has gathered",
+    "up": "spreads what is known of each word over many features",
+    "gate": "decides which of a word's features pass",
+    "gate_up": "spreads what is known of each word over many features and decides which of them pass",
+    "down": "draws the features of each word together again",
+    "router": "decides which expert sees a word",
+    "embedding": "holds the numbers that stand for each word",
+    "pooler": "sums up the sentence",
+    "head": "turns numbers into an answer",
+}
 STATUSES: Final = {"pruned": "pruned", "untouched": "left as it was", "unprunable": "cannot be pruned"}
 
 _SPACE: Final = "\u00a0"  # does not break: a number stays with its unit

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.app_pages.story.words import steps
 from app.frame import state
 from kencore.runs.run import Run, open_run
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.shelf import Sweep
 from kencore.sweeps.sweep import sweep
+from kencore.views.guide import guide
+from kencore.words.story import steps
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
 from tests.models.test_batches import sentences
@@ -56,8 +57,8 @@ def test_pages_say_similarity(open_page: OpenPage, done: Sweep) -> None:
     assert f"similarity 100.0 % → {value}" in seen["overview"]
     assert "the mean cosine between the embeddings" in seen["overview"]
     assert f"those of the pruned model are {value}" in seen["story"]
-    told = steps(open_run(run), None)
-    assert [step.key for step in told] == ["model", "kept", "cost", "baseline", "stored", "next"]
+    told = steps(open_run(run), guide(open_run(run).matrices), None)
+    assert [step.key for step in told] == ["meaning", "model", "block", "matrix", "cost", "baseline", "stored", "next"]
 
 
 def test_the_trade_off_is_of_similarity(open_page: OpenPage, done: Sweep) -> None:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from typer.main import get_command
 
-from app.app_pages.story import words as story_words
 from kencore import select
 from kencore.allocate import Slot, Sparsities
 from kencore.allocate.slot import per_block
@@ -26,6 +25,8 @@ from kencore.report.build import build
 from kencore.report.page import html
 from kencore.runs.run import Run
 from kencore.views import example as telling
+from kencore.views.guide import guide
+from kencore.words import story
 from tests.app.app_pages.test_prune import FakeJobs, start, store_of_jobs  # noqa: F401 - a fixture
 from tests.app.conftest import OpenPage
 from tests.support import tuned_cases
@@ -85,9 +86,10 @@ def test_a_run_is_made_and_moves_under_the_slider(run: Run, method: Method) -> N
 
 
 def test_the_story_and_the_report_tell_of_it(run: Run, method: Method) -> None:
-    steps = {step.key: " ".join(step.words) for step in story_words.steps(run, telling.example(run))}
+    told = story.steps(run, guide(run.matrices), telling.example(run))
+    steps = {step.key: " ".join((step.title, *step.words)) for step in told}
     assert method.story[0] in steps["row"]
-    assert method.label in steps["kept"]
+    assert method.label in steps["model"]
     page = html(build(run))
     assert f"{method.label}: {method.explained}" in page
 

@@ -9,11 +9,12 @@ import streamlit as st
 
 from app import viewer
 from app.charts import compare as charts
-from app.frame import choosing, links, matrices, parts, state
+from app.frame import choosing, links, parts, state
 from app.frame.draw import draw
 from app.parts import matrix as matrix_parts
 from kencore.errors import KencoreError
 from kencore.views.compare import masks as compare
+from kencore.words import matrices
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from app import viewer
-from app.frame import links, matrices, parts, state
+from app.frame import links, parts, state
 from app.parts import block_drawing
 from app.parts import matrix as matrix_parts
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.views import tables as summaries
+from kencore.words import matrices
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -165,11 +166,24 @@ def _block(run: Run, line: pd.Series[Any] | None) -> None:
     block_drawing.draw(run, line, key="map-block", address=block_drawing.link_to("map", "at", run), go=go, wide=False)
 
 
+def _guided(step: str, **place: object) -> None:
+    """The way into the story, at the same place."""
+    links.page_link(
+        "story",
+        "Guided zoom",
+        icon=":material/zoom_in_map:",
+        step=step,
+        help="From here on step by step, with a sentence for each: why it is so",
+        **place,
+    )
+
+
 def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     """What is known of the matrix in view and of the selected weight, and where to go on."""
     if name is None:
         st.markdown("**In view**")
         st.caption("Zoom in or click a matrix, or a part of a block, to see its numbers.")
+        _guided("model")
         _block(run, None)
         return
     try:
@@ -192,6 +206,8 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
         )
     )
     row, col = at or (None, None)
+    if int(line["rows"]) > 1:
+        _guided("matrix" if at is None else "weight", at=name, row=row, col=col)
     links.page_link("matrix", "Open the matrix", icon=":material/grid_on:", matrix=name, row=row, col=col)
     links.page_link("layers", "In every block", icon=":material/layers:", matrix=name)
     st.divider()

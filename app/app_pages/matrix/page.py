@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from app import viewer
-from app.frame import links, matrices, state
+from app.frame import links, state
 from app.parts import block_drawing
 from app.parts import matrix as matrix_parts
+from kencore.words import matrices
 
 with state.messages():
     run = state.current_run()

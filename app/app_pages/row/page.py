@@ -6,12 +6,13 @@ import streamlit as st
 
 from app.charts import row as charts
 from app.charts.row_density import row_density
-from app.frame import choosing, links, matrices, state, theme
+from app.frame import choosing, links, state, theme
 from app.frame.draw import draw
 from app.parts import matrix as matrix_parts
 from app.parts import row as row_parts
 from kencore.methods.table import METHODS
 from kencore.views import tables as summaries
+from kencore.words import matrices
 from kencore.words import numbers as wording
 
 ORDERS = {"value": "By value", "index": "By index"}

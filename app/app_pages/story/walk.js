@@ -3,6 +3,8 @@
 const SECONDS = 12; // that playing takes, however long the row is
 const CALM = 10; // jumps where a person asked for less motion
 const LANES = 64; // pixels of the two lanes below
+const INSET = 12; // pixels beside the least and the largest value
+const NAME = 18; // pixels for the name of the weight that is looked at
 const PAD = { left: 70, right: 14, top: 12, bottom: 34 };
 
 const clip = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -11,15 +13,17 @@ const isDark = (color) => {
     .map((part) => parseInt(part, 16));
   return 0.3 * red + 0.59 * green + 0.11 * blue < 128;
 };
+const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
+const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
 const short = (value) => Number(value.toPrecision(3)).toString().replace("-", "\u2212");
 
 /** What is said of a step; plain text. */
 export function sentence(walk, step) {
   const { order, values, grid, height, kind } = walk;
   const all = order.length;
-  if (step === 0) return `Nothing is kept yet: ${values.length} entries are free.`;
+  if (step === 0) return `Nothing is kept yet: ${values.length} weights are free.`;
   if (step >= all) {
-    return `Done: ${all} of ${values.length} entries are kept, exactly as the run stores them.`;
+    return `Done: ${all} of ${values.length} weights are kept, exactly as the run stores them.`;
   }
   const value = short(values[order[step - 1]]);
   const start = `${step} of ${all}: `;
@@ -63,7 +67,7 @@ class Player {
       this.pause();
       this.slider.max = walk.order.length;
       this.canvas.setAttribute("aria-label", walk.alt);
-      this.go(0);
+      this.go(walk.focus?.step ?? 0);
     } else {
       this.draw();
     }
@@ -133,24 +137,62 @@ class Picture {
     this.font = `${style.fontSize} ${style.fontFamily}`;
     this.size = parseFloat(style.fontSize);
     const wide = walk.curve_x.length ? walk.curve_x : walk.values;
-    const low = wide.reduce((a, b) => Math.min(a, b), Infinity);
-    const high = wide.reduce((a, b) => Math.max(a, b), -Infinity);
+    const [low, high] = walk.focus?.ends ?? [least(wide), most(wide)];
     const span = high - low || 1;
-    this.x = (value) => PAD.left + ((value - low) / span) * (width - PAD.left - PAD.right);
+    const [start, room] = [PAD.left + INSET, width - PAD.left - PAD.right - 2 * INSET];
+    this.x = (value) => start + ((value - low) / span) * room;
     this.ends = [low, high];
-    this.floor = height - PAD.bottom - LANES - 14; // of the upper picture
+    const bottom = PAD.bottom + (walk.focus ? NAME : 0);
+    this.floor = height - bottom - LANES - 14; // of the upper picture
     const tall = walk.kind === "ranked" ? walk.height : walk.curve_y;
-    const top = tall.reduce((a, b) => Math.max(a, b), 0) || 1;
+    const inside = (at) => walk.curve_x[at] >= low && walk.curve_x[at] <= high;
+    const seen = walk.focus?.ends && tall === walk.curve_y ? tall.filter((_, at) => inside(at)) : tall;
+    const top = 1.08 * Math.max(most(seen), most(walk.focus?.ends ? [] : walk.grid_density), 0) || 1;
     this.y = (value) => this.floor - (value / top) * (this.floor - PAD.top);
-    this.lane = { kept: height - PAD.bottom - LANES, gone: height - PAD.bottom - LANES / 2 };
+    this.lane = { kept: height - bottom - LANES, gone: height - bottom - LANES / 2 };
   }
 
   draw(step) {
     const mask = taken(this.walk, step);
     this.words(step);
-    if (this.walk.kind !== "listed") this.upper(step, mask);
+    const { pen, walk } = this;
+    pen.save();
+    pen.beginPath();
+    pen.rect(PAD.left - 8, 0, this.width - PAD.left - PAD.right + 16, this.height);
+    pen.clip();
+    if (walk.kind !== "listed") this.upper(step, mask);
     this.lanes(mask);
-    if (step > 0 && step < this.walk.order.length) this.current(step);
+    if (step > 0 && (step < walk.order.length || walk.kind === "grid" && walk.focus)) this.current(step);
+    if (walk.focus) this.mark(mask);
+    pen.restore();
+  }
+
+  /** The weight that is looked at: a ring around it in its lane, and where it ranks above. */
+  mark(mask) {
+    const { pen, ink, walk } = this;
+    const { column } = walk.focus;
+    const x = this.x(walk.values[column]);
+    const kept = mask[column] === 1;
+    const y = (kept ? this.lane.kept : this.lane.gone) + LANES / 4;
+    pen.strokeStyle = ink.text;
+    pen.lineWidth = 2;
+    this.ring(x, y, 12);
+    if (walk.height.length) this.ring(x, this.y(walk.height[column]), 8);
+    pen.lineWidth = 1;
+    pen.font = `600 ${this.font}`;
+    pen.fillStyle = ink.text;
+    pen.textAlign = "center";
+    const half = pen.measureText("this weight").width / 2;
+    const at = clip(x, PAD.left + half - 6, this.width - PAD.right - half + 6);
+    pen.fillText("this weight", at, this.lane.gone + LANES / 2 + NAME - 4);
+    if (kept) this.line(x, y + 12, x, this.lane.gone + LANES / 2 + 2);
+    pen.font = this.font;
+  }
+
+  ring(x, y, reach) {
+    this.pen.beginPath();
+    this.pen.arc(x, y, reach, 0, 2 * Math.PI);
+    this.pen.stroke();
   }
 
   words(step) {
@@ -167,7 +209,7 @@ class Picture {
       pen.fillText(short(end), this.x(end), this.height - 8);
     });
     pen.textAlign = "center";
-    pen.fillText("value of the weight", (this.width + PAD.left) / 2, this.height - 8);
+    pen.fillText(walk.focus?.ends ? "value of the weight, from close" : "value of the weight", (this.width + PAD.left) / 2, this.height - 8);
     if (walk.kind === "listed") return;
     pen.save();
     pen.translate(14, (this.floor + PAD.top) / 2);
@@ -184,7 +226,8 @@ class Picture {
     if (walk.kind === "grid") {
       for (let i = 0; i < walk.grid.length; i += 1) {
         pen.fillStyle = i < step ? ink.kept : ink.reset_mark;
-        this.diamond(this.x(walk.grid[i]), this.y(walk.grid_density[i]), i < step ? 4 : 2.5);
+        const reach = (i < step ? 4 : 2.5) + (walk.focus?.ends ? 2 : 0);
+        this.diamond(this.x(walk.grid[i]), this.y(walk.grid_density[i]), reach);
       }
       return;
     }
@@ -216,7 +259,7 @@ class Picture {
 
   lanes(mask) {
     const { pen, ink, walk } = this;
-    pen.lineWidth = walk.values.length > 600 ? 1 : 1.6;
+    pen.lineWidth = walk.focus?.ends ? 2.5 : walk.values.length > 600 ? 1 : 1.6;
     for (const [side, top, color] of [
       [1, this.lane.kept, ink.kept], [0, this.lane.gone, ink.reset_mark],
     ]) {

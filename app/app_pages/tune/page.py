@@ -14,11 +14,12 @@ from app import viewer
 from app.app_pages.tune import jobs as tune_jobs
 from app.app_pages.tune import parts as tune_parts
 from app.app_pages.tune import strip as tune_strip
-from app.frame import links, matrices, state, theme
+from app.frame import links, state, theme
 from app.parts import matrix as matrix_parts
 from kencore.live import setting as retune
 from kencore.live.ranking import why_not_live
 from kencore.live.setting import Setting
+from kencore.words import matrices
 
 with state.messages():
     run = state.current_run()

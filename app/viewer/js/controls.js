@@ -70,6 +70,7 @@ function at(map, event) {
 function wheel(map, event) {
   const amount = event.deltaY * (event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1);
   if (amount > 0 && map.atTop()) return; // nothing to zoom out of: the page scrolls
+  if (map.guided && !event.ctrlKey) return; // a story is a page to read: it scrolls
   event.preventDefault();
   const factor = Math.exp(-Math.max(-240, Math.min(240, amount)) * (event.ctrlKey ? 0.01 : 0.0028));
   const { x, y } = at(map, event);

@@ -2,7 +2,7 @@
 
 import { make } from "./toolbar.js";
 
-/** `levels`: [{label, go}], the last one being where we are; `alone`: an address, or null. */
+/** `levels`: [{label, go}], the last one being where we are; `alone`: {href, text} of another page, or null. */
 export function drawCrumbs(nav, levels, alone) {
   const key = JSON.stringify([levels.map(({ label }) => label), alone]);
   if (nav.dataset.key === key) return;
@@ -15,7 +15,7 @@ export function drawCrumbs(nav, levels, alone) {
     return make("li", {}, made);
   });
   const parts = [make("ol", {}, ...items)];
-  if (alone) parts.push(make("a", { href: alone, class: "kv-alone" }, "Open on its own"));
+  if (alone) parts.push(make("a", { href: alone.href, class: "kv-alone" }, alone.text));
   nav.replaceChildren(...parts);
   nav.firstChild.scrollLeft = nav.firstChild.scrollWidth; // on a narrow page: where we are
   if (had) nav.querySelector("li:last-child button").focus({ preventScroll: true });

@@ -2,6 +2,7 @@
 
 import { count } from "./format.js";
 
+const SAID = ["norm", "bias"]; // roles whose label is a word
 const APART = 13; // pixels between the names of two bands
 
 /** Roles along the top, blocks down the left side; turned where the edge also holds numbers. */
@@ -9,7 +10,7 @@ export function drawLabels(context, frame, world, numbered) {
   context.save();
   context.font = `600 11px ${frame.font}`;
   context.fillStyle = frame.look.ink.muted;
-  drawRoles(context, frame, world);
+  drawRoles(context, frame, world, numbered);
   drawBands(context, frame, world, numbered);
   if (!numbered) drawOutside(context, frame, world);
   context.restore();
@@ -36,22 +37,34 @@ function drawOutside(context, { plot, view, font, look }, world) {
   }
 }
 
-function drawRoles(context, { plot, view }, world) {
+/** A word for each role below its letters, [text, middle], where there is room. */
+function wordsOf(context, plot, view, world) {
+  const letters = world.columns.filter(({ role, word }) => word && !SAID.includes(role));
+  const found = letters.map(({ x, w, word }) => [word, (x + w / 2 - view.x0) * view.sx, w * view.sx]);
+  return found.filter(([word, at, wide]) => at >= 0 && at <= plot.w && context.measureText(word).width <= wide + 4);
+}
+
+function drawRoles(context, { plot, view, font }, world, numbered) {
   const blocks = world.bands.filter((band) => band.key !== "outside").at(-1);
   if (!blocks || (blocks.y + blocks.h - view.y0) * view.sy < plot.h * 0.08) return; // below the blocks
   context.textAlign = "center";
   context.textBaseline = "alphabetic";
   let free = plot.x;
   const aside = world.bands.filter(({ x }) => x !== undefined).map(({ x, w }) => ({ x, w, label: "outside" }));
+  const words = numbered ? [] : wordsOf(context, plot, view, world);
   for (const column of [...world.columns, ...aside]) {
     const left = Math.max(0, (column.x - view.x0) * view.sx);
     const right = Math.min(plot.w, (column.x + column.w - view.x0) * view.sx);
-    const wide = context.measureText(column.label).width;
+    const named = numbered && column.word ? `${column.label} · ${column.word}` : column.label;
+    const wide = context.measureText(named).width;
     const x = plot.x + (left + right) / 2;
     if (right - left < 4 || x - wide / 2 < free - 2) continue;
-    context.fillText(column.label, x, plot.y - 26);
+    context.fillText(named, x, plot.y - 26);
     free = x + wide / 2 + 6;
   }
+  context.font = `11px ${font}`;
+  for (const [word, middle] of words) context.fillText(word, plot.x + middle, plot.y - 12);
+  context.font = `600 11px ${font}`;
 }
 
 function drawBands(context, { plot, view }, world, numbered) {

@@ -21,6 +21,7 @@ import { inSight, nearest, viewOf } from "./world.js";
 
 const APART = 40; // ms between two requests while moving
 const NARROW = 760; // pixels: below, the second map is under the first
+const GUIDED = 900; // ms from place to place of a guided zoom
 const PATIENCE = 300; // ms that the picture of the matrix before may stay
 
 export class WeightMap extends Stage {
@@ -51,19 +52,30 @@ export class WeightMap extends Stage {
     const fixed = data.sources.map(({ query, title, ...source }) => source);
     const sources = JSON.stringify([fixed, data.api]);
     const asked = JSON.stringify(data.view);
-    Object.assign(this, { usualLayer: data.usual, lost: data.lost });
+    const turn = JSON.stringify(data.guided);
+    Object.assign(this, { usualLayer: data.usual, lost: data.lost, guided: data.guided ?? null });
+    this.root.dataset.guided = data.guided ? data.guided.bare ? "bare" : "plain" : "no";
     if (sources !== this.sourcesKey) {
       this.sourcesKey = sources;
       this.queries.reset(data.sources[0].query);
       this.open(data);
     } else {
-      if (asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
+      if (this.guided && turn !== this.turn) this.follow(data.view);
+      else if (!this.guided && asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
       this.queries.python(data.sources[0].query);
       this.panes.forEach((pane, i) => pane.name(data.sources[i].title));
     }
     this.askedKey = asked;
     this.queries.owed(data.due);
+    this.turn = turn;
     this.render();
+  }
+
+  /** The next place of a guided zoom: fly there. */
+  follow(view) {
+    this.link = view;
+    this.takeLooks(view);
+    if (this.plot && this.view) this.moveTo(this.aim(view), GUIDED);
   }
 
   takeTheme(palettes, style) {
@@ -150,7 +162,7 @@ export class WeightMap extends Stage {
     const { view, plot, world } = this;
     this.seen = inSight(world, view, plot);
     const centre = [view.x0 + plot.w / view.sx / 2, view.y0 + plot.h / view.sy / 2];
-    this.focus = nearest(this.seen.length ? this.seen : world.places, ...centre).place;
+    this.focus = this.guidedPlace?.() ?? nearest(this.seen.length ? this.seen : world.places, ...centre).place;
     this.level = this.levelOf(this.focus);
     this.numbered = this.level === "matrix" || this.level === "window";
   }
@@ -285,7 +297,7 @@ export class WeightMap extends Stage {
     const view = { ...this.here(), ...this.looks() };
     this.written.add(JSON.stringify(view));
     const usual = { layer: this.usual(), reset: "hidden", ...(this.single ? {} : { range: "present" }) };
-    if (!this.host.get) address.write(view, usual, this.single ? [] : ["at"]);
+    if (!this.host.get && !this.guided) address.write(view, usual, this.single ? [] : ["at"]);
     this.say();
   }
 

@@ -5,6 +5,8 @@
 import { closest, fitScale, settle, visible } from "./geometry.js";
 import { closestOf, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
 
+const APART = 14; // pixels of a weight, so that kept and reset can be told apart in a row
+
 const near = (a, b) => Math.abs(a - b) <= 1e-6 * Math.max(1, Math.abs(a), Math.abs(b));
 const sameView = (a, b, plot) =>
   near(a.sx, b.sx) && near(a.sy, b.sy) &&
@@ -23,6 +25,36 @@ export function matrixView(place, { plot, shape }) {
 export function bandView(band, { plot, world, shape }) {
   const { sx } = worldFit(plot, world);
   return settle({ x0: 0, y0: band.y - band.h * 0.05, sx, sy: plot.h / (band.h * 1.1) }, plot, shape);
+}
+
+/** A block without what stands beside the blocks. */
+function blockView(band, { plot, world, shape }) {
+  const { x, w } = world.columns.at(-1) ?? { x: 0, w: world.cols };
+  const [wide, high] = [(x + w) * 1.02, band.h * 1.1];
+  return settle({ x0: 0, y0: band.y - band.h * 0.05, sx: plot.w / wide, sy: plot.h / high }, plot, shape);
+}
+
+/** A row across the plot, as much of it as can be told apart, around a column. */
+export function rowView(place, { row, col }, { plot, shape }) {
+  const { cols } = place.m;
+  const scale = clamp((plot.w * 0.96) / cols, APART, closest().sx);
+  return settle(worldView(inside(place, { row, col }, scale, plot), place), plot, shape);
+}
+
+/** A weight in the middle of a view of its matrix, or as near to it as there is nothing but the matrix to be seen. */
+function inside({ m }, { row, col }, scale, plot) {
+  const start = (at, room, count) => (room >= count ? (count - room) / 2 : clamp(at + 0.5 - room / 2, 0, count - room));
+  return { sx: scale, sy: scale, x0: start(col, plot.w / scale, m.cols), y0: start(row, plot.h / scale, m.rows) };
+}
+
+/** The view of a level of a guided zoom: {near, matrix, row, col}. */
+export function guidedView({ near, matrix, row, col }, map) {
+  const place = matrix === null ? null : map.world.byName.get(matrix);
+  if (near === "model" || !place) return wholeWorld(map.plot, map.world);
+  if (near === "block") return blockView(place.band, map);
+  if (near === "row") return rowView(place, { row, col }, map);
+  if (near === "matrix") return matrixView(place, map);
+  return settle(worldView(inside(place, { row, col }, closest().sx, map.plot), place), map.plot, map.shape);
 }
 
 /** What is in sight in a matrix' own rows and columns; whole weights where all of it is inside. */

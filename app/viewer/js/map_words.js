@@ -1,6 +1,6 @@
 // The map of a model in words: what is in view, and the levels above it.
 
-import { bandView } from "./map_link.js";
+import { bandView, linkOf } from "./map_link.js";
 import { isValues } from "./colors.js";
 import { count, span } from "./format.js";
 import { visible } from "./geometry.js";
@@ -60,7 +60,7 @@ export function crumbsOf(map) {
     levels.push({ label: focus.band.label, go: () => map.moveTo(bandView(focus.band, map), 280) });
   }
   if (map.numbered) levels.push({ label: focus.m.label, go: () => map.go(focus) });
-  if (level === "window") {
+  if (level === "window" && !(map.guided && selected)) {
     const { r0, r1, c0, c1 } = seenOf(map);
     const where = `${span("row", r0, r1)}, ${span("column", c0, c1)}`;
     levels.push({ label: where, go: () => map.release() });
@@ -77,7 +77,15 @@ function seenOf(map) {
   return visible(view, plot, shape);
 }
 
-/** The Matrix page at the same place, null for a matrix that was not pruned. */
+/** The Map page at the same place: {href, text}. */
+export function mapAddress(map) {
+  const query = new URLSearchParams({ run: map.panes[0].source.run });
+  for (const [name, value] of Object.entries(linkOf(map))) if (value !== null) query.set(name, value);
+  if (map.layer !== map.usual()) query.set("layer", map.layer);
+  return { href: `map?${query}`, text: "Open on the map" };
+}
+
+/** The Matrix page at the same place, {href, text}; null for a matrix that was not pruned. */
 export function aloneAddress(map) {
   const { focus, selected, layer } = map;
   if (focus.m.reason !== null) return null;
@@ -89,7 +97,7 @@ export function aloneAddress(map) {
     query.set("col", selected.c0);
   }
   if (layer !== "kept" && layer !== "lost") query.set("layer", layer);
-  return `matrix?${query}`;
+  return { href: `matrix?${query}`, text: "Open on its own" };
 }
 
 /** Whose range the colours of values have: each matrix has its own. */

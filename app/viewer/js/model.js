@@ -5,8 +5,8 @@ import { drawCrumbs } from "./crumbs.js";
 import { settle } from "./geometry.js";
 import { drawLabels } from "./labels.js";
 import { WeightMap } from "./map.js";
-import { bandView, linkOf, matrixView, seenOf, viewOfLink } from "./map_link.js";
-import { aloneAddress, crumbsOf, legendMore, matrixSays, viewSays } from "./map_words.js";
+import { bandView, guidedView, linkOf, matrixView, seenOf, viewOfLink } from "./map_link.js";
+import { aloneAddress, crumbsOf, legendMore, mapAddress, matrixSays, viewSays } from "./map_words.js";
 import { make, offer } from "./toolbar.js";
 import { beside, fitted, layOut, viewOf, wholeWorld, worldFit, worldView } from "./world.js";
 
@@ -50,6 +50,7 @@ export class ModelMap extends WeightMap {
   }
 
   heightFor(width, narrow) {
+    if (this.guided) return Math.round(Math.min(640, Math.max(300, window.innerHeight * 0.38)));
     const many = this.panes.length > 1 && narrow ? 0.42 : 0.66;
     return Math.round(Math.min(820, Math.max(320, window.innerHeight * many)));
   }
@@ -79,7 +80,8 @@ export class ModelMap extends WeightMap {
     const near = plot.h / view.sy < place.band.h * 2.5;
     if (big && near) {
       const all = r1 - r0 >= rows && c1 - c0 >= cols;
-      const wide = plot.w / view.sx < this.world.cols * 0.98;
+      const close = this.guided?.near === "block" ? 0.5 : 0.98; // a guided zoom shows a block without what is outside
+      const wide = plot.w / view.sx < this.world.cols * close;
       if (!all) return "window";
       if (wide) return "matrix";
     }
@@ -96,7 +98,23 @@ export class ModelMap extends WeightMap {
   }
 
   aim(link) {
-    return viewOfLink(link, this);
+    return this.guided ? guidedView(this.guided, this) : viewOfLink(link, this);
+  }
+
+  /** The matrix or the row that a guided zoom is at. */
+  get guideMark() {
+    const { near, matrix, row } = this.guided ?? {};
+    const place = ["matrix", "row"].includes(near) && this.world.byName.get(matrix);
+    if (!place) return null;
+    const [r0, r1] = near === "row" ? [row, row + 1] : [0, place.m.rows];
+    return { matrix, r0, r1, c0: 0, c1: place.m.cols };
+  }
+
+  /** The matrix that a guided zoom is at, as long as it is in sight: at the model's edge it is not in the middle. */
+  guidedPlace() {
+    const { near, matrix } = this.guided ?? {};
+    if (!matrix || near === "model") return null;
+    return this.seen.find((place) => place.m.name === matrix) ?? null;
   }
 
   here() {
@@ -171,7 +189,7 @@ export class ModelMap extends WeightMap {
 
   settled() {
     super.settled();
-    if (this.plot && this.view) this.tell();
+    if (this.plot && this.view && !this.guided) this.tell();
   }
 
   // --- drawing and saying -----------------------------------------------------------------
@@ -181,7 +199,8 @@ export class ModelMap extends WeightMap {
   }
 
   drawn() {
-    drawCrumbs(this.crumbs, crumbsOf(this), this.numbered && !this.host.get ? aloneAddress(this) : null);
+    const there = this.numbered && !this.host.get ? aloneAddress(this) : null;
+    drawCrumbs(this.crumbs, crumbsOf(this), this.guided ? mapAddress(this) : there);
   }
 
   legendMore() {

@@ -108,7 +108,8 @@ export class Pane {
   up() { this.map.up(); }
   enter() { this.map.enter(); }
   step(way) { this.map.step(way); }
-  get turns() { return Boolean(this.map.turn); }
+  get turns() { return Boolean(this.map.turn) && !this.map.guided; }
+  get guided() { return Boolean(this.map.guided); }
   turn(way) { this.map.turn(way); }
   clicked(cell) { this.map.clicked(cell); }
 
@@ -204,7 +205,9 @@ export class Pane {
       const area = single ? matrixArea(front) : plot;
       drawAxes(context, { ...front, hover: own ? hover : null, selected: one ? selected : null }, area);
     }
-    const marks = [[hover, "hover"], [selected, "selected"], [cursor && all(cursor), "selected"]];
+    const marks = [
+      [hover, "hover"], [selected, "selected"], [cursor && all(cursor), "selected"], [this.map.guideMark, "selected"],
+    ];
     for (const [cell, kind] of marks) {
       const frame = cell && frameOf(cell.matrix);
       if (!frame) continue;

@@ -49,6 +49,12 @@ function button(name, label, act, shown = null) {
   return made;
 }
 
+function save(label, act, shown) {
+  const made = button("save", label, act, shown);
+  made.classList.add("kv-save");
+  return made;
+}
+
 /** The part of a map that is drawn on. */
 export function buildStage() {
   const canvas = make("canvas", {
@@ -80,7 +86,7 @@ export function build(root, acts, words) {
   hide.onclick = acts.hide;
   const spread = make("button", { type: "button", class: "kv-toggle", hidden: true, "data-toggle": "spread" });
   spread.onclick = acts.spread;
-  const csv = button("save", "Save the weights of this window as CSV", acts.csv, "CSV");
+  const csv = save("Save the weights of this window as CSV", acts.csv, "CSV");
   const tools = make(
     "div",
     { class: "kv-tools" },
@@ -88,7 +94,7 @@ export function build(root, acts, words) {
     button("plus", "Zoom in (+)", () => acts.zoom(2)),
     button("up", "Up one level (Esc)", acts.up),
     button("fit", words.fit, acts.fit),
-    button("save", "Save this picture as PNG", acts.png, "PNG"),
+    save("Save this picture as PNG", acts.png, "PNG"),
     csv,
   );
   const holder = make("div", { class: "kv-panes" });

@@ -92,7 +92,7 @@ function columnsOf(cells, roles, tall, wide) {
   const found = new Map();
   for (const band of cells.values()) {
     for (const [role, list] of band.cells) {
-      const column = found.get(role) ?? { role, label: list[0].role_label, rows: [], cols: 0 };
+      const column = found.get(role) ?? { role, label: list[0].role_label, word: list[0].role_word, rows: [], cols: 0 };
       list.forEach((m, slot) => {
         column.rows[slot] = Math.max(column.rows[slot] ?? 1, m.rows);
         column.cols = Math.max(column.cols, m.cols);

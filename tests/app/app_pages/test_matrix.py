@@ -11,9 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import viewer
-from app.frame import matrices
 from kencore.runs.run import Run
 from kencore.views.window import LAYERS, cell
+from kencore.words import matrices
 from tests.app.conftest import OpenPage
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48

@@ -11,7 +11,6 @@ from app.charts import explain as charts
 from app.charts import neuron, story
 from app.charts.base import Chart
 from kencore.explain import contributions
-from kencore.views.example import Example
 from kencore.views.tables import Totals
 from kencore.words.palette import DARK, LIGHT, Palette
 
@@ -94,17 +93,7 @@ def test_one_neuron() -> None:
 
 
 @pytest.mark.parametrize("restore", ["base", "zero"])
-def test_two_weights_and_what_is_stored(restore: str) -> None:
-    tuned, base = np.array([0.3, -0.2], np.float32), np.array([0.1, 0.1], np.float32)
-    base = base if restore == "base" else np.zeros(2, np.float32)
-    keep = np.array([True, False])
-    told = Example(
-        matrix="m", row=0, tuned=tuned, base=base, now=np.where(keep, tuned, base), keep=keep, kept=0, gone=1
-    )
-    chart = story.two_weights(told, restore, LIGHT)
-    whole(chart)
-    assert chart.finding.startswith("Kept: 0.3 → 0.3; ")
-    assert ("base" in chart.data) == (restore == "base")
+def test_what_is_stored(restore: str) -> None:
     total = Totals(
         params=10,
         pruned=10,

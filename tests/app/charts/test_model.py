@@ -59,9 +59,11 @@ def test_every_measure_colors_by_its_own_column(cells: pd.DataFrame, measure: st
 
 def test_findings_of_the_map(cells: pd.DataFrame) -> None:
     share = model.model_map(cells, LIGHT).finding
-    assert share == "25\xa0% to 50\xa0% kept: least in block 0, k, most in block 0, q"
+    assert share == "25\xa0% to 50\xa0% kept: least in attention key of block 0, most in attention query of block 0"
     change = model.model_map(cells, LIGHT, "diff_rms").finding
-    assert change == ("Fine-tuning moved outside blocks, embedding most (0.3) and block 0, q least (0.1)")
+    assert change == (
+        "Fine-tuning moved embeddings outside blocks (0.3) most and attention query of block 0 (0.1) least"
+    )
 
 
 def test_an_even_share_is_said_in_one_number(matrices: pd.DataFrame) -> None:

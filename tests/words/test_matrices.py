@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from app.frame import matrices
+from kencore.words import matrices
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def title(line: Line, table: pd.DataFrame) -> str:
     return f"{group(line, stacks(table) > 1)} {what}"
 
 
+def noun(line: Line) -> str:
+    """A matrix as the subject of a sentence: ``attention query matrix``, ``second feed-forward matrix``."""
+    role = str(line["role"])
+    if role in _NAMED_BY_ROLE:
+        return f"{_whose(str(line['name']))}{wording.ROLE_NOUNS[role]} matrix"
+    return label(line) if str(line["role"]) in ("embedding", "head", "pooler", "router") else f"{label(line)} matrix"
+
+
 def finding(line: Line, table: pd.DataFrame) -> str:
     """The heading with what was kept: ``Block 3 attention query: 50 % of 16,384 weights kept``."""
     share = wording.short_percent(int(line["kept"]) / int(line["params"]))
