@@ -1,4 +1,4 @@
-"""The story in a browser: keys, dots, the animation, the presentation; a sentence that is asked."""
+"""The story in a browser: keys, dots, the guided zoom, the animation, the presentation; a sentence that is asked."""
 
 from __future__ import annotations
 
@@ -9,38 +9,71 @@ from playwright.sync_api import Page, expect
 
 from kencore.runs.run import open_run
 from kencore.views import example as telling
+from tests.browser.canvas import CANVAS, point, settled
 from tests.browser.conftest import visit
-from tests.browser.steps import findings, settle, until_true
+from tests.browser.steps import findings, settle, until, until_true
 
 
-def test_through_the_story_by_keyboard(tab: Page) -> None:
-    visit(tab, "story?run=demo&step=3")
+def near(page: Page) -> dict[str, str]:
+    """What the camera sees."""
+    found: dict[str, str] = page.locator(CANVAS).evaluate("canvas => ({...canvas.dataset})")
+    return found
+
+
+def test_the_camera_goes_down_by_keyboard_and_the_address_says_where(tab: Page) -> None:
+    example = telling.example(open_run("demo"))
+    assert example is not None
+    visit(tab, "story?run=demo&step=model")
     heading = tab.get_by_role("heading", level=1)
-    expect(heading).to_have_text("What was kept")
-    expect(tab.get_by_role("button", name=re.compile("^Step 3 of 10"))).to_be_visible()
+    expect(heading).to_have_text(re.compile("^KEN put 50"))
+    settled(tab)
+    assert near(tab)["level"] == "model"
+    canvas = tab.locator(CANVAS).element_handle()
     tab.keyboard.press("ArrowRight")
-    expect(heading).to_have_text("How one row was chosen")
-    tab.wait_for_url(re.compile("step=4"))
-    slider = tab.get_by_role("slider", name="Entries kept so far")
+    expect(heading).to_have_text(re.compile("^Every block lost about the same"))
+    until(tab, lambda: near(tab)["level"] == "block", "the block")
+    tab.keyboard.press("ArrowRight")
+    expect(heading).to_have_text(re.compile("^Every matrix of this block"))
+    until(tab, lambda: near(tab)["level"] == "matrix" and near(tab)["matrix"] == example.matrix, "the matrix")
+    tab.keyboard.press("ArrowRight")
+    expect(heading).to_have_text(re.compile("^Row 0 keeps 64 of its 128 weights"))
+    tab.wait_for_url(re.compile("step=5"))
+    slider = tab.get_by_role("slider", name="Weights kept so far")
     slider.focus()
     tab.keyboard.press("ArrowRight")  # moves the slider, not the story
     expect(slider).to_have_attribute("aria-valuetext", re.compile("^1 of 64: the grid point"))
-    expect(heading).to_have_text("How one row was chosen")
+    expect(heading).to_have_text(re.compile("^Row 0"))
     tab.keyboard.press("End")
-    example = telling.example(open_run("demo"))
-    assert example is not None
-    kept = int(example.keep.sum())
-    expect(tab.get_by_text(f"Done: {kept} of 128 entries are kept")).to_be_visible()
-    tab.get_by_role("button", name="Step 5 of 10: Two weights of that row").click()
-    expect(heading).to_have_text("Two weights of that row")
+    expect(tab.get_by_text(f"Done: {int(example.keep.sum())} of 128 weights are kept")).to_be_visible()
+    tab.get_by_role("button", name=re.compile("^Step 7 of 11: This weight was reset")).click()
+    weight = f"{example.matrix},{example.row},{example.gone}"
+    until(tab, lambda: near(tab)["selected"] == weight, "the weight")
+    assert canvas is not None
+    assert canvas.evaluate("canvas => canvas.isConnected")  # one camera all the way
     tab.go_back()
-    expect(heading).to_have_text("How one row was chosen")
+    expect(heading).to_have_text(re.compile("^Row 0"))
+
+
+def test_a_click_on_a_weight_tells_of_that_one_and_the_map_shows_it(tab: Page) -> None:
+    visit(tab, "story?run=demo&step=gone")
+    settled(tab)
+    tab.mouse.click(*point(tab, 0.4, 0.7))
+    tab.wait_for_url(re.compile(r"row=\d+&col=\d+"))
+    at = dict(re.findall(r"(row|col)=(\d+)", tab.url))
+    keep = open_run("demo").keep(near(tab)["matrix"], slice(int(at["row"]), int(at["row"]) + 1))[0][int(at["col"])]
+    fate = "stayed" if keep else "was reset"
+    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile(f"^This weight {fate}"))
+    settled(tab)
+    tab.get_by_role("link", name="Open on the map").click()
+    tab.wait_for_url(re.compile(f"/map.*row={at['row']}&col={at['col']}"))
+    tab.get_by_role("link", name="Guided zoom").click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile(f"^This weight {fate}"))
 
 
 def test_playing_takes_values_one_by_one_and_stops_when_asked(tab: Page) -> None:
-    visit(tab, "story?run=demo-lm&step=3")
+    visit(tab, "story?run=demo-lm&step=row")
     tab.get_by_role("button", name="Play").click()
-    slider = tab.get_by_role("slider", name="Entries kept so far")
+    slider = tab.get_by_role("slider", name="Weights kept so far")
     until_true(tab, "(slider) => Number(slider.value) > 2", arg=slider.element_handle())
     tab.get_by_role("button", name="Pause").click()
     at = slider.input_value()
@@ -48,19 +81,22 @@ def test_playing_takes_values_one_by_one_and_stops_when_asked(tab: Page) -> None
     expect(slider).to_have_value(str(int(at) - 1))
 
 
-@pytest.mark.parametrize("address", ["story?run=demo&step=4", "story?run=demo-lm&step=7&present=1"])
+@pytest.mark.parametrize("address", ["story?run=demo&step=matrix", "story?run=demo-lm&step=cost&present=1"])
 def test_the_presentation_hides_the_rest_and_escape_ends_it(tab: Page, address: str) -> None:
     visit(tab, address)
     settle(tab)
     assert findings(tab) == []
-    sidebar = tab.get_by_test_id("stSidebar")
+    sidebar, saves = tab.get_by_test_id("stSidebar"), tab.get_by_role("button", name=re.compile("PNG"))
     if "present" not in address:
         expect(sidebar).to_be_visible()
+        expect(saves).to_be_visible()
         tab.get_by_role("button", name="Present").click()
         expect(tab.get_by_role("button", name="Leave")).to_be_visible()
+        expect(saves).to_have_count(0)
         tab.evaluate("() => document.fullscreenElement && document.exitFullscreen()")
     else:
         expect(sidebar).to_be_hidden()
+        expect(saves).to_have_count(0)
         tab.keyboard.press("Escape")
     expect(sidebar).to_be_visible()
     expect(tab).not_to_have_url(re.compile("present"))

@@ -62,8 +62,9 @@ def small_maps(run: Run) -> Figure | None:
         drawing=axes.figure,
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
-        note=f"Each square is the largest pruned matrix of a block and role in at most {SIDE} × {SIDE} cells: "
-        f"outputs downwards, inputs to the right. A cell stands out by its kept share.{few}",
+        note=f"Each picture is the largest pruned matrix of a block and role in at most {SIDE} × {SIDE} cells: "
+        "outputs downwards, inputs to the right, in true proportions but for thin ones, which are drawn thicker. A cell "
+        f"stands out by its kept share.{few}",
     )
 
 

@@ -194,7 +194,7 @@ def test_a_link_names_the_weight_and_the_step(open_page: OpenPage, store: Run, a
     [
         ({"at": "nothing"}, "no matrix"),
         ({"at": UP, "row": 96}, "0 to 95"),
-        ({"at": "bert.encoder.layer.1.intermediate.dense.bias"}, "one row alone"),
+        ({"at": "bert.encoder.layer.1.attention.self.query.bias"}, "one row alone"),
     ],
 )
 def test_a_place_that_is_not_there_is_said_and_another_told(

@@ -59,7 +59,7 @@ def test_every_measure_colors_by_its_own_column(cells: pd.DataFrame, measure: st
 
 def test_findings_of_the_map(cells: pd.DataFrame) -> None:
     share = model.model_map(cells, LIGHT).finding
-    assert share == "25\xa0% to 50\xa0% kept: least in attention key of block 0, most in attention query of block 0"
+    assert share == "25\xa0% to 50\xa0% kept: least in attention key of block 0, most in 3 cells"
     change = model.model_map(cells, LIGHT, "diff_rms").finding
     assert change == (
         "Fine-tuning moved embeddings outside blocks (0.3) most and attention query of block 0 (0.1) least"
