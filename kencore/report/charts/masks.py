@@ -63,7 +63,7 @@ def small_maps(run: Run) -> Figure | None:
         alt=f"Small maps of the largest pruned matrix of each block and role. {finding}.{few}",
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
         note=f"Each picture is the largest pruned matrix of a block and role in at most {SIDE} × {SIDE} cells: "
-        "outputs downwards, inputs to the right, in true proportions but for thin ones, which are drawn thicker. A cell "
+        "outputs downwards, inputs to the right, in true proportions but for thin ones, drawn thicker. A cell "
         f"stands out by its kept share.{few}",
     )
 
