@@ -50,13 +50,13 @@ def test_pages_say_similarity(open_page: OpenPage, done: Sweep) -> None:
     seen = {}
     for page in ("overview", "story", "sparsity", "tune", "recover", "explain", "compare"):
         query = {"a": run, "b": str(done.points["run"].iloc[1])} if page == "compare" else {"run": run}
-        test = open_page(page, **query | ({"step": "6"} if page == "story" else {}))
+        test = open_page(page, **query | ({"step": "cost"} if page == "story" else {}))
         assert not test.exception, page
         seen[page] = words(test)
         assert "accuracy" not in seen[page].replace("An accuracy", ""), page
     assert f"similarity 100.0 % → {value}" in seen["overview"]
     assert "the mean cosine between the embeddings" in seen["overview"]
-    assert f"those of the pruned model are {value}" in seen["story"]
+    assert f"the embeddings of the pruned model are {value}" in seen["story"]
     told = steps(open_run(run), guide(open_run(run).matrices), None)
     assert [step.key for step in told] == ["meaning", "model", "block", "matrix", "cost", "baseline", "stored", "next"]
 
