@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kencore.report.content import Bullets, Figure, Report, Section
-from kencore.report.sections import cost, flips, glance, kept, made, more, quality, zoom
+from kencore.report.sections import cost, flips, glance, kept, made, more, quality
 from kencore.runs.run import Run
 from kencore.system.progress import Progress
 from kencore.views import tables as summaries
@@ -34,7 +34,6 @@ def build(
         kept.sparsity(run),
         kept.walk(run) if interactive else None,
         kept.masks(run, progress),
-        zoom.zoom(run),
         more.sweep(run),
         more.tuning(run),
         None if beside is None else more.beside(run, beside, progress),
