@@ -16,7 +16,6 @@ import traitlets
 from app import viewer
 from app.data import answers, atlas, live, payload
 from app.data.held import LAYERS, theme
-from app.frame import matrices
 from app.viewer.bundle import bundle
 from kencore.errors import KencoreError, SpecError
 from kencore.live import setting as settings
@@ -24,6 +23,7 @@ from kencore.live.ranking import live_run, why_not_live
 from kencore.live.setting import Setting
 from kencore.views import damage
 from kencore.views import window as views
+from kencore.words import matrices
 from kencore.words import numbers as wording
 from kencore.words.palette import DARK, LIGHT
 

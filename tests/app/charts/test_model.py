@@ -61,9 +61,7 @@ def test_findings_of_the_map(cells: pd.DataFrame) -> None:
     share = model.model_map(cells, LIGHT).finding
     assert share == "25\xa0% to 50\xa0% kept: least in attention key of block 0, most in 3 cells"
     change = model.model_map(cells, LIGHT, "diff_rms").finding
-    assert change == (
-        "Fine-tuning moved embeddings outside blocks (0.3) most and 3 cells (0.1) least"
-    )
+    assert change == ("Fine-tuning moved embeddings outside blocks (0.3) most and 3 cells (0.1) least")
 
 
 def test_an_even_share_is_said_in_one_number(matrices: pd.DataFrame) -> None:
