@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from kencore.runs.run import open_run
 from kencore.views import example as telling
-from tests.browser.canvas import CANVAS, point, settled
+from tests.browser.canvas import CANVAS, settled
 from tests.browser.conftest import visit
 from tests.browser.steps import findings, settle, until, until_true
 
@@ -52,22 +52,6 @@ def test_the_camera_goes_down_by_keyboard_and_the_address_says_where(tab: Page) 
     assert canvas.evaluate("canvas => canvas.isConnected")  # one camera all the way
     tab.go_back()
     expect(heading).to_have_text(re.compile("^Row 0"))
-
-
-def test_a_click_on_a_weight_tells_of_that_one_and_the_map_shows_it(tab: Page) -> None:
-    visit(tab, "story?run=demo&step=gone")
-    settled(tab)
-    tab.mouse.click(*point(tab, 0.4, 0.7))
-    tab.wait_for_url(re.compile(r"row=\d+&col=\d+"))
-    at = dict(re.findall(r"(row|col)=(\d+)", tab.url))
-    keep = open_run("demo").keep(near(tab)["matrix"], slice(int(at["row"]), int(at["row"]) + 1))[0][int(at["col"])]
-    fate = "stayed" if keep else "was reset"
-    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile(f"^This weight {fate}"))
-    settled(tab)
-    tab.get_by_role("link", name="Open on the map").click()
-    tab.wait_for_url(re.compile(f"/map.*row={at['row']}&col={at['col']}"))
-    tab.get_by_role("link", name="Guided zoom").click()
-    expect(tab.get_by_role("heading", level=1)).to_have_text(re.compile(f"^This weight {fate}"))
 
 
 def test_playing_takes_values_one_by_one_and_stops_when_asked(tab: Page) -> None:
