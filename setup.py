@@ -1,4 +1,4 @@
-"""Puts the demo into wheels, inside the package; all else is in `pyproject.toml`."""
+"""Puts the demo and the gallery into wheels, inside the package; all else is in `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-DEMO = Path("assets", "demo")
+SHIPPED = (Path("assets", "demo"), Path("assets", "gallery"))
 
 
-class WithDemo(build_py):
-    """Copies the demo's models, runs and sentences, not the scripts that made them."""
+class WithAssets(build_py):
+    """Copies models, runs and sentences that ship with the project, not the scripts that made them."""
 
     def run(self) -> None:
         super().run()
         if not self.editable_mode:  # a checkout has them beside the package
-            place = Path(self.build_lib, "kencore", DEMO)
-            shutil.copytree(DEMO, place, ignore=shutil.ignore_patterns("*.py", "__pycache__"), dirs_exist_ok=True)
+            for folder in SHIPPED:
+                place = Path(self.build_lib, "kencore", folder)
+                shutil.copytree(folder, place, ignore=shutil.ignore_patterns("*.py", "__pycache__"), dirs_exist_ok=True)
 
 
-setup(cmdclass={"build_py": WithDemo})
+setup(cmdclass={"build_py": WithAssets})

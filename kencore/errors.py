@@ -42,6 +42,10 @@ def _rebuild(kind: type[KencoreError], subject: str, got: str, wanted: str, reme
 # --- what was asked -------------------------------------------------------------------------
 
 
+class ThinRunError(KencoreError):
+    """A run that ships without its masks is asked for what only they tell."""
+
+
 class SpecError(KencoreError):
     """A setting is missing, contradictory or out of range."""
 

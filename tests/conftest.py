@@ -44,6 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("KENVIZ_HOME", str(folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("KENVIZ_GALLERY", str(folder / "no gallery"))  # tests of lists know what is in them
     return folder
 
 

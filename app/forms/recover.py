@@ -19,7 +19,7 @@ from app.forms.address import Form, Table
 from app.forms.fields import KEEP, Field, Switch, row
 from app.frame.links import LinkError
 from kencore.settings.common import TABLE_FILE, TEXT_FILE
-from kencore.settings.demo import DEMOS, SENTENCES, SENTENCES_LABEL, TUNED, Tuning, data_of
+from kencore.settings.demo import DEMOS, TRAINING, TRAINING_LABEL, TUNED, Tuning, training_of
 from kencore.settings.fields import settings_of
 from kencore.settings.recover import AS_THE_RUN, CLASSIFIER, EPOCHS, LANGUAGE, RecoverSpec
 from kencore.words import numbers as wording
@@ -154,15 +154,15 @@ def _held_out(table: Table, kind: Kind) -> dict[str, Any]:
 
 
 def _data(kind: Kind) -> Field:
-    """A text or the demo's sentences are offered; sentences of one's own are a file."""
+    """A text or the demo's training sentences are offered; sentences of one's own are a file."""
     known: dict[str, str] = wording.TEXTS
     said = _TEXT
     if kind in DEMOS and _labelled(kind):
-        known = {SENTENCES: SENTENCES_LABEL}
-        said = f"{SENTENCES_LABEL}, or {_LABELLED[0].lower()}{_LABELLED[1:]}"
+        known = {TRAINING: TRAINING_LABEL}
+        said = f"{TRAINING_LABEL}, or {_LABELLED[0].lower()}{_LABELLED[1:]}"
     elif _labelled(kind):
         known, said = {}, _LABELLED
-    usual = data_of(kind) or ("" if _labelled(kind) else "pydoc")
+    usual = training_of(kind) or ("" if _labelled(kind) else "pydoc")
     return row(
         RecoverSpec, "data", f"recover_data_{kind}", usual=usual, labels=known, help=said, quiet=kind == "sentences"
     )

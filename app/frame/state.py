@@ -15,6 +15,7 @@ import streamlit as st
 
 from app.frame import links
 from kencore.errors import KencoreError, MatrixNotFoundError, RunNotFoundError
+from kencore.runs import CELLS
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def open_cached(run_id: str) -> Run:
 def stamp(folder: Path) -> str:
     """Identity of a run's files: another text when the folder is written anew."""
     parts = []
-    for name in ("record.json", "metrics.json", "masks.safetensors"):
+    for name in ("record.json", "metrics.json", "masks.safetensors", CELLS):
         try:
             info = (folder / name).stat()
             parts.append(f"{info.st_mtime_ns:x}-{info.st_size:x}")

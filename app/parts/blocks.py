@@ -13,7 +13,7 @@ from app.charts import cells, png
 from app.charts.base import lines
 from app.charts.png import Indices
 from app.frame import links, state
-from kencore.errors import CheckpointChangedError, SourceNotFoundError
+from kencore.errors import CheckpointChangedError, SourceNotFoundError, ThinRunError
 from kencore.views import damage
 from kencore.views import tables as summaries
 from kencore.views import window as views
@@ -34,7 +34,7 @@ class Pictures:
     """One picture per block; ``span`` is (rows, columns) shown, from the first ones on.
 
     ``present``: the least and the largest share of a cell. ``whole``: each matrix is one cell, as its weights
-    are not there any more.
+    are not there.
     """
 
     windows: list[views.Window | None]
@@ -90,7 +90,7 @@ def _pictures(run_id: str, stamp: str, family: str, layer: str, *, _run: Run) ->
     blocks, whole = summaries.family_blocks(_run.matrices, family), False
     try:
         windows = [_window(_run, line.name, line.status, layer) for line in lines(blocks)]
-    except (SourceNotFoundError, CheckpointChangedError):
+    except (SourceNotFoundError, CheckpointChangedError, ThinRunError):
         if layer != "lost":
             raise
         windows, whole = [_one_cell(line) for line in lines(blocks)], True
@@ -117,6 +117,8 @@ def _window(run: Run, name: str, status: str, layer: str) -> views.Window | None
     if layer == "lost":
         coarse = views.cell_side(rows, COARSE), views.cell_side(cols, COARSE)
         return damage.lost_window(run, name, rows, cols, coarse)
+    if run.thin and layer == "kept":
+        return views.window(run, name, layer, cell=run.cells.counts(name, run.shape(name))[0])
     cell = views.cell_side(rows, SIDE), views.cell_side(cols, SIDE)
     return views.window(run, name, layer, 0, rows, 0, cols, cell=cell)
 
@@ -216,6 +218,6 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
         else (f" The first {found.span[0]:,} rows and {found.span[1]:,} columns of {shape[0]:,} × {shape[1]:,}.")
     )
     if found.whole:
-        cell = "The weights are not there any more: one color per matrix"
+        cell = "Without the weights: one color per matrix"
     thin = " Drawn thicker than it is." if min(shape) < png.THINNEST * max(shape) else ""
     return f"{cell}, {what}.{part}{thin} Rows down are outputs, columns are inputs. Click a picture to open the matrix."

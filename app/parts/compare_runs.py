@@ -16,6 +16,7 @@ from app.frame import links, parts, state
 from app.jobs import kinds, panel
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError, RunNotFoundError
+from kencore.views.compare import peers
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def asked(own: str) -> list[str]:
 def address(ids: list[str]) -> dict[str, str | None]:
     """What the address says of runs beside the open one."""
     return {"other": ids[0] if ids else None, "with": ",".join(quote(name, safe="") for name in ids[1:]) or None}
+
+
+def usual(run: Run) -> None:
+    """Where the address names no other run: one of the same model and budget, if there is one."""
+    if asked(run.id):
+        return
+    other = peers.beside(run, state.runs())
+    if other is not None:
+        links.write(other=other)
 
 
 def beside(own: str) -> Chosen:

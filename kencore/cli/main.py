@@ -21,6 +21,7 @@ from kencore.cli import compare as cli_compare
 from kencore.cli import explain as cli_explain
 from kencore.cli import files as cli_files
 from kencore.cli import flips as cli_flips
+from kencore.cli import gallery as cli_gallery
 from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_recover
 from kencore.cli import report as cli_report
@@ -197,6 +198,7 @@ app.command("tune", hidden=True)(cli_recover.tune)
 add(app, "sweep", MAKE)(cli_sweep.sweep)
 add(app, "explain", LOOK)(cli_explain.explain)
 add(app, "flips", LOOK)(cli_flips.flips)
+add(app, "gallery", LOOK)(cli_gallery.gallery)
 add(app, "compare", LOOK)(cli_compare.compare)
 add(app, "report", TAKE)(cli_report.report)
 add(app, "export", TAKE)(cli_files.export)

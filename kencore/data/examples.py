@@ -14,7 +14,7 @@ from kencore.data.read import read_table
 from kencore.data.tables import Table, find_column, texts_of
 from kencore.errors import DataFileError
 from kencore.settings.common import TABLES
-from kencore.settings.demo import SENTENCES, sentences_file
+from kencore.settings.demo import LABELLED_FILES, sentences_file
 
 Label = int | str
 TYPED = (".jsonl", ".json", ".parquet")  # files that say whether a label is a number or a string
@@ -28,7 +28,7 @@ class Examples:
         texts: one sentence each, or the first of a pair.
         labels: class numbers, or class names; all of one kind.
         pairs: the second sentence of each pair, or ``None``.
-        source: the path as it was given, or ``"demo"``.
+        source: the path or the name as it was given.
         sha256: of the file's bytes.
         notes: what a person should know of how the file was read, and of what its labels mean to the model.
         strings: whether the file says that its labels are text: digits then may well be names.
@@ -50,7 +50,7 @@ def read_examples(source: str | Path) -> Examples:
     """Read labelled sentences.
 
     Args:
-        source: ``"demo"`` for the sentences that ship with the project, or a file: ``.tsv`` or
+        source: ``"demo"`` or ``"demo-training"`` for sentences that ship with the project, or a file: ``.tsv`` or
             ``.csv`` (with a header, or without one as sentence, label or as sentence1, sentence2,
             label), ``.jsonl``, ``.json`` or ``.parquet``. Columns: ``label`` and one of
             ``sentence``, ``text``, ``sentence1``, ``premise``; for pairs both columns of one of
@@ -61,7 +61,8 @@ def read_examples(source: str | Path) -> Examples:
             columns, further text that nothing says how to use, no rows, or a row without a
             sentence or with an unusable label.
     """
-    file = read_file(sentences_file() if str(source) == SENTENCES else source, TABLES, _wrong)
+    named = str(source) in LABELLED_FILES
+    file = read_file(sentences_file(str(source)) if named else source, TABLES, _wrong)
     table = read_table(file, lambda names: LABEL in names and not set(FIRST).isdisjoint(names))
     if not len(table):
         raise _empty(file.path)

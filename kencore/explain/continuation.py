@@ -80,7 +80,7 @@ def continue_text(
     verify(run)
     report(1, total, "Loading the model")
     model = LanguageModel.load(Path(run.tuned_tensors.folder), device=device, threads=threads)
-    ids, cut = _read(model, spec.text)
+    ids, cut = read_beginning(model, spec.text)
     states: dict[str, Callable[[], Iterable[tuple[str, Tensor]]]] = {
         "dense": lambda: (),
         "pruned": lambda: pruned_state(run),
@@ -95,7 +95,7 @@ def continue_text(
             def told(done: int, name: str = name, turn: int = turn) -> None:
                 report(2 + turn * spec.tokens + done, total, f"Continuing: {name} model")
 
-            found[name] = greedy(_step(model, len(ids), told), ids, spec.tokens, _ends(model))
+            found[name] = continued(model, ids, spec.tokens, told)
     return {
         "run": run.id,
         "text": spec.text,
@@ -108,7 +108,21 @@ def continue_text(
     }
 
 
-def _read(model: LanguageModel, text: str) -> tuple[list[int], int]:
+def continued(model: LanguageModel, ids: list[int], count: int, told: Callable[[int], None] | None = None) -> list[int]:
+    """The tokens that a loaded model adds to a beginning, as it is now.
+
+    Args:
+        ids: the beginning, see `read_beginning`.
+        count: N at most.
+        told: called with how many tokens were added.
+
+    Raises:
+        NonFiniteActivationError: an answer is NaN or infinite.
+    """
+    return greedy(_step(model, len(ids), told or (lambda _: None)), ids, count, _ends(model))
+
+
+def read_beginning(model: LanguageModel, text: str) -> tuple[list[int], int]:
     """The last tokens of a beginning, and how many were cut."""
     every = model.tokens(text).tolist()
     end = model.tokenizer.eos_token_id

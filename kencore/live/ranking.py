@@ -21,6 +21,7 @@ from kencore.live.setting import Setting, budgets, check, why_worker
 from kencore.methods.registry import load
 from kencore.methods.table import METHODS
 from kencore.runs import bits
+from kencore.runs.cells import thin_error
 from kencore.runs.run import Run
 
 if TYPE_CHECKING:
@@ -318,7 +319,9 @@ def warm(run: Run, name: str, setting: Setting) -> None:
 
 def _ranking(run: Run, name: str, spec: PruneSpec) -> Ranking:
     """The ranking of a matrix, begun where there is none; the ones used last are held."""
-    stamp = str((run.path / "masks.safetensors").stat().st_mtime_ns)
+    if run.thin:
+        raise thin_error(run, f"Another choice of {name}")
+    stamp = str(run.written)
     seed = str(spec.seed) if METHODS[spec.method].draws else ""
     key = (str(run.path), stamp, name, spec.method, seed)
     with _lock:

@@ -28,7 +28,7 @@ from kencore.models.pooling import Recipe, load_dense, pool, recipe_of
 from kencore.models.seam import forward
 from kencore.models.tokenizer import check_model_rows, load_tokenizer, stated_limit, stated_rows
 from kencore.settings.common import TEXT_FILE
-from kencore.settings.demo import SENTENCES
+from kencore.settings.demo import LABELLED_FILES
 from kencore.system.progress import Progress
 
 BATCH = 32
@@ -183,7 +183,7 @@ def sentences_for(folder: Path, data: str) -> Lines:
         DataFileError: the file cannot be read.
     """
     check_encoder(folder)
-    if data == SENTENCES or data in SOURCES:
+    if data in LABELLED_FILES or data in SOURCES:
         raise TaskMismatchError(
             f"Data {data}",
             got="no sentences one by one",

@@ -13,7 +13,7 @@ from kencore.models.embedder import check_lines, is_encoder, sentences_for
 from kencore.models.language import check_language_task, is_language_model
 from kencore.models.loading import check_task, check_words, is_classifier, labels_told
 from kencore.settings.common import LABELLED, PLAIN
-from kencore.settings.demo import SENTENCES
+from kencore.settings.demo import LABELLED_FILES
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
@@ -44,9 +44,9 @@ def labelled(folder: Path, data: str) -> Examples:
 
 def refuse_labels(folder: Path, data: str) -> None:
     """Raise where a language model is to be measured on the demo's labelled sentences."""
-    if data == SENTENCES:
+    if data in LABELLED_FILES:
         raise TaskMismatchError(
-            f"Data {SENTENCES}",
+            f"Data {data}",
             got="labelled sentences",
             wanted=f"a text, since {folder.name} is a causal language model",
             remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",

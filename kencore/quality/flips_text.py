@@ -122,44 +122,74 @@ def text_flips(
         NonFiniteActivationError: a window's logits are NaN or infinite.
     """
     windows: Windows = judge.data
-    count, width = windows.ids.shape
+    count = len(windows.ids)
     rules = baseline_steps(run) if baselines else []
-    total = count * (2 + len(rules))
-    told = _Told(progress, total)
-    totals = {"right_wrong": 0, "wrong_right": 0, "changed": 0, "dense_right": 0, "pruned_right": 0}
-    sums = {"kl": 0.0, "nll_change": 0.0}
-    kept: Tokens | None = None
+    told = _Told(progress, count * (2 + len(rules)))
+    tally = Tally(limit)
     judge.model.model.eval()
     with torch_threads(judge.model.threads):
         for part in _compared(run, judge, held, told):
-            before, after = part.dense == part.truth, part.pruned == part.truth
-            totals["right_wrong"] += int((before & ~after).sum())
-            totals["wrong_right"] += int((~before & after).sum())
-            totals["changed"] += int((part.dense != part.pruned).sum())
-            totals["dense_right"] += int(before.sum())
-            totals["pruned_right"] += int(after.sum())
-            sums = {name: value + float(getattr(part, name).sum()) for name, value in sums.items()}
-            kept = (part if kept is None else kept.beside(part)).most(limit)
-        assert kept is not None
+            tally.add(part)
         beside = {}
         for name in rules:
             judge.bring(run.tuned_tensors, baseline_state(run, name, threads))
             run.release()
-            beside[name] = _answers_at(judge, kept.place, partial(told, f"Reading as {name} pruned it"))
-    tokens = count * (width - 1)
-    facts = {
-        "task": "language",
-        "data": windows.source,
-        "data_sha256": windows.sha256,
-        "window": width,
-        "windows": count,
-        **({"bos": True} if windows.bos else {}),
-        "count": tokens,
-        **totals,
-        **{name: finite(value / tokens) for name, value in sums.items()},
-        "baselines": list(beside),
-    }
-    return Flips(facts=facts, table=_table(judge.model.tokenizer, windows.ids.numpy(), kept, beside))
+            places = tally.kept.place
+            beside[name] = _answers_at(judge, places, partial(told, f"Reading as {name} pruned it"))
+    return tally.flips(windows, judge.model.tokenizer, beside)
+
+
+class Tally:
+    """What is counted over all tokens of a text, and those of largest KL.
+
+    Args:
+        limit: tokens that are kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._totals = {"right_wrong": 0, "wrong_right": 0, "changed": 0, "dense_right": 0, "pruned_right": 0}
+        self._sums = {"kl": 0.0, "nll_change": 0.0}
+        self._kept: Tokens | None = None
+
+    def add(self, part: Tokens) -> None:
+        """Count the tokens of one window."""
+        before, after = part.dense == part.truth, part.pruned == part.truth
+        self._totals["right_wrong"] += int((before & ~after).sum())
+        self._totals["wrong_right"] += int((~before & after).sum())
+        self._totals["changed"] += int((part.dense != part.pruned).sum())
+        self._totals["dense_right"] += int(before.sum())
+        self._totals["pruned_right"] += int(after.sum())
+        self._sums = {name: value + float(getattr(part, name).sum()) for name, value in self._sums.items()}
+        self._kept = (part if self._kept is None else self._kept.beside(part)).most(self.limit)
+
+    @property
+    def kept(self) -> Tokens:
+        """The tokens of largest KL so far."""
+        assert self._kept is not None
+        return self._kept
+
+    def flips(self, windows: Windows, tokenizer: Any, beside: dict[str, Any]) -> Flips:
+        """All of it, once every window was counted.
+
+        Args:
+            beside: other rules' answers at the kept tokens: (K,) tokens and (K,) their probabilities, by rule.
+        """
+        count, width = windows.ids.shape
+        tokens = count * (width - 1)
+        facts = {
+            "task": "language",
+            "data": windows.source,
+            "data_sha256": windows.sha256,
+            "window": width,
+            "windows": count,
+            **({"bos": True} if windows.bos else {}),
+            "count": tokens,
+            **self._totals,
+            **{name: finite(value / tokens) for name, value in self._sums.items()},
+            "baselines": list(beside),
+        }
+        return Flips(facts=facts, table=_table(tokenizer, windows.ids.numpy(), self.kept, beside))
 
 
 class _Told:

@@ -23,7 +23,7 @@ from kencore.models.loading import check_task, load_config
 from kencore.models.perplexity import windows
 from kencore.models.tokenizer import load_tokenizer, stated_rows
 from kencore.quality.judge import fitting_data
-from kencore.settings.demo import SENTENCES
+from kencore.settings.demo import LABELLED_FILES
 from kencore.settings.recover import AS_THE_RUN, RecoverSpec
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _read_windows(folder: Path, run: Run, spec: RecoverSpec) -> tuple[Data, Data
     import torch
 
     check_language_task(folder)
-    if spec.data == SENTENCES:
+    if spec.data in LABELLED_FILES:
         fitting_data(folder, spec.data)  # says that it is no text
     text = read_text(spec.data, part="calibration")
     config, tokenizer = load_config(folder), load_tokenizer(folder)

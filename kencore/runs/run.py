@@ -17,6 +17,10 @@ Only some runs have (see `kencore.runs.extras`):
     trace.json               what the search for an allocation saw
     tuning.json              how the run was tuned after pruning
     flips.parquet            which answers changed
+    texts.json               how the dense and the pruned model continue a few texts
+
+A run that ships without its masks has ``cells.parquet`` (see `kencore.runs.cells`) in place of ``rows.parquet`` and
+``masks.safetensors``.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.errors import KencoreError, MatrixNotFoundError
-from kencore.runs import FILES, bits
+from kencore.runs import CELLS, bits, missing_files
+from kencore.runs.cells import Cells, thin_error
 from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
 from kencore.runs.reading import MATRICES, corrupt, notes_of, read_files
 from kencore.runs.weights import Which, open_checkpoint, read_values
@@ -63,7 +68,7 @@ class Run:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
         self.id = name or path.name
-        missing = [name for name in FILES if not (path / name).is_file()]
+        missing = missing_files(path)
         if missing:
             if "record.json" not in missing:
                 read_files(path)  # a run of a newer version may have other files: it says so
@@ -95,7 +100,26 @@ class Run:
 
         return cls(find_run(str(run)), name=str(run) if str(run) in SHIPPED else None)
 
+    @property
+    def thin(self) -> bool:
+        """Whether it ships without its masks: it is seen from afar, and no single weight."""
+        return not (self.path / "masks.safetensors").is_file()
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Kept weights per cell, where there are no masks."""
+        return Cells(self.path)
+
+    @property
+    def written(self) -> int:
+        """When what says which weights were kept was written, in nanoseconds."""
+        return (self.path / (CELLS if self.thin else "masks.safetensors")).stat().st_mtime_ns
+
     def _check_masks(self) -> None:
+        if self.thin:
+            if set(self.cells.names) != set(self.pruned):
+                raise corrupt(self.path, "cells and the table of matrices disagree")
+            return
         held = set(self._masks.keys())
         if held != set(self.pruned):
             raise corrupt(self.path, "masks and the table of matrices disagree")
@@ -106,6 +130,8 @@ class Run:
                 raise corrupt(self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes")
 
     def _open_values(self) -> KeptValues | None:
+        if self.thin:
+            return None
         if not (self.path / "values.safetensors").is_file():
             if self.spec.updates:
                 raise corrupt(self.path, "no values.safetensors, though kept values were changed")
@@ -177,7 +203,7 @@ class Run:
             MatrixNotFoundError: no such matrix.
             CorruptRunError: the file is there and does not fit.
         """
-        return read_norms(self.path, name, self.shape(name)[1])
+        return self.cells.norms(name) if self.thin else read_norms(self.path, name, self.shape(name)[1])
 
     @cached_property
     def _masks(self) -> Any:
@@ -253,8 +279,11 @@ class Run:
         return int(line["rows"]), int(line["cols"])
 
     def rows(self, name: str) -> pd.DataFrame:
-        """One line per row of a pruned matrix: kept, bandwidth, value range, difference."""
+        """One line per row of a pruned matrix: kept, bandwidth, value range, difference; kept alone of a thin run."""
         self._pruned_matrix(name)
+        if self.thin:
+            kept = self.cells.kept(name)
+            return pd.DataFrame({"row": np.arange(len(kept), dtype=np.int32), "kept": kept})
         group = self.pruned.index(name)
         try:
             table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
@@ -263,7 +292,13 @@ class Run:
         return table.drop(columns="matrix")
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
-        """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8."""
+        """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8.
+
+        Raises:
+            ThinRunError: the run ships without its masks.
+        """
+        if self.thin:
+            raise thin_error(self, f"The mask of {name}")
         first, last, _ = rows.indices(int(self._pruned_matrix(name)["rows"]))
         return np.asarray(self._masks.get_slice(name)[first : max(first, last)])
 
@@ -273,7 +308,10 @@ class Run:
         return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
 
     def overview(self, name: str) -> NDArray[np.float16]:
-        """Share kept per cell of the whole matrix, at most 512 x 512 cells."""
+        """Share kept per cell of the whole matrix, at most 512 x 512 cells; fewer of a thin run."""
+        if self.thin:
+            cell, counts = self.cells.counts(name, self.shape(name))
+            return (counts / bits.cell_sizes(*self.shape(name), cell)).astype(np.float16)
         return bits.overview(self.mask_bits(name), self.shape(name)[1])
 
     def values(

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kencore.allocate.table import UNIFORM
 from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
-from kencore.runs import FILES, labels
+from kencore.runs import CELLS, FILES, labels, missing_files
 from kencore.runs.naming import Called, describe, told_apart
 from kencore.runs.reading import read_files
 from kencore.settings.demo import SHIPPED, place
-from kencore.system.places import runs_folder
+from kencore.system.places import assets_folder, gallery_folder, runs_folder
 
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
@@ -42,6 +42,7 @@ class RunSummary:
         sweep: the id of the sweep that the run is a point of.
         name, tags: what a person called it, see `kencore.runs.labels`.
         spec: what was asked for, as it is stored; empty where it cannot be read.
+        tuned_from: the id of the run that it was recovered from.
     """
 
     id: str
@@ -53,11 +54,27 @@ class RunSummary:
     name: str | None = None
     tags: tuple[str, ...] = ()
     spec: Mapping[str, Any] = field(default_factory=dict)
+    tuned_from: str | None = None
 
 
 def is_shipped(folder: Path) -> bool:
     """Whether a run folder is one of those that ship with the project."""
-    return any(folder.resolve() == place(shipped).resolve() for shipped in SHIPPED.values())
+    above = folder.resolve().parents
+    return any(place.resolve() in above for place in (assets_folder(), gallery_folder()))
+
+
+def shipped_folder(run: str) -> Path | None:
+    """The folder of a run that ships with the project, by its id; ``None``: there is none of that name."""
+    folder = place(SHIPPED[run]) if run in SHIPPED else gallery_folder() / "runs" / run
+    plain = Path(run).name == run and run not in ("", ".", "..")
+    return folder if plain and _is_folder(folder) else None
+
+
+def gallery_ids(*, points: bool = False) -> list[str]:
+    """Ids of the runs that ship beside the demos', by name; with ``points`` those of a sweep too."""
+    folder = gallery_folder() / "runs"
+    names = sorted(path.name for path in _folders(folder)) if folder.is_dir() else []
+    return [name for name in names if points or not POINT.match(name)]
 
 
 def find_run(run: str) -> Path:
@@ -66,11 +83,11 @@ def find_run(run: str) -> Path:
     Raises:
         RunNotFoundError: neither a run of the store nor a run folder.
     """
-    if run in SHIPPED and (shipped := place(SHIPPED[run])).is_dir():
+    if run in SHIPPED and (shipped := shipped_folder(run)):
         return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
-    for folder in ((runs_folder() / run,) if in_store else ()) + (Path(run),):
-        if _is_folder(folder):
+    for folder in (runs_folder() / run if in_store else None, shipped_folder(run), Path(run)):
+        if folder is not None and _is_folder(folder):
             return folder
     raise RunNotFoundError(
         repr(run),
@@ -82,7 +99,11 @@ def find_run(run: str) -> Path:
 
 def nearest(run: str) -> str:
     """The ids of runs that a mistyped one may mean, as a question; "" where none is like it."""
-    names = [*SHIPPED, *(folder.name for folder in _folders(runs_folder()) if not folder.name.startswith("."))]
+    names = [
+        *SHIPPED,
+        *gallery_ids(),
+        *(folder.name for folder in _folders(runs_folder()) if not folder.name.startswith(".")),
+    ]
     near = difflib.get_close_matches(run, names, n=3)
     begins = [name for name in names if run and name.startswith(run)][:3]
     found = list(dict.fromkeys([*near, *begins]))[:3]
@@ -90,7 +111,10 @@ def nearest(run: str) -> str:
 
 
 def find_stored_run(run: str) -> Path:
-    """The folder of a run of the store or a demo, by id only: for ids that come from a link."""
+    """The folder of a run of the store or of one that ships, by id only: for ids that come from a link.
+
+    One of the store stands before one that ships under its name, unless that is a demo.
+    """
     if run not in SHIPPED and (Path(run).name != run or run.startswith(".") or not run):
         raise RunNotFoundError(
             repr(run),
@@ -99,6 +123,8 @@ def find_stored_run(run: str) -> Path:
             remedy="Choose a run from the list.",
         )
     folder = place(SHIPPED[run]) if run in SHIPPED else runs_folder() / run
+    if not _is_folder(folder) and (shipped := shipped_folder(run)):
+        return shipped
     if not _is_folder(folder):
         raise RunNotFoundError(
             f"run {run}",
@@ -110,7 +136,7 @@ def find_stored_run(run: str) -> Path:
 
 
 def list_runs(*, points: bool = False) -> list[RunSummary]:
-    """All runs, the demos first, then newest first; broken ones are listed with their problem.
+    """All runs: the demos, those of the store (newest first), the gallery; broken ones are listed with their problem.
 
     Args:
         points: list the points of sweeps too, see `kencore.sweeps.shelf`.
@@ -122,14 +148,16 @@ def list_runs(*, points: bool = False) -> list[RunSummary]:
     summaries.sort(key=lambda run: run.created)
     shipped = {run: place(folder) for run, folder in SHIPPED.items()}
     demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
-    listed = demos + summaries[::-1]
+    own = {run.id for run in summaries}
+    gallery = [summarise(gallery_folder() / "runs" / name) for name in gallery_ids(points=points) if name not in own]
+    listed = demos + summaries[::-1] + gallery
     apart = told_apart(Called(id=run.id, label=run.label, created=run.created, spec=run.spec) for run in listed)
     return [run if run.label == apart[run.id] else replace(run, label=apart[run.id]) for run in listed]
 
 
 def summarise(folder: Path, name: str | None = None) -> RunSummary:
     """Read a few small files of a run; what did not change since is not read again."""
-    return _summary(folder, name or folder.name, stamp(folder, *FILES, labels.FILE))
+    return _summary(folder, name or folder.name, stamp(folder, *FILES, CELLS, labels.FILE))
 
 
 def stamp(folder: Path, *names: str) -> tuple[Any, ...]:
@@ -148,14 +176,15 @@ def stamp(folder: Path, *names: str) -> tuple[Any, ...]:
 @lru_cache(maxsize=MOST_HELD)
 def _summary(folder: Path, name: str, stamped: tuple[Any, ...]) -> RunSummary:
     called = labels.read_label(folder)
-    label, created, sweep, spec = name, "", None, {}
-    missing = [file for file, found in zip(FILES, stamped, strict=False) if found is None]
+    label, created, sweep, spec, tuned = name, "", None, {}, None
+    missing = missing_files(folder)
     problem = f"no {', '.join(missing)}" if missing else None
     try:
         files = read_files(folder, "spec.json")
         spec, record = files["spec.json"]["spec"], files["record.json"]
         created, sweep = str(record["created"]), record.get("sweep")
         label = describe(spec) + _tuned(record.get("tuned"))
+        tuned = (record.get("tuned") or {}).get("from")
     except SchemaError as error:
         problem = error.reason
     except (CorruptRunError, OSError, ValueError, KeyError, TypeError) as error:
@@ -170,6 +199,7 @@ def _summary(folder: Path, name: str, stamped: tuple[Any, ...]) -> RunSummary:
         name=called.name,
         tags=called.tags,
         spec=spec,
+        tuned_from=tuned,
     )
 
 
@@ -202,7 +232,7 @@ def relabel_run(
 
 def _own(run: str) -> Path:
     """The folder of a run of the store that is not a shipped one."""
-    if run in SHIPPED:
+    if run in SHIPPED or is_shipped(find_stored_run(run)):
         raise RunNotFoundError(
             f"the {run} run", got="it ships with the project", wanted="a run of your own", remedy="Choose another run."
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.resized import fitted
 from kencore.checkpoint.tensors import round_to
 from kencore.errors import CheckpointChangedError, MatrixNotFoundError, SourceNotFoundError
+from kencore.runs.cells import thin_error
 from kencore.runs.reading import corrupt
 
 if TYPE_CHECKING:
@@ -59,7 +60,13 @@ def _names(run: Run, which: str) -> list[str]:
 
 
 def read_values(run: Run, name: str, which: Which, rows: slice, columns: slice) -> Floats:
-    """A window (r, c) of one side of a parameter; see `Run.values`."""
+    """A window (r, c) of one side of a parameter; see `Run.values`.
+
+    Raises:
+        ThinRunError: the run ships without its masks; no model is looked for.
+    """
+    if run.thin:
+        raise thin_error(run, f"Values of {name}")
     if which == "difference":
         tuned = read_values(run, name, "tuned", rows, columns)
         return tuned - read_values(run, name, "base", rows, columns)

@@ -16,6 +16,11 @@ from kencore.system.places import assets_folder
 SENTENCES: Final = "demo"
 """How the labelled sentences that ship with the project are named where data are asked for."""
 SENTENCES_LABEL: Final = "Demo sentences"
+TRAINING: Final = "demo-training"
+"""The same for those that ship for a recovery to learn from; none is among the others."""
+TRAINING_LABEL: Final = "Demo training sentences"
+LABELLED_FILES: Final = {SENTENCES: "sentences.tsv", TRAINING: "training.tsv"}
+"""Labelled sentences that ship with the project, see `place`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,8 @@ class Demo:
         paired: whether the base always stands beside it; else only where something needs it, and entries
             that are not kept become zero.
         run: the folder of its run that ships too.
-        data: what it is measured on and learns from, unless said otherwise.
+        data: what it is measured on, unless said otherwise.
+        training: what a recovery learns from, unless said otherwise; ``None``: the same.
         sequences: of calibration text, that a form starts with.
         tuning: what a form for tuning starts with.
     """
@@ -57,6 +63,7 @@ class Demo:
     paired: bool = False
     run: str | None = None
     data: str | None = None
+    training: str | None = None
     sequences: int | None = None
     tuning: Tuning | None = None
 
@@ -74,8 +81,8 @@ ENCODER: Final = Demo(
     paired=True,
     run="run",
     data=SENTENCES,
-    # 354 sentences: half are learned from, the other half says what that was worth
-    tuning=Tuning(held_out_share=0.5, epochs=6, lr=2e-4),
+    training=TRAINING,
+    tuning=Tuning(held_out_share=0.2, epochs=3, lr=2e-4),
 )
 _ROWS: Final = (
     ENCODER,
@@ -125,9 +132,15 @@ def place(folder: str) -> Path:
     return assets_folder() / "demo" / folder
 
 
-def sentences_file() -> Path:
-    """The labelled sentences that ship with the project."""
-    return place("sentences.tsv")
+def sentences_file(name: str = SENTENCES) -> Path:
+    """Labelled sentences that ship with the project, by a name of `LABELLED_FILES`."""
+    return place(LABELLED_FILES[name])
+
+
+def training_of(model: str) -> str | None:
+    """What a recovery of a demo or a package's model learns from; ``None`` for any other model."""
+    own = DEMOS[model].training if model in DEMOS else None
+    return own or data_of(model)
 
 
 def data_of(model: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from kencore.errors import AdapterError, SpecError
 from kencore.settings.checks import check
 from kencore.settings.common import LABELLED, TEXTS, cost_setting, device_setting, seed_setting
+from kencore.settings.demo import TRAINING
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 
@@ -50,7 +51,7 @@ class RecoverSpec(JsonSettings):
 
     Args:
         run: the run to start from, by id or folder: any run, also one that was tuned already.
-        data: what it learns from. For a classifier ``"demo"`` or a file of labelled
+        data: what it learns from. For a classifier ``"demo-training"``, ``"demo"`` or a file of labelled
             sentences (`kencore.settings.common.TABLES`); for a language model text, named as for
             calibration: ``pydoc``, ``wikitext2``, ``c4``, ``ptb`` or a file.
         held_out: data of the same kind that is measured while it learns and never learned from
@@ -99,7 +100,7 @@ class RecoverSpec(JsonSettings):
     data: str = setting(
         "text",
         label="What it learns from",
-        help=f"What it learns from. A classifier: {LABELLED}; a language model: {TEXTS}.",
+        help=f"What it learns from. A classifier: {TRAINING}, {LABELLED}; a language model: {TEXTS}.",
         wanted="training data",
     )
     held_out: str | None = setting(

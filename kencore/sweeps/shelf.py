@@ -38,16 +38,17 @@ from kencore.errors import (
     SweepBusyError,
     SweepNotFoundError,
 )
-from kencore.runs import FILES
+from kencore.runs import missing_files
 from kencore.runs.naming import short_name
 from kencore.runs.reading import read_files
+from kencore.runs.shelf import shipped_folder
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line, said_once
 from kencore.system import schema
 from kencore.system.locks import FileLock
-from kencore.system.places import runs_folder, sweeps_folder
+from kencore.system.places import gallery_folder, runs_folder, sweeps_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,7 @@ class Sweep:
         found = {}
         for name in filter(is_done, self.plan):
             with contextlib.suppress(CorruptRunError):  # deleted meanwhile: it is missing
-                folder = runs_folder() / name
+                folder = point_folder(name)
                 files = read_files(folder, "metrics.json")
                 found[name] = (_with_totals(folder, files["record.json"]), files["metrics.json"])
         return found
@@ -225,7 +226,8 @@ def find_sweep(sweep: str) -> Path:
         SweepNotFoundError: neither.
     """
     plain = Path(sweep).name == sweep and not sweep.startswith(".") and bool(sweep)
-    for folder in ((sweeps_folder() / sweep,) if plain else ()) + (Path(sweep),):
+    named: tuple[Path, ...] = (sweeps_folder() / sweep, gallery_folder() / "sweeps" / sweep) if plain else ()
+    for folder in (*named, Path(sweep)):
         with contextlib.suppress(OSError, ValueError):  # a name that no folder can have
             if (folder / "sweep.json").is_file():
                 return folder
@@ -238,10 +240,23 @@ def find_sweep(sweep: str) -> Path:
 
 
 def list_sweeps() -> list[SweepSummary]:
-    """All sweeps, newest first; broken ones are listed with their problem."""
-    folders = [path for path in sweeps_folder().iterdir() if path.is_dir()]
-    found = [_summarise(path) for path in folders if not path.name.startswith(".")]
-    return sorted(found, key=lambda sweep: sweep.created, reverse=True)
+    """All sweeps, newest first, those that ship with the project last; broken ones are listed with their problem."""
+    own, shipped = (_folders(folder) for folder in (sweeps_folder(), gallery_folder() / "sweeps"))
+    found = [
+        sorted(map(_summarise, paths.values()), key=lambda sweep: sweep.created, reverse=True)
+        for paths in (own, {name: path for name, path in shipped.items() if name not in own})
+    ]
+    return [*found[0], *found[1]]
+
+
+def _folders(parent: Path) -> dict[str, Path]:
+    paths = parent.iterdir() if parent.is_dir() else ()
+    return {path.name: path for path in paths if path.is_dir() and not path.name.startswith(".")}
+
+
+def is_own(sweep: str) -> bool:
+    """Whether a sweep is of the store: what ships with the project cannot be deleted."""
+    return find_sweep(sweep).parent.resolve() == sweeps_folder().resolve()
 
 
 def delete_sweep(sweep: str) -> None:
@@ -253,7 +268,7 @@ def delete_sweep(sweep: str) -> None:
         StoreNotWritableError: something cannot be removed.
     """
     folder = find_sweep(sweep)
-    if folder.parent.resolve() != sweeps_folder().resolve():
+    if not is_own(sweep):
         raise SweepNotFoundError(
             repr(sweep),
             got="a folder outside of the store",
@@ -309,8 +324,14 @@ def busy(sweep: str) -> SweepBusyError:
 
 
 def is_done(point: str) -> bool:
-    """Whether the run of a point is in the store, whole."""
-    return all((runs_folder() / point / file).is_file() for file in FILES)
+    """Whether the run of a point is in the store, whole, or ships with the project."""
+    return not missing_files(point_folder(point))
+
+
+def point_folder(point: str) -> Path:
+    """Where the run of a point is, or would be: in the store, unless it is not there and ships with the project."""
+    own = runs_folder() / point
+    return own if own.is_dir() else shipped_folder(point) or own
 
 
 def describe(spec: SweepSpec) -> str:

@@ -37,6 +37,14 @@ def assets_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "assets"
 
 
+def gallery_folder() -> Path:
+    """Finished runs and sweeps that ship with the project beside the demos': folders ``runs`` and ``sweeps``.
+
+    ``KENVIZ_GALLERY`` names another place; one that is not there hides them.
+    """
+    return Path(os.environ.get("KENVIZ_GALLERY") or assets_folder() / "gallery")
+
+
 def runs_folder() -> Path:
     """Finished prune runs, one folder each; made on demand.
 

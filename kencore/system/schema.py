@@ -7,6 +7,7 @@ A version is a whole number. ``SCHEMAS`` is the one table:
     trace    ``version`` in trace.json
     tuning   ``version`` in tuning.json
     flips    ``version`` in the metadata of flips.parquet
+    texts    ``version`` in texts.json
     sweep    ``version`` in sweep.json
     jobs     ``PRAGMA user_version`` of jobs.sqlite3
 
@@ -79,6 +80,7 @@ SCHEMAS: dict[str, Schema] = {
     "trace": Schema(current=1),
     "tuning": Schema(current=1),
     "flips": Schema(current=1),
+    "texts": Schema(current=1),
     "sweep": Schema(current=1),
     "jobs": Schema(current=1),
 }

@@ -50,7 +50,7 @@ class Example:
 
 def example(run: Run, at: str | None = None, row: int | None = None, col: int | None = None) -> Example | None:
     """A row of the matrix that a guided zoom goes into (`kencore.views.guide`): by default the first one of which some
-    entries were kept and others not; ``None`` where the run pruned no matrix with rows.
+    entries were kept and others not; ``None`` where the run pruned no matrix with rows, or ships without its masks.
 
     Args:
         at, row, col: a matrix, a row and an entry to tell of instead, as far as they are named.
@@ -60,7 +60,7 @@ def example(run: Run, at: str | None = None, row: int | None = None, col: int | 
         Others as `Run.values`.
     """
     name = guide(run.matrices, at).matrix
-    if name is None:
+    if name is None or run.thin:
         return None
     if name != at or row is None:
         row, col = _mixed_row(run, name), None

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kencore.runs import bits
 from kencore.runs.bits import overview_cell
+from kencore.runs.cells import cell_of, thin_error
 from kencore.runs.run import Run
 
 ATLAS_SIDES = (32, 16, 8, 4, 2, 1)
@@ -40,13 +41,18 @@ class Masked(Protocol):
 def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: slice) -> NDArray[np.int64]:
     """Kept weights in each h x w cell of a window that starts on a cell, (ceil(r / h), ceil(c / w)).
 
+    Raises:
+        ThinRunError: a run without masks, and cells finer than those that it keeps.
+
     Cells at its right and lower end count what lies inside of the window.
     """
     shape = run.shape(name)
-    fine = overview_cell(*shape)
+    fine = run.cells.counts(name, shape)[0] if run.thin else overview_cell(*shape)
     sides = list(zip((rows, cols), shape, cell, fine, strict=True))
     whole = all(side.stop == length or side.stop % step == 0 for side, length, step, _ in sides)
     split = any(step % least for _, _, step, least in sides)
+    if run.thin and (split or not whole):
+        raise thin_error(run, f"Single weights of {name}")
     if split or not whole or run.stored is not run:
         return count_bits(run, name, cell, rows, cols)
     stored = overview_counts(_Key(run, name), fine)
@@ -87,20 +93,11 @@ def atlas(run: Run) -> list[Picture]:
     """Every pruned matrix in at most 32 x 32 cells; in fewer where there are very many."""
     shapes = {name: run.shape(name) for name in run.pruned}
     for most in ATLAS_SIDES:
-        cells = {name: atlas_cell(shape, most) for name, shape in shapes.items()}
+        cells = {name: cell_of(shape, most) for name, shape in shapes.items()}
         total = sum(-(-shape[0] // cells[name][0]) * -(-shape[1] // cells[name][1]) for name, shape in shapes.items())
         if total <= ATLAS_CELLS:
             break
     return [_picture(run, name, cell, shapes[name]) for name, cell in cells.items()]
-
-
-def atlas_cell(shape: tuple[int, int], most: int) -> tuple[int, int]:
-    """The smallest powers of two (h, w) with at most ``most`` x ``most`` cells."""
-    sides = [1, 1]
-    for axis, length in enumerate(shape):
-        while -(-length // sides[axis]) > most:
-            sides[axis] *= 2
-    return sides[0], sides[1]
 
 
 def _picture(run: Run, name: str, cell: tuple[int, int], shape: tuple[int, int]) -> Picture:
@@ -115,8 +112,7 @@ class _Key:
 
     def __init__(self, run: Run, name: str) -> None:
         self.run, self.name = run, name
-        masks = (run.path / "masks.safetensors").stat().st_mtime_ns
-        self.key = (str(run.path), masks, name)
+        self.key = (str(run.path), run.written, name)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -128,5 +124,7 @@ class _Key:
 @lru_cache(maxsize=64)
 def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
     """Kept weights per cell of a whole matrix."""
+    if key.run.thin:
+        return key.run.cells.counts(key.name, key.run.shape(key.name))[1]
     counts = bits.kept_per_cell(key.run.mask_bits(key.name), key.run.shape(key.name)[1], fine)
     return counts.astype(np.int32)

@@ -253,8 +253,7 @@ class _Key:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        written = (run.path / "masks.safetensors").stat().st_mtime_ns
-        self.key = (str(run.path), written, run.mask_id)
+        self.key = (str(run.path), run.written, run.mask_id)
 
     def __hash__(self) -> int:
         return hash(self.key)

@@ -78,6 +78,9 @@ def _ask(run: Run) -> Step:
         if run.restore == "zero"
         else "of the base model it started from, of the tuned model, and of the pruned one"
     )
+    if run.thin:  # it asks no model
+        words = ("Below is how it goes on with a text before and after pruning.",) if run.language else ()
+        return Step(key="ask", title=f"This model {what}, with {size}", words=words)
     one = "the next word" if run.language else "the answer"
     return Step(
         key="ask",

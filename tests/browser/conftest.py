@@ -109,10 +109,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 @contextmanager
-def running(home: Path, assets: Path) -> Iterator[str]:
-    """The app as a person starts it, on a free port; its address."""
+def running(home: Path, assets: Path, *, gallery: bool = False) -> Iterator[str]:
+    """The app as a person starts it, on a free port; its address. The gallery is hidden unless it is asked for."""
     port, log = free_port(), home / "server.log"
     environment = os.environ | {"KENVIZ_HOME": str(home), "KENVIZ_ASSETS": str(assets), "HF_HUB_OFFLINE": "1"}
+    environment["KENVIZ_GALLERY"] = "" if gallery else str(home / "no gallery")
     command = [
         sys.executable,
         "-m",

@@ -13,17 +13,19 @@ import streamlit as st
 from app.app_pages.compare import matrix as compare_matrix
 from app.app_pages.compare import parts as compare_parts
 from app.frame import state, theme
-from app.parts import compare_runs
+from app.parts import compare_runs, whole
 from app.parts import peers as compare_peers
 from kencore.errors import KencoreError
 from kencore.words import compare as compare_words
 
 with state.messages():
     run = state.current_run()
+compare_runs.usual(run)
 chosen = compare_runs.beside(run.id)
 runs = [run, *chosen.runs]
 found = None
-if chosen.runs:
+thin = [one for one in runs if one.thin]
+if chosen.runs and not thin:
     try:
         found = compare_parts.compared(runs)
     except KencoreError as error:
@@ -33,7 +35,9 @@ if chosen.runs:
         state.show_error(error)
         st.stop()
 names = compare_words.labels(runs)
-if found is None:
+if thin and chosen.runs:
+    st.title(state.plain(f"{names[0]} and {names[1]}: quality side by side"))
+elif found is None:
     st.title("Compare runs")
     st.caption("Choose a run to compare with the one in the sidebar, or run other rules at its budget.")
 else:
@@ -54,5 +58,11 @@ if found is not None:
     compare_parts.quality(runs)
     compare_parts.settings(runs)
     compare_parts.matrices(found, runs)
+if thin and chosen.runs:
+    compare_parts.quality(runs)
+    compare_parts.settings(runs)
+    whole.missing(thin[0], "Which weights two runs share is told by their masks")
+if run.thin:
+    st.stop()
 st.header("Other rules at the same budget")
 compare_peers.offer(run, key="compare-peers")

@@ -10,13 +10,14 @@ import streamlit as st
 
 from app.frame import links, state, theme
 from app.parts import explain as explain_parts
-from app.parts import explain_ask
+from app.parts import explain_ask, whole
 from app.parts import flips as flips_parts
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 
 with state.messages():
     run = state.current_run()
+whole.needs(run, "Explain one sentence", "Explaining an answer takes both models")
 terms = wording.TERMS[run.restore]
 example = explain_ask.example(run)
 text = links.value("text") or example

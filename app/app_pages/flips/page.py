@@ -11,6 +11,7 @@ import streamlit as st
 from app.app_pages.flips import ask, continued, parts
 from app.frame import state, veil, verdict
 from app.parts import flips as flips_parts
+from app.parts import texts, whole
 from kencore.words import flips as words
 from kencore.words import run as facts
 
@@ -23,13 +24,20 @@ st.caption(facts.subject(run.spec))
 verdict.show(run)
 if not flips_parts.has_answers(run):
     st.caption("An encoder without a head gives no answers: its embeddings are compared on Overview.")
+elif found is None and run.thin:
+    whole.missing(run, "Its changed answers were not kept")
 elif found is None:
     ask.compute(run)
 else:
     with veil.over(waits, "flips"):
         parts.counts(found.facts)
         parts.lines(run, found)
-    ask.other_data(run)
+    if not run.thin:
+        ask.other_data(run)
 if run.language:
     st.header("Both models continue a text")
-    continued.side_by_side(run)
+    texts.kept(run)
+    if run.thin:
+        whole.missing(run, "Texts of your own take both models")
+    else:
+        continued.side_by_side(run)

@@ -74,7 +74,8 @@ block_drawing.draw(
 )
 if not usual.known and layer == "kept":
     st.caption(colours.UNKNOWN)
-found = block_views.pictures(run, family, layer)
+with state.messages():
+    found = block_views.pictures(run, family, layer)
 names = block_views.labels(blocks)
 rows, cols = found.span
 draw(

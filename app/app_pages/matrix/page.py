@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import viewer
 from app.frame import links, state
-from app.parts import block_drawing
+from app.parts import block_drawing, whole
 from app.parts import matrix as matrix_parts
 from kencore.words import matrices
 
@@ -18,6 +18,10 @@ name = str(line["name"])
 pruned = line["status"] == "pruned"
 st.title(matrices.finding(line, run.matrices) if pruned else matrices.title(line, run.matrices))
 matrix_parts.choose(run.matrices, line)
+if run.thin:
+    whole.missing(run)
+    matrix_parts.facts(line, run.restore)
+    st.stop()
 if not pruned:
     st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
     st.stop()

@@ -23,9 +23,11 @@ from app.app_pages.overview import tables as overview_parts  # noqa: E402
 from app.charts import model  # noqa: E402
 from app.frame import choosing, links, parts, theme  # noqa: E402
 from app.frame.draw import csv_button, draw  # noqa: E402
-from app.parts import colours  # noqa: E402
+from app.parts import colours, whole  # noqa: E402
+from app.parts import gallery as gallery_parts  # noqa: E402
 from app.parts import peers as compare_peers  # noqa: E402
 from app.parts import quality as quality_parts  # noqa: E402
+from kencore.runs.shelf import is_shipped  # noqa: E402
 from kencore.views import damage  # noqa: E402
 from kencore.words import numbers as wording  # noqa: E402
 from kencore.words.findings import known_measures  # noqa: E402
@@ -72,8 +74,11 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
 
 flips_part.what_changed(run)
-st.header("Other rules at the same budget")
-compare_peers.offer(run, key="overview-peers")
+if is_shipped(run.path):  # a person's own run is what they came for
+    gallery_parts.show(run.id)
+if not run.thin:
+    st.header("Other rules at the same budget")
+    compare_peers.offer(run, key="overview-peers")
 st.header("Size, compute and speed")
 cost_parts.size_compute_speed(run)
 st.header("Outside the blocks")
@@ -82,8 +87,12 @@ st.header("What was not pruned, and why")
 overview_parts.untouched_table(run.matrices)
 with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
     overview_parts.how_made(run)
-st.header("Export")
-export_parts.take_along(run)
+if run.thin:
+    st.header("All of this run")
+    whole.missing(run)
+else:
+    st.header("Export")
+    export_parts.take_along(run)
 csv_button(
     lambda: facts.matrices_csv(run.matrices), f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV"
 )

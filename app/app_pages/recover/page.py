@@ -12,12 +12,14 @@ from app.app_pages.recover import parts as recover_parts
 from app.forms import recover as recover_form
 from app.frame import links, state, theme
 from app.jobs import submit as submitting
+from app.parts import whole
 from kencore.errors import KencoreError
 from kencore.words import run as facts
 
 with state.messages():
     run = state.current_run()
     told = run.tuning
+whole.needs(run, "Recover what pruning lost", "Training starts from its weights")
 palette = theme.palette()
 heading = st.header if told is None else st.subheader  # the form of a tuned run is a part of it
 st.title(recover_parts.title(run))
@@ -48,6 +50,8 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
                 "Runs in the background; you may close this page. If it stops, the same settings continue from "
                 "the last checkpoint."
             )
+if made is None and told is None and links.value("job") is None:
+    made = recover_parts.made_before(run)
 if made is not None and made.id != run.id:
     st.header(recover_parts.title(made))
     recover_parts.outcome(made, palette, st.subheader)

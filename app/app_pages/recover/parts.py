@@ -63,6 +63,18 @@ def what_it_will_be(run: Run) -> None:
         )
 
 
+def made_before(run: Run) -> Run | None:
+    """The newest run that was recovered from this one; ``None``: there is none."""
+    found = [one for one in state.runs() if one.tuned_from == run.id and one.problem is None]
+    if not found:
+        return None
+    try:
+        return state.open_cached(max(found, key=lambda one: one.created).id)
+    except KencoreError as error:
+        state.show_error(error)
+        return None
+
+
 def watch(job_id: str, palette: Palette) -> Run | None:
     """One tune job: how far it is, its curve as it grows; its run once it is there."""
     panel.show(job_id, shown=True)

@@ -10,6 +10,7 @@ from app.frame import choosing, links, state, theme
 from app.frame.draw import draw
 from app.parts import matrix as matrix_parts
 from app.parts import row as row_parts
+from app.parts import whole
 from kencore.methods.table import METHODS
 from kencore.views import tables as summaries
 from kencore.words import matrices
@@ -25,6 +26,12 @@ if line["status"] != "pruned":
     st.title(matrices.title(line, run.matrices))
     matrix_parts.choose(run.matrices, line)
     st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+    st.stop()
+
+if run.thin:
+    st.title(matrices.title(line, run.matrices))
+    matrix_parts.choose(run.matrices, line)
+    whole.missing(run)
     st.stop()
 
 rule, terms = run.spec.method, wording.TERMS[run.restore]

@@ -12,7 +12,7 @@ from app.frame import links, state
 from app.parts import compare_runs
 from kencore.runs import shelf
 from kencore.runs.labels import LONGEST_NAME
-from kencore.settings.demo import SHIPPED
+from kencore.runs.shelf import is_shipped
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _value(judged: Judged) -> float | None:
 
 def change(picked: list[RunLine], tags: list[str]) -> None:
     """Open or compare what is chosen, and change what is a person's own."""
-    own = [line.found for line in picked if line.found.id not in SHIPPED]
+    own = [line.found for line in picked if not is_shipped(line.found.path)]
     with st.container(border=True):
         _look(picked)
         if len(picked) == 1 and own:

@@ -13,7 +13,7 @@ from app.charts import named
 from app.frame import links, verdict
 from app.frame.draw import draw
 from app.parts import explain as explain_parts
-from app.parts import explain_ask
+from app.parts import explain_ask, texts
 from kencore.words import numbers as wording
 from kencore.words.story import CLEAR, advice
 
@@ -63,6 +63,9 @@ def _draw(chart: Chart, key: str, large: bool) -> None:
 
 
 def _ask(run: Run, palette: Palette, large: bool) -> None:
+    if run.thin:
+        texts.kept(run, 1)
+        return
     clear = CLEAR["language" if run.language else "classification"]
     text = links.value("text") or clear
     explain_parts.sentence_form(text, clear)

@@ -20,7 +20,7 @@ from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.methods.table import method_label
 from kencore.runs.reading import read_files
-from kencore.system.places import runs_folder
+from kencore.sweeps.shelf import point_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
 
@@ -318,7 +318,7 @@ def _note(sweep: Sweep) -> None:
 def _metrics(sweep: Sweep) -> dict[str, Any]:
     for run in sweep.points.loc[sweep.points["quality"].notna(), "run"]:
         try:
-            files = read_files(runs_folder() / run, "metrics.json")
+            files = read_files(point_folder(run), "metrics.json")
         except KencoreError:
             continue
         found: dict[str, Any] = files["metrics.json"]

@@ -13,8 +13,7 @@ from kencore import jobs
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.runs.reading import read_files
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, open_sweep
-from kencore.system.places import runs_folder
+from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, is_own, open_sweep, point_folder
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -41,7 +40,7 @@ def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
             placeholder="Choose a sweep",
             width="stretch",
         )
-        if shown in usable:
+        if shown in usable and is_own(shown):
             _delete(usable[shown])
     for sweep in sweeps:
         if sweep.problem is not None:
@@ -115,7 +114,7 @@ def base_quality(sweep: Sweep) -> dict[str, Any] | None:
     """What was measured of the base model beside the points, if anything."""
     for run in sweep.points.loc[sweep.points["state"] == "done", "run"]:
         try:
-            found = read_files(runs_folder() / run, "metrics.json")["metrics.json"]
+            found = read_files(point_folder(run), "metrics.json")["metrics.json"]
         except KencoreError:
             continue
         if found:
@@ -134,7 +133,7 @@ def sizes(sweep: Sweep) -> dict[str, int]:
     done = sweep.points.loc[sweep.points["state"] == "done", "run"]
     if len(done) > MOST_SIZED:
         return {}
-    found = {run: _size(run, state.stamp(runs_folder() / run)) for run in done}
+    found = {run: _size(run, state.stamp(point_folder(run))) for run in done}
     return {run: nbytes for run, nbytes in found.items() if nbytes is not None}
 
 
@@ -144,6 +143,6 @@ def _size(run: str, _stamp: str) -> int | None:
     from kencore.runs.run import Run
 
     try:
-        return subnetwork_bytes(Run(runs_folder() / run, name=run))
+        return subnetwork_bytes(Run(point_folder(run), name=run))
     except (KencoreError, OSError):
         return None

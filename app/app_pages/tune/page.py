@@ -16,6 +16,7 @@ from app.app_pages.tune import parts as tune_parts
 from app.app_pages.tune import strip as tune_strip
 from app.frame import links, state, theme
 from app.parts import matrix as matrix_parts
+from app.parts import whole
 from kencore.live import setting as retune
 from kencore.live.ranking import why_not_live
 from kencore.live.setting import Setting
@@ -23,6 +24,7 @@ from kencore.words import matrices
 
 with state.messages():
     run = state.current_run()
+whole.needs(run, "Adjust", "Other settings start from single weights, which are not part of it")
 line = matrix_parts.matrix_or_choice(run)
 name = str(line["name"])
 pruned = line["status"] == "pruned"

@@ -43,11 +43,14 @@ def subnetwork_bytes(run: Run) -> int:
 def known_bytes(run: Run) -> int | None:
     """Bytes of the run's subnetwork file: as measured, or told without writing it.
 
-    ``None`` where a model that the run was made from is not on this machine: nothing is fetched.
+    ``None`` where a model that the run was made from is not on this machine: nothing is fetched; nor of a run that
+    ships without its masks.
     """
     measured = (run.metrics.get("cost") or {}).get("bytes") or {}
     if "subnetwork" in measured:
         return int(measured["subnetwork"])
+    if run.thin:
+        return None
     sources = run.record.get("sources") or {}
     if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
         return None

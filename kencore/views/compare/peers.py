@@ -5,7 +5,7 @@ A peer has the run's models, scope, budget and evaluation, and another rule. No 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,6 +69,27 @@ def find(spec: PruneSpec, runs: Iterable[RunSummary]) -> str | None:
     wanted = _identity(spec)
     matching = [(run.created, run.id) for run in runs if run.problem is None and _asked(run) == wanted]
     return max(matching)[1] if matching else None
+
+
+def beside(run: Run, runs: Iterable[RunSummary]) -> str | None:
+    """The id of the first run of the same models, scope and budget that was pruned in another way; ``None``: there is
+    none.
+    """
+    wanted, way = _common(run.spec), _way(asdict(run.spec))
+    for other in runs:
+        found = None if other.problem or other.id == run.id else _asked(other)
+        if found is not None and _way(found) != way and all(found.get(name) == wanted[name] for name in wanted):
+            return other.id
+    return None
+
+
+def _common(spec: PruneSpec) -> dict[str, Any]:
+    names = ("model", "base", "keep", "k", "scope", "evaluation")
+    return {name: value for name, value in asdict(spec).items() if name in names}
+
+
+def _way(spec: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(spec[name] for name in ("method", "allocation", "rescale", "refine"))
 
 
 def _asked(run: RunSummary) -> dict[str, Any] | None:

@@ -113,7 +113,7 @@ def test_three_runs_have_an_index_for_each_two(open_page: OpenPage, runs: dict[s
 
 def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", run="sample")
-    assert test.title[0].value == "Compare runs"
+    assert test.query_params["other"] in {"delta", "random"}  # one at the same budget, where nobody chose
     test.selectbox(key="compare_b").set_value("random").run()
     assert test.query_params["other"] == "random"
     assert test.title[0].value.startswith("KEN")
@@ -144,7 +144,7 @@ def test_a_bad_link_says_what_is_wrong_and_the_page_offers_what_there_is(
 def test_the_run_itself_beside_it_is_no_other_run(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("compare", run="sample", other="sample")
     assert not test.exception
-    assert test.title[0].value == "Compare runs"
+    assert test.query_params["other"] != "sample"
 
 
 def test_seven_runs_are_too_many(open_page: OpenPage, runs: dict[str, Run]) -> None:

@@ -1,0 +1,71 @@
+"""Cards of finished runs of real models: method, sparsity, verdict, each a link to its Overview."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+import streamlit as st
+
+from app.frame import links, state
+from kencore.words import numbers as wording
+from kencore.words.gallery import exhibit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kencore.words.gallery import Exhibit
+
+BADGES: Final = {"safe": "green", "unclear": "blue", "damaged": "orange", "ruined": "red"}
+
+
+def show(current: str) -> None:
+    """The gallery, a card for each model and way of pruning; nothing where no run ships.
+
+    Args:
+        current: the run of the page, which is no link.
+    """
+    found = exhibits()
+    if not found:
+        return
+    st.header("Real models, already pruned")
+    for about, of_model in groupby(found, key=lambda one: (one.title, one.dense, one.about)):
+        title, dense, said = about
+        st.markdown(f"**{state.plain(title)}** · {dense} dense")
+        with st.grid(4, min_column_width=220, gap="small") as grid:
+            for method, runs in groupby(of_model, key=lambda one: one.method):
+                with grid.cell(), st.container(border=True, gap="small", height="stretch"):
+                    st.markdown(state.plain(method))
+                    for one in runs:
+                        _line(one, current)
+        st.caption(said)
+
+
+def _line(one: Exhibit, current: str) -> None:
+    sparsity = f"{wording.percent(one.sparsity, 0)} sparse"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if one.id == current:
+            st.markdown(f"{sparsity} (shown)")
+        else:
+            links.page_link("overview", sparsity, run=one.id)
+        if one.verdict is not None:
+            st.badge(f"{one.quality} · {one.verdict.level}", color=BADGES[one.verdict.level])
+
+
+def exhibits() -> list[Exhibit]:
+    """Every run of the gallery, read once and again when its files change."""
+    from kencore.runs.shelf import find_stored_run, gallery_ids
+
+    names = [(name, find_stored_run(name)) for name in gallery_ids()]
+    found = [_read(name, folder, state.stamp(folder)) for name, folder in names if not name.startswith("demo")]
+    return sorted((one for one in found if one is not None), key=_order)
+
+
+def _order(one: Exhibit) -> tuple[bool, str, str, float]:
+    return one.dense.endswith("%"), one.model, one.method, one.sparsity
+
+
+@lru_cache(maxsize=64)
+def _read(name: str, folder: Path, _stamp: str) -> Exhibit | None:
+    return exhibit(name, folder)
