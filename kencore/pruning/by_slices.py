@@ -23,7 +23,9 @@ from kencore.checkpoint.tensors import to_float32
 from kencore.errors import KencoreError
 from kencore.methods.random import row_generator
 from kencore.methods.table import METHODS
+from kencore.pruning.finished import Finished, Piece
 from kencore.pruning.plan import chosen, decide, kept_per_row
+from kencore.runs import bits
 from kencore.runs.lines import (
     Decision,
     Floats,
@@ -59,6 +61,7 @@ class SliceRun:
         spec: of a job without activations.
         out: the run folder to write.
         marks: further entries of ``record.json``.
+        finished: matrices that an earlier process finished; those of this one are added.
 
     Raises:
         ScopeError: nothing to prune.
@@ -70,8 +73,16 @@ class SliceRun:
         spent: seconds of this run alone; ``spent_here``: of the parameter that is being pruned.
     """
 
-    def __init__(self, pair: Pair, spec: PruneSpec, out: Path, marks: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        spec: PruneSpec,
+        out: Path,
+        marks: Mapping[str, Any] | None = None,
+        finished: Finished | None = None,
+    ) -> None:
         self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
+        self.finished = finished
         self.plan = decide(pair, spec)
         self.chosen = chosen(self.plan)
         self.budgets = kept_per_row(self.plan, spec)
@@ -111,7 +122,22 @@ class SliceRun:
         self.decision, self.budget, self.whole = self.chosen[name], self.budgets[name], MatrixMeasures()
         self.table: list[Any] = []
         self.changed: list[NDArray[np.generic]] = []
+        self.packed: list[bits.Bits] = []
         self.spent_here = 0.0
+
+    def restore(self, decision: Decision) -> bool:
+        """Take over a parameter that was finished before; say whether it was."""
+        name = decision.parameter.name
+        piece = None if self.finished is None or decision.status != "pruned" else self.finished.read(name)
+        if piece is None:
+            return False
+        self.writer.add_packed(name, piece.packed)
+        self.writer.add_table(name, [piece.table])
+        if piece.values is not None:
+            self.writer.add_values(name, piece.values)
+        self.lines.append(piece.line)
+        self.seconds[name] = piece.seconds
+        return True
 
     def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask) -> None:
         """Write the mask (r, C) of the parameter's next rows, and the values that rescaling changes."""
@@ -119,9 +145,11 @@ class SliceRun:
         if self.spec.updates:
             stored = as_matrix(self.pair.tuned_tensors.raw(parameter.name), transposed=parameter.transposed)[rows]
             place = {"name": parameter.name, "first": rows.start}
-            bits = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
-            self.changed.append(bits[keep])
-            kept = to_float32(bits, parameter.dtype)
+            made = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
+            self.changed.append(made[keep])
+            kept = to_float32(made, parameter.dtype)
+        if self.finished is not None:
+            self.packed.append(bits.pack(keep))
         self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep, kept))
 
     def end(self, shared: float) -> None:
@@ -131,14 +159,25 @@ class SliceRun:
             shared: seconds of what this run and others did together.
         """
         name = self.decision.parameter.name
+        values = np.concatenate(self.changed) if self.spec.updates and self.failed is None else None
         if self.failed is None:
             self.writer.add_table(name, self.table)
-            if self.spec.updates:
-                self.writer.add_values(name, np.concatenate(self.changed))
+            if values is not None:
+                self.writer.add_values(name, values)
             target = {"target_keep": self.spec.keep} if self.spec.exact else {}
             self.lines[-1] |= pruned_columns(self.decision, self.whole, self.budget) | target
         self.seconds[name] = round(self.spent_here + shared, 4)
         self.spent += self.spent_here
+        if self.finished is not None and self.failed is None:
+            table = {key: np.concatenate([part[key] for part in self.table]) for key in self.table[0]}
+            whole = Piece(
+                packed=np.concatenate(self.packed),
+                table=table,
+                values=values,
+                line=self.lines[-1],
+                seconds=self.seconds[name],
+            )
+            self.finished.write(name, whole)
 
     def write_tables(self) -> Run:
         """Write all but quality and time; the run as it can be read before it has its name."""
@@ -198,6 +237,10 @@ class Pruner:
     def prune(self) -> None:
         """Prune all parameters; the results are in the runs and their writers."""
         for decisions in zip(*(run.plan for run in self.runs), strict=True):
+            if len(self.runs) == 1 and self.runs[0].restore(decisions[0]):
+                self.done += decisions[0].size
+                self.progress(self.done, self.total, f"{decisions[0].parameter.name} was finished before")
+                continue
             for run, decision in zip(self.runs, decisions, strict=True):
                 run.lines.append(self._line(decision))
             if decisions[0].status == "pruned" and self._live():

@@ -36,6 +36,9 @@ def prune(
             leaves nothing behind.
         threads: CPU threads of the selection; all cores where it is left out.
 
+    Of a large model (`kencore.pruning.finished.LONG`) the matrices that are finished survive a process that is killed:
+    the same call takes them over, and the run is the same to the bit.
+
     Returns:
         The finished run, opened.
 
@@ -47,6 +50,8 @@ def prune(
 
         return prune_lm(spec, out=out, progress=progress, threads=threads)
     from kencore.pruning.by_slices import Pruner, SliceRun
+    from kencore.pruning.finished import finished_before
+    from kencore.pruning.plan import decide
     from kencore.quality.judge import measure, read_data, tell
     from kencore.runs.run import Run
     from kencore.system.devices import resolve_device
@@ -59,7 +64,8 @@ def prune(
     data = read_data(pair.tuned.folder, spec)
     tell(data, report)
     folder = run_folder(spec, out)
-    with SliceRun(pair, spec, folder) as run:
+    weights = sum(decision.size for decision in decide(pair, spec) if decision.status == "pruned")
+    with finished_before(pair, spec, weights) as finished, SliceRun(pair, spec, folder, finished=finished) as run:
         pruning, judging = run.weights * SECONDS_PER_WEIGHT, seconds_to_judge(run.plan, data, spec)
         bar = Bar(report, pruning + judging)
         Pruner(pair, [run], device=device, threads=threads, progress=bar.phase("", pruning)).prune()

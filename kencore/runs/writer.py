@@ -139,7 +139,11 @@ class RunWriter:
 
     def add_rows(self, name: str, keep: NDArray[np.bool_]) -> None:
         """Append the keep mask (r, C) of the next rows of a matrix."""
-        self._masks.write(name, bits.pack(keep))
+        self.add_packed(name, bits.pack(keep))
+
+    def add_packed(self, name: str, packed: bits.Bits) -> None:
+        """The same of packed rows (r, ceil(C / 8))."""
+        self._masks.write(name, packed)
 
     def add_values(self, name: str, bits: NDArray[np.generic]) -> None:
         """Write the kept values of a whole matrix, (kept,) as stored, row by row of its mask."""
