@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from kencore.settings.demo import DEMOS
 from kencore.settings.packaged import PACKAGED
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ def missing(run: Run, what: str = "Single weights are not part of it") -> None:
     st.info(
         f"This run ships without its masks and weights: it is small that way. {what}.", icon=":material/inventory_2:"
     )
+    if run.spec.model in DEMOS:
+        st.code(command(run), "bash")
+        return
     if package is None:
         st.caption("Its tuned model is not published, so that it cannot be made whole elsewhere.")
         return

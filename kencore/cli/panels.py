@@ -38,7 +38,7 @@ EXAMPLES: Final = {
     "sweep": ("sweep --model demo --methods ken,delta,random --keeps 0.9,0.5,0.25,0.1 --evaluation demo",),
     "flips": ("flips RUN --filter right-wrong --limit 20",),
     "compare": ("compare demo RUN",),
-    "gallery": ("gallery", "gallery smollm2-wanda-60"),
+    "gallery": ("gallery", "gallery minilm-sst2-ken-75"),
 }
 
 

@@ -22,6 +22,7 @@ from kencore.errors import ThinRunError
 from kencore.runs import CELLS, bits
 from kencore.runs.extras import Norms
 from kencore.runs.reading import corrupt
+from kencore.settings.demo import DEMOS
 from kencore.settings.packaged import PACKAGED
 
 if TYPE_CHECKING:
@@ -148,9 +149,9 @@ def thin_error(run: Run, what: str) -> ThinRunError:
     """
     package = PACKAGED.get(run.spec.model)
     first = "" if package is None else f"{package.install}, then "
+    remedy = f"Make it whole on this machine: {first}python -m kencore gallery {run.id} --whole."
+    if package is None and run.spec.model not in DEMOS:
+        remedy = "Its tuned model is not published: look at single weights of another run."
     return ThinRunError(
-        what,
-        got=f"the run {run.id}, which ships without its masks and weights",
-        wanted="a whole run",
-        remedy=f"Make it whole on this machine: {first}python -m kencore gallery {run.id} --whole.",
+        what, got=f"the run {run.id}, which ships without its masks and weights", wanted="a whole run", remedy=remedy
     )
