@@ -1,7 +1,6 @@
 # Does what `make app` does, for you alone. Build: docker build -t kenviz .
 # Run on your own machine: docker run -p 127.0.0.1:8501:8501 -e KENVIZ_I_KNOW=1 kenviz
-# The port is published to this machine alone: there is no login. For a team: docs/server.md.
-# Without a login and without KENVIZ_I_KNOW=1 the container says so and ends.
+# The port is published to this machine alone: there is no login. Without KENVIZ_I_KNOW=1 the container says so and ends.
 FROM python:3.11-slim
 
 RUN useradd --create-home --uid 1000 kenviz && mkdir /data && chown kenviz /data

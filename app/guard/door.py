@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-Mode = Literal["local", "open", "server"]
+Mode = Literal["local", "open"]
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 HEALTH: Final = ("/healthz", "/_stcore/health")  # say nothing but that we live
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
@@ -38,8 +38,7 @@ class Door:
     """The rules.
 
     Args:
-        mode: ``local``: for people on this machine; ``open``: for whoever reaches it, on the word of who started it;
-            ``server``: with a login, see `app.guard.settings`.
+        mode: ``local``: for people on this machine; ``open``: for whoever reaches it, on the word of who started it.
         hosts: names that a request may call us by, beside those of this machine.
         base: path below which the app is served, such as ``/kenviz``.
         frames: sites whose pages may frame the app.
@@ -58,7 +57,7 @@ class Door:
         if path in HEALTH and scope["type"] == "http":
             return None
         if self.mode == "local" and not _from_here(scope):
-            return Refusal(403, "address", "This app answers its own machine alone. To host it: docs/server.md.")
+            return Refusal(403, "address", "This app answers its own machine alone.")
         host = the_only(scope, b"host")
         if host is None or not self.knows(host):
             return Refusal(403, "host", "This app is not known by that name.")

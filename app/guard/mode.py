@@ -1,4 +1,4 @@
-"""How this app is started: for its own machine, open on somebody's word, or as a server with a login."""
+"""How this app is started: for its own machine, or open on somebody's word."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_address(address: str | None) -> None:
         raise SpecError(
             "address to serve on",
             got=f"{address or 'all of them'}, without a login",
-            wanted="localhost, or a server with a login",
-            remedy="See docs/server.md for a login. If everybody who reaches this port may use the app, delete its "
-            f"runs and read files of this account, say --i-know or {I_KNOW}=1.",
+            wanted="localhost",
+            remedy="The app has no login of its own. If everybody who reaches this port may use it, delete its runs "
+            f"and read files of this account, say --i-know or {I_KNOW}=1.",
         )
