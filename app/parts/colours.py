@@ -31,10 +31,7 @@ def choose_range(*, share: bool = True) -> bool:
 
 def explain(what: Measure, usual: damage.Usual) -> None:
     """What the colours measure; and where what was lost is not known, that it is not."""
-    said = (
-        f"{what.label}: {what.explained}. – is not pruned. Stretched colours span the matrices; norms and biases "
-        "beyond them have the end colours."
-    )
+    said = f"{what.label}: {what.explained}. – is not pruned."
     st.caption(said if usual.known else f"{said} {UNKNOWN}")
 
 

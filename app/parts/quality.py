@@ -72,7 +72,6 @@ def what_it_cost(run: Run, palette: Palette) -> None:
         draw(quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)), key="quality")
     if found.get("baselines"):
         st.caption("Other rules: same budget, same data.")
-    figures(run)
     if not found.get("baselines"):
         _without_baselines(run)
 

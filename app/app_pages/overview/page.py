@@ -21,7 +21,7 @@ from app.app_pages.overview import exports as export_parts  # noqa: E402
 from app.app_pages.overview import flips as flips_part  # noqa: E402
 from app.app_pages.overview import tables as overview_parts  # noqa: E402
 from app.charts import model  # noqa: E402
-from app.frame import choosing, links, parts, theme  # noqa: E402
+from app.frame import choosing, folded, links, parts, theme  # noqa: E402
 from app.frame.draw import csv_button, draw  # noqa: E402
 from app.parts import colours, whole  # noqa: E402
 from app.parts import gallery as gallery_parts  # noqa: E402
@@ -70,29 +70,42 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
         st.header("What it cost")
         quality_parts.what_it_cost(run, palette)
     with grid.cell():
-        st.header("Where the parameters are")
-        draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
+        flips_part.what_changed(run)
 
-flips_part.what_changed(run)
 if is_shipped(run.path):  # a person's own run is what they came for
     gallery_parts.show(run.id)
+if "dense" in run.metrics:
+    with folded.section("Every figure, with its interval", "figures", icon=":material/straighten:") as is_open:
+        if is_open:
+            quality_parts.figures(run)
+with folded.section("Weights by role", "roles", icon=":material/bar_chart:") as is_open:
+    if is_open:
+        draw(model.role_bars(summaries.by_role(run.matrices), palette, terms), key="roles")
+        csv_button(
+            lambda: facts.matrices_csv(run.matrices),
+            f"{run.id}-matrices",
+            key="matrices-csv",
+            label="All matrices as CSV",
+        )
+with folded.section("Outside the blocks, and what was not pruned", "outside", icon=":material/table_rows:") as is_open:
+    if is_open:
+        overview_parts.outside_table(run)
+        overview_parts.untouched_table(run.matrices)
 if not run.thin:
-    st.header("Other rules at the same budget")
-    compare_peers.offer(run, key="overview-peers")
-st.header("Size, compute and speed")
-cost_parts.size_compute_speed(run)
-st.header("Outside the blocks")
-overview_parts.outside_table(run)
-st.header("What was not pruned, and why")
-overview_parts.untouched_table(run.matrices)
-with st.expander("How this run was made", icon=":material/terminal:", expanded=False):
-    overview_parts.how_made(run)
+    with folded.section("Other rules at the same budget", "rules", icon=":material/compare_arrows:") as is_open:
+        if is_open:
+            compare_peers.offer(run, key="overview-peers")
+with folded.section("Size, compute and speed", "size", icon=":material/speed:") as is_open:
+    if is_open:
+        cost_parts.size_compute_speed(run)
+with folded.section("How this run was made", "made", icon=":material/terminal:") as is_open:
+    if is_open:
+        overview_parts.how_made(run)
 if run.thin:
     st.header("All of this run")
     whole.missing(run)
 else:
-    st.header("Export")
-    export_parts.take_along(run)
-csv_button(
-    lambda: facts.matrices_csv(run.matrices), f"{run.id}-parameters", key="matrices-csv", label="All parameters as CSV"
-)
+    taking = bool(links.value("export") or links.value("report"))
+    with folded.section("Export", "export", icon=":material/download:", wanted=taking) as is_open:
+        if is_open:
+            export_parts.take_along(run)

@@ -72,7 +72,7 @@ def test_with_a_measurement_before_and_after_are_in_the_title(open_page: OpenPag
     accuracy, best = test.metric[2], test.metric[3]
     assert (accuracy.value, accuracy.delta) == ("79.2 → 78.4\xa0%", "0.8 points lower")
     assert (best.value, best.delta) == ("79.0\xa0%", "0.6 points better")
-    assert len(charts(test)) == 3
+    assert len(charts(test)) == 2
 
 
 def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store: Run) -> None:
@@ -85,7 +85,7 @@ def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store:
     }
     dense = measured(0.792) | {"f1_binary": 0.79, "f1_weighted": 0.79}
     measure(store, pruned=figures, dense=dense)
-    test = open_page("overview")
+    test = open_page("overview", open="figures")
     table = test.table[0].value
     assert table.index.tolist() == ["Accuracy", "F1", "Macro F1", "Weighted F1", "Loss (nats)"]
     assert table["This run"].str.replace("[\xa0\u2060]", "", regex=True).tolist() == [
@@ -105,7 +105,7 @@ def test_every_measure_has_its_figures_and_its_chart(open_page: OpenPage, store:
 
 def test_runs_from_before_there_were_costs_say_so(open_page: OpenPage, store: Run) -> None:
     measure(store)
-    test = open_page("overview")
+    test = open_page("overview", open="size")
     assert not test.exception
     cards = " ".join(element.proto.body for element in test.get("html"))
     assert cards.count("not measured yet") == 3
@@ -152,9 +152,8 @@ def test_notes_stand_in_one_place_and_many_are_folded(open_page: OpenPage, store
 
 
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
-    test = open_page("overview")
-    assert "Export" in [heading.value for heading in test.header]
-    assert test.code[2].value.splitlines() == [
+    test = open_page("overview", open="export")
+    assert test.code[-1].value.splitlines() == [
         "python -m kencore report sample --figures sample-pictures",
         "python -m kencore export sample sample-pruned",
         "python -m kencore export sample sample.subnetwork.safetensors --as subnetwork",
@@ -165,6 +164,18 @@ def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
     ]
 
 
+def test_sections_are_made_when_they_are_opened_and_that_is_a_link(open_page: OpenPage) -> None:
+    test = open_page("overview")
+    assert not test.dataframe
+    assert [box.label for box in test.expander if box.proto.expanded] == []
+    both = open_page("overview", open="roles,outside")
+    assert [box.label for box in both.expander if box.proto.expanded] == [
+        "Weights by role",
+        "Outside the blocks, and what was not pruned",
+    ]
+    assert len(both.dataframe) == 2
+
+
 def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> None:
     total = summaries.totals(store.matrices)
     help_text = open_page("overview").metric[0].proto.help
@@ -173,20 +184,20 @@ def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> No
 
 
 def test_every_parameter_outside_the_blocks_is_listed(open_page: OpenPage, store: Run) -> None:
-    table = open_page("overview").dataframe[0].value
+    table = open_page("overview", open="outside").dataframe[0].value
     outside = store.matrices[store.matrices["block"].isna()]
     assert table["Parameter"].tolist() == outside["name"].tolist()
     assert table["Open"].iloc[0] == ("matrix?run=sample&matrix=bert.embeddings.word_embeddings.weight")
 
 
 def test_what_was_not_pruned_is_listed_with_its_reason(open_page: OpenPage) -> None:
-    table = open_page("overview").dataframe[1].value
+    table = open_page("overview", open="outside").dataframe[1].value
     assert table["Names"].tolist() == ["classifier.weight, classifier.bias"]
     assert "no base" in table["Why"].iloc[0]
 
 
 def test_the_command_that_makes_it_again(open_page: OpenPage, store: Run) -> None:
-    command = open_page("overview").code[1].value
+    command = open_page("overview", open="made").code[-1].value
     assert command.startswith("python -m kencore prune")
     assert store.spec.model in command
     assert "--keep 0.5" in command
