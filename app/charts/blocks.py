@@ -187,7 +187,7 @@ def block_lines(
     change = "squared weights" if alone else "change (squared tuned - base)"
     figure = go.Figure()
     for column, name, color, symbol, dash in (
-        ("share", "kept share of the entries", palette.kept, "circle", "solid"),
+        ("share", "kept share of the weights", palette.kept, "circle", "solid"),
         ("diff_share_kept", f"kept share of the {change}", "#D06F12", "diamond", "dash"),
     ):
         figure.add_trace(
@@ -226,10 +226,10 @@ def block_lines(
 def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> str:
     found = ends(blocks["share"].tolist(), labels, lambda share: wording.percent(share, 0))
     if found is None:
-        text = f"Every block keeps {wording.percent(blocks['share'].mean(), 0)} of its entries"
+        text = f"Every block keeps {wording.percent(blocks['share'].mean(), 0)} of its weights"
     else:
         low, high = found
-        text = f"{low.value} to {high.value} of the entries kept, most in {high.where('blocks')}"
+        text = f"{low.value} to {high.value} of the weights kept, most in {high.where('blocks')}"
     change = [wording.percent(share, 0) for share in (blocks["diff_share_kept"].min(), blocks["diff_share_kept"].max())]
     if blocks["diff_share_kept"].isna().all():
         return text

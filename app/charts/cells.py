@@ -52,7 +52,7 @@ def scale(
         )
     if layer == "neighbours":
         return Scale(
-            title="kept neighbours, of 4",
+            title="kept neighbors, of 4",
             low=0,
             high=4,
             ticks=5,

@@ -75,7 +75,7 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
             )
         )
     many = len(table) > _LABELLED
-    finish(figure, height=(16 if many else 27) * len(table) + 10, x="share of entries", y="", legend=True, left=150)
+    finish(figure, height=(16 if many else 27) * len(table) + 10, x="share of weights", y="", legend=True, left=150)
     figure.update_layout(barmode="stack", bargap=0.1 if many else 0.3)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
@@ -85,7 +85,7 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
         finding=finding,
         name=f"overlap-{what}s",
         data=table,
-        alt=f"Bars by {what}: the share of entries that both, only one or neither keeps. {finding}.",
+        alt=f"Bars by {what}: the share of weights that both, only one or neither keeps. {finding}.",
     )
 
 
@@ -102,9 +102,9 @@ def _bars_finding(table: pd.DataFrame, names: Sequence[str], what: str) -> str:
     apart = ((table["only_a"] + table["only_b"]) / table["params"]).tolist()
     found = ends(apart, [_in(name) for name in names], lambda share: wording.percent(share, 0))
     if found is None:
-        return f"The two runs differ on {wording.percent(apart[0], 0)} of the entries in every {what}"
-    low, high = (f"{end.value} of the entries {_where(end, what)}" for end in found)
-    return f"The two runs differ on {low}, {high.replace(' of the entries', '')}"
+        return f"The two runs differ on {wording.percent(apart[0], 0)} of the weights in every {what}"
+    low, high = (f"{end.value} of the weights {_where(end, what)}" for end in found)
+    return f"The two runs differ on {low}, {high.replace(' of the weights', '')}"
 
 
 def _where(end: End, what: str) -> str:

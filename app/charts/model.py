@@ -205,7 +205,7 @@ def role_bars(roles: pd.DataFrame, palette: Palette, terms: wording.Terms = word
     )
     top = table.iloc[-1]
     whole = int(table["params"].sum())
-    finding = f"{names[-1].capitalize()}: {wording.percent(top.params / whole, 0)} of all parameters, the largest part"
+    finding = f"{names[-1].capitalize()}: {wording.percent(top.params / whole, 0)} of all weights, the largest part"
     finish(figure, height=28 * len(table) + 10, x="parameters", y="", legend=True, left=150)
     figure.update_layout(barmode="stack", bargap=0.35)
     figure.update_yaxes(showgrid=False)
@@ -214,5 +214,5 @@ def role_bars(roles: pd.DataFrame, palette: Palette, terms: wording.Terms = word
         finding=finding,
         name="roles",
         data=roles,
-        alt=f"Bars of kept and other parameters by role. {finding}.",
+        alt=f"Bars of kept and other weights by role. {finding}.",
     )

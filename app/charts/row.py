@@ -46,7 +46,7 @@ def row_values(
         height=300,
         y=f"{terms.dense} value",
         legend=True,
-        x="rank of the entry by value" if by_value else "index of the entry in the row",
+        x="rank of the weight by value" if by_value else "index of the weight in the row",
     )
     figure.update_xaxes(showgrid=False, zeroline=False, range=[-0.01 * len(row), 1.01 * len(row)])
     figure.update_yaxes(zeroline=True)
@@ -61,7 +61,7 @@ def row_values(
         finding=finding,
         name="row-values",
         data=data,
-        alt=f"Values of one row with {len(row)} entries, kept and not. {finding}.",
+        alt=f"Values of one row with {len(row)} weights, kept and not. {finding}.",
     )
 
 
@@ -84,7 +84,7 @@ def _add_stems(
         "legendgroup": label,
         "legendrank": 900 if kept else 1000,
         "hovertemplate": (
-            f"entry %{{customdata[0]:,.0f}}<br>{terms.dense} value %{{customdata[1]:.5g}}"
+            f"weight %{{customdata[0]:,.0f}}<br>{terms.dense} value %{{customdata[1]:.5g}}"
             f"<extra>{'kept' if kept else terms.gone}</extra>"
         ),
     }
@@ -154,7 +154,7 @@ def lanes(*names: str) -> dict[str, Any]:
 def _values_finding(row: NDArray[np.float32], keep: NDArray[np.bool_], terms: wording.Terms) -> str:
     kept = int(np.count_nonzero(keep))
     verb = "keep their tuned value" if terms.dense == "tuned" else "are kept"
-    return f"{kept:,} of {len(row):,} entries {verb} ({wording.short_percent(kept / max(1, len(row)))})"
+    return f"{kept:,} of {len(row):,} weights {verb} ({wording.short_percent(kept / max(1, len(row)))})"
 
 
 def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Chart:
@@ -193,7 +193,7 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
     near, far = float(deciles["share"].iloc[0]), float(deciles["share"].iloc[-1])
     finding = f"Kept share: {wording.percent(near, 0)} near the middle, {wording.percent(far, 0)} in the tails"
     finish(
-        figure, height=260, legend=True, y="kept share", x=("tenth of the entries by |value - median|, nearest first")
+        figure, height=260, legend=True, y="kept share", x=("tenth of the weights by |value - median|, nearest first")
     )
     figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
     figure.update_xaxes(dtick=1, showgrid=False, range=[0.4, len(deciles) + 0.6])

@@ -57,7 +57,7 @@ def row_density(
         figure=figure,
         finding=finding,
         name="row-density",
-        alt=f"Density curve of one row with {len(row)} entries. {finding}.",
+        alt=f"Density curve of one row with {len(row)} weights. {finding}.",
         data=_density_data(row, keep, explained),
     )
 
@@ -149,7 +149,7 @@ def _add_grid_points(
             line={"color": color, "width": 1},
             hovertemplate=(
                 "grid point %{x:.5g}<br>visited number %{customdata[0]:,.0f}, density level "
-                "%{customdata[1]:,.0f}<br>took entry %{customdata[2]:,.0f}, value "
+                "%{customdata[1]:,.0f}<br>took weight %{customdata[2]:,.0f}, value "
                 "%{customdata[3]:.5g}<extra></extra>"
             ),
         )
@@ -178,7 +178,7 @@ def _density_finding(keep: NDArray[np.bool_], explained: RowExplanation, terms: 
     if not len(explained.grid):
         kept = int(np.count_nonzero(keep))
         gone = "reset" if terms.gone == "reset" else terms.gone_long
-        return f"The {kept:,} entries of highest density are kept; the tails are {gone}"
+        return f"The {kept:,} weights of highest density are kept; the tails are {gone}"
     grid = explained.grid.astype(np.float64)
     gap = float(np.diff(grid).mean()) if len(grid) > 1 else 0.0
     return f"{len(grid):,} grid points {gap:.2g} apart; each took the nearest free value"

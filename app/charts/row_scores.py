@@ -40,7 +40,7 @@ def row_scores(
             fillcolor=fade(palette.primary, 0.10),
             line={"color": palette.primary, "width": 2},
             customdata=np.stack([order.astype(np.float32), kept.astype(np.float32)], axis=1),
-            hovertemplate="rank %{x:,.0f}, entry %{customdata[0]:,.0f}<br>score %{y:.4g}<extra></extra>",
+            hovertemplate="rank %{x:,.0f}, weight %{customdata[0]:,.0f}<br>score %{y:.4g}<extra></extra>",
         )
     )
     if kept.any():
@@ -58,7 +58,7 @@ def row_scores(
     for side in (True, False):
         add_lane(figure, place[kept == side], side, palette)
     finding = _finding(kept, what)
-    finish(figure, height=320, x="rank of the entry by score", y="", legend=True, left=84)
+    finish(figure, height=320, x="rank of the weight by score", y="", legend=True, left=84)
     figure.update_layout(
         yaxis={"domain": [0.30, 1], "title": {"text": what}, "rangemode": "tozero"},
         yaxis2={"domain": [0, 0.24], **lanes(terms.gone, "kept")},
@@ -69,7 +69,7 @@ def row_scores(
         finding=finding,
         name="row-scores",
         data=pd.DataFrame({"rank": place, "entry": order, "score": falling, "kept": kept}),
-        alt=f"Falling curve of {what} over the entries of a row, kept and not. {finding}.",
+        alt=f"Falling curve of {what} over the weights of a row, kept and not. {finding}.",
     )
 
 
@@ -77,5 +77,5 @@ def _finding(kept: NDArray[np.bool_], what: str) -> str:
     number = int(kept.sum())
     inside = int(kept[:number].sum())
     if inside == number:
-        return f"The {number:,} entries of largest {what} are kept"
-    return f"{inside:,} of the {number:,} kept entries are among the {number:,} of largest {what}"
+        return f"The {number:,} weights of largest {what} are kept"
+    return f"{inside:,} of the {number:,} kept weights are among the {number:,} of largest {what}"

@@ -99,7 +99,7 @@ def _rest(default: str, key: str) -> str:
         key=key,
         format_func=RESTS.__getitem__,
         **KEEP,
-        help="With the base model beside it, an entry can go back to the value that it had before "
+        help="With the base model beside it, a weight can go back to the value that it had before "
         "tuning. Without, it becomes zero.",
     )
     return found or default

@@ -26,7 +26,7 @@ from kencore.settings.fields import in_order
 from kencore.settings.prune import SCOPES, PruneSpec
 from kencore.words import numbers as wording
 
-SHARE, ENTRIES = "Share of each row", "Entries per row (k)"
+SHARE, ENTRIES = "Share of each row", "Weights per row (k)"
 NO_DATA: Final = "Do not measure"
 FORM: Final = Form(key="prune_address", names=in_order(PruneSpec, *SUBJECT))
 _PLACES: Final = (*SCOPES, "q", "k", "v", "o", "up", "gate", "down")
@@ -250,7 +250,7 @@ def _budget(*, spread: bool) -> Field:
         high=0.99,
         rest=True,
         label="Sparsity",
-        help="Share of the entries of all pruned matrices that is not kept; met exactly.",
+        help="Share of the weights of all pruned matrices that is not kept; met exactly.",
     )
 
 
@@ -259,7 +259,7 @@ def _evaluation(subject: Subject, *, streams: bool) -> Field:
     sentences: dict[str | None, str] = {SENTENCES: SENTENCES_LABEL}
     texts: dict[Any, str] = {**wording.TEXTS}
     if subject.demo is not None:
-        key, title = subject.kind, "Text to predict" if subject.language else "Labelled sentences"
+        key, title = subject.kind, "Text to predict" if subject.language else "Labeled sentences"
         known = (texts if subject.language else sentences) | nothing
     elif streams:
         key, title, known = "own", "Text to predict", nothing | texts
@@ -280,7 +280,7 @@ def _evaluation(subject: Subject, *, streams: bool) -> Field:
 _LABELLED: Final = f"a {TABLE_FILE} with sentences and labels"
 _TEXT: Final = f"a {TEXT_FILE} of text"
 _DATA_HELP: Final = {
-    "Labelled sentences": f"Or type the path of {_LABELLED}.",
+    "Labeled sentences": f"Or type the path of {_LABELLED}.",
     "Text to predict": "Perplexity is measured on it. What is not pydoc is fetched from the hub. "
     f"Or type the path of {_TEXT}.",
     "Sentences or text": f"For a classifier {_LABELLED}; for a language model {_TEXT}; for an encoder without "

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 Kind = str
 """The name of a demo, or ``sentences`` or ``text``: what the model takes."""
 SHARE, OTHER = "A share of it, kept apart", "Other data"
-TRAINED: Final = {"all": "Kept entries, and all that was not pruned", "kept": "Kept entries alone"}
+TRAINED: Final = {"all": "Kept weights, and all that was not pruned", "kept": "Kept weights alone"}
 SCHEDULED: Final = {"linear": "Falls in a line", "cosine": "Falls as a cosine", "constant": "Stays"}
 BYTES: Final = 25  # of memory per parameter, see kencore.recovery
 NO_ADAPTER: Final = (
     "Weights themselves are trained. LoRA and other adapters are not offered: their update is "
-    "dense, so merged it would change every entry that was reset and undo the mask, and beside the "
+    "dense, so merged it would change every weight that was reset and undo the mask, and beside the "
     "weights it is one more dense matrix to store and to run."
 )
 FORM: Final = Form(key="recover_address", names=tuple(name for name in settings_of(RecoverSpec) if name != "run"))

@@ -177,7 +177,7 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
         means = [summaries.mean_neighbours(window) for window in found.windows if window]
         by_chance = 4 * float(pruned["share"].mean())
         span = _ends(f"{min(means):.2f}", f"{max(means):.2f}")
-        return f"A kept entry has {span} kept neighbours, {by_chance:.2f} by chance"
+        return f"A kept weight has {span} kept neighbors, {by_chance:.2f} by chance"
     if layer == "lost":
         ends = wording.percent_range(float(pruned["diff_lost"].min()), float(pruned["diff_lost"].max()))
         what = "squared change" if terms.dense == "tuned" else "squared weights"
@@ -186,13 +186,13 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
         named = terms.dense if layer == "tuned" else layer
         low, high = pruned["diff_rms"].min(), pruned["diff_rms"].max()
         span = _ends(f"{low:.2g}", f"{high:.2g}")
-        return {"difference": f"Fine-tuning moved entries by {span} (rms) in {where}"}.get(
+        return {"difference": f"Fine-tuning moved weights by {span} (rms) in {where}"}.get(
             layer, f"{named.capitalize()} values of {where}, in one color scale"
         )
     low, high = float(pruned["share"].min()), float(pruned["share"].max())
     if wording.percent(low) == wording.percent(high):
-        return f"{wording.short_percent(high)} of the entries kept in each of {where}"
-    return f"{wording.percent(low)} to {wording.percent(high)} of the entries kept in {where}"
+        return f"{wording.short_percent(high)} of the weights kept in each of {where}"
+    return f"{wording.percent(low)} to {wording.percent(high)} of the weights kept in {where}"
 
 
 def _ends(low: str, high: str) -> str:
@@ -209,7 +209,7 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
     cell = "One cell is one weight" if (height, width) == (1, 1) else (f"One cell is {height} × {width} weights")
     value = "the value" if window.cell == (1, 1) else "the value largest in size, with its sign"
     lost = "colored by the share of its squared change (or weights) that was lost"
-    what = {"kept": "colored by its kept share", "lost": lost, "neighbours": "colored by kept neighbours, of 4"}.get(
+    what = {"kept": "colored by its kept share", "lost": lost, "neighbours": "colored by kept neighbors, of 4"}.get(
         layer, f"colored by {value}"
     )
     part = (

@@ -19,14 +19,14 @@ FULL: Final = "full"
 LAYER_OF: Final = {"share": "kept", "diff_lost": "lost"}  # of Map and Layers, by the measure
 RANGES: Final = (STRETCHED, FULL)
 UNKNOWN: Final = (
-    "What was lost is not known (an older run with changed values, or nothing to lose): colours show the kept share."
+    "What was lost is not known (an older run with changed values, or nothing to lose): colors show the kept share."
 )
 
 
 def choose_range(*, share: bool = True) -> bool:
     """Whether the colours span the full range; ``range`` in the address."""
     options = {STRETCHED: "Stretched", FULL: "0–100 %" if share else "From 0"}
-    return choosing.view("range", options, STRETCHED, label="Range of the colours") == FULL
+    return choosing.view("range", options, STRETCHED, label="Range of the colors") == FULL
 
 
 def explain(what: Measure, usual: damage.Usual) -> None:

@@ -193,7 +193,7 @@ def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:
         *(compared if paired else ()),
         ("Outcome", outcome),
         ("Pruned model", number(found["pruned"])),
-        ("Kept neighbours", f"{found['neighbours']} of 4"),
+        ("Kept neighbors", f"{found['neighbours']} of 4"),
         (f"Rank of |{terms.dense if paired else 'weight'}|", f"{found['rank_value']:,} {of}"),
         *((rank,) if paired else ()),
         ("Kept in row", f"{found['row_kept']:,} {of}"),

@@ -40,7 +40,7 @@ def before_and_after(run: Run) -> None:
         "Quality",
         "not measured",
         "measure it below",
-        help="Measure it on text or labelled sentences, under “What it cost”.",
+        help="Measure it on text or labeled sentences, under “What it cost”.",
         **QUIET,
     )
 
@@ -108,7 +108,7 @@ def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
     """Measures down, models across."""
     tuned = "untuned" in found
     models = {"dense": "Dense"} | ({"untuned": "Before recovery"} if tuned else {})
-    models["pruned"] = "Tuned" if tuned else "This run"
+    models["pruned"] = "After recovery" if tuned else "This run"
     table = {}
     for step, label in models.items():
         one = found[step]
@@ -150,7 +150,7 @@ def _without_baselines(run: Run) -> None:
 
 def _measure(run: Run, data: str) -> None:
     language = run.language
-    title = "Text to predict" if language else "Labelled sentences"
+    title = "Text to predict" if language else "Labeled sentences"
     data = st.text_input(
         title,
         data,

@@ -70,7 +70,7 @@ def choose_k(cols: int, own: int, asked: int) -> None:
         links.write(k=None if chosen == own else chosen)
 
     st.slider(
-        "Try another number of kept entries",
+        "Try another number of kept weights",
         1,
         cols,
         key="row_k",
@@ -125,7 +125,7 @@ def show_scores(
     terms = wording.TERMS[run.restore]
     draw(row_scores(score, keep, what, palette, terms), key="row-scores")
     if run.spec.refine == "dsnot":
-        st.caption("DSnoT swapped entries afterwards, so the cut is not sharp.")
+        st.caption("DSnoT swapped weights afterwards, so the cut is not sharp.")
     elif METHODS[run.spec.method].activations:
         st.caption(
             "Norms of the finished model. The run ranked before this block was pruned, so the cut may not be sharp."

@@ -211,7 +211,7 @@ def _shares(slot: Slot, sparsities: Sparsities) -> Floats:
         raise SpecError(
             f"sparsity of {slot.name}",
             got="NaN",
-            wanted="a share of entries",
+            wanted="a share of weights",
             remedy="A metric without finite values cannot share sparsity out: use uniform.",
         )
     return shares

@@ -50,7 +50,7 @@ def check_sparsity(sparsity: float) -> float:
             "sparsity",
             got=repr(sparsity),
             wanted="a share between 0 and 1",
-            remedy="Sparsity is the share of entries that is not kept.",
+            remedy="Sparsity is the share of weights that is not kept.",
         )
     return sparsity
 

@@ -237,7 +237,7 @@ class _Matcher:
         for ours, theirs in kinds:
             yield (
                 f"The tuned model is stored as {ours} and the base as {theirs}: both are read as "
-                f"F32, and entries that go back to the base are stored as {ours}."
+                f"F32, and weights that go back to the base are stored as {ours}."
             )
 
     def _resized(self, name: str, other: str) -> str:

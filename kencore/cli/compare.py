@@ -72,7 +72,7 @@ def facts(runs: list[Any], found: Any) -> dict[str, Any]:
 def text(facts: dict[str, Any]) -> str:
     """The same for people."""
     lines = [
-        f"{facts['matrices']} matrices, {facts['params']:,} entries. Kept by all: "
+        f"{facts['matrices']} matrices, {facts['params']:,} weights. Kept by all: "
         f"{facts['kept_by_all']:,} ({_share(facts['kept_by_all'], facts['params'])}), by none: "
         f"{facts['kept_by_none']:,} ({_share(facts['kept_by_none'], facts['params'])})."
     ]

@@ -20,7 +20,7 @@ def judged(facts: dict[str, Any]) -> str:
 def quality(metrics: dict[str, Any], method: str | None = None) -> str:
     """Quality of a run's models, one line each, the verdict, and its cost."""
     names = ("dense", "untuned", "pruned", "base")
-    pruned = "tuned" if "untuned" in metrics else "pruned"  # a tuned run: what it is now
+    pruned = "recovered" if "untuned" in metrics else "pruned"
     rows = [(pruned if name == "pruned" else name, metrics[name]) for name in names if name in metrics]
     rows += list(metrics.get("baselines", {}).items())
     if metrics.get("task") == "language":

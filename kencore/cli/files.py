@@ -21,7 +21,7 @@ def export(
         typer.Option(
             "--as",
             help=f"One of {', '.join(FORMS)}: the pruned model as a Hugging Face folder; the small "
-            "file that restores it from the base, bit for bit; keep masks as bool tensors; the same at a bit an entry.",
+            "file that restores it from the base, bit for bit; keep masks as bool tensors; the same at a bit a weight.",
         ),
     ] = "folder",
     zstd: Annotated[bool, typer.Option("--zstd", help="Compress the subnetwork file (needs the extra zstd).")] = False,

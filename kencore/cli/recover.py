@@ -59,7 +59,7 @@ def tuned_text(facts: dict[str, Any]) -> str:
     told = facts["tuning"]
     early = ", stopped early" if told["stopped_early"] else f" of {told['steps_asked']:,}"
     lines = [
-        f"Tuned {told['trained']:,} of {facts['params']:,} values for {told['steps']:,} "
+        f"Trained {told['trained']:,} of {facts['params']:,} values for {told['steps']:,} "
         f"steps{early}; kept step {told['best_step']:,}, where held-out loss was lowest "
         f"({told['best_held_out_loss']:.4f}).",
         f"{facts['reset']:,} pruned values are unchanged, bit for bit.",

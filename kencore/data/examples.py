@@ -133,13 +133,13 @@ def _whole(name: str) -> bool:
 
 
 def _empty(path: Path) -> DataFileError:
-    return _wrong(path, "no rows", "give at least one labelled sentence")
+    return _wrong(path, "no rows", "give at least one labeled sentence")
 
 
 def _wrong(path: Path, got: str, remedy: str) -> DataFileError:
     return DataFileError(
         f"Evaluation file {path}",
         got=got,
-        wanted=f"a file of labelled sentences ({', '.join(TABLES)})",
+        wanted=f"a file of labeled sentences ({', '.join(TABLES)})",
         remedy=remedy[0].upper() + remedy[1:] + ".",
     )

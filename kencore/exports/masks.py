@@ -108,5 +108,5 @@ def read_masks(path: str | Path) -> Masks:
 def _unpacked(bits: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     count = math.prod(shape)
     if bits.dtype != np.uint8 or bits.shape != (-(-count // 8),):
-        raise ValueError(f"{bits.size} bytes for a mask of {count:,} entries")
+        raise ValueError(f"{bits.size} bytes for a mask of {count:,} weights")
     return np.unpackbits(bits, count=count, bitorder="little").view(np.bool_).reshape(shape)

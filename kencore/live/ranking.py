@@ -49,12 +49,12 @@ def why_not_live(run: Run, setting: Setting, name: str) -> str | None:
     if run.tuning is not None:
         return "the run was tuned after pruning, and another mask would undo that"
     if spec.refine != "none":
-        return "DSnoT swaps entries by what the pruned model does on calibration text"
+        return "DSnoT swaps weights by what the pruned model does on calibration text"
     row = METHODS[spec.method]
     if row.rule is not None:
         return None
     if row.row_score is None:
-        return f"{spec.method} scores entries by products that only the worker computes exactly"
+        return f"{spec.method} scores weights by products that only the worker computes exactly"
     block = run.matrix(name)["block"]
     if spec.propagate == "dense" or block == 0:
         return None if run.activation_norms(name) is not None else "the run kept no input norms"

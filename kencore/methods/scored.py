@@ -71,24 +71,24 @@ def _counts(pruned: Tensor | NDArray[np.int64] | int, score: Tensor, name: str) 
     counts = torch.as_tensor(pruned, device=score.device)
     if counts.is_floating_point() or counts.dtype == torch.bool:
         raise SpecError(
-            f"pruned entries of {name}",
+            f"pruned weights of {name}",
             got=f"dtype {counts.dtype}",
             wanted="whole numbers",
             remedy="kencore.allocate.budget turns shares into counts.",
         )
     if counts.ndim and tuple(counts.shape) != (rows,):
         raise ShapeError(
-            f"pruned entries of {name}",
+            f"pruned weights of {name}",
             got=f"shape {tuple(counts.shape)}",
             wanted=f"one number, or one per row ({rows},)",
             remedy="Pass as many numbers as the score has rows.",
         )
     if counts.numel() and (int(counts.min()) < 0 or int(counts.max()) > columns):
         raise SpecError(
-            f"pruned entries of {name}",
+            f"pruned weights of {name}",
             got=f"{int(counts.min())} to {int(counts.max())}",
             wanted=f"0 to {columns} per row",
-            remedy="A row has no more entries than columns.",
+            remedy="A row has no more weights than columns.",
         )
     return counts.to(torch.int64).expand(rows)
 

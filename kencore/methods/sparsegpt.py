@@ -102,10 +102,10 @@ def sparsegpt(
     rows, columns = weight.shape
     if not 0 <= pruned <= rows * columns:
         raise SpecError(
-            f"pruned entries of {name}",
+            f"pruned weights of {name}",
             got=str(pruned),
             wanted=f"0 to {rows * columns}",
-            remedy="A matrix has no more entries than rows times columns.",
+            remedy="A matrix has no more weights than rows times columns.",
         )
     quota = _shared_out(pruned, rows, columns, block_size)
 

@@ -72,7 +72,7 @@ class Method:
     row_score: RowScore | None = None
     row_score_label: str = ""
     scored: str = ""
-    unranked: str = "This run does not hold what its rule ranked the entries by."
+    unranked: str = "This run does not hold what its rule ranked the weights by."
     published: bool = False
     baseline: int | None = None
 
@@ -175,7 +175,7 @@ _ROWS = (
         proper=False,
         rule="kencore.methods.random:random",
         draws=True,
-        unranked="This run kept entries at random; no curve explains them.",
+        unranked="This run kept weights at random; no curve explains them.",
         baseline=1,
     ),
     Method(
@@ -193,7 +193,7 @@ _ROWS = (
         row_score=_signal,
         row_score_label="|weight| × norm of its input",
         scored="its size times the strength of the signal it meets",
-        unranked="Wanda ranks entries by |weight| times the norm of its input; this run did not record the norms.",
+        unranked="Wanda ranks weights by |weight| times the norm of its input; this run did not record the norms.",
         published=True,
         baseline=4,
     ),
@@ -201,7 +201,7 @@ _ROWS = (
         name="sparsegpt",
         label="SparseGPT",
         color="#4C667F",
-        explained="Chooses entries by the error they would leave and updates the kept ones to make up for "
+        explained="Chooses weights by the error they would leave and updates the kept ones to make up for "
         "it. The slowest, and often the best at high sparsity.",
         story=(
             "SparseGPT chooses and corrects weights across the whole matrix. One row does not hold "
@@ -210,21 +210,21 @@ _ROWS = (
         statistics=frozenset({"hessian"}),
         score="kencore.methods.sparsegpt:score",
         update="kencore.methods.sparsegpt:update",
-        unranked="SparseGPT ranks entries over the whole matrix while it updates the rest, which one row cannot show.",
+        unranked="SparseGPT ranks weights over the whole matrix while it updates the rest, which one row cannot show.",
         published=True,
     ),
     Method(
         name="multiflow",
         label="MultiFlow",
         color="#BE7ACC",
-        explained="|weight| times how much flows into its input and out of its output: entries on busy paths stay.",
+        explained="|weight| times how much flows into its input and out of its output: weights on busy paths stay.",
         story=(
             "MultiFlow keeps weights on busy paths through the whole matrix. One row does not hold "
             "all that decides, so it only shows which were kept.",
         ),
         statistics=frozenset({"norm"}),
         score="kencore.methods.multiflow:multiflow",
-        unranked="MultiFlow ranks entries by the flow through the whole matrix, which one row cannot show.",
+        unranked="MultiFlow ranks weights by the flow through the whole matrix, which one row cannot show.",
         published=True,
     ),
 )

@@ -253,7 +253,7 @@ def _no_encoder(folder: Path, got: str) -> TaskMismatchError:
     return TaskMismatchError(
         f"Model {folder}",
         got=got,
-        wanted="a classifier (measured on labelled sentences), a causal language model (on text), or an encoder "
+        wanted="a classifier (measured on labeled sentences), a causal language model (on text), or an encoder "
         "without such a head, as BertModel (on sentences: its embeddings against the dense model's)",
         remedy="Choose another model, or prune without evaluation data.",
     )

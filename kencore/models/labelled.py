@@ -47,7 +47,7 @@ def refuse_labels(folder: Path, data: str) -> None:
     if data in LABELLED_FILES:
         raise TaskMismatchError(
             f"Data {data}",
-            got="labelled sentences",
+            got="labeled sentences",
             wanted=f"a text, since {folder.name} is a causal language model",
             remedy="Choose pydoc, wikitext2, c4, ptb or a file of text.",
         )
@@ -74,7 +74,7 @@ def look_at(folder: Path, data: str) -> dict[str, Any]:
         else:
             examples = labelled(folder, data)
             check_words(folder, _head(examples))
-            notes = (f"{len(examples):,} labelled sentences.", *examples.notes)
+            notes = (f"{len(examples):,} labeled sentences.", *examples.notes)
     except KencoreError as error:
         problem = error.to_json()
     return {"data": data, "notes": list(notes), "problem": problem}
@@ -90,6 +90,6 @@ def _text_for_a_classifier(folder: Path, data: str) -> NotALanguageModelError:
     return NotALanguageModelError(
         f"Data {data}",
         got="text without labels",
-        wanted=f"labelled sentences, since {folder.name} is a classifier",
+        wanted=f"labeled sentences, since {folder.name} is a classifier",
         remedy=f"Choose {LABELLED}.",
     )

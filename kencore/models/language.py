@@ -238,5 +238,5 @@ def _not_a_language_model(folder: Path, got: str) -> NotALanguageModelError:
         got=got,
         wanted="a causal language model (...ForCausalLM in config.json)",
         remedy="Choose a model that continues a text. Others are pruned by magnitude, random or "
-        "against their base, and measured on labelled sentences.",
+        "against their base, and measured on labeled sentences.",
     )

@@ -194,5 +194,5 @@ def _mismatch(folder: Path, got: str) -> TaskMismatchError:
         f"Model {folder}",
         got=got,
         wanted=f"a model that gives each text one label (...{HEAD} in config.json)",
-        remedy="Choose a tuned classifier, or measure without labelled sentences.",
+        remedy="Choose a tuned classifier, or measure without labeled sentences.",
     )

@@ -22,6 +22,6 @@ def summary(run: Run) -> str:
         facts.headline(run.spec, total, run.metrics) + ".",
         *([found.text] if found else []),
         f"{wording.size(total.bytes_stored)} to store of {wording.size(total.bytes_dense)}; "
-        f"{total.matrices_pruned} of {total.matrices} parameters were pruned.",
+        f"{total.matrices_pruned} of {total.matrices} matrices were pruned.",
     ]
     return "\n".join(lines)

@@ -196,7 +196,7 @@ def _factor(slot: Slot, statistics: RunningInputs | None) -> Tensor:
 def _whole(pruned: Count) -> NDArray[np.int64] | int:
     if isinstance(pruned, float):
         raise SpecError(
-            "pruned entries",
+            "pruned weights",
             got=f"a share ({pruned:g})",
             wanted="whole numbers per row",
             remedy="kencore.allocate.budget turns shares into counts.",

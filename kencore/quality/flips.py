@@ -103,7 +103,7 @@ def _data(run: Run, data: str | None) -> tuple[str, dict[str, Any]]:
         raise SpecError(
             "data",
             got="none, and the quality of this run was not measured",
-            wanted="labelled sentences, or a text for a language model",
+            wanted="labeled sentences, or a text for a language model",
             remedy="Name a file with --data, or measure the run first.",
         )
     if data is None and "window" in run.metrics:

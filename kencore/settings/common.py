@@ -21,7 +21,7 @@ PLAIN = (".txt", ".md")
 TABLE_FILE = f"{', '.join(TABLES[:-1])} or {TABLES[-1]} file"
 TEXT_FILE = f"{', '.join(PLAIN)}, {TABLE_FILE}"
 TEXTS = f"pydoc, wikitext2, c4, ptb or a {TEXT_FILE}"
-LABELLED = f"{SENTENCES} or a {TABLE_FILE} of labelled sentences"
+LABELLED = f"{SENTENCES} or a {TABLE_FILE} of labeled sentences"
 
 
 def device_setting() -> Any:
@@ -150,7 +150,7 @@ class PruningSettings(JsonSettings):
         "none",
         choices=REFINEMENTS,
         label="Refine with DSnoT",
-        help="Afterwards swap pruned and kept entries of a row until the row's error is small; as many stay kept.",
+        help="Afterwards swap pruned and kept weights of a row until the row's error is small; as many stay kept.",
     )
     calibration: str = setting(
         "text",

@@ -42,7 +42,7 @@ class EvaluateAsked(_Asked):
     remedy: ClassVar[str] = "Say what is measured, and on what."
 
     model: str = setting("text", tidy=tidy_source, help="A run or a model.")
-    examples: str = setting("text", help="Labelled sentences, or a text.")
+    examples: str = setting("text", help="Labeled sentences, or a text.")
     device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
     baselines: bool = setting("switch", True, help="Of a run: also other methods at its budget.")
     cost: bool = cost_setting()

@@ -64,7 +64,7 @@ class PruneSpec(PruningSettings):
     """
 
     method: str = setting(
-        "choice", "ken", choices=METHODS, label="Which entries are kept", help="Which entries are kept."
+        "choice", "ken", choices=METHODS, label="Which weights are kept", help="Which weights are kept."
     )
     keep: float | None = setting(
         "share",
@@ -72,16 +72,16 @@ class PruneSpec(PruningSettings):
         check=checks.checked_keep,
         offered=(0.01, 1),
         label="Kept of each row",
-        help="Share of each row that is kept, rounded to whole entries, at least one per row.",
+        help="Share of each row that is kept, rounded to whole weights, at least one per row.",
     )
     k: int | None = setting(
         "count",
         None,
         low=1,
         flags=("--k", "-k"),
-        label="Entries kept per row",
-        help="Entries kept per row, one number for all rows. Shorter rows are kept whole.",
-        wanted="a whole number of entries per row, 1 or more",
+        label="Weights kept per row",
+        help="Weights kept per row, one number for all rows. Shorter rows are kept whole.",
+        wanted="a whole number of weights per row, 1 or more",
         remedy="Rows shorter than k are kept whole.",
     )
     allocation: str = setting(
@@ -112,7 +112,7 @@ class PruneSpec(PruningSettings):
         (),
         check=checks.checked_balance,
         help="A role or a block and a factor, such as q=1.5 or b3=0.5: it keeps so many times its share, all others "
-        "give way, and the total is held to the entry.",
+        "give way, and the total is held to the weight.",
     )
     measured: bool = setting(
         "switch",
@@ -194,7 +194,7 @@ def _check_base(spec: PruneSpec) -> None:
         raise SpecError(
             "base",
             got=f"{spec.base} beside {spec.method}",
-            wanted=f"no base: {spec.method} changes the values that it keeps so as to make up for entries "
+            wanted=f"no base: {spec.method} changes the values that it keeps so as to make up for weights "
             "that became zero",
             remedy="Leave the base out, or choose wanda: it can go back to one.",
         )
@@ -207,12 +207,12 @@ def _check_budget(spec: PruneSpec) -> None:
             "keep and k",
             got="both" if spec.k is not None else "neither",
             wanted="exactly one of them",
-            remedy="Give a share of each row (keep) or a number of entries of each row (k).",
+            remedy="Give a share of each row (keep) or a number of weights of each row (k).",
         )
     if spec.k is not None and spec.streams:
         raise SpecError(
             "k",
-            got=f"{spec.k} entries per row, with {_asked_for(spec)}",
+            got=f"{spec.k} weights per row, with {_asked_for(spec)}",
             wanted="a share: it is spread over blocks and rows so that the whole meets it",
             remedy="Give keep instead; keep 0.3 is sparsity 0.7.",
         )
@@ -226,7 +226,7 @@ def _check_together(spec: PruneSpec) -> None:
         raise _clash(
             "refine",
             "dsnot beside a base",
-            "no base: dsnot weighs what a pruned entry leaves behind if it becomes zero",
+            "no base: dsnot weighs what a pruned weight leaves behind if it becomes zero",
             "Leave the base out, or refine with none.",
         )
     if spec.rescale != "none" and spec.base is None:
@@ -240,7 +240,7 @@ def _check_together(spec: PruneSpec) -> None:
         raise _clash(
             "step",
             f"{spec.step} with {spec.method}",
-            f"block: {spec.method} chooses entries over whole matrices, not row by row",
+            f"block: {spec.method} chooses weights over whole matrices, not row by row",
             "Choose step block, or another method.",
         )
     for name, step in (("block_lambda", "row"), ("row_lambda", "block")):

@@ -30,8 +30,8 @@ def refuse_adapter(subject: str, got: str) -> AdapterError:
     return AdapterError(
         subject,
         got=got,
-        wanted="full: the kept weights themselves are trained and every other entry stays where pruning put it",
-        remedy="A low-rank update is dense: merged into the weights it would change every entry "
+        wanted="full: the kept weights themselves are trained and every other weight stays where pruning put it",
+        remedy="A low-rank update is dense: merged into the weights it would change every weight "
         "that was reset and undo the mask; kept beside them it is one more dense matrix to store "
         "and to run. Leave it out, or merge the adapter into the model first and prune that.",
     )
@@ -126,7 +126,7 @@ class RecoverSpec(JsonSettings):
         "all",
         choices=TRAINS,
         label="What is trained",
-        help="all: kept entries and what was not pruned; kept: kept entries alone.",
+        help="all: kept weights and what was not pruned; kept: kept weights alone.",
     )
     epochs: int | None = setting(
         "count",
@@ -221,8 +221,8 @@ class RecoverSpec(JsonSettings):
         AS_THE_RUN,
         optional=True,
         label="Judge it afterwards",
-        help=f"What the tuned run is judged on: {AS_THE_RUN} (as the run it starts from), data of the same kinds, or "
-        "none.",
+        help=f"What the run is judged on after recovery: {AS_THE_RUN} (as the run it starts from), data of the same "
+        "kinds, or none.",
         wanted="data of the model's kind",
     )
     baselines: bool = setting(

@@ -72,12 +72,12 @@ class SweepSpec(PruningSettings):
         SpecError: a value that no point could have, no point at all, or more than 1,000.
     """
 
-    methods: tuple[str, ...] = _axis("method", ("ken",), label="Methods", help="Which entries are kept.")
+    methods: tuple[str, ...] = _axis("method", ("ken",), label="Methods", help="Which weights are kept.")
     allocations: tuple[str, ...] = _axis(
         "allocation", (UNIFORM,), label="How sparsity is shared", help="Other than uniform: language models only."
     )
     keeps: tuple[float, ...] = _axis("keep", (), least=0, label="Shares that are kept", help="Shares that are kept.")
-    ks: tuple[int, ...] = _axis("k", (), least=0, help="Instead of keeps: entries kept per row.")
+    ks: tuple[int, ...] = _axis("k", (), least=0, help="Instead of keeps: weights kept per row.")
     rescales: tuple[str, ...] = _axis(
         "rescale",
         ("none",),

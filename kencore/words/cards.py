@@ -47,7 +47,7 @@ def kept(spec: PruneSpec, total: Totals) -> Number:
         label="Parameters kept",
         value=f"{wording.count(total.kept)} of {wording.count(total.params)}",
         below=f"{wording.percent(total.share_pruned)} of what was pruned",
-        explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} parameters hold the tuned value; "
+        explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} weights hold the tuned value; "
         f"the others are reset to the base. {inside}",
     )
 
@@ -59,7 +59,7 @@ def size(spec: PruneSpec, total: Totals) -> Number:
         label="Size of the kept part",
         value=wording.size(total.bytes_stored),
         below=f"{wording.percent(total.share_bytes, 0)} of {wording.size(total.bytes_dense)}",
-        explained="Kept values and one bit per parameter for the mask. "
+        explained="Kept values and one bit per weight for the mask. "
         + base
         + "Pruned weights alone make a model neither smaller nor faster in use.",
     )

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NEAR: Final = 0.01  # an index this close to chance is about chance
 EXPLAINED: Final = (
-    "Overlap (Jaccard index): entries kept by both, over entries kept by either. *By chance*: the same for "
-    "random masks that keep as many entries of each row."
+    "Overlap (Jaccard index): weights kept by both, over weights kept by either. *By chance*: the same for "
+    "random masks that keep as many weights of each row."
 )
 PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
 SETTINGS: Final = {
@@ -31,7 +31,7 @@ SETTINGS: Final = {
     "base_revision": "Revision of the base",
     "method": "Rule",
     "keep": "Share kept",
-    "k": "Entries per row",
+    "k": "Weights per row",
     "allocation": "How sparsity is shared",
     "step": "NeuroAL searches over",
     "reference": "NeuroAL compares with",
@@ -84,10 +84,10 @@ def headline(names: Sequence[str], found: Overlap) -> str:
     """The two runs in one sentence."""
     index, chance = found.jaccard, found.chance
     if not found.both + found.only_a + found.only_b:
-        return f"Neither {names[0]} nor {names[1]} keeps any entry"
+        return f"Neither {names[0]} nor {names[1]} keeps any weight"
     if not found.only_a + found.only_b:
-        return f"{names[0]} and {names[1]} keep exactly the same entries"
-    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the entries kept by either"
+        return f"{names[0]} and {names[1]} keep exactly the same weights"
+    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the weights kept by either"
     if abs(index - chance) < NEAR:
         return f"{text}, about as many as by chance ({wording.percent(chance)})"
     more = "more" if index > chance else "fewer"
@@ -102,12 +102,12 @@ def kept_text(found: Overlap, names: Sequence[str]) -> str:
         f"only {names[1]} {wording.exact(found.only_b)}",
         f"neither {wording.exact(found.neither)}",
     )
-    text = f"Of {wording.exact(found.params)} entries {', '.join(parts)}."
+    text = f"Of {wording.exact(found.params)} weights {', '.join(parts)}."
     apart = found.only_a - found.only_b
     if not apart:
         return text
     more, less = names if apart > 0 else reversed(names)
-    return f"{text} The budgets differ: {more} keeps {wording.exact(abs(apart))} entries more than {less}."
+    return f"{text} The budgets differ: {more} keeps {wording.exact(abs(apart))} weights more than {less}."
 
 
 def quality(found: Difference | str, names: Sequence[str]) -> str:
@@ -171,7 +171,7 @@ def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFra
         table[f"{letter}: {name}"] = {
             "Quality": score(run),
             "Measured on": str(run.metrics.get("data", "")) or "nothing",
-            "Entries kept": f"{size['kept']:,} of {size['pruned']:,} ({wording.percent(size['kept'] / size['pruned'])})"
+            "Weights kept": f"{size['kept']:,} of {size['pruned']:,} ({wording.percent(size['kept'] / size['pruned'])})"
             if size["pruned"]
             else "none",
             "Kept values and masks": wording.size(size["bytes_stored"]),

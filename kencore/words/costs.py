@@ -10,7 +10,7 @@ from kencore.words import numbers as wording
 NOT_YET: Final = "not measured yet"
 TOO_SLOW: Final = "not timed: it would take too long"
 SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster."
-NOT_ZERO: Final = "Entries reset to the base are not zero, so no operation is saved."
+NOT_ZERO: Final = "Weights reset to the base are not zero, so no operation is saved."
 TO_ZERO: Final = "Effective: multiplications with kept weights only. Dense kernels do not skip the others."
 Lines = list[tuple[str, str]]
 Cost = Mapping[str, Any]

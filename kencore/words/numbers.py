@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 STEPS: Final = {"block": "Blocks", "row": "Rows", "both": "Blocks, then rows"}
 REFERENCES: Final = {"local": "The dense block on the pruned stream (as published)", "global": "The whole dense model"}
-REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap entries of the mask afterwards"}
+REFINEMENTS: Final = {"none": "None", "dsnot": "DSnoT, swap weights of the mask afterwards"}
 RESCALES: Final = {
     "none": "None, kept values are the tuned ones",
     "share": "By the share of the row that is kept (DARE)",
@@ -76,7 +76,7 @@ TERMS: Final = {
 }
 LAYERS: Final = {
     "kept": "Kept",
-    "neighbours": "Neighbours",
+    "neighbours": "Neighbors",
     "difference": "Difference",
     "tuned": "Tuned",
     "base": "Base",
@@ -116,7 +116,7 @@ ROLES_EXPLAINED: Final = {
     "bias": "biases",
     "pooler": "pooler",
     "head": "task head",
-    "other": "other parameters",
+    "other": "other weights",
 }
 ROLE_NOUNS: Final = {**ROLES_EXPLAINED, "up": "first feed-forward", "down": "second feed-forward"}  # before "matrix"
 ROLE_WORDS: Final = {  # each in a word, beside its letter

@@ -77,7 +77,7 @@ def quality_table(metrics: dict[str, Any], method: str) -> pd.DataFrame:
     table = []
     embedding = facts.is_embedding(metrics)
     names = [name for name in MEASURES if (name == "similarity") is embedding]
-    dense = "Dense, all weights" if embedding else "Tuned, all parameters"
+    dense = "Dense, all weights" if embedding else "Tuned, all weights"
     for what, label, found in steps(metrics, method, dense):
         line: dict[str, Any] = {"what": what, "label": label}
         line |= {f"{name}{end}": found.get(f"{name}{end}") for name in names for end in _ENDS}

@@ -61,7 +61,7 @@ def share_name(metrics: Mapping[str, Any]) -> str:
 
 def sentences(metrics: Mapping[str, Any]) -> str:
     """How many sentences of which kind a share is of."""
-    kind = "sentence" if is_embedding(metrics) else "labelled sentence"
+    kind = "sentence" if is_embedding(metrics) else "labeled sentence"
     return wording.plural(int(metrics["examples"]), kind)
 
 
@@ -74,7 +74,7 @@ def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
             f"{wording.count(total.pruned)} weights to zero"
         )
     else:
-        text = f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} parameters"
+        text = f"{name} keeps {wording.short_percent(total.share)} of {wording.count(total.params)} weights"
     if "dense" not in metrics:  # it may hold zero-shot tasks alone
         return f"{text}; quality was not measured"
     before, after = metrics["dense"], metrics["pruned"]
@@ -263,7 +263,7 @@ def in_play(total: Totals) -> str:
     """How much of the model was in play: all that the method chose among."""
     pruned, params = wording.count(total.pruned), wording.count(total.params)
     share = wording.percent(total.pruned / max(total.params, 1))
-    return f"In play were {pruned} of the model's {params} parameters ({share})."
+    return f"In play were {pruned} of the model's {params} weights ({share})."
 
 
 def origin(run: Run) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pandas as pd
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 
-STEPS: Final = {"dense": "Dense", "untuned": "Pruned", "tuned": "Tuned"}
+STEPS: Final = {"dense": "Dense", "untuned": "Before recovery", "tuned": "After recovery"}
 SIDES: Final = {"train": "training data", "held_out": "held-out data"}
 POINT: Final = (
     "step",
@@ -80,7 +80,7 @@ def gap_finding(tuning: Mapping[str, Any]) -> str:
     """What tuning did to the gap, in one sentence; above zero is better on what was learned."""
     before, after = tuning["gap"]["untuned"], tuning["gap"]["tuned"]
     change = after["gap"] - before["gap"]
-    text = f"Generalisation gap {gap_text(before, tuning)} → {gap_text(after, tuning)}"
+    text = f"Generalization gap {gap_text(before, tuning)} → {gap_text(after, tuning)}"
     if not {"gap_low", "gap_high"} <= before.keys() & after.keys():
         return text
     apart = after["gap_low"] > before["gap_high"] or after["gap_high"] < before["gap_low"]

@@ -108,7 +108,7 @@ def _allocation(run: Run) -> str:
 def _colours(run: Run, way: Guide) -> str:
     cell = "Each line is a block of the model, and each cell in it one matrix of weights."
     if not way.known:
-        return f"{cell} Its colour says how much of it was kept."
+        return f"{cell} Its color says how much of it was kept."
     if run.restore == "base":
         return f"{cell} Its number is the share of the change that was lost, squared, so that large moves count more."
     return f"{cell} Its number is the share of its strength that was lost: of all its weights, squared and added up."

@@ -174,7 +174,7 @@ def press(page: Page, name: str) -> None:
 
 def measure_nothing(page: Page) -> None:
     """Leave out the measurement, so that a job takes a moment only."""
-    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice = page.get_by_role("combobox", name="Labeled sentences")
 
     def chosen() -> bool:
         choice.click()
@@ -192,7 +192,7 @@ def measure_for_long(page: Page, folder: Path) -> None:
     """Measure on so many sentences that the job is still running when somebody cancels it."""
     sentences = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8")
     (folder / "many.tsv").write_text(sentences.rstrip("\n") + ("\n" + sentences.rstrip("\n")) * 99)
-    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice = page.get_by_role("combobox", name="Labeled sentences")
     choice.fill(str(folder / "many.tsv"))
     choice.press("Enter")
 

@@ -46,7 +46,7 @@ def test_an_address_opens_the_same_view_in_another_profile(new_page: NewPage) ->
     here = visit(new_page(), "prune")
     here.get_by_text("Largest difference", exact=True).first.click()
     here.get_by_role("slider", name="Kept of each row").press("ArrowLeft")
-    here.get_by_role("radio", name="Entries per row (k)").click()  # reports the others
+    here.get_by_role("radio", name="Weights per row (k)").click()  # reports the others
     here.get_by_role("radio", name="Share of each row").click()
     here.wait_for_url("**keep=0.49**")
     there = new_page(stranger=True)

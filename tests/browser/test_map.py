@@ -114,7 +114,7 @@ def test_what_was_lost_is_shown_first_and_a_part_of_a_block_leads_to_its_matrix(
     legend = page.get_by_test_id("kv-legend")
     expect(legend).to_contain_text("Squared change lost")
     expect(legend).to_contain_text("stretched to the range")
-    page.get_by_role("button", name="Stretch colours").click()
+    page.get_by_role("button", name="Stretch colors").click()
     expect(legend).to_contain_text("0 to 100 %")
     settled(page)
     assert "range=full" in page.url

@@ -66,7 +66,7 @@ def test_zoom_to_one_weight_and_read_its_number(page: Page, server: Server) -> N
     assert np.float32(said["Base"]) == base[row, col]
     assert np.float32(said["Difference"]) == tuned[row, col] - base[row, col]
     facts = cell(run, UP, row, col)
-    assert said["Kept neighbours"] == f"{facts['neighbours']} of 4"
+    assert said["Kept neighbors"] == f"{facts['neighbours']} of 4"
     assert said["Rank of |tuned| in its row"] == f"{facts['rank_value']} of 48"
     assert said["Rank of |difference|"] == f"{facts['rank_difference']} of 48"
     assert said["In the pruned model"].startswith("● kept" if facts["kept"] else "○ reset")

@@ -105,7 +105,7 @@ def heading(page: Page) -> str:
 
 def test_one_click_from_the_demo_to_a_comparison_that_is_a_link(tab: Page, app: App) -> None:
     earlier = app.jobs()  # other tests share this store
-    visit(tab, "")
+    visit(tab, "?open=rules")
     for name in ("Largest magnitude", "Random"):  # one job is enough here
         press(tab, name)
     press(tab, "Compare with Largest difference")

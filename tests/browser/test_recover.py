@@ -70,7 +70,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     visit(tab, "recover?run=demo")
     learn_from_few(tab, tmp_path)
     set_number(tab, "Times through the data", 4)
-    tab.get_by_text("Kept entries alone").click()
+    tab.get_by_text("Kept weights alone").click()
     tab.get_by_role("radio", name="Other data").click()  # reports the others
     tab.wait_for_url(re.compile("epochs=4"))
     tab.get_by_role("radio", name="A share of it, kept apart").click()
@@ -80,7 +80,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     visit(there, copied(tab))
     for page in (tab, there):
         expect(page.get_by_role("spinbutton", name="Times through the data")).to_have_value("4")
-        expect(page.get_by_role("radio", name="Kept entries alone")).to_be_checked()
+        expect(page.get_by_role("radio", name="Kept weights alone")).to_be_checked()
         data = page.get_by_role("combobox", name="What it learns from")
         expect(data).to_have_value(str(tmp_path / "few.tsv"))
     other.close()
@@ -89,7 +89,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
 
 
 def test_a_subnetwork_file_is_downloaded_and_gives_the_model_back(tab: Page, app: App, tmp_path: Path) -> None:
-    visit(tab, "")
+    visit(tab, "?open=export")
     tab.locator(".st-key-export-subnetwork").get_by_role("button").click()
     tab.wait_for_url(re.compile("export="))
     link = tab.get_by_role("link", name=re.compile("Download"))

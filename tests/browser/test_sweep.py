@@ -16,7 +16,7 @@ def measure_on_few(page: Page, folder: Path) -> None:
     """Measure on the first sentences alone, so that a point takes a moment."""
     lines = (ROOT / "assets" / "demo" / "sentences.tsv").read_text("utf-8").splitlines()
     (folder / "few.tsv").write_text("\n".join(lines[:25]) + "\n", "utf-8")
-    choice = page.get_by_role("combobox", name="Labelled sentences")
+    choice = page.get_by_role("combobox", name="Labeled sentences")
     choice.fill(str(folder / "few.tsv"))
     choice.press("Enter")
 

@@ -42,7 +42,7 @@ def test_it_is_converted_once(tiny: Packaged, home: Path, monkeypatch: pytest.Mo
     assert (source.kind, source.text, source.revision) == ("package", "tiny", None)
     assert source.folder == home / "models" / "tiny-1.2"
     assert "tiny_package" not in sys.modules
-    assert "licence Apache-2.0" in (source.folder / "README.md").read_text()
+    assert "license Apache-2.0" in (source.folder / "README.md").read_text()
     told = inspect("tiny")
     assert (told["task"], told["model"]["text"]) == ("language", "tiny")
     monkeypatch.setattr(unpack_gguf, "unpack_gguf", None)  # not called again

@@ -176,6 +176,6 @@ def test_inspect_says_what_labels_mean_and_fails_where_data_cannot_be_used(tmp_p
     words = runner.invoke(app, ["inspect", model, "--data", data]).output
     assert f"data cannot be used: {found['problem']['message']}" in words
     edit(Path(model), id2label={"0": "bad", "1": "good"}, label2id={"bad": 0, "good": 1})
-    told = ["2 labelled sentences.", "Labels: label 0 = class 'bad', label 1 = class 'good'."]
+    told = ["2 labeled sentences.", "Labels: label 0 = class 'bad', label 1 = class 'good'."]
     assert call("inspect", model, "--data", data)["data"] == {"data": data, "notes": told, "problem": None}
     assert "data" not in call("inspect", model)

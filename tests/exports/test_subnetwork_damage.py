@@ -270,7 +270,7 @@ def test_bits_beyond_the_last_entry(tmp_path: Path, nothing_left: Path) -> None:
         body[last - 1] |= 0x80  # and one after the end
 
     words = refused(tmp_path / "file", resealed(good, lambda content: None, moved), nothing_left)
-    assert "beyond its 25 entries" in words
+    assert "beyond its 25 weights" in words
 
 
 def test_a_result_that_does_not_come_out(folder: Path, tmp_path: Path, nothing_left: Path) -> None:

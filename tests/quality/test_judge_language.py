@@ -311,9 +311,7 @@ def test_labelled_sentences_are_no_text(files: tuple[Path, Path, Path]) -> None:
     with pytest.raises(TaskMismatchError, match="Choose pydoc"):
         judge(str(tuned), "demo")
     no_run(
-        PruneSpec(model=str(tuned), base=str(base), keep=0.4, evaluation="demo"),
-        TaskMismatchError,
-        "labelled sentences",
+        PruneSpec(model=str(tuned), base=str(base), keep=0.4, evaluation="demo"), TaskMismatchError, "labeled sentences"
     )
 
 

@@ -416,7 +416,7 @@ def test_each_mistake_has_its_message_and_leaves_nothing(
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"data": "demo"}, TaskMismatchError, "labelled sentences"),
+        ({"data": "demo"}, TaskMismatchError, "labeled sentences"),
         ({"data": "no.txt"}, DataFileError, "no.txt"),
         ({"data": "SHORT"}, TextTooShortError, "tokens"),
         ({"window": 999}, WindowError, "999 tokens"),

@@ -100,7 +100,7 @@ def test_each_setting_that_cannot_be_has_its_message(settings: dict[str, Any], s
     assert (caught.value.subject, caught.value.got) == (subject, got)
 
 
-@pytest.mark.parametrize("data", ["[]", "{", '{"run": "r"}', '{"run": "r", "data": "d", "colour": "red"}'])
+@pytest.mark.parametrize("data", ["[]", "{", '{"run": "r"}', '{"run": "r", "data": "d", "color": "red"}'])
 def test_what_are_no_settings(data: str) -> None:
     with pytest.raises(SpecError):
         RecoverSpec.from_json(data)

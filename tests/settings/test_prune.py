@@ -149,7 +149,7 @@ def test_each_share_that_cannot_be_has_its_own_message(keep: Any, words: str) ->
         ({"method": "sparsegpt", "base": "b"}, "base", "b beside sparsegpt"),
         ({"method": "sparsegpt", "step": "row"}, "step", "row with sparsegpt"),
         ({"method": "sparsegpt", "step": "both"}, "step", "both with sparsegpt"),
-        ({"keep": None, "k": 3}, "k", "3 entries per row, with wanda"),
+        ({"keep": None, "k": 3}, "k", "3 weights per row, with wanda"),
         ({"keep": None, "k": 3, "method": "magnitude", "allocation": "owl"}, "k", "with allocation owl"),
         ({"refine": "dsnot", "base": "b"}, "refine", "dsnot beside a base"),
         ({"refine": "more"}, "refine", "'more'"),

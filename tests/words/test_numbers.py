@@ -86,9 +86,7 @@ def said(text: str) -> str:
 def test_headline_with_and_without_quality() -> None:
     metrics = {"dense": {"accuracy": 0.792}, "pruned": {"accuracy": 0.784}}
     spec = PruneSpec(model="demo", keep=0.5)
-    assert said(facts.headline(spec, TOTAL, metrics)) == (
-        "KEN keeps 50 % of 1.4 M parameters; accuracy 79.2 % → 78.4 %"
-    )
+    assert said(facts.headline(spec, TOTAL, metrics)) == ("KEN keeps 50 % of 1.4 M weights; accuracy 79.2 % → 78.4 %")
     random = PruneSpec(model="demo", keep=0.5, method="random")
     assert facts.headline(random, TOTAL, {}).endswith("; quality was not measured")
 

@@ -121,11 +121,11 @@ def test_sparsity_of_rows(spans: list[tuple[float, float]], wanted: str) -> None
 @pytest.mark.parametrize(
     ("shares", "wanted"),
     [
-        ((0.5, 0.5), "Every block keeps 50 % of its entries"),
-        ((0.499, 0.501), "Every block keeps 50 % of its entries"),
-        ((0.4, 0.6), "40 % to 60 % of the entries kept, most in b1"),
-        ((0.4, 0.6, 0.6), "40 % to 60 % of the entries kept, most in b1 and b2"),
-        ((0.4, 0.6, 0.6, 0.6), "40 % to 60 % of the entries kept, most in 3 blocks"),
+        ((0.5, 0.5), "Every block keeps 50 % of its weights"),
+        ((0.499, 0.501), "Every block keeps 50 % of its weights"),
+        ((0.4, 0.6), "40 % to 60 % of the weights kept, most in b1"),
+        ((0.4, 0.6, 0.6), "40 % to 60 % of the weights kept, most in b1 and b2"),
+        ((0.4, 0.6, 0.6, 0.6), "40 % to 60 % of the weights kept, most in 3 blocks"),
     ],
 )
 def test_kept_by_block(shares: tuple[float, ...], wanted: str) -> None:
@@ -136,7 +136,7 @@ def test_kept_by_block(shares: tuple[float, ...], wanted: str) -> None:
 def test_change_kept_is_one_number_where_both_ends_are_shown_the_same() -> None:
     table = blocks(0.5, 0.5).assign(diff_share_kept=[0.801, 0.799])
     found = plain(_lines_finding(table, ["b0", "b1"], "change"))
-    assert found == "Every block keeps 50 % of its entries and 80 % of the change"
+    assert found == "Every block keeps 50 % of its weights and 80 % of the change"
 
 
 # --- two runs ----------------------------------------------------------------------------------
@@ -145,9 +145,9 @@ def test_change_kept_is_one_number_where_both_ends_are_shown_the_same() -> None:
 @pytest.mark.parametrize(
     ("apart", "wanted"),
     [
-        ((20, 20), "The two runs differ on 20 % of the entries in every block"),
-        ((10, 30), "The two runs differ on 10 % of the entries in b0, 30 % in b1"),
-        ((10, 30, 30, 30), "The two runs differ on 10 % of the entries in b0, 30 % in 3 blocks"),
+        ((20, 20), "The two runs differ on 20 % of the weights in every block"),
+        ((10, 30), "The two runs differ on 10 % of the weights in b0, 30 % in b1"),
+        ((10, 30, 30, 30), "The two runs differ on 10 % of the weights in b0, 30 % in 3 blocks"),
     ],
 )
 def test_who_keeps_what(apart: tuple[int, ...], wanted: str) -> None:

@@ -55,7 +55,7 @@ def current(run: Run, found: Comparison) -> Line:
 
 def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
     """The map of one matrix; returns its line, ``None`` where the address names none of A's."""
-    st.header("One matrix, entry by entry")
+    st.header("One matrix, weight by weight")
     common = a.matrices[a.matrices["name"].isin(found.matrices["name"])]
     try:
         line = current(a, found)

@@ -89,7 +89,7 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
     everything, by_all = int(table["params"].sum()), int(table["kept_by_all"].sum())
     none = int(table["kept_by_none"].sum())
     st.markdown(
-        f"All {len(runs)} keep **{wording.percent(by_all / everything)}** of the entries ({wording.exact(by_all)} "
+        f"All {len(runs)} keep **{wording.percent(by_all / everything)}** of the weights ({wording.exact(by_all)} "
         f"of {wording.exact(everything)}); none keeps **{wording.percent(none / everything)}**."
     )
     draw(charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette), key="compare-runs")
@@ -136,7 +136,7 @@ def matrices(found: Comparison, runs: list[Run]) -> None:
             "Matrix": table["name"],
             "What it is": [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]],
             "Block": table["block"].astype("Int64"),
-            "Entries": table["params"],
+            "Weights": table["params"],
             **{
                 label: table[who] / table["params"]
                 for who, label in (("both", "Both"), ("only_a", "Only A"), ("only_b", "Only B"), ("neither", "Neither"))
@@ -154,7 +154,7 @@ def matrices(found: Comparison, runs: list[Run]) -> None:
         alt="Overlap of the two runs in every matrix",
         column_config={
             "Matrix": st.column_config.TextColumn(width="medium"),
-            "Entries": st.column_config.NumberColumn(format="localized"),
+            "Weights": st.column_config.NumberColumn(format="localized"),
             **dict.fromkeys(("Both", "Only A", "Only B", "Neither", "By chance"), percent),
             "Overlap": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "Open": st.column_config.LinkColumn(display_text="picture", width="small"),

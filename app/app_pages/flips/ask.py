@@ -75,7 +75,7 @@ def other_data(run: Run) -> None:
 
 def _other(run: Run, data: str) -> None:
     typed = st.text_input(
-        "Text" if run.language else "Labelled sentences",
+        "Text" if run.language else "Labeled sentences",
         data,
         key="flips_data",
         placeholder="pydoc, wikitext2, or path of a text file" if run.language else "path of a file",

@@ -24,7 +24,7 @@ named = {"lost": measures(terms)["diff_lost"].label} | wording.layers(run.restor
 options = block_views.family_options(run.matrices)
 if not options:
     st.title("The same matrix in every block")
-    st.info("This model has no blocks; its parameters are on the Overview page.")
+    st.info("This model has no blocks; its weights are on the Overview page.")
     st.stop()
 try:
     here = state.current_matrix(run)

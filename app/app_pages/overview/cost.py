@@ -26,7 +26,7 @@ def size_compute_speed(run: Run) -> None:
         _card(
             "Size",
             cost_words.size(cost, run.totals, subnetwork_size(run)),
-            f"Kept values and one bit per parameter.{needs}",
+            f"Kept values and one bit per weight.{needs}",
         )
         _card("Compute", cost_words.compute(cost), cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)
         _card("Speed", cost_words.speed(cost), cost_words.SAME_SPEED + (_SPREAD if cost else ""))

@@ -56,9 +56,9 @@ def open_cell(index: int) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.header("Where parameters were kept")
+    st.header("Where weights were kept")
     measure = choosing.view(
-        "measure", {name: what.label for name, what in known.items()}, usual.measure, label="Colour by"
+        "measure", {name: what.label for name, what in known.items()}, usual.measure, label="Color by"
     )
     full = colours.choose_range(share=known[measure].share)
 draw(model.model_map(cells, palette, measure, terms, full=full), key="model-map", point=open_cell)

@@ -56,10 +56,10 @@ def outside_table(run: Run) -> None:
     named = [outside.what(line.name, line.role) or wording.ROLES_EXPLAINED[line.role] for line in lines(table)]
     shown = pd.DataFrame(
         {
-            "Parameter": table["name"],
+            "Matrix": table["name"],
             "What it is": named,
             "Shape": [f"{row.rows:,} × {row.cols:,}" for row in lines(table)],
-            "Parameters": table["params"],
+            "Weights": table["params"],
             "Kept": table["share"],
             "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
             "Open": [links.link("matrix", run=run.id, matrix=name) for name in table["name"]],
@@ -68,9 +68,9 @@ def outside_table(run: Run) -> None:
     st.dataframe(
         shown,
         hide_index=True,
-        alt="Parameters outside the blocks and the share kept of each",
+        alt="Matrices outside the blocks and the share kept of each",
         column_config={
-            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Weights": st.column_config.NumberColumn(format="localized"),
             "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "Open": st.column_config.LinkColumn(display_text="matrix", width="small"),
         },
@@ -81,24 +81,24 @@ def untouched_table(matrices: pd.DataFrame) -> None:
     """What was not pruned, and why."""
     table = summaries.left_alone(matrices)
     if table.empty:
-        st.caption("Every parameter was pruned.")
+        st.caption("Everything was pruned.")
         return
     shown = pd.DataFrame(
         {
             "Why": table["reason"],
             "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
             "Tensors": table["matrices"],
-            "Parameters": table["params"],
+            "Weights": table["params"],
             "Names": [", ".join(names) for names in table["names"]],
         }
     )
     st.dataframe(
         shown,
         hide_index=True,
-        alt="Parameters that were not pruned, by reason",
+        alt="Matrices that were not pruned, by reason",
         column_config={
             "Why": st.column_config.TextColumn(width="large"),
-            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Weights": st.column_config.NumberColumn(format="localized"),
             "Names": st.column_config.TextColumn(width="large"),
         },
     )

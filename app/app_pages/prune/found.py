@@ -43,7 +43,7 @@ def _show(found: dict[str, Any]) -> None:
     counts, cost = found["parameters"], found["estimate"]
     st.markdown(
         f"**{found['architecture']}** with {wording.plural(found['blocks'], 'block')} and "
-        f"{wording.count(counts['total'])} parameters"
+        f"{wording.count(counts['total'])} weights"
     )
     with st.grid(2, min_column_width=150):
         _number("Can be pruned", wording.count(counts["prunable"]), f"of {counts['total']:,}")
@@ -59,7 +59,7 @@ def _show(found: dict[str, Any]) -> None:
         hide_index=True,
         alt="Parameters of the model by role",
         column_config={
-            "Parameters": st.column_config.NumberColumn(format="localized"),
+            "Weights": st.column_config.NumberColumn(format="localized"),
             "Can be pruned": st.column_config.NumberColumn(format="localized"),
         },
     )
@@ -68,7 +68,7 @@ def _show(found: dict[str, Any]) -> None:
         st.dataframe(
             pd.DataFrame(found["patterns"])[["pattern", "role", "tensors", "parameters"]],
             hide_index=True,
-            alt="Name patterns of the model's parameters",
+            alt="Name patterns of the model's weights",
         )
     st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
 
@@ -131,7 +131,7 @@ def _roles(rows: list[dict[str, Any]]) -> pd.DataFrame:
         {
             "Role": [wording.ROLES_EXPLAINED.get(row["name"], row["name"]) for row in rows],
             "Tensors": [row["tensors"] for row in rows],
-            "Parameters": [row["parameters"] for row in rows],
+            "Weights": [row["parameters"] for row in rows],
             "Can be pruned": [row["prunable"] for row in rows],
         }
     )
@@ -150,4 +150,4 @@ def _exceptions(found: dict[str, Any]) -> None:
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
         st.markdown(f":material/block: {reason[:1].upper()}{reason[1:]}: {shown}{more}")
     if not reasons and not found["new_heads"]:
-        st.caption("Every parameter can be pruned.")
+        st.caption("Everything can be pruned.")

@@ -18,7 +18,7 @@ from kencore.errors import KencoreError
 
 st.title("Prune a model")
 st.caption(
-    "Every entry of a model is either kept, or put back to the value it had in the base model, or "
+    "Every weight of a model is either kept, or put back to the value it had in the base model, or "
     "set to zero. Choose who decides, and how many stay."
 )
 for wrong in prune_form.fill_in():

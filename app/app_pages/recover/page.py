@@ -28,7 +28,7 @@ if told is not None:
     recover_parts.outcome(run, palette)
     st.header("Recover again")
 else:
-    st.caption("Trains the kept entries to win quality back; pruned entries stay as they are. The result is a new run.")
+    st.caption("Trains the kept weights to win quality back; pruned weights stay as they are. The result is a new run.")
 made = None
 for wrong in recover_form.fill_in(run):
     state.show_error(wrong)

@@ -53,7 +53,7 @@ def what_it_will_be(run: Run) -> None:
     held = run.totals["reset"]
     becomes = "zero" if run.restore == "zero" else "the base's value"
     st.caption(
-        f"{wording.exact(held)} of {wording.exact(run.totals['params'])} entries were pruned and stay {becomes}, "
+        f"{wording.exact(held)} of {wording.exact(run.totals['params'])} weights were pruned and stay {becomes}, "
         f"bit for bit. Memory: about {wording.size(recover_form.BYTES * run.totals['params'])}, plus the data."
     )
     if run.tuning is not None:
@@ -187,7 +187,7 @@ def _gap(told: dict[str, Any]) -> None:
         low, high = (f"{scale * after[f'gap_{end}']:+.2g}" for end in ("low", "high"))
         ends = f"{low} to {high} {unit}".replace("-", "−")
     st.metric(
-        "Generalisation gap, tuned",
+        "Generalization gap, after recovery",
         gap_text(after, told),
         f"{gap_text(before, told)} before",
         delta_description=ends,
@@ -216,7 +216,7 @@ def _how(told: dict[str, Any]) -> dict[str, str]:
     lines |= {
         "Steps": f"{told['steps']:,}{early}, {spec['batch']} {unit} each; kept step {told['best_step']:,}",
         "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
-        "Trained": f"{told['trained']:,} entries ({recover_form.TRAINED[spec['train']].lower()})",
+        "Trained": f"{told['trained']:,} weights ({recover_form.TRAINED[spec['train']].lower()})",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
         "Seed": str(spec["seed"]),
     }

@@ -64,7 +64,7 @@ if explained is not None and k != own:
     shared = summaries.jaccard(keep, explained.keep)
     keep = explained.keep
     st.warning(
-        f"{k:,} kept instead of {own:,}; {wording.percent(shared, 0)} of the entries kept by either are kept by both.",
+        f"{k:,} kept instead of {own:,}; {wording.percent(shared, 0)} of the weights kept by either are kept by both.",
         title="What if: not this run's result",
         icon=":material/experiment:",
     )
@@ -74,7 +74,7 @@ else:
     row_parts.show_scores(run, name, tuned, base, keep, palette)
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.header("Every entry")
+    st.header("Every weight")
     order = choosing.view("order", ORDERS, "value", label="Order")
 draw(
     charts.row_values(

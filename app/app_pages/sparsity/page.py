@@ -21,7 +21,7 @@ runs = [run, *sparsity_runs.choose_beside(run)]
 drawn = sparsity_runs.depths(runs)
 
 if sparsity.by_block(run.matrices).empty:
-    st.info("This run pruned nothing inside blocks; its parameters are on the Overview page.")
+    st.info("This run pruned nothing inside blocks; its weights are on the Overview page.")
 else:
     sparsity_parts.by_block(run, drawn[0], palette)
     if len(drawn) > 1:

@@ -64,7 +64,7 @@ def by_row(run: Run, palette: Palette) -> None:
     spreads = row_spreads(run, names)
     role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
     if all(found.even for found in spreads):
-        st.caption(f"All rows of these matrices ({role}) have the same sparsity, up to one entry of rounding.")
+        st.caption(f"All rows of these matrices ({role}) have the same sparsity, up to one weight of rounding.")
         return
     chart = spread.row_violins(spreads, block_views.labels(table), names, role, COLOR, palette)
     draw(chart, key="sparsity-rows", point=lambda at: links.go("matrix", matrix=names[at]))
@@ -129,7 +129,7 @@ def decided(run: Run) -> str:
     unit = "matrix" if spec.exact else "row"
     return (
         f"Nothing was searched: every {unit} was given the same budget, and "
-        f"{method_label(spec.method)} chose the entries."
+        f"{method_label(spec.method)} chose the weights."
     )
 
 

@@ -260,7 +260,7 @@ def _points(sweep: Sweep) -> None:
             HIGH: bounds,
             "Perplexity": plain,
             "Loss": st.column_config.NumberColumn(format="%.4f"),
-            "Kept part": st.column_config.NumberColumn(format="bytes", help="Kept values and one bit per parameter."),
+            "Kept part": st.column_config.NumberColumn(format="bytes", help="Kept values and one bit per weight."),
             "Took": st.column_config.NumberColumn(format="%.1f s", help="Without shared work"),
             "Open": st.column_config.LinkColumn(display_text="run", width="small"),
         },

@@ -244,7 +244,7 @@ class Strip {
     const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
     const value = share ? clean(100 * now.keep) : now.k;
     Object.assign(range, limits, { value });
-    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} entries per row`);
+    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} weights per row`);
     Object.assign(box, { min: share ? 0.01 : 1, max: limits.max, step: share ? "any" : 1 });
     if (box !== typing || !box.matches(":focus")) box.value = value;
     unit.value = share ? "share" : "k";

@@ -27,7 +27,7 @@ export function legendParts(layer, look, cell) {
   const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
   if (layer === "lost") {
     const bar = shares(ink, scale);
-    return [{ ...bar, said: `${bar.said}; one colour per matrix, not to scale` }];
+    return [{ ...bar, said: `${bar.said}; one color per matrix, not to scale` }];
   }
   if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
   if (layer === "overlap" && single) return overlapBoxes(ink);

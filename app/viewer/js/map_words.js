@@ -103,6 +103,6 @@ export function aloneAddress(map) {
 /** Whose range the colours of values have: each matrix has its own. */
 export function legendMore({ layer, focus, numbered }) {
   if (!isValues(layer)) return null;
-  const most = layer === "difference" ? ", full colour from 6 times its RMS" : "";
+  const most = layer === "difference" ? ", full color from 6 times its RMS" : "";
   return numbered ? `of this matrix${most}` : `of ${nameOf(focus)}; every matrix has its own range${most}`;
 }

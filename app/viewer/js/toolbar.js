@@ -6,7 +6,7 @@ const LAYERS = [
   ["tuned", "Tuned", "Values of the tuned model"],
   ["base", "Base", "Values of the base model"],
   ["difference", "Difference", "Tuned minus base"],
-  ["neighbours", "Neighbours", "For each kept weight, how many of the 4 around it are kept"],
+  ["neighbours", "Neighbors", "For each kept weight, how many of the 4 around it are kept"],
   ["overlap", "Overlap", "Which weights both runs keep, only one of them, or neither"],
 ];
 
@@ -148,7 +148,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
   }
   const values = ["tuned", "base", "difference"].includes(layer);
   set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
-  set(parts.spread, ["kept", "overlap", "lost"].includes(layer) && !exact, spread, "Stretch colours");
+  set(parts.spread, ["kept", "overlap", "lost"].includes(layer) && !exact, spread, "Stretch colors");
 }
 
 /** Say why there is no picture, with a way to try again; no error takes it away. */

@@ -53,7 +53,7 @@ function cellLines(window, layer, index, alone) {
   if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
   if (layer === "neighbours") {
     const mean = window.data[index];
-    lines.unshift(["Mean of kept neighbours", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);
+    lines.unshift(["Mean of kept neighbors", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);
   }
   return lines;
 }

@@ -84,7 +84,7 @@ class Stored:
         if not all(_count(side) for side in self.shape) or not _count(self.shard):
             raise ValueError(f"shape {self.shape!r}, shard {self.shard!r}")
         if self.size * BITS[self.dtype] % 8:
-            raise ValueError(f"{self.size} entries of {self.dtype} fill no whole bytes")
+            raise ValueError(f"{self.size} weights of {self.dtype} fill no whole bytes")
         if not _is_hash(self.sha256):
             raise ValueError(f"sha256 {self.sha256!r}")
         base = (self.base, self.base_dtype, self.base_sha256)

@@ -201,9 +201,9 @@ def _check_mask(path: Path, name: str, bits: NDArray[Any], size: int, kept: int)
         int(np.bitwise_count(bits[at : at + AT_ONCE]).sum(dtype=np.int64)) for at in range(0, len(bits), AT_ONCE)
     )
     if count != kept:
-        raise bad(path, f"a mask of {name} that keeps {count:,} entries, for {kept:,} values")
+        raise bad(path, f"a mask of {name} that keeps {count:,} weights, for {kept:,} values")
     if size % 8 and int(bits[-1]) >> (size % 8):
-        raise bad(path, f"a mask of {name} with bits beyond its {size:,} entries")
+        raise bad(path, f"a mask of {name} with bits beyond its {size:,} weights")
 
 
 def _inflated(path: Path, name: str, file: TextFile, data: bytes) -> bytes:

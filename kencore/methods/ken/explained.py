@@ -174,7 +174,7 @@ def density_curve(values: Float32, h: float, points: int = 256) -> tuple[Float64
 def _one_row(row: NDArray[Any], name: str) -> Float32:
     check_matrix(row.shape, row.dtype, floating=row.dtype.kind == "f", ranks=(1,), name=name)
     if row.size == 0:
-        raise ShapeError(name, got="a row without entries", wanted="one row (C,)", remedy="Pass a row of weights.")
+        raise ShapeError(name, got="a row without weights", wanted="one row (C,)", remedy="Pass a row of weights.")
     check_finite(row[None, :], 0, name)
     with np.errstate(over="ignore"):
         rounded = row.astype(np.float32)

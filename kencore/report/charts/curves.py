@@ -206,8 +206,8 @@ def agreement(table: pd.DataFrame, finding: str) -> Figure:
         finding=finding,
         drawing=axes.figure,
         data=table,
-        alt=f"Dots of the share of entries that both runs keep, by role. {finding}.",
-        note="Random masks keep as many entries of each row as the two runs do.",
+        alt=f"Dots of the share of weights that both runs keep, by role. {finding}.",
+        note="Random masks keep as many weights of each row as the two runs do.",
     )
 
 

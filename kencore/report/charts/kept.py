@@ -64,7 +64,7 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms, measure: str = "share") 
         drawing=axes.figure,
         alt=f"Map of blocks by roles, {what.unit} in each cell. {finding}.",
         data=cells.drop(columns="place"),
-        note=f"{what.label}: {what.explained}. Colours span the range of the matrices; – was not pruned.",
+        note=f"{what.label}: {what.explained}. Colors span the range of the matrices; – was not pruned.",
     )
 
 
@@ -109,7 +109,7 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
         finding=finding,
         drawing=axes.figure,
         data=roles,
-        alt=f"Bars of kept and other parameters by role. {finding}.",
+        alt=f"Bars of kept and other weights by role. {finding}.",
     )
 
 

@@ -55,7 +55,7 @@ def small_maps(run: Run) -> Figure | None:
     _key(axes)
     axes.set(xlim=(0, WIDTH), ylim=(high, 0))  # after the maps, which set limits of their own
     few = "" if len(places) == len(every) else f" {len(places)} of {len(every)} places are shown."
-    finding = f"Where {len(shown)} matrices keep their entries"
+    finding = f"Where {len(shown)} matrices keep their weights"
     return Figure(
         name="kept-maps",
         finding=finding,
@@ -119,7 +119,7 @@ def neighbour_table(run: Run, progress: Progress | None = None) -> pd.DataFrame:
     found: dict[str, list[NDArray[np.float64]]] = {}
     for done, line in enumerate(lines(chosen)):
         if progress is not None:
-            progress(done, len(chosen), f"Counting neighbours in {line.name}")
+            progress(done, len(chosen), f"Counting neighbors in {line.name}")
         counts = _neighbours(run, line.name, int(line.rows), int(line.cols))  # 5
         kept = counts.sum()
         pairs = 4 * line.rows * line.cols - 2 * line.rows - 2 * line.cols
@@ -163,7 +163,7 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
     table = table[table["kept"] > 0]
     if table.empty:
         return None
-    keys = ("no neighbour kept", "1", "2", "3", "all 4 kept")
+    keys = ("no neighbor kept", "1", "2", "3", "all 4 kept")
     labels = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
     axes = rows(labels, 34, keys=keys)
     before = np.zeros(len(table))
@@ -171,7 +171,7 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         part = (table[f"n{i}"] / table["kept"]).to_numpy()
         axes.barh(np.arange(len(table)), part, 0.65, left=before, color=NEIGHBOURS[i], label=key)
         before += part
-    axes.set(xlim=(0, 1), xlabel="share of kept entries")
+    axes.set(xlim=(0, 1), xlabel="share of kept weights")
     say(axes.xaxis, percent)
     legend(axes)
     finding = neighbours_finding(table)
@@ -180,9 +180,9 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         finding=finding,
         drawing=axes.figure,
         data=table,
-        alt=f"Bars of kept entries by how many of their four neighbours are kept, one per role. {finding}.",
-        note="Neighbours: the entries above, below, left and right. Chance: random masks that keep as many "
-        "entries of each matrix.",
+        alt=f"Bars of kept weights by how many of their four neighbors are kept, one per role. {finding}.",
+        note="Neighbors: the weights above, below, left and right. Chance: random masks that keep as many "
+        "weights of each matrix.",
     )
 
 
@@ -190,7 +190,7 @@ def neighbours_finding(table: pd.DataFrame) -> str:
     """Whether kept entries stand together more than chance would have it, in one sentence."""
     weights = table["kept"].to_numpy(np.float64)
     mean, chance = (float(np.average(table[name], weights=weights)) for name in ("mean", "by_chance"))
-    text = f"A kept entry has {mean:.2f} kept neighbours of 4 on average"
+    text = f"A kept weight has {mean:.2f} kept neighbors of 4 on average"
     if abs(mean - chance) < 0.02:
         return f"{text}, as expected by chance"
     return f"{text}, {'more' if mean > chance else 'fewer'} than the {chance:.2f} expected by chance"

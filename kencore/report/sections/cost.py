@@ -18,7 +18,7 @@ def cost(run: Run) -> Section:
             "size",
             "Size",
             costs.size(found, run.totals, known_bytes(run)),
-            f"Kept values and one bit per parameter.{needs}",
+            f"Kept values and one bit per weight.{needs}",
         ),
         ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),
         ("speed", "Speed", costs.speed(found), costs.SAME_SPEED),

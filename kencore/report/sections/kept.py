@@ -22,7 +22,7 @@ NAMES: Final = 8  # tensors that a line of what was not pruned names
 
 
 def kept(run: Run) -> Section:
-    """Where parameters were kept, and what was not pruned."""
+    """Where weights were kept, and what was not pruned."""
     terms = wording.TERMS[run.restore]
     cells = summaries.model_cells(run.matrices)
     blocks: list[Block] = [
@@ -48,16 +48,16 @@ def kept(run: Run) -> Section:
                 caption="Parameters outside the blocks",
                 data=outside,
                 rows=rows,
-                columns=("Parameter", "What it is", "Shape", "Parameters", "Kept", "State"),
+                columns=("Matrix", "What it is", "Shape", "Weights", "Kept", "State"),
             )
         )
-    return Section(name="kept", title="Where parameters were kept", blocks=(*blocks, *_untouched(run)))
+    return Section(name="kept", title="Where weights were kept", blocks=(*blocks, *_untouched(run)))
 
 
 def _untouched(run: Run) -> list[Block]:
     table = summaries.left_alone(run.matrices)
     if table.empty:
-        return [Text(text="Every parameter was pruned.")]
+        return [Text(text="Everything was pruned.")]
     rows = []
     for line in lines(table):
         names = ", ".join(line.names[:NAMES])
@@ -76,7 +76,7 @@ def _untouched(run: Run) -> list[Block]:
             name="not-pruned",
             caption="What was not pruned, and why",
             rows=tuple(rows),
-            columns=("Why", "State", "Tensors", "Parameters", "Names"),
+            columns=("Why", "State", "Tensors", "Weights", "Names"),
             data=table.assign(names=[" ".join(names) for names in table["names"]]),
         )
     ]

@@ -129,7 +129,7 @@ def _tensors(table: pd.DataFrame) -> Table:
     columns = ["name", "role", "status", "rows", "cols", "params", "kept", "tuned_sha256"]
     return Table(
         name="tensors",
-        caption="Every tensor: kept entries and SHA-256 of its values",
+        caption="Every tensor: kept weights and SHA-256 of its values",
         columns=("Tensor", "Role", "State", "Shape", "Kept", "SHA-256"),
         rows=tuple(
             (

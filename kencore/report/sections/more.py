@@ -165,7 +165,7 @@ def _how(told: dict[str, Any]) -> Table:
         "Steps": f"{told['steps']:,} of {told['steps_asked']:,}, {spec['batch']} {unit} each; kept step "
         f"{told['best_step']:,}",
         "Learning rate": f"{spec['lr']:g}, {spec['schedule']}, weight decay {spec['weight_decay']:g}",
-        "Trained": f"{told['trained']:,} entries",
+        "Trained": f"{told['trained']:,} weights",
         "Took": f"{wording.seconds(told['seconds']['training'])} of training on {told['device']}",
         "Seed": str(spec["seed"]),
     }
@@ -195,7 +195,7 @@ def overlap_finding(found: Comparison) -> str:
     """How many entries both keep, against chance, in one sentence."""
     whole = found.overall()
     return (
-        f"Both runs keep {wording.percent(whole.jaccard)} of the entries kept by either; by chance it would be "
+        f"Both runs keep {wording.percent(whole.jaccard)} of the weights kept by either; by chance it would be "
         f"{wording.percent(whole.chance)}"
     )
 

@@ -19,7 +19,7 @@ def quality(run: Run) -> Section:
     found, method = run.metrics, run.spec.method
     if not found:
         text = Text(
-            text="Quality was not measured: this report says which entries were kept, not what that did to the model."
+            text="Quality was not measured: this report says which weights were kept, not what that did to the model."
         )
         return Section(name="quality", title="Quality", blocks=(text,))
     blocks: list[Block] = []
@@ -85,7 +85,7 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
 
 def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
     whole = facts.is_language(found) or facts.is_embedding(found)
-    dense = "Dense, all weights" if whole else "Tuned, all parameters"
+    dense = "Dense, all weights" if whole else "Tuned, all weights"
     return judged.steps(found, method, dense)
 
 

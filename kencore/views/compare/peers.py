@@ -146,7 +146,7 @@ def _streamed(run: Run, allocation: str) -> dict[str, Any]:
     if not run.language:
         return {"spec": None, "why": "it takes causal language models only"}
     if spec.keep is None:
-        return {"spec": None, "why": "it takes a share, not a number of entries per row"}
+        return {"spec": None, "why": "it takes a share, not a number of weights per row"}
     own = spec.allocation == "neuroal"
     return _made(
         spec,

@@ -62,7 +62,7 @@ def test_the_headline_and_the_counts_are_those_of_the_masks(open_page: OpenPage,
     assert not test.error
     whole = compare([runs["sample"], runs["delta"]]).overall()
     title = test.title[0].value.replace("\xa0", " ")
-    assert title.startswith(f"KEN and Largest difference agree on {100 * whole.jaccard:.1f} % of the entries")
+    assert title.startswith(f"KEN and Largest difference agree on {100 * whole.jaccard:.1f} % of the weights")
     said = words(test)
     assert f"both keep {whole.both:,}" in said
     assert f"only KEN {whole.only_a:,}, only Largest difference {whole.only_b:,}" in said
@@ -185,9 +185,8 @@ def test_a_failed_job_is_shown_beside_what_can_be_compared(
 
 
 def test_the_overview_offers_the_same_click(open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs) -> None:
-    test = open_page("overview", run="lm")
+    test = open_page("overview", run="lm", open="rules")
     assert not test.exception
-    assert "Other rules at the same budget" in headings(test)
     assert "KEN: it needs the base model" in words(test)
     press(test, "Compare with Wanda, every block alike, Largest magnitude and Random")
     asked = {(job.params["method"], job.params["allocation"]) for job in store_of_jobs.list_jobs()}

@@ -45,7 +45,7 @@ def words(test: AppTest) -> str:
 
 
 def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, Run]) -> None:
-    test = open_page("overview", run="both")
+    test = open_page("overview", run="both", open="figures,made")
     assert not test.exception
     assert not test.error
     assert test.title[0].value.replace("\xa0", " ") == (
@@ -113,8 +113,8 @@ def test_measuring_an_unmeasured_run(
 
 
 def test_how_it_was_made_names_the_text_and_no_base(open_page: OpenPage, runs: dict[str, Run]) -> None:
-    test = open_page("overview", run="both")
-    table = " ".join(map(str, test.table[1].value.to_numpy().ravel())) + " ".join(map(str, test.table[1].value.index))
+    test = open_page("overview", run="both", open="made")
+    table = " ".join(map(str, test.table[0].value.to_numpy().ravel())) + " ".join(map(str, test.table[0].value.index))
     assert "Python's help texts (pydoc), 16 sequences of 64 tokens" in table
     assert "Base model" not in table
 
@@ -212,7 +212,7 @@ def test_a_row_of_magnitude_and_one_of_sparsegpt(open_page: OpenPage, runs: dict
     assert not test.exception
     kept = int(runs["zeros"].keep(GATE, slice(4, 5)).sum())
     assert "of largest |weight|" in words(test)
-    assert f"{kept} of 32 entries are kept" in words(test)
+    assert f"{kept} of 32 weights are kept" in words(test)
     test = open_page("row", run="sparsegpt", matrix=GATE, row=4)
     assert not test.exception
     assert "which one row cannot show" in words(test)
@@ -223,5 +223,5 @@ def test_layers_of_a_language_model(open_page: OpenPage, runs: dict[str, Run], l
     test = open_page("layers", run="both", matrix=GATE, layer=layer)
     assert not test.exception
     assert not test.error
-    assert test.get_by_key("layers_layer").options == ["Weight lost", "Kept", "Neighbours", "Dense"]
+    assert test.get_by_key("layers_layer").options == ["Weight lost", "Kept", "Neighbors", "Dense"]
     assert "of the squared weights" in words(test)

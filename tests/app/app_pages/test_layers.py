@@ -84,7 +84,7 @@ def test_findings_are_computed(store: Run) -> None:
     blocks = summaries.family_blocks(store.matrices, FAMILY)
     kept = block_views.pictures(store, FAMILY, "kept")
     assert block_views.finding(blocks, kept, "kept").replace("\xa0", " ") == (
-        "50 % of the entries kept in each of 4 blocks"
+        "50 % of the weights kept in each of 4 blocks"
     )
     near = block_views.pictures(store, FAMILY, "neighbours")
     means = [summaries.mean_neighbours(window) for window in near.windows if window]

@@ -39,7 +39,7 @@ def test_without_a_measurement_it_says_how_to_get_one(open_page: OpenPage) -> No
     test = open_page("overview")
     assert not test.exception
     title = test.title[0].value.replace("\xa0", " ")
-    assert title == "KEN keeps 50.1 % of 86.5 k parameters; quality was not measured"
+    assert title == "KEN keeps 50.1 % of 86.5 k weights; quality was not measured"
     assert "evaluate sample --data" in test.code[0].value
     assert [metric.value for metric in test.metric][2:] == ["not measured", "not measured"]
 
@@ -186,7 +186,7 @@ def test_the_numbers_are_those_of_the_run(open_page: OpenPage, store: Run) -> No
 def test_every_parameter_outside_the_blocks_is_listed(open_page: OpenPage, store: Run) -> None:
     table = open_page("overview", open="outside").dataframe[0].value
     outside = store.matrices[store.matrices["block"].isna()]
-    assert table["Parameter"].tolist() == outside["name"].tolist()
+    assert table["Matrix"].tolist() == outside["name"].tolist()
     assert table["Open"].iloc[0] == ("matrix?run=sample&matrix=bert.embeddings.word_embeddings.weight")
 
 

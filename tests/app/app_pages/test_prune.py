@@ -61,7 +61,7 @@ def test_every_setting_arrives(open_page: OpenPage, store_of_jobs: FakeJobs) -> 
     test = own_models(open_page("prune"), " /models/tuned ", "org/base")
     test.text_input(key="prune_model_at").set_value("v1")
     test.radio(key="prune_method_own_base").set_value("delta")
-    test.get_by_key("prune_unit").set_value("Entries per row (k)").run()
+    test.get_by_key("prune_unit").set_value("Weights per row (k)").run()
     test.number_input(key="prune_k").set_value(12)
     test.multiselect(key="prune_scope").set_value(["attention", "down"])
     test.checkbox(key="prune_embeddings").uncheck()
@@ -310,7 +310,7 @@ def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: Fak
 def test_inspection_says_what_labels_mean_before_anything_is_measured(
     open_page: OpenPage, store_of_jobs: FakeJobs, tmp_path: Path
 ) -> None:
-    notes = ["400 labelled sentences.", "Labels: label 0 = class 'negative', label 1 = class 'positive'."]
+    notes = ["400 labeled sentences.", "Labels: label 0 = class 'negative', label 1 = class 'positive'."]
     looked = FOUND | {"data": {"data": "my_*.tsv", "notes": notes, "problem": None}}
     store_of_jobs.submit("inspect", {"model": "demo"})
     store_of_jobs.change("job0", state="succeeded", started=1.0, finished=2.0)

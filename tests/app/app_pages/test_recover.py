@@ -168,7 +168,7 @@ def test_a_language_model_starts_with_one_click(
     assert list(store_of_jobs.found) == ["job0"]
     params = store_of_jobs.found["job0"].params
     assert (params["run"], params["data"], params["evaluation"]) == ("lm", "pydoc", AS_THE_RUN)
-    assert "entries were pruned and stay zero" in words(test)
+    assert "weights were pruned and stay zero" in words(test)
 
 
 def test_why_there_is_no_adapter_is_said(open_page: OpenPage) -> None:
@@ -235,7 +235,7 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     quality = cards["Accuracy: dense → pruned → tuned"]
     assert quality.value == "80.0 → 70.0 → 76.0\xa0%"
     assert quality.delta == "+6.0 points by recovery"
-    gap = cards["Generalisation gap, tuned"]
+    gap = cards["Generalization gap, after recovery"]
     assert (gap.value, gap.delta) == ("+11.0\xa0points", "+2.0\xa0points before")
     said = words(test)
     assert "Held-out loss 0.700 → 0.400, lowest at step 6 of 8" in said
@@ -271,10 +271,10 @@ def test_the_overview_of_a_tuned_run_says_so_and_guards_its_data(
     open_page: OpenPage, tuned: Callable[..., Run]
 ) -> None:
     tuned("after", judged(0.80, 0.70, 0.76))
-    test = open_page("overview", run="after")
+    test = open_page("overview", run="after", open="figures")
     assert not test.exception
     assert "Tuned for 8 steps after pruning" in words(test)
-    assert test.table[0].value.columns.tolist() == ["Dense", "Before recovery", "Tuned"]
+    assert test.table[0].value.columns.tolist() == ["Dense", "Before recovery", "After recovery"]
     assert "Measure now" not in [found.label for found in test.button]
 
 

@@ -45,7 +45,7 @@ def test_it_is_prepared_once_and_then_downloaded(
 ) -> None:
     shutil.copytree(store.path, store.path.parent / "other")
     state.forget_runs()
-    test = open_page("overview", run="sample")
+    test = open_page("overview", run="sample", open="export")
     test.selectbox(key="report_beside").select("other").run()
     assert test.query_params["beside"] == "other"
     for _ in range(2):
@@ -119,7 +119,7 @@ def plain(text: object) -> str:
 def test_the_report_has_the_numbers_of_the_overview(kind: str, open_page: OpenPage, runs: dict[str, Make]) -> None:
     run = runs[kind]()
     state.forget_runs()
-    test = open_page("overview", run=run.id)
+    test = open_page("overview", run=run.id, open="figures,roles,outside,size,made")
     assert not test.exception
     page = parse(html(build(run)))
     assert plain(test.title[0].value) in plain(page.text)

@@ -28,7 +28,7 @@ def test_a_row_by_link(open_page: OpenPage) -> None:
     assert not test.exception
     assert test.title[0].value == "Row 17 of block 1 feed-forward, first"
     assert test.number_input(key="row_number").value == 17
-    assert "24 of 48 entries keep their tuned value (50\xa0%)" in headings(test)
+    assert "24 of 48 weights keep their tuned value (50\xa0%)" in headings(test)
     assert len(test.get("plotly_chart")) == 3
     assert not test.warning
 
@@ -50,7 +50,7 @@ def test_another_k_is_exact_and_marked_as_what_if(open_page: OpenPage, store: Ru
     test.slider(key="row_k").set_value(10).run()
     assert not test.exception
     assert test.query_params["k"] == "10"
-    assert "10 of 48 entries keep their tuned value (20.8\xa0%)" in headings(test)
+    assert "10 of 48 weights keep their tuned value (20.8\xa0%)" in headings(test)
     values = store.values(UP, "tuned", slice(17, 18))[0]
     own, other = store.keep(UP, slice(17, 18))[0], explain_row(values, 10).keep
     shared = (own & other).sum() / (own | other).sum()
@@ -82,7 +82,7 @@ def test_runs_of_other_rules(open_page: OpenPage, home: Path, tmp_path: Path, me
     sliders = [slider.key for slider in test.slider]
     if method == "magnitude":
         assert not sliders
-        assert "The 24 entries of largest |weight| are kept" in headings(test)
+        assert "The 24 weights of largest |weight| are kept" in headings(test)
         assert not any("Bandwidth" in html.value for html in test.html)
     else:
         assert sliders == ["row_k"]

@@ -140,8 +140,8 @@ def test_a_run_of_an_encoder_has_bars_and_no_search(open_page: OpenPage, store: 
     assert not test.exception
     assert not test.error
     assert "KEN: sparsity 50 % in every block" in words(test)
-    assert "every row was given the same budget, and KEN chose the entries" in words(test)
-    assert "have the same sparsity, up to one entry" in words(test)
+    assert "every row was given the same budget, and KEN chose the weights" in words(test)
+    assert "have the same sparsity, up to one weight" in words(test)
     assert "no activations were recorded" in words(test)
     assert len(test.get("plotly_chart")) == 1
     assert test.table[0].value.T["Measure"].tolist() == ["not measured"]
@@ -171,7 +171,7 @@ def test_other_data_are_not_compared(open_page: OpenPage, runs: dict[str, Run]) 
 def test_rows_that_are_all_equal_are_said_not_drawn(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("sparsity", run="uniform")
     assert not test.exception
-    assert "have the same sparsity, up to one entry" in words(test)
+    assert "have the same sparsity, up to one weight" in words(test)
     assert not [c for c in test.get("plotly_chart") if c.proto.alt.startswith("Violins")]
 
 

@@ -187,7 +187,7 @@ def test_bad_links_are_said(open_page: OpenPage, sweep: Sweep, query: dict[str, 
 
 def test_the_note_says_what_was_measured(open_page: OpenPage, sweep: Sweep) -> None:
     said = words(open_page("tradeoff", sweep=sweep.id))
-    for part in ("1,000 labelled sentences (demo)", "Seeds 0, 1;", "95 %", "partly luck", "Kneedle"):
+    for part in ("1,000 labeled sentences (demo)", "Seeds 0, 1;", "95 %", "partly luck", "Kneedle"):
         assert part in said
 
 

@@ -54,15 +54,15 @@ def test_bars_are_the_four_shares_and_differ_by_more_than_color(pair: pd.DataFra
     np.testing.assert_allclose(sum(bar.x for bar in bars.values()), 1)
     marks = [bar.marker.pattern.shape for bar in chart.figure.data]
     assert len(set(marks)) == 4
-    assert chart.finding == "The two runs differ on 50\xa0% of the entries in every role"
-    assert chart.figure.layout.xaxis.title.text == "share of entries"
+    assert chart.finding == "The two runs differ on 50\xa0% of the weights in every role"
+    assert chart.figure.layout.xaxis.title.text == "share of weights"
 
 
 def test_bars_name_where_the_two_differ_most(pair: pd.DataFrame) -> None:
     pair.loc[3, ["only_a", "neither"]] = [35, 5]
     table = grouped(pair, ["stack", "block"])
     chart = charts.share_bars(table, [charts.OUTSIDE, "block 1"], "block", LIGHT)
-    assert chart.finding == ("The two runs differ on 50\xa0% of the entries outside blocks, 52\xa0% in block 1")
+    assert chart.finding == ("The two runs differ on 50\xa0% of the weights outside blocks, 52\xa0% in block 1")
 
 
 def test_points_lie_on_the_cells_they_open(pair: pd.DataFrame) -> None:

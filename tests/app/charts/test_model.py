@@ -104,7 +104,7 @@ def test_role_bars_hold_kept_and_reset_and_differ_by_more_than_color(matrices: p
     }
     assert reset.marker.pattern.shape == "/"
     assert kept.marker.pattern.shape is None
-    assert chart.finding == "Embeddings: 50\xa0% of all parameters, the largest part"
+    assert chart.finding == "Embeddings: 50\xa0% of all weights, the largest part"
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])

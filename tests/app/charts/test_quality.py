@@ -38,7 +38,7 @@ def test_points_and_intervals_are_exact(metrics: dict[str, Any]) -> None:
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     assert list(shown) == [
-        "Tuned, all parameters",
+        "Tuned, all weights",
         "KEN (this run)",
         "Random",
         "Largest difference",
@@ -103,7 +103,7 @@ def test_what_was_not_measured_by_a_measure_is_left_out(metrics: dict[str, Any])
     for step in (metrics["dense"], metrics["pruned"]):
         step["f1_binary"] = 0.6
     chart = quality.quality_dots(metrics, "ken", LIGHT, "f1_binary")
-    assert [trace.y[0] for trace in chart.figure.data] == ["Tuned, all parameters", "KEN (this run)"]
+    assert [trace.y[0] for trace in chart.figure.data] == ["Tuned, all weights", "KEN (this run)"]
 
 
 def test_in_pairs_a_change_is_chance_or_not(metrics: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     metrics["untuned"], metrics["baselines"] = measured(0.65), {"delta": measured(0.6)}
     chart = quality.quality_dots(metrics, "ken", LIGHT)
     shown = {trace.y[0]: trace.marker for trace in chart.figure.data}
-    assert list(shown)[:3] == ["Tuned, all parameters", "KEN, before recovery", "KEN, recovered (this run)"]
+    assert list(shown)[:3] == ["Tuned, all weights", "KEN, before recovery", "KEN, recovered (this run)"]
     assert shown["KEN, before recovery"].symbol == "circle-open"
     assert shown["KEN, before recovery"].color == METHODS["ken"].color
     assert chart.finding == (

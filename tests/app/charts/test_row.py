@@ -95,7 +95,7 @@ def test_the_densest_rule_shows_its_threshold(row: np.ndarray) -> None:
     chart = row_density(row, explained.keep, explained, LIGHT)
     level = next(t for t in chart.figure.data if t.name == "lowest density kept")
     assert level.y[0] == explained.entry_density[explained.keep].min()
-    assert chart.finding == "The 20 entries of highest density are kept; the tails are reset"
+    assert chart.finding == "The 20 weights of highest density are kept; the tails are reset"
     assert "density" in chart.data.columns
 
 
@@ -108,7 +108,7 @@ def test_scores_fall_and_the_cut_is_the_lowest_kept_one(row: np.ndarray) -> None
     assert list(curve.customdata[:20, 1]) == [1] * 20
     assert cut.y[0] == score[keep].min()
     assert list(chart.figure.layout.yaxis2.ticktext) == ["zero", "kept"]
-    assert chart.finding == "The 20 entries of largest |weight| are kept"
+    assert chart.finding == "The 20 weights of largest |weight| are kept"
     assert chart.data["entry"].tolist() == np.argsort(-score, kind="stable").tolist()
 
 
@@ -117,7 +117,7 @@ def test_scores_that_do_not_explain_all_say_how_many(row: np.ndarray) -> None:
     keep = np.zeros(len(row), bool)
     keep[np.argsort(-score)[[0, 1, 2, 9]]] = True
     chart = row_scores(score, keep, "score", LIGHT, TERMS["base"])
-    assert chart.finding == "3 of the 4 kept entries are among the 4 of largest score"
+    assert chart.finding == "3 of the 4 kept weights are among the 4 of largest score"
     nothing = row_scores(score, np.zeros(len(row), bool), "score", LIGHT, TERMS["zero"])
     assert "lowest score kept" not in [trace.name for trace in nothing.figure.data]
 

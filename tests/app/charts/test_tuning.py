@@ -106,7 +106,7 @@ def test_the_gap_shows_both_sides_of_every_state() -> None:
     np.testing.assert_allclose(held_out.x, [78, 70, 74])
     np.testing.assert_allclose(train.error_x.array, [5, 5, 5])
     assert list(train.customdata) == ["Dense", "Pruned", "Tuned"]
-    assert chart.finding == ("Generalisation gap +2.0\xa0points → +11.0\xa0points, within the measurement's intervals")
+    assert chart.finding == ("Generalization gap +2.0\xa0points → +11.0\xa0points, within the measurement's intervals")
     assert len(chart.data) == 6
 
 
@@ -126,7 +126,7 @@ def test_the_gap_of_a_language_model_is_in_nats_and_may_have_no_interval() -> No
         for step, train, held_out in (("dense", 10, 20), ("untuned", 30, 40), ("tuned", 20, 30))
     }
     chart = tuning.gap(told(task="language", gap=gap), LIGHT)
-    assert chart.finding == "Generalisation gap +0.288\xa0nats → +0.405\xa0nats"
+    assert chart.finding == "Generalization gap +0.288\xa0nats → +0.405\xa0nats"
     np.testing.assert_allclose(chart.figure.data[1].x, [20, 40, 30])
     assert chart.figure.data[0].error_x.array is None
     assert chart.figure.layout.xaxis.title.text == "perplexity, lower is better"

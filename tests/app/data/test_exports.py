@@ -55,7 +55,7 @@ def links_of(test: AppTest) -> list[Any]:
 
 
 def test_a_file_is_prepared_once_and_then_downloaded(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
-    test = prepare(open_page("overview"), "subnetwork")
+    test = prepare(open_page("overview", open="export"), "subnetwork")
     assert not test.exception
     assert [(job.kind, job.params) for job in store_of_jobs.found.values()] == [
         ("export", {"run": "sample", "form": "subnetwork"})
@@ -103,7 +103,7 @@ def test_a_folder_is_named_and_not_sent(open_page: OpenPage, store: Run, store_o
 
 
 def test_packed_masks_are_offered_and_are_the_masks(open_page: OpenPage, store: Run, store_of_jobs: FakeJobs) -> None:
-    test = prepare(open_page("overview"), "packed-masks")
+    test = prepare(open_page("overview", open="export"), "packed-masks")
     assert store_of_jobs.found["job0"].params == {"run": "sample", "form": "packed-masks"}
     tasks.export_run(store_of_jobs.found["job0"].params, Worker(store_of_jobs.result("job0")))  # type: ignore[arg-type]
     store_of_jobs.change("job0", state="succeeded", started=1.0, finished=2.0)
@@ -163,7 +163,7 @@ def test_looking_at_a_run_of_a_hub_fetches_nothing(
         raise AssertionError("a page asked for a model")
 
     monkeypatch.setattr("kencore.checkpoint.source.resolve", fetched)
-    test = open_page("overview")
+    test = open_page("overview", open="size,export")
     assert not test.exception
     assert any("about " in str(element.proto.body) for element in test.get("html"))
     test = open_page("recover")
