@@ -102,7 +102,7 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
     whole = int(table["params"].sum())
     finding = (
         f"{labels[0].capitalize()}: {wording.percent(table['params'].iloc[0] / whole, 0)} of all "
-        "parameters, the largest part"
+        "weights, the largest part"
     )
     return Figure(
         name="roles",
