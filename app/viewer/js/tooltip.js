@@ -23,7 +23,7 @@ function weightLines(window, index, more, cols, alone) {
     ["Tuned", exact(tuned)],
     ["Difference", exact(layerValue("difference", tuned, base))],
     ["In the pruned model", kept ? "● kept, tuned value" : "○ reset to base"],
-    ["Kept neighbours", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
+    ["Kept neighbors", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
     ["Rank of |tuned| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
     ["Rank of |difference|", more ? `${count(more.rank_difference)} of ${count(cols)}` : "…"],
   ];
@@ -38,7 +38,7 @@ function aloneLines(window, index, more, cols) {
     ["Dense", exact(window.tuned[index])],
     ["In the pruned model", kept ? `● kept${updated ? ", updated" : ""}` : "○ set to zero"],
     ...(updated ? [["Pruned value", exact(pruned)]] : []),
-    ["Kept neighbours", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
+    ["Kept neighbors", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
     ["Rank of |weight| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
   ];
 }

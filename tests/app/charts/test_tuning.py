@@ -105,7 +105,7 @@ def test_the_gap_shows_both_sides_of_every_state() -> None:
     np.testing.assert_allclose(train.x, [80, 72, 85])
     np.testing.assert_allclose(held_out.x, [78, 70, 74])
     np.testing.assert_allclose(train.error_x.array, [5, 5, 5])
-    assert list(train.customdata) == ["Dense", "Pruned", "Tuned"]
+    assert list(train.customdata) == ["Dense", "Before recovery", "After recovery"]
     assert chart.finding == ("Generalization gap +2.0\xa0points → +11.0\xa0points, within the measurement's intervals")
     assert len(chart.data) == 6
 
