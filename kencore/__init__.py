@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
     from kencore.exports.subnetwork.plan import subnetwork_bytes
     from kencore.exports.subnetwork.read import inspect_subnetwork
+    from kencore.exports.subnetwork.serve import TunedModels, load
     from kencore.exports.subnetwork.write import write_subnetwork
     from kencore.methods.select import select
     from kencore.notebook.shown import open_run, prune, recover
@@ -33,11 +34,13 @@ __all__ = [
     "RecoverSpec",
     "Run",
     "SweepSpec",
+    "TunedModels",
     "__version__",
     "export_mask",
     "flips",
     "inspect_subnetwork",
     "list_runs",
+    "load",
     "open_run",
     "open_subnetwork",
     "open_sweep",
@@ -53,10 +56,12 @@ LAZY = {
     "RecoverSpec": "settings.recover",
     "Run": "runs.run",
     "SweepSpec": "settings.sweep",
+    "TunedModels": "exports.subnetwork.serve",
     "export_mask": "exports.masks",
     "flips": "quality.flips",
     "inspect_subnetwork": "exports.subnetwork.read",
     "list_runs": "runs.shelf",
+    "load": "exports.subnetwork.serve",
     "open_run": "notebook.shown",
     "open_subnetwork": "exports.subnetwork.open",
     "open_sweep": "sweeps.shelf",

@@ -21,7 +21,7 @@ from kencore.cli.main import app
 from kencore.methods.table import METHODS
 from kencore.runs import FILES, OPTIONAL
 from kencore.runs.writer import MATRICES_SCHEMA, ROWS_SCHEMA
-from kencore.settings.prune import REFINEMENTS, RESCALES, PruneSpec
+from kencore.settings.prune import BUDGETS, REFINEMENTS, RESCALES, PruneSpec
 from tests.conftest import ROOT
 
 PAGES_OF_DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -89,7 +89,8 @@ def test_the_settings_are_such_that_can_be(document: str, words: list[str]) -> N
     given = parsed(words)
     keep = given["keep"] if given["sparsity"] is None else 1 - given["sparsity"]
     chosen = {name: given[name] for name in CHOICES}
-    PruneSpec(model=given["model"], base=given["base"], keep=keep, k=given["k"], **chosen)
+    sizes = {name: given[name] for name in (*BUDGETS, "code", "evaluation")}
+    PruneSpec(model=given["model"], base=given["base"], keep=keep, k=given["k"], **chosen, **sizes)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

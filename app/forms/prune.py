@@ -55,7 +55,7 @@ def fields(subject: Subject, *, streams: bool) -> Table:
             options=names,
             labels=lambda name: method_label(name) + _note(name, subject),
             help="",
-            quiet=not subject.language,  # nothing else of the form depends on it
+            quiet=False,  # how much is kept depends on it
         ),
         _budget(spread=streams or zero),
         row(PruneSpec, "k", "prune_k", start=64),
@@ -63,6 +63,7 @@ def fields(subject: Subject, *, streams: bool) -> Table:
     ]
     if not zero:
         found.append(row(PruneSpec, "rescale", "prune_rescale", labels=wording.RESCALES))
+        found.append(row(PruneSpec, "bits", "prune_bits", usual=0.25))
     table = {field.name: field for field in found} | shared_fields(subject, streams=streams)
     return table | (prune_language.own_fields(subject) if subject.language else {})
 
@@ -161,8 +162,9 @@ def settings(subject: Subject) -> dict[str, Any]:
         found |= prune_language.sharing(table, found["method"])
     if streams := prune_language.uses_text(found):
         table = fields(subject, streams=True)
-    found |= _how_much(table, spread=streams or subject.rest == "zero")
-    if "rescale" in table:
+    coded = METHODS[found["method"]].coded
+    found |= _how_much(table, spread=streams or subject.rest == "zero", coded=coded)
+    if "rescale" in table and not coded:
         found["rescale"] = table["rescale"].draw()
     if streams:
         may = prune_language.may_be_published(subject, found)
@@ -174,9 +176,11 @@ def settings(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _how_much(table: Table, *, spread: bool) -> dict[str, Any]:
-    """How much is kept: per row where nothing spreads it, else of all together."""
+def _how_much(table: Table, *, spread: bool, coded: bool) -> dict[str, Any]:
+    """How much is kept: per row where nothing spreads it, else of all together; of a code its bits."""
     st.header("How much", icon=":material/tune:")
+    if coded:
+        return {"keep": None, "k": None, "bits": table["bits"].draw(step=0.05, format="%.2f")}
     if spread:
         return {"keep": table["keep"].draw(), "k": None}
     unit = st.segmented_control(

@@ -89,13 +89,18 @@ def fill_in() -> list[LinkError]:
     return wrong
 
 
+def _methods(subject: Subject) -> tuple[str, ...]:
+    """The methods that take a share: a grid is one of shares."""
+    return tuple(name for name in prune_form.methods_for(subject) if not METHODS[name].coded)
+
+
 def fields(subject: Subject, *, streams: bool) -> Table:
     """Every setting of the form for that model, by its name.
 
     Args:
         streams: some point runs the model on text, so that some settings have widgets of their own.
     """
-    names = prune_form.methods_for(subject)
+    names = _methods(subject)
     each = "Of each row." if subject.rest == "base" else "Of all pruned matrices together."
     found = [
         _ways(subject, "methods", usual_methods(subject), names, method_label, _LINES),
@@ -181,7 +186,7 @@ def start(settings: dict[str, Any]) -> None:
 
 def usual_methods(subject: Subject) -> tuple[str, ...]:
     """The methods that the form starts with."""
-    names = prune_form.methods_for(subject)
+    names = _methods(subject)
     return tuple(name for name in _USUAL[subject.rest] if name in names)
 
 

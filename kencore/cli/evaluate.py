@@ -81,14 +81,21 @@ def _versus(change: dict[str, Any] | None) -> str:
         found = f"; {change['nll_change']:+.4f} nats against dense"
         if "nll_change_low" in change:
             found += f" ({change['nll_change_low']:+.4f} to {change['nll_change_high']:+.4f})"
-        return found
+        return found + _answers(change)
     if "similarity_change" in change:
         return ""  # the similarity itself is to the dense model
     low, high = change["accuracy_change_low"], change["accuracy_change_high"]
     return (
         f"; {100 * change['accuracy_change']:+.1f} points against dense ({100 * low:+.1f} to "
         f"{100 * high:+.1f}), McNemar p {change['mcnemar_p']:.3g}"
-    )
+    ) + _answers(change)
+
+
+def _answers(change: dict[str, Any]) -> str:
+    """How far the answers are from the dense model's, where they were compared."""
+    if change.get("kl") is None:
+        return ""
+    return f"; {change['same_answer']:.1%} same answers, {change['kl']:.3g} nats apart"
 
 
 def zero_shot(facts: dict[str, Any]) -> list[str]:

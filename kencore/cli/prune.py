@@ -164,7 +164,11 @@ def subnetwork(facts: dict[str, Any]) -> str:
         f"{facts['architecture'] or 'A model'} of {facts['parameters']:,} parameters, pruned by "
         f"{spec.get('method')}; its masks keep {facts['kept']:,} of {facts['masked']:,}{share}.",
         f"Tensors: {ways['values']} as mask and values, {ways['dense']} dense, {ways['base']} as "
-        f"in the base, {ways['same']} tied.",
+        f"in the base, {ways['same']} tied" + (f", {ways['coded']} coded." if "coded" in ways else "."),
+    ]
+    lines += [
+        f"  {name}: {_count(one['tensors'], 'tensor')} of {one['entries']:,} entries in {one['bytes']:,} bytes"
+        for name, one in facts.get("codes", {}).items()
     ]
     if facts["needs_base"]:
         at = f" at {base['revision']}" if base["revision"] else ""

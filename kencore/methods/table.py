@@ -49,6 +49,8 @@ class Method:
             inputs (C,) -> (C,), of which the highest are kept; by ``row_score_label``. Numpy alone.
         scored: that score in plain words, as the end of "ranked by".
         unranked: why the ranking of a row cannot be shown, where it cannot.
+        coded: differences are coded to a budget of bits, bytes or closeness (`kencore.codes`), not chosen to a number
+            of entries.
         published: NeuroAL's published code has it.
         baseline: its place among the baselines that a run is measured beside; ``None``: it is none.
     """
@@ -73,6 +75,7 @@ class Method:
     row_score_label: str = ""
     scored: str = ""
     unranked: str = "This run does not hold what its rule ranked the weights by."
+    coded: bool = False
     published: bool = False
     baseline: int | None = None
 
@@ -226,6 +229,23 @@ _ROWS = (
         score="kencore.methods.multiflow:multiflow",
         unranked="MultiFlow ranks weights by the flow through the whole matrix, which one row cannot show.",
         published=True,
+    ),
+    Method(
+        name="bytes",
+        label="Bytes",
+        color="#8A86F2",
+        explained="The smallest file that brings the tuned model back: each matrix's difference in the code that comes "
+        "nearest to it for its bits. Kept is what has a symbol in the file.",
+        story=(
+            "This run asked what the difference to the base is worth in a file. Every matrix got the code that "
+            "comes nearest for its bits: a few levels, signs alone, signs of a random choice, or a product of two "
+            "thin matrices.",
+            "A kept weight is one whose change has a symbol in the file; its value is near the tuned one, not equal.",
+        ),
+        proper=False,
+        needs_base=True,
+        coded=True,
+        unranked="This run coded differences; no ranking chose its entries.",
     ),
 )
 METHODS: Final[dict[str, Method]] = {row.name: row for row in _ROWS}

@@ -85,7 +85,7 @@ class SliceRun:
         self.finished = finished
         self.plan = decide(pair, spec)
         self.chosen = chosen(self.plan)
-        self.budgets = kept_per_row(self.plan, spec)
+        self.budgets = {} if spec.coded else kept_per_row(self.plan, spec)
         shapes = {name: decision.shape for name, decision in self.chosen.items()}
         self.writer = RunWriter(out, shapes, values=changed_dtypes(self.chosen, spec))
         self.lines: list[dict[str, Any]] = []
@@ -119,7 +119,7 @@ class SliceRun:
 
     def begin(self, name: str) -> None:
         """Begin a parameter: its rows follow, some at a time."""
-        self.decision, self.budget, self.whole = self.chosen[name], self.budgets[name], MatrixMeasures()
+        self.decision, self.budget, self.whole = self.chosen[name], self.budgets.get(name), MatrixMeasures()
         self.table: list[Any] = []
         self.changed: list[NDArray[np.generic]] = []
         self.packed: list[bits.Bits] = []
@@ -139,24 +139,32 @@ class SliceRun:
         self.seconds[name] = piece.seconds
         return True
 
-    def add(self, rows: slice, sides: tuple[Floats, Floats], keep: Mask) -> None:
-        """Write the mask (r, C) of the parameter's next rows, and the values that rescaling changes."""
-        parameter, kept = self.decision.parameter, None
-        if self.spec.updates:
+    def add(
+        self, rows: slice, sides: tuple[Floats, Floats], keep: Mask, coded: NDArray[np.generic] | None = None
+    ) -> None:
+        """Write the mask (r, C) of the parameter's next rows, and the values that change.
+
+        Args:
+            coded: storage bits (r, C) of what is kept, where a code made them; else rescaling does.
+        """
+        parameter, kept, made = self.decision.parameter, None, coded
+        if made is None and self.spec.updates:
             stored = as_matrix(self.pair.tuned_tensors.raw(parameter.name), transposed=parameter.transposed)[rows]
             place = {"name": parameter.name, "first": rows.start}
             made = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
+        if made is not None:
             self.changed.append(made[keep])
             kept = to_float32(made, parameter.dtype)
         if self.finished is not None:
             self.packed.append(bits.pack(keep))
         self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep, kept))
 
-    def end(self, shared: float) -> None:
+    def end(self, shared: float, stored: int | None = None) -> None:
         """Write the parameter's row table and values; its line is then whole.
 
         Args:
             shared: seconds of what this run and others did together.
+            stored: bytes of the parameter, where they are not those of a mask and kept values.
         """
         name = self.decision.parameter.name
         values = np.concatenate(self.changed) if self.spec.updates and self.failed is None else None
@@ -165,7 +173,9 @@ class SliceRun:
             if values is not None:
                 self.writer.add_values(name, values)
             target = {"target_keep": self.spec.keep} if self.spec.exact else {}
-            self.lines[-1] |= pruned_columns(self.decision, self.whole, self.budget) | target
+            kept = np.concatenate([part["kept"] for part in self.table]) if self.budget is None else self.budget
+            self.lines[-1] |= pruned_columns(self.decision, self.whole, kept) | target
+            self.lines[-1] |= {} if stored is None else {"bytes_stored": stored}
         self.seconds[name] = round(self.spent_here + shared, 4)
         self.spent += self.spent_here
         if self.finished is not None and self.failed is None:

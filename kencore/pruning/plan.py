@@ -6,7 +6,7 @@ Shapes: R rows (outputs), C columns (inputs), N entries of all pruned matrices.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kencore.allocate.budget import Counts, kept_evenly, rebalanced, row_budget, with_whole_rows
 from kencore.errors import ScopeError
@@ -43,7 +43,7 @@ def decide(pair: Pair, spec: PruneSpec) -> list[Decision]:
     plan = []
     for parameter in parameters:
         status, reason = _status(pair, spec, parameter, reached[parameter.name], meant)
-        same = status == "pruned" and not spec.exact and not spec.balance
+        same = status == "pruned" and not (spec.exact or spec.balance or spec.coded)
         k = row_budget(parameter.cols, keep=spec.keep, k=spec.k) if same else None
         base_name = pair.base_names.get(parameter.name)
         common = pair.common.get(parameter.name)
@@ -122,3 +122,13 @@ def kept_per_row(plan: Sequence[Decision], spec: PruneSpec) -> Counts:
     kept = kept_evenly(shared, keep=spec.keep, k=spec.k, sparsity=spec.sparsity if spec.exact else None)
     rows = {name: d.parameter.rows for name, d in chosen(plan).items()}
     return with_whole_rows(shared, rebalanced(shared, kept, spec.balance, places(plan)), rows)
+
+
+def seconds_to_judge(plan: Sequence[Decision], data: Any, spec: PruneSpec) -> float:
+    """A rough guess that only weighs the phases of the progress bar."""
+    if data is None:
+        return 0.0
+    inner = sum(d.size for d in plan if d.parameter.part != "embedding")
+    passes = 3 + (3 if spec.baselines else 0)
+    examples = len(data.labels) if hasattr(data, "labels") else 400
+    return float(5 * spec.cost + passes * examples * inner * 2 * 25 / 2e10)

@@ -8,12 +8,11 @@ go to `kencore.pruning.by_blocks`; many prunings of one model to `kencore.sweeps
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kencore.checkpoint.pair import open_models
-from kencore.runs.lines import Decision
+from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
 from kencore.system.progress import Bar, Progress, silent
@@ -45,6 +44,10 @@ def prune(
     Raises:
         KencoreError: the class says which mistake it was; nothing is written then.
     """
+    if spec.coded:
+        from kencore.pruning.by_bytes import prune_bytes
+
+        return prune_bytes(spec, out=out, progress=progress, threads=threads)
     if spec.streams:
         from kencore.pruning.by_blocks import prune_lm
 
@@ -84,13 +87,3 @@ def prune(
         report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)
     return Run(folder)
-
-
-def seconds_to_judge(plan: Sequence[Decision], data: Any, spec: PruneSpec) -> float:
-    """A rough guess that only weighs the phases of the progress bar."""
-    if data is None:
-        return 0.0
-    inner = sum(d.size for d in plan if d.parameter.part != "embedding")
-    passes = 3 + (3 if spec.baselines else 0)
-    examples = len(data.labels) if hasattr(data, "labels") else 400
-    return float(5 * spec.cost + passes * examples * inner * 2 * 25 / 2e10)

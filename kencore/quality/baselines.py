@@ -19,8 +19,11 @@ DARE, UNIFORM = "dare", "uniform"
 def baseline_names(spec: PruneSpec) -> tuple[str, ...]:
     """Rules to measure beside a run, at its own budget: those that it has what they need for.
 
-    A run that rescales has its own rule without rescaling beside it, and DARE.
+    A run that codes differences has none: as many entries are not as many bytes. One that rescales
+    has its own rule without rescaling beside it, and DARE.
     """
+    if spec.coded:
+        return ()
     plain, zero = spec.rescale == "none", spec.restore == "zero"
     rows = [row for row in METHODS.values() if row.baseline is not None]
     names = [

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kencore.models.figures import Figures, mean_interval, measure_of
 from kencore.models.quantiles import NORMAL, coin_tails
+from kencore.quality.near import nearness
 
 # N examples, W windows, b examples that only the first model tells right, c only the second
 
@@ -73,9 +74,14 @@ def unpacked(stored: Any) -> NDArray[Any] | None:
 
 
 def versus(dense: Figures, other: Figures) -> dict[str, Any]:
-    """`accuracy_change`, `nll_change` or `similarity_change` of another model against the dense one."""
+    """`accuracy_change`, `nll_change` or `similarity_change` of another model against the dense one; of classifiers
+    whose answers are at hand also how near these are, see `kencore.quality.near.nearness`.
+    """
     if dense.outcomes.dtype == np.bool_:
-        return accuracy_change(dense.outcomes, other.outcomes)
+        change = accuracy_change(dense.outcomes, other.outcomes)
+        if dense.answers is None or other.answers is None:
+            return change
+        return change | nearness(dense.answers, other.answers)
     return (similarity_change if "similarity" in dense else nll_change)(dense.outcomes, other.outcomes)
 
 

@@ -46,7 +46,8 @@ def _section(run: Run) -> str:
         f"- Parameters: scope {' + '.join(spec.scope)}, seed {spec.seed}.",
     ]
     if run.spec.updates:
-        lines.append("- Kept values were changed, too, to make up for what is gone.")
+        how = "stored in a code: they are near the tuned ones" if spec.coded else "changed, to make up for what is gone"
+        lines.append(f"- Kept values were {how}.")
     if run.changed is not None or (run.path / "tuning.json").is_file():
         lines.append("- It was tuned again afterwards with its mask held.")
     lines += [

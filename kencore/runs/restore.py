@@ -177,6 +177,28 @@ def rescaled_bits(
     return np.where(keep.all(axis=1, keepdims=True), raw, base_bits("F32", dtype, values))
 
 
+def coded_bits(
+    base: Floats, coded: Floats, mask: Mask, dtype: str, *, name: str, first: int = 0
+) -> NDArray[np.generic]:
+    """Storage bits (r, C) of what a code makes of some rows; they hold where ``mask`` does.
+
+    Args:
+        base: the base's values in the tuned dtype, float32 (r, C).
+        coded: the coded difference (r, C).
+        dtype: safetensors dtype of the tensor.
+        name, first: of the tensor, and its row that these start at, for messages.
+
+    Raises:
+        NonFiniteWeightError: a value is too large for the dtype.
+    """
+    from kencore.methods.rescale import check_rescaled
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.where(mask, round_to(base + coded, dtype), np.float32(0))
+    check_rescaled(values, name, first)
+    return base_bits("F32", dtype, values)
+
+
 def save_pretrained(run: Run, folder: Path) -> Path:
     """Write the pruned weights, shard by shard as the tuned model has them, and what lies beside them.
 

@@ -12,6 +12,7 @@ Nothing here imports torch at module level: the web process reads runs with this
 Only some runs have (see `kencore.runs.extras`):
 
     values.safetensors       kept values, where the method, rescaling or tuning changed them
+    codes.safetensors        coded differences, where the method codes them
     dense.safetensors        parameters that were not pruned, where tuning changed them
     activations.safetensors  input norms of each matrix in the dense and in the pruned model
     trace.json               what the search for an allocation saw
@@ -39,6 +40,7 @@ from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.errors import KencoreError, MatrixNotFoundError
 from kencore.runs import CELLS, bits, missing_files
 from kencore.runs.cells import Cells, thin_error
+from kencore.runs.codes import read_codes
 from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
 from kencore.runs.reading import MATRICES, corrupt, notes_of, read_files
 from kencore.runs.weights import Which, open_checkpoint, read_values
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.tensors import Tensors
+    from kencore.codes.coded import Coded
 
 
 class Run:
@@ -189,6 +192,17 @@ class Run:
             SchemaError, CorruptRunError: the file is there and cannot be read.
         """
         return read_tuning(self.path)
+
+    @cached_property
+    def codes(self) -> dict[str, Coded]:
+        """The coded differences of pruned matrices by name; of a run whose method does not code them none.
+
+        Raises:
+            CorruptRunError: the file is missing, or does not fit.
+        """
+        if not self.spec.coded or self.tuning is not None:
+            return {}
+        return read_codes(self.path, {name: self.shape(name) for name in self.pruned})
 
     @property
     def changed_names(self) -> tuple[str, ...]:

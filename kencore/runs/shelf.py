@@ -293,6 +293,8 @@ def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:
 
 def new_run_id(spec: PruneSpec) -> str:
     """A readable id: method, allocation, budget and eight random letters."""
-    budget = f"k{spec.k}" if spec.k is not None else f"{spec.keep:g}"
+    short = {"keep": "", "k": "k", "bits": "bits", "bytes": "", "kl": "kl"}
+    given = next(name for name in short if getattr(spec, name) is not None)
+    budget = f"{short[given]}{getattr(spec, given):.12g}"
     spread = "" if spec.allocation == UNIFORM else f"{spec.allocation}-"
     return f"{spec.method}-{spread}{budget}-{uuid.uuid4().hex[:8]}"

@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kencore.checkpoint.write import SafetensorsWriter, VectorsWriter
+from kencore.codes.coded import Coded
 from kencore.errors import RunExistsError
 from kencore.runs import bits
+from kencore.runs.codes import write_codes
 from kencore.runs.measures import Columns
 from kencore.system import schema
 from kencore.system.places import not_writable
@@ -170,6 +172,11 @@ class RunWriter:
         with SafetensorsWriter(self.folder / "dense.safetensors", entries) as writer:
             for name in entries:
                 writer.write(name, tensors[name][1])
+
+    def add_codes(self, coded: Mapping[str, Coded]) -> None:
+        """Write the coded differences of matrices, by name."""
+        assert self.folder is not None
+        write_codes(self.folder, coded)
 
     def add_table(self, name: str, parts: Sequence[Columns]) -> None:
         """Write the row table of a finished matrix as one row group."""

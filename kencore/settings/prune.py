@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kencore.allocate.table import ALLOCATIONS, UNIFORM, with_option
+from kencore.codes.names import NAMES
 from kencore.errors import SpecError
 from kencore.methods.table import METHODS
 from kencore.settings import checks
@@ -31,6 +32,10 @@ __all__ = [
     "PruneSpec",
     "check_device",
 ]
+
+
+BUDGETS = ("bits", "bytes", "kl")
+"""Of a method that codes differences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,11 @@ class PruneSpec(PruningSettings):
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
             that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
             difference that was kept: kept values are then no longer the tuned ones. Needs a base.
-        seed: for the ``random`` rule and for the choice of calibration windows.
+        bits, bytes, kl: of ``bytes``, exactly one: bits per weight of the model, bytes of the subnetwork file, or how
+            far the answers may be from the tuned model's (mean KL in nats, measured on ``evaluation``); everything that
+            the file holds counts.
+        code: of ``bytes``: one code for every matrix, ``None``: the best for each.
+        seed: for the ``random`` rule, for random choices of ``bytes`` and for the choice of calibration windows.
 
     Raises:
         SpecError: a value is missing, contradictory or out of range.
@@ -130,7 +139,42 @@ class PruneSpec(PruningSettings):
         "(right where the choice does not look at the difference: random, KEN), energy by the kept share of the "
         "squared difference (right for any). Kept values are then no longer the tuned ones. Needs a base.",
     )
-    seed: int = seed_setting("For the random rule and the choice of calibration text.")
+    bits: float | None = setting(
+        "number",
+        None,
+        low=0,
+        high=64,
+        without=(0,),
+        offered=(0.01, 32),
+        label="Bits per weight",
+        help="Of bytes: size of the subnetwork file in bits per weight of the model, everything counted.",
+    )
+    bytes: int | None = setting(
+        "count",
+        None,
+        low=1,
+        offered=(1, 10**12),
+        label="Bytes of the file",
+        help="Of bytes: the subnetwork file has at most so many bytes.",
+    )
+    kl: float | None = setting(
+        "number",
+        None,
+        low=0,
+        without=(0,),
+        offered=(1e-6, 10),
+        label="Divergence of the answers",
+        help="Of bytes: the smallest file whose model's answers are at most so far from the tuned model's (mean KL in "
+        "nats, measured on the evaluation data).",
+    )
+    code: str | None = setting(
+        "choice",
+        None,
+        choices=NAMES,
+        label="Code",
+        help="Of bytes: one code for every matrix; by default the best of all.",
+    )
+    seed: int = seed_setting("For the random rule, random choices of bytes and the choice of calibration text.")
 
     def __post_init__(self) -> None:
         checks.check(self)
@@ -162,7 +206,12 @@ class PruneSpec(PruningSettings):
         DSnoT swaps entries after it.
         """
         by_method = METHODS[self.method].update is not None and self.refine == "none"
-        return by_method or self.rescale != "none"
+        return by_method or self.rescale != "none" or self.coded
+
+    @property
+    def coded(self) -> bool:
+        """Whether differences are coded to a budget of bits, bytes or closeness."""
+        return METHODS[self.method].coded
 
     @property
     def exact(self) -> bool:
@@ -202,6 +251,12 @@ def _check_base(spec: PruneSpec) -> None:
 
 def _check_budget(spec: PruneSpec) -> None:
     """Refuse no budget, two of them, and one that does not go with the rest."""
+    given = [name for name in BUDGETS if getattr(spec, name) is not None]
+    if spec.coded:
+        _check_coded(spec, given)
+        return
+    for name in (*given, *(["code"] if spec.code is not None else [])):
+        raise _clash(name, f"one beside {spec.method}", f"method {_coded()}", "Leave it out, or choose that method.")
     if (spec.keep is None) == (spec.k is None):
         raise SpecError(
             "keep and k",
@@ -218,6 +273,46 @@ def _check_budget(spec: PruneSpec) -> None:
         )
     if spec.keep == 1 and spec.streams:
         raise checks.no_share("keep", "keep 1, that is sparsity 0: nothing would be pruned", "below")
+
+
+def _coded() -> str:
+    return " or ".join(name for name, row in METHODS.items() if row.coded)
+
+
+def _check_coded(spec: PruneSpec, given: list[str]) -> None:
+    """What goes with a method that codes differences."""
+    if len(given) != 1:
+        raise SpecError(
+            "bits, bytes and kl",
+            got=" and ".join(given) or "none of them",
+            wanted=f"exactly one of them for {spec.method}",
+            remedy="Say how large the file may be (bits per weight, or bytes), or how near its answers must come (kl).",
+        )
+    others = {
+        "keep": spec.keep is not None,
+        "k": spec.k is not None,
+        "rescale": spec.rescale != "none",
+        "balance": bool(spec.balance),
+        "allocation": spec.allocation != UNIFORM,
+        "refine": spec.refine != "none",
+        "published": spec.published,
+        "measured": spec.measured,
+    }
+    for name, wrong in others.items():
+        if wrong:
+            raise _clash(
+                name,
+                f"{getattr(spec, name)} beside {spec.method}",
+                f"no {name}: bits, bytes or kl alone say how much is stored, and where",
+                "Leave it out, or choose another method.",
+            )
+    if spec.kl is not None and spec.evaluation is None:
+        raise _clash(
+            "kl",
+            "a divergence without data to measure it on",
+            "evaluation data: labeled sentences, or a text for a language model",
+            "Name them with evaluation, or give bits or bytes.",
+        )
 
 
 def _check_together(spec: PruneSpec) -> None:

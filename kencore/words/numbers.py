@@ -227,6 +227,12 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 
 def budget(spec: PruneSpec) -> str:
     """How much a spec keeps, in words."""
+    if spec.bytes is not None:
+        return f"at most {size(spec.bytes)}"
+    if spec.bits is not None:
+        return f"{spec.bits:g} bits per weight"
+    if spec.kl is not None:
+        return f"answers within {spec.kl:g} nats"
     if spec.keep is None:
         return f"k = {spec.k} per row"
     if not spec.exact:

@@ -13,6 +13,7 @@ from kencore.errors import CorruptRunError, SchemaError
 from kencore.methods.table import METHODS, method_label
 from kencore.models.figures import measure_of
 from kencore.settings.demo import DEMOS, base_of
+from kencore.settings.prune import BUDGETS
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
 
@@ -31,6 +32,7 @@ _OPTIONS: Final = (
     "row_lambda",
     "refine",
     "rescale",
+    "code",
     "calibration",
     "sequences",
     "search_sequences",
@@ -145,7 +147,8 @@ def command(spec: PruneSpec) -> str:
         if revision is not None:
             parts.append(f"{option} {shlex.quote(revision)}")
     parts.append(f"--method {spec.method}")
-    parts.append(f"--k {spec.k}" if spec.keep is None else f"--keep {spec.keep!r}")
+    given = next(name for name in ("keep", "k", *BUDGETS) if getattr(spec, name) is not None)
+    parts.append(f"--{given} {getattr(spec, given)!r}")
     if spec.scope != ("all",):
         parts += [f"--scope {shlex.quote(term)}" for term in spec.scope]
     parts += [f"--no-{name}" for name in ("embeddings", "vectors", "head") if not getattr(spec, name)]
@@ -204,6 +207,7 @@ def subject(spec: PruneSpec) -> str:
 UPDATED: Final = (
     "SparseGPT updates kept weights to make up for those set to zero, so they differ from the dense model's."
 )
+CODED: Final = "Changes are stored in a code, so kept values are near the tuned model's, not equal to them."
 RESCALED: Final = {
     kind: f"Rescaled: each row's kept differences to the base are divided by the kept share of {what}, so kept "
     "values differ from the tuned model's."
@@ -215,7 +219,7 @@ def updated(spec: PruneSpec) -> str | None:
     """Why kept weights are other than before, in a sentence; ``None`` where they are not."""
     if not spec.updates:
         return None
-    return RESCALED.get(spec.rescale, UPDATED)
+    return CODED if spec.coded else RESCALED.get(spec.rescale, UPDATED)
 
 
 def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
@@ -244,14 +248,14 @@ def short_labels(specs: Mapping[str, PruneSpec]) -> dict[str, str]:
 
 def _words(spec: PruneSpec) -> dict[str, str]:
     """The settings of a run in a word or two each; nothing for what is as usual."""
-    sparsity = "" if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
+    sparsity = wording.budget(spec) if spec.keep is None else f"{wording.short_percent(1 - spec.keep)} sparsity"
     return {
         "model": DEMOS[spec.model].short if spec.model in DEMOS else Path(spec.model).name,
         "method": method_label(spec.method),
         "allocation": wording.allocation(spec),
         "refine": "DSnoT" if spec.refine == "dsnot" else "",
         "rescale": wording.RESCALED.get(spec.rescale, ""),
-        "budget": sparsity or f"k = {spec.k}",
+        "budget": f"k = {spec.k}" if spec.k is not None else sparsity,
         "scope": "" if spec.scope == ("all",) else " + ".join(spec.scope),
         "reference": "global reference" if spec.reference == "global" else "",
         "text": wording.text_source(spec.calibration) if spec.streams else "",

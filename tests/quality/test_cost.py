@@ -217,7 +217,7 @@ def test_a_classifier(tmp_path: Path) -> None:
     examples = fitting_data(Path(tuned), data)
     judges = [Classifier.load(tuned), Classifier.load(run.save_pretrained(tmp_path / "pruned"))]
     dense, pruned = (classifier.predict(examples).correct for classifier in judges)
-    assert run.metrics["pruned"]["versus_dense"] == accuracy_change(dense, pruned)
+    assert accuracy_change(dense, pruned).items() <= run.metrics["pruned"]["versus_dense"].items()
     alone = cost_of_model(judges[0], examples, repeats=1)
     assert alone["flops"]["dense"] == flops["dense"]
     assert alone["parameters"]["total"] == run.totals["params"]

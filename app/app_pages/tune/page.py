@@ -83,4 +83,10 @@ def the_map(setting: Setting, reason: str | None) -> None:
     viewer.weight_map([source], view, key=matrix_parts.MAP, due=viewer.Due(setting=setting.text, words=waits))
 
 
-page()
+if run.spec.coded:
+    st.title("Adjust")
+    st.info(
+        "The sliders move the share that is kept; the size of this run was set in bits. Prune again at another size."
+    )
+else:
+    page()

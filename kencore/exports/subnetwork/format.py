@@ -2,11 +2,14 @@
 
 A subnetwork file is a safetensors file that, with the base model, gives a pruned model back bit
 for bit (without a base where entries became zero). The model's tensors, n entries each, are stored
-in one of four ways:
+in one of five ways:
 
     values   ``<name>.bitmask``, uint8 (ceil(n / 8),): the keep mask, flattened as the checkpoint
              stores the tensor, ``numpy.packbits(..., bitorder="little")``; and ``<name>.values``,
              (kept,) in the tensor's dtype: the kept values themselves, in the same order
+    coded    a part of ``.coded``, uint8: the difference to the base in a code of `kencore.codes`, which opens by rows;
+             the result is the base's value, as float32 in the tuned dtype, plus the coded one, rounded to that dtype,
+             where the code has a symbol, and the base's own elsewhere
     dense    ``<name>.dense``: the whole tensor, where that is smaller or there is no mask
     base     nothing: it is the base's tensor, rounded to the tuned dtype (to nearest even)
     same     nothing: it is tied to another tensor
@@ -14,7 +17,13 @@ in one of four ways:
 ``<file>.file``, uint8, are config, tokenizer and other files, deflated (RFC 1950), unless the base has the
 same. The key ``kencore_subnetwork`` holds sorted JSON: ``content`` and the sha256 of its compact
 form. In it are the sha256 of every tensor of the base that is needed, of every resulting tensor,
-and of all bytes after the header. Shapes never need trust: each is checked against the bytes there.
+and of all bytes after the header. Shapes never need trust: each is checked against the bytes there,
+or against the base's before anything is opened.
+
+That is version 1, which has no coded tensors. In version 2, whose files may be as small as what version 1 says of
+itself, the key holds ``version`` and the sha256 of all bytes after the header; ``.content``, uint8, is the deflated
+JSON of the content without the hashes of tensors, and ``.hashes``, uint8 (32 n,), are those: of each tensor in order of
+names its result's and, where it has one, its base's.
 """
 
 from __future__ import annotations
@@ -23,6 +32,7 @@ import hashlib
 import json
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath, PureWindowsPath
@@ -36,9 +46,13 @@ from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import FLOATS
 
 KEY = "kencore_subnetwork"
-VERSION = 1
-WAYS = ("values", "dense", "base", "same")
+PLAIN, CODED = 1, 2
+"""Versions: without coded tensors, and with."""
+WAYS = ("values", "coded", "dense", "base", "same")
+CODED_ENTRY, CONTENT_ENTRY, HASHES_ENTRY = ".coded", ".content", ".hashes"
+LARGEST_CONTENT = 1 << 26  # bytes that the content of version 2 may unpack to
 NO_HASH = "0" * 64
+_HASHES = frozenset({"sha256", "base_sha256"})
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 Entries = dict[str, tuple[str, tuple[int, ...]]]
@@ -57,6 +71,8 @@ class Stored:
         kept: entries that the mask keeps; only of ``values``.
         base_rows: rows of the base's tensor where it has others than the result; only of ``values``,
             whose mask keeps the rows that the base lacks.
+        code, facts, coded: of ``coded``: its code, what the code's reader needs, and its bytes in ``.coded``.
+        turned: of ``coded``: the code is of the transposed tensor.
         same_as: the tensor it is tied to; only of ``same``.
         part_of: the tensor of the weight file that it is one expert of (`kencore.checkpoint.stacks`);
             its own name is then that with the expert's number behind it.
@@ -75,6 +91,10 @@ class Stored:
     base_sha256: str | None = None
     base_rows: int | None = None
     kept: int | None = None
+    code: str | None = None
+    facts: Mapping[str, Any] | None = None
+    coded: int | None = None
+    turned: bool | None = None
     same_as: str | None = None
     part_of: str | None = None
 
@@ -96,6 +116,7 @@ class Stored:
             self.how != "values" or self.base is None or not self.shape or not _count(self.base_rows)
         ):
             raise ValueError(f"base_rows {self.base_rows!r} of a tensor stored as {self.how}")
+        self._check_code()
         if (self.how == "same") != isinstance(self.same_as, str):
             raise ValueError(f"same_as {self.same_as!r} of a tensor stored as {self.how}")
         if not isinstance(self.part_of, str | None):
@@ -105,6 +126,27 @@ class Stored:
                 raise ValueError(f"{self.kept!r} kept of {self.size} {self.dtype}")
         elif self.kept is not None:
             raise ValueError(f"kept {self.kept!r} of a tensor stored as {self.how}")
+
+    def _check_code(self) -> None:
+        given = (self.code, self.facts, self.coded)
+        if self.how != "coded":
+            if any(one is not None for one in (*given, self.turned)):
+                raise ValueError(f"a code {given!r} of a tensor stored as {self.how}")
+            return
+        if not isinstance(self.code, str) or not isinstance(self.facts, Mapping) or not _count(self.coded):
+            raise ValueError(f"a code {given!r}")
+        if self.dtype not in FLOATS or len(self.shape) not in (1, 2) or not self.size:
+            raise ValueError(f"a code of {self.dtype} of shape {self.shape!r}")
+        if self.turned not in (None, True) or (self.turned and len(self.shape) != 2):
+            raise ValueError(f"turned {self.turned!r} of shape {self.shape!r}")
+
+    @property
+    def code_shape(self) -> tuple[int, int]:
+        """(R, C) of the coded matrix, rows being outputs; a vector is one row."""
+        if len(self.shape) == 1:
+            return 1, self.shape[0]
+        rows, columns = self.shape
+        return (columns, rows) if self.turned else (rows, columns)
 
     @property
     def size(self) -> int:
@@ -163,11 +205,13 @@ class Content:
     tensors: Mapping[str, Stored]
     files: Mapping[str, TextFile] = field(default_factory=dict)
     payload_sha256: str = NO_HASH
-    version: int = VERSION
+    version: int = PLAIN
 
     def __post_init__(self) -> None:
-        if self.version != VERSION:
-            raise ValueError(f"version {self.version!r}, not {VERSION}")
+        if self.version not in (PLAIN, CODED):
+            raise ValueError(_other_version(self.version))
+        if self.version == PLAIN and any(stored.how == "coded" for stored in self.tensors.values()):
+            raise ValueError(f"coded tensors in version {PLAIN}")
         if self.restore not in ("base", "zero") or not isinstance(self.spec, Mapping):
             raise ValueError(f"restore {self.restore!r}")
         if self.base is not None:
@@ -249,25 +293,113 @@ class Content:
             f"{name}.file": ("U8", (file.packed,)) for name, file in self.files.items() if file.packed is not None
         }
         order = sorted(wide.items(), key=lambda item: (-BITS[item[1][0]], item[0]))
-        return dict(order) | dict(sorted(masks.items())) | dict(sorted(texts.items()))
+        found = dict(order) | dict(sorted(masks.items())) | dict(sorted(texts.items()))
+        if self.version == PLAIN:
+            return found
+        coded = sum(stored.coded or 0 for stored in self.tensors.values())
+        return found | {
+            CODED_ENTRY: ("U8", (coded,)),
+            CONTENT_ENTRY: ("U8", (len(self.packed()),)),
+            HASHES_ENTRY: ("U8", (len(self.hashes()),)),
+        }
+
+    def spans(self) -> dict[str, slice]:
+        """Where in ``.coded`` each coded tensor is, in the order of names."""
+        found, at = {}, 0
+        for name, stored in sorted(self.tensors.items()):
+            if stored.how == "coded":
+                found[name] = slice(at, at + (stored.coded or 0))
+                at += stored.coded or 0
+        return found
+
+    def packed(self) -> bytes:
+        """``.content`` of version 2."""
+        return zlib.compress(_compact(self._said(hashes=False)).encode(), 9)
+
+    def hashes(self) -> bytes:
+        """``.hashes`` of version 2."""
+        found = []
+        for _, stored in sorted(self.tensors.items()):
+            found += [stored.sha256, *([] if stored.base_sha256 is None else [stored.base_sha256])]
+        return bytes.fromhex("".join(found))
 
     def text(self) -> str:
         """The value of the metadata key: equal content is equal text."""
+        if self.version == CODED:
+            return _compact({"sha256": self.payload_sha256, "version": self.version})
+        content = self._said(hashes=True)
+        return _compact({"content": content, "sha256": _digest(content)})
+
+    def _said(self, *, hashes: bool) -> dict[str, Any]:
         content = {
             "version": self.version,
             "restore": self.restore,
             "base": None if self.base is None else dict(self.base),
             "spec": dict(self.spec),
             "shards": list(self.shards),
-            "payload_sha256": self.payload_sha256,
             "tensors": {name: _plain(stored) for name, stored in self.tensors.items()},
             "files": {name: _plain(file) for name, file in self.files.items()},
         }
-        return _compact({"content": content, "sha256": _digest(content)})
+        if hashes:
+            return content | {"payload_sha256": self.payload_sha256}
+        bare = {name: {k: v for k, v in one.items() if k not in _HASHES} for name, one in content["tensors"].items()}
+        return content | {"tensors": bare}
+
+
+def version_of(text: str) -> int:
+    """The version that a metadata value is of.
+
+    Raises:
+        ValueError: it is none that is known.
+    """
+    try:
+        outer = json.loads(text)
+        version = outer.get("version", PLAIN)
+        if version in (PLAIN, CODED):
+            return int(version)
+    except (TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"unusable metadata ({error!r})") from error
+    raise ValueError(_other_version(version))
+
+
+def parse_coded(text: str, packed: bytes, hashes: bytes) -> Content:
+    """The content of a file of version 2.
+
+    Args:
+        text: the metadata value.
+        packed, hashes: ``.content`` and ``.hashes``.
+
+    Raises:
+        ValueError: one of them is unusable, or `Content` refuses it.
+    """
+    try:
+        payload = json.loads(text)["sha256"]
+        inflater = zlib.decompressobj()
+        plain = inflater.decompress(packed, LARGEST_CONTENT)
+        if not inflater.eof or inflater.unused_data:
+            raise ValueError("content that does not end, or is too large")
+        said = json.loads(plain)
+        digests = iter([hashes[at : at + 32].hex() for at in range(0, len(hashes), 32)])
+        for _, one in sorted(said["tensors"].items()):
+            if not _HASHES.isdisjoint(one):
+                raise ValueError("hashes among the content")
+            one["sha256"] = next(digests)
+            if "base" in one:
+                one["base_sha256"] = next(digests)
+        content = _content(said | {"payload_sha256": payload})
+        if content.version != CODED or content.text() != text or content.packed() != packed:
+            raise ValueError("content in another form than it is written in")
+        if content.hashes() != hashes:
+            raise ValueError("hashes to spare")
+        return content
+    except zlib.error as error:
+        raise ValueError(f"content that cannot be unpacked ({error})") from error
+    except (TypeError, KeyError, AttributeError, RecursionError, StopIteration) as error:
+        raise ValueError(f"unusable content ({error!r})") from error
 
 
 def parse(text: str) -> Content:
-    """The content that a metadata value holds.
+    """The content that a metadata value of version 1 holds.
 
     Raises:
         ValueError: it is not JSON, its hash does not fit, or `Content` refuses it.
@@ -277,17 +409,24 @@ def parse(text: str) -> Content:
         content, digest = outer["content"], outer["sha256"]
         if _compact(outer) != text or _digest(content) != digest:
             raise ValueError("metadata that was changed: its sha256 does not fit")
-        if content.get("version") != VERSION:
-            raise ValueError(f"version {content.get('version')!r}, not {VERSION}")
-        tensors = {
-            name: Stored(**(record | {"shape": tuple(record["shape"])}))
-            for name, record in content.pop("tensors").items()
-        }
-        files = {name: TextFile(**record) for name, record in content.pop("files").items()}
-        shards = tuple(content.pop("shards"))
-        return Content(tensors=tensors, files=files, shards=shards, **content)
+        if content.get("version") != PLAIN:
+            raise ValueError(_other_version(content.get("version")))
+        return _content(content)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"unusable metadata ({error!r})") from error
+
+
+def _content(said: dict[str, Any]) -> Content:
+    tensors = {
+        name: Stored(**(record | {"shape": tuple(record["shape"])})) for name, record in said.pop("tensors").items()
+    }
+    files = {name: TextFile(**record) for name, record in said.pop("files").items()}
+    shards = tuple(said.pop("shards"))
+    return Content(tensors=tensors, files=files, shards=shards, **said)
+
+
+def _other_version(version: object) -> str:
+    return f"version {version!r}, not {PLAIN} or {CODED}"
 
 
 def buffer(bits: NDArray[np.generic]) -> memoryview:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.as_torch import to_torch
 from kencore.checkpoint.header import TensorInfo
-from kencore.checkpoint.tensors import STORAGE
+from kencore.checkpoint.tensors import STORAGE, to_float32
 from kencore.checkpoint.write import write_weights
+from kencore.codes.levels import pieces
+from kencore.codes.table import decode
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
 from kencore.exports.subnetwork.read import Subnetwork, bad, opened
-from kencore.runs.restore import base_bits
+from kencore.runs.restore import as_matrix, base_bits, coded_bits
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
@@ -52,19 +54,28 @@ def open_subnetwork(
         SourceNotFoundError: the base is not there.
         MissingExtraError: the file is compressed and zstandard is not installed.
     """
+    with opened(path) as file:
+        return dict(tensors_of(Restorer(file, base, progress)))
+
+
+def tensors_of(restorer: Restorer) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of an open file's model, one after the other, stacks of experts last. Raises as `Restorer.pieces`."""
     import torch
 
-    with opened(path) as file:
-        restorer = _Restorer(file, base, progress)
-        state = {}
-        for name, stored in file.content.tensors.items():
-            pieces = [piece.reshape(-1).view(np.uint8) for piece in restorer.pieces(name)]
-            whole = np.concatenate(pieces) if pieces else np.zeros(0, np.uint8)
-            info = TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0)
-            state[name] = to_torch(whole, info)
-        for stack, parts in file.content.stacks().items():
-            state[stack] = torch.stack([state.pop(part) for part in parts])
-        return state
+    stacks = restorer.content.stacks()
+    parts = {part for names in stacks.values() for part in names}
+
+    def tensor(name: str) -> torch.Tensor:
+        stored = restorer.content.tensors[name]
+        found = [piece.reshape(-1).view(np.uint8) for piece in restorer.pieces(name)]
+        whole = np.concatenate(found) if found else np.zeros(0, np.uint8)
+        return to_torch(whole, TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0))
+
+    for name in restorer.content.tensors:
+        if name not in parts:
+            yield name, tensor(name)
+    for stack, names in stacks.items():
+        yield stack, torch.stack([tensor(name) for name in names])
 
 
 def restore_subnetwork(
@@ -86,7 +97,7 @@ def restore_subnetwork(
     folder = Path(folder)
     check_free(folder)
     with opened(path) as file:
-        restorer = _Restorer(file, base, progress)
+        restorer = Restorer(file, base, progress)
         texts = {name: restorer.text(name) for name in file.content.files}
         tensors, stacks = file.content.tensors, file.content.stacks()
         parts = {name: [name] for name, stored in tensors.items() if stored.part_of is None} | stacks
@@ -109,7 +120,7 @@ def restore_subnetwork(
     return folder
 
 
-class _Restorer:
+class Restorer:
     """Makes the tensors of an open file, once its base is known to be the right one."""
 
     def __init__(self, file: Subnetwork, base: str | Path | None, progress: Progress | None) -> None:
@@ -146,6 +157,9 @@ class _Restorer:
         if stored.how == "dense":
             yield self.file.raw(f"{name}.dense")
             return
+        if stored.how == "coded":
+            yield from self._coded(name)
+            return
         if stored.how == "base" and stored.dtype not in STORAGE:  # several entries in a byte
             assert self.base is not None
             yield self.base.raw(str(stored.base))
@@ -165,6 +179,36 @@ class _Restorer:
             piece[keep] = _words(values[used : used + count])
             used += count
             yield piece
+
+    def _coded(self, name: str) -> Iterator[Words]:
+        """The base's rows with the coded difference, some at a time; of a turned tensor all at once."""
+        stored = self.content.tensors[name]
+        parts = pieces(stored.code_shape)
+        if stored.turned:
+            whole = np.concatenate([self.rows(name, rows) for rows in parts])
+            yield _words(np.ascontiguousarray(whole.T)).reshape(-1)
+            return
+        for rows in parts:
+            yield _words(np.ascontiguousarray(self.rows(name, rows))).reshape(-1)
+
+    def rows(self, name: str, rows: slice) -> Words:
+        """Storage bits of some rows (r, C) of a coded tensor, rows being outputs.
+
+        Raises:
+            CorruptSubnetworkError: its code cannot be opened.
+        """
+        stored = self.content.tensors[name]
+        assert self.base is not None
+        assert stored.base is not None
+        assert stored.base_dtype is not None
+        try:
+            values, mask = decode(self.file.coded(name), rows)
+        except ValueError as error:
+            raise bad(self.file.path, f"{name} in a code that cannot be opened ({error})") from error
+        raw = as_matrix(self.base.raw(stored.base), transposed=bool(stored.turned))[rows]
+        own = base_bits(stored.base_dtype, stored.dtype, raw)
+        base = to_float32(own, stored.dtype)
+        return np.where(mask, coded_bits(base, values, mask, stored.dtype, name=name, first=rows.start or 0), own)
 
     def _reset(self, name: str, first: int, last: int) -> Words:
         """What entries become that are not kept, as unsigned integers of their size."""

@@ -19,7 +19,7 @@ from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import round_to, to_float32
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import KencoreError
-from kencore.exports.subnetwork.format import KEY, Content, Stored, TextFile
+from kencore.exports.subnetwork.format import CODED, KEY, PLAIN, Content, Stored, TextFile
 from kencore.runs.card import beside
 
 if TYPE_CHECKING:
@@ -102,7 +102,13 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
         source = run.record["sources"]["base"]
         base = {"text": str(source["text"]), "revision": source.get("revision")}
     content = Content(
-        restore=run.restore, base=base, spec=asdict(run.spec), shards=tuple(shards), tensors=tensors, files=files
+        restore=run.restore,
+        base=base,
+        spec=asdict(run.spec),
+        shards=tuple(shards),
+        tensors=tensors,
+        files=files,
+        version=CODED if run.codes else PLAIN,
     )
     return content, packed
 
@@ -117,6 +123,12 @@ def _stored(run: Run, line: dict[Any, Any] | None, facts: dict[str, Any], change
         return Stored(how="base", **facts, **base)
     if line["status"] != "pruned":
         return dense
+    coded = run.codes.get(line["name"])
+    if coded is not None and base and "base_rows" not in base and not changed:
+        if coded.code == "none":
+            return Stored(how="base", **facts, **base)
+        code = {"code": coded.code, "facts": dict(coded.facts), "coded": len(coded.data)}
+        return Stored(how="coded", **code, turned=True if line["transposed"] else None, **facts, **base)
     values = Stored(how="values", kept=int(line["kept"]), **facts, **base)
     size = -(-values.size // 8) + int(line["kept"]) * BITS[values.dtype] // 8
     return values if size < dense.nbytes else dense

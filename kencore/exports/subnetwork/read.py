@@ -21,8 +21,22 @@ from kencore.checkpoint.header import read_header
 from kencore.checkpoint.shards import Shards
 from kencore.checkpoint.tensors import Tensors
 from kencore.checkpoint.write import header_bytes
+from kencore.codes.coded import Coded
 from kencore.errors import CorruptShardError, CorruptSubnetworkError
-from kencore.exports.subnetwork.format import KEY, Content, TextFile, parse
+from kencore.exports.subnetwork.format import (
+    CODED_ENTRY,
+    CONTENT_ENTRY,
+    HASHES_ENTRY,
+    KEY,
+    LARGEST_CONTENT,
+    PLAIN,
+    WAYS,
+    Content,
+    TextFile,
+    parse,
+    parse_coded,
+    version_of,
+)
 from kencore.exports.subnetwork.zstd import decompress_file, is_zstd
 
 AT_ONCE = 1 << 22
@@ -38,6 +52,7 @@ class Subnetwork:
 
     def __init__(self, path: Path, content: Content, tensors: Tensors) -> None:
         self.path, self.content, self._tensors = path, content, tensors
+        self._spans = content.spans()
 
     def raw(self, name: str) -> NDArray[np.generic]:
         """Storage bits of a tensor of the file, such as ``<name>.values``, flat."""
@@ -53,6 +68,12 @@ class Subnetwork:
         if file.packed is None:
             return None
         return _inflated(self.path, name, file, self.raw(f"{name}.file").tobytes())
+
+    def coded(self, name: str) -> Coded:
+        """The coded difference of a tensor, of a file of version 2."""
+        stored = self.content.tensors[name]
+        data = self.raw(CODED_ENTRY)[self._spans[name]].tobytes()
+        return Coded(code=str(stored.code), shape=stored.code_shape, facts=dict(stored.facts or {}), data=data)
 
     def release(self) -> None:
         """Give back the memory of what was read."""
@@ -130,10 +151,25 @@ def inspect_subnetwork(path: str | Path) -> dict[str, Any]:
             "parameters": sum(s.size for s in content.tensors.values() if s.how != "same"),
             "masked": masked,
             "kept": sum(kept.values()),
-            "tensors": {way: ways.count(way) for way in ("values", "dense", "base", "same")},
+            "tensors": {way: ways.count(way) for way in WAYS if way != "coded" or content.version != PLAIN},
+            **_codes(content),
             "files": {name: f.size for name, f in sorted(content.files.items())},
             "weight_files": list(content.shards),
         }
+
+
+def _codes(content: Content) -> dict[str, Any]:
+    """How many tensors have which code, and in how many bytes; nothing of version 1."""
+    if content.version == PLAIN:
+        return {}
+    found: dict[str, dict[str, int]] = {}
+    for stored in content.tensors.values():
+        if stored.code is not None:
+            line = found.setdefault(stored.code, {"tensors": 0, "entries": 0, "bytes": 0})
+            line["tensors"] += 1
+            line["entries"] += stored.size
+            line["bytes"] += stored.coded or 0
+    return {"codes": dict(sorted(found.items()))}
 
 
 def _architecture(file: Subnetwork) -> str | None:
@@ -167,8 +203,9 @@ def _checked(path: Path, plain: Path) -> tuple[Tensors, Content]:
     metadata = json.loads(header).get("__metadata__")
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         raise bad(path, f"a safetensors file without the metadata {KEY}")
+    tensors = Tensors(plain.parent, Shards({plain.name: plain}, None), infos)
     try:
-        content = parse(metadata[KEY])
+        content = _content(metadata[KEY], tensors)
         entries = content.entries()
     except ValueError as error:
         raise bad(path, str(error)) from error
@@ -176,7 +213,6 @@ def _checked(path: Path, plain: Path) -> tuple[Tensors, Content]:
         raise bad(path, "a header that does not list the tensors that its metadata describe")
     if _digest(plain, start) != content.payload_sha256:
         raise bad(path, "bytes that were changed: their sha256 does not fit")
-    tensors = Tensors(plain.parent, Shards({plain.name: plain}, None), infos)
     for name, stored in content.tensors.items():
         if stored.how == "values":
             _check_mask(path, name, tensors.raw(f"{name}.bitmask"), stored.size, stored.kept or 0)
@@ -185,6 +221,21 @@ def _checked(path: Path, plain: Path) -> tuple[Tensors, Content]:
             _inflated(path, name, text, tensors.raw(f"{name}.file").tobytes())
     tensors.release()
     return tensors, content
+
+
+def _content(text: str, tensors: Tensors) -> Content:
+    """What a file says of itself, in whichever version.
+
+    Raises:
+        ValueError: see `parse`.
+    """
+    if version_of(text) == PLAIN:
+        return parse(text)
+    missing = {CONTENT_ENTRY, HASHES_ENTRY, CODED_ENTRY}.difference(tensors.names)
+    sizes = [tensors.info(name).nbytes for name in (CONTENT_ENTRY, HASHES_ENTRY)] if not missing else [0]
+    if missing or max(sizes) > LARGEST_CONTENT:
+        raise ValueError("no content of version 2")
+    return parse_coded(text, *(tensors.raw(name).tobytes() for name in (CONTENT_ENTRY, HASHES_ENTRY)))
 
 
 def _digest(path: Path, start: int) -> str:

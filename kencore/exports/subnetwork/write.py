@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.write import SafetensorsWriter, header_bytes
 from kencore.errors import CorruptRunError
-from kencore.exports.subnetwork.format import KEY, Content, buffer
+from kencore.exports.subnetwork.format import CODED_ENTRY, CONTENT_ENTRY, HASHES_ENTRY, KEY, PLAIN, Content, buffer
 from kencore.exports.subnetwork.plan import plan
 from kencore.exports.subnetwork.zstd import compress_file, need_zstd
 from kencore.runs.reading import corrupt
@@ -79,7 +79,8 @@ class _Writer:
             with SafetensorsWriter(path, entries, {KEY: self.content.text()}) as self.file:
                 for entry in entries:
                     self._write_entry(entry)
-                self._check_the_rest()
+                if self.content.version == PLAIN:
+                    self._check_the_rest()
         except ValueError as error:  # more or fewer values than the table says
             raise corrupt(self.run.path, f"masks and the table of matrices disagree: {error}") from error
         closed = header_bytes(entries, {KEY: self._final().text()})
@@ -90,7 +91,9 @@ class _Writer:
 
     def _write_entry(self, entry: str) -> None:
         name, _, kind = entry.rpartition(".")
-        if kind == "file":
+        if entry in (CODED_ENTRY, CONTENT_ENTRY, HASHES_ENTRY):
+            self._write_own(entry)
+        elif kind == "file":
             self._write(entry, np.frombuffer(self.texts[name], np.uint8))
         elif kind == "bitmask":
             for piece in packed(keep_pieces(self.run, name, self.content.tensors[name].shape)):
@@ -98,6 +101,19 @@ class _Writer:
             self.run.release()
         else:
             self._write_values(name, entry, whole=kind == "dense")
+
+    def _write_own(self, entry: str) -> None:
+        """What version 2 has for all tensors together; the hashes are the last, when all are known."""
+        if entry == CODED_ENTRY:
+            for name in self.content.spans():
+                owner = self.run.owner(name)
+                assert owner is not None
+                self._write(entry, np.frombuffer(self.run.codes[owner].data, np.uint8))
+            return
+        if entry == HASHES_ENTRY:
+            self._check_the_rest()
+        text = self.content.packed() if entry == CONTENT_ENTRY else self._final().hashes()
+        self._write(entry, np.frombuffer(text, np.uint8))
 
     def _write_values(self, name: str, entry: str, *, whole: bool) -> None:
         digest = hashlib.sha256()
@@ -131,12 +147,12 @@ class _Writer:
     def _check_the_rest(self) -> None:
         """Tensors that are not in the file are what the file says they are."""
         for name, stored in self.content.tensors.items():
-            if stored.how not in ("base", "same"):
+            if stored.how not in ("base", "same", "coded"):
                 continue
             digest = hashlib.sha256()
             for bits in pruned_chunks(self.run, name):
                 digest.update(buffer(bits))
-            if stored.base is not None and digest.hexdigest() != self._base_digest(name):
+            if stored.how == "base" and digest.hexdigest() != self._base_digest(name):
                 raise self._wrong(name, f"{stored.base} of the base")
             self._finish(name, digest.hexdigest())
         for name, stored in self.content.tensors.items():

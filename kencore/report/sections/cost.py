@@ -6,6 +6,7 @@ from kencore.exports.subnetwork.plan import known_bytes
 from kencore.report.content import Block, Figure, Grid, Section, Table, Text
 from kencore.runs.run import Run
 from kencore.words import costs
+from kencore.words import numbers as wording
 from kencore.words import run as facts
 
 
@@ -52,7 +53,7 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
         if found["pruned"].get("versus_dense") is None:
             said.append("The change in pairs, so chance is not ruled out.")
     if not any(figure.name == "trade-off" for figure in figures):
-        budget = f"keep {spec.keep:g}" if spec.keep is not None else f"k {spec.k}"
+        budget = f"keep {spec.keep:g}" if spec.keep is not None else wording.budget(spec)
         said.append(f"Other budgets and seeds: this is one run with {budget} and seed {spec.seed}.")
     if not cost:
         said.append("Compute, speed and memory of the model.")

