@@ -16,6 +16,7 @@ from kencore.codes.closeness import Error, error_of, seeded_error, weighed
 from kencore.codes.coded import Coded, Floats, count_blocks
 from kencore.codes.names import NAMES
 from kencore.codes.scales import from_steps, row_steps
+from kencore.codes.symbols import encode_symbols
 
 STEPS: Final = (0.18, 0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 SHARES: Final = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
@@ -164,7 +165,7 @@ def _of_seeded(d: Floats, squares: Any, weights: float) -> Iterator[Option]:
     ways = {False: np.ones(d.shape[0], np.float32), True: from_steps(steps)}
     fixed = 16 + 32 * count_blocks((d.shape[0], d.shape[1])) + FACTS
     for by_row, factors in ways.items():
-        more = 8 * len(seeded.encode_symbols(steps[None, :])) if by_row else 0
+        more = 8 * len(encode_symbols(steps[None, :])) if by_row else 0
         for share in DRAWN:
             error = seeded_error(sizes, squares, factors, d.shape[1], share)
             bits = share * d.size + fixed + more

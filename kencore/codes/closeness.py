@@ -23,6 +23,7 @@ import numpy as np
 
 from kencore.codes.coded import Floats
 from kencore.codes.levels import pieces
+from kencore.codes.scales import Doubles
 
 RANDOM: Final = 1 / 30
 MOVED: Final = 10.0
@@ -82,7 +83,7 @@ def error_of(d: Floats, values: Callable[[slice], Floats]) -> Error:
     return Error(structured=error, random=0.0, along=along / squares if squares else 1.0, squares=squares)
 
 
-def seeded_error(sizes: Floats, squares: Floats, factors: Floats, columns: int, share: float) -> Error:
+def seeded_error(sizes: Doubles, squares: Doubles, factors: Floats, columns: int, share: float) -> Error:
     """Error to expect of `kencore.codes.seeded`, without coding anything.
 
     Args:

@@ -54,7 +54,8 @@ class Spectrum:
         small = vectors[:, order].astype(np.float32)
         large = (d if tall else d.T) @ small  # U S, or V S
         small = small * self.sizes.astype(np.float32)
-        self.left, self.right = (large, small) if tall else (small, large)  # R, K and C, K
+        self.left: Floats = large if tall else small  # R, K
+        self.right: Floats = small if tall else large  # C, K
         self.total = float(np.square(self.sizes).sum())
         self.rms = float(np.sqrt(self.total / max(1, d.size)))
 

@@ -331,7 +331,7 @@ class Content:
         return _compact({"content": content, "sha256": _digest(content)})
 
     def _said(self, *, hashes: bool) -> dict[str, Any]:
-        content = {
+        content: dict[str, Any] = {
             "version": self.version,
             "restore": self.restore,
             "base": None if self.base is None else dict(self.base),

@@ -127,7 +127,7 @@ def _stored(run: Run, line: dict[Any, Any] | None, facts: dict[str, Any], change
     if coded is not None and base and "base_rows" not in base and not changed:
         if coded.code == "none":
             return Stored(how="base", **facts, **base)
-        code = {"code": coded.code, "facts": dict(coded.facts), "coded": len(coded.data)}
+        code: dict[str, Any] = {"code": coded.code, "facts": dict(coded.facts), "coded": len(coded.data)}
         return Stored(how="coded", **code, turned=True if line["transposed"] else None, **facts, **base)
     values = Stored(how="values", kept=int(line["kept"]), **facts, **base)
     size = -(-values.size // 8) + int(line["kept"]) * BITS[values.dtype] // 8
