@@ -23,7 +23,7 @@ import streamlit as st  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
 from app.data.routes import routes  # noqa: E402
-from app.guard import mode  # noqa: E402
+from app.guard import mode, offline  # noqa: E402
 from app.guard.door import Door  # noqa: E402
 from app.guard.middleware import Guard  # noqa: E402
 from kencore.errors import SpecError  # noqa: E402
@@ -78,7 +78,7 @@ def say(error: Exception) -> bool:
         return True
     LOG.error("A page failed", exc_info=error)
     st.error(
-        f"**This page failed**: {type(error).__name__}: {error}\n\nThe server's log has the "
+        f"**This page failed**: {type(error).__name__}: {state.plain(str(error))}\n\nThe server's log has the "
         "details. Go back, or open another page from the menu.",
         icon=":material/error:",
     )
@@ -88,6 +88,7 @@ def say(error: Exception) -> bool:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
     """Warm up in a thread: the server answers at once."""
+    offline.close()
     threading.Thread(target=warm, name="warm", daemon=True).start()
     yield {}
 

@@ -111,7 +111,7 @@ def sidebar(page: StreamlitPage) -> str | None:
         if broken:
             with st.expander(f"{len(broken)} folder(s) cannot be read"):
                 for run in broken:
-                    st.caption(f"**{run.id}**: {run.problem}")
+                    st.caption(f"**{state.plain(run.id)}**: {state.plain(str(run.problem))}")
     shown: str | None = st.session_state.get("run_choice") if usable else None
     return shown
 

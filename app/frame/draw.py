@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.base import CONFIG, Chart
 from app.frame.save_chart import save_buttons
+from kencore.system import plain
 
 
 def draw(
@@ -28,16 +31,17 @@ def draw(
         saves: the buttons that save its numbers and picture; none while presenting.
     """
     with st.container(horizontal=True, vertical_alignment="center", wrap=False):
-        st.markdown(f"**{chart.finding}**", width="stretch")
+        st.markdown(f"**{plain.markdown(chart.finding)}**", width="stretch")
         if saves:
             csv_button(chart.csv, chart.name, key=f"{key}-csv")
             save_buttons(chart, key)
+    figure = harmless(chart.figure)
     if point is None and custom is None:
         bare = {} if saves else {"displayModeBar": False}
-        st.plotly_chart(chart.figure, key=key, alt=chart.alt, config=_config(chart) | bare)
+        st.plotly_chart(figure, key=key, alt=chart.alt, config=_config(chart) | bare)
         return
     event = st.plotly_chart(
-        chart.figure,
+        figure,
         key=key,
         alt=chart.alt,
         config=_config(chart) | {"displayModeBar": False},
@@ -49,6 +53,27 @@ def draw(
         point(int(picked[0]["point_index"]))
     if picked and custom is not None:
         custom(picked[0].get("customdata"))
+
+
+def harmless(figure: go.Figure) -> go.Figure:
+    """The figure, no text of which is a link."""
+    found = figure.to_dict()
+    mended = _mended(found)
+    return figure if mended is found else figure.__class__(mended)
+
+
+def _mended(found: Any) -> Any:
+    """What a figure is made of with its texts mended; the very same object where none had to be."""
+    if isinstance(found, str):
+        text = plain.figure(found)
+        return found if text == found else text
+    if isinstance(found, dict):
+        new = {key: _mended(value) for key, value in found.items()}
+        return new if any(new[key] is not value for key, value in found.items()) else found
+    if isinstance(found, list | tuple) or (isinstance(found, np.ndarray) and found.dtype.kind in "OUT"):
+        items = [_mended(value) for value in found]
+        return items if any(new is not old for new, old in zip(items, found, strict=True)) else found
+    return found
 
 
 def csv_button(data: Callable[[], bytes], name: str, *, key: str, label: str = "CSV") -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
 from app.frame import links
 from kencore.errors import KencoreError, MatrixNotFoundError, RunNotFoundError
 from kencore.runs import CELLS
+from kencore.system.plain import markdown
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
     from kencore.runs.shelf import RunSummary
 
+plain: Final = markdown  # text that others wrote, for all that Streamlit reads as Markdown
 _LIST_SECONDS = 2.0
 _lock = threading.Lock()
 _listed: tuple[float, str, list[RunSummary]] | None = None
@@ -143,12 +144,7 @@ def messages() -> Iterator[None]:
         st.stop()
 
 
-def plain(text: str) -> str:
-    """Text as it is: what people typed may hold signs that Markdown takes for its own."""
-    return re.sub(r"([\\`*_\[\]#~<>$|])", r"\\\1", text)
-
-
 def show_error(error: KencoreError) -> None:
     """One look for every mistake: what is wrong, what was wanted, what to do."""
     subject, got, wanted = map(plain, (error.subject, error.got, error.wanted))
-    st.error(f"**{subject}**: got {got}; wanted {wanted}.\n\n{error.remedy}", icon=":material/error:")
+    st.error(f"**{subject}**: got {got}; wanted {wanted}.\n\n{plain(error.remedy)}", icon=":material/error:")

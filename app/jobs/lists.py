@@ -50,7 +50,7 @@ def _job_cards(what: str, found: list[JobStatus]) -> None:
     for job in found[:shown]:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             with st.container(gap=None, width="stretch"):
-                st.markdown(kinds.label(job))
+                st.markdown(state.plain(kinds.label(job)))
                 st.caption(f"{_ago(job.created)}{_how_far(job)}")
             badge(job)
             if st.button("Show", key=f"show-{job.id}", type="tertiary"):

@@ -51,7 +51,7 @@ def _panel(job_id: str, was_live: bool, shown: bool) -> None:
         st.rerun()  # the whole page: stop polling, and show the new run in the lists
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{kinds.label(job)}**", width="stretch")
+            st.markdown(f"**{state.plain(kinds.label(job))}**", width="stretch")
             badge(job)
         if job.live:
             _progress(job)
@@ -70,14 +70,14 @@ def badge(job: JobStatus) -> None:
 
 
 def _progress(job: JobStatus) -> None:
-    st.progress(job.share, text=job.message or "Starting the worker")
+    st.progress(job.share, text=state.plain(job.message or "Starting the worker"))
     facts = [f"{100 * job.share:.0f} %"]
     if job.seconds_left is not None:
         facts.append(f"{_about(job.seconds_left)} left")
     if job.started is not None:
         facts.append(f"running for {wording.seconds(max(0.0, time.time() - job.started))}")
     if job.device:
-        facts.append(job.device)
+        facts.append(state.plain(job.device))
     st.caption(" · ".join(facts))
     if job.state == "queued":
         _waiting(job.id)
@@ -118,13 +118,13 @@ def show_failure(job: JobStatus) -> None:
             KencoreError(error["subject"], got=error["got"], wanted=error["wanted"], remedy=error["remedy"])
         )
     else:
-        text = f"{error.get('type', 'Error')}: {error.get('message', '')}"
-        st.error(f"{text}\n\n{error.get('remedy', '')}", icon=":material/error:")
+        text = state.plain(f"{error.get('type', 'Error')}: {error.get('message', '')}")
+        st.error(f"{text}\n\n{state.plain(str(error.get('remedy', '')))}", icon=":material/error:")
         with st.expander("Log of the worker"):
             st.code(jobs.log(job.id) or "The log is empty.", "text")
 
 
 def _finished(job: JobStatus, shown: bool) -> None:
     took = wording.seconds((job.finished or 0) - (job.started or 0))
-    st.caption(f"Finished in {took}" + (f" on {job.device}" if job.device else ""))
+    st.caption(f"Finished in {took}" + (f" on {state.plain(job.device)}" if job.device else ""))
     kinds.shown(job).finished(job, shown)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app.frame import links
+from app.frame import links, state
 from app.jobs import panel
 from kencore import jobs
 from kencore.errors import JobNotFoundError, RunNotFoundError
@@ -91,7 +91,7 @@ def _watch(job_id: str, key: str) -> None:
     job = jobs.status(job_id)
     if not job.live:
         st.rerun()
-    st.progress(job.share, text=job.message or "Starting the worker")
+    st.progress(job.share, text=state.plain(job.message or "Starting the worker"))
     st.button(
         "Cancel",
         icon=":material/stop_circle:",

@@ -156,7 +156,7 @@ def _block_alone(found: Explanation, run: Run, name: str) -> Explanation | None:
     reason = str(found.facts["left_out"].get(name, ""))
     block = int(run.matrix(name)["block"])
     if "ask for its block" not in reason:
-        st.caption(f"This matrix cannot be analyzed: {reason}.")
+        st.caption(f"This matrix cannot be analyzed: {state.plain(reason)}.")
         return None
     wider = explain_ask.ask(run, found.facts["text"], block=block, key="ask-block")
     return wider if wider is not None and name in wider.facts["matrices"] else None

@@ -162,7 +162,7 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
     try:
         found = views.cell(run, name, *at)
     except KencoreError as error:
-        st.caption(str(error))
+        st.caption(state.plain(str(error)))
         return
     st.markdown(f"**Row {at[0]:,}, column {at[1]:,}**")
     parts.pairs(_weight_lines(found, run.restore))
@@ -277,7 +277,7 @@ def onward(run_id: str, line: Line) -> None:
         icon=":material/download:",
         help="True = kept, rows are outputs (NumPy file)",
     )
-    st.caption(f"`{name}`")
+    st.caption(state.plain(name))
 
 
 def _size(nbytes: object) -> str:

@@ -44,7 +44,7 @@ def offer(run: Run, *, key: str) -> None:
         persist_state="session",
         help="Same models, scope, budget and evaluation as this run.",
     )
-    st.caption(_said(run, peers))
+    st.caption(state.plain(_said(run, peers)))
     if st.button(
         _button(picked), icon=":material/compare_arrows:", type="primary", key=f"{key}-compare", disabled=not picked
     ):

@@ -28,7 +28,14 @@ QUIET: Final[dict[str, Any]] = {"delta_color": "off", "delta_arrow": "off", "bor
 
 def card(number: cards.Number) -> None:
     """One number in a frame."""
-    st.metric(number.label, number.value, number.below, delta_description=number.beside, help=number.explained, **QUIET)
+    st.metric(
+        state.plain(number.label),
+        state.plain(number.value),
+        state.plain(number.below) if number.below else number.below,
+        delta_description=state.plain(number.beside) if number.beside else number.beside,
+        help=state.plain(number.explained),
+        **QUIET,
+    )
 
 
 def before_and_after(run: Run) -> None:
@@ -95,11 +102,11 @@ def figures(run: Run) -> None:
         alt="Every measured figure of the dense and the pruned model, with 95 % intervals",
     )
     if (said := measured.change(found["pruned"], found.get("examples"))) is not None:
-        st.markdown(f"{said}.")
+        st.markdown(state.plain(f"{said}."))
     where = cards.windows(found) if language else str(found.get("data", ""))
     st.caption(f"Measured on {state.plain(where)}.")
     if not language:
-        st.caption(measured.explained(found))
+        st.caption(state.plain(measured.explained(found)))
     elif "perplexity_low" in found["pruned"]:
         st.caption("In brackets: 95 % intervals, from the spread over windows.")
 

@@ -42,6 +42,15 @@ NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 OUTSIDE = ["*/*"]  # folders of a repository hold other formats of the same weights, those of modules.json apart
 
 
+_offline = False
+
+
+def stay_offline() -> None:
+    """From now on this process takes models from the local cache alone and never asks the hub."""
+    global _offline
+    _offline = True
+
+
 def fetch(text: str, *, revision: str | None = None, progress: Progress | None = None) -> Path:
     """Snapshot folder of a hub model in the local cache; its name is the commit.
 
@@ -92,6 +101,7 @@ def _download(
                 revision=revision,
                 allow_patterns=patterns,
                 ignore_patterns=list(outside),
+                local_files_only=_offline,
                 tqdm_class=_bar(progress, f"Downloading {text}"),
             )
         )
@@ -141,6 +151,8 @@ def _translated(error: Exception, text: str, revision: str | None) -> KencoreErr
             wanted="room and permission to write",
             remedy="Free space, or set HF_HOME to another folder.",
         )
+    if _offline:
+        return _unreachable(text, "the app fetches nothing by itself", "Inspect or prune it: a job fetches it.")
     if any(isinstance(link, hub.OfflineModeIsEnabled) for link in chain):
         return _unreachable(text, "offline mode is on: HF_HUB_OFFLINE is set")
     return _unreachable(text, str(chain[-1]).strip().split("\n", 1)[0] or type(error).__name__)
@@ -157,12 +169,14 @@ def _status(error: BaseException) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def _unreachable(text: str, why: str) -> NoNetworkError:
+def _unreachable(
+    text: str, why: str, remedy: str = "Connect and try again, or pass a folder that holds the model."
+) -> NoNetworkError:
     return NoNetworkError(
         text,
         got=f"no such folder here, and the hub could not be read ({why})",
         wanted="a network connection, or all of its files in the local cache",
-        remedy="Connect and try again, or pass a folder that holds the model.",
+        remedy=remedy,
     )
 
 

@@ -12,6 +12,7 @@ import typer
 
 from kencore.errors import KencoreError
 from kencore.system.bar import progress_bar
+from kencore.system.plain import terminal
 from kencore.system.progress import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -41,12 +42,12 @@ def command(
     except KeyboardInterrupt:
         _fail({"error": {"type": "Interrupted", "message": "interrupted"}}, interrupted, as_json, 130)
     for text in shown:
-        print(text)
+        print(text if as_json else terminal(text))
 
 
 def _fail(facts: dict[str, Any], text: str, as_json: bool, code: int) -> None:
     if as_json:
         print(json.dumps(facts, indent=2))
     else:
-        print(text, file=sys.stderr)
+        print(terminal(text), file=sys.stderr)
     raise typer.Exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kencore.system.plain import terminal
 from kencore.views.tables import totals
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -24,4 +25,4 @@ def summary(run: Run) -> str:
         f"{wording.size(total.bytes_stored)} to store of {wording.size(total.bytes_dense)}; "
         f"{total.matrices_pruned} of {total.matrices} matrices were pruned.",
     ]
-    return "\n".join(lines)
+    return terminal("\n".join(lines))

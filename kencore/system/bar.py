@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kencore.system.plain import terminal
 from kencore.system.progress import Progress
 
 
@@ -15,7 +16,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.console import Console
 
     columns = (
-        rich_bar.TextColumn("{task.description}"),
+        rich_bar.TextColumn("{task.description}", markup=False),
         rich_bar.BarColumn(),
         rich_bar.TaskProgressColumn(),
         rich_bar.TimeElapsedColumn(),
@@ -27,6 +28,6 @@ def progress_bar() -> Iterator[Progress]:
         task = bar.add_task("", total=None)
 
         def report(done: float, total: float, message: str) -> None:
-            bar.update(task, completed=done, total=total, description=message)
+            bar.update(task, completed=done, total=total, description=terminal(message))
 
         yield report

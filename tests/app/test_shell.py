@@ -152,7 +152,7 @@ def test_an_error_repeats_what_was_typed_to_the_letter() -> None:
         "    raise ScopeError('My/Nope_a* model', got='`$x$`', wanted='[a](b)', remedy='`do`')\n"
     ).run()
     shown = r"**My/Nope\_a\* model**: got \`\$x\$\`; wanted \[a\](b)."
-    assert test.error[0].value == shown + "\n\n`do`"
+    assert test.error[0].value == shown + "\n\n\\`do\\`"
 
 
 def test_whatever_else_goes_wrong_is_said_on_the_page(store: Run) -> None:

@@ -247,3 +247,26 @@ def test_a_cache_that_cannot_be_written(server: Server, monkeypatch: pytest.Monk
     monkeypatch.setattr(huggingface_hub._snapshot_download, "hf_hub_download", fail)
     with pytest.raises(StoreNotWritableError, match="local cache"):
         resolve("org/name")
+
+
+def test_a_process_that_stays_offline_takes_what_is_there_and_asks_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kencore.checkpoint import hub
+
+    monkeypatch.setattr(hub, "_offline", False)
+    hub.stay_offline()
+    asked: list[object] = []
+    answer = server._answer
+    monkeypatch.setattr(server, "_answer", lambda request: (asked.append(request), answer(request))[1])
+    with pytest.raises(NoNetworkError, match="a job fetches it"):
+        resolve("org/name")
+    with pytest.raises(NoNetworkError, match="a job fetches it"):
+        resolve("org/name", revision=SHA)
+    assert asked == []
+    monkeypatch.setattr(hub, "_offline", False)
+    there = resolve("org/name")
+    hub.stay_offline()
+    asked.clear()
+    assert resolve("org/name", revision=there.revision).folder == there.folder
+    assert asked == []

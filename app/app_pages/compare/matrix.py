@@ -49,7 +49,7 @@ def current(run: Run, found: Comparison) -> Line:
     table = found.matrices[found.matrices["block"].notna() & (found.matrices["rows"] > 1)]
     first = (found.matrices if table.empty else table).iloc[0]
     if line is not None:
-        st.caption(f"{name} is not pruned in all of these runs; showing another matrix.")
+        st.caption(f"{state.plain(str(name))} is not pruned in all of these runs; showing another matrix.")
     return run.matrix(str(first["name"]))
 
 
@@ -91,7 +91,7 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
                 _facts(shares)
                 for letter, run in (("A", a), ("B", b)):
                     links.page_link("matrix", f"Open in {letter}", icon=":material/grid_on:", run=run.id, matrix=name)
-                st.caption(f"`{name}`")
+                st.caption(state.plain(name))
     return line
 
 
@@ -136,7 +136,7 @@ def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
         found = views.cell(a, name, row, col)
         by_b = bool(b.keep(name, slice(row, row + 1), slice(col, col + 1))[0, 0])
     except KencoreError as error:
-        st.caption(str(error))
+        st.caption(state.plain(str(error)))
         return
     st.markdown(f"**Row {row:,}, column {col:,}**")
     terms = wording.TERMS[a.restore]

@@ -41,7 +41,7 @@ elif found is None:
     st.title("Compare runs")
     st.caption("Choose a run to compare with the one in the sidebar, or run other rules at its budget.")
 else:
-    st.title(compare_words.headline(names, found.overall()))
+    st.title(state.plain(compare_words.headline(names, found.overall())))
     st.caption(state.plain(f"A: {names[0]} · B: {names[1]}"))
 compare_runs.choose(run, chosen)
 compare_runs.watch(chosen)

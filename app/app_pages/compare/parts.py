@@ -60,7 +60,7 @@ def who_keeps_what(found: Comparison, names: list[str], palette: Palette) -> Non
         st.header("Who keeps what")
         with state.messages():
             by = choosing.view("by", VIEWS, "role", label="Bars")
-    st.caption(f"{compare_words.kept_text(found.overall(), names)} {compare_words.EXPLAINED}")
+    st.caption(state.plain(f"{compare_words.kept_text(found.overall(), names)} {compare_words.EXPLAINED}"))
     keys = ["role"] if by == "role" else ["stack", "block"]
     table = compare.grouped(found.pair(), keys)
     draw(charts.share_bars(table, _names(table, by), by, palette), key="compare-shares")

@@ -27,7 +27,7 @@ flips_parts.pick(run, text)
 found = explain_ask.ask(run, text)
 with head:
     st.title(explain_parts.title(found, terms.dense))
-    st.caption(facts.subject(run.spec))
+    st.caption(state.plain(facts.subject(run.spec)))
 if found is None:
     st.stop()
 

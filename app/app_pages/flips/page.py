@@ -19,8 +19,8 @@ with state.messages():
     run = state.current_run()
 found = ask.found(run)
 waits = None if found is None else ask.waits(run)
-st.title("Which answers pruning changed" if found is None or waits else words.finding(found.facts))
-st.caption(facts.subject(run.spec))
+st.title("Which answers pruning changed" if found is None or waits else state.plain(words.finding(found.facts)))
+st.caption(state.plain(facts.subject(run.spec)))
 verdict.show(run)
 if not flips_parts.has_answers(run):
     st.caption("An encoder without a head gives no answers: its embeddings are compared on Overview.")

@@ -34,7 +34,7 @@ def counts(facts: dict[str, Any]) -> None:
         st.metric("Answer changed", f"{facts['changed']:,}", of, **quiet)
         mean = facts["kl"]
         st.metric("Mean KL", "n/a" if mean is None else f"{mean:.3f}", "nats", **quiet)
-    st.caption(f"{words.balance(facts)} Measured on {state.plain(facts['data'])}.")
+    st.caption(f"{state.plain(words.balance(facts))} Measured on {state.plain(facts['data'])}.")
 
 
 def lines(run: Run, found: Flips) -> None:

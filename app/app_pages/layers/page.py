@@ -44,7 +44,7 @@ except KencoreError as error:
 
 st.title("The same matrix in every block")
 if family != summaries.family(here["name"], here["block"]) and links.value("matrix"):
-    st.caption(f"{here['name']} is outside the blocks; showing another matrix.")
+    st.caption(f"{state.plain(str(here['name']))} is outside the blocks; showing another matrix.")
 
 
 def choose_layer() -> None:
@@ -92,5 +92,5 @@ draw(
     key="block-pictures",
     point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=None if layer == "lost" else layer),
 )
-st.caption(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0])))
+st.caption(state.plain(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0]))))
 draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

@@ -17,7 +17,7 @@ from kencore.views import damage
 
 with state.messages():
     run = state.current_run()
-st.title(map_parts.finding(run))
+st.title(state.plain(map_parts.finding(run)))
 map_parts.choose_other(run)
 second = None
 try:

@@ -189,12 +189,12 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
     try:
         line = run.matrix(name)
     except KencoreError as error:
-        st.caption(str(error))
+        st.caption(state.plain(str(error)))
         return
-    st.markdown(f"**{matrices.title(line, run.matrices)}**")
+    st.markdown(f"**{state.plain(matrices.title(line, run.matrices))}**")
     _block(run, line)
     if line["status"] != "pruned":
-        st.caption(f"Not pruned: {line['reason']}.")
+        st.caption(f"Not pruned: {state.plain(str(line['reason']))}.")
         return
     kept, params = int(line["kept"]), int(line["params"])
     parts.pairs(

@@ -16,14 +16,14 @@ line = matrix_parts.matrix_or_choice(run)
 
 name = str(line["name"])
 pruned = line["status"] == "pruned"
-st.title(matrices.finding(line, run.matrices) if pruned else matrices.title(line, run.matrices))
+st.title(state.plain(matrices.finding(line, run.matrices) if pruned else matrices.title(line, run.matrices)))
 matrix_parts.choose(run.matrices, line)
 if run.thin:
     whole.missing(run)
     matrix_parts.facts(line, run.restore)
     st.stop()
 if not pruned:
-    st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+    st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
     st.stop()
 try:
     view = matrix_parts.view_of(line, run.restore)

@@ -42,7 +42,7 @@ def _card(title: str, lines: cost_words.Lines, note: str) -> None:
         st.markdown(f"**{title}**")
         parts.pairs(lines)
         if note:
-            st.caption(note)
+            st.caption(state.plain(note))
 
 
 def subnetwork_size(run: Run) -> int | None:

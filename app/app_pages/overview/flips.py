@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.frame import links
+from app.frame import links, state
 from app.parts import flips as flips_parts
 from kencore.views import flips as views
 from kencore.words import flips as words
@@ -26,8 +26,8 @@ def what_changed(run: Run) -> None:
         st.caption("Which answers pruning changed was not computed for this run yet.")
         links.page_link("flips", "Find them", icon=":material/swap_vert:")
         return
-    st.markdown(f"**{words.finding(found.facts)}**")
-    st.caption(words.balance(found.facts))
+    st.markdown(f"**{state.plain(words.finding(found.facts))}**")
+    st.caption(state.plain(words.balance(found.facts)))
     if found.facts["changed"]:
         flips_parts.examples(views.worst(found.table), found.facts, wording.TERMS[run.restore].dense)
     links.page_link("flips", "All changed answers", icon=":material/swap_vert:")

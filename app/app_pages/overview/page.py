@@ -11,8 +11,8 @@ from kencore.words import run as facts
 with state.messages():
     run = state.current_run()
 total = summaries.totals(run.matrices)
-st.title(facts.headline(run.spec, total, run.metrics))
-st.caption(facts.subject(run.spec))
+st.title(state.plain(facts.headline(run.spec, total, run.metrics)))
+st.caption(state.plain(facts.subject(run.spec)))
 verdict.show(run)
 
 # the title is painted before Plotly is imported

@@ -42,7 +42,7 @@ def findings(job_id: str) -> None:
 def _show(found: dict[str, Any]) -> None:
     counts, cost = found["parameters"], found["estimate"]
     st.markdown(
-        f"**{found['architecture']}** with {wording.plural(found['blocks'], 'block')} and "
+        f"**{state.plain(str(found['architecture']))}** with {wording.plural(found['blocks'], 'block')} and "
         f"{wording.count(counts['total'])} weights"
     )
     with st.grid(2, min_column_width=150):
@@ -70,7 +70,7 @@ def _show(found: dict[str, Any]) -> None:
             hide_index=True,
             alt="Name patterns of the model's weights",
         )
-    st.caption(cost["how"] + (f" {_LONGER}" if language else ""))
+    st.caption(state.plain(cost["how"] + (f" {_LONGER}" if language else "")))
 
 
 def _time(found: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ def _data(data: dict[str, Any]) -> None:
 
 
 def _number(title: str, value: str, below: str) -> None:
-    st.metric(title, value, below, delta_color="off", delta_arrow="off", border=True)
+    st.metric(title, state.plain(value), state.plain(below), delta_color="off", delta_arrow="off", border=True)
 
 
 def _about(seconds: float) -> str:
@@ -146,8 +146,8 @@ def _exceptions(found: dict[str, Any]) -> None:
         names = [tied["name"], *tied["aliases"]]
         reasons.setdefault("one tensor under several names, pruned once", []).extend(names)
     for reason, names in reasons.items():
-        shown = ", ".join(f"`{name}`" for name in names[:6])
+        shown = state.plain(", ".join(names[:6]))
         more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-        st.markdown(f":material/block: {reason[:1].upper()}{reason[1:]}: {shown}{more}")
+        st.markdown(f":material/block: {state.plain(reason[:1].upper() + reason[1:])}: {shown}{more}")
     if not reasons and not found["new_heads"]:
         st.caption("Everything can be pruned.")

@@ -22,8 +22,8 @@ with state.messages():
 whole.needs(run, "Recover what pruning lost", "Training starts from its weights")
 palette = theme.palette()
 heading = st.header if told is None else st.subheader  # the form of a tuned run is a part of it
-st.title(recover_parts.title(run))
-st.caption(facts.subject(run.spec))
+st.title(state.plain(recover_parts.title(run)))
+st.caption(state.plain(facts.subject(run.spec)))
 if told is not None:
     recover_parts.outcome(run, palette)
     st.header("Recover again")
@@ -53,5 +53,5 @@ with st.grid(2, min_column_width=420, gap="medium") as grid:
 if made is None and told is None and links.value("job") is None:
     made = recover_parts.made_before(run)
 if made is not None and made.id != run.id:
-    st.header(recover_parts.title(made))
+    st.header(state.plain(recover_parts.title(made)))
     recover_parts.outcome(made, palette, st.subheader)

@@ -122,7 +122,7 @@ def outcome(run: Run, palette: Palette, heading: Callable[..., Any] = st.header)
         with grid.cell():
             heading("Training data against held-out data")
             draw(charts.gap(told, palette), key="recover-gap")
-            st.caption(_gap_explained(told))
+            st.caption(state.plain(_gap_explained(told)))
     if run.metrics:
         heading("Quality on one set of data")
         quality_parts.figures(run)

@@ -23,9 +23,9 @@ with state.messages():
 line = matrix_parts.matrix_or_choice(run)
 name, rows, cols = str(line["name"]), int(line["rows"]), int(line["cols"])
 if line["status"] != "pruned":
-    st.title(matrices.title(line, run.matrices))
+    st.title(state.plain(matrices.title(line, run.matrices)))
     matrix_parts.choose(run.matrices, line)
-    st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+    st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
     st.stop()
 
 if run.thin:
@@ -49,7 +49,7 @@ except links.LinkError as error:
     row_parts.choose_anew(rows)
     st.stop()
 
-st.title(f"Row {row:,} of {matrices.title(line, run.matrices).lower()}")
+st.title(state.plain(f"Row {row:,} of {matrices.title(line, run.matrices).lower()}"))
 matrix_parts.choose(run.matrices, line)
 with st.container(horizontal=True, vertical_alignment="bottom"):
     row_parts.choose_row(rows, row)

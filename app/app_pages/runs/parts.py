@@ -49,7 +49,7 @@ def tagged(lines: list[RunLine]) -> list[RunLine]:
     def chosen() -> None:
         links.write(tag=st.session_state["runs_tag"])
 
-    tag = st.pills("Tag", tags, key="runs_tag", on_change=chosen)
+    tag = st.pills("Tag", tags, key="runs_tag", on_change=chosen, format_func=state.plain)
     return [line for line in lines if tag is None or tag in line.found.tags]
 
 

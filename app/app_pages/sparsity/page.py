@@ -15,8 +15,8 @@ from kencore.words import run as facts
 with state.messages():
     run = state.current_run()
 palette = theme.palette()
-st.title(sparsity_runs.title(run))
-st.caption(facts.subject(run.spec))
+st.title(state.plain(sparsity_runs.title(run)))
+st.caption(state.plain(facts.subject(run.spec)))
 runs = [run, *sparsity_runs.choose_beside(run)]
 drawn = sparsity_runs.depths(runs)
 

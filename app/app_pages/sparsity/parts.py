@@ -64,7 +64,9 @@ def by_row(run: Run, palette: Palette) -> None:
     spreads = row_spreads(run, names)
     role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
     if all(found.even for found in spreads):
-        st.caption(f"All rows of these matrices ({role}) have the same sparsity, up to one weight of rounding.")
+        st.caption(
+            f"All rows of these matrices ({state.plain(role)}) have the same sparsity, up to one weight of rounding."
+        )
         return
     chart = spread.row_violins(spreads, block_views.labels(table), names, role, COLOR, palette)
     draw(chart, key="sparsity-rows", point=lambda at: links.go("matrix", matrix=names[at]))
@@ -136,7 +138,7 @@ def decided(run: Run) -> str:
 def how_decided(run: Run, palette: Palette) -> None:
     """The rule in words, and what it looked at."""
     st.header("How sparsity was allocated")
-    st.markdown(decided(run))
+    st.markdown(state.plain(decided(run)))
     try:
         charts = searches(run, palette)
     except KencoreError as error:

@@ -116,12 +116,14 @@ def _how_far(sweep: Sweep, live: bool) -> None:
         said.append(f"{wording.plural(len(skipped), 'combination')} not possible")
     left = counts["planned"] - counts["done"]
     if not left:
-        st.caption(" · ".join(said))
+        st.caption(state.plain(" · ".join(said)))
     elif live:
-        st.caption(" · ".join(said) + " · points appear as they finish")
+        st.caption(state.plain(" · ".join(said) + " · points appear as they finish"))
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(" · ".join(said) + ". Finished points stay; only the rest is computed.", width="stretch")
+            st.caption(
+                state.plain(" · ".join(said)) + ". Finished points stay; only the rest is computed.", width="stretch"
+            )
             if st.button(
                 f"Continue with {left}",
                 icon=":material/play_arrow:",

@@ -44,7 +44,7 @@ def choose(sweeps: list[SweepSummary], shown: str | None) -> None:
             _delete(usable[shown])
     for sweep in sweeps:
         if sweep.problem is not None:
-            st.caption(f":material/error: Sweep **{sweep.id}**: {state.plain(sweep.problem)}")
+            st.caption(f":material/error: Sweep **{state.plain(sweep.id)}**: {state.plain(sweep.problem)}")
 
 
 def _delete(sweep: SweepSummary) -> None:

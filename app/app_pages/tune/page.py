@@ -43,7 +43,7 @@ def page() -> None:
         state.show_error(error)
         st.caption("The run's own setting is shown instead.")
         setting = retune.own_setting(run)
-    place.title(tune_parts.title(run, setting))
+    place.title(state.plain(tune_parts.title(run, setting)))
     reason = why_not_live(run, setting, name) if pruned else None
     due = tune_parts.waits_for(reason) if pruned else NOTHING
     tune_strip.strip(run, name, setting, due=due, on_rest=lambda: tune_parts.take_rest(run))
@@ -62,7 +62,7 @@ def page() -> None:
 def the_map(setting: Setting, reason: str | None) -> None:
     """The open matrix at the setting."""
     if not pruned:
-        st.info(f"This matrix was not pruned: {line['reason']}. Choose another one above.")
+        st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
         return
     try:
         view = matrix_parts.view_of(line, run.restore)

@@ -179,7 +179,7 @@ def _watch(run: Run, setting: Setting, job: str, was_live: bool) -> None:
         st.rerun()
     assert found is not None
     if found.live:
-        st.progress(found.share, text=found.message or "Starting the worker")
+        st.progress(found.share, text=state.plain(found.message or "Starting the worker"))
         st.button(
             "Cancel",
             icon=":material/stop_circle:",
@@ -233,7 +233,7 @@ def _made(job: JobStatus) -> None:
         st.markdown(f"**{text}**, measured in {took}")
         change = measured.change(pruned, found["metrics"].get("examples"))
         if change:
-            st.caption(change)
+            st.caption(state.plain(change))
     kept: dict[str, str] = st.session_state.setdefault("tune_kept", {})
     if job.id not in kept:
         if st.button("Save as a run", icon=":material/save:", type="primary"):
@@ -243,7 +243,7 @@ def _made(job: JobStatus) -> None:
             st.rerun()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"Saved as {kept[job.id]}", width="content")
+        st.caption(f"Saved as {state.plain(kept[job.id])}", width="content")
         links.page_link("overview", "Open it", icon=":material/arrow_forward:", run=kept[job.id])
 
 

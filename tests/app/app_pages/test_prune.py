@@ -286,7 +286,7 @@ def test_inspection_shows_what_was_found(open_page: OpenPage, store_of_jobs: Fak
     assert values == {"Can be pruned": "1.4 M", "On disk": "2.87 MB", "Time": "about 2.5 s", "Memory": "about 541 MB"}
     text = " ".join(part.value for part in (*test.markdown, *test.caption))
     assert "BertForSequenceClassification" in text
-    assert "Counts whole numbers: `position_ids`" in text
+    assert "Counts whole numbers: position\\_ids" in text
     assert "New head: classifier.weight" in text
     assert test.dataframe[0].value["Can be pruned"].tolist() == [98_304, 0]
     assert "run the model on text" not in text
