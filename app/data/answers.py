@@ -7,6 +7,7 @@ kept by the browser for ever; others are checked again by their ETag. Functions 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from app.data import live as tune_live
 from app.data.request import CHECK, FOREVER, cache_headers, download, strict, whole_number
 from app.frame import state
 from kencore.errors import (
+    CorruptRunError,
     GettingReady,
     JobNotFoundError,
     KencoreError,
@@ -31,6 +33,7 @@ from kencore.errors import (
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
+LOG: Final = logging.getLogger("kenviz")
 MOST_CELLS: Final = 1 << 21  # of one window
 MOST_CSV: Final = 1 << 18  # weights in one CSV
 NOT_FOUND: Final = (RunNotFoundError, MatrixNotFoundError, SourceNotFoundError, JobNotFoundError)
@@ -56,6 +59,9 @@ def answer(name: str, request: Request) -> Response:
         status, said = refusal(error)
         again = {"Retry-After": "1"} if status == 503 else {}
         return JSONResponse(said, status, {"Cache-Control": "no-store"} | again)
+    except Exception as error:
+        LOG.error("%s cannot be answered", name, exc_info=error)
+        return JSONResponse(_unreadable(error).to_json(), 409, {"Cache-Control": "no-store"})
 
 
 def refusal(error: KencoreError) -> tuple[int, dict[str, Any]]:
@@ -65,6 +71,16 @@ def refusal(error: KencoreError) -> tuple[int, dict[str, Any]]:
     if isinstance(error, SpecError):
         return 400, error.to_json()
     return 404 if isinstance(error, NOT_FOUND) else 409, error.to_json()
+
+
+def _unreadable(error: Exception) -> CorruptRunError:
+    """What is said where files that looked whole turn out not to be."""
+    return CorruptRunError(
+        "what was asked for",
+        got=f"files that cannot be read ({type(error).__name__}: {str(error)[:200]})",
+        wanted="a whole run folder",
+        remedy="The server's log has the details. Delete the run if it is damaged.",
+    )
 
 
 def window(request: Request) -> Response:

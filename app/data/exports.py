@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,9 +39,9 @@ def made(job_id: str) -> tuple[dict[str, Any], Path]:
             remedy="Prepare it on the Overview of a run.",
         )
     folder = jobs.result(job_id)
-    facts = json.loads((folder / "result.json").read_text("utf-8"))
-    name = facts["folder" if facts["form"] == "folder" else "file"]
-    return facts, folder / Path(name).name
+    facts = jobs.answer_in(folder)
+    name = facts.get("folder" if facts.get("form") == "folder" else "file")
+    return facts, folder / Path(str(name)).name
 
 
 def label(kind: str, form: object) -> str:

@@ -7,9 +7,10 @@ modules in ``modules.json``; those have weights of their own, which belong to th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from kencore.system.plain_json import read_json
 
 MODULES = "modules.json"
 CARD = "README.md"
@@ -131,9 +132,9 @@ def may_travel(name: object) -> bool:
 def module_folders(folder: Path) -> frozenset[str]:
     """Folders of the modules around a model that ``modules.json`` names."""
     try:
-        modules = json.loads((folder / MODULES).read_text("utf-8"))
+        modules = read_json(folder / MODULES)
         paths = [str(module.get("path") or "") for module in modules]
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return frozenset()
     return frozenset(path.rstrip("/") for path in paths if path and may_travel(f"{path.rstrip('/')}/config.json"))
 

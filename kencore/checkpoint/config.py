@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.quiet import quiet
 from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
+from kencore.system.plain_json import read_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -28,10 +28,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except FileNotFoundError:
         raise bad_config(folder, "no config.json", "the configuration beside the weights") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise bad_config(folder, f"a config.json that cannot be read ({error})", "JSON") from None
     # without a model type transformers would guess one from the folder's name
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):

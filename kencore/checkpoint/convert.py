@@ -20,6 +20,7 @@ from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors
 from kencore.checkpoint.unpack import DTYPES, Tally, write_plain
 from kencore.checkpoint.unpack_gguf import unpack_gguf
 from kencore.errors import NoSafetensorsError, SpecError
+from kencore.system.plain_json import read_json
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
@@ -212,5 +213,5 @@ def _word(dtype: str) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     return found if isinstance(found, dict) else {}

@@ -7,13 +7,13 @@ Source: the format section of https://github.com/huggingface/safetensors.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kencore.errors import CorruptShardError
+from kencore.system.plain_json import parse_json
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 BITS = {
@@ -94,8 +94,8 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
         return seen
 
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=no_twins)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text, pairs=no_twins)
+    except ValueError as error:
         _fail(path, f"a header that is not JSON ({error})", "a JSON object of tensors")
     if not isinstance(header, dict):
         _fail(path, "a header that is not a JSON object", "an object of tensors")

@@ -7,7 +7,6 @@ Decided from config.json and, where that says nothing, from names and dtypes of 
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ from kencore.checkpoint.header import TensorInfo, read_header
 from kencore.checkpoint.scales import BYTES, Plan, plan_scales
 from kencore.checkpoint.shards import find_shards
 from kencore.errors import CheckpointError, PackedWeightsError
+from kencore.system.plain_json import read_json
 
 _SCALED: Final = "numbers with scales"
 # ends of names that no plain model has -> the format; what stands before "." is the layer
@@ -223,7 +223,7 @@ def _usual(key: str) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from kencore.errors import (
     NoSafetensorsError,
     UnsafeIndexError,
 )
+from kencore.system.plain_json import read_json
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -74,8 +74,8 @@ def _named(folder: Path) -> str | None:
         MissingShardError: it is not there.
     """
     try:
-        named = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        named = read_json(folder / "config.json").get("transformers_weights")
+    except (OSError, ValueError, AttributeError):
         return None  # whoever needs the config says what is wrong with it
     if not isinstance(named, str) or not named:
         return None
@@ -143,11 +143,11 @@ def read_index(folder: Path) -> dict[str, str]:
     """
     path = folder / INDEX
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         index = data["weight_map"]
         good = isinstance(index, dict) and len(index) > 0
         good = good and all(isinstance(name, str) and name for name in index.values())
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         good = False
     if not good:
         raise CorruptShardError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kencore.data.files import TEXT_COLUMNS
 from kencore.data.tables import Table
+from kencore.system.plain_json import parse_json
 
 if TYPE_CHECKING:
     from kencore.data.files import DataFile
@@ -56,8 +56,8 @@ def _lines(file: DataFile) -> tuple[list[int], Objects]:
         if not line.strip():
             continue
         try:
-            found.append(json.loads(line))
-        except (ValueError, RecursionError):
+            found.append(parse_json(line, halves=True))
+        except ValueError:
             raise file.wrong(file.path, f"no JSON at row {row}", ADVICE) from None
         rows.append(row)
     return rows, found
@@ -69,8 +69,8 @@ def _whole(file: DataFile) -> Any:
     if not text:
         return None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text, halves=True)
+    except ValueError as error:
         # a .json file is often one object a line; where its first line is none, say what is wrong
         if file.ending == ".json" and not _is_json(text.split("\n", 1)[0]):
             row = getattr(error, "lineno", 1)
@@ -82,8 +82,8 @@ def _whole(file: DataFile) -> Any:
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        parse_json(line, halves=True)
+    except ValueError:
         return False
     return True
 

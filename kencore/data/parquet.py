@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from kencore.data.tables import Table
+from kencore.system.plain_parquet import read_parquet as read_parquet_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from kencore.data.files import DataFile
+
+
+MOST_ROWS: Final = 10_000_000
+MOST_BYTES: Final = 192 * 2**20  # of values, whatever they are packed to
 
 
 def read_parquet(file: DataFile) -> Table:
@@ -23,10 +28,9 @@ def read_parquet(file: DataFile) -> Table:
         DataFileError: not Parquet, or bytes that are no UTF-8.
     """
     import pyarrow as pa
-    from pyarrow import parquet
 
     try:
-        table = parquet.read_table(pa.BufferReader(file.content))
+        table = read_parquet_table(file.content, most_rows=MOST_ROWS, most_bytes=MOST_BYTES)
         while any(pa.types.is_struct(kind) for kind in table.schema.types):
             table = table.flatten()
     except (pa.ArrowException, OSError, ValueError):

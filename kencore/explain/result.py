@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError, MatrixNotFoundError
 from kencore.explain.maths import Contributions, contributions
+from kencore.system.plain_json import read_json_object
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -147,7 +148,7 @@ def open_explanation(folder: Path) -> Explanation:
     from safetensors.numpy import load_file
 
     try:
-        facts = json.loads((folder / "result.json").read_text("utf-8"))
+        facts = read_json_object(folder / "result.json", ours=True)
         return Explanation(facts=facts, arrays=load_file(folder / ARRAYS))
     except (OSError, ValueError, SafetensorError) as error:
         raise CorruptRunError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.write import SafetensorsWriter
 from kencore.errors import CorruptSubnetworkError
 from kencore.exports.subnetwork.write import keep_pieces, packed
+from kencore.system.plain_json import parse_json
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_new, whole_file
 
@@ -89,13 +90,13 @@ def read_masks(path: str | Path) -> Masks:
             masks = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not iterable itself
             said = (file.metadata() or {}).get(KEY)
         if said is not None:
-            content = json.loads(said)
+            content = parse_json(said)
             if content["version"] != VERSION:
                 raise ValueError(f"version {content['version']!r}, not {VERSION}")
             masks = {name: _unpacked(masks[name], tuple(shape)) for name, shape in content["shapes"].items()}
         if any(mask.dtype != np.bool_ for mask in masks.values()):
             raise ValueError("tensors that are no masks")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptSubnetworkError(
             str(path),
             got=str(error) or type(error).__name__,

@@ -10,13 +10,16 @@ loaded anew for each job.
 
 from __future__ import annotations
 
-from kencore.jobs.api import ahead, cancel, events, find, list_jobs, log, result, shutdown, status, submit, warm
+from kencore.jobs.api import ahead, answer, cancel, events, find, list_jobs, log, result, shutdown, status, submit, warm
+from kencore.jobs.folders import answer_in
 from kencore.jobs.records import Event, JobStatus
 
 __all__ = [
     "Event",
     "JobStatus",
     "ahead",
+    "answer",
+    "answer_in",
     "cancel",
     "events",
     "find",

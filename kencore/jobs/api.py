@@ -174,6 +174,16 @@ def result(job: str) -> Path:
     return folder
 
 
+def answer(job: str) -> dict[str, Any]:
+    """What a finished job said: the object in its ``result.json``.
+
+    Raises:
+        JobNotFoundError, RunNotFoundError: as `result`.
+        CorruptRunError: it cannot be read.
+    """
+    return folders.answer_in(result(job))
+
+
 def log(job: str, *, limit: int = 65536) -> str:
     """The last ``limit`` bytes of what the job printed, faults' tracebacks included.
 

@@ -11,10 +11,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from kencore.errors import StoreNotWritableError
+from kencore.errors import CorruptRunError, StoreNotWritableError
 from kencore.jobs.kinds import KINDS, known_kind
 from kencore.system.places import PRIVATE, home, jobs_folder, private_folder
+from kencore.system.plain_json import read_json_object
 
 SUFFIX = ".part"
 
@@ -69,6 +71,23 @@ def publish(part: Path, result: Path) -> None:
     out.rename(result)
     _to_disk(result.parent)
     remove(part)
+
+
+def answer_in(folder: Path) -> dict[str, Any]:
+    """What a finished job said, of its folder: the object in ``result.json``.
+
+    Raises:
+        CorruptRunError: there is none that can be read.
+    """
+    try:
+        return read_json_object(folder / "result.json", ours=True)
+    except (OSError, ValueError) as error:
+        raise CorruptRunError(
+            f"result of job {folder.name}",
+            got=f"result.json cannot be read ({error})",
+            wanted="what the job said",
+            remedy="Start it again.",
+        ) from error
 
 
 def remove(folder: Path) -> None:

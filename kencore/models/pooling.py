@@ -4,7 +4,6 @@ writes them. What is not understood is refused, never skipped.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from kencore.checkpoint.companions import MODULES, may_travel
 from kencore.errors import TaskMismatchError
 from kencore.models.loaded import limit_of
 from kencore.models.seam import loading
+from kencore.system.plain_json import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ def _prompt(folder: Path) -> str:
 
 def _read(folder: Path, name: str, kind: type) -> Any:
     try:
-        found = json.loads((folder / name).read_text("utf-8"))
+        found = read_json(folder / name)
     except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, kind):

@@ -23,6 +23,7 @@ from kencore.errors import TuningBusyError
 from kencore.settings.recover import RecoverSpec
 from kencore.system.locks import FileLock
 from kencore.system.places import home, not_writable, private_folder
+from kencore.system.plain_json import parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -84,7 +85,7 @@ class Saved:
 
         try:
             with safe_open(self.folder / FILE, framework="pt") as file:
-                state = json.loads((file.metadata() or {})["state"])
+                state = parse_json((file.metadata() or {})["state"], ours=True)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError):
             return None

@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from kencore.checkpoint.tensors import to_float32
+from kencore.runs.columns import MATRICES_SCHEMA, ROWS_SCHEMA
 from kencore.runs.measures import share_lost
 from kencore.runs.run import Run
-from kencore.runs.writer import MATRICES_SCHEMA, ROWS_SCHEMA, RunWriter
+from kencore.runs.writer import RunWriter
 
 Bits = NDArray[np.generic]
 WEIGHTS_AT_ONCE = 1 << 22

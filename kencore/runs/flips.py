@@ -7,7 +7,7 @@ No torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kencore.errors import CorruptRunError, RunNotFoundError
+from kencore.runs.forms import FACTS, misfit
 from kencore.system import schema
+from kencore.system.plain_json import parse_json
+from kencore.system.plain_parquet import read_parquet
 from kencore.system.whole import whole_file
 
 FILE: Final = "flips.parquet"
@@ -31,6 +34,7 @@ COLUMNS: Final = pa.schema(
         *((name, pa.float32()) for name in ("nll_change", "kl")),
     ]
 )
+COUNTS: Final = ("count", "right_wrong", "wrong_right", "changed", "dense_right", "pruned_right")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,14 +72,19 @@ class Flips:
         Raises:
             StoreNotWritableError: it cannot be written.
         """
-        fields = [COLUMNS.field(name) for name in COLUMNS.names]
-        for name in self.facts["baselines"]:
-            fields += [pa.field(name, pa.string()), pa.field(f"{name}_p", pa.float32())]
         facts = {**self.facts, "version": schema.current("flips")}
         told = json.dumps(facts, sort_keys=True, allow_nan=False).encode()
-        table = pa.Table.from_pandas(self.table, schema=pa.schema(fields), preserve_index=False)
+        table = pa.Table.from_pandas(self.table, schema=_schema(self.facts["baselines"]), preserve_index=False)
         with whole_file(folder / FILE, force=True) as temporary:
             pq.write_table(table.replace_schema_metadata({KEY: told}), temporary, compression="zstd")
+
+
+def _schema(baselines: Iterable[str]) -> pa.Schema:
+    """The columns of a table beside these baselines."""
+    fields = [COLUMNS.field(name) for name in COLUMNS.names]
+    for name in baselines:
+        fields += [pa.field(name, pa.string()), pa.field(f"{name}_p", pa.float32())]
+    return pa.schema(fields)
 
 
 def read_flips(folder: Path) -> Flips | None:
@@ -89,11 +98,15 @@ def read_flips(folder: Path) -> Flips | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path)
-        facts = json.loads((table.schema.metadata or {})[KEY])
+        table = read_parquet(path)
+        facts = parse_json((table.schema.metadata or {})[KEY], ours=True)
         schema.migrate("flips", f"{FILE} of {folder.name}", facts)
-        names = [*COLUMNS.names, *(f"{name}{end}" for name in facts["baselines"] for end in ("", "_p"))]
-        return Flips(facts=facts, table=table.select(names).replace_schema_metadata(None).to_pandas())
+        if wrong := misfit(FACTS, facts):
+            raise ValueError(f"a wrong value of {wrong[:100]}")
+        known = facts["task"] in ("classification", "language")
+        if not known or None in (*map(facts.get, COUNTS), *facts["baselines"]):
+            raise ValueError("no task or no counts")
+        return Flips(facts=facts, table=table.cast(_schema(facts["baselines"])).to_pandas())
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise CorruptRunError(
             f"{FILE} of {folder.name}",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kencore.errors import CorruptRunError
+from kencore.runs.forms import FORMS, misfit
 from kencore.system import schema
+from kencore.system.plain_json import read_json_object
 
 MATRICES = "matrices.parquet"
 
@@ -45,8 +46,11 @@ def read_files(folder: Path, *names: str) -> dict[str, Any]:
     for name in names:
         if name != "record.json":
             files[name] = _table(folder) if name == MATRICES else read_object(folder, name)
-    for step in steps:
-        step(files)
+    try:
+        for step in steps:
+            step(files)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise corrupt(folder, f"it cannot be read as schema {version} ({error})") from error
     return files
 
 
@@ -54,14 +58,14 @@ def read_object(folder: Path, name: str) -> dict[str, Any]:
     """The JSON object in a file of a run, as it is.
 
     Raises:
-        CorruptRunError: there is none.
+        CorruptRunError: there is none, or one that is not of the form of the file (`kencore.runs.forms`).
     """
     try:
-        data = json.loads((folder / name).read_text("utf-8"))
+        data = read_json_object(folder / name, ours=True)
     except (OSError, ValueError) as error:
         raise corrupt(folder, f"{name} cannot be read ({error})") from error
-    if not isinstance(data, dict):
-        raise corrupt(folder, f"{name} holds no object")
+    if wrong := misfit(FORMS.get(name, {}), data):
+        raise corrupt(folder, f"{name}: a wrong value of {wrong[:100]}")
     return data
 
 
@@ -72,10 +76,10 @@ def notes_of(record: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[str
 
 
 def _table(folder: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from kencore.runs.columns import checked_matrices
+    from kencore.system.plain_parquet import read_parquet
 
     try:
-        return pq.read_table(folder / MATRICES).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
+        return checked_matrices(read_parquet(folder / MATRICES)).to_pandas()
+    except (OSError, ValueError) as error:
         raise corrupt(folder, f"{MATRICES} cannot be read ({error})") from error

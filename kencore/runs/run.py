@@ -37,11 +37,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
-from kencore.errors import KencoreError, MatrixNotFoundError
+from kencore.errors import CorruptShardError, KencoreError, MatrixNotFoundError
 from kencore.runs import CELLS, bits, missing_files
 from kencore.runs.cells import Cells, thin_error
 from kencore.runs.codes import read_codes
-from kencore.runs.extras import KeptValues, Norms, open_changed, read_norms, read_trace, read_tuning
+from kencore.runs.columns import ROWS_SCHEMA
+from kencore.runs.extras import KeptValues, Norms, open_changed, open_file, read_norms, read_trace, read_tuning
+from kencore.runs.forms import unmeasured
 from kencore.runs.reading import MATRICES, corrupt, notes_of, read_files
 from kencore.runs.weights import Which, open_checkpoint, read_values
 from kencore.settings.prune import PruneSpec
@@ -89,6 +91,8 @@ class Run:
             self.pruned: tuple[str, ...] = tuple(self.matrices.loc[self.matrices["status"] == "pruned", "name"])
         except (KencoreError, KeyError, TypeError, ValueError) as error:
             raise corrupt(path, f"spec.json or matrices.parquet: {error}") from error
+        if missing_figure := unmeasured(self.metrics):
+            raise corrupt(path, f"metrics.json: no {missing_figure}")
         self.checked: set[tuple[Tensors, str]] = set()
         self._first: dict[str, NDArray[np.int64]] = {}
         self._check_masks()
@@ -123,13 +127,12 @@ class Run:
             if set(self.cells.names) != set(self.pruned):
                 raise corrupt(self.path, "cells and the table of matrices disagree")
             return
-        held = set(self._masks.keys())
-        if held != set(self.pruned):
+        if set(self._masks.names) != set(self.pruned):
             raise corrupt(self.path, "masks and the table of matrices disagree")
         for name in self.pruned:
             line = self.matrix(name)
-            wanted = [int(line["rows"]), -(-int(line["cols"]) // 8)]
-            if list(self._masks.get_slice(name).get_shape()) != wanted:
+            wanted = int(line["rows"]), -(-int(line["cols"]) // 8)
+            if (self._masks.info(name).dtype, self._masks.info(name).shape) != ("U8", wanted):
                 raise corrupt(self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes")
 
     def _open_values(self) -> KeptValues | None:
@@ -220,12 +223,19 @@ class Run:
         return self.cells.norms(name) if self.thin else read_norms(self.path, name, self.shape(name)[1])
 
     @cached_property
-    def _masks(self) -> Any:
-        return _open_safetensors(self.path / "masks.safetensors")
+    def _masks(self) -> Tensors:
+        return open_file(self.path, "masks.safetensors")
 
     @cached_property
     def _row_groups(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path / "rows.parquet", memory_map=True)
+        try:
+            found = pq.ParquetFile(self.path / "rows.parquet")
+            missing = set(ROWS_SCHEMA.names) - set(found.schema_arrow.names)
+        except (OSError, pa.ArrowException) as error:
+            raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
+        if missing or found.num_row_groups != len(self.pruned):
+            raise corrupt(self.path, "rows.parquet and the table of matrices disagree")
+        return found
 
     @cached_property
     def tuned_tensors(self) -> Tensors:
@@ -294,16 +304,23 @@ class Run:
 
     def rows(self, name: str) -> pd.DataFrame:
         """One line per row of a pruned matrix: kept, bandwidth, value range, difference; kept alone of a thin run."""
-        self._pruned_matrix(name)
+        rows = int(self._pruned_matrix(name)["rows"])
         if self.thin:
             kept = self.cells.kept(name)
             return pd.DataFrame({"row": np.arange(len(kept), dtype=np.int32), "kept": kept})
         group = self.pruned.index(name)
+        if self._row_groups.metadata.row_group(group).num_rows != rows:
+            raise corrupt(self.path, f"rows.parquet has other rows of {name} than the table of matrices")
+        columns = [column for column in ROWS_SCHEMA.names if column != "matrix"]
         try:
-            table: pd.DataFrame = self._row_groups.read_row_group(group).to_pandas()
-        except (OSError, pa.ArrowException) as error:
+            found = self._row_groups.read_row_group(group, columns)
+            found = found.cast(pa.schema([ROWS_SCHEMA.field(column) for column in found.column_names]))
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
-        return table.drop(columns="matrix")
+        if len(found) != rows:
+            raise corrupt(self.path, f"rows.parquet has other rows of {name} than the table of matrices")
+        table: pd.DataFrame = found.to_pandas()
+        return table
 
     def mask_bits(self, name: str, rows: slice = slice(None)) -> bits.Bits:
         """Packed keep mask of some rows, (rows, ceil(C / 8)) uint8.
@@ -314,7 +331,11 @@ class Run:
         if self.thin:
             raise thin_error(self, f"The mask of {name}")
         first, last, _ = rows.indices(int(self._pruned_matrix(name)["rows"]))
-        return np.asarray(self._masks.get_slice(name)[first : max(first, last)])
+        try:
+            found: bits.Bits = np.array(self._masks.raw(name, slice(first, max(first, last))))
+        except (CorruptShardError, OSError, ValueError) as error:
+            raise corrupt(self.path, f"masks.safetensors cannot be read ({error})") from error
+        return found
 
     def keep(self, name: str, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.bool_]:
         """The keep mask, or a window of it: True = kept, False = the base value, or zero."""
@@ -419,12 +440,3 @@ def _owners(matrices: pd.DataFrame) -> dict[str, str]:
     pruned = matrices[matrices["status"] == "pruned"]
     names = zip(pruned["name"], pruned["tied"], strict=True)
     return {stored: name for name, tied in names for stored in (name, *tied)}
-
-
-def _open_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        return safe_open(path, framework="numpy")
-    except (SafetensorError, OSError) as error:
-        raise corrupt(path.parent, f"{path.name} cannot be read ({error})") from error

@@ -86,9 +86,11 @@ def find_run(run: str) -> Path:
     if run in SHIPPED and (shipped := shipped_folder(run)):
         return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
-    for folder in (runs_folder() / run if in_store else None, shipped_folder(run), Path(run)):
-        if folder is not None and _is_folder(folder):
-            return folder
+    if in_store and _is_folder(folder := runs_folder() / run):
+        return _own(folder)
+    for other in (shipped_folder(run), Path(run)):
+        if other is not None and _is_folder(other):
+            return other
     raise RunNotFoundError(
         repr(run),
         got="no such run in the store",
@@ -131,6 +133,27 @@ def find_stored_run(run: str) -> Path:
             got="no such run in the store",
             wanted="an id from the list of runs",
             remedy="It may have been deleted. Choose another run from the list.",
+        )
+    return folder if run in SHIPPED else _own(folder)
+
+
+def _own(folder: Path) -> Path:
+    """The folder of a run in the store.
+
+    Raises:
+        RunNotFoundError: it, or a file in it, is a link: an id never leads out of the store.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            linked = folder.is_symlink() or any(entry.is_symlink() for entry in entries)
+    except OSError:
+        linked = False  # reading it says what is wrong
+    if linked:
+        raise RunNotFoundError(
+            f"run {folder.name}",
+            got="a link to a place outside the store",
+            wanted="a run in the store",
+            remedy="Give the path of the folder instead, or move the run into the store.",
         )
     return folder
 
@@ -187,8 +210,10 @@ def _summary(folder: Path, name: str, stamped: tuple[Any, ...]) -> RunSummary:
         tuned = (record.get("tuned") or {}).get("from")
     except SchemaError as error:
         problem = error.reason
-    except (CorruptRunError, OSError, ValueError, KeyError, TypeError) as error:
-        problem = problem or f"spec.json or record.json cannot be read ({error})"
+    except CorruptRunError as error:
+        problem = problem or error.got
+    except Exception as error:  # noqa: BLE001 - whatever a folder holds, it never hides the others
+        problem = problem or f"spec.json or record.json cannot be read ({type(error).__name__}: {error})"
     return RunSummary(
         id=name,
         path=folder,
@@ -263,7 +288,7 @@ def delete_run(run: str) -> None:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a name that no folder can have
+    except (OSError, ValueError):  # a name that no folder can have
         return False
 
 

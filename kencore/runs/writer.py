@@ -22,56 +22,11 @@ from kencore.codes.coded import Coded
 from kencore.errors import RunExistsError
 from kencore.runs import bits
 from kencore.runs.codes import write_codes
+from kencore.runs.columns import MATRICES_SCHEMA, ROWS_SCHEMA
 from kencore.runs.measures import Columns
 from kencore.system import schema
 from kencore.system.places import not_writable
 from kencore.system.whole import is_taken
-
-ROWS_SCHEMA = pa.schema(
-    [
-        ("matrix", pa.string()),
-        ("row", pa.int32()),
-        ("kept", pa.int32()),
-        ("bandwidth", pa.float32()),
-        ("value_min", pa.float32()),
-        ("value_max", pa.float32()),
-        ("diff_rms", pa.float32()),
-        ("diff_share_kept", pa.float32()),
-    ]
-)
-
-MATRICES_SCHEMA = pa.schema(
-    [
-        (name, pa.string())
-        for name in (
-            "name",
-            "base_name",
-            "stack",
-            "role",
-            "part",
-            "dtype",
-            "status",
-            "reason",
-            "tuned_sha256",
-            "base_sha256",
-        )
-    ]
-    + [(name, pa.int64()) for name in ("block", "rows", "cols", "params", "k", "kept", "bytes_dense", "bytes_stored")]
-    + [
-        (name, pa.float64())
-        for name in (
-            "target_keep",
-            "tuned_mean",
-            "tuned_std",
-            "tuned_min",
-            "tuned_max",
-            "diff_rms",
-            "diff_share_kept",
-            "diff_lost",
-        )
-    ]
-    + [("transposed", pa.bool_()), ("shape", pa.list_(pa.int64())), ("tied", pa.list_(pa.string()))]
-)
 
 
 class RunWriter:

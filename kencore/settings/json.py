@@ -7,6 +7,7 @@ from dataclasses import MISSING, asdict, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from kencore.errors import SpecError
+from kencore.system.plain_json import parse_json
 
 if TYPE_CHECKING:
     from dataclasses import Field
@@ -31,7 +32,7 @@ class JsonSettings:
             SpecError: not JSON, not an object, or a field that is not a setting.
         """
         try:
-            data = json.loads(text)
+            data = parse_json(text)
         except ValueError as error:
             raise SpecError(
                 "settings",

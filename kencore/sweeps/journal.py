@@ -15,9 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kencore.system.places import not_writable
+from kencore.system.plain_json import fits, parse_json
 
 Event = Literal["began", "finished", "failed"]
 NAME = "journal.jsonl"
+FORM = {**dict.fromkeys(("event", "point", "time"), str), "pid": int, "error": {...: str}}
+LONGEST = 1 << 20  # bytes of a line
+MOST_BYTES = 16 << 20  # that are read from the end
 
 
 def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None = None) -> None:
@@ -46,19 +50,27 @@ def note(folder: Path, event: Event, point: str, error: Mapping[str, str] | None
 
 def read(folder: Path) -> list[dict[str, Any]]:
     """Every whole line of a sweep's journal, oldest first; nothing where there is none."""
-    try:
-        lines = (folder / NAME).read_bytes().split(b"\n")
-    except OSError:
-        return []
     found = []
-    for line in lines:
+    for line in _last_lines(folder / NAME):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line, ours=True, most=LONGEST)
         except ValueError:
             continue
-        if isinstance(entry, dict) and {"event", "point"} <= entry.keys():
+        if isinstance(entry, dict) and {"event", "point"} <= entry.keys() and fits(entry, FORM):
             found.append(entry)
     return found
+
+
+def _last_lines(path: Path) -> list[bytes]:
+    """The lines of a file, of a very long one the last that are whole."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - MOST_BYTES))
+            lines = file.read(MOST_BYTES).split(b"\n")
+    except OSError:
+        return []
+    return lines[1:] if size > MOST_BYTES else lines
 
 
 def failures(entries: list[dict[str, Any]]) -> dict[str, str]:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from kencore.errors import (
     SweepNotFoundError,
 )
 from kencore.runs import missing_files
+from kencore.runs.forms import misfit, unmeasured
 from kencore.runs.naming import short_name
 from kencore.runs.reading import read_files
 from kencore.runs.shelf import shipped_folder
@@ -49,6 +49,15 @@ from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines
 from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import gallery_folder, runs_folder, sweeps_folder
+from kencore.system.plain_json import read_json_object
+
+FORM = {
+    "spec": dict,
+    "created": str,
+    "versions": {...: str},
+    "fingerprint": {"checkpoints": {...: str}, "evaluation": str},
+}
+TOTALS = {"kept", "pruned", "bytes_dense", "bytes_stored"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +98,15 @@ class Sweep:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.asked: dict[str, Any] = json.loads((path / "sweep.json").read_text("utf-8"))
+            self.asked: dict[str, Any] = read_json_object(path / "sweep.json", ours=True)
             schema.migrate("sweep", f"sweep {path.name}", self.asked)
+            if wrong := misfit(FORM, self.asked):
+                raise ValueError(f"a wrong value of {wrong[:100]}")
             self.spec = SweepSpec.from_dict(self.asked["spec"])
             self.created = str(self.asked["created"])
         except SchemaError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, KencoreError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, KencoreError) as error:
             raise CorruptRunError(
                 f"sweep {path.name}",
                 got=f"sweep.json cannot be read ({error})",
@@ -201,10 +212,11 @@ class Sweep:
         """``record.json`` and ``metrics.json`` of the points that are done."""
         found = {}
         for name in filter(is_done, self.plan):
-            with contextlib.suppress(CorruptRunError):  # deleted meanwhile: it is missing
+            with contextlib.suppress(CorruptRunError):  # deleted meanwhile, or damaged: it is missing
                 folder = point_folder(name)
                 files = read_files(folder, "metrics.json")
-                found[name] = (_with_totals(folder, files["record.json"]), files["metrics.json"])
+                if not unmeasured(files["metrics.json"]):
+                    found[name] = (_with_totals(folder, files["record.json"]), files["metrics.json"])
         return found
 
 
@@ -229,7 +241,8 @@ def find_sweep(sweep: str) -> Path:
     named: tuple[Path, ...] = (sweeps_folder() / sweep, gallery_folder() / "sweeps" / sweep) if plain else ()
     for folder in (*named, Path(sweep)):
         with contextlib.suppress(OSError, ValueError):  # a name that no folder can have
-            if (folder / "sweep.json").is_file():
+            inside = folder.parent == sweeps_folder() and (folder.is_symlink() or (folder / "sweep.json").is_symlink())
+            if not inside and (folder / "sweep.json").is_file():  # an id never leads out of the store
                 return folder
     raise SweepNotFoundError(
         repr(sweep),
@@ -251,7 +264,7 @@ def list_sweeps() -> list[SweepSummary]:
 
 def _folders(parent: Path) -> dict[str, Path]:
     paths = parent.iterdir() if parent.is_dir() else ()
-    return {path.name: path for path in paths if path.is_dir() and not path.name.startswith(".")}
+    return {path.name: path for path in paths if path.is_dir() and not (path.is_symlink() or path.name.startswith("."))}
 
 
 def is_own(sweep: str) -> bool:
@@ -348,25 +361,28 @@ def describe(spec: SweepSpec) -> str:
 def _summarise(folder: Path) -> SweepSummary:
     try:
         sweep = Sweep(folder)
+        counts, label, running = sweep.progress, sweep.label, sweep.running
     except (CorruptRunError, SchemaError) as error:
         problem = error.reason if isinstance(error, SchemaError) else error.got
         return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=problem)
-    counts = sweep.progress
+    except Exception as error:  # noqa: BLE001 - whatever a folder holds, it never hides the others
+        problem = f"it cannot be read ({type(error).__name__}: {error})"
+        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=problem)
     return SweepSummary(
         id=sweep.id,
         path=folder,
-        label=sweep.label,
+        label=label,
         created=sweep.created,
         planned=counts["planned"],
         done=counts["done"],
         failed=counts["failed"],
-        running=sweep.running,
+        running=running,
     )
 
 
 def _with_totals(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a run, with its totals where a run of another making has none."""
-    if "totals" in record:
+    if (record.get("totals") or {}).keys() >= TOTALS and record["totals"]["pruned"]:
         return dict(record)
     from kencore.runs.run import Run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -13,6 +12,7 @@ from app.jobs import submit as submitting
 from app.parts import explain_ask, texts
 from kencore.errors import KencoreError
 from kencore.explain import LONGEST_TEXT, ContinueSpec
+from kencore.jobs import answer_in
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def _ask(run: Run, text: str) -> dict[str, Any] | None:
         folder = question.ask(name, lambda: submitting.continued(spec, name), "continue", about=text, wait=_wait)
         if folder is None:
             return None
-        found: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
-        return found
+        return answer_in(folder)
     except KencoreError as error:
         state.show_error(error)
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pandas as pd
@@ -31,7 +30,7 @@ def findings(job_id: str) -> None:
         panel.show(job_id)
         return
     try:
-        found = json.loads((jobs.result(job_id) / "result.json").read_text("utf-8"))
+        found = jobs.answer(job_id)
     except KencoreError as error:
         state.show_error(error)
         return

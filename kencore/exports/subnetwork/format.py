@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.companions import LARGEST, may_travel
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import FLOATS
+from kencore.system.plain_json import parse_json
 
 KEY = "kencore_subnetwork"
 PLAIN, CODED = 1, 2
@@ -405,7 +406,7 @@ def parse(text: str) -> Content:
         ValueError: it is not JSON, its hash does not fit, or `Content` refuses it.
     """
     try:
-        outer = json.loads(text)
+        outer = parse_json(text)
         content, digest = outer["content"], outer["sha256"]
         if _compact(outer) != text or _digest(content) != digest:
             raise ValueError("metadata that was changed: its sha256 does not fit")

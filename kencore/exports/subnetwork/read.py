@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -38,6 +37,7 @@ from kencore.exports.subnetwork.format import (
     version_of,
 )
 from kencore.exports.subnetwork.zstd import decompress_file, is_zstd
+from kencore.system.plain_json import parse_json
 
 AT_ONCE = 1 << 22
 _SIGN = f'{{"__metadata__":{{"{KEY}":'.encode()
@@ -177,8 +177,8 @@ def _architecture(file: Subnetwork) -> str | None:
     if "config.json" not in file.content.files:
         return None
     try:
-        return str(json.loads(file.text("config.json") or b"")["architectures"][0])
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return str(parse_json(file.text("config.json") or b"")["architectures"][0])
+    except (ValueError, KeyError, TypeError, IndexError):
         return None
 
 
@@ -200,7 +200,7 @@ def _checked(path: Path, plain: Path) -> tuple[Tensors, Content]:
     with plain.open("rb") as file:
         header = file.read(int.from_bytes(file.read(8), "little"))
         start = file.tell()
-    metadata = json.loads(header).get("__metadata__")
+    metadata = parse_json(header).get("__metadata__")
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         raise bad(path, f"a safetensors file without the metadata {KEY}")
     tensors = Tensors(plain.parent, Shards({plain.name: plain}, None), infos)
