@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.quiet import quiet
+from kencore.checkpoint.sizes import check_sizes, on_disk
 from kencore.errors import ConfigError, OwnCodeError, SourceNotFoundError
 from kencore.system.plain_json import read_json
 
@@ -39,6 +40,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key, kind in (("architectures", list), ("id2label", dict), ("label2id", dict), ("problem_type", str)):
         if config.get(key) is not None and not isinstance(config[key], kind):
             raise bad_config(folder, f"{key} {config[key]!r} in config.json"[:200], f"a {WORDS[kind]}")
+    names = config.get("architectures") or ()
+    if not all(isinstance(name, str) for name in names):
+        raise bad_config(folder, f"architectures {names!r} in config.json"[:200], "names of classes")
     return config
 
 
@@ -54,8 +58,10 @@ def read_known_config(folder: Path) -> PretrainedConfig:
 
 
 def known_config(folder: Path, plain: dict[str, Any]) -> PretrainedConfig:
-    """The same of values that `read_config` gave."""
+    """The same of values that `read_config` gave, once their sizes are those of the weights beside them."""
     import transformers
+
+    check_sizes(folder, plain, on_disk(folder))
 
     model_type = plain["model_type"]
     _check_kernels(folder, plain)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from kencore.checkpoint.config import bad_config, known_config, line_of, read_config
 from kencore.checkpoint.plain import Family, family_of, parameters
 from kencore.checkpoint.quiet import quiet
+from kencore.checkpoint.sizes import bounded_build, check_sizes, check_whole, on_disk
+from kencore.errors import KencoreError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -144,10 +146,12 @@ def read_skeleton(folder: Path) -> Skeleton:
         ConfigError: unreadable, or of a model type that this transformers does not know.
     """
     plain = read_config(folder)
+    disk = on_disk(folder)
+    check_sizes(folder, plain, disk)
     family = family_of(plain)
-    if family is not None:
-        return _of_family(family, plain, folder)
-    return _build(folder, plain)
+    found = _build(folder, plain) if family is None else _of_family(family, plain, folder)
+    check_whole(folder, found.shapes.values(), disk)
+    return found
 
 
 def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
@@ -178,8 +182,18 @@ def _of_family(family: Family, plain: dict[str, Any], folder: Path) -> Skeleton:
 def _build(folder: Path, plain: dict[str, Any]) -> Skeleton:
     with quiet():
         config = known_config(folder, plain)
-        model, notes = _model(folder, config)
-        return _describe(model, config, notes)
+        try:
+            with bounded_build(folder, on_disk(folder)):
+                model, notes = _model(config)
+            return _describe(model, config, notes)
+        except KencoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
+            raise bad_config(
+                folder,
+                f"a config that no {config.model_type} can be built from ({line_of(error)})",
+                "sizes that fit together",
+            ) from None
 
 
 def class_for(auto: Any, config: PretrainedConfig) -> tuple[Any, PretrainedConfig] | None:
@@ -214,25 +228,18 @@ def _named_class(config: PretrainedConfig) -> tuple[Any, PretrainedConfig, tuple
     return (*other, () if same else (said,))
 
 
-def _model(folder: Path, config: PretrainedConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
+def _model(config: PretrainedConfig) -> tuple[PreTrainedModel, tuple[str, ...]]:
     import torch
     import transformers
 
     named = next(iter(config.architectures or ()), "")
     kind, own, notes = _named_class(config)
-    try:
-        with torch.device("meta"):
-            if kind is not None:
-                return kind._from_config(own, attn_implementation="eager"), notes
-            model = transformers.AutoModel.from_config(  # type: ignore[no-untyped-call]
-                config, trust_remote_code=False, attn_implementation="eager"
-            )
-    except Exception as error:  # noqa: BLE001 - a wrong config can break a constructor anywhere
-        raise bad_config(
-            folder,
-            f"a config that no {config.model_type} can be built from ({line_of(error)})",
-            "sizes that fit together",
-        ) from None
+    with torch.device("meta"):
+        if kind is not None:
+            return kind._from_config(own, attn_implementation="eager"), notes
+        model = transformers.AutoModel.from_config(  # type: ignore[no-untyped-call]
+            config, trust_remote_code=False, attn_implementation="eager"
+        )
     said = f"names {named}, which transformers does not know" if named else "names no architecture"
     return model, (f"config.json {said}: read as {type(model).__name__}.",)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from kencore.checkpoint.gguf import Gguf, read_gguf
 from kencore.checkpoint.quiet import quiet
+from kencore.checkpoint.sizes import OnDisk, bounded_build, check_sizes
 from kencore.errors import GgufError, MissingExtraError
 
 LIBRARIES: Final = ("gguf", "accelerate")
@@ -79,11 +80,13 @@ def _check(gguf: Gguf) -> Any:
     import torch
     import transformers
 
+    disk = OnDisk.of(tuple(tensor.shape) for tensor in gguf.tensors)
+    check_sizes(gguf.path, gguf.facts, disk)
     config = transformers.AutoConfig.from_pretrained(
         gguf.path.parent, gguf_file=gguf.path.name, local_files_only=True, trust_remote_code=False
     )
     kind = _kind(config)
-    with torch.device("meta"):
+    with bounded_build(gguf.path, disk), torch.device("meta"):
         own = hasattr(kind, "_from_config")
         model = kind._from_config(config) if own else kind.from_config(config, trust_remote_code=False)
     twins = set(model.all_tied_weights_keys)
