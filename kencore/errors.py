@@ -195,6 +195,10 @@ class StoreNotWritableError(KencoreError):
     """The store cannot be written: no permission, or the disk is full."""
 
 
+class StoreBusyError(StoreNotWritableError):
+    """Another process has held the job store for longer than one waits."""
+
+
 class CorruptSubnetworkError(KencoreError):
     """A subnetwork file is damaged, of another version, or no subnetwork file."""
 

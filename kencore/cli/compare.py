@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 from kencore.cli.frame import Json, command
-from kencore.errors import StoreNotWritableError
 
 
 def compare(
@@ -121,18 +119,10 @@ def write(path: Path, content: str) -> None:
     Raises:
         StoreNotWritableError: the place cannot be written.
     """
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
+    from kencore.system.whole import whole_file
+
+    with whole_file(path, force=True) as temporary:
         temporary.write_text(content, "utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreNotWritableError(
-            str(path),
-            got=f"cannot be written ({error.strerror or error})",
-            wanted="a file in a writable folder",
-            remedy="Choose another place.",
-        ) from error
 
 
 def _number(value: float) -> float | None:

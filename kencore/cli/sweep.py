@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import os
@@ -237,18 +236,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     Raises:
         StoreNotWritableError: it cannot be written.
     """
-    from kencore.system.places import not_writable
+    from kencore.system.whole import whole_file
 
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        os.close(handle)
-        try:
-            table.to_csv(name, index=False)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        raise not_writable(path, error) from error
+    with whole_file(path, force=True) as temporary:
+        table.to_csv(temporary, index=False)

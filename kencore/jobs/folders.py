@@ -15,6 +15,7 @@ from typing import Any
 
 from kencore.errors import CorruptRunError, StoreNotWritableError
 from kencore.jobs.kinds import KINDS, known_kind
+from kencore.system import whole
 from kencore.system.places import PRIVATE, home, jobs_folder, private_folder
 from kencore.system.plain_json import read_json_object
 
@@ -65,11 +66,7 @@ def publish(part: Path, result: Path) -> None:
     Raises:
         OSError: the disk is full, or the result is there already.
     """
-    out = part / "out"
-    for path in [*out.rglob("*"), out]:
-        _to_disk(path)
-    out.rename(result)
-    _to_disk(result.parent)
+    whole.publish(part / "out", result)
     remove(part)
 
 
@@ -121,13 +118,3 @@ def _shelf(kind: str) -> str:
     # a store may hold jobs of a version that had other kinds
     known = known_kind(kind)
     return known.shelf if known else "results"
-
-
-def _to_disk(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open a folder
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,6 @@ What the jobs call is imported when they run.
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,8 @@ from kencore.jobs.api import result, status
 from kencore.jobs.context import Context
 from kencore.runs.run import Run, open_run
 from kencore.system.places import runs_folder
+from kencore.system.plain_json import json_text
+from kencore.system.whole import publish
 
 PREFIX = "tuned"
 
@@ -184,8 +185,7 @@ def find_flips(params: dict[str, Any], context: Context) -> None:
 
 
 def _write_result(context: Context, data: dict[str, Any]) -> None:
-    text = json.dumps(data, indent=1, allow_nan=False)
-    (context.out / "result.json").write_text(text, encoding="utf-8")
+    (context.out / "result.json").write_text(json_text(data), encoding="utf-8")
 
 
 def made_run(job: str) -> Path:
@@ -219,7 +219,7 @@ def keep_run(job: str) -> str:
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(made, part)
         with suppress(FileExistsError):
-            part.rename(place)
+            publish(part, place)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if place.is_dir():  # another click was first

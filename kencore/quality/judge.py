@@ -8,9 +8,6 @@ point where everything that could be reset is reset. A run that sets entries to 
 
 from __future__ import annotations
 
-import contextlib
-import json
-import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -31,8 +28,9 @@ from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, is_shipped, nearest
-from kencore.system.places import not_writable
+from kencore.system.plain_json import json_text
 from kencore.system.progress import Bar, Progress, silent
+from kencore.system.whole import whole_file
 
 if TYPE_CHECKING:
     from kencore.data.lines import Lines
@@ -292,14 +290,8 @@ def check_own(run: Run) -> None:
 
 def save_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     """Replace the ``metrics.json`` of a run, whole or not at all."""
-    temporary = folder / f".metrics-{uuid.uuid4().hex}.json"  # several may measure at once
-    try:
-        temporary.write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n", "utf-8")
-        temporary.replace(folder / "metrics.json")
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise not_writable(folder, error) from error
+    with whole_file(folder / "metrics.json", force=True) as temporary:
+        temporary.write_text(json_text(metrics), "utf-8")
 
 
 def _judge_model(

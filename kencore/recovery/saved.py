@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.errors import TuningBusyError
@@ -24,6 +21,7 @@ from kencore.settings.recover import RecoverSpec
 from kencore.system.locks import FileLock
 from kencore.system.places import home, not_writable, private_folder
 from kencore.system.plain_json import parse_json
+from kencore.system.whole import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -101,17 +99,12 @@ class Saved:
         from safetensors.torch import save_file
 
         private_folder(self.folder)
-        handle, name = tempfile.mkstemp(prefix=".checkpoint-", dir=self.folder)
-        os.close(handle)
-        temporary = Path(name)
+        whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
         try:
-            whole = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-            save_file(whole, temporary, {"state": json.dumps(state, allow_nan=False)})
-            temporary.replace(self.folder / FILE)
-        except (OSError, SafetensorError) as error:
+            with whole_file(self.folder / FILE, force=True) as temporary:
+                save_file(whole, temporary, {"state": json.dumps(state, allow_nan=False)})
+        except SafetensorError as error:
             raise not_writable(self.folder, str(error)) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder: the tuning is done, or cannot be done."""

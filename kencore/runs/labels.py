@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from kencore.errors import SpecError
+from kencore.system.plain_json import read_json_object
 from kencore.system.whole import whole_file
 
 FILE: Final = "label.json"
@@ -60,7 +61,7 @@ def _check(what: str, text: str, most: int) -> None:
 def read_label(folder: Path) -> Label:
     """The label of a run folder; an empty one where there is none, or none that can be read."""
     try:
-        found = json.loads((folder / FILE).read_text("utf-8"))
+        found = read_json_object(folder / FILE, ours=True)
         return Label(name=found.get("name"), tags=tuple(map(str, found.get("tags") or ())))
     except (OSError, ValueError, AttributeError, TypeError, SpecError):
         return Label()  # a label never makes a run unusable

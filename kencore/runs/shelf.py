@@ -21,7 +21,7 @@ from kencore.runs import CELLS, FILES, labels, missing_files
 from kencore.runs.naming import Called, describe, told_apart
 from kencore.runs.reading import read_files
 from kencore.settings.demo import SHIPPED, place
-from kencore.system.places import assets_folder, gallery_folder, runs_folder
+from kencore.system.places import assets_folder, folders_in, gallery_folder, runs_folder
 
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
@@ -86,7 +86,7 @@ def find_run(run: str) -> Path:
     if run in SHIPPED and (shipped := shipped_folder(run)):
         return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
-    if in_store and _is_folder(folder := runs_folder() / run):
+    if in_store and _is_folder(folder := runs_folder(make=False) / run):
         return _own(folder)
     for other in (shipped_folder(run), Path(run)):
         if other is not None and _is_folder(other):
@@ -104,7 +104,7 @@ def nearest(run: str) -> str:
     names = [
         *SHIPPED,
         *gallery_ids(),
-        *(folder.name for folder in _folders(runs_folder()) if not folder.name.startswith(".")),
+        *(folder.name for folder in folders_in(runs_folder(make=False)) if not folder.name.startswith(".")),
     ]
     near = difflib.get_close_matches(run, names, n=3)
     begins = [name for name in names if run and name.startswith(run)][:3]
@@ -124,7 +124,7 @@ def find_stored_run(run: str) -> Path:
             wanted="an id from the list of runs",
             remedy="Choose a run from the list.",
         )
-    folder = place(SHIPPED[run]) if run in SHIPPED else runs_folder() / run
+    folder = place(SHIPPED[run]) if run in SHIPPED else runs_folder(make=False) / run
     if not _is_folder(folder) and (shipped := shipped_folder(run)):
         return shipped
     if not _is_folder(folder):
@@ -164,7 +164,7 @@ def list_runs(*, points: bool = False) -> list[RunSummary]:
     Args:
         points: list the points of sweeps too, see `kencore.sweeps.shelf`.
     """
-    found = [path for path in _folders(runs_folder()) if not path.name.startswith(".")]
+    found = [path for path in folders_in(runs_folder(make=False)) if not path.name.startswith(".")]
     if not points:  # by name, since there may be a thousand; then those that were renamed
         found = [path for path in found if not POINT.match(path.name)]
     summaries = [run for run in map(summarise, found) if points or run.sweep is None]
@@ -294,17 +294,12 @@ def _is_folder(path: Path) -> bool:
 
 def sweep_leftovers(older: float = 86_400) -> None:
     """Remove what processes that were killed left in the store, unchanged for ``older`` seconds."""
-    for folder in _folders(runs_folder()):
+    for folder in folders_in(runs_folder(make=False)):
         if folder.name.startswith("."):
             with contextlib.suppress(OSError):  # somebody else sweeps, or it is in use
                 newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
                 if time.time() - newest > older:
                     shutil.rmtree(folder)
-
-
-def _folders(parent: Path) -> list[Path]:
-    with os.scandir(parent) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,8 @@ from kencore.runs.columns import MATRICES_SCHEMA, ROWS_SCHEMA
 from kencore.runs.measures import Columns
 from kencore.system import schema
 from kencore.system.places import not_writable
-from kencore.system.whole import is_taken
+from kencore.system.plain_json import json_text
+from kencore.system.whole import is_taken, publish
 
 
 class RunWriter:
@@ -164,30 +163,20 @@ class RunWriter:
         assert self.folder is not None
         if name == "record.json":
             data = {**data, "version": schema.current("run")}
-        text = json.dumps(_finite(data), indent=1, sort_keys=True, allow_nan=False) + "\n"
-        (self.folder / name).write_text(text, "utf-8")
+        (self.folder / name).write_text(json_text(data), "utf-8")
 
     def finish(self) -> Path:
         """Give the folder its name."""
         assert self.folder is not None
         self.folder.chmod(0o755)
         try:
-            self.folder.replace(self.out)
+            publish(self.folder, self.out)
         except OSError as error:
             if is_taken(self.out):  # by somebody who began later and was quicker
                 raise run_exists(self.out) from error
             raise
         self.folder = None
         return self.out
-
-
-def _finite(data: Any) -> Any:
-    """The same tree with ``None`` for what is no finite number."""
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def run_exists(path: Path) -> RunExistsError:

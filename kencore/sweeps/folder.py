@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -22,6 +21,7 @@ from kencore.sweeps.shelf import Sweep, busy, lock_file, remains, shard_lock
 from kencore.system import schema
 from kencore.system.locks import FileLock
 from kencore.system.places import private_folder, sweeps_folder
+from kencore.system.plain_json import json_text
 from kencore.system.whole import whole_file
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def begin(
     }
     try:
         with whole_file(private_folder(folder) / "sweep.json") as file:
-            file.write_text(json.dumps(asked, indent=1, sort_keys=True) + "\n", "utf-8")
+            file.write_text(json_text(asked), "utf-8")
     except RunExistsError:  # another shard was quicker
         _check(Sweep(folder), found)
     return folder

@@ -48,7 +48,7 @@ from kencore.sweeps.journal import failures, read
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line, said_once
 from kencore.system import schema
 from kencore.system.locks import FileLock
-from kencore.system.places import gallery_folder, runs_folder, sweeps_folder
+from kencore.system.places import folders_in, gallery_folder, runs_folder, sweeps_folder
 from kencore.system.plain_json import read_json_object
 
 FORM = {
@@ -131,7 +131,10 @@ class Sweep:
         lock = FileLock(lock_file(self.id))
         if not lock.path.exists():
             return False
-        free = lock.acquire()
+        try:
+            free = lock.acquire()
+        except OSError:  # a store that this account may not write to
+            return False
         lock.release()
         return not free
 
@@ -238,11 +241,13 @@ def find_sweep(sweep: str) -> Path:
         SweepNotFoundError: neither.
     """
     plain = Path(sweep).name == sweep and not sweep.startswith(".") and bool(sweep)
-    named: tuple[Path, ...] = (sweeps_folder() / sweep, gallery_folder() / "sweeps" / sweep) if plain else ()
+    store = sweeps_folder(make=False)
+    named: tuple[Path, ...] = (store / sweep, gallery_folder() / "sweeps" / sweep) if plain else ()
     for folder in (*named, Path(sweep)):
         with contextlib.suppress(OSError, ValueError):  # a name that no folder can have
-            inside = folder.parent == sweeps_folder() and (folder.is_symlink() or (folder / "sweep.json").is_symlink())
-            if not inside and (folder / "sweep.json").is_file():  # an id never leads out of the store
+            file = folder / "sweep.json"
+            leads_out = folder.parent == store and (folder.is_symlink() or file.is_symlink())
+            if file.is_file() and not leads_out:  # an id never leads out of the store
                 return folder
     raise SweepNotFoundError(
         repr(sweep),
@@ -254,7 +259,7 @@ def find_sweep(sweep: str) -> Path:
 
 def list_sweeps() -> list[SweepSummary]:
     """All sweeps, newest first, those that ship with the project last; broken ones are listed with their problem."""
-    own, shipped = (_folders(folder) for folder in (sweeps_folder(), gallery_folder() / "sweeps"))
+    own, shipped = (_folders(folder) for folder in (sweeps_folder(make=False), gallery_folder() / "sweeps"))
     found = [
         sorted(map(_summarise, paths.values()), key=lambda sweep: sweep.created, reverse=True)
         for paths in (own, {name: path for name, path in shipped.items() if name not in own})
@@ -263,13 +268,12 @@ def list_sweeps() -> list[SweepSummary]:
 
 
 def _folders(parent: Path) -> dict[str, Path]:
-    paths = parent.iterdir() if parent.is_dir() else ()
-    return {path.name: path for path in paths if path.is_dir() and not (path.is_symlink() or path.name.startswith("."))}
+    return {path.name: path for path in folders_in(parent) if not path.name.startswith(".")}
 
 
 def is_own(sweep: str) -> bool:
     """Whether a sweep is of the store: what ships with the project cannot be deleted."""
-    return find_sweep(sweep).parent.resolve() == sweeps_folder().resolve()
+    return find_sweep(sweep).parent.resolve() == sweeps_folder(make=False).resolve()
 
 
 def delete_sweep(sweep: str) -> None:
@@ -313,12 +317,12 @@ def delete_sweep(sweep: str) -> None:
 
 def remains(point: str) -> list[Path]:
     """What writing left half done of a point."""
-    return list(runs_folder().glob(f".{glob.escape(point)}-*"))
+    return list(runs_folder(make=False).glob(f".{glob.escape(point)}-*"))
 
 
 def lock_file(sweep: str) -> Path:
     """The file that whoever works on a sweep locks."""
-    return sweeps_folder() / f".{sweep}.lock"
+    return sweeps_folder(make=False) / f".{sweep}.lock"
 
 
 def shard_lock(sweep: str, shard: str) -> Path:
@@ -343,7 +347,7 @@ def is_done(point: str) -> bool:
 
 def point_folder(point: str) -> Path:
     """Where the run of a point is, or would be: in the store, unless it is not there and ships with the project."""
-    own = runs_folder() / point
+    own = runs_folder(make=False) / point
     return own if own.is_dir() else shipped_folder(point) or own
 
 

@@ -45,18 +45,38 @@ def gallery_folder() -> Path:
     return Path(os.environ.get("KENVIZ_GALLERY") or assets_folder() / "gallery")
 
 
-def runs_folder() -> Path:
+def runs_folder(*, make: bool = True) -> Path:
     """Finished prune runs, one folder each; made on demand.
+
+    Args:
+        make: off for who only looks: a store that is read-only, or not there yet, is no mistake then.
 
     Raises:
         StoreNotWritableError: the folder is not there and cannot be made, or is read-only.
     """
-    return private_folder(home() / "runs")
+    folder = home() / "runs"
+    return private_folder(folder) if make else folder
 
 
-def sweeps_folder() -> Path:
-    """Sweeps, one folder each, made on demand; their points are runs. Raises as `runs_folder`."""
-    return private_folder(home() / "sweeps")
+def sweeps_folder(*, make: bool = True) -> Path:
+    """Sweeps, one folder each, made on demand; their points are runs. ``make`` and errors as of `runs_folder`."""
+    folder = home() / "sweeps"
+    return private_folder(folder) if make else folder
+
+
+def folders_in(parent: Path) -> list[Path]:
+    """The folders in a folder of the store, links left out; none where it is not there.
+
+    Raises:
+        StoreNotWritableError: it cannot be looked at.
+    """
+    try:
+        with os.scandir(parent) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise not_writable(parent, error) from error
 
 
 def models_folder() -> Path:

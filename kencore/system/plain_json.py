@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written: the one place that reads it, with bounds.
+"""JSON in files: the one place that reads what somebody else may have written, with bounds, and that writes it.
 
 A text is refused before it is parsed where parsing it could take more memory than `MOST_PARTS` values do, and
 afterwards where it is nested deeper than `DEEPEST` or holds half a character (a lone surrogate), which nothing can
@@ -80,6 +80,23 @@ def parse_json(
         raise ValueError(f"nested deeper than {DEEPEST}") from None
     _check(found, surrogates=not halves and _SURROGATE.search(text) is not None)
     return found
+
+
+def json_text(data: Any) -> str:
+    """A JSON value as the text of a file: sorted, so that equal content is equal bytes.
+
+    JSON has neither NaN nor infinity: they become null.
+    """
+    return json.dumps(_without_nan(data), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _without_nan(data: Any) -> Any:
+    """The same tree with ``None`` for what is no finite number."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _without_nan(value) for key, value in data.items()}
+    return [_without_nan(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def fits(value: Any, form: Any) -> bool:

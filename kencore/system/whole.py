@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -36,7 +37,7 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         temporary.chmod(0o644)
         if not force:
             check_new(path)  # somebody may have written it meanwhile
-        temporary.replace(path)
+        publish(temporary, path)
     except OSError as error:
         raise not_writable(path, error) from error
     finally:
@@ -60,13 +61,51 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         yield temporary
         temporary.chmod(0o755)
-        temporary.replace(folder)
+        publish(temporary, folder)
     except OSError as error:
         check_free(folder)  # somebody may have filled it meanwhile
         raise not_writable(folder, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def publish(temporary: Path, place: Path) -> None:
+    """Give what was written beside ``place`` that name, so that after a power cut all of it is there, or nothing.
+
+    Every file and folder is brought to the disk before the name, and the name after it: a system may write in
+    another order than it was asked to. What is at ``place`` is replaced if it is a file or an empty folder.
+
+    Args:
+        temporary: a file, or a folder with all that is in it, on the same disk.
+
+    Raises:
+        OSError: the disk is full, or a folder that is not empty is there.
+    """
+    if temporary.is_dir():
+        for parent, _, names in os.walk(temporary, topdown=False):
+            for name in names:
+                _to_disk(Path(parent, name))
+            _to_disk(Path(parent))
+    else:
+        _to_disk(temporary)
+    temporary.replace(place)
+    _to_disk(place.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Bring a file, or the names in a folder, from the system's memory to the disk."""
+    windows, folder = os.name == "nt", path.is_dir()
+    if path.is_symlink() or (folder and windows):
+        return  # Windows cannot open a folder, and keeps its names by itself
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some disks know it of files alone
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def check_new(path: Path) -> None:

@@ -132,7 +132,7 @@ def cut(path: Path) -> None:
 def test_a_damaged_run_is_told_on_data_routes(file: str) -> None:
     bad = copied("bad")
     cut(bad / file)
-    name = "bert.pooler.dense.weight"
+    name = "bert.encoder.layer.0.attention.self.key.weight"
     for route in ("window", "cell", "mask_npy", "atlas", "window_csv"):
         told = ask(route, run="bad", matrix=name, **({"row": 0, "col": 0} if route == "cell" else {}))
         assert told in (200, 400, 409), (file, route)
@@ -148,7 +148,7 @@ def test_a_file_that_shrinks_while_it_is_looked_at_is_told() -> None:
 
 
 def other_rows(table: pa.Table) -> pa.Table:
-    return table.slice(0, len(table) - 1)
+    return table.slice(0, 20)
 
 
 def twice(table: pa.Table) -> pa.Table:

@@ -6,17 +6,20 @@ local disk: a network folder is no place for the store.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
-from kencore.errors import StoreNotWritableError
+from kencore.errors import StoreBusyError, StoreNotWritableError
 from kencore.system import schema
 from kencore.system.locks import locked
 from kencore.system.places import home, jobs_folder, not_writable
 
 BUSY_SECONDS = 20.0
+MAKING_SECONDS = 30.0
 EMPTY = 0  # the version that SQLite gives a new file
 TABLES = """
 CREATE TABLE jobs (
@@ -82,14 +85,34 @@ def connected(*, make: bool = False) -> Iterator[sqlite3.Connection]:
     elif not path.exists():
         raise FileNotFoundError(path)
     with plain_errors(path):
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        connection = _opened(path, read_only=not make and _read_only(path))
         try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA synchronous = NORMAL")
-            _set_up(connection, path)
             yield connection
         finally:
             connection.close()
+
+
+def _opened(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection that is set up; to a store that cannot be written one that only reads, and locks nothing."""
+    if read_only:
+        # what lies in a log beside the file, of a process that was killed, is not seen: reading it takes writing
+        where = f"file:{quote(str(path))}?mode=ro&immutable=1"
+        connection = sqlite3.connect(where, uri=True, isolation_level=None)
+    else:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        if not read_only:
+            connection.execute("PRAGMA synchronous = NORMAL")
+        _set_up(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_only(path: Path) -> bool:
+    return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
 @contextmanager
@@ -118,9 +141,20 @@ def plain_errors(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if "no such" in str(error) or "syntax" in str(error):
             raise _damaged(path, str(error)) from error
+        if "locked" in str(error) or "busy" in str(error):
+            raise _busy(path, BUSY_SECONDS) from error
         raise not_writable(path.parent, str(error)) from error
     except sqlite3.DatabaseError as error:
         raise _damaged(path, str(error)) from error
+
+
+def _busy(path: Path, seconds: float) -> StoreBusyError:
+    return StoreBusyError(
+        f"The job store {path}",
+        got=f"another process has held it for {seconds:g} seconds",
+        wanted="a store that answers",
+        remedy="Try again in a moment. If it stays so, end the program that has the file open.",
+    )
 
 
 def _damaged(path: Path, reason: str) -> StoreNotWritableError:
@@ -146,15 +180,16 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
         _steps(version, path)  # a newer store is refused before anything of it is locked
     try:
         # two processes at one file: only one may switch it to WAL, make the tables or migrate them
-        with locked(path.with_name("making.lock")):
+        with locked(path.with_name("making.lock"), seconds=MAKING_SECONDS):
             if _version(connection) == EMPTY:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {_stamp()}; COMMIT;")
                 path.chmod(0o600)
             _migrate(connection, path)
-    except (OSError, TimeoutError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise not_writable(path.parent, reason) from error
+    except TimeoutError as error:
+        raise _busy(path, MAKING_SECONDS) from error
+    except OSError as error:
+        raise not_writable(path.parent, error) from error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
+from typing import Any
 
 from kencore.errors import JobNotFoundError
 from kencore.jobs.records import Event, JobStatus
+from kencore.system.plain_json import parse_json
 
 QUEUED = "Waiting for a free worker"
 CANCELLING = "Cancelling"
@@ -99,13 +100,13 @@ def to_status(row: sqlite3.Row) -> JobStatus:
     return JobStatus(
         id=row["id"],
         kind=row["kind"],
-        params=json.loads(row["params"]),
+        params=_object(row["params"]),
         state=row["state"],
         done=row["done"],
         total=row["total"],
         message=CANCELLING if cancelling else message,
         seconds_left=_seconds_left(row),
-        error=json.loads(row["error"]) if row["error"] else None,
+        error=_object(row["error"]) if row["error"] else None,
         attempt=row["attempt"],
         created=row["created"],
         started=row["started"],
@@ -124,7 +125,7 @@ def to_event(row: sqlite3.Row) -> Event:
         attempt=row["attempt"],
         time=row["time"],
         kind=row["kind"],
-        data=json.loads(row["data"]),
+        data=_object(row["data"]),
     )
 
 
@@ -136,6 +137,15 @@ def no_such_job(job: str) -> JobNotFoundError:
         wanted="the id of a job in this store",
         remedy="Look it up in the list of jobs; old jobs are removed after a while.",
     )
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in a column; an empty one where it is damaged, so that one line never hides the others."""
+    try:
+        found = parse_json(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _seconds_left(row: sqlite3.Row) -> float | None:
