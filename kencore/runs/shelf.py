@@ -87,7 +87,7 @@ def find_run(run: str) -> Path:
         return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
     if in_store and _is_folder(folder := runs_folder(make=False) / run):
-        return _own(folder)
+        return _inside(folder)
     for other in (shipped_folder(run), Path(run)):
         if other is not None and _is_folder(other):
             return other
@@ -134,10 +134,10 @@ def find_stored_run(run: str) -> Path:
             wanted="an id from the list of runs",
             remedy="It may have been deleted. Choose another run from the list.",
         )
-    return folder if run in SHIPPED else _own(folder)
+    return folder if run in SHIPPED else _inside(folder)
 
 
-def _own(folder: Path) -> Path:
+def _inside(folder: Path) -> Path:
     """The folder of a run in the store.
 
     Raises:

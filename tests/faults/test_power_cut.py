@@ -112,7 +112,7 @@ def tuning(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    begin(SweepSpec(model="demo", keeps=(0.5,)), [], None)
+    begin(SweepSpec(model="demo", keeps=(0.5,)), [], None, ())
 
 
 def result(folder: Path) -> None:
