@@ -73,7 +73,7 @@ def shipped_folder(run: str) -> Path | None:
 def gallery_ids(*, points: bool = False) -> list[str]:
     """Ids of the runs that ship beside the demos', by name; with ``points`` those of a sweep too."""
     folder = gallery_folder() / "runs"
-    names = sorted(path.name for path in _folders(folder)) if folder.is_dir() else []
+    names = sorted(path.name for path in folders_in(folder))
     return [name for name in names if points or not POINT.match(name)]
 
 
