@@ -118,7 +118,7 @@ def _window(run: Run, name: str, status: str, layer: str) -> views.Window | None
         coarse = views.cell_side(rows, COARSE), views.cell_side(cols, COARSE)
         return damage.lost_window(run, name, rows, cols, coarse)
     if run.thin and layer == "kept":
-        return views.window(run, name, layer, cell=run.cells.counts(name, run.shape(name))[0])
+        return views.window(run, name, layer, cell=run.stored_cells.counts(name, run.shape(name))[0])
     cell = views.cell_side(rows, SIDE), views.cell_side(cols, SIDE)
     return views.window(run, name, layer, 0, rows, 0, cols, cell=cell)
 

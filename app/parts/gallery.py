@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import streamlit as st
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from kencore.words.gallery import Exhibit
 
-BADGES: Final = {"safe": "green", "unclear": "blue", "damaged": "orange", "ruined": "red"}
+Color = Literal["green", "blue", "orange", "red"]
+BADGES: Final[dict[str, Color]] = {"safe": "green", "unclear": "blue", "damaged": "orange", "ruined": "red"}
 
 
 def show(current: str) -> None:

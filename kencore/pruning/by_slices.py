@@ -305,6 +305,7 @@ class Pruner:
             keep = self._ranked(runs, sides, generator)
             for run in runs:
                 self.progress(self.done, self.total, f"Pruning {run.decision.parameter.name}")
+                assert run.budget is not None  # a rule has one for every row
                 started, budget = time.monotonic(), run.budget[rows]
                 mask = keep(np.maximum(budget, 1))  # a rule keeps at least one entry of a row
                 mask[budget == 0] = False

@@ -63,10 +63,10 @@ def alike(whole: Run, thin: Run) -> bool:
         shape = thin.shape(name)
         if whole.shape(name) != shape:
             return False
-        cell, counts = thin.cells.counts(name, shape)
+        cell, counts = thin.stored_cells.counts(name, shape)
         packed = whole.mask_bits(name)
         found: NDArray[Any] = bits.kept_per_cell(packed, shape[1], cell)
-        rows = np.array_equal(bits.kept_per_row(packed), thin.cells.kept(name))
+        rows = np.array_equal(bits.kept_per_row(packed), thin.stored_cells.kept(name))
         if not (rows and np.array_equal(found, counts)):
             return False
     return True

@@ -113,7 +113,7 @@ class Run:
         return not (self.path / "masks.safetensors").is_file()
 
     @cached_property
-    def cells(self) -> Cells:
+    def stored_cells(self) -> Cells:
         """Kept weights per cell, where there are no masks."""
         return Cells(self.path)
 
@@ -124,7 +124,7 @@ class Run:
 
     def _check_masks(self) -> None:
         if self.thin:
-            if set(self.cells.names) != set(self.pruned):
+            if set(self.stored_cells.names) != set(self.pruned):
                 raise corrupt(self.path, "cells and the table of matrices disagree")
             return
         if set(self._masks.names) != set(self.pruned):
@@ -220,7 +220,7 @@ class Run:
             MatrixNotFoundError: no such matrix.
             CorruptRunError: the file is there and does not fit.
         """
-        return self.cells.norms(name) if self.thin else read_norms(self.path, name, self.shape(name)[1])
+        return self.stored_cells.norms(name) if self.thin else read_norms(self.path, name, self.shape(name)[1])
 
     @cached_property
     def _masks(self) -> Tensors:
@@ -306,7 +306,7 @@ class Run:
         """One line per row of a pruned matrix: kept, bandwidth, value range, difference; kept alone of a thin run."""
         rows = int(self._pruned_matrix(name)["rows"])
         if self.thin:
-            kept = self.cells.kept(name)
+            kept = self.stored_cells.kept(name)
             return pd.DataFrame({"row": np.arange(len(kept), dtype=np.int32), "kept": kept})
         group = self.pruned.index(name)
         if self._row_groups.metadata.row_group(group).num_rows != rows:
@@ -345,7 +345,7 @@ class Run:
     def overview(self, name: str) -> NDArray[np.float16]:
         """Share kept per cell of the whole matrix, at most 512 x 512 cells; fewer of a thin run."""
         if self.thin:
-            cell, counts = self.cells.counts(name, self.shape(name))
+            cell, counts = self.stored_cells.counts(name, self.shape(name))
             return (counts / bits.cell_sizes(*self.shape(name), cell)).astype(np.float16)
         return bits.overview(self.mask_bits(name), self.shape(name)[1])
 

@@ -47,7 +47,7 @@ def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: s
     Cells at its right and lower end count what lies inside of the window.
     """
     shape = run.shape(name)
-    fine = run.cells.counts(name, shape)[0] if run.thin else overview_cell(*shape)
+    fine = run.stored_cells.counts(name, shape)[0] if run.thin else overview_cell(*shape)
     sides = list(zip((rows, cols), shape, cell, fine, strict=True))
     whole = all(side.stop == length or side.stop % step == 0 for side, length, step, _ in sides)
     split = any(step % least for _, _, step, least in sides)
@@ -125,6 +125,6 @@ class _Key:
 def overview_counts(key: _Key, fine: tuple[int, int]) -> NDArray[np.int32]:
     """Kept weights per cell of a whole matrix."""
     if key.run.thin:
-        return key.run.cells.counts(key.name, key.run.shape(key.name))[1]
+        return key.run.stored_cells.counts(key.name, key.run.shape(key.name))[1]
     counts = bits.kept_per_cell(key.run.mask_bits(key.name), key.run.shape(key.name)[1], fine)
     return counts.astype(np.int32)

@@ -30,7 +30,7 @@ def test_cells_count_what_masks_hold(whole: Run, thin: Run) -> None:
     assert not whole.thin
     for name in whole.pruned:
         keep = whole.keep(name)
-        (height, width), counts = thin.cells.counts(name, whole.shape(name))
+        (height, width), counts = thin.stored_cells.counts(name, whole.shape(name))
         assert max(counts.shape) <= 64
         assert counts[-1, -1] == keep[(len(counts) - 1) * height :, (counts.shape[1] - 1) * width :].sum()
         assert counts.sum() == keep.sum()
@@ -39,7 +39,7 @@ def test_cells_count_what_masks_hold(whole: Run, thin: Run) -> None:
 
 def test_windows_are_exact_down_to_the_cells(whole: Run, thin: Run) -> None:
     name = whole.pruned[0]
-    cell = thin.cells.counts(name, thin.shape(name))[0]
+    cell = thin.stored_cells.counts(name, thin.shape(name))[0]
     larger = cell[0] * 2, cell[1] * 2
     for size in (cell, larger):
         np.testing.assert_array_equal(
