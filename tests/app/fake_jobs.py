@@ -71,6 +71,10 @@ class FakeJobs:
     def result(self, job: str) -> Path:
         return self.results / job
 
+    def answer(self, job: str) -> dict[str, Any]:
+        self.status(job)
+        return jobs.answer_in(self.result(job))
+
     def list_jobs(self, *, limit: int = 100, **_: Any) -> list[JobStatus]:
         return list(reversed(self.found.values()))[:limit]
 
@@ -93,6 +97,6 @@ class FakeJobs:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
         """Put this store in the place of the real one."""
-        for name in ("submit", "find", "status", "cancel", "result", "list_jobs", "log", "events", "ahead"):
+        for name in ("submit", "find", "status", "cancel", "result", "answer", "list_jobs", "log", "events", "ahead"):
             monkeypatch.setattr(jobs, name, getattr(self, name))
         return self

@@ -18,7 +18,7 @@ PHONE = 390  # also what 1560 px of screen leave at 400 %
 # page -> further addresses of it that look quite different
 ADDRESSES = {name: [f"{links.link(name).removeprefix('./')}?run=demo"] for name in links.PAGES}
 ADDRESSES["overview"].append("?run=demo-lm")
-ADDRESSES["story"].append("story?run=demo&step=4")
+ADDRESSES["story"].append("story?run=demo&step=weight")
 ADDRESSES["sparsity"].append("sparsity?run=demo-lm")
 CHARTED = ("?", "row", "layers", "sparsity")  # addresses that begin so always have charts
 DARK = "getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'"

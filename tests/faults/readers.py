@@ -54,7 +54,11 @@ def as_json(content: bytes, rng: random.Random) -> bytes:
 
 def as_any(content: bytes, rng: random.Random) -> bytes:
     """Damage to JSON as JSON, and to all else as bytes."""
-    return as_json(content, rng) if content[:1] in b"{[" else damaged_bytes(content, rng)
+    try:
+        json.loads(content)
+    except ValueError:  # a line of it may be JSON all the same
+        return damaged_bytes(content, rng)
+    return as_json(content, rng)
 
 
 def as_header(content: bytes, rng: random.Random) -> bytes:

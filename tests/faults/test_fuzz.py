@@ -17,11 +17,14 @@ INPUTS = (
 )
 
 
+FORGIVING = ("addresses", "journal")  # a page says what is wrong; a line that cannot be read is skipped
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_whatever_is_read_only_errors_of_ours(name: str, tmp_path: Path) -> None:
     told = fuzz(name, READERS[name], INPUTS[name], 0, tmp_path)
     assert dict(told.faults) == {}
-    assert told.refused
+    assert told.refused or name in FORGIVING
 
 
 def test_a_fault_is_found(tmp_path: Path) -> None:

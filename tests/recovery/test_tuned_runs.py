@@ -132,7 +132,7 @@ def test_it_has_the_masks_and_tables_of_its_parent(run: Run, tuned: Run) -> None
     check_lost(tuned)
     for name in run.pruned:
         assert run.rows(name).equals(tuned.rows(name))
-    assert summarise(tuned.path).label == f"{summarise(run.path).label} · tuned 60 steps"
+    assert summarise(tuned.path).label == f"{summarise(run.path).label} · 60 steps of recovery"
     assert tuned.record["tuned"] == {"from": run.id, "steps": 60, "best_step": tuned.record["tuned"]["best_step"]}
 
 

@@ -64,7 +64,7 @@ def typed_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def said(test: AppTest) -> list[str]:
-    return [text.value.replace("\\", "") for text in (*test.error, *test.caption)]
+    return [text.value.replace("\\", "").replace("\u2060", "") for text in (*test.error, *test.caption)]
 
 
 @pytest.mark.parametrize("kind", BAD)
