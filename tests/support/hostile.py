@@ -54,3 +54,8 @@ def make_hostile_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def _change(path: Path, **fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def read(text: str) -> str:
+    """A text of a page as a person reads it, without what keeps it from being more than text."""
+    return text.replace("\\", "").replace("\u2060", "")

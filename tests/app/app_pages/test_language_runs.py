@@ -17,6 +17,7 @@ from app.data import payload
 from kencore.runs.run import Run
 from tests.app.conftest import OpenPage, make_all, put_beside
 from tests.app.fake_jobs import FakeJobs
+from tests.support.hostile import read
 
 MADE: dict[str, dict[str, Any]] = {
     "both": {},
@@ -38,7 +39,7 @@ def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
 
 def words(test: AppTest) -> str:
     kinds = (test.title, test.caption, test.markdown, test.info, test.html, test.code)
-    return " ".join(part.value for kind in kinds for part in kind).replace("\xa0", " ")
+    return read(" ".join(part.value for kind in kinds for part in kind).replace("\xa0", " "))
 
 
 # --- overview --------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_what_was_lost_is_drawn_from_the_table_where_the_weights_are_gone(
     found = block_views._pictures("x", "gone", FAMILY, "lost", _run=gone)
     assert [float(w.data[0, 0]) for w in found.windows if w] == pytest.approx(list(blocks["diff_lost"]))
     assert found.present == pytest.approx((blocks["diff_lost"].min(), blocks["diff_lost"].max()))
-    assert "not there any more" in block_views.legend(found, "lost", (96, 48))
+    assert "Without the weights" in block_views.legend(found, "lost", (96, 48))
     assert len({picture.tobytes() for picture in block_views.indices(found)}) == BLOCKS
     assert not open_page("layers", matrix=UP).exception
 

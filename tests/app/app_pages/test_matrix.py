@@ -89,7 +89,7 @@ def test_half_a_window_is_filled_up(open_page: OpenPage) -> None:
         ({"c1": "49"}, "1 to 48"),
         ({"row": "96", "col": "0"}, "0 to 95"),
         ({"row": "0", "col": "x"}, "0 to 47"),
-        ({"layer": "nonsense"}, "kept, neighbors, difference, tuned, base"),
+        ({"layer": "nonsense"}, "kept, neighbours, difference, tuned, base"),
         ({"reset": "blue"}, "hidden, shown"),
     ],
 )

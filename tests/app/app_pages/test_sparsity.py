@@ -16,6 +16,7 @@ from kencore.runs.run import Run
 from kencore.views import sparsity
 from kencore.words.palette import RUNS
 from tests.app.conftest import OpenPage, make_all, put_beside
+from tests.support.hostile import read
 
 MADE: dict[str, dict[str, Any]] = {
     "uniform": {"allocation": "uniform"},
@@ -58,7 +59,7 @@ def numbers(values: Any) -> np.ndarray:
 
 def words(test: AppTest) -> str:
     parts = (*test.title, *test.caption, *test.markdown, *test.info)
-    return " ".join(part.value for part in parts).replace("\xa0", " ")
+    return read(" ".join(part.value for part in parts).replace("\xa0", " "))
 
 
 def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: dict[str, Run]) -> None:
