@@ -84,7 +84,9 @@ def own_fields(subject: Subject) -> Table:
 
 
 def sharing(table: Table, method: str) -> dict[str, Any]:
-    """How sparsity is shared among blocks and rows, and whether the mask is refined."""
+    """How sparsity is shared among blocks and rows, and whether the mask is refined; nothing of a coded difference."""
+    if METHODS[method].coded:
+        return {"allocation": UNIFORM}
     st.header("How sparsity is shared", icon=":material/bar_chart:")
     allocation = table["allocation"].draw()
     st.caption(ALLOCATIONS[allocation].explained)

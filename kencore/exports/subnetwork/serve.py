@@ -38,6 +38,8 @@ def load(base: str | Path | None, file: str | Path, device: str = "cpu") -> Any:
     """
     import transformers
 
+    from kencore.models.seam import loading
+
     place = resolve_device(device)
     with tempfile.TemporaryDirectory(prefix="kencore-") as parent:
         folder = restore_subnetwork(file, base, Path(parent) / "model")
@@ -50,7 +52,8 @@ def load(base: str | Path | None, file: str | Path, device: str = "cpu") -> Any:
                 wanted="a class of transformers",
                 remedy="Restore it with `open` and load the folder with the code that it needs.",
             )
-        model = kind.from_pretrained(folder, dtype="auto", local_files_only=True)
+        with loading(folder):
+            model = kind.from_pretrained(folder, dtype="auto", local_files_only=True, trust_remote_code=False)
         return model.eval().to(place)
 
 

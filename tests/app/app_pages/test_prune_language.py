@@ -45,17 +45,23 @@ def keys(test: AppTest) -> set[str]:
     return {widget.key for kind in kinds for widget in test.get(kind) if widget.key}
 
 
+def budget_of(method: str) -> dict[str, float]:
+    return {"bits": 1.0} if METHODS[method].coded else {"keep": 0.5}
+
+
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_everything_offered_makes_a_spec(name: str) -> None:
     kind, rest, fields = SUBJECTS[name]
     subject = Subject(kind=kind, rest=rest, fields=fields)  # type: ignore[arg-type]
     lm = subject.language
     for method, allocation in product(prune_form.methods_for(subject), ALLOCATIONS if lm else ("uniform",)):
+        if METHODS[method].coded and allocation != "uniform":
+            continue  # the form asks for none
         for step in prune_language.steps_for(method) if allocation == "neuroal" else ("block",):
             refinements = ["none"] + ["dsnot"] * (lm and prune_language.refines(subject))
             for refine in refinements:
                 settings: dict[str, Any] = {"method": method, "allocation": allocation, "step": step, "refine": refine}
-                spec = PruneSpec.from_dict({**fields, **settings, "keep": 0.5})
+                spec = PruneSpec.from_dict({**fields, **settings, **budget_of(method)})
                 assert spec.streams == prune_language.uses_text(settings)
                 assert spec.restore == rest
                 if spec.streams and prune_language.may_be_published(subject, settings):
@@ -66,7 +72,7 @@ def test_what_is_not_offered_could_not_run() -> None:
     """DSnoT, steps and the published code are held back for a reason."""
     for method, rest in product(METHODS, ("base", "zero")):
         subject = Subject(kind="own", rest=rest, fields={})
-        fields = {"model": "m", "keep": 0.5, "method": method} | ({"base": "b"} if rest == "base" else {})
+        fields = {"model": "m", **budget_of(method), "method": method} | ({"base": "b"} if rest == "base" else {})
         if method not in prune_form.methods_for(subject):
             with pytest.raises(SpecError):
                 PruneSpec(**fields)

@@ -13,6 +13,7 @@ from app.frame import state
 from kencore.methods.ken.explained import explain_row
 from kencore.runs.run import Run
 from tests.app.conftest import OpenPage
+from tests.support.hostile import read
 from tests.support.runs import make_run
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
@@ -20,7 +21,7 @@ BIAS = "bert.encoder.layer.2.attention.self.query.bias"  # 1 x 48
 
 
 def headings(test: AppTest) -> list[str]:
-    return [text.value.strip("*") for text in test.markdown]
+    return [read(text.value.strip("*")) for text in test.markdown]
 
 
 def test_a_row_by_link(open_page: OpenPage) -> None:

@@ -100,7 +100,7 @@ def test_a_tuned_run_has_a_step_more(store: Run) -> None:
     assert "trained further since" in said(run)["model"]
 
 
-@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if not row.coded])  # runs of these are ranked
 def test_no_letter_and_no_term_without_a_word_for_it(tmp_path: Path, method: str) -> None:
     lone = METHODS[method].update is not None or METHODS[method].activations
     run = make_lm_run(tmp_path, method=method) if lone else make_run(tmp_path, method)
