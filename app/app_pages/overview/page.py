@@ -105,7 +105,7 @@ if run.thin:
     st.header("All of this run")
     whole.missing(run)
 else:
-    taking = bool(links.value("export") or links.value("report"))
+    taking = any(map(links.value, ("export", "report", "beside")))
     with folded.section("Export", "export", icon=":material/download:", wanted=taking) as is_open:
         if is_open:
             export_parts.take_along(run)

@@ -62,6 +62,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "patience": st.none() | st.integers(1, 1000),
     "held_out_share": st.integers(1, 90).map(lambda percent: percent / 100),
     "lr": st.floats(1e-8, 1),
+    "bits": st.integers(1, 3200).map(lambda hundredths: hundredths / 100),
     "weight_decay": st.floats(0, 0.99),
     "allocation": st.sampled_from(list(ALLOCATIONS)),
     "rescale": st.sampled_from(RESCALES),

@@ -112,5 +112,5 @@ def test_a_bad_link_says_what_is_wanted(page: str, open_page: OpenPage, store: R
 
 
 def test_every_page_that_can_be_linked_to_is_in_the_table() -> None:
-    elsewhere = {"tune", "map", "compare", "story", "explain", "flips"}  # tested beside their pages
+    elsewhere = {"tune", "map", "compare", "story", "explain", "flips", "runs"}  # tested beside their pages
     assert set(WRONG) | elsewhere == set(links.PAGES)
