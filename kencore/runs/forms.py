@@ -34,7 +34,12 @@ METRICS: Final = {
     **dict.fromkeys(("dense", "base", "pruned", "untuned"), FIGURES),
     "baselines": {...: FIGURES},
     "cost": COST,
-    "zero_shot": {...: {...: {...: (float, str, dict)}}},
+    "zero_shot": {
+        **dict.fromkeys(("harness", "device"), str),
+        "tasks": [str],
+        "limit": float,
+        ...: {...: {...: (float, str, dict)}},
+    },
     "outcomes": {"right": str, "examples": int, "nll": [float], "similarity": [float]},
     "data_notes": [str],
     **dict.fromkeys(("data", "data_sha256", "device", "task"), str),

@@ -50,7 +50,8 @@ def test_pages_say_similarity(open_page: OpenPage, done: Sweep) -> None:
     seen = {}
     for page in ("overview", "story", "sparsity", "tune", "recover", "explain", "compare"):
         query = {"a": run, "b": str(done.points["run"].iloc[1])} if page == "compare" else {"run": run}
-        test = open_page(page, **query | ({"step": "cost"} if page == "story" else {}))
+        more = {"story": {"step": "cost"}, "overview": {"open": "figures"}}.get(page, {})
+        test = open_page(page, **query | more)
         assert not test.exception, page
         seen[page] = words(test)
         assert "accuracy" not in seen[page].replace("An accuracy", ""), page

@@ -95,7 +95,7 @@ def test_a_run_of_a_newer_version_is_listed_and_said(store: Run, open_page: Open
     test = open_page("matrix", run="newer")
     assert not test.exception
     assert test.error[0].value.startswith("**run newer**: got schema 7, made by a newer KEN")
-    assert "Upgrade KEN_viz" in test.error[0].value
+    assert "Upgrade KEN" in test.error[0].value
     assert any("schema 7, made by a newer KEN" in caption.value for caption in test.sidebar.caption)
     assert len(test.selectbox(key="run_choice").options) == 1
 
