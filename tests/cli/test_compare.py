@@ -65,6 +65,7 @@ def test_mistakes_are_messages(home: Path, trio: list[Run], tmp_path: Path) -> N
     alone = call(trio[0].path)
     assert alone.exit_code == 1
     assert "wanted two or more runs" in alone.stderr
+    (tmp_path / "no folder").write_text("")
     nowhere = call(trio[0].path, trio[1].path, "--csv", tmp_path / "no folder" / "a.csv")
     assert nowhere.exit_code == 1
     assert "cannot be written" in nowhere.stderr

@@ -18,7 +18,7 @@ def quality(**states: float) -> list[str]:
 
 def test_a_tuned_run_is_called_tuned_and_comes_after_what_it_was() -> None:
     assert quality(dense=0.8, pruned=0.6) == ["dense 80.00%", "pruned 60.00%"]
-    assert quality(dense=0.8, pruned=0.7, untuned=0.6) == ["dense 80.00%", "untuned 60.00%", "tuned 70.00%"]
+    assert quality(dense=0.8, pruned=0.7, untuned=0.6) == ["dense 80.00%", "untuned 60.00%", "recovered 70.00%"]
 
 
 @pytest.mark.parametrize(
