@@ -68,4 +68,4 @@ def test_mistakes_are_messages(home: Path, trio: list[Run], tmp_path: Path) -> N
     (tmp_path / "no folder").write_text("")
     nowhere = call(trio[0].path, trio[1].path, "--csv", tmp_path / "no folder" / "a.csv")
     assert nowhere.exit_code == 1
-    assert "cannot be written" in nowhere.stderr
+    assert "wanted a place that can be written" in nowhere.stderr
