@@ -60,14 +60,14 @@ export class WeightMap extends Stage {
       this.queries.reset(data.sources[0].query);
       this.open(data);
     } else {
-      if (this.guided && turn !== this.turn) this.follow(data.view);
+      if (this.guided && turn !== this.guidedBy) this.follow(data.view);
       else if (!this.guided && asked !== this.askedKey && !this.written.has(asked)) this.look(data.view);
       this.queries.python(data.sources[0].query);
       this.panes.forEach((pane, i) => pane.name(data.sources[i].title));
     }
     this.askedKey = asked;
     this.queries.owed(data.due);
-    this.turn = turn;
+    this.guidedBy = turn;
     this.render();
   }
 
