@@ -88,7 +88,7 @@ def test_numbers_written_in_the_cells(page: Page, server: Server) -> None:
     values = {name: run.values(UP, name) for name in ("tuned", "base", "difference")}  # type: ignore[arg-type]
     values["kept"] = np.where(keep, values["tuned"], values["base"])
     for layer in ("kept", "tuned", "base", "difference", "neighbours"):
-        page.get_by_role("radio", name=layer.capitalize(), exact=True).click()
+        page.get_by_role("radio", name={"neighbours": "Neighbors"}.get(layer, layer.capitalize()), exact=True).click()
         assert shown(settled(page))["layer"] == layer
         cols, lines = written(page)
         assert cols[0] <= 20
