@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.frame import state
 from kencore.runs.run import Run
 from kencore.views import sparsity
 from tests.browser.canvas import point, settled, zoom_in
@@ -38,6 +40,7 @@ def lm(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ru
         folder = server.home / "runs" / name
         shutil.copytree(make_lm_run(tmp_path_factory.mktemp(name), **settings).path, folder)
         made[name] = Run(folder)
+    time.sleep(state._LIST_SECONDS)  # the server's list of runs is at most so old
     return made
 
 
@@ -91,9 +94,10 @@ def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
     visit(lm_page, "sparsity?run=both")
     expect(lm_page.locator(".st-key-sparsity-depth")).to_have_count(0)
     choice = lm_page.get_by_role("combobox", name="Compare with")
-    for text in ("wanda + owl", "wanda + neuroal"):
+    for text, chosen in (("wanda + owl", "compare=owl"), ("wanda + neuroal", "compare=owl%2Cblocks")):
         choice.click()
         lm_page.get_by_role("option", name=re.compile(re.escape(text))).first.click()
+        lm_page.wait_for_url(holds(chosen))  # the server has it, and will not put its own in the place of the next
     lm_page.keyboard.press("Escape")
     lm_page.get_by_role("radio", name="Roles in each block").click()
     lm_page.wait_for_url(holds("compare=owl%2Cblocks", "bars=role"))
