@@ -94,7 +94,7 @@ def test_the_map_of_a_report_goes_down_to_the_weight(browser: Browser, tmp_path:
 def test_every_chart_is_saved_as_png_and_svg_with_its_finding(tab: Page) -> None:
     from PIL import Image
 
-    visit(tab, "?run=demo")
+    visit(tab, "?run=demo&open=roles")
     settle(tab)
     plots = 3
     expect(tab.locator(".js-plotly-plot")).to_have_count(plots)
