@@ -95,8 +95,8 @@ def _most(name: str, disk: OnDisk | None, *, turned: bool) -> int | None:
         return UNKNOWN if disk is None else max(LABELS, disk.widest)
     if _LAYER.search(name) and not _SIZE.search(name):
         return max(LAYERS, disk.tensors if disk else 0)
-    if _POSITION.search(name) and not turned:
-        return max(POSITIONS, disk.widest if disk else 0)
+    if _POSITION.search(name):  # rotary positions are computed: any number says that there is no limit
+        return None if turned else max(POSITIONS, disk.widest if disk else 0)
     return max(ANY, disk.elements if disk else 0)
 
 
