@@ -99,6 +99,8 @@ def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
         lm_page.get_by_role("option", name=re.compile(re.escape(text))).first.click()
         lm_page.wait_for_url(holds(chosen))  # the server has it, and will not put its own in the place of the next
     lm_page.keyboard.press("Escape")
+    plot(lm_page, "sparsity-bars")
+    settle(lm_page)  # else the button is drawn anew below the pointer
     lm_page.get_by_role("radio", name="Roles in each block").click()
     lm_page.wait_for_url(holds("compare=owl%2Cblocks", "bars=role"))
     other = lm_page.context.new_page()
