@@ -8,14 +8,14 @@ from pathlib import Path
 
 from kencore.checkpoint.header import TensorInfo
 from kencore.checkpoint.packed import find_packed, settings_in
-from kencore.checkpoint.parameter import Layout, Parameter
+from kencore.checkpoint.parameter import BUFFER, UNUSED, Layout, Parameter
 from kencore.checkpoint.roles import classify
 from kencore.checkpoint.skeleton import Skeleton, read_skeleton
 from kencore.checkpoint.stacks import expert_of
 from kencore.checkpoint.tensors import FLOATS, Tensors, open_tensors, same_bytes
 from kencore.checkpoint.wrappers import foreign, spare_prefix
 
-UNUSED = "not used by"
+COUNTED = frozenset({"BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"})  # positions, masks, steps
 _IN_LIST = re.compile(r"(.+?)\.(\d+)\.")
 # float tensors of older checkpoints that models compute themselves today
 _COMPUTED = re.compile(r"(^|\.)(inv_freq|masked_bias|cos_cached|sin_cached)$")
@@ -219,6 +219,9 @@ class _Reader:
         return "embedding" in self.skeleton.owners.get(found, "").lower()
 
     def _why_not(self, info: TensorInfo, model_name: str | None) -> str:
+        spare = model_name is None or model_name in self.skeleton.buffers
+        if self.packed is None and info.dtype in COUNTED and spare:
+            return f"{BUFFER}: stored as {info.dtype}"
         if info.dtype not in FLOATS:
             return f"stored as {info.dtype}: only F16, BF16, F32 and F64 are pruned"
         if self.packed is not None and self.packed.holds(self.stack[info.name]):
@@ -226,7 +229,7 @@ class _Reader:
         if self.packed is not None:
             return f"beside weights packed as {self.packed.format}: the model is pruned once they are plain"
         if model_name in self.skeleton.buffers or _COMPUTED.search(info.name):
-            return "a buffer, not a trained weight"
+            return BUFFER
         if model_name is None:
             return f"{UNUSED} {self.skeleton.architecture}"
         if info.elements == 0:
@@ -251,12 +254,25 @@ class _Reader:
         unknown = [p.name for p in parameters if p.reason == f"{UNUSED} {model.architecture}"]
         if unknown:
             notes.append(f"{model.architecture} does not use {_some(unknown)}.")
+        notes += self.loosened(parameters)
         missing = self.missing()
         if missing:
             notes.append(f"Not on disk, so random when the model is loaded: {_some(missing)}.")
         wrong = list(self.misfits())
         if wrong:
             notes.append(f"Of another shape than config.json says: {_some(wrong)}.")
+        return notes
+
+    def loosened(self, parameters: tuple[Parameter, ...]) -> list[str]:
+        """A note for weights that the config calls tied and the files hold with different values."""
+        notes, seen = [], set[str]()
+        for p in parameters:
+            group = self.groups.get(p.model_name, set())
+            names = [other.name for other in parameters if other.model_name in group]
+            if len(names) > 1 and p.name not in seen:
+                seen.update(names)
+                told = " and ".join(names)
+                notes.append(f"config.json ties {told}, but their values differ: each is used as it is.")
         return notes
 
     def check_blocks(self) -> None:

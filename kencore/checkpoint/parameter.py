@@ -24,6 +24,8 @@ ROLES = (
     "head",
     "other",
 )
+UNUSED = "not used by"  # how the reason of a tensor begins that the model does not read
+BUFFER = "a buffer, not a trained weight"
 PARTS = ("attention", "feed-forward", "embedding", "norm", "pooler", "head", "other")
 
 
@@ -78,6 +80,11 @@ class Parameter:
     def params(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    @property
+    def trained(self) -> bool:
+        """Whether it counts as a parameter of the model: it is read and was learned, unlike GPT-2's masks."""
+        return not self.reason.startswith((UNUSED, BUFFER))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

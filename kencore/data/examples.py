@@ -17,6 +17,8 @@ from kencore.settings.common import TABLES
 from kencore.settings.demo import LABELLED_FILES, sentences_file
 
 Label = int | str
+HEADERS = {*FIRST, *(second for _, second in PAIRS), LABEL, "labels", "sentiment", "target", "class", "category"}
+SOME = 0.02  # of examples that may be repeated without a word
 TYPED = (".jsonl", ".json", ".parquet")  # files that say whether a label is a number or a string
 
 
@@ -82,6 +84,9 @@ def _named(file: DataFile, table: Table) -> Table:
             f"a first row that is no known header and has {len(table.names)} {word} fields",
             f"give {COLUMNS}, or rows of sentence and label without a header",
         )
+    first = [str(table.take(n)[0]).strip() for n in range(len(table.names))]
+    if not {name.lower() for name in first}.isdisjoint(HEADERS):
+        raise _wrong(file.path, f"columns {', '.join(first)}", f"give {COLUMNS}")
     return replace(table, names=bare[len(table.names)])
 
 
@@ -101,9 +106,21 @@ def _examples(file: DataFile, table: Table, source: str) -> Examples:
         pairs=sides[1],
         source=source,
         sha256=file.sha256,
-        notes=table.notes,
+        notes=(*table.notes, *_repeated(sides, labels)),
         strings=file.ending in TYPED and all(isinstance(cell, str) for cell in labels),
     )
+
+
+def _repeated(sides: Sequence[Sequence[str] | None], labels: Sequence[object]) -> list[str]:
+    """A note where examples stand more than once: a test counts each as if it were new."""
+    rows = list(zip(*(side for side in sides if side is not None), map(str, labels), strict=True))
+    again = len(rows) - len(set(rows))
+    if again < SOME * len(rows):
+        return []
+    return [
+        f"{again:,} of {len(rows):,} examples stand there more than once. Each counts as one more, so intervals are "
+        "narrower than they should be."
+    ]
 
 
 def _labels(path: Path, column: Sequence[object], rows: Sequence[int]) -> tuple[Label, ...]:

@@ -42,7 +42,8 @@ def quality_of(predictions: Predictions) -> dict[str, Any]:
 
     ``f1_binary`` is there for models of two labels only; its positive label is number 1. A label
     that was never foretold has F1 0. Each F1 has a 95 % interval (``f1_macro_low``,
-    ``f1_macro_high``), see `f1_intervals`. ``loss`` is the mean cross-entropy in nats.
+    ``f1_macro_high``), see `f1_intervals`. ``loss`` is the mean cross-entropy in nats, ``guess`` the
+    accuracy of saying the most frequent label every time.
     """
     from scipy.stats import binomtest
     from sklearn.metrics import accuracy_score, f1_score
@@ -62,6 +63,7 @@ def quality_of(predictions: Predictions) -> dict[str, Any]:
     figures |= f1_intervals(truth, labels, predictions.logits.shape[1])
     figures["loss"] = mean_loss(predictions)
     figures["examples"] = len(truth)
+    figures["guess"] = float(np.bincount(truth).max() / len(truth))
     return figures
 
 

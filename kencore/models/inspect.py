@@ -129,7 +129,7 @@ def _report(
     not_finite: list[dict[str, Any]] | None,
 ) -> dict[str, Any]:
     parameters = layout.parameters
-    total = sum(parameter.params for parameter in parameters)
+    total = sum(parameter.params for parameter in parameters if parameter.trained)
     prunable = sum(parameter.params for parameter in layout.prunable)
     return {
         "model": _source(source),
@@ -214,7 +214,7 @@ def _table(
     for parameter in parameters:
         row: dict[str, Any] = rows[key(parameter)]
         row["tensors"] += 1
-        row["parameters"] += parameter.params
+        row["parameters"] += parameter.params * parameter.trained
         row["prunable"] += parameter.params if parameter.prunable else 0
     return [row for row in rows.values() if row["tensors"]]
 
@@ -236,7 +236,7 @@ def _patterns(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
             },
         )
         row["tensors"] += 1
-        row["parameters"] += parameter.params
+        row["parameters"] += parameter.params * parameter.trained
     return list(rows.values())
 
 
@@ -245,7 +245,7 @@ def _dtypes(parameters: Iterable[Parameter], tensors: Tensors) -> list[dict[str,
     for parameter in parameters:
         row = rows.setdefault(parameter.dtype, {"name": parameter.dtype, "tensors": 0, "parameters": 0, "bytes": 0})
         row["tensors"] += 1
-        row["parameters"] += parameter.params
+        row["parameters"] += parameter.params * parameter.trained
         row["bytes"] += tensors.info(parameter.name).nbytes
     return sorted(rows.values(), key=lambda row: -row["bytes"])
 

@@ -81,7 +81,8 @@ def perplexity(
 
     Returns:
         ``perplexity`` (the largest float where it is larger), ``nll`` (mean, in nats), ``tokens``
-        (predicted: W * (T - 1)), ``windows``, ``window``, ``seconds``; with two windows or more
+        (predicted: W * (T - 1)), ``windows``, ``window``, ``guess`` (the vocabulary: perplexity of even odds),
+        ``seconds``; with two windows or more
         also a 95 % interval, ``perplexity_low`` to ``perplexity_high``: exp of that of the mean
         over windows, see `kencore.models.figures.mean_interval`. Log-likelihoods are
         computed in float32 from log-softmax, so that no logit overflows, and summed in float64.
@@ -115,6 +116,7 @@ def perplexity(
         "tokens": tokens,
         "windows": count,
         "window": window,
+        "guess": float(vocabulary_of(model)),
         "seconds": round(time.monotonic() - started, 3),
     }
     interval = mean_interval(means)
@@ -126,8 +128,12 @@ def perplexity(
 
 def windows_at_once(model: Any, window: int) -> int:
     """Windows whose logits stay within 256 MB, at least one."""
-    vocabulary = int(model.config.get_text_config(decoder=True).vocab_size)
-    return max(1, LOGITS_AT_ONCE // (window * vocabulary))
+    return max(1, LOGITS_AT_ONCE // (window * vocabulary_of(model)))
+
+
+def vocabulary_of(model: Any) -> int:
+    """Tokens that a causal model of transformers chooses among."""
+    return int(model.config.get_text_config(decoder=True).vocab_size)
 
 
 def _exp(nll: float) -> float:

@@ -13,7 +13,7 @@ from kencore.system.plain_json import fits
 NUMBERS: Final = {...: float}
 WORDS: Final = {...: str}
 _ENDS = ("", "_low", "_high")
-_MEASURES = ("accuracy", "similarity", "perplexity", "f1_binary", "f1_macro", "f1_weighted", "loss", "nll")
+_MEASURES = ("accuracy", "similarity", "perplexity", "f1_binary", "f1_macro", "f1_weighted", "loss", "nll", "guess")
 FIGURES: Final = {f"{name}{end}": float for name in _MEASURES for end in _ENDS} | {
     "seconds": float,
     **dict.fromkeys(("examples", "tokens", "window", "windows"), int),

@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kencore.checkpoint.parameter import BUFFER, UNUSED
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
 from kencore.errors import CorruptShardError, KencoreError, MatrixNotFoundError
 from kencore.runs import CELLS, bits, missing_files
@@ -421,9 +422,10 @@ def open_run(run: str | Path) -> Run:
 
 
 def totals_of(matrices: pd.DataFrame) -> dict[str, int]:
-    """`Run.totals` from the lines of all parameters."""
+    """`Run.totals` from the lines of all parameters; ``params`` counts those that are read and were learned."""
     pruned = matrices["status"] == "pruned"
-    params, inside = int(matrices["params"].sum()), int(matrices.loc[pruned, "params"].sum())
+    stored = matrices["reason"].fillna("").str.startswith((UNUSED, BUFFER))  # beside the model's parameters
+    params, inside = int(matrices.loc[~stored, "params"].sum()), int(matrices.loc[pruned, "params"].sum())
     kept = int(matrices.loc[pruned, "kept"].sum())
     return {
         "params": params,

@@ -5,7 +5,8 @@ same data. The thresholds are this project's own and stand here alone; the paper
 
 =========  ==============================================================================================
 safe       the worse end of the 95 % interval loses at most 2 points of accuracy, or 5 % of perplexity
-unclear    not shown to be safe, and the test cannot tell the loss from none: too little data
+unclear    not shown to be safe, and the test cannot tell the loss from none: too little data; or there was nothing to
+           lose: the dense model itself is not shown to do better than a guess
 damaged    a loss that is more than chance
 ruined     half of what the dense model does better than a guess is lost, or perplexity has doubled
 =========  ==============================================================================================
@@ -72,7 +73,24 @@ def verdict(metrics: Figures, method: str) -> Verdict | None:
     embedding = facts.is_embedding(metrics)
     level = (_language_level if language else _embedding_level if embedding else _accuracy_level)(metrics)
     said = _language_change(metrics) if language else _share_change(metrics)
+    if level in ("safe", "unclear") and (why := _nothing_to_lose(metrics["dense"])):
+        return Verdict(level="unclear", change=f"{said}; {why}.", peers=_peers(metrics, method))
     return Verdict(level=level, change=said + _certainty(level, metrics) + ".", peers=_peers(metrics, method))
+
+
+def _nothing_to_lose(dense: Figures) -> str:
+    """Why a small loss says nothing: the dense model itself is not shown to do better than a guess; else ""."""
+    odds = dense.get("guess")
+    if odds is None:
+        return ""
+    if "perplexity" in dense:
+        if dense["perplexity"] < odds:
+            return ""
+        return f"but the dense model does no better than a guess among {odds:,.0f} tokens: it does not fit this text"
+    if dense.get("accuracy_low", dense["accuracy"]) > odds:
+        return ""
+    often = f"the most frequent label every time ({wording.percent(odds)})"
+    return f"but the dense model is not shown to be better than saying {often}"
 
 
 def _accuracy_level(metrics: Figures) -> Level:
@@ -107,11 +125,13 @@ def accuracy_interval(before: Figures, after: Figures) -> tuple[float, float]:
 
 def guess(metrics: Figures) -> float:
     """Accuracy of a model that knows nothing: that of the base with everything reset where it was
-    measured, else half for two labels and nothing for more.
+    measured, else of the most frequent label, else (runs of before) half for two labels and nothing for more.
     """
     base = metrics.get("base")
     if base and "accuracy" in base:
         return min(float(base["accuracy"]), float(metrics["dense"]["accuracy"]))
+    if "guess" in metrics["dense"]:
+        return float(metrics["dense"]["guess"])
     return 0.5 if "f1_binary" in metrics["dense"] else 0.0
 
 

@@ -15,6 +15,7 @@ from kencore.checkpoint.parameter import Layout, Parameter
 from kencore.errors import ConfigError
 from tests.checkpoint.conftest import Pairs
 from tests.checkpoint.files import hollow, rewrite
+from tests.support.tiny_models import build
 
 State = dict[str, torch.Tensor]
 
@@ -69,7 +70,7 @@ def test_tensors_that_the_model_does_not_know(pairs: Pairs, tmp_path: Path) -> N
     assert (g_proj.role, g_proj.part, g_proj.block) == ("other", "attention", 1)
     assert (norm.role, norm.part, norm.block, norm.stack) == ("norm", "norm", 0, "blocks")
     assert (head.role, head.part, head.block) == ("head", "head", None)
-    assert ids.reason == "stored as I64: only F16, BF16, F32 and F64 are pruned"
+    assert ids.reason == "a buffer, not a trained weight: stored as I64"
     assert all(parameter.model_name == "" for parameter in (inv_freq, g_proj, norm, head, ids))
     (note,) = read_layout(folder).notes
     assert note.startswith("LlamaForCausalLM does not use ")
@@ -106,7 +107,11 @@ def test_tied_weights_stored_twice_and_different_are_two(pairs: Pairs, tmp_path:
     def untied(state: State) -> State:
         return state | {"lm_head.weight": state["transformer.wte.weight"] + 1}
 
-    found = _by_name(read_layout(rewrite(pairs("gpt2")[1], tmp_path, untied)))
+    layout = read_layout(rewrite(pairs("gpt2")[1], tmp_path, untied))
+    found = _by_name(layout)
+    assert layout.notes == (
+        "config.json ties transformer.wte.weight and lm_head.weight, but their values differ: each is used as it is.",
+    )
     assert found["lm_head.weight"].role == "head"
     assert found["lm_head.weight"].aliases == found["transformer.wte.weight"].aliases == ()
 
@@ -120,6 +125,19 @@ def test_tied_weights_stored_under_the_head_s_name(pairs: Pairs, tmp_path: Path)
     assert (tied.name, tied.aliases) == ("lm_head.weight", ("transformer.wte.weight",))
     assert tied.role == "embedding"
     assert layout.notes == ()
+
+
+def test_stored_masks_and_numbers_are_no_parameters(pairs: Pairs, tmp_path: Path) -> None:
+    beside = {
+        "model.mask": torch.ones(4, 4, dtype=torch.bool),
+        "step": torch.tensor(3),
+        "model.layers.0.spare": torch.zeros(7),
+        "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+    }
+    layout = read_layout(rewrite(pairs("llama")[1], tmp_path, lambda state: state | beside))
+    counted = [p for p in layout.parameters if p.trained]
+    assert sum(p.params for p in counted) == sum(weight.numel() for weight in build("llama").parameters())
+    assert {p.name for p in layout.parameters} - {p.name for p in counted} == set(beside)
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,21 @@ def test_importing_is_light() -> None:
 def test_paths_no_file_can_have_are_messages(path: str) -> None:
     with pytest.raises(DataFileError):
         read_examples(path)
+
+
+def test_examples_that_stand_there_twice_are_told(tmp_path: Path) -> None:
+    rows = [f"a film number {i}\t{i % 2}\n" for i in range(20)]
+    path = tmp_path / "twice.tsv"
+    path.write_text("sentence\tlabel\n" + "".join(rows + rows[:5]))
+    (note,) = read_examples(path).notes
+    assert note.startswith("5 of 25 examples stand there more than once")
+    path.write_text("sentence\tlabel\n" + "".join(rows))
+    assert read_examples(path).notes == ()
+
+
+@pytest.mark.parametrize("head", ["Sentence,Sentiment", "text,target", "Premise,Hypothesis,Category"])
+def test_a_header_that_names_no_label_is_no_example(tmp_path: Path, head: str) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(f"{head}\n" + ",".join(["a good film"] * head.count(",") + ["1"]) + "\n")
+    with pytest.raises(DataFileError, match="columns " + ", ".join(head.split(",")) + ".*a column label"):
+        read_examples(path)

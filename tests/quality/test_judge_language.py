@@ -110,6 +110,7 @@ def test_a_run_that_goes_back_to_its_base(reset: Run, files: tuple[Path, Path, P
         "perplexity",
         "perplexity_low",
         "perplexity_high",
+        "guess",
         "nll",
         "seconds",
         "tokens",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from kencore.models.figures import Figures, mean_interval
 from kencore.quality.paired import compared
@@ -177,3 +178,31 @@ def test_differences_are_those_of_the_numbers_shown(value: float, other: float, 
 )
 def test_perplexities_apart(value: float, other: float, text: str) -> None:
     assert times(value, other) == text
+
+
+@pytest.mark.parametrize(
+    ("right", "lost", "odds", "level"),
+    [
+        (503, 0, 0.5, "unclear"),  # the dense model guesses: nothing could be lost
+        (600, 0, 0.5, "safe"),
+        (600, 0, 0.59, "unclear"),  # its interval reaches the share of the most frequent label
+        (503, 200, 0.5, "ruined"),  # worse than a guess is a loss all the same
+    ],
+)
+def test_a_classifier_that_guesses_cannot_be_safe(right: int, lost: int, odds: float, level: str) -> None:
+    dense, pruned = classifier(right, lost)
+    interval = binomtest(right, EXAMPLES).proportion_ci(0.95, method="wilson")
+    dense |= {"guess": odds, "accuracy_low": float(interval.low)}
+    told = verdict(judged(Figures(dense, np.arange(EXAMPLES) < right), pruned), "ken")
+    assert told is not None
+    assert told.level == level
+    assert ("most frequent label" in told.text) == (level == "unclear")
+
+
+def test_a_language_model_that_guesses_cannot_be_safe() -> None:
+    nlls = [math.log(110.0)] * 8
+    for odds, level in ((100.0, "unclear"), (120.0, "safe")):
+        dense = Figures({**language(nlls), "guess": odds}, np.array(nlls))
+        told = verdict(judged(dense, language(nlls)), "wanda")
+        assert told is not None
+        assert told.level == level
