@@ -30,7 +30,7 @@ COST: Final = {
     "seconds": float,
     **dict.fromkeys(("device", "note"), str),
 }
-METRICS: Final = {
+METRICS: Final[dict[Any, Any]] = {
     **dict.fromkeys(("dense", "base", "pruned", "untuned"), FIGURES),
     "baselines": {...: FIGURES},
     "cost": COST,
