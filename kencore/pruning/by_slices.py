@@ -30,6 +30,7 @@ from kencore.runs.lines import (
     Decision,
     Floats,
     Mask,
+    apart,
     asked,
     changed_dtypes,
     matrix_line,
@@ -208,7 +209,8 @@ class SliceRun:
         """
         if metrics is not None:
             self.writer.add_json("metrics.json", metrics)
-        said = record(self.pair, started=started, device=device, seconds_by_matrix=self.seconds)
+        notes = () if self.pair.base is None else apart(self.lines)
+        said = record(self.pair, started=started, device=device, seconds_by_matrix=self.seconds, notes=notes)
         self.writer.add_json("record.json", said | self.marks)
         self.writer.finish()
 

@@ -112,6 +112,18 @@ def test_dtypes_that_differ(tmp_path: Path) -> None:
     assert any("float32" in note.lower() or "F32" in note for note in run.record["notes"])
 
 
+def test_a_base_that_was_trained_apart_is_told(bert: tuple[Path, Path], tmp_path: Path) -> None:
+    base, tuned = bert
+    other, _ = save_pair("bert", tmp_path, seed=9)
+    notes = {
+        name: prune(PruneSpec(model=str(tuned), base=str(of), keep=0.5)).notes
+        for name, of in (("own", base), ("other", other))
+    }
+    assert notes["own"] == ()
+    (note,) = notes["other"]
+    assert "1.4 times the spread of the weights" in note  # sqrt(2): the difference of two independent draws
+
+
 def test_the_saved_folder_holds_the_same_bits(bert: tuple[Path, Path], tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
