@@ -17,6 +17,7 @@ from kencore.words.palette import Palette
 STAGES: Final = (("q", "k", "v", "qkv"), ("o",), ("router",), ("gate", "up", "gate_up"), ("down",))
 _ATTENTION: Final = 2  # stages of it; the others are the feed-forward
 _BOX: Final = (82, 36)  # width and height
+_LONG: Final = 13  # letters that fit into a box
 _GAP: Final = 6  # within a stage
 _ARROW: Final = 22  # between stages
 _CAPTION: Final = 18
@@ -111,14 +112,15 @@ def _box(part: Part, x: float, y: float, link: str, palette: Palette, *, lit: bo
     label = part.label if part.count == 1 else f"{part.label} × {part.count}"
     width, height = _BOX
     middle, current = x + width / 2, ' aria-current="true"' if lit else ""
+    word = wording.ROLE_WORDS.get(part.role, "")
+    size = 11 if len(word) <= _LONG else 9
     return (
         f'<a href="{escape(link)}" data-role="{escape(part.role)}" aria-label="{escape(said)}"'
         f"{current}><title>{escape(said)}</title>"
         f'<rect x="{x:g}" y="{y:g}" width="{width}" height="{height}" rx="6" fill="{fill}" '
         f'stroke="{palette.primary if lit else palette.reset_mark}"{dash}/>'
         f'<text x="{middle:g}" y="{y + 15:g}" fill="{ink}" font-size="12" font-weight="600">{escape(label)}</text>'
-        f'<text x="{middle:g}" y="{y + 29:g}" fill="{small}" font-size="11">'
-        f"{escape(wording.ROLE_WORDS.get(part.role, ''))}</text></a>"
+        f'<text x="{middle:g}" y="{y + 29:g}" fill="{small}" font-size="{size}">{escape(word)}</text></a>'
     )
 
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from app.data import payload
 from app.data.request import cache_headers, strict
 from app.frame import state
+from kencore.checkpoint.stacks import expert_of
 from kencore.views import tables as summaries
 from kencore.views import tiles
 from kencore.words import matrices
@@ -90,6 +91,7 @@ def _line(line: pd.Series[Any], several: bool) -> dict[str, Any]:
         "role_label": wording.ROLES.get(role, role),
         "role_word": wording.ROLE_WORDS.get(role, ""),
         "label": matrices.label(line),
+        "expert": expert_of(str(line["name"])),
         "rows": int(line["rows"]),
         "cols": int(line["cols"]),
         "kept": int(line["kept"]) if pruned else int(line["params"]),

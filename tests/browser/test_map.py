@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import transformers
 from playwright.sync_api import Locator, Page, expect
 
+from kencore.pruning.prune import prune
 from kencore.runs.run import Run
+from kencore.settings.prune import PruneSpec
 from tests.browser.canvas import CANVAS, settled, turn_wheel
 from tests.browser.conftest import NewPage, Server, visit
 from tests.browser.steps import until
+from tests.support.experts import FEW
 from tests.support.runs import make_run
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"  # 96 x 48
@@ -217,3 +221,21 @@ def test_a_run_of_another_model_is_refused_in_words(page: Page) -> None:
     open_map(page, run="sample", other="long")
     expect(page.get_by_text("wanted two runs of the same model")).to_be_visible()
     expect(page.locator(CANVAS)).to_have_count(1)
+
+
+def test_many_experts_stand_side_by_side_and_are_a_level_of_their_own(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    model = transformers.MixtralForCausalLM(transformers.MixtralConfig(**FEW, num_local_experts=9))
+    model.save_pretrained(tmp_path / "model")
+    prune(PruneSpec(model=str(tmp_path / "model"), method="magnitude", keep=0.5), out=server.home / "runs" / "experts")
+    open_map(page, run="experts")
+    name = "model.layers.1.block_sparse_moe.experts.7.w1.weight"
+    page.mouse.click(*over(page, name))
+    settled(page)
+    assert (shown(page)["level"], shown(page)["matrix"]) == ("matrix", name)
+    crumbs = page.get_by_role("navigation", name="Where you are in the model")
+    crumbs.get_by_role("button", name="9 experts, gate", exact=True).click()
+    settled(page)
+    assert shown(page)["level"] == "block"
+    over(page, name.replace(".7.", ".4."))  # the middle of three by three

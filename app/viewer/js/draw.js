@@ -78,7 +78,7 @@ export function drawMatrix(context, frame) {
 }
 
 /** A matrix in the one color of a share, with the number where there is room. */
-function drawFlat(context, { flat, look, font }, area) {
+function drawFlat(context, { flat, look, font, place }, area) {
   const word = shareWord(look.ink, look.scale.share, flat);
   context.fillStyle = cssOf(word);
   context.fillRect(area.x, area.y, area.w, area.h);
@@ -88,7 +88,11 @@ function drawFlat(context, { flat, look, font }, area) {
   context.fillStyle = textOn(word);
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(text, area.x + area.w / 2, area.y + area.h / 2);
+  const [x, y] = [area.x + area.w / 2, area.y + area.h / 2];
+  const name = place.grid ? `expert ${place.m.expert}` : "";
+  const both = name && area.h >= 34 && area.w >= context.measureText(name).width + 6;
+  if (both) context.fillText(name, x, y - 8);
+  context.fillText(text, x, both ? y + 8 : y);
 }
 
 const cssOf = (word) => `rgb(${word & 255} ${(word >>> 8) & 255} ${(word >>> 16) & 255})`;

@@ -27,6 +27,12 @@ export function bandView(band, { plot, world, shape }) {
   return settle({ x0: 0, y0: band.y - band.h * 0.05, sx, sy: plot.h / (band.h * 1.1) }, plot, shape);
 }
 
+/** All experts of a role in a block. */
+export function gridView({ x, y, w, h }, { plot, shape }) {
+  const [sx, sy] = [plot.w / (w * 1.1), plot.h / (h * 1.1)];
+  return settle({ x0: x - w * 0.05, y0: y - h * 0.05, sx, sy }, plot, shape);
+}
+
 /** A block without what stands beside the blocks. */
 function blockView(band, { plot, world, shape }) {
   const { x, w } = world.columns.at(-1) ?? { x: 0, w: world.cols };

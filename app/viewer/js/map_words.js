@@ -1,6 +1,6 @@
 // The map of a model in words: what is in view, and the levels above it.
 
-import { bandView, linkOf } from "./map_link.js";
+import { bandView, gridView, linkOf } from "./map_link.js";
 import { isValues } from "./colors.js";
 import { count, span } from "./format.js";
 import { visible } from "./geometry.js";
@@ -58,6 +58,10 @@ export function crumbsOf(map) {
   const levels = [{ label: blocks === 1 ? "Model, 1 block" : `Model, ${blocks} blocks`, go: () => map.top() }];
   if (level !== "model" && level !== "part") {
     levels.push({ label: focus.band.label, go: () => map.moveTo(bandView(focus.band, map), 280) });
+  }
+  if (map.numbered && focus.grid) {
+    const go = () => map.moveTo(gridView(focus.grid, map), 280);
+    levels.push({ label: `${focus.grid.count} experts, ${focus.column.label}`, go });
   }
   if (map.numbered) levels.push({ label: focus.m.label, go: () => map.go(focus) });
   if (level === "window" && !(map.guided && selected)) {

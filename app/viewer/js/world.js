@@ -11,6 +11,8 @@ const NARROW = 0.16; // least width, of the widest
 const THICK = 12; // pixels that a matrix drawn in its proportions is thick at least
 const PULL = 0.4; // of the way, with each step of the zoom
 const OUTSIDE = { wide: 1.6, high: 1.3, column: 1.25 }; // most of what stands outside the blocks
+const MANY = 5; // experts of a role from which on they stand in a grid, side by side
+const APART = 0.08; // between the experts of a grid, of one
 const LEAST_SLOT = 0.45; // of the tallest, for each of them and its name
 const NAMED = 0.42; // of that, for the name
 
@@ -20,7 +22,7 @@ export function layOut(matrices, roles) {
   const outside = matrices.filter((m) => m.block === null);
   const cells = cellsOf(inside);
   const tall = Math.max(1, ...tallest(cells), ...(inside.length ? [] : outside.map((m) => m.rows)));
-  const wide = Math.max(1, ...(inside.length ? inside : outside).map((m) => m.cols));
+  const wide = Math.max(1, ...(inside.length ? widest(cells) : outside.map((m) => m.cols)));
   const columns = columnsOf(cells, roles, tall, wide);
   const cols = Math.max(columns.reduce((sum, column) => sum + column.w + GAP * wide, 0), wide * 3);
   const places = [];
@@ -29,9 +31,9 @@ export function layOut(matrices, roles) {
   for (const [key, band] of cells) {
     const made = { key, label: band.label, y, h: tall, places: [] };
     for (const column of columns) {
-      for (const [slot, m] of (band.cells.get(column.role) ?? []).entries()) {
+      for (const [slot, stand] of (band.cells.get(column.role) ?? []).entries()) {
         const { top, ky } = column.slots[slot];
-        made.places.push(sized({ m, x: column.x, y: y + top, kx: column.kx, ky, band: made, column, slot }));
+        made.places.push(...placed(stand, { x: column.x, y: y + top, kx: column.kx, ky, band: made, column, slot }));
       }
     }
     places.push(...made.places);
@@ -67,35 +69,67 @@ export function alone({ matrix: name, rows, cols }) {
 
 const sized = (place) => ({ ...place, w: place.m.cols * place.kx, h: place.m.rows * place.ky });
 
-/** band key -> role -> matrices, in the order of the model. */
+/** band key -> role -> what stands there, in the order of the model. */
 function cellsOf(inside) {
   const cells = new Map();
   for (const m of inside) {
     const key = `${m.stack}|${m.block}`;
     if (!cells.has(key)) cells.set(key, { label: m.group, cells: new Map() });
     const band = cells.get(key).cells;
-    band.set(m.role, [...(band.get(m.role) ?? []), m]);
+    if (!band.has(m.role)) band.set(m.role, []);
+    band.get(m.role).push(m);
+  }
+  for (const band of cells.values()) {
+    for (const [role, list] of band.cells) band.cells.set(role, standsOf(list));
   }
   return cells;
 }
 
-function tallest(cells) {
-  const sums = [];
-  for (const band of cells.values()) {
-    for (const list of band.cells.values()) sums.push(list.reduce((sum, m) => sum + m.rows, 0));
-  }
-  return sums;
+/** What stands in a cell, one below the other: each matrix by itself, and many experts of one shape together as a grid. */
+function standsOf(list) {
+  const first = list.find((m) => m.expert !== null);
+  const experts = first ? list.filter((m) => m.expert !== null && m.rows === first.rows && m.cols === first.cols) : [];
+  const grid = experts.length >= MANY ? experts : [];
+  const single = list.filter((m) => !grid.includes(m)).map((m) => ({ rows: m.rows, cols: m.cols, across: 1, list: [m] }));
+  if (!grid.length) return single;
+  const across = Math.ceil(Math.sqrt(grid.length));
+  const rows = Math.ceil(grid.length / across) * first.rows;
+  return [...single, { rows, cols: across * first.cols, across, list: grid }];
 }
+
+/** Places of the matrices of a stand whose corner and scales are given. */
+function placed({ across, list }, { x, y, kx, ky, slot, ...rest }) {
+  if (across === 1) return [sized({ m: list[0], x, y, kx, ky, slot, ...rest })];
+  const share = 1 - APART;
+  const { rows, cols } = list[0];
+  const [w, h] = [across * cols * kx, Math.ceil(list.length / across) * rows * ky];
+  const grid = { x, y, w, h, count: list.length };
+  return list.map((m, i) => {
+    const at = { x: x + (i % across) * cols * kx, y: y + Math.floor(i / across) * rows * ky };
+    return sized({ m, ...at, kx: kx * share, ky: ky * share, slot: `${slot} ${i}`, grid, ...rest });
+  });
+}
+
+function tallest(cells) {
+  return standing(cells).map((stands) => stands.reduce((sum, { rows }) => sum + rows, 0));
+}
+
+function widest(cells) {
+  return standing(cells).flatMap((stands) => stands.map(({ cols }) => cols));
+}
+
+const standing = (cells) => [...cells.values()].flatMap((band) => [...band.cells.values()]);
 
 /** One column for each role that there is, with the places of its matrices from the top down. */
 function columnsOf(cells, roles, tall, wide) {
   const found = new Map();
   for (const band of cells.values()) {
-    for (const [role, list] of band.cells) {
-      const column = found.get(role) ?? { role, label: list[0].role_label, word: list[0].role_word, rows: [], cols: 0 };
-      list.forEach((m, slot) => {
-        column.rows[slot] = Math.max(column.rows[slot] ?? 1, m.rows);
-        column.cols = Math.max(column.cols, m.cols);
+    for (const [role, stands] of band.cells) {
+      const { role_label: label, role_word: word } = stands[0].list[0];
+      const column = found.get(role) ?? { role, label, word, rows: [], cols: 0 };
+      stands.forEach(({ rows, cols }, slot) => {
+        column.rows[slot] = Math.max(column.rows[slot] ?? 1, rows);
+        column.cols = Math.max(column.cols, cols);
       });
       found.set(role, column);
     }
