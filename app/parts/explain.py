@@ -38,7 +38,8 @@ def sentence_form(text: str, example: str) -> None:
     def asked() -> None:
         typed = str(st.session_state["explain_text"] or "")
         question.allow(typed if typed.strip() else example)
-        links.write(text=typed if typed.strip() else None, token=None)
+        same = {} if (typed.strip() or example) == text else {"token": None}
+        links.write(text=typed if typed.strip() else None, **same)
 
     with st.form("explain_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("A sentence", key="explain_text", max_chars=LONGEST_TEXT, width="stretch")

@@ -51,7 +51,7 @@ def ask(run: Run, text: str, *, block: int | None = None, key: str = "ask") -> E
             lambda: submitting.sentence(spec, name),
             key,
             about=text,
-            wait=lambda: _wait(run, text, key),
+            wait=lambda: _wait(run, text, None if block is None else key),
             unasked=small(run),
         )
         return None if folder is None else _open(folder)
@@ -66,13 +66,14 @@ def request(kind: str, run: Run, spec: ExplainSpec | ContinueSpec) -> str:
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def _wait(run: Run, text: str, key: str) -> None:
+def _wait(run: Run, text: str, key: str | None) -> None:
+    """What a click does and takes; a button for it where no form stands above."""
     size = wording.size(run.totals["bytes_dense"])
-    st.caption(
-        "Both models read the sentence on your click."
-        if small(run)
-        else f"This model is {size}: loading and two or three passes take a while."
-    )
+    takes = "" if small(run) else f" This model is {size}: loading and two or three passes take a while."
+    if key is None:
+        st.caption(f"Press Ask, and both models read the sentence.{takes}")
+        return
+    st.caption(f"Both models read the sentence on your click.{takes}")
     st.button("Ask the models", icon=":material/play_arrow:", on_click=question.allow, args=(text,), key=f"{key}-may")
 
 

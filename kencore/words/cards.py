@@ -44,7 +44,7 @@ def kept(spec: PruneSpec, total: Totals) -> Number:
             f"pruned matrices are zero, {wording.percent(1 - total.share_pruned, 3)}. {inside}",
         )
     return Number(
-        label="Parameters kept",
+        label="Weights kept",
         value=f"{wording.count(total.kept)} of {wording.count(total.params)}",
         below=f"{wording.percent(total.share_pruned)} of what was pruned",
         explained=f"{wording.exact(total.kept)} of {wording.exact(total.params)} weights hold the tuned value; "

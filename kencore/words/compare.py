@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEAR: Final = 0.01  # an index this close to chance is about chance
 EXPLAINED: Final = (
-    "Overlap (Jaccard index): weights kept by both, over weights kept by either. *By chance*: the same for "
+    "Overlap (Jaccard index): weights kept by both, over weights kept by either. By chance: the same for "
     "random masks that keep as many weights of each row."
 )
 PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
@@ -119,8 +119,8 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
     text = _compared(found, names)
     if found.low is not None and found.high is not None:
         scale, digits = (100, 1) if found.measure != "nll" else (1, 3)
-        ends = [_signed(scale * end, digits) for end in (found.low, found.high)]
-        text += f", 95 % interval {ends[0]} to {ends[1]}"
+        span = f"95 % interval: {_span(scale * found.low, scale * found.high, digits)})"
+        text = f"{text[:-1]}; {span}" if text.endswith(")") else f"{text} ({span}"
     if found.lost is not None and found.p is not None:
         text += f": it lost {wording.plural(found.lost, 'example')} and won {found.won:,}, {measured.p_value(found.p)}"
     if found.change and (chance := found.could_be_chance) is not None:
@@ -147,8 +147,14 @@ UNPAIRED: Final = (
 )
 
 
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
+def _span(low: float, high: float, digits: int) -> str:
+    """An interval of a change without signs: ``0.9 to 8.1 more``, ``1.0 less to 3.0 more``."""
+    ends = [f"{abs(end):.{digits}f}" for end in (low, high)]
+    if low >= 0:
+        return f"{ends[0]} to {ends[1]} more"
+    if high <= 0:
+        return f"{ends[1]} to {ends[0]} less"
+    return f"{ends[0]} less to {ends[1]} more"
 
 
 def score(run: Run) -> str:

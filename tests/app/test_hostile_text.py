@@ -145,7 +145,7 @@ def test_labels_and_tokens_of_an_answer_are_text(
 ) -> None:
     monkeypatch.setattr(explanations, "TOKENS", ["[CLS]", TEXT, "b", "[SEP]"])
     test = open_page("explain", run="sample", text=TEXT)
-    next(button for button in test.button if button.label == "Ask the models").click().run()
+    next(button for button in test.button if button.label == "Ask").click().run()
     found = explanations.made(store, TEXT)
     found.facts["answers"][0]["text"] = found.facts["answers"][1]["text"] = TEXT
     (fake.results / "job0").mkdir(parents=True)

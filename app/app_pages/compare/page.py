@@ -48,6 +48,7 @@ compare_runs.watch(chosen)
 if found is not None:
     palette = theme.palette()
     compare_parts.notes(found)
+    compare_parts.verdicts(runs)
     compare_parts.who_keeps_what(found, names[:2], palette)
     if len(runs) > 2:
         compare_parts.several(found, runs, palette)
@@ -59,6 +60,7 @@ if found is not None:
     compare_parts.settings(runs)
     compare_parts.matrices(found, runs)
 if thin and chosen.runs:
+    compare_parts.verdicts(runs)
     compare_parts.quality(runs)
     compare_parts.settings(runs)
     whole.missing(thin[0], "Which weights two runs share is told by their masks")

@@ -95,15 +95,19 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
     draw(charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette), key="compare-runs")
 
 
-def quality(runs: list[Run]) -> None:
-    """What each run costs in quality and size, and whether the difference may be chance."""
-    st.header("Quality and size")
+def verdicts(runs: list[Run]) -> None:
+    """Whether each run is safe, and whether one is better than the other."""
     names = compare_words.labels(runs)
     for letter, run in zip(compare_words.LETTERS, runs, strict=False):
         verdict.show(run, letter)
     for name, run in zip(names[1:], runs[1:], strict=True):
         found = compare_quality.difference(runs[0].metrics, run.metrics)
         st.markdown(state.plain(compare_words.quality(found, (names[0], name))))
+
+
+def quality(runs: list[Run]) -> None:
+    """What each run costs in quality and size."""
+    st.header("Quality and size")
     st.table(
         compare_words.sides(runs, [compare_quality.sizes(run) for run in runs]).map(state.plain),
         border="horizontal",

@@ -206,14 +206,14 @@ def test_quality_in_words() -> None:
     names = ("KEN", "Random")
     text = compare_words.quality(difference(lost=3, won=20, p=0.0004), names)
     assert text == (
-        "Random has 5.0 points more accuracy than KEN, 95 % interval +1.0 to +9.0: it lost 3 "
+        "Random has 5.0 points more accuracy than KEN (95 % interval: 1.0 to 9.0 more): it lost 3 "
         "examples and won 20, p\xa0<\xa0.001, more than chance."
     )
     text = compare_words.quality(difference(low=-0.1, paired=False), names)
     assert "could be chance. Outcomes per example are not stored" in text
     nats = difference(measure="nll", first=3, second=2.9, high=-0.05, low=-0.2)
     text = compare_words.quality(nats, names)
-    assert text.startswith("Random needs 0.100 nats per token less than KEN (less is better), 95 %")
+    assert text.startswith("Random needs 0.100 nats per token less than KEN (less is better; 95 % interval: 0.050 to")
     alike = difference(second=0.75, low=-0.01, high=0.01, lost=0, won=0, p=1.0)
     assert compare_words.quality(alike, names) == "Random and KEN get the same examples right."
     assert compare_words.quality("other data", names) == "Quality cannot be compared: other data."

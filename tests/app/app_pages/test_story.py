@@ -132,7 +132,7 @@ def test_the_animation_ends_at_the_stored_mask(tmp_path: Path, method: str) -> N
 def test_next_back_and_the_address(open_page: OpenPage, store: Run, asked: FakeJobs) -> None:
     test = open_page("story")
     assert not asked.found  # an address alone asks nothing
-    button(test, "Ask the models").click().run()
+    button(test, "Ask").click().run()
     finish(asked, "job0", store)
     test.run()
     assert not test.exception
