@@ -23,10 +23,10 @@ import streamlit as st  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
 from app.data.routes import routes  # noqa: E402
-from app.guard import mode, offline  # noqa: E402
-from app.guard.door import Door  # noqa: E402
+from app.guard import metrics, mode, offline  # noqa: E402
+from app.guard import settings as server_settings  # noqa: E402
 from app.guard.middleware import Guard  # noqa: E402
-from kencore.errors import SpecError  # noqa: E402
+from kencore.errors import KencoreError  # noqa: E402
 
 LOG = logging.getLogger("kenviz")
 FIRST_SEEN = (
@@ -88,25 +88,29 @@ def say(error: Exception) -> bool:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
     """Warm up in a thread: the server answers at once."""
-    offline.close()
+    offline.close(*(SETTINGS.login.hosts if SETTINGS is not None else ()))
     threading.Thread(target=warm, name="warm", daemon=True).start()
     yield {}
 
 
-def door(base: str) -> Door:
+def guard(base: str) -> dict[str, Any]:
     """The rules by which requests come in. Ends the program with a message where it must not listen."""
     try:
         mode.check_address(st.get_option("server.address"))
-        return mode.door(base)
-    except SpecError as error:
+        found = server_settings.load()
+        audit = None if found is None else mode.serve(found)
+        return {"door": mode.door(base, found), "settings": found, "audit": audit, "meter": metrics.Meter()}
+    except KencoreError as error:
         sys.exit(str(error))
 
 
 BASE = "/" + str(st.get_option("server.baseUrlPath") or "").strip("/")
+GUARD = guard(BASE)
+SETTINGS: server_settings.ServerSettings | None = GUARD["settings"]
 app = st.App(  # written out: `streamlit run` looks for these very words
     ROOT / "app" / "streamlit_app.py",
     lifespan=lifespan,
     on_script_error=say,
-    routes=routes(BASE),
-    middleware=[Middleware(Guard, door=door(BASE))],
+    routes=[*metrics.routes(BASE, GUARD["meter"]), *routes(BASE)],
+    middleware=[Middleware(Guard, **GUARD)],
 )

@@ -10,6 +10,7 @@ import streamlit as st
 from app.forms import recover as recover_form
 from app.frame import links, parts, state
 from kencore.errors import KencoreError
+from kencore.system import people
 
 ART: Final = Path(__file__).resolve().parent / "frame"
 
@@ -108,12 +109,24 @@ def sidebar(page: StreamlitPage) -> str | None:
             _picker(usable, page.url_path)
         else:
             st.caption("No finished run yet. Prune a model on the Prune page.")
+        _signed_in()
         if broken:
             with st.expander(f"{len(broken)} folder(s) cannot be read"):
                 for run in broken:
                     st.caption(f"**{state.plain(run.id)}**: {state.plain(str(run.problem))}")
     shown: str | None = st.session_state.get("run_choice") if usable else None
     return shown
+
+
+def _signed_in() -> None:
+    """On a server of several people: who this is, and the way out where there is a login of its own."""
+    name = people.viewer()
+    if name is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f":material/person: {state.plain(name)}", width="stretch")
+        if st.user.get("is_logged_in"):
+            st.button("Sign out", type="tertiary", on_click=st.logout)
 
 
 def _picker(usable: dict[str, RunSummary], page: str) -> None:

@@ -211,6 +211,14 @@ class MissingExtraError(KencoreError):
     """What was asked needs a library that is not installed."""
 
 
+class NotAllowedError(KencoreError):
+    """A person asks a server for what is not theirs to have: a place, a hub id, work without a name."""
+
+
+class LimitError(NotAllowedError):
+    """A person has asked a server for as much as one person may have."""
+
+
 class UploadError(KencoreError):
     """The hub did not take an upload: no login, no permission, no network."""
 

@@ -29,6 +29,7 @@ from kencore.errors import (
     SourceNotFoundError,
     SpecError,
 )
+from kencore.system import people
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -127,6 +128,7 @@ def window_csv(request: Request) -> Response:
     run = state.open_cached(asked["run"])
     name = asked["matrix"]
     span, _ = _span(run, asked, "CSV", MOST_CSV)
+    people.tell("download", what="csv", run=run.id, matrix=name)
     other = state.open_cached(asked["other"]) if "other" in asked else None
     text = payload.window_csv(tune_live.seen(run, asked, request), name, span, other)
     return Response(text, media_type="text/csv", headers=download(f"{name}.window.csv"))
@@ -166,6 +168,7 @@ def mask_npy(request: Request) -> Response:
     asked = strict(request, "run", "matrix", "v", *tune_live.PARAMS, need=2)
     run = tune_live.seen(state.open_cached(asked["run"]), asked, request)
     name = asked["matrix"]
+    people.tell("download", what="mask", run=run.id, matrix=name)
     length, pieces = payload.mask_npy(run, name)
     headers = download(f"{name}.mask.npy") | {"Content-Length": str(length)}
     headers |= {"Content-Encoding": "identity"}
@@ -199,6 +202,7 @@ def export(request: Request) -> Response:
             wanted="a file",
             remedy="Copy the folder, or prepare the file again.",
         )
+    people.tell("download", what="export", job=job)
     headers = download(path.name) | {"Content-Encoding": "identity"}
     return FileResponse(path, headers=headers, media_type="application/octet-stream")
 

@@ -13,6 +13,7 @@ from kencore.settings.demo import TUNED, Demo
 from kencore.settings.fields import settings_of
 from kencore.settings.packaged import PACKAGED
 from kencore.settings.prune import PruneSpec
+from kencore.system import roots
 
 OWN: Final = "own"
 KINDS: Final = {demo.label: name for name, demo in TUNED.items()} | {"My own models": OWN}
@@ -137,5 +138,17 @@ def _own(rest: str) -> dict[str, str | None]:
 
 
 def _typed(name: str, **looks: Any) -> str | None:
-    found = st.text_input(**{"label": _DECLARED[name].label, "key": _TYPED[name]} | QUIET | looks)
-    return str(found).strip() or None
+    asked = {"label": _DECLARED[name].label, "key": _TYPED[name]} | QUIET | looks
+    if name in SUBJECT[:2] and (there := _listed()):  # of a server: what lies in its folders
+        typed = st.session_state.get(_TYPED[name])
+        options = [*there, *([typed] if typed and typed not in there else [])]
+        st.session_state[_TYPED[name]] = typed or None
+        found = st.selectbox(**{**asked, "options": options, "index": None, "accept_new_options": True})
+    else:
+        found = st.text_input(**asked)
+    return str(found or "").strip() or None
+
+
+def _listed() -> list[str]:
+    """Models in the folders of a server; none where any folder will do."""
+    return [] if roots.roots() is None else roots.models()

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-Mode = Literal["local", "open"]
+Mode = Literal["local", "open", "server"]
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 HEALTH: Final = ("/healthz", "/_stcore/health")  # say nothing but that we live
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
@@ -38,7 +38,8 @@ class Door:
     """The rules.
 
     Args:
-        mode: ``local``: for people on this machine; ``open``: for whoever reaches it, on the word of who started it.
+        mode: ``local``: for people on this machine; ``open``: for whoever reaches it, on the word of who started it;
+            ``server``: for people who sign in, by the names of ``hosts``.
         hosts: names that a request may call us by, beside those of this machine.
         base: path below which the app is served, such as ``/kenviz``.
         frames: sites whose pages may frame the app.
@@ -54,6 +55,8 @@ class Door:
         path = self.path(scope)
         if path.startswith("/_stcore/agent/"):
             return Refusal(404, "path", "There is nothing here.")
+        if self.mode == "server" and path.startswith("/_stcore/metrics"):
+            return Refusal(404, "path", "There is nothing here.")  # of Streamlit, for whoever asks
         if path in HEALTH and scope["type"] == "http":
             return None
         if self.mode == "local" and not _from_here(scope):

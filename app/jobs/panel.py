@@ -99,7 +99,8 @@ def _waiting(job_id: str) -> None:
     first = before[0]
     left = "" if first.seconds_left is None else f", {_about(first.seconds_left)} left"
     more = "" if len(before) == 1 else f" and {wording.plural(len(before) - 1, 'other job')}"
-    st.caption(f":material/hourglass: Waits for {state.plain(kinds.label(first))}{left}{more}.")
+    what = state.plain(kinds.label(first)) if first.id else "a job of somebody else"
+    st.caption(f":material/hourglass: Waits for {what}{left}{more}.")
 
 
 def _about(seconds: float) -> str:

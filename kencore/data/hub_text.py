@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kencore.errors import NoNetworkError, TextError
+from kencore.system import roots
 
 Part = Literal["calibration", "evaluation"]
 
@@ -81,6 +82,7 @@ def read_hub_text(name: str, part: Part) -> tuple[list[str], str, int | None]:
     except ImportError:
         raise missing_library(name) from None
     recipe = HUB[name][part]
+    roots.check_hub(recipe.path)
     with quiet(datasets):
         rows = _load(datasets, name, recipe)
     if recipe.column not in rows.column_names:

@@ -16,28 +16,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kencore.errors import DeviceNotFoundError, JobKindError, RunNotFoundError, StoreNotWritableError
+from kencore.errors import DeviceNotFoundError, JobKindError, NotAllowedError, RunNotFoundError, StoreNotWritableError
 from kencore.jobs import folders
 from kencore.jobs.kinds import find_kind, is_question
+from kencore.jobs.limits import Limits
 from kencore.jobs.records import Event, JobStatus
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.store.database import connected, transaction
 from kencore.jobs.worker import processes, spawn
+from kencore.system import people
 
 MOST_PARAMS = 2**20
 PATIENCE_SECONDS = 15.0
 
 
 def submit(
-    kind: str, params: Mapping[str, Any], *, user: str = "local", gpus: float = 0.0, request_key: str | None = None
+    kind: str, params: Mapping[str, Any], *, user: str | None = None, gpus: float = 0.0, request_key: str | None = None
 ) -> str:
     """Queue a job and return its id; start the supervisor if there is none.
 
     Args:
         kind: a name in `kencore.jobs.kinds.KINDS`, or one that another package adds.
         params: plain JSON values; what can be checked without a model is checked here.
-        user: whose job it is: users take turns.
+        user: whose job it is: users take turns. By default who looks, see `kencore.system.people`.
         gpus: CUDA cards to reserve (a fraction shares one); the job waits until they are free.
         request_key: the same key of the same user gives the same job, until it has failed or was
             cancelled, or its result was removed: an impatient second click is not a second job.
@@ -46,15 +48,23 @@ def submit(
         JobKindError: no such kind, or parameters that do not fit it.
         SpecError: settings of the job, or of the worker, that cannot work.
         DeviceNotFoundError: more cards than the machine has.
+        NotAllowedError: people are told apart, and this one is not known, or asks for another.
+        LimitError: they have as much work as they may.
         StoreNotWritableError: the store is full, damaged or cannot be written.
     """
+    user = _user(user)
     settings = WorkerSettings.from_environment()
     text = _checked(kind, params)
     _check_gpus(gpus, settings.gpus)
+    limited = people.viewer() is not None
+    stored = _stored(user) if limited else 0
     with connected(make=True) as connection:
         with transaction(connection):
             job = _same_request(connection, user, request_key)
             if job is None:
+                if limited:
+                    Limits.from_environment().check(connection, user, stored)
+                people.tell("start", kind=kind)
                 job = changes.add(
                     connection,
                     kind=kind,
@@ -70,7 +80,7 @@ def submit(
     return job
 
 
-def find(request_key: str, *, user: str = "local") -> str | None:
+def find(request_key: str, *, user: str | None = None) -> str | None:
     """The job that `submit` would give for this request without making one; ``None`` where there is none.
 
     Raises:
@@ -78,7 +88,7 @@ def find(request_key: str, *, user: str = "local") -> str | None:
     """
     try:
         with connected() as connection:
-            row = queries.find_by_key(connection, user, request_key)
+            row = queries.find_by_key(connection, _user(user), request_key)
     except FileNotFoundError:
         return None
     if row is None or (row["state"] == "succeeded" and not folders.result_folder(row["id"], row["kind"]).is_dir()):
@@ -96,7 +106,7 @@ def status(job: str) -> JobStatus:
         StoreNotWritableError: the store is damaged or cannot be opened.
     """
     with _reading(job) as connection:
-        row = queries.find(connection, job)
+        row = _find(connection, job)
         found = queries.to_status(row)
         if found.live and not spawn.has_supervisor(row["supervisor"]):
             # looking works on a full disk too
@@ -110,14 +120,14 @@ def status(job: str) -> JobStatus:
 def ahead(job: str) -> list[JobStatus]:
     """What a queued job waits for: jobs that run, then queued ones that start before it. Empty once it runs.
 
-    A question waits for other questions alone.
+    A question waits for other questions alone. Of other people's jobs nothing is told but their kind.
 
     Raises:
         JobNotFoundError: the store has no such job.
         StoreNotWritableError: the store is damaged.
     """
     with _reading(job) as connection:
-        found = queries.find(connection, job)
+        found = _find(connection, job)
         if found["state"] != "queued":
             return []
         queue = queries.in_fair_order(connection)
@@ -125,7 +135,7 @@ def ahead(job: str) -> list[JobStatus]:
         before = [*queries.running(connection), *queue[:place]]
         if is_question(found["kind"]):
             before = [row for row in before if is_question(row["kind"])]
-        return [queries.to_status(row) for row in before]
+        return [_veiled(queries.to_status(row)) for row in before]
 
 
 def events(job: str, after: int = 0, *, limit: int = 1000) -> list[Event]:
@@ -134,9 +144,8 @@ def events(job: str, after: int = 0, *, limit: int = 1000) -> list[Event]:
     Raises as `status`.
     """
     with _reading(job) as connection:
+        _find(connection, job)
         found = queries.events_after(connection, job, after, limit)
-        if not found:
-            queries.find(connection, job)
     return [queries.to_event(row) for row in found]
 
 
@@ -147,7 +156,8 @@ def cancel(job: str) -> None:
     Raises as `status`.
     """
     with _reading(job) as connection:
-        queries.find(connection, job)
+        _find(connection, job)
+        people.tell("cancel", job=job)
         changes.ask_cancel(connection, job)
         if queries.to_status(queries.find(connection, job)).live:
             _ensure_supervisor(connection)
@@ -161,7 +171,7 @@ def result(job: str) -> Path:
         RunNotFoundError: the job has not succeeded, or its result was removed.
     """
     with _reading(job) as connection:
-        row = queries.find(connection, job)
+        row = _find(connection, job)
     folder = folders.result_folder(job, row["kind"])
     gone = row["state"] == "succeeded" and not folder.is_dir()
     if row["state"] != "succeeded" or gone:
@@ -190,7 +200,7 @@ def log(job: str, *, limit: int = 65536) -> str:
     Raises as `status`.
     """
     with _reading(job) as connection:
-        queries.find(connection, job)
+        _find(connection, job)
     try:
         with folders.log_file(job).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
@@ -202,9 +212,13 @@ def log(job: str, *, limit: int = 65536) -> str:
 def list_jobs(*, user: str | None = None, kind: str | None = None, limit: int = 100) -> list[JobStatus]:
     """The newest jobs first, of one user or kind where given. An absent store has none.
 
+    Where people are told apart, those of who looks alone.
+
     Raises:
         StoreNotWritableError: the store is damaged or cannot be opened.
     """
+    who = people.viewer()
+    user = user if who is None else who
     try:
         with connected() as connection:
             return [queries.to_status(r) for r in queries.newest(connection, user, kind, limit)]
@@ -300,6 +314,50 @@ def _check_gpus(wanted: float, present: float) -> None:
             wanted=f"{wanted:g}",
             remedy="Ask for fewer, or set KENVIZ_GPUS if there are more.",
         )
+
+
+def _user(asked: str | None) -> str:
+    """Whose job one is.
+
+    Raises:
+        NotAllowedError: people are told apart, and this one is not known, or asks for another.
+    """
+    who = people.viewer()
+    if who is None:
+        return people.LOCAL if asked is None else asked
+    if who in (people.NOBODY, people.LOCAL) or asked not in (None, who):
+        raise NotAllowedError(
+            "A job",
+            got="nobody who is known" if asked is None else f"another's name ({asked})",
+            wanted="a person of this server",
+            remedy="Sign in again.",
+        )
+    return who
+
+
+def _stored(user: str) -> int:
+    from kencore.runs.shelf import bytes_of
+
+    return bytes_of(user)
+
+
+def _find(connection: sqlite3.Connection, job: str) -> sqlite3.Row:
+    """The line of a job that who looks may see: their own.
+
+    Raises:
+        JobNotFoundError: there is none.
+    """
+    row = queries.find(connection, job)
+    if not people.may_see(row["user"]):
+        raise queries.no_such_job(job)
+    return row
+
+
+def _veiled(job: JobStatus) -> JobStatus:
+    """Of somebody else's job: that there is one, of what kind, and how long it will take."""
+    if people.may_see(job.user):
+        return job
+    return replace(job, id="", params={}, message="", error=None, user="")
 
 
 @contextmanager

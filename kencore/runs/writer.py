@@ -22,7 +22,7 @@ from kencore.runs import bits
 from kencore.runs.codes import write_codes
 from kencore.runs.columns import MATRICES_SCHEMA, ROWS_SCHEMA
 from kencore.runs.measures import Columns
-from kencore.system import schema
+from kencore.system import people, schema
 from kencore.system.places import not_writable
 from kencore.system.plain_json import json_text
 from kencore.system.whole import is_taken, publish
@@ -157,12 +157,13 @@ class RunWriter:
     def add_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Write one of the JSON files, sorted, so that equal content is equal bytes.
 
-        ``record.json`` is given the version of the run folder.
+        ``record.json`` is given the version of the run folder, and whose it is where people are told apart.
         JSON has neither NaN nor infinity: they become null.
         """
         assert self.folder is not None
         if name == "record.json":
-            data = {**data, "version": schema.current("run")}
+            owned = {} if (owner := people.owner()) is None else {"owner": owner}
+            data = {**data, **owned, "version": schema.current("run")}
         (self.folder / name).write_text(json_text(data), "utf-8")
 
     def finish(self) -> Path:

@@ -20,6 +20,7 @@ from kencore.settings import checks
 from kencore.settings.common import PruningSettings
 from kencore.settings.fields import setting, settings_of
 from kencore.settings.prune import PruneSpec
+from kencore.system import people
 
 MOST_POINTS = 1_000
 MOST_COMBINATIONS = 1_000_000
@@ -106,13 +107,18 @@ class SweepSpec(PruningSettings):
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits of the settings: the same grid, in any order, is one sweep."""
+        """Twelve hexadecimal digits of the settings: the same grid, in any order, is one sweep of a person's."""
+        return self.id_for(people.owner())
+
+    def id_for(self, owner: str | None) -> str:
+        """The id of the sweep of that person, ``None``: of everybody."""
         data = asdict(self) | {name: sorted(getattr(self, name)) for name in AXES}
         if self.cost:  # as of sweeps from before it could be left out
             del data["cost"]
         if not self.bos:  # nor was there this
             del data["bos"]
         data |= {"measured": True} if self._mixed else {}
+        data |= {} if owner is None else {"owner": owner}
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:ID_LETTERS]
 
@@ -137,13 +143,13 @@ class SweepSpec(PruningSettings):
         """Combinations of the grid that cannot be, each with the reason."""
         return tuple(point for point in _tried(self) if isinstance(point, Skipped))
 
-    def point_id(self, point: PruneSpec) -> str:
-        """The id of a point's run: ``sweep-<id of the sweep>-delta-0.5-s0``."""
+    def point_id(self, point: PruneSpec, sweep: str | None = None) -> str:
+        """The id of a point's run, ``sweep-<id of the sweep>-delta-0.5-s0``; ``sweep``: that id, else one's own."""
         words = [point.method]
         words += [word for word in (point.allocation,) if word != UNIFORM]
         words += [word for word in (point.rescale,) if word != "none"]
         words += [f"k{point.k}" if point.k is not None else repr(point.keep), f"s{point.seed}"]
-        return f"sweep-{self.id}-{'-'.join(words)}"
+        return f"sweep-{sweep or self.id}-{'-'.join(words)}"
 
 
 def takes_seed(point: PruneSpec) -> bool:

@@ -18,7 +18,7 @@ from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import Sweep, busy, lock_file, remains, shard_lock
-from kencore.system import schema
+from kencore.system import people, schema
 from kencore.system.locks import FileLock
 from kencore.system.places import private_folder, sweeps_folder
 from kencore.system.plain_json import json_text
@@ -101,6 +101,8 @@ def begin(
         "versions": {name: version(name) for name in PACKAGES},
         "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    if (owner := people.owner()) is not None:
+        asked["owner"] = owner
     try:
         with whole_file(private_folder(folder) / "sweep.json") as file:
             file.write_text(json_text(asked), "utf-8")

@@ -46,7 +46,7 @@ from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line, said_once
-from kencore.system import schema
+from kencore.system import people, schema
 from kencore.system.locks import FileLock
 from kencore.system.places import folders_in, gallery_folder, runs_folder, sweeps_folder
 from kencore.system.plain_json import read_json_object
@@ -54,6 +54,7 @@ from kencore.system.plain_json import read_json_object
 FORM = {
     "spec": dict,
     "created": str,
+    "owner": str,
     "versions": {...: str},
     "fingerprint": {"checkpoints": {...: str}, "evaluation": str},
 }
@@ -78,6 +79,7 @@ class SweepSummary:
     failed: int = 0
     running: bool = False
     problem: str | None = None
+    owner: str | None = None
 
 
 class Sweep:
@@ -88,6 +90,7 @@ class Sweep:
         id, path: of its folder.
         spec: what was asked.
         created: UTC, ISO 8601.
+        owner: whose it is on a server, ``None``: everybody's.
         asked: the content of ``sweep.json``.
 
     Raises:
@@ -113,7 +116,8 @@ class Sweep:
                 wanted="a whole sweep folder",
                 remedy="Delete it and start the sweep again.",
             ) from error
-        self.id = self.spec.id
+        self.owner: str | None = self.asked.get("owner")
+        self.id = self.spec.id_for(self.owner)
 
     @property
     def label(self) -> str:
@@ -141,7 +145,7 @@ class Sweep:
     @cached_property
     def plan(self) -> dict[str, PruneSpec]:
         """The planned points by the id of their run, in the order of the grid."""
-        return {self.spec.point_id(point): point for point in self.spec.points()}
+        return {self.spec.point_id(point, self.id): point for point in self.spec.points()}
 
     @cached_property
     def journal(self) -> list[dict[str, Any]]:
@@ -234,8 +238,15 @@ def open_sweep(sweep: str | Path) -> Sweep:
     return Sweep(find_sweep(str(sweep)))
 
 
-def find_sweep(sweep: str) -> Path:
-    """The folder of a sweep, by id or by path.
+def open_stored_sweep(sweep: str) -> Sweep:
+    """Open a sweep of the store or one that ships, by its id alone: for ids that come from a link. Raises as
+    `open_sweep`.
+    """
+    return Sweep(find_sweep(sweep, by_path=False))
+
+
+def find_sweep(sweep: str, *, by_path: bool = True) -> Path:
+    """The folder of a sweep, by id or by path; where people are told apart, by id, and one of who looks.
 
     Raises:
         SweepNotFoundError: neither.
@@ -243,11 +254,15 @@ def find_sweep(sweep: str) -> Path:
     plain = Path(sweep).name == sweep and not sweep.startswith(".") and bool(sweep)
     store = sweeps_folder(make=False)
     named: tuple[Path, ...] = (store / sweep, gallery_folder() / "sweeps" / sweep) if plain else ()
-    for folder in (*named, Path(sweep)):
+    if by_path and people.viewer() is None:
+        named = (*named, Path(sweep))
+    for folder in named:
         with contextlib.suppress(OSError, ValueError):  # a name that no folder can have
             file = folder / "sweep.json"
             leads_out = folder.parent == store and (folder.is_symlink() or file.is_symlink())
-            if file.is_file() and not leads_out:  # an id never leads out of the store
+            if leads_out:  # an id never leads out of the store
+                continue
+            if file.is_file() and people.may_see(_owner(folder)):
                 return folder
     raise SweepNotFoundError(
         repr(sweep),
@@ -257,6 +272,16 @@ def find_sweep(sweep: str) -> Path:
     )
 
 
+def _owner(folder: Path) -> str | None:
+    """Whose a sweep is; nobody's where that cannot be read. Not asked where it does not matter."""
+    if people.viewer() is None:
+        return None
+    try:
+        return Sweep(folder).owner
+    except (CorruptRunError, SchemaError):
+        return people.NOBODY
+
+
 def list_sweeps() -> list[SweepSummary]:
     """All sweeps, newest first, those that ship with the project last; broken ones are listed with their problem."""
     own, shipped = (_folders(folder) for folder in (sweeps_folder(make=False), gallery_folder() / "sweeps"))
@@ -264,7 +289,7 @@ def list_sweeps() -> list[SweepSummary]:
         sorted(map(_summarise, paths.values()), key=lambda sweep: sweep.created, reverse=True)
         for paths in (own, {name: path for name, path in shipped.items() if name not in own})
     ]
-    return [*found[0], *found[1]]
+    return [sweep for sweep in (*found[0], *found[1]) if people.may_see(sweep.owner)]
 
 
 def _folders(parent: Path) -> dict[str, Path]:
@@ -272,8 +297,10 @@ def _folders(parent: Path) -> dict[str, Path]:
 
 
 def is_own(sweep: str) -> bool:
-    """Whether a sweep is of the store: what ships with the project cannot be deleted."""
-    return find_sweep(sweep).parent.resolve() == sweeps_folder(make=False).resolve()
+    """Whether who looks may delete a sweep: it is of the store, and not somebody else's."""
+    folder = find_sweep(sweep)
+    stored = folder.parent.resolve() == sweeps_folder(make=False).resolve()
+    return stored and (people.viewer() is None or people.may_change(_owner(folder)))
 
 
 def delete_sweep(sweep: str) -> None:
@@ -288,10 +315,11 @@ def delete_sweep(sweep: str) -> None:
     if not is_own(sweep):
         raise SweepNotFoundError(
             repr(sweep),
-            got="a folder outside of the store",
-            wanted="the id of a sweep",
+            got="a folder outside of the store, or not yours",
+            wanted="the id of a sweep of your own",
             remedy="Remove the folder yourself.",
         )
+    people.tell("delete", sweep=folder.name)
     lock = FileLock(lock_file(folder.name))
     if not lock.acquire():
         raise busy(folder.name)
@@ -368,10 +396,10 @@ def _summarise(folder: Path) -> SweepSummary:
         counts, label, running = sweep.progress, sweep.label, sweep.running
     except (CorruptRunError, SchemaError) as error:
         problem = error.reason if isinstance(error, SchemaError) else error.got
-        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=problem)
+        return _broken(folder, problem)
     except Exception as error:  # noqa: BLE001 - whatever a folder holds, it never hides the others
         problem = f"it cannot be read ({type(error).__name__}: {error})"
-        return SweepSummary(id=folder.name, path=folder, label=folder.name, created="", problem=problem)
+        return _broken(folder, problem)
     return SweepSummary(
         id=sweep.id,
         path=folder,
@@ -381,6 +409,14 @@ def _summarise(folder: Path) -> SweepSummary:
         done=counts["done"],
         failed=counts["failed"],
         running=running,
+        owner=sweep.owner,
+    )
+
+
+def _broken(folder: Path, problem: str) -> SweepSummary:
+    """Nobody's, as long as it cannot be read whose."""
+    return SweepSummary(
+        id=folder.name, path=folder, label=folder.name, created="", problem=problem, owner=people.NOBODY
     )
 
 

@@ -12,7 +12,7 @@ from kencore.errors import KencoreError
 from kencore.models.figures import measure_of
 from kencore.runs.naming import rule, short_name
 from kencore.runs.reading import read_files
-from kencore.runs.shelf import MOST_HELD, stamp
+from kencore.runs.summary import MOST_HELD, stamp
 from kencore.words.verdict import Level, verdict
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.journal import note
 from kencore.sweeps.shelf import Sweep, open_sweep
+from kencore.system import people
 from kencore.system.places import runs_folder, sweeps_folder
 from tests.support.runs import make_run
 
@@ -53,6 +54,8 @@ def make_sweep(folder: Path, *, missing: int = 1, failed: int = 1, **settings: A
         "versions": {},
         "fingerprint": {},
     }
+    if (owner := people.owner()) is not None:
+        asked["owner"] = owner
     (path / "sweep.json").write_text(json.dumps(asked))
     points = spec.points()
     done = len(points) - missing - failed

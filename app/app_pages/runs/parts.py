@@ -12,7 +12,7 @@ from app.frame import links, state
 from app.parts import compare_runs
 from kencore.runs import shelf
 from kencore.runs.labels import LONGEST_NAME
-from kencore.runs.shelf import is_shipped
+from kencore.system import people
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def frame(lines: list[RunLine]) -> pd.DataFrame:
             },
             "Made": pd.to_datetime([line.found.created for line in lines], errors="coerce", utc=True, format="ISO8601"),
             "Tags": [list(line.found.tags) or None for line in lines],
+            "Owner": [line.found.owner for line in lines],
             "Open": [links.link("overview", run=line.found.id) for line in lines],
         }
     )
@@ -116,16 +117,21 @@ def _value(judged: Judged) -> float | None:
 
 def change(picked: list[RunLine], tags: list[str]) -> None:
     """Open or compare what is chosen, and change what is a person's own."""
-    own = [line.found for line in picked if not is_shipped(line.found.path)]
+    own = [line.found for line in picked if shelf.may_change(line.found.path)]
     with st.container(border=True):
         _look(picked)
         if len(picked) == 1 and own:
             _rename(own[0])
         if own:
             _tags(own, tags)
-            _delete(own)
+            with st.container(horizontal=True, vertical_alignment="center"):
+                if people.viewer() is not None:
+                    _share(own)
+                _delete(own)
+        elif any(line.found.owner for line in picked):
+            st.caption("Shared runs are changed by their owner.")
         else:
-            st.caption("Runs that come with KEN_viz keep their name.")
+            st.caption("Runs that belong to nobody, such as those that come with KEN_viz, keep their name.")
 
 
 def _look(picked: list[RunLine]) -> None:
@@ -171,6 +177,20 @@ def _saved(runs: list[RunSummary], **changes: object) -> None:
         for run in runs:
             shelf.relabel_run(run.id, **changes)  # type: ignore[arg-type]
     state.forget_runs()
+
+
+def _share(runs: list[RunSummary]) -> None:
+    """Whether all people of the server see the chosen runs; they can change nothing of them."""
+    key = f"share-{'-'.join(run.id for run in runs)[:80]}"
+    st.session_state[key] = all(run.shared for run in runs)
+
+    def changed() -> None:
+        with state.messages():
+            for run in runs:
+                shelf.share_run(run.id, bool(st.session_state[key]))
+        state.forget_runs()
+
+    st.toggle("Shared: all people of this server may look", key=key, on_change=changed)
 
 
 def _delete(runs: list[RunSummary]) -> None:

@@ -13,7 +13,7 @@ from kencore import jobs
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.runs.reading import read_files
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, is_own, open_sweep, point_folder
+from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, is_own, open_stored_sweep, point_folder
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -81,7 +81,7 @@ def opened(sweep: str) -> Sweep:
             remedy="Choose a sweep from the list.",
         )
     try:
-        return open_sweep(sweep)
+        return open_stored_sweep(sweep)
     except SweepNotFoundError:
         raise SweepNotFoundError(
             f"sweep {sweep}",

@@ -52,6 +52,29 @@ def count_live(connection: sqlite3.Connection) -> int:
     return int(connection.execute(f"SELECT COUNT(*) FROM jobs WHERE {_LIVE}").fetchone()[0])
 
 
+def count_of(connection: sqlite3.Connection, user: str, state: str) -> int:
+    """How many jobs of a user are in that state."""
+    return int(
+        connection.execute("SELECT COUNT(*) FROM jobs WHERE user = ? AND state = ?", (user, state)).fetchone()[0]
+    )
+
+
+def seconds_of(connection: sqlite3.Connection, user: str, *, since: float) -> float:
+    """Seconds that a user's jobs ran since a time, in seconds since 1970; of what runs, until now."""
+    row = connection.execute(
+        "SELECT SUM(MAX(0, COALESCE(finished, ?1) - MAX(started, ?2))) FROM jobs"
+        " WHERE user = ?3 AND started IS NOT NULL AND COALESCE(finished, ?1) > ?2",
+        (time.time(), since, user),
+    ).fetchone()
+    return float(row[0] or 0.0)
+
+
+def count_by_state(connection: sqlite3.Connection) -> dict[str, int]:
+    """How many jobs there are in each state."""
+    rows = connection.execute("SELECT state, COUNT(*) AS many FROM jobs GROUP BY state").fetchall()
+    return {row["state"]: row["many"] for row in rows}
+
+
 def in_fair_order(connection: sqlite3.Connection) -> list[sqlite3.Row]:
     """Queued jobs in the order to start them.
 

@@ -24,6 +24,7 @@ from kencore.jobs.store import changes
 from kencore.jobs.store.database import connected
 from kencore.jobs.worker.failures import to_error
 from kencore.jobs.worker.processes import end_own_family, own_handle
+from kencore.system import people
 
 UNTOLD = 74  # exit code: the end could not be written to the store (EX_IOERR)
 WRITE_TRIES = 5
@@ -38,6 +39,7 @@ def main(job: str, attempt: int, threads: int) -> int:
             row = changes.attach(connection, job, attempt, own_handle())
             if row is None:
                 return 0  # it was cancelled or given to another process meanwhile
+            people.work_for(row["user"])
             with suppress(OSError):
                 os.chdir(row["folder"])
             return _attempt(connection, row, threads)

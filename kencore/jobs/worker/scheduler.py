@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 
 from kencore.errors import StoreNotWritableError
 from kencore.jobs import folders
 from kencore.jobs.diary import tell
 from kencore.jobs.kinds import is_question, known_kind
+from kencore.jobs.limits import Limits
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.worker import failures
 from kencore.jobs.worker.child import UNTOLD
 from kencore.jobs.worker.launch import Attempt, Launcher
+from kencore.system import people
 from kencore.system.devices import usable_threads
 
 ASK_SECONDS = 0.4  # a cancelled job may end by itself so long, then it gets SIGTERM
@@ -31,6 +34,7 @@ class Scheduler:
 
     def __init__(self, connection: sqlite3.Connection, launcher: Launcher, settings: WorkerSettings) -> None:
         self._connection, self._launcher, self._settings = connection, launcher, settings
+        self._most_each = Limits.from_environment().running
         self._kinds: dict[Name, str] = {}  # of attempts that may have processes
         self._since: dict[tuple[str, Name], float] = {}  # when something was first seen
         self._terminated: set[Name] = set()
@@ -127,17 +131,20 @@ class Scheduler:
         A job that waits for a card lets others pass that need none, and none that needs one. Beside the workers there
         is one slot for a question; further ones take a worker.
         """
-        running = [(row["kind"], row["gpus"]) for row in queries.running(self._connection)]
+        running = queries.running(self._connection)
         while (row := self._next(running)) is not None:
             self._start(row["id"], row["kind"], busy=len(running))
-            running.append((row["kind"], row["gpus"]))
+            running.append(row)
 
-    def _next(self, running: list[tuple[str, float]]) -> sqlite3.Row | None:
-        """The job to start beside those that run, by kind and cards; ``None``: none can."""
-        asked = sum(is_question(kind) for kind, _ in running)
+    def _next(self, running: list[sqlite3.Row]) -> sqlite3.Row | None:
+        """The job to start beside those that run; ``None``: none can."""
+        asked = sum(is_question(row["kind"]) for row in running)
         work = len(running) - asked + max(0, asked - 1)  # workers that are taken
-        gpus = self._settings.gpus - sum(cards for _, cards in running)
+        gpus = self._settings.gpus - sum(row["gpus"] for row in running)
+        each = Counter(row["user"] for row in running)
         for row in queries.in_fair_order(self._connection):
+            if self._most_each is not None and row["user"] != people.LOCAL and each[row["user"]] >= self._most_each:
+                continue  # as many of theirs run as may
             free = work < self._settings.workers or (is_question(row["kind"]) and not asked)
             if free and row["gpus"] <= max(0.0, gpus) + ROUNDING:
                 return row

@@ -1,0 +1,76 @@
+"""The record of actions: one JSON line each, whole or not at all, in one file that is only ever added to."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from app.guard import visitor
+from kencore.errors import StoreNotWritableError
+from kencore.system.places import not_writable
+
+MOST: Final = 300  # characters of a value
+LOGIN: Final = ("proxy", "login", "not allowed")  # reasons that are about who somebody is
+REFUSALS: Final = 60  # lines of refused logins in a minute; further ones are counted
+
+
+class Audit:
+    """Writes the record.
+
+    Args:
+        path: of the file; it is made, for this account alone. It may be moved away at any time.
+
+    Raises:
+        StoreNotWritableError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._minute, self._refused = 0, 0
+        self._write({"action": "server started"})
+
+    def __call__(self, action: str, facts: dict[str, Any]) -> None:
+        """Write that who looks is about to do something. What cannot be written is not done.
+
+        Raises:
+            StoreNotWritableError: it cannot be written.
+        """
+        self._write({"who": visitor.viewer(), "action": action, **facts})
+
+    def refused(self, address: str | None, why: str) -> None:
+        """Write that somebody was not let in. A storm of them is counted, so that it fills no disk."""
+        with self._lock:
+            minute = int(time.monotonic() // 60)
+            before = self._refused if minute != self._minute else 0
+            self._refused = self._refused + 1 if minute == self._minute else 1
+            self._minute = minute
+            many = self._refused
+        action = "login refused" if why in LOGIN else "request refused"
+        try:
+            if before > REFUSALS:
+                self._write({"action": "refused", "more": before - REFUSALS})
+            if many <= REFUSALS:
+                self._write({"action": action, "address": address, "why": why})
+        except StoreNotWritableError:
+            return  # nobody came in, written down or not
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        told |= {name: str(value)[:MOST] if isinstance(value, str) else value for name, value in facts.items()}
+        line = (json.dumps(told) + "\n").encode()
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                with self._lock:
+                    if os.write(descriptor, line) != len(line):
+                        raise OSError("the disk is full")
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise not_writable(self._path, error) from error
