@@ -219,6 +219,10 @@ class LimitError(NotAllowedError):
     """A person has asked a server for as much as one person may have."""
 
 
+class ClusterError(KencoreError):
+    """The cluster that jobs shall run on does not answer."""
+
+
 class UploadError(KencoreError):
     """The hub did not take an upload: no login, no permission, no network."""
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.shards import INDEX, SINGLE
+
+READ_AT_ONCE = 1 << 24  # bytes
 
 
 class SafetensorsWriter:
@@ -34,7 +38,9 @@ class SafetensorsWriter:
     ) -> None:
         self._left = {name: _size(*entry) for name, entry in tensors.items()}
         text = header_bytes(tensors, metadata)
-        self._file = path.open("wb")
+        ends = np.cumsum([8 + len(text), *self._left.values()]).tolist()
+        self._places = {name: (first, last) for name, first, last in zip(tensors, ends[:-1], ends[1:], strict=True)}
+        self._file = path.open("w+b")
         self._file.write(len(text).to_bytes(8, "little") + text)
 
     def write(self, name: str, values: NDArray[np.generic]) -> None:
@@ -46,6 +52,10 @@ class SafetensorsWriter:
             raise ValueError(f"{values.nbytes} bytes for {name!r}, but {current!r} comes next")
         self._file.write(np.ascontiguousarray(values).data)
         self._left[name] -= values.nbytes
+
+    def written(self, name: str) -> Iterator[NDArray[np.uint8]]:
+        """The bytes of a tensor that is whole, some at a time."""
+        return _read(self._file, *self._places[name])
 
     def close(self) -> None:
         """Finish; raises `ValueError` where an announced tensor was not written whole."""
@@ -67,7 +77,7 @@ class SafetensorsWriter:
 
 
 class VectorsWriter:
-    """A safetensors file of 1-D tensors whose lengths are known only once they are written.
+    """A safetensors file of 1-D tensors whose lengths are known only once they are written, some of each at a time.
 
     Room for the longest possible header is kept at the start; spaces after it are allowed.
 
@@ -79,19 +89,31 @@ class VectorsWriter:
     def __init__(self, path: Path, tensors: Mapping[str, tuple[str, int]]) -> None:
         self._dtypes = {name: dtype for name, (dtype, _) in tensors.items()}
         self._counts: dict[str, int] = {}
+        self._places: dict[str, tuple[int, int]] = {}
         self._room = len(header_bytes({name: (dtype, (most,)) for name, (dtype, most) in tensors.items()}))
-        self._file = path.open("wb")
+        self._file = path.open("w+b")
         self._file.write(b" " * (8 + self._room))
 
     def write(self, name: str, values: NDArray[np.generic]) -> None:
-        """Append the storage bits (n,) of ``name``, which must be the next tensor."""
+        """Append storage bits (n,) of ``name``, which must be the last tensor that was written to, or the next."""
         wanted = next((key for key in self._dtypes if key not in self._counts), None)
-        if name != wanted or values.ndim != 1:
+        last = next(reversed(self._counts), None)
+        if name not in (last, wanted) or values.ndim != 1:
             raise ValueError(f"shape {values.shape} for {name!r}, but a vector of {wanted!r} is next")
         if values.dtype.itemsize * 8 != BITS[self._dtypes[name]]:
             raise ValueError(f"{values.dtype} for {name!r}, which is {self._dtypes[name]}")
+        first, _ = self._places.get(name, (self._file.tell(), 0))
         self._file.write(np.ascontiguousarray(values).data)
-        self._counts[name] = len(values)
+        self._counts[name] = self._counts.get(name, 0) + len(values)
+        self._places[name] = first, self._file.tell()
+
+    def count(self, name: str) -> int:
+        """Values of a tensor that were written."""
+        return self._counts.get(name, 0)
+
+    def written(self, name: str) -> Iterator[NDArray[np.uint8]]:
+        """The bytes of what was written of a tensor, some at a time."""
+        return _read(self._file, *self._places[name])
 
     def close(self) -> None:
         """Finish; raises `ValueError` where an announced tensor was not written."""
@@ -104,6 +126,15 @@ class VectorsWriter:
         self._file.close()
         if missing:
             raise ValueError(f"not written: {', '.join(missing[:3])}")
+
+
+def _read(file: IO[bytes], first: int, last: int) -> Iterator[NDArray[np.uint8]]:
+    """Bytes of a file that is being written; it is then written on at its end."""
+    for at in range(first, last, READ_AT_ONCE):
+        file.seek(at)  # what was written before is then in the file
+        found = file.read(min(READ_AT_ONCE, last - at))
+        file.seek(0, os.SEEK_END)
+        yield np.frombuffer(found, np.uint8)
 
 
 def header_bytes(

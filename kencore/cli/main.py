@@ -119,6 +119,12 @@ def prune(
     asked: Asked,
     sparsity: Annotated[float | None, typer.Option(help="1 - keep: the other side of it.")] = None,
     threads: Threads = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Memory that a method without activations may hold, such as 2GB; by default a quarter of what is free."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default in the store.")] = None,
     save_model: Annotated[
         Path | None, typer.Option(help="Also write the pruned model as a Hugging Face folder.")
@@ -133,7 +139,7 @@ def prune(
         spec = PruneSpec(**asked_of(PruneSpec, asked | {"keep": _share(asked["keep"], sparsity)}))
         if save_model is not None:
             check_free(save_model)  # now, not after hours of work
-        run = run_prune(spec, out=out, progress=report, threads=threads)
+        run = run_prune(spec, out=out, progress=report, threads=threads, memory=memory)
         if save_model is not None:
             run.save_pretrained(save_model)
         show(cli_text.run_facts(run), cli_text.pruned)

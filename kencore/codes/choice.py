@@ -5,7 +5,7 @@ Shapes: R rows (outputs), C columns (inputs), N matrices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from kencore.codes import grid, levels, lowrank, seeded
 from kencore.codes.closeness import Error, error_of, seeded_error, weighed
-from kencore.codes.coded import Coded, Floats, count_blocks
+from kencore.codes.coded import Coded, Floats, Matrix, count_blocks
 from kencore.codes.names import NAMES
 from kencore.codes.scales import from_steps, row_steps
 from kencore.codes.symbols import encode_symbols
@@ -62,7 +62,7 @@ Choice = dict[str, Option]
 """The option of each matrix by its name."""
 
 
-def code_with(d: Floats, option: Option, draw: Draw) -> Coded:
+def code_with(d: Matrix, option: Option, draw: Draw) -> Coded:
     """Code a difference (R, C) as an option says; ``exact`` is no code of a difference."""
     if option.code == "levels":
         return levels.levels(d, option.value)
@@ -72,14 +72,21 @@ def code_with(d: Floats, option: Option, draw: Draw) -> Coded:
         return seeded.seeded(d, option.value, seed=draw.seed, stream=draw.stream, by_row=option.by_row)
     if option.code == "lowrank":
         then = _drawn_after(option.after, draw) if option.after else None
-        return lowrank.lowrank(d, option.value, then=then)
+        return lowrank.lowrank(d[:], option.value, then=then)
     if option.code == "grid":
         return grid.grid(d)
     return Coded(code="none", shape=(d.shape[0], d.shape[1]))
 
 
 def options(
-    d: Floats, weights: float, width: int, *, vector: bool, draw: Draw, codes: Sequence[str] = NAMES
+    d: Matrix,
+    weights: float,
+    width: int,
+    *,
+    vector: bool,
+    draw: Draw,
+    codes: Sequence[str] = NAMES,
+    room: Callable[[int], None] | None = None,
 ) -> list[Option]:
     """Every option of one matrix that no other beats in both bits and harm, the smallest first.
 
@@ -89,6 +96,7 @@ def options(
         width: bits of an entry as it is stored.
         vector: it is a norm or a bias.
         codes: those that may be chosen, of `NAMES`.
+        room: asked for memory, in bytes, before a code needs the whole matrix; raises where there is not as much.
     """
     squares = levels.row_squares(d)
     total = float(squares.sum())
@@ -100,7 +108,7 @@ def options(
             error = error_of(d, lambda rows: grid.rows_of(coded, rows)[0])
             found.append(Option(code="grid", bits=float(coded.bits + FACTS), harm=error.harm(weights, d.size)))
         else:
-            found += _of_matrix(d, squares, weights, width, draw, codes)
+            found += _of_matrix(d, squares, weights, width, codes, room)
         if "exact" in codes or vector:
             found.append(Option(code="exact", value=1.0, bits=float(width) * d.size, harm=0.0))
     return _undominated(found)
@@ -143,7 +151,7 @@ def choose(table: Mapping[str, Sequence[Option]], bits: float) -> Choice:
 
 
 def _of_matrix(
-    d: Floats, squares: Any, weights: float, width: int, draw: Draw, codes: Sequence[str]
+    d: Matrix, squares: Any, weights: float, width: int, codes: Sequence[str], room: Callable[[int], None] | None
 ) -> Iterator[Option]:
     part, factor = _sample(d)
     for name, values, make in (("levels", STEPS, levels.in_levels), ("signs", SHARES, levels.in_signs)):
@@ -154,13 +162,17 @@ def _of_matrix(
     if "seeded" in codes:
         yield from _of_seeded(d, squares, weights)
     if "lowrank" in codes and lowrank.can((d.shape[0], d.shape[1])) and (len(codes) == 1 or _concentrated(part)):
-        yield from _of_lowrank(d, weights, draw)
+        if room is not None:
+            room(lowrank.memory((d.shape[0], d.shape[1])))
+        yield from _of_lowrank(d[:], weights)
     if "exact" in codes and len(codes) == 1:
         yield from _of_exact(d, weights, width)
 
 
-def _of_seeded(d: Floats, squares: Any, weights: float) -> Iterator[Option]:
-    sizes = np.concatenate([np.abs(d[rows]).sum(axis=1, dtype=np.float64) for rows in levels.pieces(d.shape)])
+def _of_seeded(d: Matrix, squares: Any, weights: float) -> Iterator[Option]:
+    sizes = np.concatenate(
+        [np.abs(d[rows]).sum(axis=1, dtype=np.float64) for rows in levels.pieces((d.shape[0], d.shape[1]))]
+    )
     steps = row_steps(np.sqrt(squares))
     ways = {False: np.ones(d.shape[0], np.float32), True: from_steps(steps)}
     fixed = 16 + 32 * count_blocks((d.shape[0], d.shape[1])) + FACTS
@@ -172,7 +184,7 @@ def _of_seeded(d: Floats, squares: Any, weights: float) -> Iterator[Option]:
             yield Option(code="seeded", value=share, by_row=by_row, bits=bits, harm=error.harm(weights, d.size))
 
 
-def _of_lowrank(d: Floats, weights: float, draw: Draw) -> Iterator[Option]:
+def _of_lowrank(d: Floats, weights: float) -> Iterator[Option]:
     spectrum = lowrank.Spectrum(d)
     for step in RANKS:
         found = lowrank.factors(d, step, spectrum)
@@ -187,7 +199,7 @@ def _of_lowrank(d: Floats, weights: float, draw: Draw) -> Iterator[Option]:
             yield Option(code="lowrank", value=step, after=share, bits=bits, harm=after.harm(weights, d.size))
 
 
-def _of_exact(d: Floats, weights: float, width: int) -> Iterator[Option]:
+def _of_exact(d: Matrix, weights: float, width: int) -> Iterator[Option]:
     part, factor = _sample(d)
     squared = np.square(part, dtype=np.float64)
     ranked, total = np.sort(squared, axis=1)[:, ::-1].sum(axis=0), float(squared.sum())
@@ -204,7 +216,7 @@ def _drawn_after(share: float, draw: Draw) -> lowrank.Then:
     return lambda left: seeded.seeded(left, share, seed=draw.seed, stream=draw.stream, by_row=False)
 
 
-def _sample(d: Floats) -> tuple[Floats, float]:
+def _sample(d: Matrix) -> tuple[Floats, float]:
     """Some rows (r, C), evenly spaced, and how many times they are the whole."""
     step = max(1, d.size // SAMPLE)
     part = np.ascontiguousarray(d[::step])

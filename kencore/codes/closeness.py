@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from kencore.codes.coded import Floats
+from kencore.codes.coded import Floats, Matrix
 from kencore.codes.levels import pieces
 from kencore.codes.scales import Doubles
 
@@ -72,7 +72,7 @@ class Error:
         return size * (structured + drawn + SHRUNK * (1 - self.along) ** 2)
 
 
-def error_of(d: Floats, values: Callable[[slice], Floats]) -> Error:
+def error_of(d: Matrix, values: Callable[[slice], Floats]) -> Error:
     """Error of a code without a random choice; ``values``: the coded difference of some rows (r, C)."""
     error = along = squares = 0.0
     for rows in pieces((d.shape[0], d.shape[1])):

@@ -10,12 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+
+class Matrix(Protocol):
+    """Numbers (R, C), float32, that are read some rows at a time: an array, or what lies in files."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(R, C)."""
+
+    @property
+    def size(self) -> int:
+        """R C."""
+
+    def __getitem__(self, rows: slice, /) -> Floats:
+        """Some rows (r, C)."""
+
+
 Mask = NDArray[np.bool_]
 BLOCK = 1 << 18  # symbols that are coded together, so that a row opens without the rest
 
@@ -34,7 +51,7 @@ class Coded:
     code: str
     shape: tuple[int, int]
     facts: Mapping[str, Any] = field(default_factory=dict)
-    data: bytes = b""
+    data: bytes | memoryview = b""
 
     @property
     def bits(self) -> int:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from kencore.codes.coded import Coded, Floats, Mask, Reader, whole
+from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, whole
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, halves
 
 MOST = 127
 
 
-def grid(d: Floats) -> Coded:
+def grid(d: Matrix) -> Coded:
     """Code a difference (R, C), usually one row, in 8 bits."""
-    power, scale = halves([float(np.abs(d).max(initial=0.0)) / MOST])
+    values, shape = d[:], (d.shape[0], d.shape[1])
+    power, scale = halves([float(np.abs(values).max(initial=0.0)) / MOST])
     unit = float(from_halves(power, scale)[0])
-    found = np.rint(d / unit) if unit else np.zeros(d.shape)
+    found = np.rint(values / unit) if unit else np.zeros(shape)
     symbols = np.clip(found, -MOST, MOST).astype(np.int8)
-    shape = (d.shape[0], d.shape[1])
     return Coded(code="grid", shape=shape, facts={"power": power}, data=scale.tobytes() + symbols.tobytes())
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.codes.coded import Coded, Floats, Mask, Reader, rows_per_block, whole
+from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, rows_per_block, whole
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, gain, halves
 from kencore.codes.symbols import Symbols, decode_symbols, encode_symbols, ideal_bits
 
@@ -32,7 +32,7 @@ def pieces(shape: tuple[int, int]) -> list[slice]:
     return [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
 
 
-def row_squares(d: Floats) -> NDArray[np.float64]:
+def row_squares(d: Matrix) -> NDArray[np.float64]:
     """Sum of squares of each row (R,), in float64."""
     found = np.zeros(d.shape[0])
     for rows in pieces((d.shape[0], d.shape[1])):
@@ -68,17 +68,17 @@ class Quantised:
         return Coded(code=code, shape=shape, facts=facts, data=data)
 
 
-def levels(d: Floats, step: float) -> Coded:
+def levels(d: Matrix, step: float) -> Coded:
     """Code a difference (R, C) in levels; ``step``: c, in rms of the row, above 0."""
     return in_levels(d, step).coded("levels")
 
 
-def signs(d: Floats, share: float) -> Coded:
+def signs(d: Matrix, share: float) -> Coded:
     """Code a difference (R, C) as signs; ``share``: of a row, rounded to whole entries, at least one."""
     return in_signs(d, share).coded("signs")
 
 
-def in_levels(d: Floats, step: float) -> Quantised:
+def in_levels(d: Matrix, step: float) -> Quantised:
     """The symbols of `levels`."""
     squares = row_squares(d)
     rms = np.sqrt(squares / max(1, d.shape[1]))
@@ -92,7 +92,7 @@ def in_levels(d: Floats, step: float) -> Quantised:
     return _quantised(d, symbols, squares, rms)
 
 
-def in_signs(d: Floats, share: float) -> Quantised:
+def in_signs(d: Matrix, share: float) -> Quantised:
     """The symbols of `signs`."""
     squares = row_squares(d)
     kept = min(max(1, round(share * d.shape[1])), d.shape[1])
@@ -130,7 +130,7 @@ def _values(symbols: Symbols, scales: Floats, means: Floats) -> Floats:
     return np.asarray(np.take(signed, symbols.astype(np.int16) + len(means)) * scales[:, None], np.float32)
 
 
-def _quantised(d: Floats, symbols: Symbols, squares: Any, rms: Any) -> Quantised:
+def _quantised(d: Matrix, symbols: Symbols, squares: Any, rms: Any) -> Quantised:
     """Levels' means and rows' gains."""
     count = int(max(symbols.max(initial=0), -int(symbols.min(initial=0))))
     sums, counts = np.zeros(count + 1), np.zeros(count + 1)

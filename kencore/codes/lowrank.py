@@ -39,6 +39,11 @@ def can(shape: tuple[int, int]) -> bool:
     return 1 < min(shape) <= LARGEST_SIDE
 
 
+def memory(shape: tuple[int, int]) -> int:
+    """Bytes that its codes need of a matrix (R, C), about: it is worked on whole."""
+    return 24 * shape[0] * shape[1] + 4 * 8 * min(shape) ** 2
+
+
 class Spectrum:
     """The singular vectors of a difference (R, C), found once for all steps."""
 
@@ -121,7 +126,7 @@ def lowrank(d: Floats, step: float, *, then: Then | None = None) -> Coded:
         return coded
     after = then(d - found.values())
     facts = {**coded.facts, "then": {"code": after.code, "at": len(coded.data), **after.facts}}
-    return replace(coded, facts=facts, data=coded.data + after.data)
+    return replace(coded, facts=facts, data=bytes(coded.data) + bytes(after.data))
 
 
 def rows_of(

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.codes.coded import Coded, Floats, Mask, Reader, blocks_of, count_blocks, rows_per_block, whole
+from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, blocks_of, count_blocks, rows_per_block, whole
 from kencore.codes.levels import row_squares
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, from_steps, halves, row_steps
 from kencore.codes.symbols import decode_symbols, encode_symbols
@@ -40,7 +40,7 @@ def chosen(block: int, count: int, share: int, seed: int, stream: int) -> Mask:
     return np.asarray(words.astype("<u8", copy=False).view("<u2")[:count] < share)
 
 
-def seeded(d: Floats, share: float, *, seed: int, stream: int, by_row: bool) -> Coded:
+def seeded(d: Matrix, share: float, *, seed: int, stream: int, by_row: bool) -> Coded:
     """Code a difference (R, C) by a random choice.
 
     Args:

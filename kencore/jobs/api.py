@@ -55,7 +55,7 @@ def submit(
     user = _user(user)
     settings = WorkerSettings.from_environment()
     text = _checked(kind, params)
-    _check_gpus(gpus, settings.gpus)
+    _check_gpus(gpus, float("inf") if settings.ray else settings.gpus)  # what a cluster has the supervisor knows
     limited = people.viewer() is not None
     stored = _stored(user) if limited else 0
     with connected(make=True) as connection:

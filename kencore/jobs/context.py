@@ -30,7 +30,9 @@ class Context:
         threads: processor threads this job may use.
     """
 
-    def __init__(self, connection: sqlite3.Connection, job: str, attempt: int, *, out: Path, threads: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection | None, job: str, attempt: int, *, out: Path, threads: int
+    ) -> None:
         self.out, self.job, self.attempt, self.threads = out, job, attempt, threads
         self.cancelled = False
         self._connection = connection
@@ -61,13 +63,13 @@ class Context:
         """
         self._events += 1
         if self._events <= MOST_EVENTS:
-            changes.add_event(self._connection, self.job, self.attempt, kind, data)
+            self._add(kind, data)
         elif self._events == MOST_EVENTS + 1:
-            changes.add_event(self._connection, self.job, self.attempt, "events dropped", {})
+            self._add("events dropped", {})
 
     def set_device(self, device: str) -> None:
         """Tell what the job runs on, in words."""
-        changes.set_device(self._connection, self.job, self.attempt, device)
+        changes.set_device(self._store, self.job, self.attempt, device)
 
     def flush(self) -> None:
         """Write the last progress that was told."""
@@ -78,21 +80,35 @@ class Context:
         assert self._waiting is not None
         done, total, message = self._waiting
         try:
-            go_on = changes.report(
-                self._connection,
-                self.job,
-                self.attempt,
-                done=done,
-                total=total,
-                message=message,
-                seconds_left=self._time_left.seconds(),
-            )
+            go_on = self._report(done, total, message)
         except sqlite3.OperationalError as error:
             # a busy or full store is no reason to lose hours of work: the next call tries again
             tell(f"progress was not written: {error}")
             go_on = True
         self._waiting, self._written = None, now
         self.cancelled = self.cancelled or not go_on
+
+    # what a job on another machine does otherwise
+
+    @property
+    def _store(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def _add(self, kind: str, data: Mapping[str, Any]) -> None:
+        changes.add_event(self._store, self.job, self.attempt, kind, data)
+
+    def _report(self, done: float, total: float, message: str) -> bool:
+        """Write progress; say whether to go on."""
+        return changes.report(
+            self._store,
+            self.job,
+            self.attempt,
+            done=done,
+            total=total,
+            message=message,
+            seconds_left=self._time_left.seconds(),
+        )
 
 
 class TimeLeft:

@@ -35,6 +35,8 @@ class Kind:
         check: raises a `KencoreError` for parameters that cannot work; needs no model.
         heavy: it imports torch, so it waits for the process that has it loaded.
         question: a person waits for its answer on a page: it never waits behind a pruning.
+        pieces: ``module:function``, of parameters and a number: parameters of at most so many pieces that processes on
+            several machines can do side by side; each of them repeats nothing that is done.
     """
 
     function: str
@@ -42,12 +44,21 @@ class Kind:
     check: Callable[[Params], None]
     heavy: bool = True
     question: bool = False
+    pieces: str | None = None
 
     def load(self) -> JobFunction:
         """Import the function."""
         module, _, name = self.function.partition(":")
         function: JobFunction = getattr(import_module(module), name)
         return function
+
+    def split(self, params: Params, most: int) -> list[tuple[Params, float]]:
+        """Parameters of pieces, at most so many, and how much of the work each is; one piece of a kind without."""
+        if self.pieces is None or most < 2:
+            return [(params, 1.0)]
+        module, _, name = self.pieces.partition(":")
+        found: list[tuple[Params, float]] = getattr(import_module(module), name)(params, most)
+        return found
 
 
 def settings(where: str) -> Callable[[Params], None]:
@@ -78,7 +89,12 @@ KINDS: dict[str, Kind] = {
         function="kencore.jobs.tasks:retune_run", shelf="results", check=settings("prune:PruneSpec"), question=True
     ),
     "tune": Kind(function="kencore.jobs.tasks:tune_run", shelf="runs", check=settings("recover:RecoverSpec")),
-    "sweep": Kind(function="kencore.jobs.tasks:run_sweep", shelf="results", check=settings("sweep:SweepSpec")),
+    "sweep": Kind(
+        function="kencore.jobs.tasks:run_sweep",
+        shelf="results",
+        check=settings("sweep:SweepSpec"),
+        pieces="kencore.jobs.pieces:of_sweep",
+    ),
     "evaluate": Kind(
         function="kencore.jobs.tasks:evaluate_model", shelf="results", check=settings("jobs:EvaluateAsked")
     ),

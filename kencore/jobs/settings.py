@@ -6,6 +6,9 @@ KENVIZ_PRELOAD        1: keep torch, transformers, numba and pandas loaded betwe
                       on Linux); 0: load them anew for each job; or a comma list of modules
 KENVIZ_GPUS           CUDA cards that jobs may reserve; default: those found
 KENVIZ_RESULTS        results of jobs other than prune that are kept; default 200
+KENVIZ_RAY_ADDRESS    jobs run on this Ray cluster (``auto``, or host:port), not on this machine; KENVIZ_WORKERS and
+                      KENVIZ_GPUS are then by default what the cluster has
+KENVIZ_RAY_CPUS       processors of the cluster that a job, or a piece of one, gets; default 1
 """
 
 from __future__ import annotations
@@ -34,12 +37,15 @@ class WorkerSettings:
     preload: tuple[str, ...]
     gpus: float
     results_kept: int
+    ray: str = ""
+    ray_cpus: float = 1.0
 
     def __post_init__(self) -> None:
         _at_least("KENVIZ_WORKERS", self.workers, 1)
         _at_least("KENVIZ_IDLE_SECONDS", self.idle_seconds, 0)
         _at_least("KENVIZ_GPUS", self.gpus, 0)
         _at_least("KENVIZ_RESULTS", self.results_kept, 1)
+        _at_least("KENVIZ_RAY_CPUS", self.ray_cpus, 0.01)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> WorkerSettings:
@@ -56,6 +62,8 @@ class WorkerSettings:
             preload=_preload(given.get("KENVIZ_PRELOAD", "").strip()),
             gpus=_number(given, "KENVIZ_GPUS", count_gpus()),
             results_kept=int(_number(given, "KENVIZ_RESULTS", 200)),
+            ray=given.get("KENVIZ_RAY_ADDRESS", "").strip(),
+            ray_cpus=_number(given, "KENVIZ_RAY_CPUS", 1),
         )
 
 
@@ -76,7 +84,7 @@ def _number(given: Mapping[str, str], name: str, default: float) -> float:
         raise _wrong(name, text, "a number") from None
 
 
-def _at_least(name: str, value: float, least: int) -> None:
+def _at_least(name: str, value: float, least: float) -> None:
     if not least <= value < float("inf"):
         raise _wrong(name, repr(value), f"a number from {least} up")
 

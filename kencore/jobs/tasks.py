@@ -13,6 +13,7 @@ from typing import Any
 from kencore.errors import StoreNotWritableError
 from kencore.jobs.api import result, status
 from kencore.jobs.context import Context
+from kencore.jobs.pieces import SHARD
 from kencore.runs.run import Run, open_run
 from kencore.system.places import runs_folder
 from kencore.system.plain_json import json_text
@@ -81,16 +82,19 @@ def tune_run(params: dict[str, Any], context: Context) -> None:
 
 def run_sweep(params: dict[str, Any], context: Context) -> None:
     """Run what is missing of a sweep; its points go into the store as they are finished, and stay
-    there if the job is cancelled. The result says the sweep's id and how many points it has.
+    there if the job is cancelled. The result says the sweep's id and how many points it has. With a ``shard`` such as
+    ``0/3`` it is a piece of the job.
     """
     from kencore.settings.sweep import SweepSpec
+    from kencore.sweeps.shard import Shard
     from kencore.sweeps.sweep import sweep
     from kencore.system.devices import describe_device
 
-    spec = SweepSpec.from_dict(params)
+    spec = SweepSpec.from_dict({name: value for name, value in params.items() if name != SHARD})
+    shard = Shard.from_text(params.get(SHARD, "0/1"))
     context.set_device(describe_device(spec.device))
     context.event("sweep", {"sweep": spec.id})
-    found = sweep(spec, progress=context.progress, threads=context.threads)
+    found = sweep(spec, shard=shard, progress=context.progress, threads=context.threads)
     _write_result(context, {"sweep": found.id, **found.progress})
 
 

@@ -146,7 +146,12 @@ def open_run(run: str | Path) -> ShownRun:
 
 
 def prune(
-    spec: PruneSpec, *, out: str | Path | None = None, progress: Progress | None = None, threads: int | None = None
+    spec: PruneSpec,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
 ) -> ShownRun:
     """Prune a model and write the run, with a progress bar on a terminal or in a notebook.
 
@@ -156,6 +161,7 @@ def prune(
         progress: called with (done, total, what is being done) instead of the bar; may raise to cancel,
             which leaves nothing behind.
         threads: CPU threads of the selection; all cores where it is left out.
+        memory: what this process may hold, such as ``2GB``, by a method that needs no activations.
 
     Returns:
         The finished run, opened.
@@ -166,7 +172,7 @@ def prune(
     from kencore.pruning.prune import prune as prune_with
 
     with _told(progress) as report:
-        return ShownRun(prune_with(spec, out=out, progress=report, threads=threads).path)
+        return ShownRun(prune_with(spec, out=out, progress=report, threads=threads, memory=memory).path)
 
 
 def recover(

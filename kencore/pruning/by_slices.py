@@ -25,7 +25,6 @@ from kencore.methods.random import row_generator
 from kencore.methods.table import METHODS
 from kencore.pruning.finished import Finished, Piece
 from kencore.pruning.plan import chosen, decide, kept_per_row
-from kencore.runs import bits
 from kencore.runs.lines import (
     Decision,
     Floats,
@@ -44,6 +43,7 @@ from kencore.runs.measures import MatrixMeasures
 from kencore.runs.restore import as_matrix, rescaled_bits
 from kencore.runs.writer import RunWriter
 from kencore.settings.prune import PruneSpec
+from kencore.system.memory import Budget, budget, give_back, in_units
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 WEIGHTS_AT_ONCE = 1 << 22
+LEAST_AT_ONCE = 1 << 16
+BYTES_A_WEIGHT = 56  # of what is worked on: both models in float32, what they differ by, keys, masks
 Ranking = tuple[str, int]  # rule and, where it draws, seed: who shares it shares the ranking
 
 
@@ -88,7 +90,7 @@ class SliceRun:
         self.chosen = chosen(self.plan)
         self.budgets = {} if spec.coded else kept_per_row(self.plan, spec)
         shapes = {name: decision.shape for name, decision in self.chosen.items()}
-        self.writer = RunWriter(out, shapes, values=changed_dtypes(self.chosen, spec))
+        self.writer = RunWriter(out, shapes, values=changed_dtypes(self.chosen, spec), coded=spec.coded)
         self.lines: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
         self.spent = self.spent_here = 0.0
@@ -122,22 +124,21 @@ class SliceRun:
         """Begin a parameter: its rows follow, some at a time."""
         self.decision, self.budget, self.whole = self.chosen[name], self.budgets.get(name), MatrixMeasures()
         self.table: list[Any] = []
-        self.changed: list[NDArray[np.generic]] = []
-        self.packed: list[bits.Bits] = []
         self.spent_here = 0.0
 
     def restore(self, decision: Decision) -> bool:
         """Take over a parameter that was finished before; say whether it was."""
         name = decision.parameter.name
-        piece = None if self.finished is None or decision.status != "pruned" else self.finished.read(name)
-        if piece is None:
+        stored = None if self.finished is None or decision.status != "pruned" else self.finished.read(name)
+        if stored is None:
             return False
-        self.writer.add_packed(name, piece.packed)
-        self.writer.add_table(name, [piece.table])
-        if piece.values is not None:
-            self.writer.add_values(name, piece.values)
-        self.lines.append(piece.line)
-        self.seconds[name] = piece.seconds
+        for packed in stored.parts("mask"):
+            self.writer.add_packed(name, np.asarray(packed, np.uint8))
+        for values in stored.parts("values"):
+            self.writer.add_values(name, values)
+        self.writer.add_table(name, [stored.piece.table])
+        self.lines.append(stored.piece.line)
+        self.seconds[name] = stored.piece.seconds
         return True
 
     def add(
@@ -154,25 +155,20 @@ class SliceRun:
             place = {"name": parameter.name, "first": rows.start}
             made = rescaled_bits(stored, sides, keep, self.spec.rescale, parameter.dtype, **place)
         if made is not None:
-            self.changed.append(made[keep])
+            self.writer.add_values(parameter.name, made[keep])
             kept = to_float32(made, parameter.dtype)
-        if self.finished is not None:
-            self.packed.append(bits.pack(keep))
         self.table.append(write_piece(self.writer, parameter.name, self.whole, *sides, keep, kept))
 
     def end(self, shared: float, stored: int | None = None) -> None:
-        """Write the parameter's row table and values; its line is then whole.
+        """Write the parameter's row table; its line is then whole.
 
         Args:
             shared: seconds of what this run and others did together.
             stored: bytes of the parameter, where they are not those of a mask and kept values.
         """
         name = self.decision.parameter.name
-        values = np.concatenate(self.changed) if self.spec.updates and self.failed is None else None
         if self.failed is None:
             self.writer.add_table(name, self.table)
-            if values is not None:
-                self.writer.add_values(name, values)
             target = {"target_keep": self.spec.keep} if self.spec.exact else {}
             kept = np.concatenate([part["kept"] for part in self.table]) if self.budget is None else self.budget
             self.lines[-1] |= pruned_columns(self.decision, self.whole, kept) | target
@@ -181,14 +177,8 @@ class SliceRun:
         self.spent += self.spent_here
         if self.finished is not None and self.failed is None:
             table = {key: np.concatenate([part[key] for part in self.table]) for key in self.table[0]}
-            whole = Piece(
-                packed=np.concatenate(self.packed),
-                table=table,
-                values=values,
-                line=self.lines[-1],
-                seconds=self.seconds[name],
-            )
-            self.finished.write(name, whole)
+            piece = Piece(table=table, line=self.lines[-1], seconds=self.seconds[name])
+            self.finished.write(name, piece, self.writer, values=self.spec.updates)
 
     def write_tables(self) -> Run:
         """Write all but quality and time; the run as it can be read before it has its name."""
@@ -222,9 +212,10 @@ class Pruner:
         runs: of one pair, with the same parameters to prune.
         lines: of parameters that were looked at before, by name: hashing them takes as long as
             reading the model. What is looked at now is added.
-        progress: called with the weights done and the weights to do.
+        progress: called with the bytes of the checkpoints done and those to do, of all runs together.
         strict: raise what is wrong with a run; otherwise it becomes its ``failed``, and the others
             go on.
+        memory: how much this process may hold; by default a quarter of what is free.
     """
 
     def __init__(
@@ -237,21 +228,24 @@ class Pruner:
         progress: Progress,
         lines: dict[str, dict[str, Any]] | None = None,
         strict: bool = True,
+        memory: Budget | None = None,
     ) -> None:
         from kencore.system.devices import usable_threads
 
+        self.memory = memory or budget()
         self.pair, self.runs, self.device, self.progress = pair, list(runs), device, progress
         self.threads = threads or usable_threads()
         self.lines_seen = {} if lines is None else lines
         self.strict = strict
-        self.done, self.total = 0, sum(run.weights for run in runs)
+        self.each = {d.parameter.name: self._bytes_of(d) for run in runs[:1] for d in run.chosen.values()}
+        self.done, self.total = 0, len(runs) * sum(self.each.values())
 
     def prune(self) -> None:
         """Prune all parameters; the results are in the runs and their writers."""
         for decisions in zip(*(run.plan for run in self.runs), strict=True):
             if len(self.runs) == 1 and self.runs[0].restore(decisions[0]):
-                self.done += decisions[0].size
-                self.progress(self.done, self.total, f"{decisions[0].parameter.name} was finished before")
+                self.done += self.each[decisions[0].parameter.name]
+                self._tell(f"{decisions[0].parameter.name} was finished before")
                 continue
             for run, decision in zip(self.runs, decisions, strict=True):
                 run.lines.append(self._line(decision))
@@ -259,6 +253,17 @@ class Pruner:
                 with self._guard(self._live()):
                     self._prune(decisions[0].parameter.name)
             self.pair.release()  # or the whole of both files would stay in memory
+            if decisions[0].size > WEIGHTS_AT_ONCE:
+                give_back()
+
+    def _bytes_of(self, decision: Decision) -> int:
+        """Bytes of a parameter in the checkpoints."""
+        tuned, base = self.pair.tuned_tensors, self.pair.base_tensors
+        there = 0 if base is None or decision.base_name is None else base.info(decision.base_name).nbytes
+        return tuned.info(decision.parameter.name).nbytes + there
+
+    def _tell(self, what: str) -> None:
+        self.progress(self.done, self.total, f"{what} ({in_units(self.done)} of {in_units(self.total)})")
 
     def _line(self, decision: Decision) -> dict[str, Any]:
         name = decision.parameter.name
@@ -285,13 +290,19 @@ class Pruner:
         started, runs = time.monotonic(), self._live()
         for run in runs:
             run.begin(name)
-        parameter = runs[0].decision.parameter
-        step = runs[0].writer.rows_at_once(name, WEIGHTS_AT_ONCE)
+        parameter, before = runs[0].decision.parameter, self.done
+        weights = self.memory.at_once(BYTES_A_WEIGHT, most=WEIGHTS_AT_ONCE, least=min(LEAST_AT_ONCE, parameter.params))
+        step = runs[0].writer.rows_at_once(name, weights)
+        large = parameter.params > weights
         generators = {run.ranking: row_generator(run.spec.seed, name) for run in runs}
         for rows, tuned, base in self.pair.rows(parameter, step):
             for ranking, generator in generators.items():
                 alike = [run for run in runs if run.ranking == ranking and run.failed is None]
                 self._piece(alike, rows, (tuned, base), generator)
+            del tuned, base
+            if large:  # pages that were read lie in this process's memory until they are let go
+                self.pair.release()
+        self.done = before + len(runs) * self.each[name]
         shared = (time.monotonic() - started - sum(run.spent_here for run in runs)) / len(runs)
         for run in runs:
             with self._guard([run]):
@@ -306,7 +317,7 @@ class Pruner:
         with self._guard(runs):
             keep = self._ranked(runs, sides, generator)
             for run in runs:
-                self.progress(self.done, self.total, f"Pruning {run.decision.parameter.name}")
+                self._tell(f"Pruning {run.decision.parameter.name}")
                 assert run.budget is not None  # a rule has one for every row
                 started, budget = time.monotonic(), run.budget[rows]
                 mask = keep(np.maximum(budget, 1))  # a rule keeps at least one entry of a row
@@ -314,7 +325,7 @@ class Pruner:
                 with self._guard([run]):
                     run.add(rows, sides, mask)
                 run.spent_here += time.monotonic() - started
-                self.done += mask.size
+                self.done += self.each[run.decision.parameter.name] * len(mask) // max(1, run.decision.parameter.rows)
 
     def _ranked(
         self, runs: list[SliceRun], sides: tuple[Floats, Floats], generator: np.random.Generator

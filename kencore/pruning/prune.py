@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kencore.checkpoint.pair import open_models
+from kencore.errors import SpecError
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
+from kencore.system.memory import budget
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
@@ -24,7 +26,12 @@ SECONDS_PER_WEIGHT = 1.5e-7  # one thread, `ken`: only weighs the phases of the 
 
 
 def prune(
-    spec: PruneSpec, *, out: str | Path | None = None, progress: Progress | None = None, threads: int | None = None
+    spec: PruneSpec,
+    *,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
 ) -> Run:
     """Prune a model and write the run.
 
@@ -34,6 +41,8 @@ def prune(
         progress: called with (done, total, what is being done); may raise to cancel, which
             leaves nothing behind.
         threads: CPU threads of the selection; all cores where it is left out.
+        memory: bytes, or a text such as ``2GB``, that this process holds at most while it prunes by a method that
+            needs no activations; a quarter of what is free where it is left out. The run is the same to the bit.
 
     Of a large model (`kencore.pruning.finished.LONG`) the matrices that are finished survive a process that is killed:
     the same call takes them over, and the run is the same to the bit.
@@ -44,11 +53,14 @@ def prune(
     Raises:
         KencoreError: the class says which mistake it was; nothing is written then.
     """
+    room = budget(memory)
     if spec.coded:
         from kencore.pruning.by_bytes import prune_bytes
 
-        return prune_bytes(spec, out=out, progress=progress, threads=threads)
+        return prune_bytes(spec, out=out, progress=progress, threads=threads, memory=room)
     if spec.streams:
+        if memory is not None:
+            raise _no_budget(spec)
         from kencore.pruning.by_blocks import prune_lm
 
         return prune_lm(spec, out=out, progress=progress, threads=threads)
@@ -71,7 +83,8 @@ def prune(
     with finished_before(pair, spec, weights) as finished, SliceRun(pair, spec, folder, finished=finished) as run:
         pruning, judging = run.weights * SECONDS_PER_WEIGHT, seconds_to_judge(run.plan, data, spec)
         bar = Bar(report, pruning + judging)
-        Pruner(pair, [run], device=device, threads=threads, progress=bar.phase("", pruning)).prune()
+        at = bar.phase("", pruning)
+        Pruner(pair, [run], device=device, threads=threads, progress=at, memory=room).prune()
         written, metrics = run.write_tables(), None
         if data is not None:
             metrics = measure(
@@ -87,3 +100,12 @@ def prune(
         report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)
     return Run(folder)
+
+
+def _no_budget(spec: PruneSpec) -> SpecError:
+    return SpecError(
+        "memory",
+        got=f"a budget beside {spec.method}, allocation {spec.allocation}",
+        wanted="a method that needs no activations, spread evenly",
+        remedy="Leave it out: such a pruning holds one block and the activations that flow through it.",
+    )

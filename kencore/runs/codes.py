@@ -8,28 +8,50 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
-from kencore.checkpoint.write import SafetensorsWriter
+from kencore.checkpoint.write import READ_AT_ONCE, SafetensorsWriter
 from kencore.codes.coded import Coded
 from kencore.codes.table import CODES
+from kencore.runs.extras import open_file
 from kencore.runs.reading import corrupt
 
-FILE = "codes.safetensors"
+FILE: Final = "codes.safetensors"
+_PART: Final = ".codes.part"
 
 
-def write_codes(folder: Path, coded: Mapping[str, Coded]) -> None:
-    """Write the coded matrices of a run into its folder."""
-    said = {name: {"code": one.code, "facts": dict(one.facts)} for name, one in coded.items()}
-    entries = {name: ("U8", (len(coded[name].data),)) for name in sorted(coded)}
-    with SafetensorsWriter(folder / FILE, entries, {"codes": json.dumps(said, sort_keys=True)}) as writer:
-        for name in entries:
-            writer.write(name, np.frombuffer(coded[name].data, np.uint8))
+class CodesWriter:
+    """Writes the coded matrices of a run into its folder, none of which stays in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._said: dict[str, Any] = {}
+        self._places: dict[str, tuple[int, int]] = {}  # where a matrix's bytes begin, and how many they are
+        self._file = (folder / _PART).open("w+b")
+
+    def add(self, name: str, coded: Coded) -> None:
+        """Write a matrix."""
+        self._said[name] = {"code": coded.code, "facts": dict(coded.facts)}
+        self._places[name] = self._file.tell(), len(coded.data)
+        self._file.write(coded.data)
+
+    def close(self) -> None:
+        """Put all of them into their file, in the order of their names."""
+        entries = {name: ("U8", (self._places[name][1],)) for name in sorted(self._said)}
+        said = {"codes": json.dumps(self._said, sort_keys=True)}
+        with self._file as file, SafetensorsWriter(self._folder / FILE, entries, said) as writer:
+            for name in entries:
+                first, size = self._places[name]
+                for at in range(first, first + max(1, size), READ_AT_ONCE):
+                    file.seek(at)
+                    writer.write(name, np.frombuffer(file.read(min(READ_AT_ONCE, first + size - at)), np.uint8))
+        (self._folder / _PART).unlink()
 
 
 def read_codes(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str, Coded]:
-    """The coded matrices of a run.
+    """The coded matrices of a run; their bytes stay in the file until they are read.
 
     Args:
         shapes: (R, C) of the run's pruned matrices by name.
@@ -44,15 +66,16 @@ def read_codes(folder: Path, shapes: Mapping[str, tuple[int, int]]) -> dict[str,
             said = json.loads((file.metadata() or {})["codes"])
             if not set(file.keys()) == set(said) <= set(shapes):
                 raise ValueError("other matrices")
-            found = {
-                name: Coded(
-                    code=str(one["code"]),
-                    shape=shapes[name],
-                    facts=dict(one["facts"]),
-                    data=file.get_tensor(name).tobytes(),
-                )
-                for name, one in said.items()
-            }
+        tensors = open_file(folder, FILE)
+        found = {
+            name: Coded(
+                code=str(one["code"]),
+                shape=shapes[name],
+                facts=dict(one["facts"]),
+                data=np.asarray(tensors.raw(name), np.uint8).data,
+            )
+            for name, one in said.items()
+        }
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, f"{FILE} cannot be read ({error})") from error
     unknown = next((one.code for one in found.values() if one.code not in CODES), None)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.pair import check_finite
-from kencore.runs.measures import MatrixMeasures, row_measures
+from kencore.runs.measures import MatrixMeasures
 
 if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair
@@ -113,8 +113,7 @@ def write_piece(
         kept: what the pruned model holds where ``keep`` does, if not the tuned values.
     """
     writer.add_rows(name, keep)
-    whole.add(tuned, base, keep, kept)
-    return row_measures(tuned, base, keep)
+    return whole.add(tuned, base, keep, kept)
 
 
 def write_matrix(

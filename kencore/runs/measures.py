@@ -21,20 +21,7 @@ def row_measures(tuned: Floats, base: Floats, keep: NDArray[np.bool_]) -> Column
     1.06 * population standard deviation * C^(-1/5). ``diff_share_kept`` is the kept share of the
     squared difference, NaN where tuned and base are equal.
     """
-    squared = np.square(tuned - base)  # R, C
-    total = squared.sum(axis=1, dtype=np.float64)
-    kept = _where(keep, squared).sum(axis=1, dtype=np.float64)
-    columns = tuned.shape[1]
-    with np.errstate(invalid="ignore"):
-        share = kept / total
-    return {
-        "kept": keep.sum(axis=1, dtype=np.int32),
-        "bandwidth": (1.06 * tuned.std(axis=1) * columns**-0.2).astype(np.float32),
-        "value_min": tuned.min(axis=1),
-        "value_max": tuned.max(axis=1),
-        "diff_rms": np.sqrt(total / columns).astype(np.float32),
-        "diff_share_kept": share.astype(np.float32),
-    }
+    return MatrixMeasures().add(tuned, base, keep)
 
 
 def lost(tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | None = None) -> float:
@@ -70,36 +57,61 @@ def _where(keep: NDArray[np.bool_], values: Floats) -> Floats:
 
 
 class MatrixMeasures:
-    """Sums over a matrix that is seen some rows at a time."""
+    """Sums over a matrix that is seen some rows at a time.
+
+    They are taken by row first, so that they are the same to the bit wherever the matrix is cut.
+    """
 
     def __init__(self) -> None:
         self.count = self.kept = 0
-        self.sum = self.square = self.diff = self.diff_kept = self.lost = 0.0
         self.low, self.high = np.inf, -np.inf
+        self._sums: list[NDArray[np.float64]] = []  # (5, r): values, squares, differences: all, kept, lost
 
-    def add(self, tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | None = None) -> None:
-        """Take in some rows (r, C) of tuned and base values and of the keep mask; ``kept`` as in `lost`."""
-        squared = np.square(tuned - base)
+    def add(self, tuned: Floats, base: Floats, keep: NDArray[np.bool_], kept: Floats | None = None) -> Columns:
+        """Take in some rows (r, C) of tuned and base values and of the keep mask; ``kept`` as in `lost`.
+
+        Returns:
+            What `row_measures` says of these rows.
+        """
+        squared = np.square(tuned - base)  # r, C
+        total, inside = _by_row(squared), _by_row(_where(keep, squared))
+        gone = _where(~keep, squared)
+        if kept is not None:
+            gone += _where(keep, np.square(tuned - kept))
+        self._sums.append(np.stack([_by_row(tuned), _by_row(np.square(tuned)), total, inside, _by_row(gone)]))
+        counts, low, high = keep.sum(axis=1, dtype=np.int32), tuned.min(axis=1), tuned.max(axis=1)
         self.count += tuned.size
-        self.kept += int(keep.sum())
-        self.sum += float(tuned.sum(dtype=np.float64))
-        self.square += float(np.square(tuned).sum(dtype=np.float64))
-        self.diff += float(squared.sum(dtype=np.float64))
-        self.diff_kept += float(_where(keep, squared).sum(dtype=np.float64))
-        self.lost += lost(tuned, base, keep, kept)
-        self.low = min(self.low, float(tuned.min()))
-        self.high = max(self.high, float(tuned.max()))
+        self.kept += int(counts.sum())
+        self.low = min(self.low, float(low.min()))
+        self.high = max(self.high, float(high.max()))
+        columns = tuned.shape[1]
+        with np.errstate(invalid="ignore"):
+            share = inside / total
+        return {
+            "kept": counts,
+            "bandwidth": (1.06 * tuned.std(axis=1) * columns**-0.2).astype(np.float32),
+            "value_min": low,
+            "value_max": high,
+            "diff_rms": np.sqrt(total / columns).astype(np.float32),
+            "diff_share_kept": share.astype(np.float32),
+        }
 
     def columns(self) -> dict[str, float | int]:
         """The line of this matrix in ``matrices.parquet``."""
-        mean = self.sum / self.count
+        values, squares, diff, kept, gone = np.concatenate(self._sums, axis=1).sum(axis=1).tolist()
+        mean = values / self.count
         return {
             "kept": self.kept,
             "tuned_mean": mean,
-            "tuned_std": float(np.sqrt(max(0.0, self.square / self.count - mean * mean))),
+            "tuned_std": float(np.sqrt(max(0.0, squares / self.count - mean * mean))),
             "tuned_min": self.low,
             "tuned_max": self.high,
-            "diff_rms": float(np.sqrt(self.diff / self.count)),
-            "diff_share_kept": self.diff_kept / self.diff if self.diff else float("nan"),
-            "diff_lost": self.lost / self.diff if self.diff else float("nan"),
+            "diff_rms": float(np.sqrt(diff / self.count)),
+            "diff_share_kept": kept / diff if diff else float("nan"),
+            "diff_lost": gone / diff if diff else float("nan"),
         }
+
+
+def _by_row(values: Floats) -> NDArray[np.float64]:
+    """Sums of rows (r,): of each the same, whatever rows lie beside it."""
+    return np.asarray(values.sum(axis=1, dtype=np.float64))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,7 +19,7 @@ from kencore.checkpoint.write import SafetensorsWriter, VectorsWriter
 from kencore.codes.coded import Coded
 from kencore.errors import RunExistsError
 from kencore.runs import bits
-from kencore.runs.codes import write_codes
+from kencore.runs.codes import CodesWriter
 from kencore.runs.columns import MATRICES_SCHEMA, ROWS_SCHEMA
 from kencore.runs.measures import Columns
 from kencore.system import people, schema
@@ -36,6 +36,7 @@ class RunWriter:
         shapes: name -> (R, C) of the matrices to be pruned, in the order of writing.
         values: for a method that changes what it keeps: name -> (safetensors dtype, kept values)
             of the same matrices, ``None`` for a number that is not known before.
+        coded: some of them are stored as coded differences.
 
     Raises:
         RunExistsError: ``out`` holds something.
@@ -47,12 +48,14 @@ class RunWriter:
         out: Path,
         shapes: Mapping[str, tuple[int, int]],
         values: Mapping[str, tuple[str, int | None]] | None = None,
+        *,
+        coded: bool = False,
     ) -> None:
         if is_taken(out):
             raise run_exists(out)
         if values is not None and values.keys() != shapes.keys():
             raise ValueError("values of other matrices than those to be pruned")
-        self.out = out
+        self.out, self.coded = out, coded
         self.shapes = dict(shapes)
         self.counts = None if values is None else dict(values)
         self._files: list[Any] = []
@@ -70,6 +73,9 @@ class RunWriter:
                 most = {name: (self.counts[name][0], r * c) for name, (r, c) in self.shapes.items()}
                 self._values = VectorsWriter(self.folder / "values.safetensors", most)
                 self._files.append(self._values)
+            if self.coded:
+                self._codes = CodesWriter(self.folder)
+                self._files.append(self._codes)
         except OSError as error:
             self._remove()
             raise not_writable(self.out, error) from error
@@ -102,12 +108,21 @@ class RunWriter:
         self._masks.write(name, packed)
 
     def add_values(self, name: str, bits: NDArray[np.generic]) -> None:
-        """Write the kept values of a whole matrix, (kept,) as stored, row by row of its mask."""
+        """Append kept values of a matrix, (n,) as stored, row by row of its mask: of some rows, or of all."""
         assert self.counts is not None
-        count = self.counts[name][1]
-        if count is not None and len(bits) != count:
-            raise ValueError(f"{len(bits)} values of {name}, not {count} as announced")
+        most, there = self.counts[name][1], self._values.count(name) + len(bits)
+        if most is not None and there > most:
+            raise ValueError(f"{there} values of {name}, not {most} as announced")
         self._values.write(name, bits)
+
+    def packed(self, name: str) -> Iterator[NDArray[np.uint8]]:
+        """What was written of a matrix's mask, as bytes, some at a time."""
+        return self._masks.written(name)
+
+    def values(self, name: str) -> tuple[str, int, Iterator[NDArray[np.uint8]]]:
+        """What was written of a matrix's kept values: safetensors dtype, how many, and their bytes, some at a time."""
+        assert self.counts is not None
+        return self.counts[name][0], self._values.count(name), self._values.written(name)
 
     def add_activations(self, norms: Mapping[str, NDArray[np.float32]]) -> None:
         """Write input norms (C,): ``<name>.dense`` and ``<name>.sparse`` of matrices."""
@@ -127,10 +142,9 @@ class RunWriter:
             for name in entries:
                 writer.write(name, tensors[name][1])
 
-    def add_codes(self, coded: Mapping[str, Coded]) -> None:
-        """Write the coded differences of matrices, by name."""
-        assert self.folder is not None
-        write_codes(self.folder, coded)
+    def add_code(self, name: str, coded: Coded) -> None:
+        """Write the coded difference of a matrix."""
+        self._codes.add(name, coded)
 
     def add_table(self, name: str, parts: Sequence[Columns]) -> None:
         """Write the row table of a finished matrix as one row group."""

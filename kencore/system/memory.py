@@ -1,11 +1,115 @@
-"""Memory that nobody uses any more, back to the system."""
+"""How much memory a job may use, and memory that nobody uses any more back to the system."""
 
 from __future__ import annotations
 
 import ctypes
+import os
+import re
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+from kencore.errors import NotEnoughMemoryError, SpecError
+
+VARIABLE: Final = "KENVIZ_MEMORY"
+SHARE: Final = 4  # by default a quarter of what is free
+_UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_TEXT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)(i?)[bB]?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Memory that this process may hold, libraries and pages of mapped files included.
+
+    Args:
+        most: bytes.
+        asked: somebody asked for it, so that it is kept or refused; otherwise it is what the machine has.
+    """
+
+    most: int
+    asked: bool
+
+    def at_once(self, each: int, *, most: int, least: int, held: int = 0) -> int:
+        """How many things of ``each`` bytes may be held at once beside what is there now: ``least`` to ``most``.
+
+        Args:
+            held: bytes that are held beside them.
+
+        Raises:
+            NotEnoughMemoryError: not even ``least``, where somebody asked for the budget.
+        """
+        self.need(held + least * each)
+        room = self.most - resident() - held
+        return min(most, max(least, room // each))
+
+    def need(self, count: int) -> None:
+        """Raise `NotEnoughMemoryError` unless so many bytes more fit into a budget that was asked for."""
+        there = resident()
+        if self.asked and there + count > self.most:
+            raise NotEnoughMemoryError(
+                "memory",
+                got=in_units(self.most),
+                wanted=f"{in_units(there + count)} or more: {in_units(there)} are in use by Python and its libraries",
+                remedy="Give it more, or leave it out: then it is a quarter of what is free.",
+            )
+
+
+def budget(memory: str | int | None = None, environment: Mapping[str, str] = os.environ) -> Budget:
+    """The memory that is asked for; else what ``KENVIZ_MEMORY`` says; else a quarter of what is free.
+
+    Raises:
+        SpecError: no such size.
+    """
+    asked = environment.get(VARIABLE, "").strip() or None if memory is None else memory
+    if asked is None:
+        return Budget(most=free() // SHARE + resident(), asked=False)
+    return Budget(most=size_in_bytes(asked, "memory" if memory is not None else VARIABLE), asked=True)
+
+
+def size_in_bytes(size: str | int, name: str = "memory") -> int:
+    """Bytes that a text such as ``2GB``, ``1.5 GiB`` or ``500M`` says; GB are 10**9 and GiB 2**30 bytes.
+
+    Raises:
+        SpecError: no such size.
+    """
+    match = _TEXT.fullmatch(str(size).strip())
+    found = int(float(match[1]) * (_BINARY if match[3] else _UNITS)[match[2].upper()]) if match else 0
+    if found < 1:
+        raise SpecError(
+            name, got=repr(size), wanted="a size such as 2GB or 500MB", remedy="Write a number and KB, MB, GB or TB."
+        )
+    return found
+
+
+def in_units(count: int) -> str:
+    """Bytes as people write them."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}" if count < 1000 * size else f"{count / size:,.0f} {unit}"
+    return f"{count:,} bytes"
+
+
+def resident() -> int:
+    """Bytes that this process holds in memory now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def free() -> int:
+    """Bytes that can be had without swapping: of the machine, or of the container where that is less."""
+    import psutil
+
+    there = int(psutil.virtual_memory().available)
+    try:
+        most, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text("ascii")) for name in ("max", "current"))
+    except (OSError, ValueError):  # no container, or one without a limit
+        return there
+    return max(0, min(there, most - used))
 
 
 def give_back() -> None:

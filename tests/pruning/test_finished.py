@@ -32,7 +32,7 @@ finished.LONG = 0
 spec, out, log, most = PruneSpec.from_json(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 seen = []
 def report(done, total, message):
-    name = message.rpartition("Pruning ")[2]
+    name = message.rpartition("Pruning ")[2].partition(" (")[0]
     if "Pruning " in message and name not in seen:
         seen.append(name)
         with open(log, "a") as file:

@@ -33,7 +33,7 @@ NICENESS = 5
 
 def main(job: str, attempt: int, threads: int) -> int:
     """Run one attempt in this process; the exit code is 0 when its end is in the store."""
-    _be_modest()
+    be_modest()
     try:
         with connected() as connection:
             row = changes.attach(connection, job, attempt, own_handle())
@@ -67,7 +67,7 @@ def _run(
     try:
         kind = find_kind(row["kind"])
         folders.make_part(part)
-        _limit_threads(context.threads)
+        limit_threads(context.threads)
         function = kind.load()
         function(json.loads(row["params"]), context)
         if not changes.runs_still(connection, context.job, context.attempt):
@@ -96,7 +96,7 @@ def _tell(connection: sqlite3.Connection, context: Context, state: State, error:
     return False
 
 
-def _limit_threads(threads: int) -> None:
+def limit_threads(threads: int) -> None:
     """Share the cores with the jobs beside this one, unless the user's environment says how."""
     if "OMP_NUM_THREADS" in os.environ:
         return
@@ -110,7 +110,7 @@ def _limit_threads(threads: int) -> None:
         os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
 
 
-def _be_modest() -> None:
+def be_modest() -> None:
     """Let the app go first, and have Linux kill this job rather than it when memory runs out."""
     with suppress(OSError, AttributeError):  # Windows has no nice
         os.nice(NICENESS)

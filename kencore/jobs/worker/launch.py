@@ -14,13 +14,14 @@ from typing import Protocol
 class Attempt:
     """One try at one job, to be started.
 
-    ``heavy``: it imports torch. ``threads``: processor threads it may use.
+    ``heavy``: it imports torch. ``threads``: processor threads it may use. ``gpus``: cards it reserved.
     """
 
     job: str
     number: int
     heavy: bool
     threads: int
+    gpus: float = 0.0
 
 
 class Launcher(Protocol):
@@ -31,7 +32,11 @@ class Launcher(Protocol):
     """
 
     def start(self, attempt: Attempt) -> None:
-        """Start a process for the attempt; raise OSError if none can be had."""
+        """Start a process for the attempt.
+
+        Raises:
+            OSError, KencoreError: none can be had.
+        """
 
     def exits(self) -> dict[tuple[str, int], int | None]:
         """Attempts that ended since the last call, with their exit codes.

@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections import Counter
 
-from kencore.errors import StoreNotWritableError
+from kencore.errors import DeviceNotFoundError, KencoreError
 from kencore.jobs import folders
 from kencore.jobs.diary import tell
 from kencore.jobs.kinds import is_question, known_kind
@@ -133,7 +133,7 @@ class Scheduler:
         """
         running = queries.running(self._connection)
         while (row := self._next(running)) is not None:
-            self._start(row["id"], row["kind"], busy=len(running))
+            self._start(row, busy=len(running))
             running.append(row)
 
     def _next(self, running: list[sqlite3.Row]) -> sqlite3.Row | None:
@@ -143,6 +143,8 @@ class Scheduler:
         gpus = self._settings.gpus - sum(row["gpus"] for row in running)
         each = Counter(row["user"] for row in running)
         for row in queries.in_fair_order(self._connection):
+            if row["gpus"] > self._settings.gpus + ROUNDING:
+                return row  # it would wait for ever: starting it says so
             if self._most_each is not None and row["user"] != people.LOCAL and each[row["user"]] >= self._most_each:
                 continue  # as many of theirs run as may
             free = work < self._settings.workers or (is_question(row["kind"]) and not asked)
@@ -152,7 +154,8 @@ class Scheduler:
                 gpus = 0.0  # it waits for a card: none that needs one passes it
         return None
 
-    def _start(self, job: str, kind: str, *, busy: int) -> None:
+    def _start(self, row: sqlite3.Row, *, busy: int) -> None:
+        job, kind, gpus = row["id"], row["kind"], float(row["gpus"])
         number = changes.claim(self._connection, job)
         if number is None:
             return
@@ -161,8 +164,20 @@ class Scheduler:
         heavy = known.heavy if known else False
         threads = max(1, usable_threads() // (busy + 1))
         try:
-            self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads))
-        except (OSError, StoreNotWritableError) as error:
+            if gpus > self._settings.gpus + ROUNDING:
+                raise no_such_cards(gpus, self._settings.gpus)
+            self._launcher.start(Attempt(job=job, number=number, heavy=heavy, threads=threads, gpus=gpus))
+        except (OSError, KencoreError) as error:
             tell(f"no process for {job}: {error}")
             error_fields = failures.to_error(error)
             changes.settle(self._connection, job, number, "failed", error_fields)
+
+
+def no_such_cards(wanted: float, there: float) -> DeviceNotFoundError:
+    """The error for a job that asks for more cards than there are for jobs."""
+    return DeviceNotFoundError(
+        "gpus",
+        got=f"{there:g} CUDA cards for jobs",
+        wanted=f"{wanted:g}",
+        remedy="Ask for fewer, or set KENVIZ_GPUS if there are more.",
+    )

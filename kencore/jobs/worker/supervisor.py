@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 import time
+from dataclasses import replace
 
 from kencore.errors import KencoreError
 from kencore.jobs import folders
@@ -101,12 +102,29 @@ def main() -> None:
     with connected(make=True) as connection:
         if not _take(lock, connection):
             return
-        launcher = LocalLauncher(settings.preload)
+        try:
+            launcher, settings = _launcher(settings)
+        except BaseException:
+            lock.release()
+            raise
         try:
             Supervisor(connection, launcher, settings, lock).run()
         finally:
             launcher.close()
             lock.release()
+
+
+def _launcher(settings: WorkerSettings) -> tuple[Launcher, WorkerSettings]:
+    """What starts jobs: this machine, or a cluster, whose processors and cards then count."""
+    if not settings.ray:
+        return LocalLauncher(settings.preload), settings
+    from kencore.jobs.worker.cluster import RayLauncher
+
+    found = RayLauncher(settings.ray, cpus=settings.ray_cpus)
+    given = {name for name in ("KENVIZ_WORKERS", "KENVIZ_GPUS") if os.environ.get(name, "").strip()}
+    workers = settings.workers if "KENVIZ_WORKERS" in given else max(1, int(found.cpus // settings.ray_cpus))
+    gpus = min(settings.gpus, found.gpus) if "KENVIZ_GPUS" in given else found.gpus
+    return found, replace(settings, workers=workers, gpus=gpus)
 
 
 def _take(lock: FileLock, connection: sqlite3.Connection) -> bool:

@@ -1,0 +1,47 @@
+"""The actor of a cluster that carries one piece of a job: a process in a session of its own, watched and ended.
+
+The work starts in `__init__`: calls that wait in a queue end with whoever made them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+
+from kencore.jobs import folders
+from kencore.jobs.worker import processes
+from kencore.jobs.worker.interpreter import command, environment
+
+
+class Carrier:
+    """Starts the process of a piece; made an actor by `kencore.jobs.worker.cluster`.
+
+    Args:
+        job: whose log it writes.
+    """
+
+    def __init__(self, job: str, piece: tuple[str, int], threads: int) -> None:
+        log = folders.open_log(job)
+        try:
+            self._process = subprocess.Popen(
+                command("kencore.jobs.worker.far", piece[0], str(piece[1]), str(threads)),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+            )
+        finally:
+            with suppress(OSError):
+                os.close(log)
+
+    def ended(self) -> int:
+        """The process's exit code, once it has ended."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the process and all it started to end."""
+        for target in processes.family(self._process.pid):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(target, 15)
