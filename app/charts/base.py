@@ -16,7 +16,7 @@ from kencore.words import numbers as wording
 
 _LEGEND = 30
 _SCALE = 44  # pixels above a plot for its color scale
-_SCALE_WIDTH = 0.34  # of the plot's width
+_SCALE_WIDTH = 0.5  # of the plot's width
 CONFIG: Final[dict[str, Any]] = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 

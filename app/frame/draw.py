@@ -30,7 +30,7 @@ def draw(
         custom: the same with its ``customdata``, for charts of several traces.
         saves: the buttons that save its numbers and picture; none while presenting.
     """
-    with st.container(horizontal=True, vertical_alignment="center", wrap=False):
+    with st.container(horizontal=True, vertical_alignment="center", wrap=False, key=f"{key}-charthead"):
         st.markdown(f"**{plain.markdown(chart.finding)}**", width="stretch")
         if saves:
             csv_button(chart.csv, chart.name, key=f"{key}-csv")

@@ -21,6 +21,7 @@ from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
 from kencore.words.search_and_recover import gap_text
+from kencore.words.verdict import points_apart, times
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -140,11 +141,11 @@ def _quality(run: Run) -> None:
     name, before, after = _before_after(found)
     if facts.is_language(found):
         dense = facts.perplexity(found["dense"]["perplexity"])
-        change = facts.change(found["pruned"]["perplexity"] - found["untuned"]["perplexity"])
+        change = times(found["pruned"]["perplexity"], found["untuned"]["perplexity"], "the pruned model's")
         beside = measured.perplexity_interval(found["pruned"])
     else:
         dense = wording.percent(found["dense"]["accuracy"])
-        change = facts.points(found["pruned"]["accuracy"] - found["untuned"]["accuracy"])
+        change = points_apart(found["pruned"]["accuracy"], found["untuned"]["accuracy"], "better", "worse")
         beside = facts.interval(found["pruned"])
     short = [text.removesuffix("\u00a0%") for text in (dense, before)]
     st.metric(

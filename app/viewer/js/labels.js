@@ -4,6 +4,7 @@ import { count } from "./format.js";
 
 const SAID = ["norm", "bias"]; // roles whose label is a word
 const APART = 13; // pixels between the names of two bands
+const BESIDE = 6; // pixels between the blocks and the names of what stands beside them
 
 /** Roles along the top, blocks down the left side; turned where the edge also holds numbers. */
 export function drawLabels(context, frame, world, numbered) {
@@ -28,13 +29,23 @@ function drawOutside(context, { plot, view, font, look }, world) {
   context.textAlign = "left";
   context.textBaseline = "alphabetic";
   let free = -Infinity;
+  const last = world.columns.at(-1); // names begin right of what the blocks hold
+  const edge = last ? plot.x + (last.x + last.w - view.x0) * view.sx + BESIDE : plot.x;
   for (const { m, x, y } of band.places) {
     const [left, top] = [plot.x + (x - view.x0) * view.sx, plot.y + (y - view.y0) * view.sy];
     if (top - free < APART) continue; // no room below the one above
-    const wide = context.measureText(m.label).width;
-    context.fillText(m.label, Math.max(plot.x, Math.min(left, plot.x + plot.w - wide)), top - 4);
+    const at = Math.max(plot.x, edge, Math.min(left, plot.x + plot.w - context.measureText(m.label).width));
+    context.fillText(shortened(context, m.label, plot.x + plot.w - at), at, top - 4);
     free = top;
   }
+}
+
+/** A text cut to a width, with a dot for what is missing; "" where hardly anything is left. */
+function shortened(context, text, room) {
+  if (context.measureText(text).width <= room) return text;
+  let length = text.length - 1;
+  while (length > 2 && context.measureText(`${text.slice(0, length)}…`).width > room) length -= 1;
+  return length > 2 ? `${text.slice(0, length).trimEnd()}…` : "";
 }
 
 /** A word for each role below its letters, [text, middle], where there is room. */

@@ -234,7 +234,7 @@ def test_a_tuned_run_shows_how_it_learned(open_page: OpenPage, tuned: Callable[.
     cards = {metric.label: metric for metric in test.metric}
     quality = cards["Accuracy: dense → pruned → tuned"]
     assert quality.value == "80.0 → 70.0 → 76.0\xa0%"
-    assert quality.delta == "+6.0 points by recovery"
+    assert quality.delta == "6.0 points better by recovery"
     gap = cards["Generalization gap, after recovery"]
     assert (gap.value, gap.delta) == ("+11.0\xa0points", "+2.0\xa0points before")
     said = words(test)
