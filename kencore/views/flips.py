@@ -33,3 +33,9 @@ def worst(table: pd.DataFrame, count: int = 3) -> pd.DataFrame:
         if len(found):
             return found
     return table.head(0)
+
+
+def clearest(table: pd.DataFrame) -> pd.DataFrame | None:
+    """The line that both models tell right and the pruned one is surest of; ``None`` where there is none."""
+    right = table[table["dense_right"] & table["pruned_right"] & (table["text"] != "")]
+    return None if right.empty else right.loc[[right["pruned_p"].idxmax()]]

@@ -25,7 +25,7 @@ from kencore.quality.flips_text import text_flips
 from kencore.quality.judge import fitting_data, load_judge
 from kencore.runs.flips import FILE, Flips, read_flips
 from kencore.system.progress import silent
-from kencore.views.flips import FILTERS, chosen, worst
+from kencore.views.flips import FILTERS, chosen, clearest, worst
 from tests.quality.test_judge import with_state
 from tests.quality.test_judge_language import WINDOW
 from tests.quality.test_judge_language import files as text_files
@@ -274,6 +274,11 @@ def test_filters_are_what_they_say() -> None:
     assert counts == wanted
     assert (worst(table)["truth"] == worst(table)["dense"]).all()
     assert len(worst(table.head(0))) == 0
+    clear = clearest(table)
+    both = [line for line in table.to_dict("records") if line["dense_right"] and line["pruned_right"]]
+    assert clear is not None
+    assert clear.iloc[0]["pruned_p"] == max(line["pruned_p"] for line in both)
+    assert clearest(chosen(table, "right-wrong")) is None
 
 
 def test_the_command_lists_and_writes_them(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from app.charts import named
 from app.frame import links, verdict
 from app.frame.draw import draw
 from app.parts import explain as explain_parts
-from app.parts import explain_ask, texts
+from app.parts import explain_ask, flips, texts
+from kencore.views import flips as views
 from kencore.words import numbers as wording
 from kencore.words.story import CLEAR, advice
 
@@ -71,10 +72,21 @@ def _ask(run: Run, palette: Palette, large: bool) -> None:
     explain_parts.sentence_form(text, clear)
     found = explain_ask.ask(run, text, key="story-ask")
     if found is None:
+        _measured(run)
         return
     explain_parts.what_was_read(found)
     _draw(answers.answers(found.facts, palette, wording.TERMS[run.restore].dense), "answers", large)
     links.page_link("explain", "Why did it answer so?", icon=":material/psychology:", text=text)
+
+
+def _measured(run: Run) -> None:
+    """An answer that is known without asking: one of those that quality was measured on, as clear as there is."""
+    found = flips.stored(run)
+    clear = None if found is None else views.clearest(found.table)
+    if found is None or clear is None:
+        return
+    st.caption("One of those that quality was measured on:")
+    flips.examples(clear, found.facts, wording.TERMS[run.restore].dense)
 
 
 def _named(name: str, **choices: Any) -> Callable[[Run, Palette], Chart]:
