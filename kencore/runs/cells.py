@@ -24,6 +24,7 @@ from kencore.runs.extras import Norms
 from kencore.runs.reading import corrupt
 from kencore.settings.demo import DEMOS
 from kencore.settings.packaged import PACKAGED
+from kencore.system.plain_parquet import read_parquet
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -56,8 +57,8 @@ class Cells:
     @cached_property
     def _lines(self) -> dict[str, dict[str, Any]]:
         try:
-            table = pq.read_table(self.folder / CELLS, schema=COLUMNS)
-        except (OSError, ValueError, pa.ArrowException) as error:
+            table = read_parquet(self.folder / CELLS).select(COLUMNS.names).cast(COLUMNS)
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
             raise corrupt(self.folder, f"{CELLS} cannot be read ({error})") from error
         names = table["name"].to_pylist()
         return {name: {"table": table, "at": at} for at, name in enumerate(names)}
@@ -69,7 +70,9 @@ class Cells:
 
     def counts(self, name: str, shape: tuple[int, int]) -> tuple[tuple[int, int], NDArray[np.int32]]:
         """A cell (h, w), and the kept weights of each of a matrix's cells, (ceil(R / h), ceil(C / w))."""
-        cell = int(self._value(name, "height")), int(self._value(name, "width"))
+        cell = int(self._value(name, "height") or 0), int(self._value(name, "width") or 0)
+        if min(cell) < 1:
+            raise corrupt(self.folder, f"{CELLS} has cells of {cell[0]} x {cell[1]} weights of {name}")
         down, across = -(-shape[0] // cell[0]), -(-shape[1] // cell[1])
         found = self._array(name, "counts", np.int32)
         if len(found) != down * across:
@@ -93,7 +96,10 @@ class Cells:
         return line["table"][column][line["at"]].as_py()
 
     def _array(self, name: str, column: str, dtype: type[np.generic]) -> NDArray[Any]:
-        return np.array(self._value(name, column), dtype)
+        try:
+            return np.array(self._value(name, column), dtype)
+        except (TypeError, ValueError) as error:  # nothing there, or a gap in a list
+            raise corrupt(self.folder, f"{CELLS} lacks {column} of {name}") from error
 
 
 def write_cells(run: Run, folder: Path, *, most: int = MOST, norms: bool = True) -> None:

@@ -308,6 +308,8 @@ class Run:
         rows = int(self._pruned_matrix(name)["rows"])
         if self.thin:
             kept = self.stored_cells.kept(name)
+            if len(kept) != rows:
+                raise corrupt(self.path, f"cells.parquet has other rows of {name} than the table of matrices")
             return pd.DataFrame({"row": np.arange(len(kept), dtype=np.int32), "kept": kept})
         group = self.pruned.index(name)
         if self._row_groups.metadata.row_group(group).num_rows != rows:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kencore.errors import CorruptRunError, ThinRunError
@@ -85,3 +90,24 @@ def test_texts_come_back(tmp_path: Path) -> None:
     (tmp_path / "texts.json").write_text('{"version": 1, "texts": [{"text": "a"}]}')
     with pytest.raises(CorruptRunError, match=r"texts\.json"):
         read_texts(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "damage"),
+    [
+        ("height", lambda value: 0),
+        ("width", lambda value: None),
+        ("counts", lambda value: value[1:]),
+        ("counts", lambda value: [None, *value[1:]]),
+        ("kept", lambda value: value[1:]),
+        ("kept", lambda value: None),
+    ],
+)
+def test_cells_that_are_damaged_are_told(thin: Run, tmp_path: Path, column: str, damage: Callable[[Any], Any]) -> None:
+    other = Run(shutil.copytree(thin.path, tmp_path / "other"))
+    table = pq.read_table(thin.path / "cells.parquet")
+    lines = [line | {column: damage(line[column])} for line in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(lines, schema=table.schema), other.path / "cells.parquet")
+    name = thin.pruned[0]
+    with pytest.raises(CorruptRunError):
+        (other.stored_cells.counts(name, thin.shape(name)), other.rows(name))
