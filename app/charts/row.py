@@ -27,9 +27,11 @@ def row_values(
     by_value: bool,
     base: NDArray[np.float32] | None = None,
     terms: wording.Terms = wording.TERMS["base"],
+    coded: bool = False,
 ) -> Chart:
     """Every entry of a row as a stem from zero; kept ones solid with a dot, others dotted and
-    open. Long rows say the same on two lanes of ticks below, since stems touch there.
+    open. Long rows say the same on two lanes of ticks below, since stems touch there. ``coded``: kept is what has a
+    symbol in a file.
     """
     order = np.argsort(row, kind="stable") if by_value else np.arange(len(row))
     place = np.empty(len(row), np.int32)
@@ -40,7 +42,7 @@ def row_values(
         _add_stems(figure, place[chosen], row[chosen], chosen, kept, palette, terms, dots=len(row) <= DOTS)
         if len(row) > DOTS:
             add_lane(figure, place[chosen], kept, palette)
-    finding = _values_finding(row, keep, terms)
+    finding = _values_finding(row, keep, terms, coded=coded)
     finish(
         figure,
         height=300,
@@ -151,9 +153,12 @@ def lanes(*names: str) -> dict[str, Any]:
     }
 
 
-def _values_finding(row: NDArray[np.float32], keep: NDArray[np.bool_], terms: wording.Terms) -> str:
+def _values_finding(
+    row: NDArray[np.float32], keep: NDArray[np.bool_], terms: wording.Terms, *, coded: bool = False
+) -> str:
     kept = int(np.count_nonzero(keep))
     verb = "keep their tuned value" if terms.dense == "tuned" else "are kept"
+    verb = "have a symbol of their change in the file" if coded else verb
     return f"{kept:,} of {len(row):,} weights {verb} ({wording.short_percent(kept / max(1, len(row)))})"
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish, lines
+from app.charts.ticks import log_ticks
 from app.charts.tradeoff_data import Curves, Reference, Way
 from app.charts.tradeoff_words import finding
 from kencore.words import numbers as wording
@@ -282,19 +283,7 @@ def _byte_ticks(low: float, high: float, log: bool) -> list[float]:
         while high / step < 4:
             step /= 2
         return [step * i for i in range(int(high / step) + 1)]
-    return _log_ticks(low, high)
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about evenly spread on a log scale."""
-    ticks: list[float] = []
-    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)):
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        every = [float(f"{factor:g}e{power}") for power in powers for factor in factors]
-        ticks = [tick for tick in every if low * 0.95 <= tick <= high * 1.05]
-        if len(ticks) >= 4:
-            break
-    return ticks
+    return log_ticks(low, high)
 
 
 def _y_axis(figure: go.Figure, curves: Curves, scale: float) -> bool:
@@ -314,7 +303,7 @@ def _y_axis(figure: go.Figure, curves: Curves, scale: float) -> bool:
     if scale == 100:
         figure.update_yaxes(ticksuffix=" %", range=[max(0.0, low - room), min(101.0, high + room)])
     elif low > 0 and high > _FAR * low:
-        ticks = _log_ticks(low, high)
+        ticks = log_ticks(low, high)
         figure.update_yaxes(
             type="log",
             tickmode="array",

@@ -7,7 +7,8 @@
 
 The header names each plane with its dtype ("u1", "u2", "u4" or "f4") and offset from the first
 plane. Of single weights there are always four planes (kept, tuned, base, neighbours), so that the
-browser changes layers without asking again, and a fifth, pruned, where a method changed what it kept;
+browser changes layers without asking again, and a fifth, pruned, where a method changed what it kept, with a sixth,
+levels, where it coded it;
 beside another run there is also ``other`` (what that one keeps). Cells have ``count`` (kept weights,
 for which no checkpoint is needed) and, in all layers but kept, ``data``; in the layer ``overlap`` also
 the shares ``both``, ``only_a`` and ``only_b``, ``data`` being the share that only one of the two keeps.
@@ -104,6 +105,8 @@ def _exact_planes(run: Run, name: str, view: Window) -> dict[str, NDArray[Any]]:
     if run.kept_values is not None:
         rows, cols = slice(*view.rows), slice(*view.cols)
         planes["pruned"] = run.values(name, "pruned", rows, cols).astype("<f4")
+        if run.spec.coded:
+            planes["levels"] = run.values(name, "levels", rows, cols).astype("<f4")
     return planes
 
 

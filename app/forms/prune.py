@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import streamlit as st
 
-from app.forms import address, model, prune_language
+from app.forms import address, model, prune_bytes, prune_language
 from app.forms.address import Form, Table
 from app.forms.fields import Field, row
 from app.forms.model import SUBJECT, Subject
@@ -63,7 +63,7 @@ def fields(subject: Subject, *, streams: bool) -> Table:
     ]
     if not zero:
         found.append(row(PruneSpec, "rescale", "prune_rescale", labels=wording.RESCALES))
-        found.append(row(PruneSpec, "bits", "prune_bits", usual=0.25))
+        found += prune_bytes.fields()
     table = {field.name: field for field in found} | shared_fields(subject, streams=streams)
     return table | (prune_language.own_fields(subject) if subject.language else {})
 
@@ -120,6 +120,7 @@ def fill_in() -> list[LinkError]:
         found["keep"] = None
     address.fill(table, found)
     st.session_state["prune_unit"] = SHARE if found["k"] is None else ENTRIES
+    prune_bytes.fill_in(said, found)
     return wrong
 
 
@@ -163,7 +164,7 @@ def settings(subject: Subject) -> dict[str, Any]:
     if streams := prune_language.uses_text(found):
         table = fields(subject, streams=True)
     coded = METHODS[found["method"]].coded
-    found |= _how_much(table, spread=streams or subject.rest == "zero", coded=coded)
+    found |= prune_bytes.budget(table, subject) if coded else _how_much(table, spread=streams or subject.rest == "zero")
     if "rescale" in table and not coded:
         found["rescale"] = table["rescale"].draw()
     if streams:
@@ -176,11 +177,9 @@ def settings(subject: Subject) -> dict[str, Any]:
     return found
 
 
-def _how_much(table: Table, *, spread: bool, coded: bool) -> dict[str, Any]:
-    """How much is kept: per row where nothing spreads it, else of all together; of a code its bits."""
+def _how_much(table: Table, *, spread: bool) -> dict[str, Any]:
+    """How much is kept: per row where nothing spreads it, else of all together."""
     st.header("How much", icon=":material/tune:")
-    if coded:
-        return {"keep": None, "k": None, "bits": table["bits"].draw(step=0.05, format="%.2f")}
     if spread:
         return {"keep": table["keep"].draw(), "k": None}
     unit = st.segmented_control(

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.frame import choosing, state
 from kencore.views import damage
+from kencore.views import tables as summaries
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 STRETCHED: Final = "present"
 FULL: Final = "full"
-LAYER_OF: Final = {"share": "kept", "diff_lost": "lost"}  # of Map and Layers, by the measure
+LAYER_OF: Final = {"share": "kept", "diff_lost": "lost", "bits": "levels"}  # of Map and Layers, by the measure
 RANGES: Final = (STRETCHED, FULL)
 UNKNOWN: Final = (
     "What was lost is not known (an older run with changed values, or nothing to lose): colors show the kept share."
@@ -36,8 +37,9 @@ def explain(what: Measure, usual: damage.Usual) -> None:
 
 
 def with_input_errors(run: Run) -> pd.DataFrame:
-    """The run's table of matrices with ``input_error``, read once per run."""
-    return damage.with_input_errors(run.matrices, _input_errors(str(run.id), state.stamp(run.path), _run=run))
+    """The run's table of matrices with ``input_error``, read once per run, and ``coded_bytes``."""
+    table = summaries.with_coded_bytes(run.matrices, coded=run.spec.coded)
+    return damage.with_input_errors(table, _input_errors(str(run.id), state.stamp(run.path), _run=run))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -110,18 +110,19 @@ def _option(line: Line) -> str:
     return f"{what[:1].upper()}{what[1:]} · {shape}"
 
 
-def view_of(line: Line, restore: str = "base", *, beside: bool = False) -> viewer.View:
+def view_of(line: Line, restore: str = "base", *, beside: bool = False, coded: bool = False) -> viewer.View:
     """The view that the address asks for.
 
     Args:
         beside: another run is shown with it, and how the two overlap unless another layer is
             asked for.
+        coded: the run stores changes in a code.
 
     Raises:
         LinkError: a number, layer or window that this matrix does not have.
     """
     rows, cols = int(line["rows"]), int(line["cols"])
-    layers = (*wording.layers(restore), *(("overlap",) if beside else ()))
+    layers = (*wording.layers(restore, coded=coded), *(("overlap",) if beside else ()))
     found: dict[str, Any] = {}
     for first, last, count in (("r0", "r1", rows), ("c0", "c1", cols)):
         found[first] = links.number(first, high=count - 1)
@@ -135,7 +136,7 @@ def view_of(line: Line, restore: str = "base", *, beside: bool = False) -> viewe
         found["row" if found["row"] is None else "col"] = 0
     return viewer.View(
         **found,
-        layer=links.choice("layer", layers, "overlap" if beside else "kept"),
+        layer=links.choice("layer", layers, "overlap" if beside else "levels" if coded else "kept"),
         reset=links.choice("reset", viewer.RESET, "hidden"),
     )
 

@@ -79,7 +79,9 @@ def what_it_cost(run: Run, palette: Palette) -> None:
         draw(quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)), key="quality")
     if found.get("baselines"):
         st.caption("Other rules: same budget, same data.")
-    if not found.get("baselines"):
+    if run.spec.coded:
+        st.caption("Rules that choose entries have no budget of bytes. Compare lays another run beside this one.")
+    elif not found.get("baselines"):
         _without_baselines(run)
 
 

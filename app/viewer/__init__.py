@@ -95,6 +95,7 @@ class Source:
     stamp: str
     title: str
     restore: str  # what entries that are not kept become: the base's value, or zero
+    coded: bool = False  # changes are stored in a code, so they have levels
     matrix: str | None = None
     rows: int | None = None
     cols: int | None = None
@@ -125,7 +126,7 @@ def source(
         one = {"matrix": str(line["name"]), "rows": int(line["rows"]), "cols": int(line["cols"])}
     stamp = "+".join(state.stamp(each.path) for each in (run, other) if each is not None)
     asked = query or ({} if other is None else {"other": other.id})
-    return Source(run=run.id, stamp=stamp, title=title, restore=run.restore, query=asked, **one)
+    return Source(run=run.id, stamp=stamp, title=title, restore=run.restore, coded=run.spec.coded, query=asked, **one)
 
 
 def api(path: str = "", **params: str) -> str:

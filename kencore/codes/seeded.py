@@ -98,6 +98,16 @@ def rows_of(coded: Coded, rows: slice) -> tuple[Floats, Mask]:
     return values, mask
 
 
+def scale_bytes(coded: Coded) -> int:
+    """Bytes of the data that are scales: of the matrix, and of its rows where they have some."""
+    if not coded.facts.get("rows"):
+        return 2
+    reader = Reader(coded.data)
+    reader.take("<f2", 1)
+    reader.take("<u4", count_blocks(coded.shape))
+    return 2 + 4 + int(reader.take("<u4", 1)[0])
+
+
 def _blocks(
     shape: tuple[int, int], rows: slice, share: int, seed: int, stream: int
 ) -> Iterator[tuple[int, slice, NDArray[np.bool_]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kencore.exports.subnetwork.plan import known_bytes
 from kencore.report.content import Bullets, Figure, Report, Section
 from kencore.report.sections import cost, flips, glance, kept, made, more, quality
 from kencore.runs.run import Run
@@ -30,6 +31,7 @@ def build(
         quality.quality(run),
         flips.flips(run),
         cost.cost(run),
+        kept.bytes_of(run),
         kept.kept(run),
         kept.sparsity(run),
         kept.walk(run) if interactive else None,
@@ -48,7 +50,7 @@ def build(
     version = run.versions.get("kencore", "of unknown version")
     return Report(
         run=run.id,
-        title=facts.headline(run.spec, total, run.metrics),
+        title=facts.headline(run.spec, total, run.metrics, known_bytes(run) if run.spec.coded else None),
         subject=facts.subject(run.spec),
         made=f"Run {run.id}, made on {created} with KEN_viz {version}.",
         sections=(*there[:-1], missing, there[-1]),

@@ -29,13 +29,33 @@ def describe(spec: Mapping[str, Any]) -> str:
     """One line for a person: model, method, allocation if not uniform, and budget."""
     short = short_name(str(spec["model"]))
     keep = spec.get("keep")
-    budget = f"k = {spec['k']}" if keep is None else f"{float(str(keep)) * 100:.4g} %"
+    budget = _budget(spec)
     if keep is not None and "base" in spec and spec["base"] is None:  # the rest becomes zero
         budget = f"{100 - float(str(keep)) * 100:.4g} % sparse"
     scope = spec.get("scope") or ["all"]
     where = "" if list(scope) == ["all"] else f" · {' + '.join(map(str, scope))}"
     balance = "".join(f" · {factor}" for factor in spec.get("balance") or ())
     return f"{short} · {rule(spec)} {budget}{where}{balance}"
+
+
+def _budget(spec: Mapping[str, Any]) -> str:
+    """How much was asked for, in a few letters."""
+    if spec.get("keep") is not None:
+        return f"{float(str(spec['keep'])) * 100:.4g} %"
+    if spec.get("bits") is not None:
+        return f"{float(spec['bits']):.4g} bits"
+    if spec.get("bytes") is not None:
+        return f"in {_bytes(int(spec['bytes']))}"
+    if spec.get("kl") is not None:
+        return f"KL {float(spec['kl']):.3g}"
+    return f"k = {spec['k']}"
+
+
+def _bytes(size: int) -> str:
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} bytes"
 
 
 def rule(spec: Mapping[str, Any]) -> str:

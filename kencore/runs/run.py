@@ -358,7 +358,8 @@ class Run:
         """A window of float32 weights, read from the checkpoint by slice; rows are outputs.
 
         ``difference`` is tuned - base, the base rounded to the tuned dtype as it is when restored;
-        without a base that is zero. ``pruned`` is what the run made of it.
+        without a base that is zero. ``pruned`` is what the run made of it. ``levels``: how finely a method that
+        codes differences kept each, whole numbers, 0 where the base stays.
         """
         return read_values(self, name, which, rows, columns)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kencore.checkpoint.tensors import Tensors
     from kencore.runs.run import Run
 
-Which = Literal["tuned", "base", "difference", "pruned"]
+Which = Literal["tuned", "base", "difference", "pruned", "levels"]
 Floats = NDArray[np.float32]
 
 
@@ -72,11 +72,27 @@ def read_values(run: Run, name: str, which: Which, rows: slice, columns: slice) 
         return tuned - read_values(run, name, "base", rows, columns)
     if which == "pruned":
         return _pruned(run, name, rows, columns)
+    if which == "levels":
+        return _levels(run, name, rows, columns)
     if which == "base" and run.restore == "zero":
         sides = zip((rows, columns), run.shape(name), strict=True)
         spans = [side.indices(length) for side, length in sides]
         return np.zeros([max(0, last - first) for first, last, _ in spans], np.float32)
     return _stored(run, name, which, rows, columns)
+
+
+def _levels(run: Run, name: str, rows: slice, columns: slice) -> Floats:
+    """Levels of coded changes; of a matrix that is not coded none: its changes are kept exactly, or not at all."""
+    if name in run.codes:
+        from kencore.codes.table import levels_of
+
+        try:
+            return np.ascontiguousarray(levels_of(run.codes[name], rows)[:, columns])
+        except ValueError as error:
+            raise corrupt(run.path, f"the code of {name} cannot be read ({error})") from error
+    sides = zip((rows, columns), run.shape(name), strict=True)
+    spans = [side.indices(length) for side, length in sides]
+    return np.zeros([max(0, last - first) for first, last, _ in spans], np.float32)
 
 
 def _pruned(run: Run, name: str, rows: slice, columns: slice) -> Floats:

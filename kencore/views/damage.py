@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 VECTORS = ("norm", "bias")
 APART: Final = 0.02  # lost shares of parts that are closer to their mean are about the same
-Told = Literal["share", "diff_lost"]
+Told = Literal["share", "diff_lost", "bits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,8 @@ class Usual:
     """What pictures of a whole model show where nobody chose.
 
     Attributes:
-        measure: ``share`` (kept share) or ``diff_lost`` (share of the squared change that was lost).
+        measure: ``share`` (kept share), ``diff_lost`` (share of the squared change that was lost), or ``bits`` (per
+            weight, where differences are coded).
         known: whether the run knows what was lost.
     """
 
@@ -41,13 +42,16 @@ class Usual:
     known: bool
 
 
-def usual(matrices: pd.DataFrame) -> Usual:
+def usual(matrices: pd.DataFrame, *, coded: bool = False) -> Usual:
     """The kept share where it differs between matrices by more than rounding; else what was lost.
 
     Args:
         matrices: of a run, or the lines of one family.
+        coded: the run codes differences: what is kept of a weight is no yes or no.
     """
     known = knows_lost(matrices)
+    if coded:
+        return Usual(measure="bits", known=known)
     return Usual(measure="share" if not known or not evenly_kept(matrices) else "diff_lost", known=known)
 
 

@@ -103,14 +103,23 @@ def model_cells(matrices: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per (stack, block, role) in model order: ``stack block role matrices params pruned
-        kept share diff_share_kept diff_lost diff_rms input_error name``. ``pruned`` counts the entries of
+        kept share diff_share_kept diff_lost diff_rms input_error bits name``. ``pruned`` counts the entries of
         pruned matrices, ``diff_share_kept`` is the kept share of the squared difference tuned - base,
         ``diff_lost`` the lost one (NaN where a matrix does not know it), ``input_error`` the mean over
-        weights of that column of ``matrices`` where there is one (see `damage.input_errors`), and
+        weights of that column of ``matrices`` where there is one (see `damage.input_errors`), ``bits`` per weight
+        likewise of its column ``coded_bytes`` (see `with_coded_bytes`), and
         ``name`` is the largest pruned matrix of the cell (the largest where none was pruned).
     """
     outside = matrices["block"].isna()
     return _group(matrices.assign(stack=matrices["stack"].mask(outside, "")), ["stack", "block", "role"])
+
+
+def with_coded_bytes(matrices: pd.DataFrame, *, coded: bool) -> pd.DataFrame:
+    """The table with a column ``coded_bytes``: what each pruned matrix takes in the file of a run that codes
+    differences; NaN of any other run.
+    """
+    stored = matrices["bytes_stored"].astype("float64").where((matrices["status"] == "pruned") & coded)
+    return matrices.assign(coded_bytes=stored)
 
 
 def outside_roles(matrices: pd.DataFrame) -> pd.DataFrame:
@@ -130,6 +139,7 @@ def by_role(matrices: pd.DataFrame) -> pd.DataFrame:
 def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Sum entries and squared differences over ``keys``; roles in the order of `ROLES`."""
     pruned = matrices["status"] == "pruned"
+    coded = matrices["coded_bytes"] if "coded_bytes" in matrices else pd.Series(np.nan, matrices.index)
     errors = matrices["input_error"] if "input_error" in matrices else pd.Series(np.nan, matrices.index)
     squares = matrices["diff_rms"].astype("float64").fillna(0.0) ** 2 * matrices["params"]
     table = matrices.assign(
@@ -139,6 +149,7 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         squares=squares,
         squares_kept=squares.where(~pruned, squares * matrices["diff_share_kept"].fillna(1.0)),
         squares_lost=(squares * matrices["diff_lost"]).where(pruned & (squares > 0), 0.0),
+        coded=coded.where(pruned),
         moved=errors * matrices["params"],
         seen=matrices["params"].where(errors.notna(), 0),
         rank=matrices["role"].map(role_rank),
@@ -157,6 +168,7 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
         squares_lost=("squares_lost", lambda part: part.sum(skipna=False)),
         moved=("moved", "sum"),
         seen=("seen", "sum"),
+        coded=("coded", lambda part: part.sum(min_count=1)),
         name=("name", "first"),
     ).reset_index()
     order = [*[key for key in keys if key != "role"], "rank"]
@@ -165,10 +177,11 @@ def _group(matrices: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     result["diff_share_kept"] = result["squares_kept"] / result["squares"].where(result["squares"] > 0)
     result["diff_lost"] = result["squares_lost"] / result["squares"].where(result["squares"] > 0)
     result["input_error"] = result["moved"] / result["seen"].where(result["seen"] > 0)
+    result["bits"] = 8 * result["coded"] / result["params"]
     known = result["known"].where(result["known"] > 0)
     result["diff_rms"] = np.sqrt(result["squares"] / known)
     columns = [*keys, "matrices", "params", "pruned", "kept", "share"]
-    measured = ["diff_share_kept", "diff_lost", "diff_rms", "input_error"]
+    measured = ["diff_share_kept", "diff_lost", "diff_rms", "input_error", "bits"]
     return result[[*columns, *measured, "name"]].reset_index(drop=True)
 
 

@@ -1,4 +1,5 @@
-"""What a picture of one matrix shows: any window of it, in cells of any size, in five layers.
+"""What a picture of one matrix shows: any window of it, in cells of any size, in five layers, and a sixth of a run
+that codes differences: the level of each.
 
 A cell holds h x w weights, both powers of two; at 1 x 1 every number is exact. Windows start on
 a multiple of the cell. No torch: the web process draws with this.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from kencore.views.tiles import kept_counts
 
 Layer = Literal["kept", "tuned", "base", "difference", "neighbours"]
 LAYERS: tuple[str, ...] = get_args(Layer)
+CODED: Final = "levels"
 RESET = 255  # in the neighbours layer: an entry that was not kept
 DIRECT = 1 << 22  # weights: larger windows come from a cached picture of the whole matrix
 ROWS_AT_ONCE = 1 << 22  # weights reduced at once
@@ -35,7 +37,8 @@ class Window:
         cell: (h, w) weights per cell.
         data: one value per cell. kept: uint8 0/1 (1 x 1) or float32 share; tuned, base and
             difference: float32, the signed value of largest magnitude in the cell; neighbours:
-            uint8 0..4 with 255 = reset (1 x 1), or the float32 mean over kept entries, NaN = none.
+            uint8 0..4 with 255 = reset (1 x 1), or the float32 mean over kept entries, NaN = none;
+            levels: float32, the level (1 x 1), or the mean size of the levels of all entries.
         count: kept weights per cell, whole numbers.
     """
 
@@ -72,14 +75,17 @@ def window(
         SpecError: an unknown layer, or a cell of another size.
         MatrixNotFoundError: no such matrix, or a window outside of it.
     """
-    if layer not in LAYERS:
-        raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(LAYERS)}", remedy="Choose one of these.")
+    known = (*LAYERS, CODED) if run.spec.coded else LAYERS
+    if layer not in known:
+        raise SpecError("layer", got=repr(layer), wanted=f"one of {', '.join(known)}", remedy="Choose one of these.")
     rows, cols = edges(run, name, (r0, r1), (c0, c1), cell)
     count = kept_counts(run, name, cell, rows, cols)
     spans = {"rows": (rows.start, rows.stop), "cols": (cols.start, cols.stop)}
     found = Window(layer=layer, cell=cell, data=count, count=count, **spans)
     if layer == "kept":
         data: NDArray[Any] = found.kept if cell != (1, 1) else count.astype(np.uint8)
+    elif layer == CODED and cell != (1, 1):
+        data = _mean_levels(run, name, rows, cols, cell)
     elif layer == "neighbours":
         data = _neighbours(run, name, rows, cols, cell)
     else:
@@ -220,6 +226,29 @@ def _read_extremes(
     return np.concatenate(parts)
 
 
+def _mean_levels(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.float32]:
+    """Mean size of the levels in each cell; those at the window's edge show the whole cell of the matrix."""
+    total_rows, total_cols = run.shape(name)
+    rows = slice(rows.start, min(total_rows, -(-rows.stop // cell[0]) * cell[0]))
+    cols = slice(cols.start, min(total_cols, -(-cols.stop // cell[1]) * cell[1]))
+    if (rows.stop - rows.start) * (cols.stop - cols.start) > DIRECT:
+        fine, step = _fine(cell, 4, run.shape(name))
+        total = _part(sum_cells(_level_picture(_Key(run.stored), name, fine), step), rows, cols, cell)
+    else:
+        total = _level_sums(run, name, rows, cols, cell)
+    sizes = bits.cell_sizes(rows.stop - rows.start, cols.stop - cols.start, cell)
+    return (total / sizes).astype(np.float32)
+
+
+def _level_sums(run: Run, name: str, rows: slice, cols: slice, cell: tuple[int, int]) -> NDArray[np.int64]:
+    step = max(1, ROWS_AT_ONCE // (cols.stop - cols.start) // cell[0]) * cell[0]
+    parts = [
+        sum_cells(np.abs(run.values(name, CODED, slice(r, min(r + step, rows.stop)), cols)).astype(np.int64), cell)
+        for r in range(rows.start, rows.stop, step)
+    ]
+    return np.concatenate(parts)
+
+
 def extreme(values: NDArray[np.float32], cell: tuple[int, int]) -> NDArray[np.float32]:
     """The signed value of largest magnitude in each h x w cell (powers of two), (R, C) -> cells.
 
@@ -278,6 +307,13 @@ def _picture(key: _Key, name: str, layer: str, fine: tuple[int, int]) -> NDArray
     """Extremes of the whole matrix in small cells: read once for every zoom level."""
     rows, cols = key.run.shape(name)
     return _read_extremes(key.run, name, layer, slice(0, rows), slice(0, cols), fine)
+
+
+@lru_cache(maxsize=12)
+def _level_picture(key: _Key, name: str, fine: tuple[int, int]) -> NDArray[np.int64]:
+    """Sums of the sizes of levels of the whole matrix in small cells."""
+    rows, cols = key.run.shape(name)
+    return _level_sums(key.run, name, slice(0, rows), slice(0, cols), fine)
 
 
 def _neighbour_sums(key: _Key, name: str, cell: tuple[int, int]) -> list[tuple[NDArray[np.int32], tuple[int, int]]]:

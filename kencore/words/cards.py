@@ -34,6 +34,15 @@ def kept(spec: PruneSpec, total: Totals) -> Number:
         f"Kept in the {total.matrices_pruned} pruned tensors of {total.matrices}: "
         f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
     )
+    if spec.coded:
+        bits = 8 * total.bytes_stored / max(1, total.params)
+        return Number(
+            label="Bits per weight",
+            value=f"{bits:.3g}",
+            below=f"{wording.count(total.kept)} of {wording.count(total.params)} weights change",
+            explained="Bytes of all coded changes and of what is stored as it is, over the weights of the model. The "
+            "file also has names, hashes and configuration.",
+        )
     if spec.restore == "zero":
         gone = total.pruned - total.kept_pruned
         return Number(
@@ -52,9 +61,17 @@ def kept(spec: PruneSpec, total: Totals) -> Number:
     )
 
 
-def size(spec: PruneSpec, total: Totals) -> Number:
-    """Bytes of what was kept."""
+def size(spec: PruneSpec, total: Totals, stored: int | None = None) -> Number:
+    """Bytes of what was kept; ``stored``: of the subnetwork file, where they are known."""
     base = "" if spec.restore == "zero" else "The base model is needed too. "
+    if spec.coded:
+        file = stored or total.bytes_stored
+        return Number(
+            label="Size of the file" if stored else "Size of the changes",
+            value=wording.size(file),
+            below=f"{wording.percent(file / max(1, total.bytes_dense), 0)} of {wording.size(total.bytes_dense)}",
+            explained=("The whole subnetwork file. " if stored else "Without names, hashes and configuration. ") + base,
+        )
     return Number(
         label="Size of the kept part",
         value=wording.size(total.bytes_stored),
@@ -97,6 +114,22 @@ def windows(metrics: dict[str, Any]) -> str:
     return (
         f"{wording.plural(int(after['windows']), 'window')} of {wording.exact(after['window'])} "
         f"tokens of {wording.text_source(str(metrics['data']))}"
+    )
+
+
+def closeness(metrics: dict[str, Any]) -> Number:
+    """How near the answers are to the dense model's."""
+    found = facts.nearness(metrics)
+    if found is None:
+        return Number(label="Same answers", value="not measured", below="")
+    kl, same = found
+    what = "predicted tokens" if facts.is_language(metrics) else "sentences"
+    return Number(
+        label="Same answers",
+        value=wording.percent(same),
+        below=f"{kl:.2g} nats apart",
+        explained=f"Share of {what} with the dense model's answer, and the mean KL divergence of the answers from it: "
+        "0 is the same, and it tells apart what accuracy cannot.",
     )
 
 

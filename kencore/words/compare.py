@@ -32,6 +32,10 @@ SETTINGS: Final = {
     "method": "Rule",
     "keep": "Share kept",
     "k": "Weights per row",
+    "bits": "Bits per weight",
+    "bytes": "Bytes of the file",
+    "kl": "Divergence of the answers",
+    "code": "Code",
     "allocation": "How sparsity is shared",
     "step": "NeuroAL searches over",
     "reference": "NeuroAL compares with",
@@ -182,9 +186,28 @@ def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFra
             else "none",
             "Kept values and masks": wording.size(size["bytes_stored"]),
             "Subnetwork file": "not measured" if file is None else wording.size(file),
+            "Answers as the dense model's": _near(run),
             "Dense model": wording.size(size["bytes_dense"]),
         }
     return pd.DataFrame(table)
+
+
+def _near(run: Run) -> str:
+    found = facts.nearness(run.metrics)
+    return "not measured" if found is None else f"{wording.percent(found[1])}, {found[0]:.2g} nats apart"
+
+
+def sizes(names: Sequence[str], sizes: Sequence[Mapping[str, Any]]) -> str | None:
+    """How many bytes the second of two runs takes beside the first; ``None`` where a file's size is not known."""
+    first, second = (size["bytes_subnetwork"] for size in sizes[:2])
+    if not first or not second:
+        return None
+    text = f"{names[0]} takes {wording.size(first)}, {names[1]} {wording.size(second)}"
+    if first == second:
+        return f"{text}."
+    small, factor = (names[1], first / second) if second < first else (names[0], second / first)
+    times = f"{factor:.0f} times smaller" if factor >= 3 else f"{wording.percent(1 - 1 / factor, 0)} smaller"
+    return f"{text}: the file of {small} is {times}."
 
 
 def settings(found: Mapping[str, Sequence[Any]], runs: Sequence[Run]) -> pd.DataFrame:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from kencore.words import numbers as wording
 
+CODED: Final = "Coded changes, names, hashes and configuration."
+MASKED: Final = "Kept values and one bit per weight."
 NOT_YET: Final = "not measured yet"
 TOO_SLOW: Final = "not timed: it would take too long"
 SAME_SPEED: Final = "Scattered zeros do not make dense kernels faster."

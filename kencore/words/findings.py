@@ -28,6 +28,13 @@ class Measure:
     share: bool = True
 
 
+_BITS: Final = Measure(
+    column="bits",
+    label="Bits per weight",
+    unit="bits per weight",
+    explained="bytes of the coded changes in the file, over the weights of the cell",
+    share=False,
+)
 _INPUTS: Final = Measure(
     column="input_error",
     label="Inputs moved",
@@ -57,6 +64,7 @@ MEASURES: Final = {
             share=False,
         ),
         _INPUTS,
+        _BITS,
     )
 }
 MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
@@ -75,6 +83,7 @@ MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
         share=False,
     ),
     "input_error": _INPUTS,
+    "bits": _BITS,
 }
 
 
@@ -124,6 +133,8 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     values = pruned[measure]
     if values.isna().all():
         equal = "Tuned and base model are equal in the pruned matrices"
+        if measure == "bits":
+            return "No change of this run is stored in a code"
         return equal if measure in ("diff_lost", "diff_rms") else "Nothing is known of these inputs"
     known = pruned[values.notna()]
     main = known[~known["role"].isin(VECTORS)]
@@ -132,6 +143,8 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     alone = terms.dense != "tuned"
     if measure == "diff_rms":
         return _sizes(shares, main, alone=alone)
+    if measure == "bits":
+        return _bits(shares, main)
     lost = "of the squared weights lost" if alone else "of the squared change lost"
     what = {"share": "kept", "diff_lost": lost}.get(measure, "of the input norms moved")
     rest = [float(value) for value in known[measure]]
@@ -158,6 +171,16 @@ def _sizes(sizes: list[float], cells: pd.DataFrame, *, alone: bool) -> str:
     if alone:
         return f"Weights are largest in {first}, smallest in {last}"
     return f"Fine-tuning moved {first} most and {last} least"
+
+
+def _bits(found: list[float], cells: pd.DataFrame) -> str:
+    """Where a file spends most bits per weight, and where least."""
+    span = ends(found, _cells(cells), lambda bits: f"{bits:.2g}")
+    if span is None:
+        return f"{found[0]:.2g} bits per weight in every block and role"
+    low, high = span
+    most, least = _where(high, cells), _where(low, cells)
+    return f"{low.value} to {high.value} bits per weight: least in {least}, most in {most}"
 
 
 def _where(end: End, cells: pd.DataFrame) -> str:

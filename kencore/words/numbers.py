@@ -213,10 +213,12 @@ def seconds(time: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def layers(restore: str) -> dict[str, str]:
-    """The layers of a run by what they are called; without a base there is no difference."""
+def layers(restore: str, *, coded: bool = False) -> dict[str, str]:
+    """The layers of a run by what they are called; without a base there is no difference, and only coded
+    differences have levels.
+    """
     if restore == "base":
-        return LAYERS
+        return LAYERS | ({"levels": "Levels"} if coded else {})
     return {name: text for name, text in LAYERS.items() if name not in PAIRED} | {"tuned": "Dense"}
 
 

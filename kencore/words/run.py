@@ -67,10 +67,18 @@ def sentences(metrics: Mapping[str, Any]) -> str:
     return wording.plural(int(metrics["examples"]), kind)
 
 
-def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
-    """The run in one sentence: what was kept of how much, and what it cost."""
+def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any], stored: int | None = None) -> str:
+    """The run in one sentence: what was kept of how much, and what it cost.
+
+    Args:
+        stored: bytes of the subnetwork file, where they are known.
+    """
+    stored = stored or file_bytes(metrics)
     name = wording.method(spec)
-    if spec.restore == "zero":
+    if spec.coded:
+        size = wording.size(stored or total.bytes_stored)
+        text = f"{name} stores the change of {wording.count(total.params)} weights in {size}"
+    elif spec.restore == "zero":
         text = (
             f"{name} sets {wording.short_percent(1 - total.share_pruned)} of "
             f"{wording.count(total.pruned)} weights to zero"
@@ -84,6 +92,19 @@ def headline(spec: PruneSpec, total: Totals, metrics: dict[str, Any]) -> str:
         return f"{text}; perplexity {perplexity(before['perplexity'])} → {perplexity(after['perplexity'])}"
     name = share_name(metrics)
     return f"{text}; {name} {wording.percent(before[name])} → {wording.percent(after[name])}"
+
+
+def file_bytes(metrics: Mapping[str, Any]) -> int | None:
+    """Bytes of the subnetwork file as they were measured; ``None`` where they were not."""
+    found = ((metrics.get("cost") or {}).get("bytes") or {}).get("subnetwork")
+    return None if found is None else int(found)
+
+
+def nearness(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
+    """KL of the answers from the dense model's in nats, and the share of same answers; ``None``: not measured."""
+    versus = (metrics.get("pruned") or {}).get("versus_dense") or {}
+    kl, same = versus.get("kl"), versus.get("same_answer")
+    return None if kl is None or same is None else (float(kl), float(same))
 
 
 def points(change: float) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kencore.exports.subnetwork.plan import known_bytes
 from kencore.methods.table import METHODS
 from kencore.models.figures import measure_of
 from kencore.recovery.gap import recovered
@@ -184,6 +185,19 @@ def _stored(run: Run) -> Step:
         if run.restore == "zero"
         else " Whoever has the base model needs no more than that to have this model again, bit for bit."
     )
+    if run.spec.coded:
+        file = facts.file_bytes(run.metrics) or known_bytes(run) or total.bytes_stored
+        near = facts.nearness(run.metrics)
+        said = f" {wording.percent(near[1])} of the answers stay the same." if near else ""
+        return Step(
+            key="stored",
+            title=f"From {wording.size(total.bytes_dense)} to {wording.size(file)}",
+            words=(
+                f"That is {8 * file / max(1, total.params):.2g} bits for each weight: how far it moved, in a few "
+                f"levels or a sign.{said}{need}",
+                "It is space on disk: in use the model is as large and as fast as the tuned one.",
+            ),
+        )
     return Step(
         key="stored",
         title=f"{wording.size(total.bytes_stored)} have to be stored instead of {wording.size(total.bytes_dense)}",

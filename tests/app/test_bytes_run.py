@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from app.charts.spent import bytes_bars
+from app.data.payload import window_bytes
+from app.forms import prune_bytes
 from app.frame import state
+from kencore.codes.table import levels_of
+from kencore.errors import SpecError
+from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.report.build import build
 from kencore.report.page import html
+from kencore.runs.naming import describe
 from kencore.runs.run import Run
-from kencore.words.run import command
+from kencore.views.spent import by_role, spent
+from kencore.views.tables import totals
+from kencore.views.window import window
+from kencore.words import numbers as wording
+from kencore.words.compare import sizes as files_compared
+from kencore.words.palette import LIGHT
+from kencore.words.run import command, headline
 from tests.app.app_pages.test_prune import FakeJobs, start, store_of_jobs  # noqa: F401 - a fixture
 from tests.app.conftest import OpenPage
 from tests.pruning.test_by_bytes import coded
@@ -37,6 +52,7 @@ def test_the_report_and_the_command_tell_of_it(made: Path) -> None:
     page = html(build(Run(made)))
     assert "Bytes: The smallest file" in page
     assert "14 bits per weight" in page
+    assert "Where the bytes went" in page
     assert "--bits 14" in command(Run(made).spec)
 
 
@@ -46,3 +62,77 @@ def test_the_form_asks_for_bits(open_page: OpenPage, store_of_jobs: FakeJobs) ->
     assert not start(test).exception
     asked = store_of_jobs.found["job0"].params
     assert (asked["method"], asked["bits"], asked["keep"], asked["k"]) == ("bytes", 0.5, None, None)
+
+
+@pytest.mark.parametrize(("name", "value"), [("bytes", "400000"), ("kl", "0.02"), ("bits", "0.1")])
+def test_the_form_asks_for_one_of_three_sizes(
+    name: str,
+    value: str,
+    open_page: OpenPage,
+    store_of_jobs: FakeJobs,  # noqa: F811
+) -> None:
+    test = open_page("prune", model="demo", method="bytes", **{name: value})
+    assert not test.exception
+    assert not start(test).exception
+    asked = store_of_jobs.found["job0"].params
+    assert {one: asked[one] for one in ("bits", "bytes", "kl") if asked[one] is not None} == {name: float(value)}
+
+
+def test_the_size_of_the_file_is_said_before_it_is_made(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune_bytes, "weights", lambda subject: 1_435_522)
+    test = open_page("prune", model="demo", method="bytes", bits="0.8")
+    said = " ".join(caption.value for caption in test.caption)
+    assert f"at most {wording.size(143_552)} for {wording.count(1_435_522)} weights" in said
+
+
+def test_where_the_bytes_went_adds_up_to_the_file(made: Path, tmp_path: Path) -> None:
+    run = Run(made)
+    found = spent(run)
+    file = write_subnetwork(run, tmp_path / "it.safetensors", False, lambda *_: None)
+    assert found.whole == file.stat().st_size
+    assert by_role(found)["bytes"].sum() == found.matrices["bytes"].sum()
+    coded = found.matrices.set_index("name").loc[list(run.codes), ["symbols", "scales"]].sum(axis=1)
+    assert {name: len(one.data) for name, one in run.codes.items() if one.data} == coded[coded > 0].to_dict()
+    chart = bytes_bars(found, LIGHT)
+    assert sum(trace.x.sum() for trace in chart.figure.data) * 1000 == pytest.approx(found.whole)
+
+
+def test_levels_are_a_layer_of_a_coded_run_alone(made: Path, store: Run) -> None:
+    run = Run(made)
+    name = next(name for name in run.pruned if run.shape(name)[0] > 8 and name in run.codes)
+    exact = window(run, name, "levels").data
+    assert (exact == levels_of(run.codes[name])).all()
+    rows, cols = run.shape(name)
+    coarse = window(run, name, "levels", cell=(4, 8)).data
+    assert coarse[0, 0] == pytest.approx(np.abs(exact[:4, :8]).mean())
+    assert coarse[-1, -1] == pytest.approx(np.abs(exact[(rows - 1) // 4 * 4 :, (cols - 1) // 8 * 8 :]).mean())
+    with pytest.raises(SpecError, match="layer"):
+        window(store, store.pruned[0], "levels")
+
+
+def test_the_browser_gets_the_level_of_each_weight(made: Path) -> None:
+    run = Run(made)
+    name = next(name for name in run.pruned if run.shape(name)[0] > 8 and name in run.codes)
+    sent = window_bytes(run, name, "kept", {"r0": 2, "r1": 6, "c0": 0, "c1": 5})
+    length = int.from_bytes(sent[4:8], "little")
+    header = json.loads(sent[8 : 8 + length])
+    plane = next(plane for plane in header["planes"] if plane["name"] == "levels")
+    found = np.frombuffer(sent, "<f4", 20, 8 + length + plane["offset"]).reshape(4, 5)
+    assert (found == levels_of(run.codes[name])[2:6, :5]).all()
+
+
+def test_a_coded_run_is_called_by_its_bytes(made: Path) -> None:
+    run = Run(made)
+    title = headline(run.spec, totals(run.matrices), run.metrics, 123_400)
+    assert title.startswith("Bytes stores the change of ")
+    assert "in 123\u00a0kB" in title
+    asked = {"model": "demo", "method": "bytes"}
+    said = [describe(asked | budget) for budget in ({"bits": 0.25}, {"bytes": 1_250_000}, {"kl": 0.01})]
+    assert said == [f"{describe(asked | {'keep': 0.5})[:-4]}{end}" for end in ("0.25 bits", "in 1.25 MB", "KL 0.01")]
+
+
+def test_two_files_are_compared_in_one_sentence() -> None:
+    sizes = [{"bytes_subnetwork": 1_200_000}, {"bytes_subnetwork": 200_000}]
+    said = files_compared(["KEN", "Bytes"], sizes)
+    assert said == "KEN takes 1.2\u00a0MB, Bytes 200\u00a0kB: the file of Bytes is 6 times smaller."
+    assert files_compared(["KEN", "Bytes"], [{"bytes_subnetwork": None}, sizes[1]]) is None

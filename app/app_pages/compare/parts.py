@@ -108,11 +108,10 @@ def verdicts(runs: list[Run]) -> None:
 def quality(runs: list[Run]) -> None:
     """What each run costs in quality and size."""
     st.header("Quality and size")
-    st.table(
-        compare_words.sides(runs, [compare_quality.sizes(run) for run in runs]).map(state.plain),
-        border="horizontal",
-        alt="Quality and size of each run",
-    )
+    sizes = [compare_quality.sizes(run) for run in runs]
+    if said := compare_words.sizes(compare_words.labels(runs), sizes):
+        st.markdown(state.plain(said))
+    st.table(compare_words.sides(runs, sizes).map(state.plain), border="horizontal", alt="Quality and size of each run")
 
 
 def settings(runs: list[Run]) -> None:

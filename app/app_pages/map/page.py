@@ -24,7 +24,7 @@ try:
     second = map_parts.other(run)
 except KencoreError as error:
     state.show_error(error)
-usual = damage.usual(run.matrices)
+usual = damage.usual(run.matrices, coded=run.spec.coded)
 layer = colours.LAYER_OF[usual.measure]
 try:
     view = map_parts.view_of(run, layer)

@@ -98,7 +98,7 @@ def view_of(run: Run, usual: str = "kept") -> viewer.View:
         LinkError: a number or a layer that there is not.
     """
     looks: dict[str, Any] = {
-        "layer": links.choice("layer", ("lost", *wording.layers(run.restore)), usual),
+        "layer": links.choice("layer", ("lost", *wording.layers(run.restore, coded=run.spec.coded)), usual),
         "reset": links.choice("reset", viewer.RESET, "hidden"),
         "range": links.choice("range", viewer.RANGES, "present"),
     }

@@ -26,11 +26,11 @@ if not pruned:
     st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
     st.stop()
 try:
-    view = matrix_parts.view_of(line, run.restore)
+    view = matrix_parts.view_of(line, run.restore, coded=run.spec.coded)
 except links.LinkError as error:
     state.show_error(error)
     st.caption("The whole matrix is shown instead.")
-    view = viewer.View()
+    view = viewer.View(layer="levels" if run.spec.coded else "kept")
 
 
 @st.fragment(key="weight")

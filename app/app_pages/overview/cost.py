@@ -10,9 +10,12 @@ import streamlit as st
 
 from app.frame import parts, state
 from kencore.words import costs as cost_words
+from kencore.words import spent as spent_words
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
+    from kencore.views.spent import Spent
+    from kencore.words.palette import Palette
 
 _SPREAD: Final = " Medians and quartiles of interleaved passes; differences are machine noise."
 
@@ -22,12 +25,9 @@ def size_compute_speed(run: Run) -> None:
     cost = run.metrics.get("cost") or {}
     zero = run.restore == "zero"
     needs = "" if zero else " The base model is needed too."
+    what = cost_words.CODED if run.spec.coded else cost_words.MASKED
     with st.grid(2, min_column_width=340, gap="small"):
-        _card(
-            "Size",
-            cost_words.size(cost, run.totals, subnetwork_size(run)),
-            f"Kept values and one bit per weight.{needs}",
-        )
+        _card("Size", cost_words.size(cost, run.totals, subnetwork_size(run)), f"{what}{needs}")
         _card("Compute", cost_words.compute(cost), cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)
         _card("Speed", cost_words.speed(cost), cost_words.SAME_SPEED + (_SPREAD if cost else ""))
         _card("Memory and kernels", cost_words.memory(cost), cost_words.memory_notes(cost))
@@ -35,6 +35,24 @@ def size_compute_speed(run: Run) -> None:
         st.caption(f"Measured on {state.plain(str(cost['device']))}.")
     else:
         st.caption("Compute, speed and memory are measured along with quality, or by `python -m kencore evaluate`.")
+
+
+def where_bytes_went(run: Run, palette: Palette) -> None:
+    """The file of a run that codes differences, by role and by what its bytes are."""
+    from app.charts.spent import bytes_bars
+    from app.frame.draw import draw
+
+    with state.messages():
+        draw(bytes_bars(_spent(run.id, run.path, state.stamp(run.path)), palette), key="bytes")
+        st.caption(spent_words.EXPLAINED)
+
+
+@lru_cache(maxsize=16)
+def _spent(run_id: str, folder: Path, _stamp: str) -> Spent:
+    from kencore.runs.run import Run
+    from kencore.views.spent import spent
+
+    return spent(Run(folder, name=run_id))
 
 
 def _card(title: str, lines: cost_words.Lines, note: str) -> None:

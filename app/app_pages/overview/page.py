@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.app_pages.overview import cost as cost_parts
 from app.frame import state, verdict
 from kencore.views import tables as summaries
 from kencore.words import run as facts
@@ -11,12 +12,12 @@ from kencore.words import run as facts
 with state.messages():
     run = state.current_run()
 total = summaries.totals(run.matrices)
-st.title(state.plain(facts.headline(run.spec, total, run.metrics)))
+stored = cost_parts.subnetwork_size(run) if run.spec.coded else None
+st.title(state.plain(facts.headline(run.spec, total, run.metrics, stored)))
 st.caption(state.plain(facts.subject(run.spec)))
 verdict.show(run)
 
 # the title is painted before Plotly is imported
-from app.app_pages.overview import cost as cost_parts  # noqa: E402
 from app.app_pages.overview import exports as export_parts  # noqa: E402
 from app.app_pages.overview import flips as flips_part  # noqa: E402
 from app.app_pages.overview import tables as overview_parts  # noqa: E402
@@ -32,7 +33,7 @@ from kencore.views import damage  # noqa: E402
 from kencore.words import numbers as wording  # noqa: E402
 from kencore.words.findings import known_measures  # noqa: E402
 
-usual = damage.usual(run.matrices)
+usual = damage.usual(run.matrices, coded=run.spec.coded)
 palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
 if links.value("measure") == "diff_share_kept":  # links of 0.1.0: what is left of it is what was lost
     links.write(measure="diff_lost")
@@ -72,6 +73,9 @@ with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():
         flips_part.what_changed(run)
 
+if run.codes and stored is not None:
+    st.header("Where the bytes went")
+    cost_parts.where_bytes_went(run, palette)
 if is_shipped(run.path):  # a person's own run is what they came for
     gallery_parts.show(run.id)
 if "dense" in run.metrics:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import streamlit as st
 
+from app.app_pages.overview import cost as cost_parts
 from app.charts.base import lines
 from app.frame import links
 from app.parts import quality as quality_parts
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 
 
 def metric_row(run: Run, total: Totals) -> None:
-    """Four cards: parameters, size, quality, and the best baseline at the same budget."""
+    """Four cards: parameters, size, quality, and the best baseline at the same budget, or how near answers are."""
     with st.grid(4, min_column_width=200):
         quality_parts.card(cards.kept(run.spec, total))
-        quality_parts.card(cards.size(run.spec, total))
+        quality_parts.card(cards.size(run.spec, total, cost_parts.subnetwork_size(run) if run.spec.coded else None))
         quality_parts.before_and_after(run)
-        quality_parts.baseline(run)
+        if run.spec.coded and facts.nearness(run.metrics):
+            quality_parts.card(cards.closeness(run.metrics))
+        else:
+            quality_parts.baseline(run)
 
 
 def tuned_note(tuned: dict[str, Any]) -> None:

@@ -78,7 +78,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     order = choosing.view("order", ORDERS, "value", label="Order")
 draw(
     charts.row_values(
-        tuned, keep, palette, by_value=order == "value", terms=terms, base=base if run.restore == "base" else None
+        tuned,
+        keep,
+        palette,
+        by_value=order == "value",
+        terms=terms,
+        coded=run.spec.coded,
+        base=base if run.restore == "base" else None,
     ),
     key="row-values",
 )

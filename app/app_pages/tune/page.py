@@ -20,6 +20,7 @@ from app.parts import whole
 from kencore.live import setting as retune
 from kencore.live.ranking import why_not_live
 from kencore.live.setting import Setting
+from kencore.settings.prune import BUDGETS
 from kencore.words import matrices
 
 with state.messages():
@@ -87,6 +88,11 @@ if run.spec.coded:
     st.title("Adjust")
     st.info(
         "The sliders move the share that is kept; the size of this run was set in bits. Prune again at another size."
+    )
+    asked = {"model": run.spec.model, "base": run.spec.base, "evaluation": run.spec.evaluation}
+    asked |= {name: getattr(run.spec, name) for name in BUDGETS}
+    links.page_link(
+        "prune", "Prune at another size", icon=":material/content_cut:", run=None, method=run.spec.method, **asked
     )
 else:
     page()

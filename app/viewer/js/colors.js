@@ -3,6 +3,9 @@
 import { whoColors, whoKeeps } from "./overlap.js";
 
 const STEPS = 512;
+export const LEVELS = 2; // the level that has the full colour, where none is larger
+
+export const isSingle = ([h, w]) => h * w === 1;
 
 function rgb(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -67,6 +70,8 @@ export function paint(window, layer, look) {
       const mean = window.data[i];
       pixels[i] = Number.isNaN(mean) ? ink.resetWord : ink.neighbourTable[step(mean / 4)];
     }
+  } else if (layer === "levels" && !isSingle(window.cell)) {
+    for (let i = 0; i < pixels.length; i += 1) pixels[i] = ink.sequentialTable[step(window.data[i] / LEVELS)];
   } else {
     for (let i = 0; i < pixels.length; i += 1) {
       pixels[i] = ink.divergingTable[step(place(window.data[i], scale.largest))];
@@ -76,7 +81,7 @@ export function paint(window, layer, look) {
 }
 
 function paintExact(window, layer, pixels, ink, scale, hide) {
-  const { kept, tuned, base, neighbours } = window;
+  const { kept, neighbours } = window;
   for (let i = 0; i < pixels.length; i += 1) {
     if (layer === "overlap") {
       pixels[i] = ink.whoWords[whoKeeps(window, i)];
@@ -87,16 +92,17 @@ function paintExact(window, layer, pixels, ink, scale, hide) {
     } else if (layer === "neighbours") {
       pixels[i] = ink.neighbourWords[neighbours[i]];
     } else {
-      const value = layerValue(layer, tuned[i], base[i]);
+      const value = layerValue(layer, window, i);
       pixels[i] = ink.divergingTable[step(place(value, scale.largest))];
     }
   }
 }
 
-/** The number of a value layer; tuned - base is rounded to float32 as stored numbers are. */
-export function layerValue(layer, tuned, base) {
-  if (layer === "base") return base;
-  return layer === "difference" ? Math.fround(tuned - base) : tuned;
+/** The number of a weight in a value layer; tuned - base is rounded to float32 as stored numbers are. */
+export function layerValue(layer, { tuned, base, levels }, i) {
+  if (layer === "levels") return levels?.[i] ?? 0;
+  if (layer === "base") return base[i];
+  return layer === "difference" ? Math.fround(tuned[i] - base[i]) : tuned[i];
 }
 
 /** Black or white, whichever reads better on a colour word. */
@@ -121,9 +127,9 @@ export function scaleOf(whole, layer, stretched) {
 }
 
 function largestOf(window, layer) {
-  let largest = 0;
+  let largest = layer === "levels" ? LEVELS : 0;
   for (let i = 0; i < window.h * window.w; i += 1) {
-    const value = window.exact ? layerValue(layer, window.tuned[i], window.base[i]) : window.data[i];
+    const value = window.exact ? layerValue(layer, window, i) : window.data[i];
     if (Math.abs(value) > largest) largest = Math.abs(value);
   }
   return Math.fround(largest);
@@ -135,7 +141,7 @@ function sharesOf(shares) {
   return high > low ? [low, high] : [0, 1];
 }
 
-export const isValues = (layer) => layer === "tuned" || layer === "base" || layer === "difference";
+export const isValues = (layer) => ["tuned", "base", "difference", "levels"].includes(layer);
 
 /** Whether a CSS colour is dark: which of the two palettes fits the page. */
 export function isDark(color) {

@@ -224,7 +224,7 @@ export function cellText(window, layer, index, alone) {
   const kept = window.kept[index];
   if (layer === "overlap") return WHO[whoKeeps(window, index)];
   if (layer === "neighbours") return kept ? String(window.neighbours[index]) : alone ? "zero" : "reset";
-  if (isValues(layer)) return short(layerValue(layer, window.tuned[index], window.base[index]));
+  if (isValues(layer)) return short(layerValue(layer, window, index));
   if (window.pruned) return short(window.pruned[index]);
   return short(kept ? window.tuned[index] : window.base[index]);
 }

@@ -1,6 +1,6 @@
 // What each matrix in sight is drawn with: its windows, its colours, and what of it is missing.
 
-import { isValues, scaleOf } from "./colors.js";
+import { LEVELS, isValues, scaleOf } from "./colors.js";
 import { visible } from "./geometry.js";
 import { heldAt, levelOf, wholeLevel } from "./tiles.js";
 import { viewOf } from "./world.js";
@@ -92,6 +92,7 @@ function lookOf(pane, m, rough) {
 /** The value of a matrix of the model that has the full colour. */
 function largestOf(layer, m) {
   if (layer === "difference") return FULL * (m?.diff_rms ?? 0);
+  if (layer === "levels") return LEVELS;
   return Math.max(Math.abs(m?.tuned_min ?? 0), Math.abs(m?.tuned_max ?? 0));
 }
 

@@ -1,6 +1,6 @@
 // What colours and marks mean, in words and numbers.
 
-import { isValues } from "./colors.js";
+import { LEVELS, isSingle, isValues, place } from "./colors.js";
 import { count, exact, percent, short } from "./format.js";
 import { linesCss, overlapBoxes } from "./overlap.js";
 
@@ -10,6 +10,7 @@ const SAYS = {
   tuned: "Tuned value",
   base: "Base value",
   difference: "Tuned minus base",
+  levels: "Level of the change",
   neighbours: "Kept among the 4 neighbours",
   overlap: "Kept by A and B",
 };
@@ -23,7 +24,7 @@ const gradient = (colors) => `linear-gradient(to right, ${colors.join(", ")})`;
 /** Swatches and bars of a layer: [{kind, color or colors, label or ticks}]. */
 export function legendParts(layer, look, cell) {
   const { ink, scale, alone } = look;
-  const single = cell[0] * cell[1] === 1;
+  const single = isSingle(cell);
   const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
   if (layer === "lost") {
     const bar = shares(ink, scale);
@@ -38,8 +39,12 @@ export function legendParts(layer, look, cell) {
     const boxes = ink.neighbours.map((color, i) => ({ kind: "box", color, label: String(i) }));
     return single ? [...boxes, reset] : [...boxes, { kind: "plain", color: ink.reset, label: "none kept" }];
   }
+  if (layer === "levels" && !single) {
+    const ticks = [0, 1, LEVELS].map((level) => ({ at: level / LEVELS, text: String(level) }));
+    return [{ kind: "bar", colors: ink.sequential, ticks }];
+  }
   const m = scale.largest;
-  const ticks = [
+  const ticks = layer === "levels" ? levelTicks(m) : [
     { at: 0, text: short(-m), title: exact(-m) },
     { at: 0.25, text: short(-m / 4) },
     { at: 0.5, text: "0" },
@@ -47,6 +52,13 @@ export function legendParts(layer, look, cell) {
     { at: 1, text: short(m), title: exact(m) },
   ];
   return [{ kind: "bar", colors: ink.diverging, ticks }, ...(single ? [reset] : [])];
+}
+
+/** Levels are whole numbers: the largest, and 1 where there is room. */
+function levelTicks(largest) {
+  const sizes = largest > 1 ? [largest, 1] : [Math.max(largest, 1)];
+  const ends = sizes.flatMap((size) => [-size, size]);
+  return [...ends, 0].map((level) => ({ at: place(level, sizes[0]), text: String(level).replace("-", "−") }));
 }
 
 /** A bar of shares with both its ends. */
@@ -63,6 +75,7 @@ export function cellSays(layer, cell) {
   const holds = `1 cell = ${h} × ${w} = ${count(h * w)} weights`;
   if (layer === "kept") return `${holds}, shown: share kept`;
   if (layer === "overlap") return `${holds}, shown: share that only one of the two keeps`;
+  if (layer === "levels") return `${holds}, shown: the mean size of their levels`;
   if (isValues(layer)) return `${holds}, shown: the one of largest magnitude`;
   return `${holds}, shown: the mean over kept ones`;
 }

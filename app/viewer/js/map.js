@@ -101,6 +101,11 @@ export class WeightMap extends Stage {
     return this.panes.some((pane) => pane.alone);
   }
 
+  /** Changes that are stored in a code have levels. */
+  get coded() {
+    return this.panes.every((pane) => pane.source.coded);
+  }
+
   lay(world) {
     this.world = world;
     this.shape = { rows: world.rows, cols: world.cols };
@@ -116,7 +121,8 @@ export class WeightMap extends Stage {
 
   takeLooks({ layer, reset, range, at, row, col }) {
     const lacking = this.alone && (layer === "base" || layer === "difference");
-    this.layer = lacking || (layer === "lost" && !this.lost) ? "kept" : layer;
+    const unknown = (layer === "lost" && !this.lost) || (layer === "levels" && !this.coded);
+    this.layer = lacking || unknown ? "kept" : layer;
     if (!this.single) this.spread = range !== "full";
     this.hide = reset !== "shown";
     this.selected = row === null ? null : one(at ?? this.panes[0].source.matrix, row, col);

@@ -100,13 +100,14 @@ export function aloneAddress(map) {
     query.set("row", selected.r0);
     query.set("col", selected.c0);
   }
-  if (layer !== "kept" && layer !== "lost") query.set("layer", layer);
+  if (map.coded || (layer !== "kept" && layer !== "lost")) query.set("layer", layer);
   return { href: `matrix?${query}`, text: "Open on its own" };
 }
 
 /** Whose range the colours of values have: each matrix has its own. */
 export function legendMore({ layer, focus, numbered }) {
   if (!isValues(layer)) return null;
+  if (layer === "levels") return "full color from level 2";
   const most = layer === "difference" ? ", full color from 6 times its RMS" : "";
   return numbered ? `of this matrix${most}` : `of ${nameOf(focus)}; every matrix has its own range${most}`;
 }

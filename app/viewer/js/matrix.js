@@ -34,7 +34,7 @@ export class MatrixMap extends WeightMap {
       this.minimap = new Minimap(this.panes[0].parts.small, go);
     }
     Object.assign(this, { told: null, opened: performance.now() });
-    offer(this.parts, this.alone, source.query.other, false, this.host);
+    offer(this.parts, this, { beside: Boolean(source.query.other) });
     if (stays) { // the same window of the next block
       this.touched = true;
       this.takeLooks(link);
@@ -91,7 +91,8 @@ export class MatrixMap extends WeightMap {
 
   /** The layer that the page shows where the address says nothing. */
   usual() {
-    return this.panes[0].source.query.other ? "overlap" : "kept";
+    if (this.panes[0].source.query.other) return "overlap";
+    return this.coded ? "levels" : "kept";
   }
 
   // --- moving -----------------------------------------------------------------------------

@@ -30,7 +30,7 @@ export class ModelMap extends WeightMap {
   open({ sources, view }) {
     Object.assign(this, { ranges: null, world: null, view: null, plot: null, seen: null, link: view });
     this.stand(sources);
-    offer(this.parts, this.alone, false, this.lost, this.host);
+    offer(this.parts, this, { lost: this.lost });
     this.takeLooks(view);
     for (const pane of this.panes) pane.load();
   }

@@ -273,7 +273,7 @@ export function joined(tiles, { r0, r1, c0, c1 }) {
   const [h, w] = [r1 - r0, c1 - c0];
   const window = { r0, r1, c0, c1, cell: [1, 1], h, w, exact: true };
   for (const tile of tiles) {
-    for (const name of ["kept", "tuned", "base", "neighbours", "pruned", "other"]) {
+    for (const name of ["kept", "tuned", "base", "neighbours", "pruned", "levels", "other"]) {
       if (!tile[name]) continue;
       window[name] ??= new tile[name].constructor(h * w);
       const [left, right] = [Math.max(c0, tile.c0), Math.min(c1, tile.c1)];

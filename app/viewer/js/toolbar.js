@@ -6,6 +6,7 @@ const LAYERS = [
   ["tuned", "Tuned", "Values of the tuned model"],
   ["base", "Base", "Values of the base model"],
   ["difference", "Difference", "Tuned minus base"],
+  ["levels", "Levels", "How finely each change from the base is stored: 0 is none, ±1 the coarsest step"],
   ["neighbours", "Neighbors", "For each kept weight, how many of the 4 around it are kept"],
   ["overlap", "Overlap", "Which weights both runs keep, only one of them, or neither"],
 ];
@@ -74,7 +75,7 @@ export function build(root, acts, words) {
   const layers = make("div", { class: "kv-segments", role: "radiogroup", "aria-label": "Layer" });
   const segments = new Map();
   for (const [name, label, hint] of LAYERS) {
-    const hidden = name === "overlap" || name === "lost"; // until `offer` says otherwise
+    const hidden = ["overlap", "lost", "levels"].includes(name); // until `offer` says otherwise
     const role = { role: "radio", "aria-checked": "false" }; // until `mark` says otherwise
     const made = make("button", { type: "button", ...role, title: hint, hidden, "data-layer": name }, label);
     made.onclick = () => acts.layer(name);
@@ -125,16 +126,16 @@ function moveChoice(event, segments, choose) {
 }
 
 /** Offer the layers that there are: without a base there is neither it nor a difference, without
- * another run no overlap; what was lost only on the map of a model that knows it; and without the app around the map
+ * another run no overlap; what was lost only on the map of a model that knows it; levels only of coded changes; without the app around the map
  * only those that `host` knows. */
-export function offer(parts, alone, beside, lost = false, host = {}) {
+export function offer(parts, { alone, coded, host }, { beside = false, lost = false }) {
   parts.alone = alone;
   parts.csv.hidden = Boolean(host.get);
   for (const [layer, label, hint] of LAYERS) {
     const made = parts.layers.get(layer);
     const lacks = alone && ["base", "difference"].includes(layer);
     const unknown = host.layers && !host.layers.includes(layer);
-    made.hidden = unknown || ({ overlap: !beside, lost: !lost }[layer] ?? lacks);
+    made.hidden = unknown || ({ overlap: !beside, lost: !lost, levels: !coded }[layer] ?? lacks);
     made.textContent = (alone && { tuned: "Dense", lost: "Weight lost" }[layer]) || label;
     made.title = alone ? ALONE[layer] ?? hint : hint;
   }
@@ -146,7 +147,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
     made.setAttribute("aria-checked", String(name === layer));
     made.tabIndex = name === layer ? 0 : -1;
   }
-  const values = ["tuned", "base", "difference"].includes(layer);
+  const values = ["tuned", "base", "difference", "levels"].includes(layer);
   set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
   set(parts.spread, ["kept", "overlap", "lost"].includes(layer) && !exact, spread, "Stretch colors");
 }

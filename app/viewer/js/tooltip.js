@@ -21,11 +21,23 @@ function weightLines(window, index, more, cols, alone) {
   return [
     ["Base", exact(base)],
     ["Tuned", exact(tuned)],
-    ["Difference", exact(layerValue("difference", tuned, base))],
-    ["In the pruned model", kept ? "● kept, tuned value" : "○ reset to base"],
+    ["Difference", exact(layerValue("difference", window, index))],
+    ...(window.levels ? codedLines(window, index) : [
+      ["In the pruned model", kept ? "● kept, tuned value" : "○ reset to base"],
+    ]),
     ["Kept neighbors", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
     ["Rank of |tuned| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
     ["Rank of |difference|", more ? `${count(more.rank_difference)} of ${count(cols)}` : "…"],
+  ];
+}
+
+/** What became of a weight whose change is stored in a code: its value, and at which level. */
+function codedLines(window, index) {
+  const kept = Boolean(window.kept[index]);
+  const level = window.levels[index];
+  return [
+    ["In the pruned model", kept ? `● ${exact(window.pruned[index])}` : "○ base value"],
+    ["Level", level > 0 ? `+${level}` : String(level).replace("-", "−")],
   ];
 }
 
@@ -50,7 +62,8 @@ function cellLines(window, layer, index, alone) {
     ? [["In the pruned model", window.share[index] ? "● kept" : alone ? "○ set to zero" : "○ reset to base"]]
     : [["Share kept", percent(window.share[index])]];
   const named = alone && layer === "tuned" ? "dense" : layer;
-  if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
+  if (layer === "levels" && high * wide > 1) lines.unshift(["Mean size of the level", exact(window.data[index])]);
+  else if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
   if (layer === "neighbours") {
     const mean = window.data[index];
     lines.unshift(["Mean of kept neighbors", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);

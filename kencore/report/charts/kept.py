@@ -13,8 +13,10 @@ from kencore.report.charts.draw import WIDTH, legend, percent, plot, rows, say, 
 from kencore.report.content import Figure
 from kencore.report.style import colors, shade
 from kencore.views import damage, sparsity
+from kencore.views.spent import PARTS, Spent, by_role
 from kencore.words import numbers as wording
-from kencore.words.findings import depth_finding, lines, map_finding, measures, names, on_map
+from kencore.words import spent as spent_words
+from kencore.words.findings import Measure, depth_finding, lines, map_finding, measures, names, on_map
 from kencore.words.palette import LIGHT, RUNS
 
 _ROWS: Final = 40  # of a map, beyond which their names are thinned out
@@ -28,9 +30,10 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms, measure: str = "share") 
 
     Args:
         cells: `summaries.model_cells`.
-        measure: ``share`` or ``diff_lost``, see `kencore.views.damage.usual`.
+        measure: ``share``, ``diff_lost`` or ``bits``, see `kencore.views.damage.usual`.
     """
     cells, places, roles = on_map(cells)
+    what = measures(terms)[measure]
     shown = cells[measure].where(cells["pruned"] > 0).astype(float)  # NaN: not pruned, or not known
     low, high = damage.span(damage.stretched(cells, measure))
     digits = min(wording.range_digits(low, high), 1)
@@ -48,15 +51,15 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms, measure: str = "share") 
         axes.barh(row, 1 - 2 / wide, 1 - 2 / tall, left=column - 0.5 + 1 / wide, **look)
         if tall > 20:
             look = {"color": colors(LIGHT)[f"on{tone}"], "fontsize": size}
-            axes.text(column, row, f"{100 * value:.{digits}f} %", ha="center", va="center_baseline", **look)
+            said = f"{100 * value:.{digits}f} %" if what.share else f"{value:.2g}"
+            axes.text(column, row, said, ha="center", va="center_baseline", **look)
     axes.grid(False)
     axes.spines["bottom"].set_visible(False)
     axes.set(xlim=(-0.5, len(roles) - 0.5), ylim=(len(places) - 0.5, -0.5), xlabel="role")
     every = max(1, len(places) // _ROWS)
     axes.set_yticks(range(0, len(places), every), places[::every], color=LIGHT.text)
     axes.set_xticks(range(len(roles)), roles, color=LIGHT.text, fontsize=12 if wide > 64 else 11)
-    what = measures(terms)[measure]
-    _scale(axes.figure, what.unit, low, high)
+    _scale(axes.figure, what, low, high)
     finding = map_finding(cells, measure, terms)
     return Figure(
         name="kept-map",
@@ -68,16 +71,18 @@ def kept_map(cells: pd.DataFrame, terms: wording.Terms, measure: str = "share") 
     )
 
 
-def _scale(drawing: Any, what: str, low: float, high: float) -> None:
+def _scale(drawing: Any, what: Measure, low: float, high: float) -> None:
     """The ten colours of shares with both ends, in the upper right."""
     tall = 72 * drawing.get_figheight()
     axes = drawing.add_axes(((WIDTH - 212) / WIDTH, 1 - 18 / tall, 170 / WIDTH, 12 / tall))
     shares = ScalarMappable(Normalize(low, high), ListedColormap(LIGHT.sequential))
-    bar = drawing.colorbar(shares, axes, orientation="horizontal", ticks=(low, high), format=percent)
+    bar = drawing.colorbar(
+        shares, axes, orientation="horizontal", ticks=(low, high), format=percent if what.share else "%.2g"
+    )
     bar.outline.set_visible(False)
     axes.tick_params(length=0, pad=4, labelsize=11, labelcolor=LIGHT.muted)
     look = {"xycoords": "axes fraction", "color": LIGHT.muted, "ha": "right", "va": "center_baseline"}
-    words(axes, what, (0, 0.5), (-8, 0), **look)
+    words(axes, what.unit, (0, 0.5), (-8, 0), **look)
 
 
 @styled()
@@ -110,6 +115,39 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
         drawing=axes.figure,
         data=roles,
         alt=f"Bars of kept and other weights by role. {finding}.",
+    )
+
+
+@styled()
+def bytes_bars(found: Spent) -> Figure:
+    """Bytes of each role in the subnetwork file by what they are, and of what every file says of itself."""
+    roles = by_role(found)
+    names, rest = spent_words.labels(roles), found.files + found.said
+    table = pd.DataFrame({"what": names} | {part: [*roles[part], 0] for part in PARTS})
+    table["said"] = [*[0] * len(roles), rest]
+    looks: dict[str, dict[str, Any]] = {
+        "symbols": {"color": LIGHT.kept},
+        "scales": {"color": RUNS[1]},
+        "values": {"facecolor": RUNS[2], "edgecolor": LIGHT.reset, "hatch": "///", "linewidth": 0},
+        "said": {"color": LIGHT.reset_mark},
+    }
+    shown = {part: look for part, look in looks.items() if table[part].sum()}
+    axes = rows(names, 28, keys=tuple(spent_words.PARTS[part] for part in shown))
+    left = np.zeros(len(names))
+    for part, look in shown.items():
+        axes.barh(np.arange(len(names)), table[part] / 1e3, 0.64, left=left, label=spent_words.PARTS[part], **look)
+        left += table[part].to_numpy() / 1e3
+    axes.set_xlim(0, 1.02 * float(left.max()) or 1.0)
+    axes.set_xlabel("kilobytes in the file")
+    legend(axes)
+    finding = spent_words.finding(found, roles)
+    return Figure(
+        name="bytes",
+        finding=finding,
+        drawing=axes.figure,
+        data=table,
+        alt=f"Bars of the bytes of each role in the file, by what they are. {finding}.",
+        note=spent_words.EXPLAINED,
     )
 
 

@@ -19,7 +19,7 @@ def cost(run: Run) -> Section:
             "size",
             "Size",
             costs.size(found, run.totals, known_bytes(run)),
-            f"Kept values and one bit per weight.{needs}",
+            (costs.CODED if run.spec.coded else costs.MASKED) + needs,
         ),
         ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),
         ("speed", "Speed", costs.speed(found), costs.SAME_SPEED),
@@ -42,7 +42,7 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
     cost, said = found.get("cost") or {}, []
     if "dense" not in found:
         said.append("Quality of the pruned and the dense model.")
-    elif not found.get("baselines"):
+    elif not found.get("baselines") and not spec.coded:
         said.append("Baselines at the same budget.")
     if "dense" in found:
         language = facts.is_language(found)

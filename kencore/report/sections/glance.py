@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
+from kencore.exports.subnetwork.plan import known_bytes
 from kencore.methods.table import METHODS
 from kencore.report.content import Block, Card, Cards, Section, Text
 from kencore.runs.run import Run
@@ -15,11 +16,12 @@ from kencore.words.verdict import verdict
 
 def at_a_glance(run: Run, total: summaries.Totals) -> Section:
     """What was kept, what it takes to store, and what it cost in quality."""
+    coded = run.spec.coded
     numbers = [
         cards.kept(run.spec, total),
-        cards.size(run.spec, total),
+        cards.size(run.spec, total, known_bytes(run) if coded else None),
         cards.quality(run.metrics),
-        cards.baseline(run.metrics, run.spec.method),
+        cards.closeness(run.metrics) if coded else cards.baseline(run.metrics, run.spec.method),
     ]
     judged = verdict(run.metrics, run.spec.method)
     blocks: list[Block] = [] if judged is None else [Text(text=judged.text, mark=judged.level)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import Final
 
-from kencore.report.charts.kept import block_bars, kept_map, role_bars
+from kencore.exports.subnetwork.plan import known_bytes
+from kencore.report.charts.kept import block_bars, bytes_bars, kept_map, role_bars
 from kencore.report.charts.masks import neighbour_table, neighbours, small_maps
 from kencore.report.content import Block, Live, Section, Table, Text
 from kencore.report.sections import more
@@ -13,6 +14,7 @@ from kencore.runs.run import Run
 from kencore.system.progress import Progress
 from kencore.views import damage
 from kencore.views import tables as summaries
+from kencore.views.spent import spent
 from kencore.words import numbers as wording
 from kencore.words.findings import lines
 
@@ -24,9 +26,10 @@ NAMES: Final = 8  # tensors that a line of what was not pruned names
 def kept(run: Run) -> Section:
     """Where weights were kept, and what was not pruned."""
     terms = wording.TERMS[run.restore]
-    cells = summaries.model_cells(run.matrices)
+    coded = run.spec.coded
+    cells = summaries.model_cells(summaries.with_coded_bytes(run.matrices, coded=coded))
     blocks: list[Block] = [
-        kept_map(cells, terms, damage.usual(run.matrices).measure),
+        kept_map(cells, terms, damage.usual(run.matrices, coded=coded).measure),
         role_bars(summaries.by_role(run.matrices), terms),
     ]
     outside = summaries.outside_roles(run.matrices)
@@ -52,6 +55,13 @@ def kept(run: Run) -> Section:
             )
         )
     return Section(name="kept", title="Where weights were kept", blocks=(*blocks, *_untouched(run)))
+
+
+def bytes_of(run: Run) -> Section | None:
+    """Where the bytes of the file went; ``None`` of a run that codes no differences, or whose models are gone."""
+    if not run.codes or known_bytes(run) is None:
+        return None
+    return Section(name="bytes", title="Where the bytes went", blocks=(bytes_bars(spent(run)),))
 
 
 def _untouched(run: Run) -> list[Block]:

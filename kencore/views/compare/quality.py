@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kencore.exports.subnetwork.plan import known_bytes
 from kencore.quality.paired import accuracy_change, nll_change, similarity_change, unpacked
 from kencore.views.sparsity import why_not_comparable
 
@@ -131,11 +132,14 @@ def _combined(first: tuple[float, Any, Any], second: tuple[float, Any, Any]) -> 
 
 def sizes(run: Run) -> dict[str, int | None]:
     """``kept`` and ``pruned`` entries, ``params`` of the model, ``bytes_dense``, ``bytes_stored``
-    (kept values and masks) and ``bytes_subnetwork`` (the whole file, where it was measured).
+    (kept values and masks) and ``bytes_subnetwork`` (the whole file, where it was measured, and of a run that codes
+    differences).
     """
     totals = run.totals
     names = ("kept", "pruned", "params", "bytes_dense", "bytes_stored")
     measured = ((run.metrics.get("cost") or {}).get("bytes") or {}).get("subnetwork")
+    if measured is None and run.spec.coded:
+        measured = known_bytes(run)
     return {name: totals[name] for name in names} | {"bytes_subnetwork": measured}
 
 

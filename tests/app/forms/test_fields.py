@@ -63,6 +63,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "held_out_share": st.integers(1, 90).map(lambda percent: percent / 100),
     "lr": st.floats(1e-8, 1),
     "bits": st.integers(1, 3200).map(lambda hundredths: hundredths / 100),
+    "bytes": st.none() | numbers,
+    "kl": st.none() | st.floats(1e-6, 10),
     "weight_decay": st.floats(0, 0.99),
     "allocation": st.sampled_from(list(ALLOCATIONS)),
     "rescale": st.sampled_from(RESCALES),

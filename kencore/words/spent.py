@@ -1,0 +1,45 @@
+"""Where the bytes of a file went, in words: app and report say the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kencore.words import numbers as wording
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kencore.views.spent import Spent
+
+PARTS: Final = {
+    "symbols": "symbols (levels, signs)",
+    "scales": "scales",
+    "values": "values as they are",
+    "said": "names, hashes, configuration",
+}
+"""What bytes are, as a legend says it."""
+REST: Final = "what every file says"
+EXPLAINED: Final = (
+    "Symbols say how far each weight moved, scales what a symbol is worth. Norms and biases take a byte a weight; what "
+    "only the tuned model has, such as a new head, is stored as it is."
+)
+
+
+def labels(roles: pd.DataFrame) -> list[str]:
+    """The roles of `kencore.views.spent.by_role` as people read them, and behind them `REST`."""
+    return [*(wording.ROLES_EXPLAINED.get(role, role) for role in roles["role"]), REST]
+
+
+def finding(found: Spent, roles: pd.DataFrame) -> str:
+    """The title of the picture: which part, and which role, takes most."""
+    whole = found.whole
+    sums = {name: int(found.matrices[name].sum()) for name in ("symbols", "scales", "values")}
+    sums["said"] = found.files + found.said
+    part = max(sums, key=lambda name: sums[name])
+    share = wording.percent(sums[part] / whole, 0)
+    text = f"{wording.size(whole)}: {share} {PARTS[part].split(' (')[0]}"
+    if roles.empty:
+        return text
+    top = roles.iloc[0]
+    role = wording.ROLES_EXPLAINED.get(str(top["role"]), str(top["role"]))
+    return f"{text}; most for {role} ({wording.percent(top['bytes'] / whole, 0)})"
