@@ -25,18 +25,20 @@ import torch
 
 from kencore.checkpoint.pair import open_pair
 from kencore.checkpoint.source import resolve
-from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, compared, options
+from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, compared, judged, options
 from kencore.codes.grid import grid
 from kencore.codes.levels import levels, signs
 from kencore.codes.lowrank import lowrank
 from kencore.codes.names import NAMES
 from kencore.codes.seeded import seeded
 from kencore.codes.table import decode
+from kencore.data.calibration import calibration_windows
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.judge_model import Judge
 from kencore.quality.near import Near
+from kencore.quality.second_order import Changes, nats, sentences, windows
 from kencore.settings.demo import DEMOS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
@@ -52,6 +54,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--data", nargs="+", default=[str(SHARED / "data" / "sst2" / f"{n}.tsv") for n in ("dev", "test")]
     )
+    parser.add_argument("--training", default=str(SHARED / "data" / "sst2" / "train.tsv"), help="of the pair sst2")
     parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
     parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
     parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
@@ -79,7 +82,8 @@ class Study:
         self.near = Near(self.judge)
         self.parameters = [p for p in self.pair.layout.parameters if self.pair.base_names[p.name] is not None]
         self.size = sum(p.rows * p.cols for p in self.pair.layout.parameters)
-        self.tables: dict[tuple[str, ...], dict[str, list[Option]]] = {}
+        self.tables: dict[Any, dict[str, list[Option]]] = {}
+        self.training = asked.training if name == "sst2" else "demo-training"
 
     def _pair(self, asked: argparse.Namespace, name: str) -> Any:
         if name == "sst2":
@@ -128,9 +132,37 @@ class Study:
             self.tables[codes] = compared(found, moved)
         return self.tables[codes]
 
-    def choice(self, bits: float, codes: tuple[str, ...] = NAMES) -> Rule:
+    def by_gradients(self) -> dict[str, list[Option]]:
+        """Options of every matrix ordered by what they do to the answers on calibration text, to second order."""
+        if "gradients" not in self.tables:
+            found, changes = {}, {}
+            for number, parameter in enumerate(self.parameters):
+                tuned, base = self.sides(parameter)
+                d, info = tuned - base, self.pair.tuned_tensors.info(parameter.name)
+                weights, width = float(np.square(tuned, dtype=np.float64).sum()), 8 * info.nbytes // d.size
+                draw, vector = Draw(seed=0, stream=number), len(parameter.shape) == 1
+                found[parameter.name] = options(d, weights, width, vector=vector, draw=draw, each=True)
+                held = changes[parameter.name] = Changes(tuple(parameter.shape), len(found[parameter.name]))
+                for one in found[parameter.name]:
+                    change = np.zeros_like(d) if one.code == "exact" else decode(code_with(d, one, draw))[0] - d
+                    held.add((change.T if parameter.transposed else change).reshape(parameter.shape))
+            harms = nats(self.judge.model, self.passes(), changes)
+            self.tables["gradients"] = {
+                name: judged(of, harms[name]) if name in harms else of[-1:] for name, of in found.items()
+            }
+        return self.tables["gradients"]
+
+    def passes(self) -> list[Any]:
+        """Text to tell by which changes matter: never what is measured."""
+        model = self.judge.model
+        if isinstance(model, LanguageModel):
+            text = calibration_windows(model.tokenizer, "pydoc", sequences=64, window=256, seed=0)
+            return list(windows(model, text.ids))
+        return list(sentences(model, read_examples(self.training), 512))
+
+    def choice(self, bits: float, codes: tuple[str, ...] = NAMES, *, gradients: bool = False) -> Rule:
         """Our choice at a budget."""
-        chosen = choose(self.table(codes), bits * self.size)
+        chosen = choose(self.by_gradients() if gradients else self.table(codes), bits * self.size)
 
         def rule(d: np.ndarray, number: int) -> Made:
             option = chosen[self.parameters[number].name]
@@ -222,6 +254,8 @@ def zipped(d: np.ndarray, number: int) -> Made:
 
 def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found: dict[str, Callable[[], Rule]] = {f"choice {x:g}": (lambda x=x: study.choice(x)) for x in BUDGETS}
+    for x in BUDGETS:
+        found[f"gradients {x:g}"] = lambda x=x: study.choice(x, gradients=True)
     found |= {"bitdelta": lambda: plain(bitdelta), "bitdelta, row, gain": lambda: coded(lambda d, n: signs(d, 1))}
     for p in (0.2, 0.05, 0.01):
         found[f"seeded {p:g}"] = lambda p=p: coded(lambda d, n: seeded(d, p, seed=0, stream=n, by_row=False))

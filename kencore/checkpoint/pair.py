@@ -139,7 +139,7 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
         try:
             matcher = _Matcher(tuned, base, layout, base_layout)
             names = matcher.names()
-            notes = (*layout.notes, *matcher.notes(names))
+            notes = (*_merged(tuned), *layout.notes, *matcher.notes(names))
             if _identical(tuned_tensors, base_tensors, names):
                 notes = (*notes, "Base and tuned are the same, bit for bit: nothing was tuned.")
         except BaseException:
@@ -160,6 +160,13 @@ def open_pair(tuned: Source, base: Source | None) -> Pair:
     )
 
 
+def _merged(tuned: Source) -> tuple[str, ...]:
+    """What a person should know of a tuned model that is an adapter."""
+    if tuned.kind != "adapter":
+        return ()
+    return (f"{tuned.text} is a LoRA adapter: W + B A, merged with the base that it names.",)
+
+
 def _open_alone(tuned: Source) -> Pair:
     tensors, layout = open_model(tuned.folder)
     return Pair(
@@ -169,7 +176,7 @@ def _open_alone(tuned: Source) -> Pair:
         base_tensors=None,
         layout=layout,
         base_names=dict.fromkeys((p.name for p in layout.parameters), None),
-        notes=layout.notes,
+        notes=(*_merged(tuned), *layout.notes),
     )
 
 

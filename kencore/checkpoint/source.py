@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kencore.checkpoint.adapter import is_adapter, merged_folder
 from kencore.checkpoint.gguf import SUFFIX, gguf_alone, is_gguf
 from kencore.checkpoint.packaged import unpacked_folder
 from kencore.checkpoint.packed import refuse_packed
@@ -18,7 +19,7 @@ from kencore.settings.source import tidy_source
 from kencore.system import roots
 from kencore.system.progress import Progress
 
-Kind = Literal["demo", "package", "folder", "hub"]
+Kind = Literal["demo", "package", "folder", "adapter", "hub"]
 FILES = (".safetensors", ".json", ".zip", ".gz", ".tar", *PICKLES)  # no hub id ends so: a file is meant
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
@@ -45,6 +46,8 @@ def resolve(
 ) -> Source:
     """Find a model, fetching it from the hub if it is neither a demo, the model of a package nor a folder.
 
+    A folder with a LoRA adapter alone is merged once with the base that it names, see `kencore.checkpoint.adapter`.
+
     Text is a folder if it exists or looks like a path: it starts with ``.``, ``/`` or ``~``, has
     a backslash or drive letter, more than one slash, or the ending of a file; slashes behind ``organisation/name``
     do not count. Anything else is a hub id, and so is a
@@ -64,6 +67,7 @@ def resolve(
         NoNetworkError: the hub cannot be reached and its files are not in the local cache.
         NoSafetensorsError: it holds no safetensors weights of a full model.
         PackedWeightsError: its weights are packed.
+        AdapterFolderError: a LoRA adapter that cannot be merged.
         MissingExtraError: the package of a name is not installed.
         MissingShardError, UnsafeIndexError, CorruptShardError: see `find_shards`.
         ConfigError: no ``config.json``.
@@ -78,6 +82,8 @@ def resolve(
     elif _is_folder(text, named_revision=revision is not None):
         source = Source("folder", text, _absolute(text))
         roots.check_path(source.folder, "model")
+        if is_adapter(source.folder):
+            source = Source("adapter", text, merged_folder(source.folder, lambda base: resolve(base).folder, progress))
     else:
         from kencore.checkpoint.hub import fetch
 

@@ -87,6 +87,7 @@ def options(
     draw: Draw,
     codes: Sequence[str] = NAMES,
     room: Callable[[int], None] | None = None,
+    each: bool = False,
 ) -> list[Option]:
     """Every option of one matrix that no other beats in both bits and harm, the smallest first.
 
@@ -97,6 +98,7 @@ def options(
         vector: it is a norm or a bias.
         codes: those that may be chosen, of `NAMES`.
         room: asked for memory, in bytes, before a code needs the whole matrix; raises where there is not as much.
+        each: options are held against those of the same code alone: their harm is still to be measured.
     """
     squares = levels.row_squares(d)
     total = float(squares.sum())
@@ -111,7 +113,15 @@ def options(
             found += _of_matrix(d, squares, weights, width, codes, room)
         if "exact" in codes or vector:
             found.append(Option(code="exact", value=1.0, bits=float(width) * d.size, harm=0.0))
-    return _undominated(found)
+    if not each:
+        return _undominated(found)
+    kinds = dict.fromkeys((one.code, bool(one.after)) for one in found)
+    return [one for kind in kinds for one in _undominated([o for o in found if (o.code, bool(o.after)) == kind])]
+
+
+def judged(found: Sequence[Option], harms: Sequence[float]) -> list[Option]:
+    """The same options with other harms, without those that another beats in both bits and harm."""
+    return _undominated([replace(one, harm=float(harm)) for one, harm in zip(found, harms, strict=True)])
 
 
 def compared(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -23,13 +23,14 @@ from kencore.pruning.finished import finished_before
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
-from kencore.system.memory import Budget
+from kencore.system.memory import Budget, resident
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
     from kencore.data.lines import Lines
     from kencore.models.language import Windows
+    from kencore.quality.judge_model import Judge
     from kencore.quality.near import Near
     from kencore.runs.run import Run
 
@@ -39,6 +40,8 @@ SLACK: Final = 64  # bytes
 CLOSE: Final = 0.99  # of the budget, that a file uses at least, where codes allow it
 STEPS: Final = 9  # of the search for a divergence
 LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a divergence is searched
+LARGE: Final = 200_000_000  # weights: gradients of more are measured only if they are asked for
+BYTES_HELD: Final = 70  # of memory for each weight while they are: the model, its gradients, some thirty changes
 OVERHEAD: Final = 110  # bytes of a tensor that is said of each, at first guess
 
 
@@ -84,9 +87,12 @@ def _coded_run(
 
     pair, spec = coder.pair, coder.spec
     judging = seconds_to_judge(coder.plan, data, spec)
-    bar = Bar(report, 3 * coder.weights * SECONDS_PER_WEIGHT + judging)
+    coder.measured = _measured(coder, data)
+    bar = Bar(report, 3 * coder.weights * SECONDS_PER_WEIGHT + (1 + coder.measured) * judging)
     coder.look(bar.phase("", coder.weights * SECONDS_PER_WEIGHT))
     judge = None if data is None else load_judge(pair.tuned.folder, data, device=device, threads=threads)
+    if coder.measured:
+        _judge(coder, judge, bar.phase("", judging))
     phase = bar.phase("", 2 * coder.weights * SECONDS_PER_WEIGHT)
     near = None if judge is None or not gives_answers(data) else Near(judge)
     made = sized(coder, folder, phase) if spec.kl is None else coder.write(nearest(coder, near, phase), folder)
@@ -111,6 +117,31 @@ def _coded_run(
         made.run.finish(started=started, device=device, metrics=metrics)
     finally:
         made.drop()
+
+
+def _measured(coder: Coder, data: Any) -> bool:
+    """Whether codes are ordered by gradients."""
+    from kencore.quality.near import gives_answers
+
+    spec, room = coder.spec, coder.memory.most - resident()
+    usual = data is not None and gives_answers(data) and coder.weights <= LARGE and BYTES_HELD * coder.weights <= room
+    return spec.harm == "gradients" or (spec.harm == "auto" and usual)
+
+
+def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
+    """Measure what each option does to the answers, on calibration text.
+
+    Raises:
+        SpecError: the model gives no answers.
+    """
+    from kencore.quality.near import gives_answers, no_answers
+    from kencore.quality.second_order import calibration_passes, nats, ordered_on
+
+    if judge is None or not gives_answers(judge.data):
+        raise no_answers("harm")
+    passes = calibration_passes(judge.model, judge.data, coder.spec)
+    coder.notes = ordered_on(judge.data, coder.spec)
+    coder.judge(lambda changes: nats(judge.model, passes, changes, seed=coder.spec.seed, progress=progress))
 
 
 def sized(coder: Coder, folder: Path, progress: Progress) -> Made:

@@ -65,6 +65,7 @@ class SliceRun:
         out: the run folder to write.
         marks: further entries of ``record.json``.
         finished: matrices that an earlier process finished; those of this one are added.
+        notes: what a person should know of it.
 
     Raises:
         ScopeError: nothing to prune.
@@ -83,7 +84,9 @@ class SliceRun:
         out: Path,
         marks: Mapping[str, Any] | None = None,
         finished: Finished | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
+        self.notes = notes
         self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
         self.finished = finished
         self.plan = decide(pair, spec)
@@ -199,7 +202,7 @@ class SliceRun:
         """
         if metrics is not None:
             self.writer.add_json("metrics.json", metrics)
-        notes = () if self.pair.base is None else apart(self.lines)
+        notes = (*self.notes, *(() if self.pair.base is None else apart(self.lines)))
         said = record(self.pair, started=started, device=device, seconds_by_matrix=self.seconds, notes=notes)
         self.writer.add_json("record.json", said | self.marks)
         self.writer.finish()

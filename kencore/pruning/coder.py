@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.as_torch import to_torch
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import STORAGE
-from kencore.codes.choice import Choice, Draw, Option, code_with, compared, options
+from kencore.codes.choice import Choice, Draw, Option, code_with, compared, judged, options
 from kencore.codes.coded import Coded, Matrix
 from kencore.codes.levels import pieces
 from kencore.codes.names import NAMES
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.checkpoint.pair import Pair
+    from kencore.quality.second_order import Changes
     from kencore.runs.run import Run
 
 FIXED: Final = 300 << 20  # bytes of memory for the pieces that codes work on
+HELD: Final = 1 << 30  # entries of changes that are measured together, two bytes each
 CODED_A_WEIGHT: Final = 3  # bytes of memory of a matrix's symbols and of what they are coded to
 
 Floats = NDArray[np.float32]
@@ -71,6 +73,8 @@ class Coder:
     Attributes:
         plan: what happens to every parameter; chosen: those that are coded, by name.
         table: options of each, once `look` has tried them.
+        measured: their harm is measured by `judge`, not told by the rule; to be set before `look`.
+        notes: what a person should know of the choice.
 
     Raises:
         NotEnoughMemoryError: the largest matrix cannot be coded in it.
@@ -80,6 +84,8 @@ class Coder:
         self.pair, self.spec = pair, spec
         self.memory = memory or budget()
         self.finished: Finished | None = None
+        self.measured = False
+        self.notes: tuple[str, ...] = ()
         self.plan = decide(pair, spec)
         self.chosen = chosen(self.plan)
         self.table: dict[str, list[Option]] = {}
@@ -121,7 +127,40 @@ class Coder:
             self.pair.release()
             give_back()
             done += decision.size
-        self.table = compared(self.table, self.moved)
+        if not self.measured:
+            self.table = compared(self.table, self.moved)
+
+    def judge(self, measured: Callable[[dict[str, Changes]], dict[str, NDArray[np.float64]]]) -> None:
+        """Order options by how far they would move the answers, as measured.
+
+        Args:
+            measured: mean KL (K,) of K changes of each parameter; none of a parameter that the model does not hold.
+        """
+        found: dict[str, NDArray[np.float64]] = {}
+        names = [name for name, options in self.table.items() if len(options) > 1]
+        for group in _groups({name: len(self.table[name]) * self.chosen[name].size for name in names}):
+            found |= measured({name: self._changes(name) for name in group})
+        none = {name: max(self.table[name], key=lambda one: one.harm).harm for name in found}
+        nats = {name: float(harms.max()) for name, harms in found.items()}
+        usual = sum(nats.values()) / max(sum(none.values()), 1e-300)  # of what was not measured, by the rule
+        self.table = {
+            name: judged(options, list(found[name]) if name in found else [usual * one.harm for one in options])
+            for name, options in self.table.items()
+        }
+
+    def _changes(self, name: str) -> Changes:
+        """What each option of a matrix leaves undone, as on disk: its coded difference less the real one."""
+        from kencore.quality.second_order import Changes
+
+        parameter, d = self.chosen[name].parameter, self.difference(name)[:]
+        shape = tuple(self.pair.tuned_tensors.info(name).shape)
+        held = Changes(shape, len(self.table[name]))
+        for option in self.table[name]:
+            coded = None if option.code == "exact" else code_with(d, option, self.draw(name))
+            change = np.zeros_like(d) if coded is None else decode(coded)[0] - d
+            held.add((change.T if parameter.transposed else change).reshape(shape))
+        self.pair.release()
+        return held
 
     def _share(self, done: int) -> str:
         """How far the work is, in bytes of both checkpoints."""
@@ -163,6 +202,7 @@ class Coder:
             draw=self.draw(parameter.name),
             codes=self.codes,
             room=self.memory.need if self.memory.asked else None,
+            each=self.measured,
         )
 
     def coded(self, name: str, option: Option) -> Coded | None:
@@ -229,7 +269,7 @@ class Coder:
 
     def write(self, choice: Choice, folder: Path, progress: Progress = silent) -> Made:
         """A run of a choice, whole but for its quality and its name. The caller leaves its context."""
-        run = SliceRun(self.pair, self.spec, folder)
+        run = SliceRun(self.pair, self.spec, folder, notes=self.notes)
         run.__enter__()
         try:
             self._write(run, choice, progress)
@@ -260,3 +300,15 @@ class Coder:
             self.pair.release()
             give_back()
             done += decision.size
+
+
+def _groups(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Names whose changes are held at once: about `HELD` entries."""
+    group: list[str] = []
+    for name, size in sizes.items():
+        if group and size + sum(sizes[one] for one in group) > HELD:
+            yield group
+            group = []
+        group.append(name)
+    if group:
+        yield group

@@ -25,13 +25,13 @@ def gives_answers(data: object) -> bool:
     return isinstance(data, Examples | Windows)
 
 
-def no_answers() -> SpecError:
-    """The error for a model whose answers cannot be compared."""
+def no_answers(setting: str = "kl") -> SpecError:
+    """The error for a setting that needs answers, and a model or a job without any."""
     return SpecError(
-        "kl",
-        got="an encoder without a head",
+        setting,
+        got="an encoder without a head, or no evaluation data",
         wanted="a model that answers: a classifier or a language model",
-        remedy="Give bits or bytes instead.",
+        remedy="Name evaluation data, or give bits or bytes by the rule instead.",
     )
 
 

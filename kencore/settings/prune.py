@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 
+HARMS = ("auto", "gradients", "rule")
+"""How a method that codes differences orders codes."""
 BUDGETS = ("bits", "bytes", "kl")
 """Of a method that codes differences."""
 
@@ -65,6 +67,10 @@ class PruneSpec(PruningSettings):
         bits, bytes, kl: of ``bytes``, exactly one: bits per weight of the model, bytes of the subnetwork file, or how
             far the answers may be from the tuned model's (mean KL in nats, measured on ``evaluation``); everything that
             the file holds counts.
+        harm: of ``bytes``: ``gradients`` orders codes by how far each would move the answers, to second order, on
+            ``calibration`` (of a classifier a table of sentences; where none is named, those of ``evaluation`` without
+            their labels); ``rule`` without data; ``auto``: gradients where there is evaluation data that asks for
+            answers and at most 200 million weights are coded.
         code: of ``bytes``: one code for every matrix, ``None``: the best for each.
         seed: for the ``random`` rule, for random choices of ``bytes`` and for the choice of calibration windows.
 
@@ -174,6 +180,14 @@ class PruneSpec(PruningSettings):
         label="Code",
         help="Of bytes: one code for every matrix; by default the best of all.",
     )
+    harm: str = setting(
+        "choice",
+        "auto",
+        choices=HARMS,
+        label="Codes are ordered by",
+        help="Of bytes: what a code of a matrix harms: by gradients of the model's own answers on calibration text, or "
+        "by a rule that needs no data. auto: gradients where there is evaluation data and the model is not large.",
+    )
     seed: int = seed_setting("For the random rule, random choices of bytes and the choice of calibration text.")
 
     def __post_init__(self) -> None:
@@ -255,7 +269,8 @@ def _check_budget(spec: PruneSpec) -> None:
     if spec.coded:
         _check_coded(spec, given)
         return
-    for name in (*given, *(["code"] if spec.code is not None else [])):
+    more = {"code": spec.code is not None, "harm": spec.harm != HARMS[0]}
+    for name in (*given, *(name for name, said in more.items() if said)):
         raise _clash(name, f"one beside {spec.method}", f"method {_coded()}", "Leave it out, or choose that method.")
     if (spec.keep is None) == (spec.k is None):
         raise SpecError(
@@ -306,6 +321,13 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
                 f"no {name}: bits, bytes or kl alone say how much is stored, and where",
                 "Leave it out, or choose another method.",
             )
+    if spec.harm == "gradients" and spec.evaluation is None:
+        raise _clash(
+            "harm",
+            "gradients without evaluation data",
+            "evaluation data: labeled sentences, or a text for a language model",
+            "Name them with evaluation, or order codes by the rule.",
+        )
     if spec.kl is not None and spec.evaluation is None:
         raise _clash(
             "kl",

@@ -33,6 +33,7 @@ _OPTIONS: Final = (
     "refine",
     "rescale",
     "code",
+    "harm",
     "calibration",
     "sequences",
     "search_sequences",

@@ -111,6 +111,19 @@ def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
         prune(dataclasses.replace(run.spec, kl=1e-12, code="signs"), out=tmp_path / "near")
 
 
+def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "sentences.tsv", 60)
+    run = coded(tmp_path, bits=9, evaluation=str(data), cost=False)  # auto: there is data, so gradients
+    assert any(note.startswith("Codes were ordered on the sentences") for note in run.notes)
+    round_trip(run, tmp_path)
+    rule = prune(dataclasses.replace(run.spec, harm="rule"), out=tmp_path / "rule", threads=1)
+    assert not any(note.startswith("Codes were ordered") for note in rule.notes)
+    assert {one.code for one in run.codes.values()} | {one.code for one in rule.codes.values()} >= {"levels"}
+    named = write_sentences(tmp_path / "others.tsv", 60, seed=5)
+    other = prune(dataclasses.replace(run.spec, calibration=str(named)), out=tmp_path / "other", threads=1)
+    assert not any(note.startswith("Codes were ordered") for note in other.notes)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -123,6 +136,8 @@ def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
         ({"bits": 1, "code": "zip"}, f"one of {', '.join(NAMES)}"),
         ({"bits": 1, "method": "delta", "keep": 0.5}, "bits: one beside delta; wanted method bytes"),
         ({"code": "signs", "method": "delta", "keep": 0.5}, "code: one beside delta"),
+        ({"harm": "gradients", "method": "delta", "keep": 0.5}, "harm: one beside delta"),
+        ({"harm": "gradients", "bits": 1}, "gradients without evaluation data"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(asked: dict[str, object], message: str) -> None:
