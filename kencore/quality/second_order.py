@@ -11,7 +11,7 @@ one backward pass serves a whole batch, or every token of a window.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -128,9 +128,12 @@ def sentences(model: Classifier, examples: Examples, most: int) -> Iterator[Pass
     """Passes of a classifier: sentences of one length together, at most ``most`` evenly spaced ones."""
     from kencore.models.batches import same_length, stacked
 
-    rows = model.tokens(examples)[:: max(1, len(examples.texts) // most)][:most]
-    for part in same_length(rows, range(len(rows)), model.batch_size(AT_ONCE)):
-        yield Pass(inputs=stacked([rows[i] for i in part], "cpu"), last=False)
+    some = slice(0, None, max(1, len(examples.texts) // most))
+    pairs = None if examples.pairs is None else examples.pairs[some]
+    part = replace(examples, texts=examples.texts[some], labels=examples.labels[some], pairs=pairs)
+    rows = model.tokens(part)[:most]
+    for batch in same_length(rows, range(len(rows)), model.batch_size(AT_ONCE)):
+        yield Pass(inputs=stacked([rows[i] for i in batch], "cpu"), last=False)
 
 
 def windows(model: LanguageModel, ids: torch.Tensor) -> Iterator[Pass]:

@@ -17,7 +17,7 @@ from kencore.exports.subnetwork.plan import known_bytes
 from kencore.models.figures import measure_of
 from kencore.runs.reading import read_files
 from kencore.runs.run import Run
-from kencore.runs.shelf import RunSummary, stamp
+from kencore.runs.summary import RunSummary, stamp
 
 COLUMNS: Final = ("run", "label", "method", "bytes", "bits", "kl", "same_answer", "measure", "quality")
 MOST: Final = 200  # runs, the newest first
