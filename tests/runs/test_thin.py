@@ -104,10 +104,10 @@ def test_texts_come_back(tmp_path: Path) -> None:
     ],
 )
 def test_cells_that_are_damaged_are_told(thin: Run, tmp_path: Path, column: str, damage: Callable[[Any], Any]) -> None:
-    other = Run(shutil.copytree(thin.path, tmp_path / "other"))
+    folder = shutil.copytree(thin.path, tmp_path / "other")
     table = pq.read_table(thin.path / "cells.parquet")
     lines = [line | {column: damage(line[column])} for line in table.to_pylist()]
-    pq.write_table(pa.Table.from_pylist(lines, schema=table.schema), other.path / "cells.parquet")
-    name = thin.pruned[0]
+    pq.write_table(pa.Table.from_pylist(lines, schema=table.schema), folder / "cells.parquet")
+    name, other = thin.pruned[0], Run(folder)
     with pytest.raises(CorruptRunError):
         (other.stored_cells.counts(name, thin.shape(name)), other.rows(name))
