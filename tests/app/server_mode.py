@@ -73,7 +73,10 @@ def ask(
         connection.endheaders()
         answer = connection.getresponse()
         body = b"" if answer.status == 101 else answer.read()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
+        told: dict[str, str] = {}
+        for name, value in answer.getheaders():  # one that is there twice: in lines
+            told[name.lower()] = "\n".join(filter(None, (told.get(name.lower()), value)))
+        return answer.status, told, body
     finally:
         connection.close()
 
