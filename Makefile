@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PORT   ?= 8501
+TOOLS  ?= .cache/tools
 HOST   ?= localhost
 WORKERS ?= 3
 # pip compiles what it installs on one core, compileall on all of them
@@ -13,7 +14,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 KERNELS := $(shell find kencore/methods -name '*kernels*.py') kencore/methods/ken/bandwidth.py
 WARM    := kencore/methods/ken/__pycache__/warm
 
-.PHONY: app test suite lint types docs check browser install clean
+.PHONY: app test suite lint types docs check browser install lock supply clean
 
 app: install
 	$(BIN)/kenviz --port $(PORT) --host $(HOST) $(ARGS)
@@ -62,5 +63,24 @@ suite: browser $(WARM)
 
 check: lint types
 
+# hashes of all that is installed but torch, whose builds differ by index
+lock: $(TOOLS)/.installed
+	grep -v '^torch==' requirements.txt > $(TOOLS)/in.txt
+	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-header --no-annotate --strip-extras \
+	    --unsafe-package torch -o $(TOOLS)/lock.txt $(TOOLS)/in.txt
+	grep -v '^# ' $(TOOLS)/lock.txt > requirements.lock
+
+# known faults, licences and a list of what is inside, into supply/
+supply: $(TOOLS)/.installed $(VENV)/.installed
+	mkdir -p supply
+	$(TOOLS)/bin/cyclonedx-py requirements requirements.lock -o supply/sbom.json
+	$(TOOLS)/bin/pip-licenses --python $(BIN)/python --format=markdown --output-file=supply/licences.md
+	$(TOOLS)/bin/pip-audit --require-hashes --disable-pip -r requirements.lock
+
+$(TOOLS)/.installed:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet cyclonedx-bom==7.5.0 pip-audit==2.10.1 pip-licenses==5.5.5 pip-tools==7.6.2
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) supply build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,8 +13,9 @@ import webbrowser
 from pathlib import Path
 
 from app.guard import mode
+from app.guard import settings as server_settings
 from kencore._version import __version__
-from kencore.errors import SpecError
+from kencore.errors import KencoreError
 
 SERVER = Path(__file__).with_name("server.py")
 PATIENCE = 60.0  # seconds that the browser waits for the server
@@ -27,8 +28,11 @@ def main(arguments: list[str] | None = None) -> None:
     if asked.i_know:
         os.environ[mode.I_KNOW] = "1"
     try:
+        if asked.worker:
+            work()
+            return
         mode.check_address(asked.host)
-    except SpecError as error:
+    except KencoreError as error:
         sys.exit(str(error))
     # uvicorn would take the sender of a request from a header that anybody on this machine can write
     os.environ["FORWARDED_ALLOW_IPS"] = ""
@@ -50,9 +54,26 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--i-know", action="store_true", help="serve without a login on an address that other machines reach"
     )
+    made.add_argument(
+        "--worker", action="store_true", help="run the worker of the store alone, as in a container of its own"
+    )
     made.add_argument("--no-browser", action="store_true", help="do not open a browser")
     made.add_argument("--version", action="version", version=f"KEN_viz {__version__}")
     return made
+
+
+def work() -> None:
+    """Be the worker of the store until it is interrupted, by the settings of a server if it is one.
+
+    Raises:
+        KencoreError: settings that are wrong, or a store that cannot be written.
+    """
+    from kencore.jobs.worker import supervisor
+
+    if (settings := server_settings.load()) is not None:
+        mode.tell_workers(settings)
+    os.environ.setdefault("KENVIZ_IDLE_SECONDS", str(10**9))  # it waits for work as long as it lives
+    supervisor.main()
 
 
 def compile_once() -> None:

@@ -14,6 +14,7 @@ from kencore.system import people
 
 ART: Final = Path(__file__).resolve().parent / "frame"
 
+MOST: Final = 500  # runs in the box of the sidebar, which every page sends to the browser
 FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
 
@@ -129,8 +130,9 @@ def _signed_in() -> None:
             st.button("Sign out", type="tertiary", on_click=st.logout)
 
 
-def _picker(usable: dict[str, RunSummary], page: str) -> None:
+def _picker(every: dict[str, RunSummary], page: str) -> None:
     asked = links.value("run")
+    usable = _newest(every, asked)
     options = list(usable)
     index = options.index(asked) if asked in usable else (0 if asked is None else None)
     st.session_state["run_choice"] = options[index] if index is not None else None
@@ -156,6 +158,7 @@ def _picker(usable: dict[str, RunSummary], page: str) -> None:
         )
 
     labels = parts.told_apart({run.id: run.label for run in usable.values()})
+    more = len(every) - len(usable)
     st.selectbox(
         "Run",
         options,
@@ -165,11 +168,21 @@ def _picker(usable: dict[str, RunSummary], page: str) -> None:
         placeholder="Choose a run",
         help="All pages show this run; the address names it.",
     )
+    if more:
+        links.page_link("runs", f"{more:,} more on Runs", icon=":material/table_rows:")
     name = st.session_state["run_choice"]
     if name is not None and len(labels[name]) > FITS:
         st.caption(state.plain(labels[name]))
     if name is not None and (sweep := usable[name].sweep) is not None:
         links.page_link("tradeoff", "A point of a sweep", icon=":material/stacked_line_chart:", sweep=sweep)
+
+
+def _newest(every: dict[str, RunSummary], asked: str | None) -> dict[str, RunSummary]:
+    """The runs that the box offers, in their order: the first `MOST`, and the one that is looked at."""
+    if len(every) <= MOST:
+        return every
+    first = dict(list(every.items())[:MOST])
+    return first | ({asked: every[asked]} if asked in every else {})
 
 
 def _point_of_a_sweep() -> dict[str, RunSummary]:

@@ -49,6 +49,16 @@ def check_address(address: str | None) -> None:
         )
 
 
+def tell_workers(settings: ServerSettings) -> None:
+    """Put what workers hold to into the environment, which they inherit."""
+    os.environ[roots.ROOTS] = json.dumps(settings.files.roots)
+    if settings.files.hub is not None:
+        os.environ[roots.HUBS] = json.dumps(settings.files.hub)
+    for name in ("waiting", "running", "minutes", "gigabytes"):
+        value = getattr(settings.each, name)
+        os.environ[PREFIX + name.upper()] = "" if value is None else str(value)
+
+
 def serve(settings: ServerSettings) -> Audit:
     """Make this process a server for several people; returns its record of actions. It cannot be undone.
 
@@ -69,12 +79,7 @@ def serve(settings: ServerSettings) -> Audit:
     if settings.login.kind == "oidc":
         login.check_oidc()
     audit = Audit(settings.audit_file)
-    os.environ[roots.ROOTS] = json.dumps(settings.files.roots)
-    if settings.files.hub is not None:
-        os.environ[roots.HUBS] = json.dumps(settings.files.hub)
-    for name in ("waiting", "running", "minutes", "gigabytes"):
-        value = getattr(settings.each, name)
-        os.environ[PREFIX + name.upper()] = "" if value is None else str(value)
+    tell_workers(settings)
     people.ask_by(visitor.viewer)
     people.tell_by(audit)
     config.set_option("server.trustedUserHeaders", {visitor.HEADER: visitor.KEY})

@@ -13,8 +13,9 @@ from kencore.words import run_list
 
 with state.messages():
     runs = state.runs()
-lines = run_list.lines(run for run in runs if run.problem is None)
-st.title(parts.title(lines))
+title = st.empty()
+lines = run_list.lines(parts.newest([run for run in runs if run.problem is None]))
+title.title(parts.title(lines))
 shown = parts.tagged(lines)
 picked = parts.table(shown)
 if picked:

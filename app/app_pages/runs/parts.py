@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kencore.words.run_list import Judged, RunLine
 
 TABLE: Final = "runs_table"
+MOST: Final = 1000  # rows, unless more are asked for
 MEASURES: Final = {"accuracy": "Accuracy", "similarity": "Similarity", "perplexity": "Perplexity"}
 ROUND: Final = "kenviz_runs_round"  # how often the table was made anew: rows that are gone are not chosen
 
@@ -51,6 +52,16 @@ def tagged(lines: list[RunLine]) -> list[RunLine]:
 
     tag = st.pills("Tag", tags, key="runs_tag", on_change=chosen, format_func=state.plain)
     return [line for line in lines if tag is None or tag in line.found.tags]
+
+
+def newest(runs: list[RunSummary]) -> list[RunSummary]:
+    """The runs that the table shows: the first `MOST` of a great many, or all where a person asked."""
+    if len(runs) <= MOST:
+        return runs
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"The first {MOST:,} of {len(runs):,} runs.")
+        every = st.toggle("Show all", key="runs_all")
+    return runs if every else runs[:MOST]
 
 
 def table(lines: list[RunLine]) -> list[RunLine]:
