@@ -67,7 +67,7 @@ check: lint types
 lock: $(TOOLS)/.installed
 	grep -v '^torch==' requirements.txt > $(TOOLS)/in.txt
 	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --no-header --no-annotate --strip-extras \
-	    --unsafe-package torch -o $(TOOLS)/lock.txt $(TOOLS)/in.txt
+	    --no-emit-index-url --no-emit-find-links --unsafe-package torch -o $(TOOLS)/lock.txt $(TOOLS)/in.txt
 	grep -v '^# ' $(TOOLS)/lock.txt > requirements.lock
 
 # known faults, licences and a list of what is inside, into supply/

@@ -8,6 +8,8 @@ import pytest
 
 from app.guard import mode, settings
 from kencore.errors import SpecError
+from kencore.jobs.limits import Limits
+from kencore.system import people, roots
 
 GOOD = 'hosts = ["Ken.example"]\n[login]\nkind = "proxy"\nproxies = ["10.0.0.7", "fd00::/8"]\n'
 
@@ -99,3 +101,28 @@ def test_it_does_not_start_where_addresses_can_be_forged(home: Path, monkeypatch
         with pytest.raises(SpecError, match="kenviz"):
             mode.serve(found)
     assert not (home / "audit.jsonl").exists()
+
+
+def test_a_server_hands_on_what_holds_for_workers_and_browsers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit import config
+
+    told: dict[str, object] = {}
+    monkeypatch.setattr(config, "set_option", told.__setitem__)
+    monkeypatch.setenv(mode.FORWARDED, "")
+    for name in ("KENVIZ_ROOTS", "KENVIZ_HUBS", *(f"KENVIZ_EACH_{word}" for word in ("WAITING", "RUNNING", "MINUTES"))):
+        monkeypatch.setenv(name, "to be put back")
+    monkeypatch.setenv("KENVIZ_EACH_GIGABYTES", "")
+    write(home, GOOD + "[files]\nhub = []\n[each]\nwaiting = 3\nminutes = 1.5\nupload_megabytes = 7\n")
+    found = settings.load()
+    assert found is not None
+    try:
+        mode.serve(found)
+        assert people.viewer() == people.NOBODY
+    finally:
+        people.ask_by(None)
+        people.tell_by(None)
+    assert roots.roots() == ()
+    assert Limits.from_environment() == Limits(waiting=3, running=2, minutes=1.5, gigabytes=50)
+    assert (told["server.maxUploadSize"], told["server.maxMessageSize"]) == (7, 50)
+    assert told["server.trustedUserHeaders"] == {"x-kenviz-user": "kenviz_user"}
+    assert (home / "audit.jsonl").read_text().count("server started") == 1
