@@ -98,6 +98,11 @@ def _make(work: Path, missing: dict[tuple[str, float], PruneSpec], threads: int)
         print(f"{folder.name}: {run.metrics['pruned']['perplexity']:.1f}, {time.monotonic() - began:.0f} s", flush=True)
         save_metrics(folder, run.metrics | {"baselines": siblings(work, run, cell, sparsity)})
         texts(bench, run, dense)
+        for beside in CELLS:  # those made before know this one now
+            if (folder_of(work, beside, sparsity) / "texts.json").is_file():
+                again = Run(folder_of(work, beside, sparsity))
+                told = again.metrics | {"baselines": siblings(work, again, beside, sparsity)}
+                save_metrics(again.path, told)
         print(f"{folder.name}: whole after {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -144,10 +149,12 @@ class Watched:
 
 def siblings(work: Path, run: Run, cell: str, sparsity: float) -> dict[str, Any]:
     """Other runs at the same budget as this one's baselines: the same windows, measured by the same process."""
-    names = {"wanda": ("magnitude",), "sparsegpt": ("magnitude", "wanda"), "neuroal": ("magnitude", "wanda")}
     found = {}
-    for other in names.get(cell, ()):
-        metrics = Run(folder_of(work, other, sparsity)).metrics
+    for other in CELLS:
+        folder = folder_of(work, other, sparsity)
+        if other in (cell, "neuroal") or not (folder / "metrics.json").is_file():
+            continue
+        metrics = Run(folder).metrics
         step = Figures(metrics["pruned"], np.array(metrics["outcomes"]["nll"]))
         own = Figures(run.metrics["pruned"], np.array(run.metrics["outcomes"]["nll"]))
         name = "uniform" if (cell, other) == ("neuroal", "wanda") else other

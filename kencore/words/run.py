@@ -155,6 +155,8 @@ def baseline_name(rule: str, method: str) -> str:
 
 def baseline_inline(rule: str, method: str) -> str:
     """The same inside a sentence: lower case but for names of papers."""
+    if rule == "uniform":
+        return f"uniform {method_label(method)}"  # a comma would end it
     name = baseline_name(rule, method)
     proper = rule not in METHODS or METHODS[rule].proper
     return name if proper else name.lower()

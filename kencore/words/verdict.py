@@ -35,6 +35,7 @@ POINTS: Final = 0.02  # accuracy that a safe run may lose at the worse end of it
 RATIO: Final = 1.05  # the same of perplexity, over the dense model's
 RUINED_SHARE: Final = 0.5  # of the lead over a guess
 RUINED_RATIO: Final = 2.0
+NAMED: Final = 4  # rules that a sentence names
 SIMILARITY: Final = 0.99  # to the dense model's embeddings, at the worse end of its interval
 RUINED_SIMILARITY: Final = 0.8
 
@@ -226,10 +227,7 @@ def _peers(metrics: Figures, method: str) -> str:
     if "unknown" in marks.values():
         rule = f"{facts.baseline_inline(best, method)} ({_value(found[best])})"
         return f"Not compared in pairs with other rules; the best of them measured is {rule}."
-    return (
-        "Better than every other rule at the same budget; next is "
-        f"{facts.baseline_inline(best, method)} ({_value(found[best])})."
-    )
+    return f"Better than {_beaten(list(marks), method, _value(found[best]))} at the same budget."
 
 
 def beside(metrics: Figures, method: str) -> str:
@@ -251,7 +249,7 @@ def beside(metrics: Figures, method: str) -> str:
         ahead = value != _value(metrics["pruned"]) and _ahead(found[best], metrics["pruned"])
         name = facts.baseline_inline(best, method) if ahead else "no other rule"
         return f"; {name} measured better at the same budget" + (f" ({value}), not compared in pairs" if ahead else "")
-    return "; better than every other rule at the same budget"
+    return f"; better than {_beaten(list(marks), method)} at the same budget"
 
 
 def standings(metrics: Figures) -> dict[str, Standing]:
@@ -280,8 +278,18 @@ def against(other: Figures, own: Figures) -> Standing:
     return "better" if up else "worse"
 
 
-def _joined(rules: list[str], method: str) -> str:
+def _beaten(rules: list[str], method: str, best: str = "") -> str:
+    """The rules that a run is better than, the best of them first, with its figure: those alone that were measured."""
     names = [facts.baseline_inline(rule, method) for rule in rules]
+    first = names[0] + (f" ({best})" if best else "")
+    return _and([first, *names[1:]]) if len(names) <= NAMED else f"{first} and {len(names) - 1} other rules"
+
+
+def _joined(rules: list[str], method: str) -> str:
+    return _and([facts.baseline_inline(rule, method) for rule in rules])
+
+
+def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

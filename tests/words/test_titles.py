@@ -263,7 +263,15 @@ def rule(value: float, p: float, gain: float) -> dict[str, Any]:
         ({"random": rule(0.79, 0.001, 0.09)}, "; random is better at the same budget (79.0 %)"),
         ({"random": rule(0.71, 0.6, 0.01)}, "; tied with random at the same budget"),
         ({"random": rule(0.69, 0.6, -0.01)}, "; tied with random at the same budget"),
-        ({"random": rule(0.60, 0.001, -0.1)}, "; better than every other rule at the same budget"),
+        ({"random": rule(0.60, 0.001, -0.1)}, "; better than random at the same budget"),
+        (
+            {
+                "random": rule(0.60, 0.001, -0.1),
+                "delta": rule(0.61, 0.001, -0.1),
+                "ken-density": rule(0.5, 0.001, -0.2),
+            },
+            "; better than largest difference, random and KEN, densest values at the same budget",
+        ),
         ({"random": rule(0.71, 0.6, 0.01), "delta": rule(0.6, 0.01, -0.1)}, "; tied with random at the same budget"),
         ({"random": accuracy(0.71)}, "; random measured better at the same budget (71.0 %), not compared in pairs"),
         ({"random": accuracy(0.70001)}, "; no other rule measured better at the same budget"),
@@ -288,9 +296,9 @@ def perplexity(value: float, versus: str | None = None, low: float = 0, high: fl
     [
         ((0.1, 0.2), {}, "Perplexity 20.0 to 26.0"),
         ((-0.1, 0.2), {}, "Perplexity 20.0 to 26.0, which could be chance"),
-        ((0.1, 0.2), {"uniform": (25.0, -0.06, -0.01)}, "; Wanda, uniform is better at the same budget (25.0)"),
-        ((0.1, 0.2), {"uniform": (25.0, -0.06, 0.01)}, "; tied with Wanda, uniform at the same budget"),
-        ((0.1, 0.2), {"uniform": (28.0, 0.02, 0.1)}, "; better than every other rule at the same budget"),
+        ((0.1, 0.2), {"uniform": (25.0, -0.06, -0.01)}, "; uniform Wanda is better at the same budget (25.0)"),
+        ((0.1, 0.2), {"uniform": (25.0, -0.06, 0.01)}, "; tied with uniform Wanda at the same budget"),
+        ((0.1, 0.2), {"uniform": (28.0, 0.02, 0.1)}, "; better than uniform Wanda at the same budget"),
     ],
 )
 def test_perplexity_beside_other_rules(own: tuple[float, float], baselines: dict[str, Any], wanted: str) -> None:

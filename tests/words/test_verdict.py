@@ -127,14 +127,14 @@ def test_peers_by_the_paired_test() -> None:
     assert verdict(found, "ken").peers == "Tied with random at the same budget."  # type: ignore[union-attr]
     found = judged(dense, pruned, magnitude=worse)
     assert verdict(found, "ken").peers == (  # type: ignore[union-attr]
-        "Better than every other rule at the same budget; next is largest magnitude (46.8\u00a0%)."
+        "Better than largest magnitude (46.8\u00a0%) at the same budget."
     )
 
 
 def test_a_lower_perplexity_is_better() -> None:
     dense, own = [3.0, 3.1, 2.9, 3.2], [3.5, 3.6, 3.41, 3.7]
     found = judged(language(dense), language(own), magnitude=language([value + 0.2 for value in own]))
-    assert verdict(found, "wanda").peers.startswith("Better than every other rule")  # type: ignore[union-attr]
+    assert verdict(found, "wanda").peers.startswith("Better than largest magnitude (")  # type: ignore[union-attr]
     found = judged(language(dense), language(own), magnitude=language([value - 0.2 for value in own]))
     assert verdict(found, "wanda").peers.startswith("Largest magnitude is better")  # type: ignore[union-attr]
 

@@ -173,7 +173,7 @@ ALIGNED: Final = "Alignment: the closer the two curves, the more these inputs re
 def aligned(run: Run, palette: Palette) -> None:
     """Input norms of one matrix in the dense and in the pruned model."""
     st.header("Alignment")
-    if not (run.path / "activations.safetensors").is_file():
+    if not run.thin and not (run.path / "activations.safetensors").is_file():
         st.caption("This run used weights alone, so no activations were recorded.")
         return
     try:

@@ -46,7 +46,7 @@ def test_points_are_exact(metrics: dict[str, Any]) -> None:
     assert shown["Wanda (this run)"].marker.color == METHODS["wanda"].color
     assert shown["Wanda, uniform"].marker.symbol == "circle-open"
     assert chart.finding == (
-        "Perplexity 20.0 to 26.0; Wanda, uniform measured better at the same budget (25.0), not compared in pairs"
+        "Perplexity 20.0 to 26.0; uniform Wanda measured better at the same budget (25.0), not compared in pairs"
     )
     assert chart.data["window"].tolist() == [127] * 4
 
