@@ -60,6 +60,7 @@ def report(done, total, message):
         print(json.dumps([name, done / total]), file=log)
 prune(PruneSpec(**json.loads(sys.argv[2])), out=sys.argv[3], threads=1, memory=json.loads(sys.argv[4]), progress=report)
 """
+ACTIVATIONS = ("wanda", "sparsegpt", "multiflow")  # on 16 windows of 512 tokens, to zero
 SAME = ("masks.safetensors", "rows.parquet", "matrices.parquet", "spec.json", "metrics.json")
 
 
@@ -172,8 +173,28 @@ def write_checkpoint(folder: Path, shape: Shape, values: int, pool: np.ndarray) 
 
 def asked_of(folder: Path, method: str) -> dict[str, Any]:
     """Settings of a pruning of the pair."""
+    if method in ACTIVATIONS:
+        spec = {"model": str(folder / "tuned"), "method": method, "keep": 0.5, "device": "cpu"}
+        return spec | {"calibration": str(write_text(folder)), "sequences": 16, "window": 512}
     spec = {"model": str(folder / "tuned"), "base": str(folder / "base"), "method": method, "device": "cpu"}
     return spec | ({"bits": 1.0} if method == "bytes" else {"keep": 0.5})
+
+
+def write_text(folder: Path) -> Path:
+    """Random words, and beside the tuned model a tokenizer that knows one token per word."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    path, words = folder / "text.txt", 1000
+    if not path.is_file():
+        inside = Tokenizer(models.WordLevel({f"w{i}": i for i in range(words)}, unk_token="w0"))
+        inside.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        PreTrainedTokenizerFast(tokenizer_object=inside, unk_token="w0", pad_token="w0").save_pretrained(
+            folder / "tuned"
+        )
+        drawn = np.random.default_rng(0).integers(3, words, 40_000)
+        path.write_text(" ".join(f"w{i}" for i in drawn), "utf-8")
+    return path
 
 
 def measure(folder: Path, method: str, memory: str | None) -> dict[str, Any]:
@@ -181,7 +202,8 @@ def measure(folder: Path, method: str, memory: str | None) -> dict[str, Any]:
     spec = asked_of(folder, method)
     out = folder / f"run-{method}"
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-c", CHILD, str(ROOT), json.dumps(spec), str(out), json.dumps(memory)]
+    room = None if method in ACTIVATIONS else memory
+    command = [sys.executable, "-c", CHILD, str(ROOT), json.dumps(spec), str(out), json.dumps(room)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

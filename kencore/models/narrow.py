@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from kencore.models.paging import one_by_one
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -38,6 +40,7 @@ def widen_when_run(model: Any, blocks: Iterable[nn.Module]) -> bool:
     """
     import torch
 
+    blocks = list(blocks)
     inside = {id(module) for block in blocks for module in block.modules()}
     stacks = any(parameter.dim() > 2 for parameter in model.parameters())
     computed = any(buffer.is_floating_point() and buffer.dtype != torch.float32 for buffer in model.buffers())
@@ -51,7 +54,7 @@ def widen_when_run(model: Any, blocks: Iterable[nn.Module]) -> bool:
         wide.watch(block, list(block.modules()))
     model.widening = wide
     try:
-        with torch.no_grad():
+        with torch.no_grad(), one_by_one(blocks):
             inner = getattr(model, model.base_model_prefix, model)  # the head is the largest part, and plain
             tried = inner(torch.tensor([[1, 2, 3]]), use_cache=False)[0]
     except RuntimeError:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kencore.allocate.budget import kept_of, rebalanced
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.checkpoint.pair import open_models
+from kencore.models.paging import let_go_of
 from kencore.pruning.plan import decide, places
 from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import baseline_names, baseline_rule
@@ -203,6 +204,7 @@ class _Job:
                 self.unseen += [name] if pruned.unseen else []
                 pair.release()
                 if pruned.slot is self.bench.blocks.by_block[pruned.slot.block][-1]:
+                    let_go_of(self.bench.blocks.blocks[pruned.slot.block])  # the run has it: it is brought from there
                     give_back()
         writer.add_activations(norms)
         if self.spec.published:  # its rounding misses the target: baselines prune as much

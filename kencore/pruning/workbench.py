@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.checkpoint.pair import check_finite
+from kencore.models.paging import let_go_of, one_by_one
 from kencore.pruning.plan import chosen
 from kencore.runs.lines import Decision, matrix_line
 
@@ -80,8 +81,10 @@ class Workbench:
         self.language.device = device
         self.judge = Judge(self.language, windows, known=known, once=once, rest="cpu")
         self.blocks: BlockModel = BlockModel(self.language.model, pair.layout, scope=set(chosen(plan)))
-        for slot in self.blocks.slots:
-            check_finite(self.blocks.weight(slot.name).numpy(), 0, slot.name, "tuned")
+        for block, slots in zip(self.blocks.blocks, self.blocks.by_block, strict=True):
+            for slot in slots:
+                check_finite(self.blocks.weight(slot.name).numpy(), 0, slot.name, "tuned")
+            let_go_of(block)
         self.plan = [_really(decision, self.blocks) for decision in plan]
         self.chosen = chosen(self.plan)
         self._lines: dict[str, dict[str, Any]] = {}
@@ -168,10 +171,12 @@ class Workbench:
         from kencore.models.blocks import capture
         from kencore.models.blocks.carried import check_carried
 
-        if not self._carried_checked:  # the same for any text
-            check_carried(self.blocks, ids)
-            self._carried_checked = True
-        return capture(self.blocks, ids, device=self.device)
+        with one_by_one(self.blocks.blocks):
+            if not self._carried_checked:  # the same for any text
+                check_carried(self.blocks, ids)
+                self._carried_checked = True
+                _ = self.blocks.wiring  # found once, by running every block
+            return capture(self.blocks, ids, device=self.device)
 
     def prune(
         self, streams: Streams, rule: Rule, counts: Counts, *, progress: Progress | None = None, **settings: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import re
 import sys
@@ -123,8 +124,33 @@ def give_back() -> None:
         trim(0)
 
 
+def let_go(address: int, size: int) -> bool:
+    """Give back the whole pages of a mapped file at an address; what was written to a private map of it is lost.
+
+    Returns:
+        Whether it was done: on Linux, of memory that is a file's and nothing else's.
+    """
+    first, last = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE, (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last <= first or not sys.platform.startswith("linux") or not _of_a_file(first, last):
+        return False
+    return bool(_library().madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED) == 0)
+
+
+def _of_a_file(first: int, last: int) -> bool:
+    """Whether the memory between two addresses is one map of a file: of any other, giving it back would lose it."""
+    for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+        place, _, _, _, inode = line.split(maxsplit=5)[:5]
+        start, end = (int(number, 16) for number in place.split("-"))
+        if start <= first < end:
+            return last <= end and inode != "0"
+    return False
+
+
+@cache
+def _library() -> Any:
+    return ctypes.CDLL(None)
+
+
 @cache
 def _trim() -> Any:
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return getattr(_library(), "malloc_trim", None) if sys.platform.startswith("linux") else None

@@ -27,6 +27,7 @@ from kencore.errors import (
     TextTooShortError,
     WindowError,
 )
+from kencore.models.blocks import spool
 from kencore.models.language import LanguageModel
 from kencore.pruning.plan import decide
 from kencore.pruning.prune import prune
@@ -529,3 +530,22 @@ def test_settings_of_the_pruning_are_used(folder: Path, text: Path, tmp_path: Pa
     plain = prune(spec(model, text, method="random", scope=("blocks",), **common), out=tmp_path / "plain")
     again = runs["spread"].metrics["baselines"]["random"]["nll"]
     assert again == pytest.approx(plain.metrics["pruned"]["nll"], rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_hidden_states_on_disk_change_nothing(
+    dtype: torch.dtype, folder: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned, _ = pair(folder, "llama", dtype)
+    spec = PruneSpec(
+        model=str(tuned), method="sparsegpt", keep=0.4, calibration=str(text), sequences=4, window=WINDOW, device="cpu"
+    )
+    runs = [prune(spec, out=tmp_path / "memory")]
+    made: list[spool.Spooled] = []
+    monkeypatch.setattr(spool, "LIMIT", 0)
+    begin = spool.Spooled.__init__
+    monkeypatch.setattr(spool.Spooled, "__init__", lambda self: (made.append(self), begin(self))[1])
+    runs.append(prune(spec, out=tmp_path / "disk"))
+    assert len(made) > 2
+    for name in ("masks.safetensors", "values.safetensors", "rows.parquet", "activations.safetensors"):
+        assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes(), name

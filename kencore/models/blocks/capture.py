@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from kencore.errors import ShapeError
 from kencore.models.blocks.run import HERE, Call, Hidden, Stop, check_finite, on_device, placed, run
+from kencore.models.blocks.spool import holder, used
 from kencore.models.seam import forward
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def capture(model: BlockModel, ids: Tensor, *, device: torch.device | str = "cpu
         recorder = _recorded(model, target, torch.split(ids.long(), size), tuples)
     return Streams(
         ids=ids,
-        hidden=recorder.hidden,
+        hidden=recorder.hidden or [],
         calls=tuple(map(tuple, recorder.calls)),
         tuples=tuple(tried.tuples),
         device=target,
@@ -111,7 +112,7 @@ def _recorded(
     model: BlockModel, device: torch.device, parts: Sequence[Tensor], tuples: tuple[bool, ...] | None = None
 ) -> _Recorder:
     """The arguments of every block on some batches; with ``tuples`` blocks hand their input on, wrapped as told."""
-    recorder = _Recorder(model, device, run=tuples is None)
+    recorder = _Recorder(model, device, run=tuples is None, sequences=sum(map(len, parts)))
     with torch.no_grad(), ExitStack() as stack:
         if tuples is not None:
             stack.enter_context(handing_on(model.blocks, tuples))
@@ -173,9 +174,10 @@ def _give_back(block: nn.Module, own: Any) -> None:
 class _Recorder:
     """Hooks on every block while the model itself reads the text."""
 
-    def __init__(self, model: BlockModel, device: torch.device, *, run: bool) -> None:
+    def __init__(self, model: BlockModel, device: torch.device, *, run: bool, sequences: int) -> None:
         self.model, self.device, self.run = model, device, run
-        self.hidden: Hidden = []
+        self.hidden: Hidden | None = None
+        self.sequences = sequences
         self.calls: list[list[Call]] = [[] for _ in model.blocks]
         self.tuples = [False] * len(model.blocks)
         self._own: ExitStack = ExitStack()
@@ -206,7 +208,10 @@ class _Recorder:
         def hook(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             call, hidden = split(args, kwargs)
             if number == 0:
+                if self.hidden is None:
+                    self.hidden = holder(hidden.nbytes // len(hidden) * self.sequences)
                 self.hidden.append(hidden.to(CPU))
+                used(self.hidden, len(self.hidden) - 1)
             earlier = self.calls[number]
             stored = Call(on_device(call.args, CPU), on_device(call.kwargs, CPU))
             self.calls[number].append(_shared(stored, earlier[-1]) if earlier else stored)

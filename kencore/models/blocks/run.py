@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from kencore.errors import NonFiniteActivationError
 from kencore.methods.statistics import RunningInputs
 from kencore.models.blocks.ports import Port, listening
+from kencore.models.blocks.spool import holder, used
 from kencore.models.seam import forward
 from kencore.system.progress import Clock
 
@@ -130,14 +131,14 @@ def run(
     if not output and not watched:
         return []
     clock = clock or Clock()
-    out: Hidden = []
+    out = holder(sum(batch.nbytes for batch in hidden)) if output else []
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(placed(block, device))
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=autocast))
         watch = _Watch(watched, stop=not output, clock=clock)
         stack.enter_context(listening(watched, watch.heard, watch.done))
-        for call, batch in zip(calls, hidden, strict=True):
+        for place, (call, batch) in enumerate(zip(calls, hidden, strict=True)):
             watch.start(batch.shape[0], batch.shape[1])
             result = None
             with clock("forward"), contextlib.suppress(Stop):
@@ -146,6 +147,8 @@ def run(
             if output and result is not None:
                 check_finite(result, number)
                 out.append(result.to(batch))
+                used(out, place)
+            used(hidden, place)
     return out
 
 
