@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def report(done, total, message):
         print(json.dumps([name, done / total]), file=log)
 prune(PruneSpec(**json.loads(sys.argv[2])), out=sys.argv[3], threads=1, memory=json.loads(sys.argv[4]), progress=report)
 """
-ACTIVATIONS = ("wanda", "sparsegpt", "multiflow")  # on 16 windows of 512 tokens, to zero
+ACTIVATIONS = ("wanda", "sparsegpt", "multiflow")  # on 8 windows of 256 tokens, to zero
 SAME = ("masks.safetensors", "rows.parquet", "matrices.parquet", "spec.json", "metrics.json")
 
 
@@ -117,14 +117,17 @@ def weights(shape: Shape) -> int:
     return sum(int(np.prod(one)) for one in shape.tensors().values())
 
 
+def halved(shape: Shape) -> Shape:
+    """Half as wide."""
+    halves = {name: getattr(shape, name) // 2 for name in ("hidden", "inner", "heads", "keys", "vocabulary")}
+    return replace(shape, **{name: max(1, half) for name, half in halves.items()})
+
+
 def fitted(shape: Shape, gigabytes: float) -> Shape:
     """The same proportions with about so many bytes in bfloat16."""
-    from dataclasses import replace
-
     wanted = gigabytes * 1e9 / 2
     while weights(replace(shape, blocks=2)) > wanted:
-        halves = {name: getattr(shape, name) // 2 for name in ("hidden", "inner", "heads", "keys", "vocabulary")}
-        shape = replace(shape, **{name: max(1, half) for name, half in halves.items()})
+        shape = halved(shape)
     bare, two = weights(replace(shape, blocks=0)), weights(replace(shape, blocks=1))
     return replace(shape, blocks=max(2, round((wanted - bare) / (two - bare))))
 
@@ -175,7 +178,7 @@ def asked_of(folder: Path, method: str) -> dict[str, Any]:
     """Settings of a pruning of the pair."""
     if method in ACTIVATIONS:
         spec = {"model": str(folder / "tuned"), "method": method, "keep": 0.5, "device": "cpu"}
-        return spec | {"calibration": str(write_text(folder)), "sequences": 16, "window": 512}
+        return spec | {"calibration": str(write_text(folder)), "sequences": 8, "window": 256}
     spec = {"model": str(folder / "tuned"), "base": str(folder / "base"), "method": method, "device": "cpu"}
     return spec | ({"bits": 1.0} if method == "bytes" else {"keep": 0.5})
 
@@ -245,12 +248,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--like", choices=SHAPES, default="7b")
     parser.add_argument("--gigabytes", type=float)
+    parser.add_argument("--halve", type=int, default=0, metavar="TIMES", help="halve the widths first")
     parser.add_argument("--values", type=int, default=10**6, help="blocks with numbers; all others are holes")
     parser.add_argument("--measure", nargs="*", default=(), metavar="METHOD")
     parser.add_argument("--memory", help="as for prune")
     parser.add_argument("--kill", type=int, default=0, metavar="TIMES")
     asked = parser.parse_args()
-    shape = SHAPES[asked.like] if asked.gigabytes is None else fitted(SHAPES[asked.like], asked.gigabytes)
+    shape = SHAPES[asked.like]
+    for _ in range(asked.halve):
+        shape = halved(shape)
+    if asked.gigabytes is not None:
+        shape = fitted(shape, asked.gigabytes)
     folder = asked.folder.resolve()
     if not (folder / "tuned").is_dir():
         write_pair(folder, shape, asked.values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,22 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def let_go_of(module: nn.Module) -> None:
+def let_go_of(module: nn.Module, *, but: Collection[int] = ()) -> None:
     """Take a module's weights out of memory where they are pages of a file: they are then as on disk, but for the ends
     of each that was written to. Others stay.
+
+    Args:
+        but: addresses of weights that stay too.
     """
     for parameter in module.parameters():
-        if parameter.device.type == "cpu":
+        if parameter.device.type == "cpu" and parameter.data_ptr() not in but:
             let_go(parameter.data_ptr(), parameter.nbytes)
+
+
+def shared(modules: Iterable[nn.Module]) -> set[int]:
+    """Addresses of weights that several of the modules have."""
+    count = Counter(address for one in modules for address in {weight.data_ptr() for weight in one.parameters()})
+    return {address for address, times in count.items() if times > 1}
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from kencore.allocate.budget import kept_of, rebalanced
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.checkpoint.pair import open_models
-from kencore.models.paging import let_go_of
+from kencore.models.paging import let_go_of, shared
 from kencore.pruning.plan import decide, places
 from kencore.pruning.workbench import Workbench
 from kencore.quality.baselines import baseline_names, baseline_rule
@@ -191,7 +191,7 @@ class _Job:
         """Prune, write each matrix as it is done, and return the lines of all parameters."""
         pair, lines = self.bench.pair, self.bench.lines()
         norms: dict[str, NDArray[np.float32]] = {}
-        at = self.bar.phase("", self.pruning)
+        at, several = self.bar.phase("", self.pruning), shared(self.bench.blocks.blocks)
         with self.clock("prune"):
             for pruned in self.bench.prune(
                 streams, found.rule, found.counts, propagate=self.spec.propagate, progress=at
@@ -204,7 +204,8 @@ class _Job:
                 self.unseen += [name] if pruned.unseen else []
                 pair.release()
                 if pruned.slot is self.bench.blocks.by_block[pruned.slot.block][-1]:
-                    let_go_of(self.bench.blocks.blocks[pruned.slot.block])  # the run has it: it is brought from there
+                    block = self.bench.blocks.blocks[pruned.slot.block]
+                    let_go_of(block, but=several)  # the run has it: it is brought from there
                     give_back()
         writer.add_activations(norms)
         if self.spec.published:  # its rounding misses the target: baselines prune as much

@@ -13,7 +13,7 @@ from kencore.checkpoint.as_torch import mapped
 from kencore.checkpoint.tensors import open_tensors
 from kencore.models.blocks import spool
 from kencore.models.blocks.spool import Spooled, holder, used
-from kencore.models.paging import let_go_of, one_by_one
+from kencore.models.paging import let_go_of, one_by_one, shared
 from kencore.system.memory import let_go
 
 PAGE = 4096
@@ -34,6 +34,9 @@ def layer(tmp_path: Path) -> torch.nn.Linear:
 @linux
 def test_what_is_let_go_is_as_on_disk_but_for_its_ends(layer: torch.nn.Linear, tmp_path: Path) -> None:
     layer.weight.data.fill_(-1.0)
+    assert shared([layer, torch.nn.Linear(2, 2)]) == set()
+    let_go_of(layer, but=shared([layer, torch.nn.Sequential(layer)]))
+    assert bool((layer.weight == -1).all())
     let_go_of(layer)
     stored = load_file(tmp_path / "model.safetensors")["weight"]
     same = (layer.weight == stored).reshape(-1)
