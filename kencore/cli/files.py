@@ -21,7 +21,8 @@ def export(
         typer.Option(
             "--as",
             help=f"One of {', '.join(FORMS)}: the pruned model as a Hugging Face folder; the small "
-            "file that restores it from the base, bit for bit; keep masks as bool tensors; the same at a bit a weight.",
+            "file that restores it from the base, bit for bit; keep masks as bool tensors; the same at a bit a weight; "
+            "changed entries as index and value; an adapter of changes in low rank.",
         ),
     ] = "folder",
     zstd: Annotated[bool, typer.Option("--zstd", help="Compress the subnetwork file (needs the extra zstd).")] = False,

@@ -155,6 +155,20 @@ def rows_of(
     return values, np.full(values.shape, rank > 0 or after is not None)
 
 
+def factors_of(coded: Coded) -> tuple[Floats, Floats]:
+    """Thin matrices (R, K) and (C, K), float32, whose product is the coded difference but for rounding.
+
+    Raises:
+        ValueError: another code, one that is followed by another, or data that do not fit.
+    """
+    if coded.code != "lowrank" or "then" in coded.facts:
+        raise ValueError(f"a code {coded.code!r} that is no product of two matrices")
+    rank = whole(coded.facts, "rank", 0, min(MOST_COMPONENTS, *coded.shape))
+    numbers, a, b = _arrays(Reader(coded.data), coded.shape, rank)
+    scale = numbers * float(np.ldexp(1.0, whole(coded.facts, "power", LOWEST - 60, HIGHEST)))
+    return np.asarray(a * scale, np.float32), np.asarray(b, np.float32)
+
+
 def _weights(d: Floats, a: Floats, b: Floats) -> NDArray[np.float64]:
     """Weights (K,) by which the components come nearest to d: (A^T A * B^T B) w = diag(A^T d B)."""
     if not a.shape[1]:

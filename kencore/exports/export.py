@@ -9,7 +9,8 @@ from kencore.checkpoint.companions import left_behind
 from kencore.errors import SpecError
 from kencore.system.progress import Progress, silent
 
-FORMS = ("folder", "subnetwork", "masks", "packed-masks")
+FORMS = ("folder", "subnetwork", "masks", "packed-masks", "sparse-delta", "lora")
+FOLDERS = ("folder", "lora")  # the others are files
 
 
 def export(
@@ -21,7 +22,7 @@ def export(
     push: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Write a run as a Hugging Face folder, a subnetwork file, or a file of keep masks.
+    """Write a run as a Hugging Face folder, a subnetwork file, keep masks, changed entries or an adapter.
 
     Args:
         run: its id or folder.
@@ -34,7 +35,7 @@ def export(
     Returns:
         ``form``, ``bytes`` of what was written, where it is as ``folder`` or ``file``, and as
         ``repository`` if it was uploaded; ``left_behind``: files of the model that were not taken
-        along, and why, where there are any.
+        along, and why, where there are any; ``left_out``: tensors whose change an adapter does not hold.
 
     Raises:
         KencoreError: the class says which mistake it was.
@@ -48,6 +49,7 @@ def export(
 
         check_name(push)  # before minutes of writing
     opened, path = open_run(run), Path(path)
+    left_out: tuple[str, ...] = ()
     if form == "folder":
         report(0, 1, "Writing the pruned model")
         written = opened.save_pretrained(path)
@@ -55,6 +57,14 @@ def export(
         from kencore.exports.subnetwork.write import write_subnetwork
 
         written = write_subnetwork(opened, path, zstd, report)
+    elif form == "sparse-delta":
+        from kencore.exports.updates import export_updates
+
+        written = export_updates(opened, path, report)
+    elif form == "lora":
+        from kencore.exports.lora import export_lora
+
+        written, left_out = export_lora(opened, path, report)
     else:
         from kencore.exports.masks import export_mask
 
@@ -63,9 +73,11 @@ def export(
         "run": opened.id,
         "form": form,
         "bytes": _bytes(written),
-        "folder" if form == "folder" else "file": str(written),
+        "folder" if form in FOLDERS else "file": str(written),
     }
-    if not form.endswith("masks") and (left := left_behind(Path(opened.tuned_tensors.folder))):
+    if left_out:
+        facts["left_out"] = list(left_out)
+    if form in ("folder", "subnetwork") and (left := left_behind(Path(opened.tuned_tensors.folder))):
         facts["left_behind"] = left
     if push is not None:
         from kencore.exports.upload import upload
@@ -83,6 +95,8 @@ def file_name(run: str | Path, form: str, *, zstd: bool = False) -> str:
         "subnetwork": f"{name}.subnetwork.safetensors" + (".zst" if zstd else ""),
         "masks": f"{name}.masks.safetensors",
         "packed-masks": f"{name}.packed-masks.safetensors",
+        "sparse-delta": f"{name}.sparse-delta.safetensors",
+        "lora": f"{name}-lora",
     }[form]
 
 

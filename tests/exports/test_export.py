@@ -85,7 +85,13 @@ def test_masks_are_whole_or_absent(gpt2: Run, tmp_path: Path) -> None:
 
 def test_every_form_says_what_it_wrote(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    for form, zstd in (("folder", False), ("subnetwork", True), ("masks", False), ("packed-masks", False)):
+    for form, zstd in (
+        ("folder", False),
+        ("subnetwork", True),
+        ("masks", False),
+        ("packed-masks", False),
+        ("sparse-delta", False),
+    ):
         path = tmp_path / file_name(run.id, form, zstd=zstd)
         facts = export(run.path, path, form, zstd=zstd)
         assert facts["folder" if form == "folder" else "file"] == str(path)

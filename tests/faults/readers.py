@@ -24,6 +24,7 @@ from kencore.checkpoint.tensors import open_tensors
 from kencore.data.examples import read_examples
 from kencore.data.text import read_text
 from kencore.exports.masks import export_mask, read_masks
+from kencore.exports.subnetwork.open import open_subnetwork
 from kencore.exports.subnetwork.read import inspect_subnetwork, opened
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.models.tokenizer import load_tokenizer
@@ -208,6 +209,24 @@ def a_subnetwork(folder: Path) -> list[Path]:
     return [write_subnetwork(Run(assets_folder() / "demo" / "run"), folder / "a.safetensors")]
 
 
+def a_coded_file(folder: Path) -> list[Path]:
+    """A small run of coded differences as a subnetwork file, of every code."""
+    from tests.pruning.test_by_bytes import coded
+
+    made = write_subnetwork(coded(folder / "made", bits=9), folder / "a.safetensors")
+    return [made]
+
+
+def open_coded_file(folder: Path) -> None:
+    """All of it: every code is read."""
+    open_subnetwork(folder / "a.safetensors")
+
+
+def bytes_or_header(content: bytes, rng: random.Random) -> bytes:
+    """Damage anywhere, or in what the file says of itself."""
+    return (as_header if rng.random() < 0.3 else damaged_bytes)(content, rng)
+
+
 def look_at_subnetwork(folder: Path) -> None:
     """What `inspect` says of the file, and all that is in it."""
     inspect_subnetwork(folder / "a.safetensors")
@@ -289,6 +308,7 @@ READERS: dict[str, Reader] = {
     ),
     "gguf": Reader(make=a_gguf, read=lambda folder: read_gguf(folder / "model.gguf"), damage=damaged_bytes),
     "specs": Reader(make=some_specs, read=read_specs, damage=as_json),
+    "coded-file": Reader(make=a_coded_file, read=open_coded_file, damage=bytes_or_header),
     "subnetwork": Reader(make=a_subnetwork, read=look_at_subnetwork, damage=as_header),
     "masks": Reader(
         make=lambda folder: [export_mask(Run(assets_folder() / "demo" / "run"), folder / "a.safetensors", pack=True)],
