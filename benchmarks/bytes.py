@@ -58,6 +58,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
     parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
     parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
+    parser.add_argument(
+        "--plot", type=Path, default=None, help="draw what is known into this file, and measure nothing"
+    )
     parser.add_argument("--results", type=Path, default=Path("bytes.jsonl"))
     return parser.parse_args()
 
@@ -273,6 +276,9 @@ def main() -> None:
     asked = arguments()
     lines = asked.results.read_text("utf-8").splitlines() if asked.results.is_file() else []
     known = {tuple(json.loads(line)[0]): json.loads(line)[1] for line in lines}
+    if asked.plot is not None:
+        plot(asked.plot, asked.pairs, known)
+        return
     for name in asked.pairs:
         study: Study | None = None
         case = (name, str(asked.every if name == "sst2" else asked.windows if name == "demo-lm" else 1))
@@ -287,6 +293,43 @@ def main() -> None:
                 file.write(json.dumps([key, known[key]]) + "\n")
             print(key, known[key], flush=True)
         show(name, {key[2]: value for key, value in known.items() if key[:2] == case})
+
+
+LINES = {
+    "gradients": ("choice, by gradients", "#0F4F8C"),
+    "choice": ("choice, by the rule", "#C98100"),
+    "levels": ("levels", "#0AA26B"),
+    "seeded": ("seeded", "#963EB0"),
+}
+MARKS = {"bitdelta": "o", "dare": "^", "compeft": "s", "top": "D", "int": "P", "lowrank": "v", "signs": "X"}
+
+
+def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, Any]]) -> None:
+    """KL against bits of each pair: lines of our choice and of two codes, a mark for each other rule."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(pairs), figsize=(4.4 * len(pairs), 4), layout="constrained")
+    for one, pair in zip(np.atleast_1d(axes), pairs, strict=True):
+        found = {key[2]: value for key, value in known.items() if key[0] == pair}
+        for name, (label, color) in LINES.items():
+            points = sorted((v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(f"{name} "))
+            if points:
+                wide = 2.4 if name == "gradients" else 1.2
+                one.plot(*zip(*points, strict=True), "-o", ms=3, label=label, lw=wide, color=color)
+        for name, mark in MARKS.items():
+            points = [(v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(name)]
+            if points:
+                one.plot(*zip(*points, strict=True), mark, ms=6, mfc="none", color="#566275", label=name)
+        one.set(xscale="log", yscale="log", title=pair, xlabel="bits per weight", ylim=(1e-5, 20), xlim=(0.015, 10))
+        one.grid(alpha=0.3)
+    np.atleast_1d(axes)[0].set_ylabel("KL from the tuned model, nats")
+    named = [pair for one in np.atleast_1d(axes) for pair in zip(*one.get_legend_handles_labels(), strict=True)]
+    names = {label: mark for mark, label in named}
+    figure.legend(names.values(), names.keys(), fontsize=8, loc="outside lower center", ncols=6)
+    figure.savefig(file, dpi=110, metadata={"Software": None})
 
 
 def show(pair: str, found: dict[str, dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.config import read_config
-from kencore.errors import SpecError
+from kencore.errors import SpecError, TaskMismatchError
 from kencore.exports.subnetwork.open import Restorer, restore_subnetwork, tensors_of
 from kencore.exports.subnetwork.read import opened
 from kencore.system.devices import resolve_device
@@ -145,5 +145,11 @@ def _loaded(base: str | Path, file: str | Path, device: str) -> LoadedModel:
 
     with tempfile.TemporaryDirectory(prefix="kencore-") as parent:
         folder = restore_subnetwork(file, base, Path(parent) / "model")
-        kind = LanguageModel if is_language_model(folder) else Classifier
-        return kind.load(folder, device=device)
+        if is_language_model(folder):
+            return LanguageModel.load(folder, device=device)
+        try:
+            return Classifier.load(folder, device=device)
+        except TaskMismatchError:  # an encoder without a head
+            from kencore.models.embedder import Embedder
+
+            return Embedder.load(folder, device=device)
