@@ -60,10 +60,10 @@ def report(
     made = build(opened, other, progress, interactive=interactive)
     text = html(made).encode()
     facts: dict[str, Any] = {"run": opened.id, "title": made.title, "file": str(path), "bytes": len(text)}
-    if folder is not None:
-        facts |= {"folder": str(folder), "files": write_figures(made, folder, progress)}
     with whole_file(path, force=force) as temporary:
         temporary.write_bytes(text)
+        if folder is not None:  # so that neither is there where the other does not fit
+            facts |= {"folder": str(folder), "files": write_figures(made, folder, progress)}
     return facts
 
 
