@@ -244,7 +244,12 @@ class Pruner:
         self.done, self.total = 0, len(runs) * sum(self.each.values())
 
     def prune(self) -> None:
-        """Prune all parameters; the results are in the runs and their writers."""
+        """Prune all parameters; the results are in the runs and their writers.
+
+        Raises:
+            NotEnoughMemoryError: less was asked for than the fewest rows take.
+        """
+        self.memory.need(LEAST_AT_ONCE * BYTES_A_WEIGHT)
         for decisions in zip(*(run.plan for run in self.runs), strict=True):
             if len(self.runs) == 1 and self.runs[0].restore(decisions[0]):
                 self.done += self.each[decisions[0].parameter.name]

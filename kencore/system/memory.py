@@ -34,18 +34,12 @@ class Budget:
     most: int
     asked: bool
 
-    def at_once(self, each: int, *, most: int, least: int, held: int = 0) -> int:
+    def at_once(self, each: int, *, most: int, least: int) -> int:
         """How many things of ``each`` bytes may be held at once beside what is there now: ``least`` to ``most``.
 
-        Args:
-            held: bytes that are held beside them.
-
-        Raises:
-            NotEnoughMemoryError: not even ``least``, where somebody asked for the budget.
+        It is ``least`` where not even those fit: work that began is not given up for it.
         """
-        self.need(held + least * each)
-        room = self.most - resident() - held
-        return min(most, max(least, room // each))
+        return min(most, max(least, (self.most - resident()) // each))
 
     def need(self, count: int) -> None:
         """Raise `NotEnoughMemoryError` unless so many bytes more fit into a budget that was asked for."""
