@@ -18,6 +18,7 @@ FORMS: Final = {
     "folder": "Hugging Face folder",
     "masks": "Masks",
     "packed-masks": "Packed masks",
+    "sparse-delta": "Changed entries",
 }
 REPORT: Final = "report"
 

@@ -26,6 +26,7 @@ _ICONS: Final = {
     "folder": ":material/folder:",
     "masks": ":material/grid_on:",
     "packed-masks": ":material/apps:",
+    "sparse-delta": ":material/difference:",
 }
 
 
@@ -34,7 +35,8 @@ def take_along(run: Run) -> None:
     with st.grid(2, min_column_width=280, gap="small"):
         report_parts.card(run)
         for form in exports.FORMS:
-            _card(run, form)
+            if form != "sparse-delta" or run.restore == "base":
+                _card(run, form)
     with st.expander("From the command line", icon=":material/terminal:"):
         st.code(commands(run.id, zero=run.restore == "zero"), "bash")
 
@@ -92,6 +94,8 @@ def _what(run: Run, form: str) -> str:
             f"Weights, config and tokenizer for other programs, {wording.size(run.totals['bytes_dense'])}: as "
             "large as the dense model."
         )
+    if form == "sparse-delta":
+        return "What differs from the base, entry by entry: index and value, as inference servers take weight updates."
     if form == "packed-masks":
         bits = wording.size(-(-run.totals["pruned"] // 8))
         return f"One bit per weight in one safetensors file, about {bits}, lowest bit first. 1 = kept."
@@ -112,5 +116,6 @@ def commands(run_id: str, *, zero: bool) -> str:
             f"python -m kencore open {names['subnetwork']} {restored}{base}",
             f"python -m kencore export {run} {names['masks']} --as masks",
             f"python -m kencore export {run} {names['packed-masks']} --as packed-masks",
+            *([] if zero else [f"python -m kencore export {run} {names['sparse-delta']} --as sparse-delta"]),
         ]
     )

@@ -161,6 +161,7 @@ def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:
         "# uses the base named in the file; --base overrides it",
         "python -m kencore export sample sample.masks.safetensors --as masks",
         "python -m kencore export sample sample.packed-masks.safetensors --as packed-masks",
+        "python -m kencore export sample sample.sparse-delta.safetensors --as sparse-delta",
     ]
 
 

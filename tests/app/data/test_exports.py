@@ -149,7 +149,7 @@ def test_a_job_that_is_gone_is_said_once(open_page: OpenPage, store_of_jobs: Fak
     test = open_page("overview", export="nobody")
     assert not test.exception
     assert len(test.error) == 1
-    assert len([button for button in test.button if button.label == "Prepare"]) == 5
+    assert len([button for button in test.button if button.label == "Prepare"]) == 6
 
 
 def test_looking_at_a_run_of_a_hub_fetches_nothing(
