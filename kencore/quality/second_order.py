@@ -34,6 +34,7 @@ AT_ONCE: Final = 8  # sentences of a pass
 SENTENCES: Final = 512  # at most
 WINDOWS, WINDOW = 64, 256
 CALIBRATION: Final = "pydoc"  # where nobody chose
+SMALL: Final = 1 << 21  # entries of all changes of a parameter
 ENTRIES_AT_ONCE: Final = 1 << 20
 
 
@@ -46,13 +47,15 @@ class Pass:
 
 
 class Changes:
-    """Changes (K, E) of one parameter as it lies on disk, held in half precision with a scale of each."""
+    """Changes (K, E) of one parameter as it lies on disk, with a scale of each; large ones in half precision."""
 
     def __init__(self, shape: tuple[int, ...], count: int) -> None:
         import torch
 
         self.shape, self._next = shape, 0
-        self._values = torch.zeros((count, int(np.prod(shape))), dtype=torch.float16)
+        size = int(np.prod(shape))
+        kind = torch.float32 if count * size <= SMALL else torch.float16  # which takes as long to widen as to multiply
+        self._values = torch.zeros((count, size), dtype=kind)
         self._scales = torch.zeros(count, dtype=torch.float64)
 
     def add(self, change: NDArray[np.float32]) -> None:
