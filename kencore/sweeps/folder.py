@@ -6,21 +6,21 @@ import hashlib
 import shutil
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.errors import CheckpointChangedError, DataFileError, RunExistsError
+from kencore.errors import CheckpointChangedError, DataFileError, RunExistsError, StoreNotWritableError
 from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import Sweep, busy, lock_file, remains, shard_lock
 from kencore.system import people, schema
 from kencore.system.locks import FileLock
-from kencore.system.places import private_folder, sweeps_folder
+from kencore.system.places import not_writable, private_folder, sweeps_folder
 from kencore.system.plain_json import json_text
 from kencore.system.whole import whole_file
 
@@ -43,12 +43,13 @@ def working_on(spec: SweepSpec, patience: float, shard: Shard = WHOLE) -> Iterat
 
     Raises:
         SweepBusyError: another one was at it for ``patience`` seconds.
+        StoreNotWritableError: the lock cannot be made.
     """
     locks = [FileLock(_lock_path(spec), shared=not shard.alone)]
     if not shard.alone:
         locks.append(FileLock(shard_lock(spec.id, str(shard).replace("/", "of"))))
     deadline = time.monotonic() + patience
-    while not all(lock.acquire() and lock.is_in_place() for lock in locks):  # one that was deleted took its lock along
+    while not _all_held(locks):
         _release(locks)
         if time.monotonic() >= deadline:
             raise busy(spec.id)
@@ -57,6 +58,15 @@ def working_on(spec: SweepSpec, patience: float, shard: Shard = WHOLE) -> Iterat
         yield
     finally:
         _release(locks)
+
+
+def _all_held(locks: list[FileLock]) -> bool:
+    """Whether all of them are held now; one that was deleted took its lock along."""
+    try:
+        return all(lock.acquire() and lock.is_in_place() for lock in locks)
+    except OSError as error:
+        _release(locks)
+        raise not_writable(locks[0].path, error) from error
 
 
 def _release(locks: list[FileLock]) -> None:
@@ -106,6 +116,10 @@ def begin(
     try:
         with whole_file(private_folder(folder) / "sweep.json") as file:
             file.write_text(json_text(asked), "utf-8")
+    except StoreNotWritableError:
+        with suppress(OSError):  # another shard may be at it
+            folder.rmdir()  # a folder without its file would be listed as a broken sweep
+        raise
     except RunExistsError:  # another shard was quicker
         _check(Sweep(folder), found)
     return folder
