@@ -14,7 +14,7 @@ from kencore.errors import JobNotFoundError, LimitError, NotAllowedError, SpecEr
 from kencore.jobs.limits import Limits
 from kencore.jobs.store import changes
 from kencore.jobs.store.database import connected
-from kencore.jobs.worker import child, spawn
+from kencore.jobs.worker import child, far, spawn
 from kencore.system import people
 from tests.support.people import looking
 
@@ -167,11 +167,25 @@ def test_no_more_of_one_person_run_at_once(quiet: Path, monkeypatch: pytest.Monk
 def test_a_worker_sees_what_its_person_sees(quiet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
     monkeypatch.setattr(child, "_attempt", lambda *_: seen.append(people.viewer()) or 0)
-    monkeypatch.setattr(child, "_be_modest", lambda: None)
+    monkeypatch.setattr(child, "be_modest", lambda: None)
     monkeypatch.setattr(child.os, "chdir", lambda _folder: None)
     for job in (submit("ann"), jobs.submit("selftest", {})):
         with connected() as connection:
             attempt = changes.claim(connection, job)
         assert attempt is not None
         assert child.main(job, attempt, 1) == 0
+    assert seen == ["ann", None]
+
+
+def test_a_worker_of_a_cluster_sees_what_its_person_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    monkeypatch.setattr(far, "_run", lambda *_: (seen.append(people.viewer()), ("succeeded", None))[1])
+    for name in ("be_modest", "end_own_family"):
+        monkeypatch.setattr(far, name, lambda: None)
+    monkeypatch.setattr(far, "_leave_with", lambda _parent: None)
+    monkeypatch.setattr(far.os, "chdir", lambda _folder: None)
+    for name in ("ann", people.LOCAL):
+        asked = {"kind": "selftest", "folder": "/", "user": name, "job": "j", "attempt": 1, "params": {}}
+        far.Piece(tmp_path, 0).asked.write_text(json.dumps(asked))
+        assert far.main(str(tmp_path), 0, 1) == 0
     assert seen == ["ann", None]
