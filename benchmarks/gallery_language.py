@@ -34,8 +34,7 @@ from kencore.runs.texts import Continued, write_texts
 from kencore.settings.prune import PruneSpec
 from kencore.system.progress import silent
 
-LINEAR = torch.nn.functional.linear
-SPARSITIES = (0.6, 0.5, 0.7)
+SPARSITIES = (0.6, 0.5)
 CELLS = {
     "magnitude": ("magnitude", "uniform"),
     "wanda": ("wanda", "uniform"),
@@ -80,7 +79,6 @@ def make(work: Path, *, windows: int, threads: int) -> list[Path]:
 
 
 def _make(work: Path, missing: dict[tuple[str, float], PruneSpec], threads: int) -> None:
-    torch.nn.functional.linear = in_bfloat16
     first = next(spec for spec in missing.values() if spec.streams)
     pair = open_models(first)
     data = cast(Windows, read_data(pair.tuned.folder, first))
@@ -108,12 +106,6 @@ def _make(work: Path, missing: dict[tuple[str, float], PruneSpec], threads: int)
 
 def folder_of(work: Path, cell: str, sparsity: float) -> Path:
     return work / f"smollm2-{cell}-{100 * sparsity:g}"
-
-
-def in_bfloat16(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear` with its product in bfloat16, which some processors do several times as fast."""
-    half = torch.bfloat16
-    return LINEAR(inputs.to(half), weight.to(half), None if bias is None else bias.to(half)).to(inputs.dtype)
 
 
 class Watched:
