@@ -23,7 +23,7 @@ def perplexity_dots(metrics: dict[str, Any], method: str, palette: Palette) -> C
     table = perplexity_table(metrics, method)
     values = table["perplexity"].to_numpy(np.float64)
     ends = table[["perplexity_low", "perplexity_high"]].to_numpy(np.float64)  # models, 2
-    axis, edge = _axis(values, ends)
+    axis, edge = _axis(values, ends, int((table["what"] == "pruned").to_numpy().argmax()))
     figure = go.Figure()
     figure.add_vline(x=float(values[0]), line={"color": palette.muted, "width": 1, "dash": "dot"})
     for line in lines(table):
@@ -74,15 +74,16 @@ def _add_dot(figure: go.Figure, line: Any, method: str, edge: float, palette: Pa
     )
 
 
-def _axis(values: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[dict[str, Any], float]:
+def _axis(values: NDArray[np.float64], ends: NDArray[np.float64], own: int) -> tuple[dict[str, Any], float]:
     """The axis, and the perplexity from which a point is drawn at its right edge.
 
-    What lies far from the dense model (a random choice does) would leave no room for the rest.
+    What lies far from the dense model (a random choice does) would leave no room for the rest; where the run itself
+    does, or all others, powers of ten hold all of them.
     """
     title, near = "perplexity, lower is better", values <= _FAR * values[0]
     title += ", with 95 % interval" if np.isfinite(ends).any() else ""
     drawn = np.concatenate([values[near], ends[near].ravel()])
-    if near.sum() < 2:  # all are far: powers of ten
+    if near.sum() < 2 or not near[own]:
         drawn = np.concatenate([values, ends.ravel()])
         logs = [float(np.log10(np.nanmin(drawn))) - 0.15, float(np.log10(np.nanmax(drawn))) + 0.15]
         axis = {"type": "log", "range": logs, "exponentformat": "power", "title": {"text": f"{title} (log scale)"}}

@@ -38,10 +38,15 @@ def quality_dots(metrics: dict[str, Any], method: str) -> Figure:
         finding = judged.quality_finding(table, metrics, method)
         measure, scale = facts.share_name(metrics), 100.0
     values = scale * table[[measure, f"{measure}_low", f"{measure}_high"]].to_numpy(np.float64)
-    edge = FAR * values[0, 0] if language else math.inf
+    own = values[int((table["what"] == "pruned").to_numpy().argmax()), 0]
+    logs = language and own > FAR * values[0, 0]  # the run itself is never at the edge: powers of ten hold all
+    edge = FAR * values[0, 0] if language and not logs else math.inf
     far = values[:, 0] > edge
     low, high = spread(values[~far])
     axes = rows(list(table["label"]), 46, left=196, right=44)
+    if logs:
+        axes.set_xscale("log")
+        low, high = 0.8 * np.nanmin(values), 1.25 * np.nanmax(values)
     axes.set_xlim(max(0.0, low), high if language else min(100.0, high))
     if np.isfinite(values[0]).all():
         axes.axvspan(*values[0, 1:], color=LIGHT.reset, alpha=0.7, lw=0)
@@ -58,8 +63,8 @@ def quality_dots(metrics: dict[str, Any], method: str) -> Figure:
         words(axes, f"{said} →" if far[i] else said, (x, y), (0, 12), ha="right" if far[i] else "center")
     known = bool(np.isfinite(values[:, 1:]).any())
     title = f"{measure}, lower is better" if language else measure
-    axes.set_xlabel(title + (", with 95 % interval" if known else ""))
-    say(axes.xaxis, "{:,g}".format if language else "{:g} %".format)
+    axes.set_xlabel(title + (", with 95 % interval" if known else "") + (" (log scale)" if logs else ""))
+    say(axes.xaxis, "{:,g}".format if language else "{:g} %".format, logs=logs)
     far_note = " Arrows mark values beyond the axis." if far.any() else ""
     return Figure(
         name="quality",

@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -120,9 +120,10 @@ def _columns(names: Sequence[str]) -> int:
     return len(names) if sum(wide) <= WIDTH else max(1, WIDTH // max(wide))
 
 
-def say(axis: Any, label: Callable[[float], str] = "{:,g}".format) -> None:
-    """Round ticks of an axis, at most seven, in words."""
-    axis.set_major_locator(MaxNLocator(6, steps=(1, 2, 2.5, 5, 10)))
+def say(axis: Any, label: Callable[[float], str] = "{:,g}".format, *, logs: bool = False) -> None:
+    """Round ticks of an axis in words: at most seven, or on a log scale 1, 2 and 5 of each power of ten."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if logs else MaxNLocator(6, steps=(1, 2, 2.5, 5, 10)))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: label(value))
 
 

@@ -123,3 +123,14 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
         "Wanda, recovered (this run)",
     ]
     assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after recovery;")
+
+
+def test_the_run_itself_is_never_at_the_edge(metrics: dict[str, Any]) -> None:
+    metrics["pruned"] = measured(95.0)  # between random's 900 and dense: far, and what the page is about
+    chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
+    shown = {trace.y[0]: trace for trace in chart.figure.data}
+    assert (shown["Wanda (this run)"].x[0], shown["Wanda (this run)"].text) == (95.0, ("95.0",))
+    assert shown["Random"].x[0] == 900.0
+    axis = chart.figure.layout.xaxis
+    assert axis.type == "log"
+    assert axis.range[0] < np.log10(20) < np.log10(900) < axis.range[1]
