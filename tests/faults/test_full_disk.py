@@ -13,7 +13,7 @@ from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
 from tests.support.tuned_cases import write_sentences
 
-SHORT = ("prune and measure", "export to a folder", "export a subnetwork", "export masks", "report", "rename")
+SHORT = ("export to a folder", "export masks", "report", "rename")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no limit on the size of a file")
