@@ -7,14 +7,13 @@ none at all.
 
 from __future__ import annotations
 
-import resource
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
+from tests.faults.nth_write import smallest
 
 Writer = Callable[[Path], object]
 MOST = 12  # limits for each writer
@@ -26,17 +25,6 @@ class Told:
 
     refused: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def limited(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def files(place: Path) -> dict[str, bytes]:
@@ -67,7 +55,7 @@ def refused(name: str, write: Writer, place: Path, told: Told, *, most: int = MO
     for limit in limits_of({len(content) for content in made.values()}, most):
         end = "no error"
         try:
-            with limited(limit):
+            with smallest(limit):
                 write(place)
         except StoreNotWritableError:
             end = "refused"
