@@ -123,7 +123,7 @@ def test_a_run_can_be_measured_later_and_keeps_the_result(
 
 
 def test_the_shipped_run_is_not_written_to() -> None:
-    with pytest.raises(RunExistsError, match="the demo run"):
+    with pytest.raises(RunExistsError, match="It ships, or is shared"):
         judge("demo", "demo", save=True)
 
 

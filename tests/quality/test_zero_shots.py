@@ -80,7 +80,7 @@ def test_what_is_kept_in_a_run(made: tuple[Run, Path, str], tmp_path: Path) -> N
     judge_zero_shot(str(copy), [task], limit=6, save=True)
     last = open_run(copy).metrics
     assert (last["zero_shot"]["limit"], last["pruned"]) == (6, again["pruned"])
-    with pytest.raises(RunExistsError, match="the demo run"):
+    with pytest.raises(RunExistsError, match="It ships, or is shared"):
         judge_zero_shot("demo-lm", [task], save=True)
     with pytest.raises(TaskMismatchError, match="a model"):
         judge_zero_shot(str(run.tuned_tensors.folder), [task], save=True)
