@@ -211,3 +211,19 @@ def panel(page: Page) -> str:
     found = re.search(r"job=([\w-]+)", page.url)
     assert found
     return found[1]
+
+
+def choose(page: Page, button: Locator, *words: str) -> None:
+    """Click until the address has all of these. A click that comes while the page is drawn anew falls through, as a
+    person's does, who then clicks again.
+    """
+    until(page, lambda: _chosen(page, button, words), f"{words} in the address")
+
+
+def _chosen(page: Page, button: Locator, words: tuple[str, ...]) -> bool:
+    button.click()
+    try:
+        page.wait_for_url(holds(*words), timeout=10_000)
+    except TimeoutError:
+        return False
+    return True

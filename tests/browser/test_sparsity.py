@@ -17,7 +17,7 @@ from kencore.runs.run import Run
 from kencore.views import sparsity
 from tests.browser.canvas import point, settled, zoom_in
 from tests.browser.conftest import NewPage, Server, visit
-from tests.browser.steps import charts_stay_inside, click_point, heights, holds, plot, settle, until
+from tests.browser.steps import charts_stay_inside, choose, click_point, heights, holds, plot, settle, until
 from tests.browser.test_matrix import tip
 from tests.support.runs import make_lm_run
 
@@ -101,8 +101,7 @@ def test_what_was_chosen_is_a_link_that_shows_the_same(lm_page: Page) -> None:
     lm_page.keyboard.press("Escape")
     plot(lm_page, "sparsity-bars")
     settle(lm_page)  # else the button is drawn anew below the pointer
-    lm_page.get_by_role("radio", name="Roles in each block").click()
-    lm_page.wait_for_url(holds("compare=owl%2Cblocks", "bars=role"))
+    choose(lm_page, lm_page.get_by_role("radio", name="Roles in each block"), "compare=owl%2Cblocks", "bars=role")
     other = lm_page.context.new_page()
     visit(other, lm_page.url)
     for key, traces in (("sparsity-depth", 3), ("sparsity-bars", 7)):

@@ -25,6 +25,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(home: Path, tmp_path: Path) -> N
     run = prune(PruneSpec(model=str(pair[1]), base=str(pair[0]), method="delta", keep=0.5, evaluation=str(sentences)))
     every, told = writers(pair, sentences, run.id), Told()
     for name in SHORT:
-        refused(name, every[name], home, told, most=3)
+        refused(name, every[name], home, told, most=2)
     assert told.wrong == []
     assert set(told.refused) == set(SHORT)
