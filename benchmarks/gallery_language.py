@@ -93,13 +93,12 @@ def _make(work: Path, missing: dict[tuple[str, float], PruneSpec], threads: int)
         assert watched.tally is not None
         watched.tally.flips(data, bench.language.tokenizer, {}).save(folder)
         print(f"{folder.name}: {run.metrics['pruned']['perplexity']:.1f}, {time.monotonic() - began:.0f} s", flush=True)
-        save_metrics(folder, run.metrics | {"baselines": siblings(work, run, cell, sparsity)})
-        texts(bench, run, dense)
-        for beside in CELLS:  # those made before know this one now
-            if (folder_of(work, beside, sparsity) / "texts.json").is_file():
-                again = Run(folder_of(work, beside, sparsity))
-                told = again.metrics | {"baselines": siblings(work, again, beside, sparsity)}
-                save_metrics(again.path, told)
+        for beside in CELLS:  # this one knows those made before, and they know it
+            place = folder_of(work, beside, sparsity)
+            if beside == cell or (place / "texts.json").is_file():
+                told = Run(place)
+                save_metrics(place, told.metrics | {"baselines": siblings(work, told, beside, sparsity)})
+        texts(bench, run, dense)  # last: with them it is whole
         print(f"{folder.name}: whole after {time.monotonic() - began:.0f} s", flush=True)
 
 

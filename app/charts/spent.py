@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish
-from kencore.views.spent import PARTS, by_role
+from kencore.views.spent import by_role
 from kencore.words import numbers as wording
 from kencore.words import spent as words
 from kencore.words.palette import RUNS, Palette
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
 def bytes_bars(found: Spent, palette: Palette) -> Chart:
     """Kilobytes of each role, stacked by what they are, and of what every file says of itself."""
     roles = by_role(found)
-    names, rest = words.labels(roles), found.files + found.said
-    table = pd.DataFrame({"what": names} | {part: [*roles[part], 0] for part in PARTS})
-    table["said"] = [*[0] * len(roles), rest]
+    table = words.table(found, roles)
+    names = list(table["what"])
     looks: dict[str, dict[str, Any]] = {
         "symbols": {"color": palette.kept},
         "scales": {"color": RUNS[1]},

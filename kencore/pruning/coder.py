@@ -189,8 +189,9 @@ class Coder:
             self.moved[parameter.name] = (0.0, 0.0, decision.size)
             return [whole]
         squares = weights = 0.0
-        for rows in pieces((parameter.rows, parameter.cols)):
-            tuned, base = Difference(self.pair, parameter).sides(rows)
+        matrix = Difference(self.pair, parameter)
+        for rows in pieces(matrix.shape):
+            tuned, base = matrix.sides(rows)
             squares += float(np.square(tuned - base, dtype=np.float64).sum())
             weights += float(np.square(tuned, dtype=np.float64).sum())
         self.moved[parameter.name] = (squares, weights, decision.size)
@@ -305,10 +306,12 @@ class Coder:
 def _groups(sizes: Mapping[str, int]) -> Iterator[list[str]]:
     """Names whose changes are held at once: about `HELD` entries."""
     group: list[str] = []
+    held = 0
     for name, size in sizes.items():
-        if group and size + sum(sizes[one] for one in group) > HELD:
+        if group and held + size > HELD:
             yield group
-            group = []
+            group, held = [], 0
         group.append(name)
+        held += size
     if group:
         yield group

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import pandas as pd
+
+from kencore.views.spent import PARTS as KINDS
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from kencore.views.spent import Spent
 
 PARTS: Final = {
@@ -30,10 +31,16 @@ def labels(roles: pd.DataFrame) -> list[str]:
     return [*(wording.ROLES_EXPLAINED.get(role, role) for role in roles["role"]), REST]
 
 
+def table(found: Spent, roles: pd.DataFrame) -> pd.DataFrame:
+    """Bytes of each line of `labels` (``what``), by `PARTS`."""
+    bars = pd.DataFrame({"what": labels(roles)} | {part: [*roles[part], 0] for part in KINDS})
+    return bars.assign(said=[*[0] * len(roles), found.files + found.said])
+
+
 def finding(found: Spent, roles: pd.DataFrame) -> str:
     """The title of the picture: which part, and which role, takes most."""
     whole = found.whole
-    sums = {name: int(found.matrices[name].sum()) for name in ("symbols", "scales", "values")}
+    sums = {name: int(found.matrices[name].sum()) for name in KINDS}
     sums["said"] = found.files + found.said
     part = max(sums, key=lambda name: sums[name])
     share = wording.percent(sums[part] / whole, 0)

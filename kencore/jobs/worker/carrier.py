@@ -6,12 +6,10 @@ The work starts in `__init__`: calls that wait in a queue end with whoever made 
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import suppress
 
-from kencore.jobs import folders
 from kencore.jobs.worker import processes
-from kencore.jobs.worker.interpreter import command, environment
+from kencore.jobs.worker.interpreter import start
 
 
 class Carrier:
@@ -22,19 +20,7 @@ class Carrier:
     """
 
     def __init__(self, job: str, piece: tuple[str, int], threads: int) -> None:
-        log = folders.open_log(job)
-        try:
-            self._process = subprocess.Popen(
-                command("kencore.jobs.worker.far", piece[0], str(piece[1]), str(threads)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(),
-                start_new_session=True,
-            )
-        finally:
-            with suppress(OSError):
-                os.close(log)
+        self._process = start(job, "kencore.jobs.worker.far", piece[0], str(piece[1]), str(threads))
 
     def ended(self) -> int:
         """The process's exit code, once it has ended."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import kencore.system.places
+from kencore.jobs import folders
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """Threads of a job that wait for each other sleep: spinning takes the cores from the app and from other jobs. Read by
@@ -28,6 +31,23 @@ def environment() -> dict[str, str]:
     for name, value in PASSIVE.items():
         given.setdefault(name, value)
     return given
+
+
+def start(job: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a module in a session of its own; what it prints goes to the job's log."""
+    log = folders.open_log(job)
+    try:
+        return subprocess.Popen(
+            command(module, *arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment(),
+            start_new_session=True,
+        )
+    finally:
+        with suppress(OSError):
+            os.close(log)
 
 
 def changed_since(moment: float) -> bool:

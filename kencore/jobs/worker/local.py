@@ -6,15 +6,12 @@ and all of them where that is off or fails, are new processes.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
-from contextlib import suppress
 
-from kencore.jobs import folders
 from kencore.jobs.diary import tell
 from kencore.jobs.worker import processes
-from kencore.jobs.worker.interpreter import changed_since, command, environment
+from kencore.jobs.worker.interpreter import changed_since, start
 from kencore.jobs.worker.launch import Attempt
 from kencore.jobs.worker.zygote_client import Zygote
 
@@ -89,16 +86,6 @@ class LocalLauncher:
             self._start_new(attempt)
 
     def _start_new(self, attempt: Attempt) -> None:
-        log = folders.open_log(attempt.job)
-        try:
-            self._processes[attempt.job, attempt.number] = subprocess.Popen(
-                command("kencore.jobs.worker.child", attempt.job, str(attempt.number), str(attempt.threads)),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(),
-                start_new_session=True,
-            )
-        finally:
-            with suppress(OSError):
-                os.close(log)
+        self._processes[attempt.job, attempt.number] = start(
+            attempt.job, "kencore.jobs.worker.child", attempt.job, str(attempt.number), str(attempt.threads)
+        )

@@ -13,7 +13,7 @@ from kencore.report.charts.draw import WIDTH, legend, percent, plot, rows, say, 
 from kencore.report.content import Figure
 from kencore.report.style import colors, shade
 from kencore.views import damage, sparsity
-from kencore.views.spent import PARTS, Spent, by_role
+from kencore.views.spent import Spent, by_role
 from kencore.words import numbers as wording
 from kencore.words import spent as spent_words
 from kencore.words.findings import Measure, depth_finding, lines, map_finding, measures, names, on_map
@@ -122,9 +122,8 @@ def role_bars(roles: pd.DataFrame, terms: wording.Terms) -> Figure:
 def bytes_bars(found: Spent) -> Figure:
     """Bytes of each role in the subnetwork file by what they are, and of what every file says of itself."""
     roles = by_role(found)
-    names, rest = spent_words.labels(roles), found.files + found.said
-    table = pd.DataFrame({"what": names} | {part: [*roles[part], 0] for part in PARTS})
-    table["said"] = [*[0] * len(roles), rest]
+    table = spent_words.table(found, roles)
+    names = list(table["what"])
     looks: dict[str, dict[str, Any]] = {
         "symbols": {"color": LIGHT.kept},
         "scales": {"color": RUNS[1]},
