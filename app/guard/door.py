@@ -61,6 +61,8 @@ class Door:
             return None
         if self.mode == "local" and not _from_here(scope):
             return Refusal(403, "address", "This app answers its own machine alone.")
+        if every(scope, b"transfer-encoding") and every(scope, b"content-length"):
+            return Refusal(400, "length", "That says twice how long it is.")  # where it ends others see otherwise
         host = the_only(scope, b"host")
         if host is None or not self.knows(host):
             return Refusal(403, "host", "This app is not known by that name.")

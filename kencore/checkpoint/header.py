@@ -41,6 +41,8 @@ BITS = {
     "U64": 64,
 }
 
+MOST_DIMENSIONS = 64  # that numpy knows
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
@@ -129,6 +131,8 @@ def _tensor(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
         _fail(path, f"tensor {name!r} of dtype {dtype!r}", f"one of {', '.join(BITS)}")
     if not isinstance(shape, list) or not all(_count(size) for size in shape):
         _fail(path, f"tensor {name!r} of shape {shape!r}", "a list of whole numbers")
+    if len(shape) > MOST_DIMENSIONS:
+        _fail(path, f"tensor {name!r} of {len(shape):,} dimensions", f"at most {MOST_DIMENSIONS}")
     bits = math.prod(shape) * BITS[dtype]
     if not _count(begin) or not _count(end) or begin > end or (end - begin) * 8 != bits:
         _fail(

@@ -86,7 +86,7 @@ def _named(folder: Path) -> str | None:
             wanted="the name of a safetensors file in the folder",
             remedy=f"Remove it from config.json: {SINGLE} or its shards are read then.",
         )
-    if not (folder / named).is_file():
+    if not _is_file(folder / named):
         raise MissingShardError(
             str(folder),
             got=f"no {named}, which transformers_weights in config.json names",
@@ -209,7 +209,7 @@ def _upto(total: int) -> range:
 
 
 def _check_present(folder: Path, names: list[str], who: str) -> None:
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not _is_file(folder / name)]
     if missing:
         raise MissingShardError(
             str(folder),
@@ -217,6 +217,13 @@ def _check_present(folder: Path, names: list[str], who: str) -> None:
             wanted=f"every shard that {who}",
             remedy="Download the missing files, or save the model again.",
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than a file's
+        return False
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -234,7 +234,8 @@ class Run:
             missing = set(ROWS_SCHEMA.names) - set(found.schema_arrow.names)
         except (OSError, pa.ArrowException) as error:
             raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
-        if missing or found.num_row_groups != len(self.pruned):
+        nested = any(pa.types.is_nested(kind) for kind in found.schema_arrow.types)  # of a row more than a value
+        if missing or nested or found.num_row_groups != len(self.pruned):
             raise corrupt(self.path, "rows.parquet and the table of matrices disagree")
         return found
 

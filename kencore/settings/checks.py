@@ -87,6 +87,8 @@ def _several(name: str, value: Any, setting: Declared) -> tuple[Any, ...]:
     if len(value) < setting.low:
         raise _refused(name, "nothing", setting, "one or more", "Name one.")
     assert setting.each is not None
+    if None in value:  # a setting that may be left out by itself is none of several
+        raise _refused(name, "None among the values", setting, "values", "Leave it out.")
     return tuple(dict.fromkeys([checked(name, one, setting.each) for one in value]))
 
 

@@ -1,14 +1,17 @@
 """Parquet files that somebody else may have written: the one place that reads them whole, with bounds.
 
-A few bytes of such a file can stand for gigabytes (a value that is repeated), so that rows and bytes are counted
-while they are unpacked.
+A few bytes of such a file can stand for gigabytes (a value that is repeated), so that what it says of its sizes is
+looked at first (`kencore.system.parquet_pages`), and rows and bytes are counted while they are unpacked.
 """
 
 from __future__ import annotations
 
+import mmap
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from kencore.system.parquet_pages import sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,14 +33,16 @@ def read_parquet(source: Path | bytes, *, most_rows: int = MOST_ROWS, most_bytes
 
     if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
         raise OSError(f"{source.name} is no file")
+    at_once = _rows_at_once(source, most_rows, most_bytes)
     try:
         with pq.ParquetFile(pa.BufferReader(source) if isinstance(source, bytes) else source) as file:
-            _check_size(file.metadata, most_rows)
+            _check_size(file.metadata.num_rows, most_rows)
             batches, size = [], 0
-            for batch in file.iter_batches(AT_ONCE, use_threads=False):
+            for batch in file.iter_batches(at_once, use_threads=False):
                 size += batch.nbytes
                 if size > most_bytes:
                     raise ValueError(f"more than {most_bytes:,} bytes of values")
+                batch.validate(full=True)  # texts in UTF-8: Parquet itself takes any bytes
                 batches.append(batch)
             return pa.Table.from_batches(batches, schema=file.schema_arrow).combine_chunks()
     except (pa.ArrowException, OSError) as error:
@@ -46,11 +51,20 @@ def read_parquet(source: Path | bytes, *, most_rows: int = MOST_ROWS, most_bytes
         raise ValueError(str(error).partition("\n")[0][:200] or type(error).__name__) from error
 
 
-def _check_size(said: Any, most: int) -> None:
+def _rows_at_once(source: Path | bytes, most_rows: int, most_bytes: int) -> int:
+    """So many rows that each may hold all that a page of the file does, after a look at what it says of its sizes."""
+    if isinstance(source, bytes):
+        said = sizes(source)
+    else:
+        with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            said = sizes(content)
+    _check_size(said.values, most_rows)
+    if said.page > most_bytes:
+        raise ValueError(f"a page of {said.page:,} bytes, and {most_bytes:,} are read")
+    return max(1, min(AT_ONCE, most_bytes // max(1, said.page)))
+
+
+def _check_size(rows: int, most: int) -> None:
     """Refuse more rows or values in a column than ``most``, by what the file says of itself."""
-    values = [said.num_rows]
-    for number in range(said.num_row_groups):
-        group = said.row_group(number)
-        values += [group.num_rows, *(group.column(column).num_values for column in range(group.num_columns))]
-    if min(values) < 0 or max(values) > most:
-        raise ValueError(f"{max(values):,} rows, and {most:,} are read")
+    if not 0 <= rows <= most:
+        raise ValueError(f"{rows:,} rows, and {most:,} are read")

@@ -50,6 +50,13 @@ def test_a_shard_that_the_index_names_is_missing(tmp_path: Path) -> None:
     assert TWO in str(caught.value)
 
 
+def test_a_name_that_no_file_can_have_is_a_missing_shard(tmp_path: Path) -> None:
+    small(tmp_path / ONE, "a")
+    write_index(tmp_path, {"a": ONE, "b": "b" * 300})
+    with pytest.raises(MissingShardError, match="1 of 2 shards missing"):
+        find_shards(tmp_path)
+
+
 def test_the_index_names_a_tensor_that_is_not_in_its_shard(tmp_path: Path) -> None:
     small(tmp_path / ONE, "a")
     small(tmp_path / TWO, "b")

@@ -159,6 +159,12 @@ def a_model(which: str, *names: str) -> Callable[[Path], list[Path]]:
     return make
 
 
+def a_language_model(folder: Path) -> list[Path]:
+    """The demo's language model. It is known without transformers, which some damage needs: imported here."""
+    read_skeleton(assets_folder() / "demo" / "encoder" / "tuned")
+    return a_model("lm", "config.json")(folder)
+
+
 def look_at_model(folder: Path) -> None:
     """A model as far as it is known before anything is loaded."""
     refuse_packed(str(folder), folder)
@@ -299,7 +305,7 @@ READERS: dict[str, Reader] = {
     "weights": Reader(
         make=weights, read=look_at_weights, damage=lambda c, r: as_any(c, r) if c[:1] == b"{" else as_header(c, r)
     ),
-    "config": Reader(make=a_model("lm", "config.json"), read=look_at_model, damage=as_json),
+    "config": Reader(make=a_language_model, read=look_at_model, damage=as_json),
     "config-built": Reader(make=a_model("encoder", "config.json"), read=look_at_model, damage=as_json),
     "tokenizer": Reader(
         make=a_model("encoder", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"),

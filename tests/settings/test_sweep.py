@@ -105,6 +105,7 @@ def test_combinations_that_cannot_be_say_why() -> None:
         ({"keeps": (0.5, 1.5)}, "keeps: keep 1.5, that is sparsity -0.5"),
         ({"keeps": (True,)}, "keeps: True"),
         ({"keeps": ([0.5],)}, "keeps: "),
+        ({"keeps": (None, 0.5)}, "keeps: None among"),
         ({"keeps": (), "ks": (0,)}, "ks: 0"),
         ({"seeds": (-1,)}, "seeds: -1"),
         ({"allocations": ("even",)}, "allocations: 'even'"),

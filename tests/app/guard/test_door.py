@@ -68,6 +68,14 @@ def test_two_hosts_are_none() -> None:
     assert why(asked) == "host"
 
 
+def test_a_request_that_says_twice_how_long_it_is_gets_nothing() -> None:
+    """One that a proxy lets through as a whole could hold another, of somebody else, for this server."""
+    chunked, counted = {"transfer_encoding": "chunked"}, {"content_length": "5"}
+    assert why(scope(**chunked, **counted)) == "length"
+    assert why(scope(**chunked)) is None
+    assert why(scope(**counted)) is None
+
+
 @pytest.mark.parametrize(
     ("origin", "fine"),
     [
