@@ -8,22 +8,25 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts.base import Chart, finish
-from kencore.runs.bits import cell_sizes, overview_cell
+from kencore.runs.bits import cell_sizes
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
 
 _WIDE, _HIGH = 760, 640  # pixels, at most
 
 
-def kept_map(shares: NDArray[np.floating], name: str, shape: tuple[int, int], palette: Palette) -> Chart:
+def kept_map(
+    shares: NDArray[np.floating], name: str, shape: tuple[int, int], cell: tuple[int, int], palette: Palette
+) -> Chart:
     """Kept share of each cell; rows run down, columns across, at the matrix's own proportions.
 
     Args:
         shares: `Run.overview`, (rows, columns) of cells.
         name: of the matrix.
         shape: (R, C) of the matrix.
+        cell: (h, w), weights of one cell: `Run.overview_cell`.
     """
-    height, width = overview_cell(*shape)
+    height, width = cell
     rows, columns = shares.shape
     # the middle of each cell, in weights; the last one may be cut off
     y = np.arange(rows, dtype=np.int32) * height + (height - 1) / 2
@@ -45,9 +48,9 @@ def kept_map(shares: NDArray[np.floating], name: str, shape: tuple[int, int], pa
     figure.update_layout(width=max(260, round(scale * shape[1])) + 200)
     figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False)
     figure.update_xaxes(showgrid=False, zeroline=False)
-    mean = float(np.average(shares, weights=cell_sizes(*shape, (height, width))))
-    cell = "" if height * width == 1 else f", in cells of {height} × {width}"
-    finding = f"{name}: {wording.percent(mean)} of {shape[0]:,} × {shape[1]:,} weights kept{cell}"
+    mean = float(np.average(shares, weights=cell_sizes(*shape, cell)))
+    cells = "" if height * width == 1 else f", in cells of {height} × {width}"
+    finding = f"{name}: {wording.percent(mean)} of {shape[0]:,} × {shape[1]:,} weights kept{cells}"
     at = np.indices(shares.shape)
     data = pd.DataFrame({"row": at[0].ravel() * height, "column": at[1].ravel() * width, "kept_share": shares.ravel()})
     return Chart(figure=figure, finding=finding, alt=f"Map of kept weights. {finding}.", data=data, name="kept-map")

@@ -117,7 +117,7 @@ def stored(run: Run, palette: Palette) -> Chart:
 def kept_map(run: Run, palette: Palette, matrix: str | None = None) -> Chart:
     """The kept weights of one matrix, by cells of at most 512 x 512; the largest pruned one by default."""
     name = matrix or _largest(run)
-    return matrix_map.kept_map(run.overview(name), name, run.shape(name), palette)
+    return matrix_map.kept_map(run.overview(name), name, run.shape(name), run.overview_cell(name), palette)
 
 
 def one_row(run: Run, palette: Palette, matrix: str | None = None, row_number: int = 0, by_value: bool = True) -> Chart:
@@ -132,9 +132,10 @@ def one_row(run: Run, palette: Palette, matrix: str | None = None, row_number: i
             remedy="Choose another row.",
         )
     at = slice(row_number, row_number + 1)
+    keep = run.keep(name, at)[0]  # first: a run without masks says so, whether or not its model is here
     chart = row.row_values(
         run.values(name, "tuned", at)[0],
-        run.keep(name, at)[0],
+        keep,
         palette,
         by_value=by_value,
         terms=wording.TERMS[run.restore],

@@ -16,6 +16,7 @@ from kencore.checkpoint.tensors import round_to
 from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
 from kencore.runs.card import beside
+from kencore.runs.cells import thin_error
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def apply(run: Run) -> dict[str, torch.Tensor]:
 
     Raises:
         CheckpointChangedError: a tensor is not the one that the run was made from.
+        ThinRunError: a run that ships without its masks.
     """
+    if run.thin:
+        raise thin_error(run, "The pruned weights")
     verify(run)
     state = {}
     for name in run.tuned_tensors.stored:

@@ -346,6 +346,11 @@ class Run:
         first, last, _ = columns.indices(self.shape(name)[1])
         return bits.unpack(self.mask_bits(name, rows), first, max(first, last))
 
+    def overview_cell(self, name: str) -> tuple[int, int]:
+        """Weights (h, w) of one cell of `overview`; one weight where the matrix is small."""
+        shape = self.shape(name)
+        return self.stored_cells.counts(name, shape)[0] if self.thin else bits.overview_cell(*shape)
+
     def overview(self, name: str) -> NDArray[np.float16]:
         """Share kept per cell of the whole matrix, at most 512 x 512 cells; fewer of a thin run."""
         if self.thin:

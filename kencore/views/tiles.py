@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.runs import bits
-from kencore.runs.bits import overview_cell
 from kencore.runs.cells import cell_of, thin_error
 from kencore.runs.run import Run
 
@@ -47,7 +46,7 @@ def kept_counts(run: Run, name: str, cell: tuple[int, int], rows: slice, cols: s
     Cells at its right and lower end count what lies inside of the window.
     """
     shape = run.shape(name)
-    fine = run.stored_cells.counts(name, shape)[0] if run.thin else overview_cell(*shape)
+    fine = run.overview_cell(name)
     sides = list(zip((rows, cols), shape, cell, fine, strict=True))
     whole = all(side.stop == length or side.stop % step == 0 for side, length, step, _ in sides)
     split = any(step % least for _, _, step, least in sides)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.charts.named import FIGURES
 from kencore import list_runs, open_run
 from kencore.cli.main import app as cli
-from kencore.errors import FigureError, MatrixNotFoundError, RunNotFoundError
+from kencore.errors import FigureError, MatrixNotFoundError, RunNotFoundError, ThinRunError
 from kencore.notebook import html
 
 
@@ -100,6 +100,20 @@ def test_every_figure_that_a_run_has_is_drawn(shipped: str, missing: set[str]) -
     for name in missing:
         with pytest.raises(FigureError, match="wanted a run that has it"):
             run.figure(name)
+
+
+def test_a_run_without_masks_draws_what_it_has_and_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KENVIZ_GALLERY")
+    run = open_run("smollm2-neuroal-60")
+    figures = {name: run.figure(name) for name in FIGURES.keys() - {"tuned", "row"}}
+    assert all(figure.layout.title.text for figure in figures.values())
+    name = run.matrices.query("status == 'pruned'").sort_values("params", ascending=False, kind="stable")["name"].iloc[0]
+    line = run.matrices.set_index("name").loc[name]
+    title = figures["map"].layout.title.text
+    assert title.startswith(f"{name}: {100 * line['kept'] / line['params']:.1f}\u00a0%")
+    for needed in (lambda: run.row(name, 0), lambda: run.keep(name), run.apply):
+        with pytest.raises(ThinRunError, match="python -m kencore gallery"):
+            needed()
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
