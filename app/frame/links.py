@@ -37,6 +37,8 @@ _WRONG: Final = "kenviz_not_there"
 _OF: Final = "run of the matrix"
 _PAGE: Final = "kenviz_page"
 _VISIT: Final = "kenviz_visit"
+_RUN: Final = "kenviz_run_in_the_address"
+_JUMPS: Final = "kenviz_jumps"
 
 
 class LinkError(KencoreError):
@@ -91,10 +93,24 @@ def forget(name: str) -> None:
 
 
 def arrive(page: str) -> None:
-    """Note which page runs now, by its address; see `visit`."""
+    """Note which page runs now, by its address; see `visit`.
+
+    A link from a page to itself is followed without a change of the browser's address: that is made good here.
+    """
+    run = st.query_params.get("run")
     if st.session_state.get(_PAGE) != page:
         st.session_state[_VISIT] = visit() + 1
-    st.session_state[_PAGE] = page
+    elif run is not None and run != st.session_state.get(_RUN):
+        st.session_state[_JUMPS] = jumps() + 1
+        query = {key: st.query_params.get_all(key) for key in st.query_params}
+        _replace(query, query)
+    st.session_state[_PAGE], st.session_state[_RUN] = page, run
+
+
+def jumps() -> int:
+    """How many times in this session a link led from a page to itself, for another run."""
+    count: int = st.session_state.get(_JUMPS, 0)
+    return count
 
 
 def visit() -> int:
@@ -169,6 +185,7 @@ def write(**params: object) -> None:
             _remember(key, str(item))
     if changed != query:
         _replace(query, changed)
+        st.session_state[_RUN] = st.query_params.get("run")
 
 
 def _replace(old: dict[str, list[str]], new: dict[str, list[str]]) -> None:

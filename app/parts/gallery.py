@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import streamlit as st
 
 from app.frame import links, state
+from app.frame.to_top import to_top
 from kencore.words import numbers as wording
 from kencore.words.gallery import exhibit
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Color = Literal["green", "blue", "orange", "red"]
 BADGES: Final[dict[str, Color]] = {"safe": "green", "unclear": "blue", "damaged": "orange", "ruined": "red"}
+LOWER: Final = "; lower is better"
 
 
 def show(current: str) -> None:
@@ -30,10 +32,11 @@ def show(current: str) -> None:
     found = exhibits()
     if not found:
         return
+    to_top()
     st.header("Real models, already pruned")
-    for about, of_model in groupby(found, key=lambda one: (one.title, one.dense, one.about)):
-        title, dense, said = about
-        st.markdown(f"**{state.plain(title)}** · {dense} dense")
+    for about, of_model in groupby(found, key=lambda one: (one.title, one.measure, one.dense, one.about)):
+        title, measure, dense, said = about
+        st.markdown(f"**{state.plain(title)}** · {measure} {dense} dense{LOWER if measure == 'perplexity' else ''}")
         with st.grid(4, min_column_width=220, gap="small") as grid:
             for method, runs in groupby(of_model, key=lambda one: one.method):
                 with grid.cell(), st.container(border=True, gap="small", height="stretch"):
@@ -45,13 +48,13 @@ def show(current: str) -> None:
 
 def _line(one: Exhibit, current: str) -> None:
     sparsity = f"{wording.percent(one.sparsity, 0)} sparse"
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         if one.id == current:
             st.markdown(f"{sparsity} (shown)")
         else:
             links.page_link("overview", sparsity, run=one.id)
         if one.verdict is not None:
-            st.badge(f"{one.quality} · {one.verdict.level}", color=BADGES[one.verdict.level])
+            st.badge(f"{one.quality} {one.verdict.level}", color=BADGES[one.verdict.level])
 
 
 def exhibits() -> list[Exhibit]:
@@ -64,7 +67,7 @@ def exhibits() -> list[Exhibit]:
 
 
 def _order(one: Exhibit) -> tuple[bool, str, str, float]:
-    return one.dense.endswith("%"), one.model, one.method, one.sparsity
+    return one.measure != "perplexity", one.model, one.method, one.sparsity
 
 
 @lru_cache(maxsize=64)

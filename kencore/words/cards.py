@@ -91,7 +91,7 @@ def quality(metrics: dict[str, Any]) -> Number:
         return Number(
             label="Perplexity, before → after",
             value=f"{facts.perplexity(before['perplexity'])} → {facts.perplexity(after['perplexity'])}",
-            below=times(after["perplexity"], before["perplexity"]),
+            below=times(after["perplexity"], before["perplexity"], whose="as high"),
             beside=measured.perplexity_interval(after) or "lower is better",
             explained=f"exp of the mean loss, {before['nll']:.3f} → {after['nll']:.3f} nats per token, on "
             f"{windows(metrics)}. In gray: the pruned model's 95 % interval, from the spread over "
@@ -142,7 +142,7 @@ def baseline(metrics: dict[str, Any], method: str) -> Number:
     own = metrics["pruned"]
     if facts.is_language(metrics):
         value = facts.perplexity(found["perplexity"])
-        change = times(found["perplexity"], own["perplexity"], whose="this run's")
+        change = times(found["perplexity"], own["perplexity"], whose="as high")
     else:
         name = facts.share_name(metrics)
         value = wording.percent(found[name])

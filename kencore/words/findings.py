@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -54,7 +54,7 @@ MEASURES: Final = {
             column="share",
             label="Kept share",
             unit="kept share",
-            explained="weights that hold the tuned value, over all weights of the cell",
+            explained="weights that are not reset to the base, over all weights of the cell",
         ),
         Measure(
             column="diff_rms",
@@ -74,7 +74,7 @@ MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
         unit="share of squared weights lost",
         explained="sum of (dense - pruned)² over the sum of dense²",
     ),
-    "share": MEASURES["share"],
+    "share": replace(MEASURES["share"], explained="weights that are not set to zero, over all weights of the cell"),
     "diff_rms": Measure(
         column="diff_rms",
         label="Size of the weights",

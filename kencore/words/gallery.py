@@ -33,6 +33,7 @@ class Exhibit:
         model: how the model is written; ``title``: its name.
         method: rule and allocation, in words.
         sparsity: share that was not kept, asked for.
+        measure: what quality is: ``perplexity``, ``accuracy`` or ``similarity``.
         quality: of the pruned model, and ``dense`` of the dense one, in words; "" where not measured.
         verdict: what to think of it; ``None`` where it was not measured.
         about: where the model comes from.
@@ -43,6 +44,7 @@ class Exhibit:
     title: str
     method: str
     sparsity: float
+    measure: str
     quality: str
     dense: str
     verdict: Verdict | None
@@ -71,6 +73,7 @@ def exhibit(name: str, folder: Path) -> Exhibit | None:
         title=TITLES.get(spec.model, short_name(spec.model)),
         method=wording.method(spec),
         sparsity=spec.sparsity,
+        measure="perplexity" if facts.is_language(metrics) else facts.share_name(metrics),
         quality=_quality(metrics, "pruned"),
         dense=_quality(metrics, "dense"),
         verdict=verdict(metrics, spec.method),

@@ -13,6 +13,7 @@ from kencore.errors import CorruptRunError, SchemaError
 from kencore.methods.table import METHODS, method_label
 from kencore.models.figures import measure_of
 from kencore.settings.demo import DEMOS, base_of
+from kencore.settings.packaged import PACKAGED
 from kencore.settings.prune import BUDGETS
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
@@ -219,8 +220,13 @@ def matrices_csv(matrices: pd.DataFrame) -> bytes:
 
 def subject(spec: PruneSpec) -> str:
     """What the run is about, in one line."""
-    model = DEMOS[spec.model].title if spec.model in DEMOS else spec.model
-    parts = [model, wording.method(spec), wording.budget(spec), f"pruned: {scope(spec)}"]
+    row = DEMOS.get(spec.model) or PACKAGED.get(spec.model)
+    parts = [
+        spec.model if row is None else row.title,
+        wording.method(spec),
+        wording.budget(spec),
+        f"pruned: {scope(spec)}",
+    ]
     if spec.streams:
         parts.append(f"calibrated on {wording.text_source(spec.calibration)}")
     if spec.restore == "zero":

@@ -216,14 +216,19 @@ def _peers(metrics: Figures, method: str) -> str:
     if not found:
         return ""
     marks = standings(metrics)
-    better = [rule for rule, mark in marks.items() if mark == "better"]
-    tied = [rule for rule, mark in marks.items() if mark == "tied"]
+    better, tied, worse = (
+        [rule for rule, mark in marks.items() if mark == wanted] for wanted in ("better", "tied", "worse")
+    )
     best = next(iter(marks))
+    beaten = f"better than {_beaten(worse, method, _value(found[worse[0]]))}" if worse else ""
     if better:
-        text = f"{_named(better[0], method)} is better at the same budget ({_value(found[better[0]])})"
-        return text + (f"; it is tied with {_joined(tied, method)}." if tied else ".")
+        names = _and([_named(better[0], method), *(facts.baseline_inline(rule, method) for rule in better[1:])])
+        value = _value(found[better[0]]) if len(better) == 1 else f"the best {_value(found[better[0]])}"
+        text = f"{names} {'is' if len(better) == 1 else 'are'} better at the same budget ({value})"
+        own = ", ".join(part for part in (f"tied with {_joined(tied, method)}" if tied else "", beaten) if part)
+        return text + (f"; this run is {own}." if own else ".")
     if tied:
-        return f"Tied with {_joined(tied, method)} at the same budget."
+        return f"Tied with {_joined(tied, method)} at the same budget{f', {beaten}' if beaten else ''}."
     if "unknown" in marks.values():
         rule = f"{facts.baseline_inline(best, method)} ({_value(found[best])})"
         return f"Not compared in pairs with other rules; the best of them measured is {rule}."

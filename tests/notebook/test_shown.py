@@ -107,7 +107,9 @@ def test_a_run_without_masks_draws_what_it_has_and_names_what_is_missing(monkeyp
     run = open_run("smollm2-neuroal-60")
     figures = {name: run.figure(name) for name in FIGURES.keys() - {"tuned", "row"}}
     assert all(figure.layout.title.text for figure in figures.values())
-    name = run.matrices.query("status == 'pruned'").sort_values("params", ascending=False, kind="stable")["name"].iloc[0]
+    name = (
+        run.matrices.query("status == 'pruned'").sort_values("params", ascending=False, kind="stable")["name"].iloc[0]
+    )
     line = run.matrices.set_index("name").loc[name]
     title = figures["map"].layout.title.text
     assert title.startswith(f"{name}: {100 * line['kept'] / line['params']:.1f}\u00a0%")

@@ -121,10 +121,18 @@ def test_peers_by_the_paired_test() -> None:
     better, tied, worse = classifier(768, 2, 5)[1], classifier(768, 63, 20)[1], classifier(768, 300, 0)[1]
     found = judged(dense, pruned, delta=better, random=tied, magnitude=worse)
     assert verdict(found, "ken").peers == (  # type: ignore[union-attr]
-        "Largest difference is better at the same budget (77.1\u00a0%); it is tied with random."
+        "Largest difference is better at the same budget (77.1\u00a0%); this run is tied with random, better than "
+        "largest magnitude (46.8\u00a0%)."
+    )
+    found = judged(dense, pruned, delta=better, ken=better, magnitude=worse)
+    assert verdict(found, "ken-density").peers == (  # type: ignore[union-attr]
+        "Largest difference and KEN are better at the same budget (the best 77.1\u00a0%); this run is better than "
+        "largest magnitude (46.8\u00a0%)."
     )
     found = judged(dense, pruned, random=tied, magnitude=worse)
-    assert verdict(found, "ken").peers == "Tied with random at the same budget."  # type: ignore[union-attr]
+    assert verdict(found, "ken").peers == (  # type: ignore[union-attr]
+        "Tied with random at the same budget, better than largest magnitude (46.8\u00a0%)."
+    )
     found = judged(dense, pruned, magnitude=worse)
     assert verdict(found, "ken").peers == (  # type: ignore[union-attr]
         "Better than largest magnitude (46.8\u00a0%) at the same budget."

@@ -84,6 +84,20 @@ def test_run_and_matrix_are_remembered_where_the_address_is_silent() -> None:
     assert dict(test.query_params) == {"run": "a"}
 
 
+def test_a_link_from_a_page_to_itself_is_counted_and_a_choice_of_its_own_is_not() -> None:
+    test = script("links.arrive('overview')\nst.text(links.jumps())\nif st.button('b'): links.write(run='b')")
+    said = []
+    for step in ("", "a", "a", "write", "c", ""):
+        if step == "write":
+            test.button[0].click()
+        else:
+            test.query_params.update({"run": step}) if step else test.query_params.clear()
+        said.append(test.run().text[0].value)
+    assert said == ["0", "1", "1", "1", "2", "2"]
+    test.query_params["run"] = "b"
+    assert test.run().text[0].value == "3"
+
+
 def test_a_widget_s_own_parameter_is_left_alone() -> None:
     test = script("st.selectbox('Size', ['s', 'm'], key='size', bind='query-params')\nlinks.write(run='b', row=None)")
     test.query_params["size"] = "m"
