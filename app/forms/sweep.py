@@ -313,6 +313,7 @@ def _skipped_table(skipped: tuple[Skipped, ...]) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         alt="Combinations that cannot be, each with the reason",
         height="content" if len(shown) < 6 else 220,
         column_config={"Why": st.column_config.TextColumn(width="large")},

@@ -262,7 +262,10 @@ def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any,
     if len(table):
         with st.expander("These weights as a table", icon=":material/table:"):
             st.dataframe(
-                _named(table, wording.TERMS[run.restore]), hide_index=True, alt="The weights that contributed most"
+                _named(table, wording.TERMS[run.restore]),
+                hide_index=True,
+                placeholder="–",
+                alt="The weights that contributed most",
             )
     with st.container(horizontal=True):
         links.page_link("row", "How this row was chosen", icon=":material/show_chart:", matrix=name, row=row)

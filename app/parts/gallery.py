@@ -48,7 +48,7 @@ def show(current: str) -> None:
 
 def _line(one: Exhibit, current: str) -> None:
     sparsity = f"{wording.percent(one.sparsity, 0)} sparse"
-    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
         if one.id == current:
             st.markdown(f"{sparsity} (shown)")
         else:

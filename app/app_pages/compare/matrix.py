@@ -175,6 +175,7 @@ def rows(a: Run, b: Run, line: Line, palette: Palette) -> None:
         st.dataframe(
             table.drop(columns="by_chance").rename(columns=COLUMNS),
             hide_index=True,
+            placeholder="–",
             height=260,
             alt="Overlap of the two runs in every row",
             column_config=dict.fromkeys(("Overlap", "By chance"), st.column_config.NumberColumn(format="percent")),

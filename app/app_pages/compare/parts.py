@@ -50,6 +50,7 @@ def notes(found: Comparison) -> None:
         st.dataframe(
             found.left_out.rename(columns={"name": "Matrix", "why": "Why"}),
             hide_index=True,
+            placeholder="–",
             alt="Matrices left out, and why",
         )
 
@@ -153,6 +154,7 @@ def matrices(found: Comparison, runs: list[Run]) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         height=300,
         alt="Overlap of the two runs in every matrix",
         column_config={

@@ -59,6 +59,7 @@ def lines(run: Run, found: Flips) -> None:
         _shown(table, facts, run, dense),
         key=f"flips-table-{which}",
         hide_index=True,
+        placeholder="–",
         height=420 if len(table) > 10 else "auto",
         alt="Answers of the dense and the pruned model, the most different first",
         on_select="rerun",

@@ -72,6 +72,7 @@ def outside_table(run: Run) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         alt="Matrices outside the blocks and the share kept of each",
         column_config={
             "Weights": st.column_config.NumberColumn(format="localized"),
@@ -99,6 +100,7 @@ def untouched_table(matrices: pd.DataFrame) -> None:
     st.dataframe(
         shown,
         hide_index=True,
+        placeholder="–",
         alt="Matrices that were not pruned, by reason",
         column_config={
             "Why": st.column_config.TextColumn(width="large"),

@@ -56,6 +56,7 @@ def _show(found: dict[str, Any]) -> None:
     st.dataframe(
         _roles(found["roles"]),
         hide_index=True,
+        placeholder="–",
         alt="Parameters of the model by role",
         column_config={
             "Weights": st.column_config.NumberColumn(format="localized"),
@@ -67,6 +68,7 @@ def _show(found: dict[str, Any]) -> None:
         st.dataframe(
             pd.DataFrame(found["patterns"])[["pattern", "role", "tensors", "parameters"]],
             hide_index=True,
+            placeholder="–",
             alt="Name patterns of the model's weights",
         )
     st.caption(state.plain(cost["how"] + (f" {_LONGER}" if language else "")))
@@ -97,6 +99,7 @@ def _time(found: dict[str, Any], asked: dict[str, Any]) -> None:
             }
         ),
         hide_index=True,
+        placeholder="–",
         alt="Seconds of a pruning by method and allocation",
     )
     what = "Measuring quality is included." if told["measured"] else "Quality is not measured."

@@ -53,6 +53,7 @@ def _table(table: Any) -> None:
     st.dataframe(
         shown[["label", "bytes", "bits", "kl", "same_answer", "quality", "open"]],
         hide_index=True,
+        placeholder="–",
         alt="Every measured run of the model with the size of its file, its closeness and its quality",
         column_config={
             "label": "Run",

@@ -136,6 +136,7 @@ def _how_far(sweep: Sweep, live: bool) -> None:
             st.dataframe(
                 tradeoff_form.skipped_ways(skipped),
                 hide_index=True,
+                placeholder="–",
                 column_config={"Why": st.column_config.TextColumn(width="large")},
                 alt="Impossible combinations, each with the reason",
             )
@@ -251,6 +252,7 @@ def _points(sweep: Sweep) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="–",
         alt="Every point of the sweep, with a link to its run",
         height="content" if len(table) < 12 else 420,
         column_config={

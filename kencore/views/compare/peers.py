@@ -72,15 +72,21 @@ def find(spec: PruneSpec, runs: Iterable[RunSummary]) -> str | None:
 
 
 def beside(run: Run, runs: Iterable[RunSummary]) -> str | None:
-    """The id of the first run of the same models, scope and budget that was pruned in another way; ``None``: there is
-    none.
+    """The id of a run of the same models, scope and budget that was pruned in another way: the first of those that
+    differ in the fewest of rule, allocation, rescaling and refinement; ``None``: there is none.
     """
     wanted, way = _common(run.spec), _way(asdict(run.spec))
+    nearest: tuple[int, str] | None = None
     for other in runs:
         found = None if other.problem or other.id == run.id else _asked(other)
-        if found is not None and _way(found) != way and all(found.get(name) == wanted[name] for name in wanted):
-            return other.id
-    return None
+        if found is None or any(found.get(name) != wanted[name] for name in wanted):
+            continue
+        apart = sum(one != own for one, own in zip(_way(found), way, strict=True))
+        if apart and (nearest is None or apart < nearest[0]):
+            nearest = apart, other.id
+        if apart == 1:
+            break
+    return None if nearest is None else nearest[1]
 
 
 def _common(spec: PruneSpec) -> dict[str, Any]:
@@ -105,13 +111,14 @@ def _asked(run: RunSummary) -> dict[str, Any] | None:
 def _identity(spec: PruneSpec) -> dict[str, Any]:
     """The settings that masks and quality depend on: what no part of the job reads is left out."""
     found = {name: value for name, value in asdict(spec).items() if name not in SAME_MASKS}
-    for name in _unread(spec):
+    for name in unread(spec):
         del found[name]
     return found
 
 
-def _unread(spec: PruneSpec) -> Iterator[str]:
-    if not spec.streams:
+def unread(spec: PruneSpec) -> Iterator[str]:
+    """Settings that nothing in the making of a run reads."""
+    if not spec.streams and not spec.coded:
         yield from ("calibration", "sequences", "propagate")
         if not METHODS[spec.method].draws:
             yield "seed"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kencore.exports.subnetwork.plan import known_bytes
 from kencore.quality.paired import accuracy_change, nll_change, similarity_change, unpacked
+from kencore.views.compare.peers import unread
 from kencore.views.sparsity import why_not_comparable
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 CHANCE: Final = 0.05
-UNSEEN: Final = ("baselines", "device")  # settings that change neither masks nor quality
+UNSEEN: Final = ("baselines", "cost", "device")  # settings that change neither masks nor quality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,4 +160,5 @@ def _settings(run: Run) -> dict[str, Any]:
     asked = {name: value for name, value in asdict(run.spec).items() if name not in UNSEEN}
     tuned = run.record.get("tuned") or {}
     versions = ", ".join(f"{name} {text}" for name, text in sorted(run.versions.items()))
+    asked |= dict.fromkeys(unread(run.spec))  # a setting that this run did not read is none of its own
     return asked | {"tuned": int(tuned.get("steps", 0)), "versions": versions}

@@ -15,8 +15,8 @@ import pytest
 from kencore import PruneSpec, open_run
 from kencore.quality.paired import accuracy_change, nll_change, packed
 from kencore.runs.run import Run
-from kencore.runs.shelf import RunSummary
-from kencore.views.compare.peers import find, peers, same
+from kencore.runs.shelf import RunSummary, list_runs
+from kencore.views.compare.peers import beside, find, peers, same
 from kencore.views.compare.quality import Difference, difference, settings, sizes
 from tests.support.runs import make_lm_run, make_run
 
@@ -125,6 +125,20 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 def test_only_settings_that_differ_are_listed(pair: list[Run]) -> None:
     assert settings(pair) == {"method": ["ken", "delta"], "keep": [0.5, 0.25]}
     assert settings([pair[0], pair[0]]) == {}
+
+
+def test_a_run_stands_beside_the_one_that_differs_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KENVIZ_GALLERY")
+    own = open_run("smollm2-neuroal-60")
+    assert beside(own, list_runs()) == "smollm2-wanda-60"
+    found = settings([own, open_run("smollm2-wanda-60")])
+    assert {name: found[name] for name in found if name != "versions"} == {
+        "allocation": ["neuroal", "uniform"],
+        "step": ["block", None],
+        "reference": ["local", None],
+        "search_sequences": [own.spec.search_sequences, None],
+        "fast": [True, None],
+    }
 
 
 def test_sizes_are_those_of_the_tables(pair: list[Run]) -> None:
