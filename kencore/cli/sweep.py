@@ -102,6 +102,7 @@ def commands(spec: SweepSpec) -> list[str]:
 
 def sweep_facts(found: Sweep) -> dict[str, Any]:
     """The facts of a sweep as plain values."""
+    from kencore.sweeps.pairs import could_be_chance
     from kencore.views.tradeoff import best_per_budget, curve, knees
 
     lines = curve(found.points, found.baselines)
@@ -113,7 +114,7 @@ def sweep_facts(found: Sweep) -> dict[str, Any]:
         "points": _plain(found.points),
         "dense": found.dense,
         "curve": _plain(lines),
-        "best": _plain(best_per_budget(lines)),
+        "best": _plain(best_per_budget(lines, could_be_chance)),
         "knees": {name: _plain(lines.loc[[at]])[0] for name, at in knees(lines, found.dense).items()},
         "skipped": sorted({skipped.reason for skipped in found.skipped}),
         "notes": list(found.notes),
@@ -163,7 +164,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
         seeds = f"  {line['seeds']} seeds" if line["seeds"] > 1 else ""
         knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
         lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
-    lines.append("Best at each budget (tied: the 95 % interval of the difference includes zero):")
+    lines.append("Best at each budget (tied: by the paired test on the same data the difference could be chance):")
     lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}" for best in facts["best"]]
     return lines
 

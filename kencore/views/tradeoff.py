@@ -16,7 +16,7 @@ it is the loss whose differences mean the same everywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ Floats = NDArray[np.float64]
 FEWEST = 4  # sizes of a curve that can have a knee: of three, the middle one is no finding
 FLAT = 1e-9  # a curve that rises no further above its chord has no knee
 BUDGET = ["keep", "k"]
+PAIRED = ("accuracy", "similarity", "perplexity")  # what single examples are told right or wrong by
 CURVE_COLUMNS = (
     "name",
     "baseline",
@@ -180,17 +181,21 @@ def knees(lines: pd.DataFrame, dense: Mapping[str, Any] | None = None, *, size: 
 # --- the best way per budget ------------------------------------------------------------------
 
 
-def best_per_budget(lines: pd.DataFrame) -> pd.DataFrame:
+def best_per_budget(
+    lines: pd.DataFrame, could_be_chance: Callable[[str, str], bool | None] | None = None
+) -> pd.DataFrame:
     """The best way to prune at each budget, and those that cannot be told from it.
 
-    Another way is tied where the 95 % interval of the difference reaches zero: by Newcombe (1998,
+    Another way is tied where two points of one seed each, compared in pairs on the same data, could differ by chance.
+    Without pairs it is tied where the 95 % interval of the difference reaches zero: by Newcombe (1998,
     Statistics in Medicine 17, method 10) from the two intervals, best - other <=
     sqrt((best - its low)^2 + (other's high - other)^2). That takes the two measurements for
-    independent; on the same data they mostly rise and fall together, so that a tie may still be
-    decided by comparing two runs in pairs.
+    independent, so that it leaves ties that pairs decide.
 
     Args:
         lines: `curve`.
+        could_be_chance: of the ids of two points, such as `kencore.sweeps.pairs.could_be_chance`; ``None``, or where it
+            gives that: no pairs.
 
     Returns:
         One line per budget, largest first: ``keep``, ``k``, ``best`` (name), ``metric``,
@@ -202,7 +207,11 @@ def best_per_budget(lines: pd.DataFrame) -> pd.DataFrame:
         ranked = part.sort_values("score", ascending=False, kind="stable")
         best, others = ranked.iloc[0], ranked.iloc[1:]
         reach = np.hypot(best["score"] - best["score_low"], others["score_high"] - others["score"])
-        tied = tuple(others.loc[best["score"] - others["score"] <= reach, "name"])
+        alike = list(best["score"] - others["score"] <= reach)
+        if could_be_chance is not None and best["metric"] in PAIRED:
+            paired = [_paired(best["runs"], runs, could_be_chance) for runs in others["runs"]]
+            alike = [one if two is None else two for one, two in zip(alike, paired, strict=True)]
+        tied = tuple(others.loc[alike, "name"])
         words = f"{best['name']}, tied with {', '.join(tied)}" if tied else str(best["name"])
         found.append(
             {"keep": keep, "k": k, "best": best["name"], "tied": tied, "words": words}
@@ -211,6 +220,13 @@ def best_per_budget(lines: pd.DataFrame) -> pd.DataFrame:
     columns = ["keep", "k", "best", "metric", "quality", "low", "high", "tied", "words"]
     table = pd.DataFrame(found, columns=columns).astype({"k": "Int64"})
     return table.sort_values(BUDGET, ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _paired(
+    best: Sequence[str], other: Sequence[str], could_be_chance: Callable[[str, str], bool | None]
+) -> bool | None:
+    """Whether two ways with one point each could differ by chance; ``None``: they cannot be paired."""
+    return could_be_chance(best[0], other[0]) if len(best) == len(other) == 1 else None
 
 
 # --- one line of a curve ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -10,9 +11,11 @@ import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import binomtest, t
 
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
+from kencore.sweeps.pairs import could_be_chance
+from kencore.sweeps.shelf import list_sweeps, open_sweep, point_folder
 from kencore.views.tradeoff import best_per_budget, curve, front, knee, knees, way
 
 NUMBERS = st.integers(-50, 50)
@@ -244,6 +247,28 @@ def test_the_best_is_the_highest_and_ties_are_mutual(values: list[tuple[int, int
         assume(abs(gap - reach) > 1e-6 or gap == 0)
         if method != best["best"]:
             assert (method in best["tied"]) == (gap <= reach)
+
+
+def test_points_on_the_same_data_are_tied_where_pairs_cannot_tell_them_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the sweep that ships, by McNemar's exact test on the bits of each point's own metrics."""
+    monkeypatch.delenv("KENVIZ_GALLERY")
+    (found,) = list_sweeps()
+    sweep = open_sweep(found.id)
+    right: dict[tuple[float, str], np.ndarray] = {}
+    for line in sweep.points.itertuples():
+        kept = json.loads((point_folder(line.run) / "metrics.json").read_text("utf-8"))["outcomes"]
+        bits = np.unpackbits(
+            np.frombuffer(bytes.fromhex(kept["right"]), np.uint8), count=kept["examples"], bitorder="little"
+        )
+        right[line.keep, line.method] = bits.astype(bool)
+        assert bits.mean() == pytest.approx(line.quality)
+    for best in best_per_budget(curve(sweep.points, sweep.baselines), could_be_chance).itertuples():
+        own = right[best.keep, best.best]
+        others = {method: bits for (keep, method), bits in right.items() if keep == best.keep and method != best.best}
+        assert own.sum() == max(own.sum(), *(bits.sum() for bits in others.values()))
+        apart = {method: (int((own & ~bits).sum()), int((~own & bits).sum())) for method, bits in others.items()}
+        tied = {method for method, (won, lost) in apart.items() if binomtest(won, won + lost).pvalue >= 0.05}
+        assert set(best.tied) == tied
 
 
 def test_the_dense_model_is_the_end_of_every_curve() -> None:

@@ -20,6 +20,7 @@ from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.methods.table import method_label
 from kencore.runs.reading import read_files
+from kencore.sweeps.pairs import could_be_chance
 from kencore.sweeps.shelf import point_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
@@ -209,8 +210,8 @@ def _best(curves: Curves) -> None:
         alt="The best way to prune for each budget, and its ties",
     )
     st.caption(
-        "Tied: the 95 % interval of the difference includes zero (Newcombe). A paired comparison may still tell "
-        "them apart."
+        "Tied: compared in pairs on the same data, the difference could be chance (McNemar, p ≥ .05, or a 95 % "
+        "interval that includes zero). Without pairs: the interval of the difference by Newcombe includes zero."
         if curves.table["value_low"].notna().any()
         else "This measure has no intervals here, so only exact ties are shown."
     )
@@ -221,7 +222,7 @@ def best_table(curves: Curves) -> pd.DataFrame:
     say = curves.measure.say
     by_key = {(line.name, line.budget): line for line in lines(curves.table)}
     shown = []
-    for best in lines(tradeoff.best_per_budget(curves.table)):
+    for best in lines(tradeoff.best_per_budget(curves.table, could_be_chance)):
         budget = tradeoff_curves.budget_words(best.keep, best.k)
         line = by_key[best.best, budget]
         interval = "" if pd.isna(line.value_low) else f"{say(line.value_low)} to {say(line.value_high)}"

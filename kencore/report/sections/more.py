@@ -11,6 +11,7 @@ from kencore.report.charts.curves import agreement, search_curve, trade_off, tun
 from kencore.report.content import Block, Figure, Section, Table, Text
 from kencore.runs.run import Run
 from kencore.runs.shelf import POINT
+from kencore.sweeps.pairs import could_be_chance
 from kencore.sweeps.shelf import Sweep, open_sweep
 from kencore.system.progress import Progress
 from kencore.views import tradeoff
@@ -76,7 +77,7 @@ def sweep(run: Run) -> Section | None:
 def sweep_finding(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -> str:
     """The best way at the run's own budget and who is tied with it, in one sentence."""
     mine = next((line for line in lines(table) if own in line.runs), None)
-    best = tradeoff.best_per_budget(table)
+    best = tradeoff.best_per_budget(table, could_be_chance)
     if mine is None or best.empty:
         return "Quality of each way to prune by kept share"
     at = next(line for line in lines(best) if (line.keep == mine.keep or (line.keep != line.keep and line.k == mine.k)))
