@@ -19,6 +19,7 @@ from kencore.settings.demo import LABELLED_FILES, sentences_file
 Label = int | str
 HEADERS = {*FIRST, *(second for _, second in PAIRS), LABEL, "labels", "sentiment", "target", "class", "category"}
 SOME = 0.02  # of examples that may be repeated without a word
+MOST_DIGITS = 18  # of the number of a class
 TYPED = (".jsonl", ".json", ".parquet")  # files that say whether a label is a number or a string
 
 
@@ -146,7 +147,9 @@ def _label(value: object) -> Label | None:
 
 
 def _whole(name: str) -> bool:
-    return name.removeprefix("-").isascii() and name.removeprefix("-").isdigit()
+    """Whether a label is the number of a class; with more digits than one has it is a name."""
+    digits = name.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS
 
 
 def _empty(path: Path) -> DataFileError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from kencore.errors import RunExistsError
 from kencore.system.places import not_writable
+
+LOG = logging.getLogger("kencore")
 
 
 @contextlib.contextmanager
@@ -79,6 +82,8 @@ def publish(temporary: Path, place: Path) -> None:
     Args:
         temporary: a file, or a folder with all that is in it, on the same disk.
 
+    Where the disk does not take the name, what is there is whole all the same: that is logged, and no error.
+
     Raises:
         OSError: the disk is full, or a folder that is not empty is there.
     """
@@ -90,7 +95,10 @@ def publish(temporary: Path, place: Path) -> None:
     else:
         _to_disk(temporary)
     temporary.replace(place)
-    _to_disk(place.parent)
+    try:
+        _to_disk(place.parent)
+    except OSError as error:
+        LOG.warning("%s is there, but a power cut may take its name: %s", place, error)
 
 
 def _to_disk(path: Path) -> None:

@@ -119,11 +119,6 @@ def perplexity(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def change(value: float) -> str:
-    """A change of a perplexity, with its sign."""
-    return ("+" if value >= 0 else "−") + perplexity(abs(value))
-
-
 def interval(found: dict[str, Any]) -> str:
     """The 95 % interval of a measured accuracy or similarity, no finer than it is wide."""
     low, high = (100 * found[f"{measure_of(found)}_{end}"] for end in ("low", "high"))

@@ -84,6 +84,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
         (["-1", "2"], (-1, 2)),
         (["good", "bad"], ("good", "bad")),
         (["1", "bad"], ("1", "bad")),
+        (["1", "2" * 5000], ("1", "2" * 5000)),
     ],
 )
 def test_labels_are_numbers_where_all_are(tmp_path: Path, values: list[Any], wanted: tuple[Any, ...]) -> None:

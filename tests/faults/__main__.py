@@ -2,8 +2,7 @@
 
     python -m tests.faults kills [--kills 200] [--seed 1] [--kinds prune sweep ...] [--longest 3]
     python -m tests.faults fuzz [--inputs 50000] [--seed 1] [--readers run config ...]
-    python -m tests.faults disk [--writers prune report ...]
-    python -m tests.faults writes [--writers prune sweep ...]
+    python -m tests.faults disk [--works prune report ...]
 
 All end with figures, and with status 1 where something was lost, left over or not an error of ours.
 """
@@ -19,18 +18,18 @@ from pathlib import Path
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("what", choices=("kills", "fuzz", "disk", "writes"))
+    parser.add_argument("what", choices=("kills", "fuzz", "disk"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--kinds", nargs="+", help="kinds of job; all of them by default")
     parser.add_argument("--longest", type=float, default=6.0, help="seconds until the first kill at most")
     parser.add_argument("--inputs", type=int, default=50_000, help="for each reader")
     parser.add_argument("--readers", nargs="+", help="readers; all of them by default")
-    parser.add_argument("--writers", nargs="+", help="what writes; all of them by default")
+    parser.add_argument("--works", nargs="+", help="what writes; all of them by default")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kenviz-faults-") as place:
         os.environ |= {"KENVIZ_HOME": str(Path(place) / "store"), "HF_HUB_OFFLINE": "1"}
-        return {"kills": _kills, "fuzz": _fuzz, "disk": _disk, "writes": _writes}[asked.what](asked, Path(place))
+        return {"kills": _kills, "fuzz": _fuzz, "disk": _disk}[asked.what](asked, Path(place))
 
 
 def _made(place: Path) -> tuple[tuple[Path, Path], Path, str]:
@@ -49,15 +48,17 @@ def _made(place: Path) -> tuple[tuple[Path, Path], Path, str]:
 
 
 def _disk(asked: argparse.Namespace, place: Path) -> int:
-    from tests.faults.full_disk import Told, refused, writers
+    from tests.faults.disk_work import works
+    from tests.faults.full_disk import everywhere
 
-    told = Told()
-    every = writers(*_made(place))
-    for name in asked.writers or every:
-        refused(name, every[name], place / "store", told, most=1000)
-        print(f"{name}: refused {told.refused[name]} times", flush=True)
-    print("wrong:", *(told.wrong or ["nothing"]), sep="\n  ")
-    return bool(told.wrong)
+    failed, store = False, place / "store"
+    found = works(store, *_made(place))
+    for name in asked.works or found:
+        told = everywhere(found[name], store)
+        print(f"{name}: {told.tries} full disks, {told.refused} refused", flush=True)
+        print(*(f"  wrong: {line}" for line in told.wrong or ["nothing"]), sep="\n", flush=True)
+        failed = failed or bool(told.wrong)
+    return failed
 
 
 def _kills(asked: argparse.Namespace, place: Path) -> int:
@@ -71,21 +72,6 @@ def _kills(asked: argparse.Namespace, place: Path) -> int:
     print("ends:", dict(told.ends))
     print("wrong:", *(told.wrong or ["nothing"]), sep="\n  ")
     return bool(told.wrong)
-
-
-def _writes(asked: argparse.Namespace, place: Path) -> int:
-    from tests.faults.nth_work import works
-    from tests.faults.nth_write import everywhere
-
-    failed = False
-    found = works(place / "work")
-    for name in asked.writers or found:
-        (place / name).mkdir()
-        told = everywhere(*found[name], place / name)
-        print(f"{name}: {told.tries} full disks, {told.errors} errors of ours", flush=True)
-        print(*(f"  wrong: {line}" for line in told.wrong or ["nothing"]), sep="\n", flush=True)
-        failed = failed or bool(told.wrong)
-    return failed
 
 
 def _fuzz(asked: argparse.Namespace, place: Path) -> int:

@@ -1,119 +1,199 @@
-"""A disk that fills up: every writer of the project, under every limit on the size of a file that it runs into.
+"""A disk that is full: at every write of a piece of work, one after the other, and above every size of a file.
 
-The kernel refuses what goes beyond the limit (`RLIMIT_FSIZE`), whichever library writes.
-The limits are the sizes of the files that the writer makes when nothing is in its way, less one byte, half of them, and
-none at all.
+The first is of what Python opens, makes, renames and brings to the disk; the second, which the kernel refuses
+(`RLIMIT_FSIZE`), also of what pyarrow and safetensors write by themselves. Its limits are the sizes of the files that
+the work makes when nothing is in its way, less one byte, half of them, and none at all.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import errno
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from kencore.errors import StoreNotWritableError
-from tests.faults.nth_write import smallest
+from kencore.errors import KencoreError, StoreNotWritableError
 
-Writer = Callable[[Path], object]
-MOST = 12  # limits for each writer
+EVENTS = ("os.mkdir", "os.rename", "os.link", "os.truncate")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+_below: str = ""  # the folder whose writes count; "": none
+_seen = 0
+_full_at = -1
+_hooked = False
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A piece of work that writes below a store.
+
+    Args:
+        write: does it.
+        whole: raises where something that is there is not whole.
+        keeps: what was finished when the disk was full may stay.
+    """
+
+    write: Callable[[Path], object]
+    whole: Callable[[Path], None]
+    keeps: bool = False
+
+
+@dataclass
 class Told:
-    """What happened: how often each writer was refused, and what went wrong."""
+    """What came of a piece of work on full disks."""
 
-    refused: Counter[str] = field(default_factory=Counter)
+    tries: int = 0
+    refused: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
-def files(place: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its path."""
-    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
-
-
-def limits_of(sizes: set[int], most: int = MOST) -> list[int]:
-    """Limits that stop a writer of files of these sizes at each of them; no more than ``most``, evenly chosen."""
-    found = sorted({0} | {size - 1 for size in sizes if size} | {size // 2 for size in sizes if size})
-    step = max(1, -(-len(found) // most))
-    return found[::step]
-
-
-def refused(name: str, write: Writer, place: Path, told: Told, *, most: int = MOST) -> None:
-    """Let a writer run into every limit; each time it has to say so, and to leave nothing.
+def everywhere(work: Work, store: Path, *, most: int | None = None) -> Told:
+    """Do the work on every full disk: it says so and leaves what was there, or is done all the same and whole.
 
     Args:
-        write: writes below the folder that it is given, which holds what it needs, and nothing anywhere else.
-        place: holds what it needs; what it writes when nothing is in its way is removed again.
+        store: holds what the work needs, and after it the same again.
+        most: so many points and so many sizes at most, spread evenly.
     """
-    before = files(place)
-    write(place)
-    made = {path: content for path, content in files(place).items() if before.get(path) != content}
-    undo(place, before)
-    if not made:
-        told.wrong.append(f"{name}: wrote nothing")
-    for limit in limits_of({len(content) for content in made.values()}, most):
-        end = "no error"
-        try:
-            with smallest(limit):
-                write(place)
-        except StoreNotWritableError:
-            end = "refused"
-            told.refused[name] += 1
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            end = f"{type(error).__name__}: {str(error)[:200]}"
-        after = files(place)
-        if end != "refused":
-            told.wrong.append(f"{name}, at most {limit:,} bytes: {end}")
-        if after != before:
-            changed = sorted({path for path in after.keys() | before.keys() if after.get(path) != before.get(path)})
-            told.wrong.append(f"{name}, at most {limit:,} bytes: left {', '.join(changed[:5])}")
-        undo(place, before)
+    told, before = Told(), held(store)
+    with full_at(store, -1) as count:
+        work.write(store)
+        number = count()
+    sizes = {len(content) for path, content in held(store).items() if before.get(path) != content and content}
+    undo(store, before)
+    if not sizes:
+        told.wrong.append("wrote nothing")
+    disks: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
+    for at in spread(list(range(1, number + 1)), most):
+        disks[f"full at write {at} of {number}"] = lambda at=at: full_at(store, at)
+    for size in spread(sorted({0} | {size - 1 for size in sizes} | {size // 2 for size in sizes}), most):
+        disks[f"no file above {size:,} bytes"] = lambda size=size: smallest(size)
+    for name, disk in disks.items():
+        _tried(work, store, before, told, name, disk())
+        undo(store, before)
+    return told
 
 
-def undo(place: Path, before: dict[str, bytes]) -> None:
+def _tried(
+    work: Work, store: Path, before: dict[str, bytes], told: Told, name: str, disk: AbstractContextManager[Any]
+) -> None:
+    told.tries += 1
+    refused = False
+    try:
+        with disk:
+            work.write(store)
+    except StoreNotWritableError:
+        refused = True
+        told.refused += 1
+    except KencoreError as error:
+        told.wrong.append(f"{name}: {type(error).__name__}, which says nothing of the disk: {str(error)[:200]}")
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+        told.wrong.append(f"{name}: {type(error).__name__}: {str(error)[:200]}")
+    after = held(store)
+    changed = sorted({path for path in after.keys() | before.keys() if after.get(path) != before.get(path)})
+    hidden = [path for path in changed if any(part.startswith(".") for part in Path(path).parts)]
+    if left := hidden or (changed if refused and not work.keeps else []):
+        told.wrong.append(f"{name}: left {', '.join(left[:5])}")
+    try:
+        work.whole(store)
+    except BaseException as error:  # noqa: BLE001
+        told.wrong.append(f"{name}: not whole: {type(error).__name__}: {str(error)[:200]}")
+
+
+def spread(values: list[int], most: int | None) -> list[int]:
+    """At most so many values, the first and the last among them."""
+    if most is None or len(values) <= most:
+        return values
+    return sorted({values[round(at * (len(values) - 1) / (most - 1))] for at in range(most)})
+
+
+# --- disks that are full ------------------------------------------------------------------------
+
+
+@contextmanager
+def full_at(below: Path, number: int) -> Iterator[Callable[[], int]]:
+    """The write of that number below a folder finds the disk full, -1: none does. Gives how many there were."""
+    global _below, _seen, _full_at, _hooked
+    if not _hooked:
+        sys.addaudithook(_hook)
+        _hooked = True
+    fsync = os.fsync
+
+    def brought(descriptor: int) -> None:
+        _count(f"descriptor {descriptor}")
+        fsync(descriptor)
+
+    _below, _seen, _full_at, os.fsync = str(below), 0, number, brought
+    try:
+        yield lambda: _seen
+    finally:
+        _below, os.fsync = "", fsync
+
+
+def _hook(event: str, args: tuple[object, ...]) -> None:
+    if not _below:
+        return
+    if event == "open":
+        path, _, flags = args
+        if not isinstance(flags, int) or not flags & WRITING:
+            return
+    elif event not in EVENTS:
+        return
+    else:
+        path = args[0]
+    if isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith(_below):
+        _count(os.fsdecode(path))
+
+
+def _count(path: str) -> None:
+    global _seen
+    _seen += 1
+    if _seen == _full_at:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+@contextmanager
+def smallest(size: int) -> Iterator[None]:
+    """No file may grow above so many bytes: with an error, as where the disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+# --- what a store holds -------------------------------------------------------------------------
+
+
+def held(store: Path) -> dict[str, bytes]:
+    """Every file below a folder with what is in it, and every folder but the outermost; locks left out."""
+    found = {}
+    for path in store.rglob("*"):
+        name = str(path.relative_to(store))
+        if path.is_dir():
+            found |= {f"{name}/": b""} if "/" in name else {}
+        elif path.suffix != ".lock":
+            found[name] = path.read_bytes()
+    return found
+
+
+def undo(store: Path, before: dict[str, bytes]) -> None:
     """Bring a folder back to what it held."""
-    for path in sorted(place.rglob("*"), reverse=True):
+    for path in sorted(store.rglob("*"), reverse=True):
+        name = str(path.relative_to(store))
         if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()) and not any(name.startswith(f"{path.relative_to(place)}/") for name in before):
+            if f"{name}/" not in before and "/" in name and not any(path.iterdir()):
                 path.rmdir()
-        elif str(path.relative_to(place)) not in before:
+        elif name not in before:
             path.unlink()
     for name, content in before.items():
-        path = place / name
-        if not path.is_file() or path.read_bytes() != content:
+        path = store / name
+        if name.endswith("/"):
+            path.mkdir(parents=True, exist_ok=True)
+        elif not path.is_file() or path.read_bytes() != content:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-
-
-def writers(pair: tuple[Path, Path], sentences: Path, run: str) -> dict[str, Writer]:
-    """Everything that writes a file for a person, below the store that it is given.
-
-    Args:
-        pair: base and tuned classifier.
-        sentences: labelled ones that it reads.
-        run: a finished run of the pair in the store.
-    """
-    from kencore import PruneSpec, RecoverSpec, export_mask, open_run, prune, recover, write_subnetwork
-    from kencore.quality.judge import judge
-    from kencore.report import report
-    from kencore.runs.labels import Label, write_label
-
-    base, tuned = map(str, pair)
-    common = {"model": tuned, "base": base, "device": "cpu"}
-    measured = {"evaluation": str(sentences), "cost": False, "baselines": False}
-    tuning = {"data": str(sentences), "held_out_share": 0.5, "epochs": 1, "lr": 1e-3, "device": "cpu", "cost": False}
-    return {
-        "prune": lambda place: prune(PruneSpec(**common, method="ken", keep=0.5), out=place / "run"),
-        "prune and measure": lambda place: prune(
-            PruneSpec(**common, **measured, method="delta", keep=0.5), out=place / "run"
-        ),
-        "prune to bytes": lambda place: prune(PruneSpec(**common, method="bytes", bits=4.0), out=place / "run"),
-        "recover": lambda place: recover(RecoverSpec(run=run, **tuning), out=place / "run"),
-        "export to a folder": lambda place: open_run(run).save_pretrained(place / "folder"),
-        "export a subnetwork": lambda place: write_subnetwork(open_run(run), place / "file.subnetwork"),
-        "export masks": lambda place: export_mask(open_run(run), place / "masks.safetensors"),
-        "report": lambda place: report(run, place / "report.html", figures=place / "figures"),
-        "rename": lambda place: write_label(place / "runs" / run, Label(name="another name", tags=("a", "b"))),
-        "measure again": lambda place: judge(run, str(sentences), save=True, cost=False, device="cpu"),
-    }

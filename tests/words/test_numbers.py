@@ -126,7 +126,6 @@ def test_a_run_is_named_by_what_tells_it_apart() -> None:
 
 def test_perplexities_and_their_changes() -> None:
     assert [facts.perplexity(value) for value in (7.426, 31.24, 1240.4)] == ["7.43", "31.2", "1,240"]
-    assert (facts.change(2.5), facts.change(-0.25)) == ("+2.50", "−0.25")
 
 
 def test_points_and_interval() -> None:
