@@ -55,6 +55,8 @@ class Told:
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     memory: list[tuple[float, int]] = field(default_factory=list)
+    cpu: float = 0.0  # seconds of the server's processor
+    lasted: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -102,7 +104,7 @@ def walk(port: int, server: psutil.Process, people: int, minutes: float, think: 
     """So many people for so many minutes."""
     told, end = Told(), time.monotonic() + 60 * minutes
     walks = [threading.Thread(target=_person, args=(port, at, end, think, told)) for at in range(people)]
-    began, last = time.monotonic(), float("-inf")
+    began, last, before = time.monotonic(), float("-inf"), sum(server.cpu_times()[:2])
     for one in walks:
         one.start()
     while time.monotonic() < end:
@@ -113,6 +115,7 @@ def walk(port: int, server: psutil.Process, people: int, minutes: float, think: 
         time.sleep(min(1.0, max(0.0, end - time.monotonic())))
     for one in walks:
         one.join()
+    told.cpu, told.lasted = sum(server.cpu_times()[:2]) - before, time.monotonic() - began
     return told
 
 
@@ -196,6 +199,11 @@ def show(alone: Told, every: Told, people: int) -> int:
             print(f"| {page} | " + " | ".join(f"{1000 * cell:.0f} ms" for cell in cells) + " |")
     ratio = p95(every.all) / p95(alone.all)
     print(f"{len(alone.all)} pages alone, {len(every.all)} of {people} people")
+    for told, who in ((alone, "alone"), (every, f"{people} people")):
+        print(
+            f"{who}: {1000 * told.cpu / len(told.all):.0f} ms of the server's processor a page, "
+            f"{told.cpu / told.lasted:.2f} of one in use"
+        )
     print(f"p95 of a page: {1000 * p95(alone.all):.0f} ms alone, {1000 * p95(every.all):.0f} ms, {ratio:.2f} times")
     later = [size for when, size in every.memory if when > SETTLED] or [size for _, size in every.memory]
     grown = max(later) / later[0]

@@ -24,6 +24,7 @@ from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
 from kencore.system.memory import Budget, resident
+from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
@@ -115,6 +116,10 @@ def _coded_run(
                 metrics["pruned"]["versus_dense"] |= near.of()
         report(1, 1, "Done")
         made.run.finish(started=started, device=device, metrics=metrics)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise not_writable(folder, error) from error
     finally:
         made.drop()
 

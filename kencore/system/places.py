@@ -8,6 +8,7 @@ private models.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from kencore.errors import StoreNotWritableError
@@ -30,8 +31,11 @@ def assets_folder() -> Path:
     as in a checkout.
     """
     chosen = os.environ.get("KENVIZ_ASSETS")
-    if chosen:
-        return Path(chosen)
+    return Path(chosen) if chosen else _own_assets()
+
+
+@cache
+def _own_assets() -> Path:
     package = Path(__file__).resolve().parents[1]
     inside = package / "assets"
     return inside if inside.is_dir() else package.parent / "assets"

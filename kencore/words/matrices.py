@@ -42,7 +42,8 @@ def groups(table: pd.DataFrame) -> dict[str, list[str]]:
 
 def stacks(table: pd.DataFrame) -> int:
     """How many stacks of blocks the model has (an encoder and a decoder are two)."""
-    return int(table.loc[table["block"].notna(), "stack"].nunique())
+    inside = zip(table["block"].notna().to_list(), table["stack"].to_list(), strict=True)
+    return len({stack for there, stack in inside if there})
 
 
 def label(line: Line) -> str:

@@ -14,7 +14,8 @@ from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
 from tests.support.tuned_cases import write_sentences
 
-SHORT = {"prune": 3, "sweep": 3, "export to a folder": 2, "export masks": 2, "report": 2, "rename": 2}
+SHORT = {"prune": 2, "prune to bytes": 4, "sweep": 3, "rename": 2}
+SHORT |= dict.fromkeys(("export to a folder", "export masks", "report"), 2)
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows knows no limit on the size of a file")
 
 
