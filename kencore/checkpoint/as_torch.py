@@ -41,6 +41,11 @@ def to_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
     return _of_bits(np.array(bits), info)
 
 
+def own_torch(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
+    """Storage bits as a tensor of the stored dtype and shape, in the same memory."""
+    return _of_bits(bits, info)
+
+
 def _of_bits(bits: NDArray[np.generic], info: TensorInfo) -> torch.Tensor:
     import torch
 

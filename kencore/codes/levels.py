@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, rows_per_block, whole
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, gain, halves
-from kencore.codes.symbols import Symbols, decode_symbols, encode_symbols, ideal_bits
+from kencore.codes.symbols import Symbols, counts_of, decode_symbols, encode_symbols, ideal_bits
 
 ROUNDED_UP = 0.33  # of a step: what is less above a level falls to it
 MOST = 127
@@ -34,10 +34,17 @@ def pieces(shape: tuple[int, int]) -> list[slice]:
 
 def row_squares(d: Matrix) -> NDArray[np.float64]:
     """Sum of squares of each row (R,), in float64."""
+    from kencore.codes.kernels import squares_of_rows
+
     found = np.zeros(d.shape[0])
     for rows in pieces((d.shape[0], d.shape[1])):
-        found[rows] = np.square(d[rows], dtype=np.float64).sum(axis=1)
+        squares_of_rows(laid(d[rows]), found[rows])
     return found
+
+
+def laid(d: Any) -> Floats:
+    """The same numbers row after row, as kernels want them."""
+    return np.require(d, np.float32, ["C", "A", "W"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +60,7 @@ class Quantised:
     def values(self, rows: slice = slice(None)) -> Floats:
         """The difference that some rows (r, C) stand for."""
         scales, means = from_halves(self.power, self.scales), from_halves(self.unit, self.means)
-        return _values(self.symbols[rows], scales[rows], means)
+        return _values(self.symbols[rows], scales[rows], means)[0]
 
     @property
     def bits(self) -> float:
@@ -80,15 +87,15 @@ def signs(d: Matrix, share: float) -> Coded:
 
 def in_levels(d: Matrix, step: float) -> Quantised:
     """The symbols of `levels`."""
+    from kencore.codes.kernels import quantise
+
     squares = row_squares(d)
     rms = np.sqrt(squares / max(1, d.shape[1]))
-    symbols = np.zeros(d.shape, np.int8)
+    with np.errstate(divide="ignore", over="ignore"):
+        units = np.where(rms > 0, 1 / (rms * step), 0).astype(np.float32)
+    symbols = np.empty(d.shape, np.int8)
     for rows in pieces((d.shape[0], d.shape[1])):
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            unit = np.where(rms[rows] > 0, 1 / (rms[rows] * step), 0).astype(np.float32)[:, None]
-            found = np.floor(np.abs(d[rows]) * unit + np.float32(ROUNDED_UP))
-        found = np.minimum(np.nan_to_num(found, posinf=MOST), MOST)
-        symbols[rows] = np.copysign(found, d[rows]).astype(np.int8)
+        quantise(laid(d[rows]), units[rows], np.float32(ROUNDED_UP), symbols[rows])
     return _quantised(d, symbols, squares, rms)
 
 
@@ -109,43 +116,53 @@ def in_signs(d: Matrix, share: float) -> Quantised:
 
 def rows_of(coded: Coded, rows: slice) -> tuple[Floats, Mask]:
     """The coded difference of some rows (r, C), and where it is coded at all."""
-    symbols, values = symbols_of(coded, rows)
-    return values, symbols != 0
+    symbols, scales, means = _opened(coded, rows)
+    return _values(symbols, scales, means)
 
 
 def symbols_of(coded: Coded, rows: slice) -> tuple[Symbols, Floats]:
     """Symbols of some rows (r, C), and the difference that they stand for."""
+    symbols, scales, means = _opened(coded, rows)
+    return symbols, _values(symbols, scales, means)[0]
+
+
+def _opened(coded: Coded, rows: slice) -> tuple[Symbols, Floats, Floats]:
+    """Symbols of some rows (r, C), scales of the rows (r,) and means of levels (L,)."""
     reader, facts = Reader(coded.data), coded.facts
     scales = from_halves(whole(facts, "power", LOWEST, HIGHEST), reader.take("<f2", coded.shape[0]))[rows]
     means = from_halves(whole(facts, "unit", LOWEST, HIGHEST), reader.take("<f2", whole(facts, "levels", 0, MOST)))
     symbols = decode_symbols(reader.rest(), coded.shape, rows)
     if symbols.size and max(int(symbols.max()), -int(symbols.min())) > len(means):
         raise ValueError("a symbol without a level")
-    return symbols, _values(symbols, scales, means)
+    return symbols, scales, means
 
 
-def _values(symbols: Symbols, scales: Floats, means: Floats) -> Floats:
-    """What symbols (r, C) stand for, with scales of their rows (r,) and means of levels (L,)."""
-    signed = np.concatenate([-means[::-1], [np.float32(0)], means])  # 2 L + 1
-    return np.asarray(np.take(signed, symbols.astype(np.int16) + len(means)) * scales[:, None], np.float32)
+def _values(symbols: Symbols, scales: Floats, means: Floats) -> tuple[Floats, Mask]:
+    """What symbols (r, C) stand for, with scales of their rows (r,) and means of levels (L,); and where it is not 0."""
+    from kencore.codes.kernels import spread
+
+    stands = np.zeros(256, np.float32)  # by the symbol as a byte
+    stands[1 : len(means) + 1] = means
+    stands[256 - len(means) :] = -means[::-1]
+    values, mask = np.empty(symbols.shape, np.float32), np.empty(symbols.shape, np.bool_)
+    spread(np.ascontiguousarray(symbols), np.ascontiguousarray(scales), stands, values, mask)
+    return values, mask
 
 
 def _quantised(d: Matrix, symbols: Symbols, squares: Any, rms: Any) -> Quantised:
     """Levels' means and rows' gains."""
-    count = int(max(symbols.max(initial=0), -int(symbols.min(initial=0))))
-    sums, counts = np.zeros(count + 1), np.zeros(count + 1)
+    from kencore.codes.kernels import level_sums
+
     shape = (d.shape[0], d.shape[1])
+    count = int(max(symbols.max(initial=0), -int(symbols.min(initial=0))))
+    sums = np.empty((shape[0], count + 1))  # of sizes, by row and level
     for rows in pieces(shape):
-        size = np.abs(symbols[rows]).reshape(-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(rms[rows, None] > 0, np.abs(d[rows]) / rms[rows, None], 0).reshape(-1)
-        sums += np.bincount(size, weights=relative, minlength=count + 1)
-        counts += np.bincount(size, minlength=count + 1)
-    filled = np.divide(sums, counts, out=np.zeros(count + 1), where=counts > 0)
+        level_sums(laid(d[rows]), symbols[rows], sums[rows])
+    relative = np.divide(sums, rms[:, None], out=np.zeros_like(sums), where=rms[:, None] > 0).sum(axis=0)
+    counts = counts_of(symbols)
+    entries = np.concatenate([counts[128:129], counts[129:] + counts[127:0:-1]])[: count + 1]
+    filled = np.divide(relative, entries, out=np.zeros(count + 1), where=entries > 0)
     unit, means = halves(filled[1:])
-    table = np.concatenate([[np.float32(0)], from_halves(unit, means)])
-    along = np.zeros(d.shape[0])
-    for rows in pieces(shape):
-        along[rows] = (np.abs(d[rows]) * np.take(table, np.abs(symbols[rows]))).sum(axis=1, dtype=np.float64)
+    along = (sums[:, 1:] * from_halves(unit, means)).sum(axis=1)
     power, scales = halves(gain(squares, along))
     return Quantised(symbols=symbols, power=power, scales=scales, unit=unit, means=means)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, blocks_of, count_blocks, rows_per_block, whole
-from kencore.codes.levels import row_squares
+from kencore.codes.levels import laid, row_squares
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, from_steps, halves, row_steps
 from kencore.codes.symbols import decode_symbols, encode_symbols
 
@@ -33,11 +33,16 @@ PARTS = 1 << 16
 
 def chosen(block: int, count: int, share: int, seed: int, stream: int) -> Mask:
     """Which entries (n,) of a block are chosen."""
+    return numbers(block, count, share, seed, stream) < share
+
+
+def numbers(block: int, count: int, share: int, seed: int, stream: int) -> NDArray[np.uint16]:
+    """The number (n,) of each entry of a block; zeros where all are chosen, which takes no draw."""
     if share >= PARTS:
-        return np.ones(count, np.bool_)
+        return np.zeros(count, np.uint16)
     generator = np.random.Philox(key=np.array([seed, stream], np.uint64), counter=np.array([0, block, 0, 0], np.uint64))
     words: Any = generator.random_raw(-(-count // 4))
-    return np.asarray(words.astype("<u8", copy=False).view("<u2")[:count] < share)
+    return np.asarray(words.astype("<u8", copy=False).view("<u2")[:count], np.uint16)
 
 
 def seeded(d: Matrix, share: float, *, seed: int, stream: int, by_row: bool) -> Coded:
@@ -48,15 +53,18 @@ def seeded(d: Matrix, share: float, *, seed: int, stream: int, by_row: bool) -> 
         seed, stream: of the choice: whole numbers from 0, below 2**63 and 2**32.
         by_row: rows have scales of their own, in steps of an eighth of an octave.
     """
+    from kencore.codes.kernels import draw_signs
+
     shape, parts = (d.shape[0], d.shape[1]), min(max(1, round(share * PARTS)), PARTS)
     squares = row_squares(d)
     steps = row_steps(np.sqrt(squares)) if by_row else np.zeros(shape[0], np.int8)
     factors = from_steps(steps)
     bits, along = [], 0.0
-    for _, rows, keep in _blocks(shape, slice(None), parts, seed, stream):
-        values = d[rows].reshape(-1)[keep]
-        along += float((np.abs(d[rows]) * factors[rows, None]).reshape(-1)[keep].sum(dtype=np.float64))
-        bits.append(np.packbits(values < 0, bitorder="little"))
+    for _, rows, drawn in _blocks(shape, slice(None), parts, seed, stream):
+        signs = np.empty(len(drawn) // 8 + 1, np.uint8)
+        count, more = draw_signs(laid(d[rows]), factors[rows], drawn, parts, signs)
+        along += more
+        bits.append(signs[: -(-count // 8)])
     power, scale = halves([float(squares.sum()) / along if along > 0 else 0.0])
     coarse = encode_symbols(steps[None, :]) if by_row else b""
     sizes = np.array([len(block) for block in bits], "<u4")
@@ -67,6 +75,8 @@ def seeded(d: Matrix, share: float, *, seed: int, stream: int, by_row: bool) -> 
 
 def rows_of(coded: Coded, rows: slice) -> tuple[Floats, Mask]:
     """The coded difference of some rows (r, C), and which entries were chosen."""
+    from kencore.codes.kernels import open_signs
+
     reader, facts, shape = Reader(coded.data), coded.facts, coded.shape
     parts, seed = whole(facts, "share", 1, PARTS), whole(facts, "seed", 0, 2**63 - 1)
     stream = whole(facts, "stream", 0, 2**32 - 1)
@@ -81,20 +91,19 @@ def rows_of(coded: Coded, rows: slice) -> tuple[Floats, Mask]:
         raise ValueError("signs with bytes to spare")
     ends = np.concatenate([[0], np.cumsum(sizes)])
     first, last, _ = rows.indices(shape[0])
-    values = np.zeros((max(0, last - first), shape[1]), np.float32)
-    mask = np.zeros(values.shape, np.bool_)
-    both = np.array([1, -1], np.float32) * scale[0]
-    for block, part, keep in _blocks(shape, rows, parts, seed, stream):
-        count = int(np.count_nonzero(keep))
+    values = np.empty((max(0, last - first), shape[1]), np.float32)
+    mask = np.empty(values.shape, np.bool_)
+    for block, part, drawn in _blocks(shape, rows, parts, seed, stream):
+        count = int(np.count_nonzero(drawn < parts))
         if sizes[block] != -(-count // 8):
             raise ValueError(f"{sizes[block]:,} bytes for {count:,} signs")
-        negative = np.unpackbits(stored[ends[block] : ends[block + 1]], count=count, bitorder="little")
-        found = np.zeros(len(keep), np.float32)
-        found[keep] = both[negative]
+        signs = np.append(stored[ends[block] : ends[block + 1]], np.uint8(0))
         start, stop = max(part.start, first), min(part.stop, last)
-        inside, here = slice(start - part.start, stop - part.start), slice(start - first, stop - first)
-        values[here] = found.reshape(-1, shape[1])[inside] * factors[start:stop, None]
-        mask[here] = keep.reshape(-1, shape[1])[inside] & (factors[start:stop, None] != 0)
+        before = drawn[: (start - part.start) * shape[1]]
+        own = drawn[len(before) : (stop - part.start) * shape[1]]
+        skipped = int(np.count_nonzero(before < parts))
+        here = slice(start - first, stop - first)
+        open_signs(own, parts, signs, skipped, scale[0], factors[start:stop], values[here], mask[here])
     return values, mask
 
 
@@ -110,9 +119,9 @@ def scale_bytes(coded: Coded) -> int:
 
 def _blocks(
     shape: tuple[int, int], rows: slice, share: int, seed: int, stream: int
-) -> Iterator[tuple[int, slice, NDArray[np.bool_]]]:
-    """Number, rows and choice (n,) of every block that some rows reach into."""
+) -> Iterator[tuple[int, slice, NDArray[np.uint16]]]:
+    """Number, rows and numbers (n,) of every block that some rows reach into."""
     step = rows_per_block(shape[1])
     for block in range(*blocks_of(rows, shape)):
         part = slice(block * step, min(block * step + step, shape[0]))
-        yield block, part, chosen(block, (part.stop - part.start) * shape[1], share, seed, stream)
+        yield block, part, numbers(block, (part.stop - part.start) * shape[1], share, seed, stream)

@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+CODES = FOLDER.parent / "codes"
 
 
 def kernel_files() -> list[Path]:
     """The source files that declare kernels, in a fixed order."""
-    return sorted(FOLDER.rglob("*kernels*.py"))
+    return [file for room in (FOLDER, CODES) for file in sorted(room.rglob("*kernels*.py"))]
 
 
 def digest() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from kencore.methods.sources import FOLDER, digest, kernel_files
 
-PACKAGE = "kencore.methods"
+PACKAGE = "kencore"
 
 
 def warm() -> dict[str, Any]:
@@ -26,7 +26,7 @@ def warm() -> dict[str, Any]:
     """
     started = time.perf_counter()
     for file in kernel_files():
-        import_module(".".join([PACKAGE, *file.relative_to(FOLDER).with_suffix("").parts]))
+        import_module(".".join([PACKAGE, *file.relative_to(FOLDER.parent).with_suffix("").parts]))
     from kencore.methods.compiled import KERNELS
 
     folders = [kernel.stats.cache_path for kernel in KERNELS.values()]

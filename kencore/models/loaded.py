@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,34 @@ class LoadedModel:
             targets = {name: self._targets(own, name, tensor) for name, tensor in state.items()}
             for target, source in (pair for found in targets.values() for pair in found):
                 target.copy_(source)
+
+    def replace_each(self, names: Sequence[str], tensor: Callable[[str], torch.Tensor], threads: int = 1) -> None:
+        """Give many parameters other values, one after the other, in place.
+
+        Args:
+            names: on disk.
+            tensor: what each is to hold; called from several threads.
+            threads: how many parameters are made at once.
+
+        Raises:
+            TaskMismatchError, ShapeError: as `replace`; and whatever ``tensor`` raises. Others may have changed then.
+        """
+        import torch
+
+        own = self.model.state_dict()
+
+        def put(name: str) -> None:
+            with torch.no_grad():
+                for target, source in self._targets(own, name, tensor(name)):
+                    target.copy_(source)
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            try:
+                for _ in pool.map(put, names):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _targets(
         self, state: Mapping[str, torch.Tensor], name: str, tensor: torch.Tensor

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kencore.checkpoint.as_torch import to_torch, torch_dtypes
 from kencore.checkpoint.resized import fitted
-from kencore.checkpoint.tensors import round_to
+from kencore.checkpoint.tensors import round_to, to_float32
 from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
 from kencore.runs.card import beside
@@ -201,6 +201,30 @@ def coded_bits(
         values = np.where(mask, round_to(base + coded, dtype), np.float32(0))
     check_rescaled(values, name, first)
     return base_bits("F32", dtype, values)
+
+
+def moved_bits(
+    own: NDArray[np.generic], coded: Floats, mask: Mask, dtype: str, *, name: str, first: int = 0
+) -> NDArray[np.generic]:
+    """Storage bits (r, C) of rows that a code moved: `coded_bits` where ``mask`` holds, the base's elsewhere.
+
+    Args:
+        own: bits of the base's rows in the tuned dtype (r, C).
+        coded, mask, dtype, name, first: as of `coded_bits`.
+
+    Raises:
+        NonFiniteWeightError: a value is too large for the dtype.
+    """
+    from kencore.codes.kernels import move_bfloats, move_floats
+
+    moves = {"F32": move_floats, "BF16": move_bfloats}.get(dtype)
+    if moves is not None:
+        base = np.require(own, requirements=["C", "A"])
+        moved = np.empty(base.shape, base.dtype)
+        if not moves(base, mask, coded, moved):
+            return moved
+    bits = coded_bits(to_float32(own, dtype), coded, mask, dtype, name=name, first=first)
+    return np.where(mask, bits, own)
 
 
 def save_pretrained(run: Run, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import constriction
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from kencore.codes import coded as coded_module
 from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, options
-from kencore.codes.coded import Coded
+from kencore.codes.coded import Coded, Reader
 from kencore.codes.grid import grid
 from kencore.codes.levels import levels, signs, symbols_of
 from kencore.codes.lowrank import lowrank
@@ -166,6 +167,27 @@ def test_entropy_coding_is_near_the_entropy() -> None:
 def test_symbols_come_back(symbols: np.ndarray) -> None:
     shape = (symbols.shape[0], symbols.shape[1])
     np.testing.assert_array_equal(decode_symbols(encode_symbols(symbols), shape), symbols)
+
+
+@pytest.mark.parametrize("step", [3.0, 0.6, 0.05])
+def test_words_are_those_of_constriction(step: float) -> None:
+    symbols = symbols_of(levels(difference(37, 91), step), slice(None))[0]
+    reader = Reader(encode_symbols(symbols))
+    low, size = int(reader.take("i1", 1)[0]), int(reader.take("u1", 1)[0])
+    frequencies = reader.take("<u2", size)
+    chances = single = frequencies / frequencies.sum(dtype=np.int64)
+    joined = 1
+    while len(chances) * size <= 2048 and joined < 8:
+        chances, joined = np.outer(chances, single).reshape(-1), joined + 1
+    flat = symbols.reshape(-1).astype(np.int64) - low
+    flat = np.append(flat, np.full(-len(flat) % joined, np.argmax(single)))
+    combined = flat.reshape(-1, joined) @ size ** np.arange(joined)[::-1]
+    model = constriction.stream.model.Categorical(chances, perfect=False)
+    coder = constriction.stream.stack.AnsCoder()
+    coder.encode_reverse(combined.astype(np.int32), model)
+    wanted = coder.get_compressed()
+    assert reader.take("<u4", 1).tolist() == [len(wanted)]
+    assert reader.take("<u4", len(wanted)).tolist() == wanted.tolist()
 
 
 @QUICK

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +15,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.checkpoint.as_torch import to_torch
+from kencore.checkpoint.as_torch import own_torch
 from kencore.checkpoint.header import TensorInfo
-from kencore.checkpoint.tensors import STORAGE, to_float32
+from kencore.checkpoint.tensors import STORAGE
 from kencore.checkpoint.write import write_weights
 from kencore.codes.levels import pieces
 from kencore.codes.table import decode
 from kencore.errors import SourceNotFoundError, WrongBaseError
 from kencore.exports.subnetwork.format import buffer
 from kencore.exports.subnetwork.read import Subnetwork, bad, opened
-from kencore.runs.restore import as_matrix, base_bits, coded_bits
+from kencore.runs.restore import as_matrix, base_bits, moved_bits
 from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from kencore.checkpoint.tensors import Tensors
 
+HELD = 1 << 26  # bytes of tensors that are made before the memory of what was read is given back
 AT_ONCE = 1 << 22  # entries restored at once; a multiple of 8
 WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 Words = NDArray[np.generic]
@@ -60,22 +62,8 @@ def open_subnetwork(
 
 def tensors_of(restorer: Restorer) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of an open file's model, one after the other, stacks of experts last. Raises as `Restorer.pieces`."""
-    import torch
-
-    stacks = restorer.content.stacks()
-    parts = {part for names in stacks.values() for part in names}
-
-    def tensor(name: str) -> torch.Tensor:
-        stored = restorer.content.tensors[name]
-        found = [piece.reshape(-1).view(np.uint8) for piece in restorer.pieces(name)]
-        whole = np.concatenate(found) if found else np.zeros(0, np.uint8)
-        return to_torch(whole, TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0))
-
-    for name in restorer.content.tensors:
-        if name not in parts:
-            yield name, tensor(name)
-    for stack, names in stacks.items():
-        yield stack, torch.stack([tensor(name) for name in names])
+    for name in restorer.names:
+        yield name, restorer.tensor(name)
 
 
 def restore_subnetwork(
@@ -121,17 +109,39 @@ def restore_subnetwork(
 
 
 class Restorer:
-    """Makes the tensors of an open file, once its base is known to be the right one."""
+    """Makes the tensors of an open file, once its base is known to be the right one; in several threads, if need be."""
 
     def __init__(self, file: Subnetwork, base: str | Path | None, progress: Progress | None) -> None:
         self.file, self.content = file, file.content
         self.report = progress or silent
         self.done = 0
+        self._read, self._lock = 0, threading.Lock()
         self.total = sum(stored.nbytes for stored in self.content.tensors.values())
         self.base = _open_base(file, base)
         if self.base is not None:
             self.report(0, 1, "Checking that the base is the right one")
             _check_base(file, self.base)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the model's tensors, stacks of experts last."""
+        stacks = self.content.stacks()
+        parts = {part for names in stacks.values() for part in names}
+        return [name for name in self.content.tensors if name not in parts] + list(stacks)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """A tensor of the model, or a stack of them. Raises as `pieces`."""
+        import torch
+
+        if name not in self.content.tensors:
+            return torch.stack([self.tensor(part) for part in self.content.stacks()[name]])
+        stored = self.content.tensors[name]
+        bits, at = np.empty(stored.nbytes, np.uint8), 0
+        for piece in self.pieces(name):
+            part = piece.reshape(-1).view(np.uint8)
+            bits[at : at + len(part)] = part
+            at += len(part)
+        return own_torch(bits, TensorInfo(name, stored.dtype, stored.shape, "", stored.nbytes, 0))
 
     def pieces(self, name: str) -> Iterator[Words]:
         """Storage bits of a tensor of the model, laid flat, some at a time.
@@ -146,8 +156,18 @@ class Restorer:
             yield piece
         if digest.hexdigest() != stored.sha256:
             raise bad(self.file.path, f"{name} differs from what was written")
-        self.done += stored.nbytes
-        self.report(self.done, self.total, f"Restoring {name}")
+        with self._lock:
+            self.done += stored.nbytes
+            done, self._read = self.done, self._read + stored.nbytes
+            full = self._read >= HELD
+            if full:
+                self._read = 0
+        self.report(done, self.total, f"Restoring {name}")
+        if full:
+            self.release()
+
+    def release(self) -> None:
+        """Give back the memory of what was read."""
         self.file.release()
         if self.base is not None:
             self.base.release()
@@ -207,8 +227,7 @@ class Restorer:
             raise bad(self.file.path, f"{name} in a code that cannot be opened ({error})") from error
         raw = as_matrix(self.base.raw(stored.base), transposed=bool(stored.turned))[rows]
         own = base_bits(stored.base_dtype, stored.dtype, raw)
-        base = to_float32(own, stored.dtype)
-        return np.where(mask, coded_bits(base, values, mask, stored.dtype, name=name, first=rows.start or 0), own)
+        return moved_bits(own, values, mask, stored.dtype, name=name, first=rows.start or 0)
 
     def _reset(self, name: str, first: int, last: int) -> Words:
         """What entries become that are not kept, as unsigned integers of their size."""

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from kencore.checkpoint.config import read_config
 from kencore.errors import SpecError, TaskMismatchError
-from kencore.exports.subnetwork.open import Restorer, restore_subnetwork, tensors_of
+from kencore.exports.subnetwork.open import Restorer, restore_subnetwork
 from kencore.exports.subnetwork.read import opened
-from kencore.system.devices import resolve_device
+from kencore.system.devices import resolve_device, usable_threads
 
 if TYPE_CHECKING:
     from kencore.models.loaded import LoadedModel
+
+MOST_THREADS = 8
 
 
 def load(base: str | Path | None, file: str | Path, device: str = "cpu") -> Any:
@@ -67,6 +69,7 @@ class TunedModels:
         base: the base model: a demo's name, a folder or a hub id.
         files: subnetwork files by the names that they are to have; of one architecture with the same tensors.
         device: ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+        threads: of a switch, each of which holds a tensor; ``None``: one a core, eight at most.
 
     Raises:
         SpecError: no files, or files of unlike models.
@@ -78,9 +81,12 @@ class TunedModels:
         now: the name of that.
     """
 
-    def __init__(self, base: str | Path, files: Mapping[str, str | Path], device: str = "cpu") -> None:
+    def __init__(
+        self, base: str | Path, files: Mapping[str, str | Path], device: str = "cpu", threads: int | None = None
+    ) -> None:
         if not files:
             raise SpecError("files", got="none", wanted="one or more subnetwork files", remedy="Name one.")
+        self._threads = threads or min(MOST_THREADS, usable_threads())
         self._open = contextlib.ExitStack()
         try:
             self._files = {
@@ -109,8 +115,9 @@ class TunedModels:
         if name not in self._files:
             raise SpecError("name", got=repr(name), wanted=f"one of {', '.join(self.names)}", remedy="Check it.")
         if name != self.now:
-            for tensor, value in tensors_of(self._files[name]):
-                self._loaded.replace({tensor: value})
+            file = self._files[name]
+            self._loaded.replace_each(file.names, file.tensor, self._threads)
+            file.release()
             self.now = name
         return self.model
 
