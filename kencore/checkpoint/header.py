@@ -42,6 +42,7 @@ BITS = {
 }
 
 MOST_DIMENSIONS = 64  # that numpy knows
+MOST_OF_NOTHING = 1 << 20  # rows, experts or labels of a tensor that takes no byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ def _tensor(path: Path, name: str, entry: Any, start: int) -> TensorInfo:
         _fail(path, f"tensor {name!r} of shape {shape!r}", "a list of whole numbers")
     if len(shape) > MOST_DIMENSIONS:
         _fail(path, f"tensor {name!r} of {len(shape):,} dimensions", f"at most {MOST_DIMENSIONS}")
+    if 0 in shape and max(shape) > MOST_OF_NOTHING:
+        _fail(path, f"tensor {name!r} of shape {shape}, without a value", f"at most {MOST_OF_NOTHING:,} of nothing")
     bits = math.prod(shape) * BITS[dtype]
     if not _count(begin) or not _count(end) or begin > end or (end - begin) * 8 != bits:
         _fail(

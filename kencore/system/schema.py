@@ -122,7 +122,7 @@ def steps(kind: str, subject: str, version: int) -> list[Migration]:
             wanted=f"schema {schema.current} or older",
             remedy="Upgrade KEN_viz to read it. It was left as it is.",
         )
-    between = range(version, schema.current)
+    between = range(max(version, FIRST - 1), schema.current)  # whatever a file says, few
     missing = [number for number in between if number not in schema.migrations]
     if missing:
         raise SchemaError(

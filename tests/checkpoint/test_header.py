@@ -67,6 +67,7 @@ def test_reads_what_safetensors_writes(tmp_path: Path) -> None:
         ({"a": entry("F32", [True], 0, 4)}, bytes(4), None, "'a' of shape [True]"),
         ({"a": entry("F32", [1] * 65, 0, 4)}, bytes(4), None, "'a' of 65 dimensions"),
         ({"a": entry("F32", [2**62] * 1000, 0, 4)}, bytes(4), None, "'a' of 1,000 dimensions"),
+        ({"a": entry("F32", [10**12, 0], 0, 0)}, b"", None, "without a value"),
         ({"a": entry("F33", [2], 0, 8)}, bytes(8), None, "dtype 'F33'"),
         (GOOD | {"b": entry("F32", [2], 4, 12)}, bytes(12), None, "'b' overlaps"),
         (GOOD | {"b": entry("F32", [2], 12, 20)}, bytes(20), None, "'b' leaves a gap"),

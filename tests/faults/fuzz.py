@@ -6,14 +6,21 @@ import random
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kencore.errors import KencoreError
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 MOST_SECONDS = 2.0  # of the processor, for one input
 MOST_MEMORY = 256 * 2**20  # bytes above what the process had, beside the input itself
+MOST_AT_ALL = 4 * 2**30  # further bytes of addresses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +66,27 @@ def fuzz(name: str, reader: Reader, inputs: int, seed: int, folder: Path) -> Tol
     files = reader.make(folder)
     good = {path: path.read_bytes() for path in files}
     reader.read(folder)  # what is not damaged is read, and all is imported
-    for _ in range(inputs):
-        path = rng.choice(files)
-        path.write_bytes(reader.damage(good[path], rng))
-        _one(reader, folder, told)
-        path.write_bytes(good[path])
+    with _bounded():
+        for _ in range(inputs):
+            path = rng.choice(files)
+            path.write_bytes(reader.damage(good[path], rng))
+            _one(reader, folder, told)
+            path.write_bytes(good[path])
     return told
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """What asks for all memory gets an error, and takes the machine from nobody."""
+    if resource is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + MOST_AT_ALL, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _one(reader: Reader, folder: Path, told: Told) -> None:

@@ -46,6 +46,7 @@ def test_each_version_becomes_the_current_one(data: dict[str, Any]) -> None:
         (5, "schema 5, made by a newer KEN_viz", "schema 4 or older"),
         (1, "schema 1, made by a KEN_viz that is too old", "schema 2 to 4"),
         (0, "schema 0, made by a KEN_viz that is too old", "schema 2 to 4"),
+        (-(10**12), "schema -1000000000000, made by a KEN_viz that is too old", "schema 2 to 4"),
         (-7, "schema -7, made by a KEN_viz that is too old", "schema 2 to 4"),
     ],
 )
