@@ -44,6 +44,7 @@ from kencore.words import run as facts
 from kencore.words.verdict import verdict
 from tests.faults.fuzz import Reader
 from tests.faults.mutate import damaged_bytes, damaged_json
+from tests.faults.signed import as_signed
 
 SPECS = (PruneSpec, SweepSpec, RecoverSpec, ExplainSpec)
 
@@ -315,6 +316,8 @@ READERS: dict[str, Reader] = {
     "gguf": Reader(make=a_gguf, read=lambda folder: read_gguf(folder / "model.gguf"), damage=damaged_bytes),
     "specs": Reader(make=some_specs, read=read_specs, damage=as_json),
     "coded-file": Reader(make=a_coded_file, read=open_coded_file, damage=bytes_or_header),
+    "coded-signed": Reader(make=a_coded_file, read=open_coded_file, damage=as_signed),
+    "subnetwork-signed": Reader(make=a_subnetwork, read=look_at_subnetwork, damage=as_signed),
     "subnetwork": Reader(make=a_subnetwork, read=look_at_subnetwork, damage=as_header),
     "masks": Reader(
         make=lambda folder: [export_mask(Run(assets_folder() / "demo" / "run"), folder / "a.safetensors", pack=True)],

@@ -13,7 +13,15 @@ from tests.faults.readers import READERS, text_in
 INPUTS = (
     dict.fromkeys(READERS, 60)
     | {"json": 300, "header": 300, "gguf": 300, "config-built": 8, "tokenizer": 8}
-    | {"run": 40, "run-tables": 25, "subnetwork": 20, "coded-file": 40, "masks": 20, "addresses": 15}
+    | {
+        "run": 40,
+        "run-tables": 25,
+        "subnetwork": 20,
+        "subnetwork-signed": 20,
+        "coded-file": 40,
+        "masks": 20,
+        "addresses": 15,
+    }
 )
 
 
