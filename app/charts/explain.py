@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, add_color_scale, finish
+from kencore.explain.maths import grows_most
 from kencore.words import numbers as wording
 from kencore.words.extremes import ends
 from kencore.words.palette import Palette
@@ -175,11 +176,9 @@ def paths_finding(relative: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     if not known.any():
         return "The two models do not diverge on this sentence"
     text = f"{wording.percent(float(known[-1]), 0)} apart after the last block"
-    step = [round(100 * float(grown)) for grown in np.diff(known, prepend=0.0)]  # in points
-    widest = max(step)
-    if widest <= 0 or step.count(widest) > 1:
+    at = grows_most(known)
+    if at is None:
         return text
-    at = step.index(widest)
     return f"{text}; the gap grows most {'before the first block' if at == 0 else f'in block {at - 1}'}"
 
 

@@ -111,7 +111,7 @@ def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
         name = _matrix(found, run)
     except KencoreError as error:
         state.show_error(error)
-        _choose_matrix(run, found, _most_moved(found), asked=False)
+        _choose_matrix(run, found, _first(found, run), asked=False)
         return
     _choose_matrix(run, found, name)
     inside = found if name in listed else _block_alone(found, run, name)
@@ -142,14 +142,11 @@ def _matrix(found: Explanation, run: Run) -> str:
     if block is not None and not inside:
         last = max(int(run.matrix(n)["block"]) for n in known)
         links.number("block", high=last)
-    return str((inside or [_most_moved(found)])[0])
+    return str((inside or [_first(found, run)])[0])
 
 
-def _most_moved(found: Explanation) -> str:
-    listed = found.facts["matrices"]
-    if not listed:
-        return str(next(iter(found.facts["left_out"])))
-    return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
+def _first(found: Explanation, run: Run) -> str:
+    return found.telling(run) if found.facts["matrices"] else str(next(iter(found.facts["left_out"])))
 
 
 def _block_alone(found: Explanation, run: Run, name: str) -> Explanation | None:

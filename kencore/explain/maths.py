@@ -34,6 +34,13 @@ class Distance:
     token_cosine: Floats
 
 
+def grows_most(relative: Floats) -> int | None:
+    """The place (B,) at which the relative distance grows most, in whole points; ``None``: at none alone."""
+    steps = [round(100 * float(grown)) for grown in np.diff(np.nan_to_num(relative), prepend=0.0)]
+    widest = max(steps)
+    return steps.index(widest) if widest > 0 and steps.count(widest) == 1 else None
+
+
 def compare(dense: NDArray[Any], pruned: NDArray[Any]) -> Distance:
     """Distance of pruned from dense hidden states, both (B, T, H).
 

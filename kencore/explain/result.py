@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.errors import CorruptRunError, MatrixNotFoundError
-from kencore.explain.maths import Contributions, contributions
+from kencore.explain.maths import Contributions, contributions, grows_most
 from kencore.system.plain_json import read_json_object
 
 if TYPE_CHECKING:
@@ -69,6 +69,15 @@ class Explanation:
             dense, pruned = self.outputs(run, name, row)
             token = int(np.argmax(np.abs(dense - pruned)))
         return row, token
+
+    def telling(self, run: Run) -> str:
+        """The recorded matrix to look at first: that of the neuron that changed most, in the block in which the paths
+        part most, where that is one; for later blocks mostly pass on what came in.
+        """
+        listed = self.facts["matrices"]
+        at = grows_most(np.array(self.facts["distance"]["relative"], np.float64))
+        inside = [name for name in listed if at and run.matrix(name)["block"] == at - 1]
+        return str(max(inside or listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
 
     def outputs(self, run: Run, name: str, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What one neuron gives for every token in the dense and in the pruned model, before any

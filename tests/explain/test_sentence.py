@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,9 @@ def test_what_cannot_be_watched_is_told(tmp_path: Path, kind: str, watched: int,
         parts = found.contributions(run, name, row, token)
         total = parts.weights + parts.inputs + parts.bias
         assert total == pytest.approx(parts.dense - parts.pruned, abs=1e-9)
+    for relative, block in (([0.1, 0.8, 0.9], {0}), ([0.1, 0.2, 0.9], {1}), ([0.1, 0.4, 0.7], {0, 1})):
+        apart = replace(found, facts=found.facts | {"distance": {"relative": relative}})
+        assert not watched or run.matrix(apart.telling(run))["block"] in block
 
 
 @pytest.mark.parametrize(
