@@ -71,13 +71,22 @@ class Explanation:
         return row, token
 
     def telling(self, run: Run) -> str:
-        """The recorded matrix to look at first: that of the neuron that changed most, in the block in which the paths
-        part most, where that is one; for later blocks mostly pass on what came in.
+        """The recorded matrix to look at first: in the block in which the paths part most, that whose own changed
+        weights did the largest part of what happened to its neuron. Elsewhere neurons mostly pass on what came in.
+        Where no block stands out, the matrix of the neuron that changed most.
         """
         listed = self.facts["matrices"]
         at = grows_most(np.array(self.facts["distance"]["relative"], np.float64))
         inside = [name for name in listed if at and run.matrix(name)["block"] == at - 1]
-        return str(max(inside or listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
+        if inside:
+            return max(inside, key=lambda name: self._own_part(run, name))
+        return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
+
+    def _own_part(self, run: Run, name: str) -> float:
+        """How much of the change of a matrix's neuron its own weights made, 0 to 1."""
+        found = self.contributions(run, name, *self.chosen(run, name))
+        parts = [abs(found.weights), abs(found.inputs), abs(found.bias)]
+        return parts[0] / sum(parts) if any(parts) else 0.0
 
     def outputs(self, run: Run, name: str, row: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What one neuron gives for every token in the dense and in the pruned model, before any
