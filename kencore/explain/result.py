@@ -79,7 +79,7 @@ class Explanation:
         at = grows_most(np.array(self.facts["distance"]["relative"], np.float64))
         inside = [name for name in listed if at and run.matrix(name)["block"] == at - 1]
         if inside:
-            return max(inside, key=lambda name: self._own_part(run, name))
+            return str(max(inside, key=lambda name: self._own_part(run, name)))
         return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
 
     def _own_part(self, run: Run, name: str) -> float:
