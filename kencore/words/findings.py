@@ -14,6 +14,7 @@ from kencore.words import numbers as wording
 from kencore.words.extremes import End, ends
 
 OUTSIDE: Final = "outside blocks"
+ASIDE: Final = ", norms and biases aside"  # they are few weights, and no end of the others
 _SAME: Final = 0.005  # shares that are closer are one number
 
 
@@ -139,16 +140,18 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     known = pruned[values.notna()]
     main = known[~known["role"].isin(VECTORS)]
     main = known if main.empty else main  # norms and biases are few weights far from the others
-    shares = [float(value) for value in main[measure]]
+    shares, rest = [float(value) for value in main[measure]], [float(value) for value in known[measure]]
     alone = terms.dense != "tuned"
     if measure == "diff_rms":
-        return _sizes(shares, main, alone=alone)
+        outside = f"{min(rest):.2g}" != f"{min(shares):.2g}" or f"{max(rest):.2g}" != f"{max(shares):.2g}"
+        return _sizes(shares, main, alone=alone) + (ASIDE if outside else "")
     if measure == "bits":
         return _bits(shares, main)
     lost = "of the squared weights lost" if alone else "of the squared change lost"
+    if max(shares) > 1:  # rescaled: what was kept went further than tuning had
+        lost = "of the squared change between tuned and pruned weights"
     what = {"share": "kept", "diff_lost": lost}.get(measure, "of the input norms moved")
-    rest = [float(value) for value in known[measure]]
-    aside = ", norms and biases aside" if min(rest) < min(shares) - _SAME or max(rest) > max(shares) + _SAME else ""
+    aside = ASIDE if min(rest) < min(shares) - _SAME or max(rest) > max(shares) + _SAME else ""
     if max(shares) - min(shares) < _SAME:
         return f"{wording.percent(sum(shares) / len(shares), 0)} {what} in every pruned block and role{aside}"
     digits = wording.range_digits(min(shares), max(shares))

@@ -222,9 +222,8 @@ def _peers(metrics: Figures, method: str) -> str:
     best = next(iter(marks))
     beaten = f"better than {_beaten(worse, method, _value(found[worse[0]]))}" if worse else ""
     if better:
-        names = _and([_named(better[0], method), *(facts.baseline_inline(rule, method) for rule in better[1:])])
-        value = _value(found[better[0]]) if len(better) == 1 else f"the best {_value(found[better[0]])}"
-        text = f"{names} {'is' if len(better) == 1 else 'are'} better at the same budget ({value})"
+        text = _better(better, method, _value(found[better[0]]))
+        text = text[:1].upper() + text[1:]
         own = ", ".join(part for part in (f"tied with {_joined(tied, method)}" if tied else "", beaten) if part)
         return text + (f"; this run is {own}." if own else ".")
     if tied:
@@ -245,8 +244,7 @@ def beside(metrics: Figures, method: str) -> str:
     better = [rule for rule, mark in marks.items() if mark == "better"]
     tied = [rule for rule, mark in marks.items() if mark == "tied"]
     if better:
-        name = facts.baseline_inline(better[0], method)
-        return f"; {name} is better at the same budget ({_value(found[better[0]])})"
+        return f"; {_better(better, method, _value(found[better[0]]))}"
     if tied:
         return f"; tied with {_joined(tied, method)} at the same budget"
     if "unknown" in marks.values():
@@ -290,17 +288,19 @@ def _beaten(rules: list[str], method: str, best: str = "") -> str:
     return _and([first, *names[1:]]) if len(names) <= NAMED else f"{first} and {len(names) - 1} other rules"
 
 
+def _better(rules: list[str], method: str, best: str) -> str:
+    """The rules that are better than a run, the best of them first, with its figure."""
+    if len(rules) == 1:
+        return f"{_joined(rules, method)} is better at the same budget ({best})"
+    return f"{_joined(rules, method)} are better at the same budget (the best {best})"
+
+
 def _joined(rules: list[str], method: str) -> str:
     return _and([facts.baseline_inline(rule, method) for rule in rules])
 
 
 def _and(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _named(rule: str, method: str) -> str:
-    name = facts.baseline_name(rule, method)
-    return name[:1].upper() + name[1:]
 
 
 def _value(found: Figures) -> str:
