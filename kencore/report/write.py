@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from kencore.errors import RunExistsError
+from kencore.errors import RunExistsError, StoreNotWritableError
 from kencore.report.build import build
 from kencore.report.charts.draw import png, svg
 from kencore.report.content import Report
@@ -60,10 +61,15 @@ def report(
     made = build(opened, other, progress, interactive=interactive)
     text = html(made).encode()
     facts: dict[str, Any] = {"run": opened.id, "title": made.title, "file": str(path), "bytes": len(text)}
-    with whole_file(path, force=force) as temporary:
-        temporary.write_bytes(text)
-        if folder is not None:  # so that neither is there where the other does not fit
-            facts |= {"folder": str(folder), "files": write_figures(made, folder, progress)}
+    try:
+        with whole_file(path, force=force) as temporary:
+            temporary.write_bytes(text)
+            if folder is not None:  # so that neither is there where the other does not fit
+                facts |= {"folder": str(folder), "files": write_figures(made, folder, progress)}
+    except StoreNotWritableError:
+        if folder is not None and "folder" in facts:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     return facts
 
 

@@ -59,7 +59,9 @@ def works(store: Path, pair: tuple[Path, Path], sentences: Path, run: str) -> di
             whole=lambda place: read_label(place / "runs" / run) and None,
         ),
         "measure again": Work(
-            write=lambda _: judge(run, str(sentences), save=True, cost=False, device="cpu"), whole=runs_are_whole
+            write=lambda _: judge(run, str(sentences), save=True, cost=False, device="cpu"),
+            whole=runs_are_whole,
+            keeps=True,  # figures stay where the changed answers that come after them do not fit
         ),
     }
 

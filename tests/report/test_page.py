@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kencore.errors import IncomparableRunsError, RunExistsError, RunNotFoundError
+from kencore.errors import IncomparableRunsError, RunExistsError, RunNotFoundError, StoreNotWritableError
 from kencore.report import report
 from kencore.report.build import build
 from kencore.report.page import html
@@ -22,6 +22,7 @@ from kencore.report.sections.glance import at_a_glance
 from kencore.report.sections.made import how_made
 from kencore.report.style import colors, contrast
 from kencore.runs.run import Run, open_run
+from kencore.system import whole
 from kencore.views.flips import chosen
 from kencore.views.tables import totals
 from tests.app.charts.test_quality import measured
@@ -224,6 +225,22 @@ def test_a_report_that_is_stopped_leaves_nothing(sample: Run, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(RunNotFoundError):
         report("no-such-run", tmp_path / "a.html")
+
+
+def test_a_page_that_does_not_get_its_name_takes_its_pictures_along(
+    sample: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = whole.publish
+
+    def full(temporary: Path, place: Path) -> None:
+        if place.suffix == ".html":
+            raise OSError(28, "No space left on device")
+        given(temporary, place)
+
+    monkeypatch.setattr(whole, "publish", full)
+    with pytest.raises(StoreNotWritableError):
+        report(sample.path, tmp_path / "a.html", figures=tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_not_measured_is_said(sample: Run, language: Run, tmp_path: Path) -> None:
