@@ -14,12 +14,12 @@ import plotly.graph_objects as go
 
 from app.charts.base import Chart, add_color_scale, fade, finish, lines
 from kencore.words import numbers as wording
-from kencore.words.compare import LETTERS
+from kencore.words.compare import KEEP, LETTERS, Verb
 from kencore.words.extremes import End, ends
 from kencore.words.palette import Palette
 
 OUTSIDE: Final = "outside blocks"
-WHO: Final = {"both": "both keep", "only_a": "only A keeps", "only_b": "only B keeps", "neither": "neither keeps"}
+WHO: Final = {"both": "both", "only_a": "only A", "only_b": "only B", "neither": "neither"}
 _LABELLED: Final = 24  # rows of cells up to which each cell also says its number
 _MANY: Final = 1500  # rows of a matrix from which on a line is drawn instead of points
 _EVEN: Final = 0.005  # indices that differ less are the same to everybody
@@ -33,14 +33,16 @@ def place(block: float | None, stack: str, several: bool) -> str:
     return wording.block_label(int(block), stack, several)
 
 
-def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Palette) -> Chart:
+def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Palette, verb: Verb = KEEP) -> Chart:
     """The four shares of each line of a table as one bar of full length.
 
     Args:
         table: `kencore.views.compare.masks.grouped`.
         names: what each line is called.
         what: ``role`` or ``block``.
+        verb: what runs do with weights.
     """
+    said = {who: f"{label} {verb[who != 'both']}" for who, label in WHO.items()}
     colors = {
         "both": palette.kept,
         "only_a": palette.only_a,
@@ -49,7 +51,7 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
     }
     marks = {"both": "", "only_a": "|", "only_b": "-", "neither": "/"}
     figure = go.Figure()
-    for who, label in WHO.items():
+    for who, label in said.items():
         share = (table[who] / table["params"]).to_numpy(np.float32)
         ink = palette.reset_mark if who == "neither" else palette.background
         figure.add_trace(
@@ -58,7 +60,10 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
                 y=list(names),
                 orientation="h",
                 name=label,
-                text=[_bar_hover(name, who, line) for name, line in zip(names, lines(table), strict=True)],
+                text=[
+                    _bar_hover(name, label, int(getattr(line, who)), line)
+                    for name, line in zip(names, lines(table), strict=True)
+                ],
                 textposition="none",
                 hovertemplate="%{text}<extra></extra>",
                 marker={
@@ -85,14 +90,13 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
         finding=finding,
         name=f"overlap-{what}s",
         data=table,
-        alt=f"Bars by {what}: the share of weights that both, only one or neither keeps. {finding}.",
+        alt=f"Bars by {what}: the share of weights that both, only one or neither {verb[1]}. {finding}.",
     )
 
 
-def _bar_hover(name: str, who: str, line: Any) -> str:
-    value = int(getattr(line, who))
+def _bar_hover(name: str, said: str, value: int, line: Any) -> str:
     return (
-        f"<b>{name}</b><br>{WHO[who]} {wording.exact(value)} of {wording.exact(line.params)} "
+        f"<b>{name}</b><br>{said} {wording.exact(value)} of {wording.exact(line.params)} "
         f"({wording.percent(value / line.params)})<br>overlap {wording.percent(line.jaccard)}, by "
         f"chance {wording.percent(line.chance)}"
     )

@@ -27,13 +27,16 @@ SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """One run over depth: `sparsity.by_block`, its overall target and how it is drawn."""
+    """One run over depth: `sparsity.by_block`, its overall target and how it is drawn; ``level``: what the target is
+    called.
+    """
 
     label: str
     color: str
     symbol: str
     blocks: pd.DataFrame
     target: float
+    level: str = "target"
 
 
 def block_bars(run: Depth, palette: Palette) -> Chart:
@@ -47,14 +50,14 @@ def block_bars(run: Depth, palette: Palette) -> Chart:
     top = max([run.target, *table["sparsity"]])
     figure.update_yaxes(range=[0, min(1.0, top * 1.2)], tickformat=".0%")
     figure.update_layout(bargap=0.3 if len(table) < 40 else 0.1)
-    figure.add_annotation(**_target_note(run.target, palette))
+    figure.add_annotation(**_target_note(run.target, palette, run.level))
     finding = depth_finding(run.blocks, labels)
     return Chart(
         figure=figure,
         finding=finding,
         name="sparsity-blocks",
         data=table,
-        alt=f"Bars of sparsity by block, with the target as a line. {finding}.",
+        alt=f"Bars of sparsity by block, with the {run.level} as a line. {finding}.",
     )
 
 
@@ -210,9 +213,9 @@ def _level(value: float, color: str) -> dict[str, Any]:
     }
 
 
-def _target_note(value: float, palette: Palette) -> dict[str, Any]:
+def _target_note(value: float, palette: Palette, said: str = "target") -> dict[str, Any]:
     return {
-        "text": f"target {wording.short_percent(value)}",
+        "text": f"{said} {wording.short_percent(value)}",
         "xref": "paper",
         "yref": "y",
         "x": 0,

@@ -166,7 +166,7 @@ def weight(run: Run, name: str, at: tuple[int, int] | None) -> None:
         st.caption(state.plain(str(error)))
         return
     st.markdown(f"**Row {at[0]:,}, column {at[1]:,}**")
-    parts.pairs(_weight_lines(found, run.restore))
+    parts.pairs(_weight_lines(found, wording.terms(run.restore, coded=run.spec.coded)))
     with contextlib.suppress(KencoreError):  # what cannot be read was said above
         st.caption(state.plain(_why(run.id, state.stamp(run.path), name, *at, _run=run)))
     links.page_link("row", f"Open row {at[0]:,}", icon=":material/show_chart:", matrix=name, row=at[0])
@@ -181,12 +181,12 @@ def _why(run_id: str, stamp: str, name: str, row: int, col: int, *, _run: Run) -
     return reasons.reason(why(walk, col), _run.spec)
 
 
-def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:
+def _weight_lines(found: dict[str, Any], terms: wording.Terms) -> list[tuple[str, str]]:
     """What is known of one weight; without a base there is nothing to compare it with."""
-    terms, paired = wording.TERMS[restore], restore == "base"
+    paired, coded = terms.dense == "tuned", terms is wording.CODED
     compared = [("Base", number(found["base"])), ("Difference", number(found["difference"]))]
     kept = found["pruned"] == found["tuned"]
-    outcome = "● kept" + ("" if kept else ", updated") if found["kept"] else f"○ {terms.gone_long}"
+    outcome = f"● {terms.done}" + ("" if kept or coded else ", updated") if found["kept"] else f"○ {terms.gone_long}"
     of = f"of {found['cols']:,}"
     rank = ("Rank of |difference|", f"{found['rank_difference']:,} {of}")
     return [
@@ -194,10 +194,10 @@ def _weight_lines(found: dict[str, Any], restore: str) -> list[tuple[str, str]]:
         *(compared if paired else ()),
         ("Outcome", outcome),
         ("Pruned model", number(found["pruned"])),
-        ("Kept neighbors", f"{found['neighbours']} of 4"),
+        (f"{terms.done.capitalize()} neighbors", f"{found['neighbours']} of 4"),
         (f"Rank of |{terms.dense if paired else 'weight'}|", f"{found['rank_value']:,} {of}"),
         *((rank,) if paired else ()),
-        ("Kept in row", f"{found['row_kept']:,} {of}"),
+        (f"{terms.done.capitalize()} in row", f"{found['row_kept']:,} {of}"),
     ]
 
 
@@ -217,18 +217,19 @@ def matrix_or_choice(run: Run) -> Line:
         st.stop()
 
 
-def facts(line: Line, restore: str) -> None:
+def facts(line: Line, terms: wording.Terms) -> None:
     """The numbers of the whole matrix."""
     kept, params = int(line["kept"]), int(line["params"])
-    terms, share = wording.TERMS[restore], float(line["diff_share_kept"])
+    share = float(line["diff_share_kept"])
     named = terms.dense.capitalize()
-    paired = restore == "base"
+    paired = terms.dense == "tuned"
     st.markdown("**This matrix**")
     parts.pairs(
         (
-            ("Kept", f"{kept:,}"),
+            (terms.done.capitalize(), f"{kept:,}"),
             (terms.gone_long.capitalize(), f"{params - kept:,}"),
-            per_row(line),
+            per_row(line, terms.done),
+            *_bits(line, terms),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),
             ("Sq. difference kept" if paired else "Sq. weights kept", wording.percent(share)),
@@ -242,12 +243,19 @@ def facts(line: Line, restore: str) -> None:
     )
 
 
-def per_row(line: Line) -> tuple[str, str]:
+def _bits(line: Line, terms: wording.Terms) -> list[tuple[str, str]]:
+    """Bits per weight of a coded matrix."""
+    if terms is not wording.CODED:
+        return []
+    return [("Bits per weight", f"{8 * float(line['bytes_stored']) / max(1, int(line['params'])):.3g}")]
+
+
+def per_row(line: Line, done: str = "kept") -> tuple[str, str]:
     """Entries kept per row; their mean where rows differ."""
     cols = f"of {int(line['cols']):,}"
     if not pd.isna(line["k"]):
-        return "Kept per row", f"{int(line['k']):,} {cols}"
-    return "Kept per row, mean", f"{int(line['kept']) / int(line['rows']):,.1f} {cols}"
+        return f"{done.capitalize()} per row", f"{int(line['k']):,} {cols}"
+    return f"{done.capitalize()} per row, mean", f"{int(line['kept']) / int(line['rows']):,.1f} {cols}"
 
 
 def onward(run_id: str, line: Line) -> None:

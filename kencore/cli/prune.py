@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kencore.cli.evaluate import quality
+from kencore.methods.table import METHODS
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def _allocation(run: Run) -> dict[str, Any] | None:
 
 def pruned(facts: dict[str, Any]) -> str:
     """What `prune` did."""
-    back = "Set to zero" if facts["restore"] == "zero" else "Back to the base"
+    coded = METHODS[facts["method"]].coded
+    back = "At the base value" if coded else "Set to zero" if facts["restore"] == "zero" else "Back to the base"
+    done, stored = ("Changed", "coded changes") if coded else ("Kept", "kept values and bits")
     lines = [
-        f"Kept {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} "
+        f"{done} {facts['kept']:,} of {facts['pruned']:,} values in {facts['matrices_pruned']} "
         f"tensors ({facts['kept_share_of_pruned']:.2%}).",
         f"{back}: {facts['reset']:,} of the model's {facts['params']:,} parameters "
         f"({facts['reset_share_of_model']:.2%}).",
@@ -62,7 +65,7 @@ def pruned(facts: dict[str, Any]) -> str:
     lines.append(f"In play were {facts['pruned']:,} of these parameters ({facts['share_in_play']:.1%}).")
     if facts["allocation"]:
         lines.append(_shared_out(facts["allocation"]))
-    lines.append(f"Stored as kept values and bits: {facts['bytes_stored']:,} bytes, dense {facts['bytes_dense']:,}.")
+    lines.append(f"Stored as {stored}: {facts['bytes_stored']:,} bytes, dense {facts['bytes_dense']:,}.")
     lines += [f"Note: {note}" for note in facts["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:

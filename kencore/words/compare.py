@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from kencore.views.compare.quality import Difference
 
 NEAR: Final = 0.01  # an index this close to chance is about chance
-EXPLAINED: Final = (
-    "Overlap (Jaccard index): weights kept by both, over weights kept by either. By chance: the same for "
-    "random masks that keep as many weights of each row."
+_EXPLAINED: Final = (
+    "Overlap (Jaccard index): weights {done} by both, over weights {done} by either. By chance: the same for "
+    "random masks that {do} as many weights of each row."
 )
+_CODED: Final = "A run changes the weights that it does not leave at the base's value; a coded change is rounded."
+Verb = tuple[str, str, str]
+KEEP: Final[Verb] = ("keep", "keeps", "kept")
+CHANGE: Final[Verb] = ("change", "changes", "changed")
 PLACES: Final = ("scope", "embeddings", "vectors", "head")  # said together
 SETTINGS: Final = {
     "model": "Model",
@@ -89,24 +93,35 @@ def labels(runs: Sequence[Run]) -> list[str]:
     return [found[run.id] for run in runs]
 
 
-def headline(names: Sequence[str], found: Overlap) -> str:
+def verb(runs: Sequence[Run]) -> Verb:
+    """What runs do with the weights of their masks: keep them, or change them where one codes changes."""
+    return CHANGE if any(run.spec.coded for run in runs) else KEEP
+
+
+def explained(verb: Verb = KEEP) -> str:
+    """What overlap is."""
+    said = _EXPLAINED.format(do=verb[0], done=verb[2])
+    return said if verb == KEEP else f"{said} {_CODED}"
+
+
+def headline(names: Sequence[str], found: Overlap, verb: Verb = KEEP) -> str:
     """The two runs in one sentence."""
     index, chance = found.jaccard, found.chance
     if not found.both + found.only_a + found.only_b:
-        return f"Neither {names[0]} nor {names[1]} keeps any weight"
+        return f"Neither {names[0]} nor {names[1]} {verb[1]} any weight"
     if not found.only_a + found.only_b:
-        return f"{names[0]} and {names[1]} keep exactly the same weights"
-    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the weights kept by either"
+        return f"{names[0]} and {names[1]} {verb[0]} exactly the same weights"
+    text = f"{names[0]} and {names[1]} agree on {wording.percent(index)} of the weights {verb[2]} by either"
     if abs(index - chance) < NEAR:
         return f"{text}, about as many as by chance ({wording.percent(chance)})"
     more = "more" if index > chance else "fewer"
     return f"{text}, {more} than by chance ({wording.percent(chance)})"
 
 
-def kept_text(found: Overlap, names: Sequence[str]) -> str:
+def kept_text(found: Overlap, names: Sequence[str], verb: Verb = KEEP) -> str:
     """Exact counts of the four parts."""
     parts = (
-        f"both keep {wording.exact(found.both)}",
+        f"both {verb[0]} {wording.exact(found.both)}",
         f"only {names[0]} {wording.exact(found.only_a)}",
         f"only {names[1]} {wording.exact(found.only_b)}",
         f"neither {wording.exact(found.neither)}",
@@ -116,7 +131,8 @@ def kept_text(found: Overlap, names: Sequence[str]) -> str:
     if not apart:
         return text
     more, less = names if apart > 0 else reversed(names)
-    return f"{text} The budgets differ: {more} keeps {wording.exact(abs(apart))} weights more than {less}."
+    start = "The budgets differ: " if verb == KEEP else ""
+    return f"{text} {start}{more} {verb[1]} {wording.exact(abs(apart))} weights more than {less}."
 
 
 def quality(found: Difference | str, names: Sequence[str]) -> str:
@@ -180,16 +196,18 @@ def score(run: Run) -> str:
 def sides(runs: Sequence[Run], sizes: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One column per run, with its letter: quality, entries kept and bytes."""
     table = {}
-    names = labels(runs)
+    names, kept, values = labels(runs), "Weights kept", "Kept values and masks"
+    if verb(runs) == CHANGE:
+        kept, values = f"{kept} or changed", f"{values}, or coded changes"
     for letter, name, run, size in zip(LETTERS, names, runs, sizes, strict=False):
         file = size["bytes_subnetwork"]
         table[f"{letter}: {name}"] = {
             "Quality": score(run),
             "Measured on": str(run.metrics.get("data", "")) or "nothing",
-            "Weights kept": f"{size['kept']:,} of {size['pruned']:,} ({wording.percent(size['kept'] / size['pruned'])})"
+            kept: f"{size['kept']:,} of {size['pruned']:,} ({wording.percent(size['kept'] / size['pruned'])})"
             if size["pruned"]
             else "none",
-            "Kept values and masks": wording.size(size["bytes_stored"]),
+            values: wording.size(size["bytes_stored"]),
             "Subnetwork file": "not measured" if file is None else wording.size(file),
             "Answers as the dense model's": _near(run),
             "Dense model": wording.size(size["bytes_dense"]),

@@ -91,10 +91,14 @@ def noun(line: Line) -> str:
     return label(line) if str(line["role"]) in ("embedding", "head", "pooler", "router") else f"{label(line)} matrix"
 
 
-def finding(line: Line, table: pd.DataFrame) -> str:
-    """The heading with what was kept: ``Block 3 attention query: 50 % of 16,384 weights kept``."""
+def finding(line: Line, table: pd.DataFrame, done: str = "kept") -> str:
+    """The heading with what was kept: ``Block 3 attention query: 50 % of 16,384 weights kept``.
+
+    Args:
+        done: of `kencore.words.numbers.Terms`.
+    """
     share = wording.short_percent(int(line["kept"]) / int(line["params"]))
-    return f"{title(line, table)}: {share} of {wording.exact(line['params'])} weights kept"
+    return f"{title(line, table)}: {share} of {wording.exact(line['params'])} weights {done}"
 
 
 def siblings(line: Line, table: pd.DataFrame) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
@@ -40,6 +40,7 @@ class Terms:
             the weight itself.
         change_lost: the same of ``diff_lost``.
         change_size: the same of ``diff_rms``.
+        done: what became of the entries of the mask: a coded change is rounded, not kept.
     """
 
     dense: str
@@ -50,6 +51,7 @@ class Terms:
     change_kept: str
     change_lost: str
     change_size: str
+    done: str = "kept"
 
 
 TERMS: Final = {
@@ -74,6 +76,14 @@ TERMS: Final = {
         change_size="size of the weights",
     ),
 }
+CODED: Final = replace(
+    TERMS["base"],
+    kept="changed (coded change)",
+    gone="base",
+    gone_value="base value",
+    gone_long="at the base value",
+    done="changed",
+)
 LAYERS: Final = {
     "kept": "Kept",
     "neighbours": "Neighbors",
@@ -213,12 +223,17 @@ def seconds(time: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def terms(restore: str, *, coded: bool = False) -> Terms:
+    """What a run calls its weights; ``coded``: it stores changes in a code."""
+    return CODED if coded else TERMS[restore]
+
+
 def layers(restore: str, *, coded: bool = False) -> dict[str, str]:
     """The layers of a run by what they are called; without a base there is no difference, and only coded
     differences have levels.
     """
     if restore == "base":
-        return LAYERS | ({"levels": "Levels"} if coded else {})
+        return LAYERS | ({"kept": "Changed", "levels": "Levels"} if coded else {})
     return {name: text for name, text in LAYERS.items() if name not in PAIRED} | {"tuned": "Dense"}
 
 

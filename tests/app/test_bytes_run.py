@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from app.charts.spent import bytes_bars
 from app.data.payload import window_bytes
 from app.forms import prune_bytes
 from app.frame import state
+from kencore import prune
 from kencore.codes.table import levels_of
 from kencore.errors import SpecError
 from kencore.exports.subnetwork.write import write_subnetwork
@@ -46,6 +48,27 @@ def test_every_page_opens_it(page: str, made: Path, store: Run, open_page: OpenP
     test = open_page(page, run="coded")
     assert not test.exception
     assert not test.error
+
+
+def test_pages_say_changed_and_not_kept(made: Path, store: Run, open_page: OpenPage) -> None:
+    shutil.copytree(made, store.path.parent / "coded")
+    state.forget_runs()
+    run = Run(made)
+    changed = int(run.matrices.loc[run.matrices["status"] == "pruned", "kept"].sum())
+    total = totals(run.matrices)
+    share = wording.short_percent(changed / total.pruned)
+    titles = {page: open_page(page, run="coded").title[0].value for page in ("map", "matrix", "sparsity")}
+    assert titles["map"].startswith(f"{share} of {wording.count(total.pruned)} weights changed, ")
+    assert " bits per weight" in titles["map"]
+    assert titles["matrix"].endswith("weights changed")
+    away = wording.short_percent(1 - changed / total.pruned)
+    assert f"{away} of the weights stay at the base's value" in titles["sparsity"]
+    kept = replace(run.spec, method="delta", bits=None, keep=0.3)
+    prune(kept, out=store.path.parent / "kept", threads=1)
+    state.forget_runs()
+    other = open_page("compare", run="coded", other="kept")
+    assert "of the weights changed by either" in other.title[0].value
+    assert "Who changes what" in [header.value for header in other.header]
 
 
 def test_the_report_and_the_command_tell_of_it(made: Path) -> None:

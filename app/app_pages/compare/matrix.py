@@ -14,6 +14,7 @@ from app.frame.draw import draw
 from app.parts import matrix as matrix_parts
 from kencore.errors import KencoreError
 from kencore.views.compare import masks as compare
+from kencore.words import compare as compare_words
 from kencore.words import matrices
 from kencore.words import numbers as wording
 
@@ -72,7 +73,7 @@ def picture(a: Run, b: Run, found: Comparison, names: list[str]) -> Line | None:
         view = viewer.View(layer="overlap")
     name = str(line["name"])
     shares = _line(found, name)
-    title = f"{matrices.title(line, a.matrices)}, kept by {names[0]} (A) and {names[1]} (B)"
+    title = f"{matrices.title(line, a.matrices)}, {compare_words.verb([a, b])[2]} by {names[0]} (A) and {names[1]} (B)"
     source = viewer.source(a, title, line, other=b)
 
     @st.fragment(key="compared-weight")
@@ -114,7 +115,7 @@ def _facts(shares: Line) -> None:
     parts.pairs(
         [
             (
-                label.removesuffix(" keeps").removesuffix(" keep").capitalize().replace(" a", " A").replace(" b", " B"),
+                label.capitalize().replace(" a", " A").replace(" b", " B"),
                 f"{int(shares[who]):,} ({wording.percent(shares[who] / whole)})",
             )
             for who, label in charts.WHO.items()
@@ -129,7 +130,7 @@ def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
 
     if at is None:
         st.markdown("**Selected weight**")
-        st.caption("Click a weight to see its values and which run keeps it.")
+        st.caption(f"Click a weight to see its values and which run {compare_words.verb([a, b])[1]} it.")
         return
     row, col = at
     try:
@@ -143,7 +144,7 @@ def weight(a: Run, b: Run, name: str, at: tuple[int, int] | None) -> None:
     base = [("Base", matrix_parts.number(found["base"]))] if a.restore == "base" else []
     parts.pairs(
         [
-            ("Kept by", WHO[found["kept"], by_b]),
+            (f"{compare_words.verb([a, b])[2].capitalize()} by", WHO[found["kept"], by_b]),
             (terms.dense.capitalize(), matrix_parts.number(found["tuned"])),
             *base,
             ("In A's model", matrix_parts.number(found["pruned"])),

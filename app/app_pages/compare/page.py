@@ -41,7 +41,7 @@ elif found is None:
     st.title("Compare runs")
     st.caption("Choose a run to compare with the one in the sidebar, or run other rules at its budget.")
 else:
-    st.title(state.plain(compare_words.headline(names, found.overall())))
+    st.title(state.plain(compare_words.headline(names, found.overall(), compare_words.verb(runs))))
     st.caption(state.plain(f"A: {names[0]} · B: {names[1]}"))
 compare_runs.choose(run, chosen)
 compare_runs.watch(chosen)
@@ -49,7 +49,7 @@ if found is not None:
     palette = theme.palette()
     compare_parts.notes(found)
     compare_parts.verdicts(runs)
-    compare_parts.who_keeps_what(found, names[:2], palette)
+    compare_parts.who_keeps_what(found, names[:2], compare_words.verb(runs[:2]), palette)
     if len(runs) > 2:
         compare_parts.several(found, runs, palette)
     compare_parts.where_they_agree(found, palette, compare_matrix.open_matrix)

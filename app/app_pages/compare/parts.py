@@ -55,16 +55,16 @@ def notes(found: Comparison) -> None:
         )
 
 
-def who_keeps_what(found: Comparison, names: list[str], palette: Palette) -> None:
+def who_keeps_what(found: Comparison, names: list[str], verb: compare_words.Verb, palette: Palette) -> None:
     """Four shares by role or by block."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header("Who keeps what")
+        st.header(f"Who {verb[1]} what")
         with state.messages():
             by = choosing.view("by", VIEWS, "role", label="Bars")
-    st.caption(state.plain(f"{compare_words.kept_text(found.overall(), names)} {compare_words.EXPLAINED}"))
+    st.caption(state.plain(f"{compare_words.kept_text(found.overall(), names, verb)} {compare_words.explained(verb)}"))
     keys = ["role"] if by == "role" else ["stack", "block"]
     table = compare.grouped(found.pair(), keys)
-    draw(charts.share_bars(table, _names(table, by), by, palette), key="compare-shares")
+    draw(charts.share_bars(table, _names(table, by), by, palette, verb), key="compare-shares")
 
 
 def _names(table: pd.DataFrame, by: str) -> list[str]:
@@ -89,9 +89,10 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
     table = found.matrices
     everything, by_all = int(table["params"].sum()), int(table["kept_by_all"].sum())
     none = int(table["kept_by_none"].sum())
+    keep, keeps, _ = compare_words.verb(runs)
     st.markdown(
-        f"All {len(runs)} keep **{wording.percent(by_all / everything)}** of the weights ({wording.exact(by_all)} "
-        f"of {wording.exact(everything)}); none keeps **{wording.percent(none / everything)}**."
+        f"All {len(runs)} {keep} **{wording.percent(by_all / everything)}** of the weights ({wording.exact(by_all)} "
+        f"of {wording.exact(everything)}); none {keeps} **{wording.percent(none / everything)}**."
     )
     draw(charts.agreement(found.jaccard_matrix(), compare_words.labels(runs), palette), key="compare-runs")
 

@@ -33,6 +33,10 @@ def finding(run: Run) -> str:
     """The heading: how much of how many weights was kept."""
     total = summaries.totals(run.matrices)
     share = wording.short_percent(total.share_pruned)
+    if run.spec.coded:
+        coded = run.matrices.loc[run.matrices["status"] == "pruned", "bytes_stored"].sum()
+        bits = f"{8 * float(coded) / max(1, total.pruned):.2g} bits per weight"
+        return f"{share} of {wording.count(total.pruned)} weights changed, {bits}, all on one map"
     return f"{share} of {wording.count(total.pruned)} weights kept, all on one map"
 
 
@@ -87,7 +91,7 @@ def other(run: Run) -> Run | None:
 def title_of(run: Run) -> str:
     """A run above its map."""
     share = wording.short_percent(summaries.totals(run.matrices).share_pruned)
-    return f"{run.id}: {wording.method(run.spec)}, {share} kept"
+    return f"{run.id}: {wording.method(run.spec)}, {share} {wording.terms(run.restore, coded=run.spec.coded).done}"
 
 
 def view_of(run: Run, usual: str = "kept") -> viewer.View:
@@ -197,11 +201,12 @@ def details(run: Run, name: str | None, at: tuple[int, int] | None) -> None:
         st.caption(f"Not pruned: {state.plain(str(line['reason']))}.")
         return
     kept, params = int(line["kept"]), int(line["params"])
+    terms = wording.terms(run.restore, coded=run.spec.coded)
     parts.pairs(
         (
-            ("Kept", f"{wording.short_percent(kept / params)} of {params:,}"),
-            (wording.TERMS[run.restore].change_lost.capitalize(), wording.percent(float(line["diff_lost"]))),
-            matrix_parts.per_row(line),
+            (terms.done.capitalize(), f"{wording.short_percent(kept / params)} of {params:,}"),
+            (terms.change_lost.capitalize(), wording.percent(float(line["diff_lost"]))),
+            matrix_parts.per_row(line, terms.done),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
         )
     )

@@ -9,6 +9,7 @@ from app.frame import links, state
 from app.parts import block_drawing, whole
 from app.parts import matrix as matrix_parts
 from kencore.words import matrices
+from kencore.words import numbers as wording
 
 with state.messages():
     run = state.current_run()
@@ -16,11 +17,13 @@ line = matrix_parts.matrix_or_choice(run)
 
 name = str(line["name"])
 pruned = line["status"] == "pruned"
-st.title(state.plain(matrices.finding(line, run.matrices) if pruned else matrices.title(line, run.matrices)))
+terms = wording.terms(run.restore, coded=run.spec.coded)
+finding = matrices.finding(line, run.matrices, terms.done)
+st.title(state.plain(finding if pruned else matrices.title(line, run.matrices)))
 matrix_parts.choose(run.matrices, line)
 if run.thin:
     whole.missing(run)
-    matrix_parts.facts(line, run.restore)
+    matrix_parts.facts(line, terms)
     st.stop()
 if not pruned:
     st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
@@ -39,7 +42,7 @@ def selected_weight() -> None:
     matrix_parts.weight(run, name, matrix_parts.selected(name, view))
 
 
-source = viewer.source(run, matrices.finding(line, run.matrices), line)
+source = viewer.source(run, finding, line)
 with st.grid(4, min_column_width=230, gap="small") as grid:
     with grid.cell(column_span=3, row_span=2):
         viewer.weight_map([source], view, key=matrix_parts.MAP, on_cell=lambda: st.rerun("weight"))
@@ -54,5 +57,5 @@ with st.grid(4, min_column_width=230, gap="small") as grid:
             go=matrix_parts.open_matrix,
             wide=False,
         )
-        matrix_parts.facts(line, run.restore)
+        matrix_parts.facts(line, terms)
         matrix_parts.onward(run.id, line)

@@ -17,6 +17,8 @@ with state.messages():
 palette = theme.palette()
 st.title(state.plain(sparsity_runs.title(run)))
 st.caption(state.plain(facts.subject(run.spec)))
+if run.spec.coded:
+    st.caption(sparsity_parts.CODED)
 runs = [run, *sparsity_runs.choose_beside(run)]
 drawn = sparsity_runs.depths(runs)
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 24  # blocks shown unless more are asked for
 SLIDER: Final = 4  # blocks from which on a range can be chosen
 COLOR: Final = RUNS[0]  # of the open run
+CODED: Final = (
+    "Sparsity here: the share of weights whose change the code rounds to nothing, so that they stay at the base's "
+    "value. The others are changed, most not all the way to the tuned value. Overview says where the bytes went."
+)
 
 
 def by_block(run: Run, drawn: depth.Depth, palette: Palette) -> None:
@@ -126,6 +130,11 @@ def _row_spreads(run_id: str, stamp: str, names: tuple[str, ...], *, _run: Run) 
 def decided(run: Run) -> str:
     """Which rule decided how much each block gives, in one or two sentences."""
     spec = run.spec
+    if spec.coded:
+        return (
+            "Every matrix was given the code that is worth its bits; how many of its weights stay at the base's value "
+            "follows from the code."
+        )
     if spec.allocation != UNIFORM:
         return ALLOCATIONS[spec.allocation].explained
     unit = "matrix" if spec.exact else "row"

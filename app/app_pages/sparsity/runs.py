@@ -95,7 +95,14 @@ def depths(runs: list[Run]) -> list[depth.Depth]:
         blocks = sparsity.by_block(run.matrices)
         if len(blocks):
             found.append(
-                depth.Depth(label=labels[run.id], color=color, symbol=symbol, blocks=blocks, target=target(run))
+                depth.Depth(
+                    label=labels[run.id],
+                    color=color,
+                    symbol=symbol,
+                    blocks=blocks,
+                    target=target(run),
+                    level="whole model" if run.spec.coded else "target",
+                )
             )
     return found
 
@@ -116,6 +123,12 @@ def title(run: Run) -> str:
         return "Nothing was pruned"
     whole = wording.short_percent(gone / params)
     name = wording.method(run.spec)
+    if run.spec.coded:
+        said = f"{name}: {whole} of the weights stay at the base's value"
+        if blocks.empty or sparsity.alike(blocks):
+            return said
+        low, high = float(blocks["sparsity"].min()), float(blocks["sparsity"].max())
+        return f"{said}, {wording.percent(low, 0)} to {wording.percent(high, 0)} over the blocks"
     if blocks.empty:
         return f"{name}: sparsity {whole}"
     if sparsity.alike(blocks):
@@ -139,10 +152,10 @@ def quality_table(runs: list[Run]) -> pd.DataFrame:
 
 def _quality_line(run: Run, label: str, first: dict[str, Any]) -> dict[str, Any]:
     gone, params = sparsity.overall(run.matrices)
-    found = run.metrics
+    found, at = run.metrics, " at the base's value" if run.spec.coded else ""
     line: dict[str, Any] = {
         "Run": label,
-        "Not kept": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)})" if params else "nothing pruned",
+        "Not kept": f"{gone:,} of {params:,} ({wording.percent(gone / params, 3)}){at}" if params else "nothing pruned",
     }
     if not found:
         return line | {"Measure": "not measured"}

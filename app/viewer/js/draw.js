@@ -220,10 +220,10 @@ function drawGrid(context, frame) {
 }
 
 /** What a cell says: the value of the layer; for kept, the value that the pruned model holds. */
-export function cellText(window, layer, index, alone) {
+export function cellText(window, layer, index, { alone, coded }) {
   const kept = window.kept[index];
   if (layer === "overlap") return WHO[whoKeeps(window, index)];
-  if (layer === "neighbours") return kept ? String(window.neighbours[index]) : alone ? "zero" : "reset";
+  if (layer === "neighbours") return kept ? String(window.neighbours[index]) : alone ? "zero" : coded ? "base" : "reset";
   if (isValues(layer)) return short(layerValue(layer, window, index));
   if (window.pruned) return short(window.pruned[index]);
   return short(kept ? window.tuned[index] : window.base[index]);
@@ -240,7 +240,7 @@ function drawNumbers(context, frame, window) {
   for (let row = part.r0; row < part.r1; row += 1) {
     for (let col = part.c0; col < part.c1; col += 1) {
       const index = (row - window.r0) * window.w + col - window.c0;
-      const text = cellText(window, layer, index, look.alone);
+      const text = cellText(window, layer, index, look);
       const x = toX(frame, col) + view.sx / 2;
       const y = toY(frame, row) + view.sy / 2;
       if (!window.kept[index] || layer === "overlap") chip(context, x, y, context.measureText(text).width, colors[index]);

@@ -86,7 +86,7 @@ function lookOf(pane, m, rough) {
   const scale = map.single
     ? scaleOf(rough?.window, layer, map.spread)
     : { largest: largestOf(layer, m), share: map.spread ? rangeOf(pane, layer) : [0, 1], stretched: map.spread };
-  return { ink: map.ink, alone, hide: isValues(layer) && map.hide, scale };
+  return { ink: map.ink, alone, coded: map.coded, hide: isValues(layer) && map.hide, scale };
 }
 
 /** The value of a matrix of the model that has the full colour. */

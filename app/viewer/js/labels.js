@@ -140,9 +140,9 @@ export function drawNotice(context, { plot, look, font }, text) {
 }
 
 /** "4,096 × 11,008 weights, 50 % kept" of a matrix of the atlas. */
-export function inWords(m) {
+export function inWords(m, coded) {
   const size = `${count(m.rows)} × ${count(m.cols)} weights`;
-  return m.reason === null ? `${size}, ${percentOf(m.kept, m.rows * m.cols)} kept` : `${size}, ${m.reason}`;
+  return m.reason === null ? `${size}, ${percentOf(m.kept, m.rows * m.cols)} ${coded ? "changed" : "kept"}` : `${size}, ${m.reason}`;
 }
 
 export function percentOf(part, whole) {

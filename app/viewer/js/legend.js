@@ -14,30 +14,38 @@ const SAYS = {
   neighbours: "Kept among the 4 neighbours",
   overlap: "Kept by A and B",
 };
+const SAYS_CODED = {
+  ...SAYS,
+  kept: "Changed or base value",
+  neighbours: "Changed among the 4 neighbours",
+  overlap: "Changed by A and B",
+};
 const SAYS_ALONE = { ...SAYS, lost: "Squared weights lost", kept: "Kept or set to zero", tuned: "Dense value" };
 
-/** What a layer shows; without a base entries become zero. */
-export const says = (layer, alone) => (alone ? SAYS_ALONE : SAYS)[layer];
+/** What a layer shows; without a base entries become zero, and of coded changes there are more than two kinds. */
+export const says = (layer, { alone, coded }) => (alone ? SAYS_ALONE : coded ? SAYS_CODED : SAYS)[layer];
 
 const gradient = (colors) => `linear-gradient(to right, ${colors.join(", ")})`;
 
 /** Swatches and bars of a layer: [{kind, color or colors, label or ticks}]. */
 export function legendParts(layer, look, cell) {
-  const { ink, scale, alone } = look;
+  const { ink, scale, alone, coded } = look;
+  const kept = coded ? "changed" : "kept";
   const single = isSingle(cell);
-  const reset = { kind: "reset", label: alone ? "set to zero" : "reset to base" };
+  const reset = { kind: "reset", label: alone ? "set to zero" : coded ? "base value" : "reset to base" };
   if (layer === "lost") {
     const bar = shares(ink, scale);
     return [{ ...bar, said: `${bar.said}; one color per matrix, not to scale` }];
   }
-  if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: "kept" }, reset];
+  if (layer === "kept" && single) return [{ kind: "box", color: ink.kept, label: kept }, reset];
   if (layer === "overlap" && single) return overlapBoxes(ink);
   if (layer === "kept" || layer === "overlap") {
-    return [{ ...shares(ink, scale), label: layer === "kept" ? "share kept" : "only one keeps" }];
+    const only = coded ? "only one changes" : "only one keeps";
+    return [{ ...shares(ink, scale), label: layer === "kept" ? `share ${kept}` : only }];
   }
   if (layer === "neighbours") {
     const boxes = ink.neighbours.map((color, i) => ({ kind: "box", color, label: String(i) }));
-    return single ? [...boxes, reset] : [...boxes, { kind: "plain", color: ink.reset, label: "none kept" }];
+    return single ? [...boxes, reset] : [...boxes, { kind: "plain", color: ink.reset, label: `none ${kept}` }];
   }
   if (layer === "levels" && !single) {
     const ticks = [0, 1, LEVELS].map((level) => ({ at: level / LEVELS, text: String(level) }));
@@ -69,20 +77,21 @@ function shares(ink, scale) {
 }
 
 /** What one cell of the picture holds. */
-export function cellSays(layer, cell) {
+export function cellSays(layer, cell, coded) {
+  const kept = coded ? "changed" : "kept";
   const [h, w] = cell;
   if (h * w === 1) return "1 cell = 1 weight";
   const holds = `1 cell = ${h} × ${w} = ${count(h * w)} weights`;
-  if (layer === "kept") return `${holds}, shown: share kept`;
-  if (layer === "overlap") return `${holds}, shown: share that only one of the two keeps`;
+  if (layer === "kept") return `${holds}, shown: share ${kept}`;
+  if (layer === "overlap") return `${holds}, shown: share that only one of the two ${coded ? "changes" : "keeps"}`;
   if (layer === "levels") return `${holds}, shown: the mean size of their levels`;
   if (isValues(layer)) return `${holds}, shown: the one of largest magnitude`;
-  return `${holds}, shown: the mean over kept ones`;
+  return `${holds}, shown: the mean over ${kept} ones`;
 }
 
 /** `more`: a last remark, such as whose range the colours have. */
 export function drawLegend(element, layer, look, cell, more = null) {
-  const nodes = [text("span", "kv-legend-title", says(layer, look.alone))];
+  const nodes = [text("span", "kv-legend-title", says(layer, look))];
   for (const part of legendParts(layer, look, cell)) nodes.push(node(part, look.ink));
   for (const { said } of legendParts(layer, look, cell)) if (said) nodes.push(text("span", "kv-legend-more", said));
   if (more) nodes.push(text("span", "kv-legend-more", more));

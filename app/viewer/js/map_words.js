@@ -11,8 +11,11 @@ import { joined } from "./tiles.js";
 /** "Block 3 attention query: 4,096 x 4,096 weights, 50 % kept". */
 export function matrixSays(map, place) {
   const m = map.panes[0].matrices.get(place.m.name);
-  return `${nameOf(place)}: ${inWords(m ?? place.m)}`;
+  return `${nameOf(place)}: ${inWords(m ?? place.m, map.coded)}`;
 }
+
+/** What became of weights of the mask: a coded change is rounded, not kept. */
+const kept = (map) => (map.coded ? "changed" : "kept");
 
 const nameOf = ({ band, m }) => (m.block === null ? m.label : `${band.label} ${m.label}`);
 
@@ -25,30 +28,31 @@ export function viewSays(map, frame) {
   }
   const { r0, r1, c0, c1 } = frame.seen;
   const where = `${nameOf(focus)}, ${span("row", r0, r1)}, ${span("column", c0, c1)}`;
-  const here = frame.exact.length && !frame.missing ? ` · ${keptIn(frame)} kept here` : "";
+  const here = frame.exact.length && !frame.missing ? ` · ${keptIn(frame)} ${kept(map)} here` : "";
   const share = percentOf(frame.m.kept, frame.m.rows * frame.m.cols);
-  return `${where} · ${share} of the matrix kept${here}${cells(map, frame)}`;
+  return `${where} · ${share} of the matrix ${kept(map)}${here}${cells(map, frame)}`;
 }
 
-function many({ focus, level, seen, world }, frame) {
+function many(map, frame) {
+  const { focus, level, seen, world } = map;
   const places = level === "model" ? world.places : seen;
   const pruned = places.map((place) => place.m).filter((m) => m.reason === null);
   const all = pruned.reduce((sum, m) => sum + m.rows * m.cols, 0);
-  const kept = pruned.reduce((sum, m) => sum + m.kept, 0);
+  const some = pruned.reduce((sum, m) => sum + m.kept, 0);
   const what = { model: "Whole model", part: "Part of the model", block: focus.band.label }[level];
-  const share = all ? `: ${percentOf(kept, all)} of ${count(all)} weights kept` : ": nothing pruned";
+  const share = all ? `: ${percentOf(some, all)} of ${count(all)} weights ${kept(map)}` : ": nothing pruned";
   const far = frame?.far ? ". Values of large matrices are shown from closer" : "";
   return `${what}, ${count(places.length)} matrices${level === "model" ? "" : " in sight"}${share}${far}`;
 }
 
 function cells(map, frame) {
   if (!map.panes[0].ready || frame.far) return "";
-  return ` · ${cellSays(map.shown, frame.level?.exact ? [1, 1] : frame.cell)}`;
+  return ` · ${cellSays(map.shown, frame.level?.exact ? [1, 1] : frame.cell, map.coded)}`;
 }
 
 function keptIn(frame) {
-  const { kept } = joined(frame.exact, frame.seen);
-  return percentOf(kept.reduce((sum, one) => sum + one, 0), kept.length);
+  const window = joined(frame.exact, frame.seen);
+  return percentOf(window.kept.reduce((sum, one) => sum + one, 0), window.kept.length);
 }
 
 /** The levels above what is in view: [{label, go}]. */

@@ -127,7 +127,7 @@ export class MatrixMap extends WeightMap {
     const where = this.atTop()
       ? `All ${count(rows)} × ${count(cols)} weights${stretched ? `, drawn ${stretched}` : ""}`
       : `${span("Row", r0, r1)} of ${count(rows)}, ${span("column", c0, c1)} of ${count(cols)}`;
-    return this.panes[0].ready ? `${where} · ${cellSays(this.layer, frame.cell)}` : where;
+    return this.panes[0].ready ? `${where} · ${cellSays(this.layer, frame.cell, this.coded)}` : where;
   }
 
   fileName({ layer, seen: { r0, r1, c0, c1 } }) {

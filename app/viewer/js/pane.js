@@ -141,13 +141,13 @@ export class Pane {
     const { place, window } = cell;
     const m = this.matrices.get(place.m.name);
     const { layer, known, alone } = this;
-    const lines = () => tooltip.lines(cell, { layer, known, shape: place.m, alone });
+    const lines = () => tooltip.lines(cell, { layer, known, shape: place.m, alone, coded: this.source.coded });
     if (this.map.single) return [tooltip.title(cell), lines()];
     const heading = `${place.m.group} ${place.m.label}`;
     if (!m) return [heading, [["Not in this run", "–"]]];
     const { view } = this.map;
     const small = Math.max(place.w * view.sx, place.h * view.sy) < SMALL;
-    if (!window || small || m.reason !== null) return [heading, wholeLines(m)];
+    if (!window || small || m.reason !== null) return [heading, wholeLines(m, this.source.coded)];
     return [`${heading} · ${tooltip.title(cell)}`, lines()];
   }
 
@@ -228,10 +228,11 @@ export class Pane {
 
 const all = (place) => ({ matrix: place.m.name, r0: 0, r1: place.m.rows, c0: 0, c1: place.m.cols });
 
-function wholeLines(m) {
+function wholeLines(m, coded) {
   const size = ["Size", `${count(m.rows)} × ${count(m.cols)}`];
   if (m.reason !== null) return [size, ["Not pruned", m.reason]];
   const lost = m.lost === null ? [] : [["Lost", percent(m.lost)]];
-  return [size, ["Kept", `${percent(m.kept / (m.rows * m.cols))} of ${count(m.rows * m.cols)}`], ...lost];
+  const share = `${percent(m.kept / (m.rows * m.cols))} of ${count(m.rows * m.cols)}`;
+  return [size, [coded ? "Changed" : "Kept", share], ...lost];
 }
 

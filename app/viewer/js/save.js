@@ -72,7 +72,7 @@ function legend(pen, frame, y) {
     pen.fillText(text, x, y + 4);
     x += pen.measureText(text).width + 16;
   };
-  write(`${says(frame.layer, frame.look.alone)}:`);
+  write(`${says(frame.layer, frame.look)}:`);
   for (const part of legendParts(frame.layer, frame.look, frame.cell)) {
     if (part.kind === "bar") {
       write(part.ticks[0].text);

@@ -27,9 +27,9 @@ function linesOf({ seen, view, exact, missing, layer, look }) {
   const lines = [["row", ...cols.map((col) => `column ${col}`)]];
   for (let row = seen.r0; row < seen.r1; row += 1) {
     const at = (col) => (row - window.r0) * window.w + col - window.c0;
-    const gone = layer === "overlap" ? "" : look.alone ? " zero" : " reset";
+    const gone = layer === "overlap" ? "" : look.alone ? " zero" : look.coded ? " base" : " reset";
     const text = (col) =>
-      cellText(window, layer, at(col), look.alone) + (window.kept[at(col)] ? "" : gone);
+      cellText(window, layer, at(col), look) + (window.kept[at(col)] ? "" : gone);
     lines.push([String(row), ...cols.map(text)]);
   }
   return lines;

@@ -17,6 +17,12 @@ const ALONE = {
   tuned: "Values before pruning",
 };
 
+const CODED = {
+  kept: "Which weights have a change in the file and which stay at the base value",
+  neighbours: "For each changed weight, how many of the 4 around it are changed",
+  overlap: "Which weights both runs change, only one of them, or neither",
+};
+
 const ICONS = {
   plus: "M8 3v10M3 8h10",
   minus: "M3 8h10",
@@ -129,15 +135,16 @@ function moveChoice(event, segments, choose) {
  * another run no overlap; what was lost only on the map of a model that knows it; levels only of coded changes; without the app around the map
  * only those that `host` knows. */
 export function offer(parts, { alone, coded, host }, { beside = false, lost = false }) {
-  parts.alone = alone;
+  Object.assign(parts, { alone, coded });
   parts.csv.hidden = Boolean(host.get);
   for (const [layer, label, hint] of LAYERS) {
     const made = parts.layers.get(layer);
     const lacks = alone && ["base", "difference"].includes(layer);
     const unknown = host.layers && !host.layers.includes(layer);
     made.hidden = unknown || ({ overlap: !beside, lost: !lost, levels: !coded }[layer] ?? lacks);
-    made.textContent = (alone && { tuned: "Dense", lost: "Weight lost" }[layer]) || label;
-    made.title = alone ? ALONE[layer] ?? hint : hint;
+    const other = alone ? { tuned: "Dense", lost: "Weight lost" } : coded ? { kept: "Changed" } : {};
+    made.textContent = other[layer] ?? label;
+    made.title = (alone ? ALONE : coded ? CODED : {})[layer] ?? hint;
   }
 }
 
@@ -148,7 +155,7 @@ export function mark(parts, { layer, hide, spread, exact }) {
     made.tabIndex = name === layer ? 0 : -1;
   }
   const values = ["tuned", "base", "difference", "levels"].includes(layer);
-  set(parts.hide, values, hide, parts.alone ? "Blank zeros" : "Blank resets");
+  set(parts.hide, values, hide, parts.alone ? "Blank zeros" : parts.coded ? "Blank base values" : "Blank resets");
   set(parts.spread, ["kept", "overlap", "lost"].includes(layer) && !exact, spread, "Stretch colors");
 }
 

@@ -5,10 +5,10 @@ import { count, exact, percent, span } from "./format.js";
 import { WHO, overlapLines, whoKeeps } from "./overlap.js";
 
 /** Lines of a cell of the map: `known` is the answer of /kenviz/cell, or null. */
-export function lines({ window, index }, { layer, known, shape, alone }) {
+export function lines({ window, index }, { layer, known, shape, alone, coded }) {
   if (layer === "overlap" && !window.exact) return overlapLines(window, index, percent);
-  if (!window.exact) return cellLines(window, layer, index, alone);
-  const who = window.other ? [["Kept by", WHO[whoKeeps(window, index)]]] : [];
+  if (!window.exact) return cellLines(window, layer, index, alone, coded);
+  const who = window.other ? [[coded ? "Changed by" : "Kept by", WHO[whoKeeps(window, index)]]] : [];
   return [...who, ...weightLines(window, index, known, shape.cols, alone)];
 }
 
@@ -25,7 +25,10 @@ function weightLines(window, index, more, cols, alone) {
     ...(window.levels ? codedLines(window, index) : [
       ["In the pruned model", kept ? "● kept, tuned value" : "○ reset to base"],
     ]),
-    ["Kept neighbors", more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…"],
+    [
+      window.levels ? "Changed neighbors" : "Kept neighbors",
+      more ? `${more.neighbours} of 4` : kept ? `${window.neighbours[index]} of 4` : "…",
+    ],
     ["Rank of |tuned| in its row", more ? `${count(more.rank_value)} of ${count(cols)}` : "…"],
     ["Rank of |difference|", more ? `${count(more.rank_difference)} of ${count(cols)}` : "…"],
   ];
@@ -56,17 +59,19 @@ function aloneLines(window, index, more, cols) {
 }
 
 /** Lines of a cell of many weights. */
-function cellLines(window, layer, index, alone) {
+function cellLines(window, layer, index, alone, coded) {
   const [high, wide] = window.cell;
+  const kept = coded ? "changed" : "kept";
+  const gone = alone ? "set to zero" : coded ? "base value" : "reset to base";
   const lines = high * wide === 1
-    ? [["In the pruned model", window.share[index] ? "● kept" : alone ? "○ set to zero" : "○ reset to base"]]
-    : [["Share kept", percent(window.share[index])]];
+    ? [["In the pruned model", window.share[index] ? `● ${kept}` : `○ ${gone}`]]
+    : [[coded ? "Share changed" : "Share kept", percent(window.share[index])]];
   const named = alone && layer === "tuned" ? "dense" : layer;
   if (layer === "levels" && high * wide > 1) lines.unshift(["Mean size of the level", exact(window.data[index])]);
   else if (isValues(layer)) lines.unshift([`Largest |${named}|`, exact(window.data[index])]);
   if (layer === "neighbours") {
     const mean = window.data[index];
-    lines.unshift(["Mean of kept neighbors", Number.isNaN(mean) ? "none kept" : mean.toFixed(2)]);
+    lines.unshift([`Mean of ${kept} neighbors`, Number.isNaN(mean) ? `none ${kept}` : mean.toFixed(2)]);
   }
   return lines;
 }
