@@ -63,14 +63,19 @@ def by_row(run: Run, palette: Palette) -> None:
     except KencoreError as error:
         state.show_error(error)
         return
+    role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
+    same = f"All rows of these matrices ({state.plain(role)}) have the same sparsity, up to one weight of rounding."
+    every = tuple(table["name"])
     table = table.iloc[first : last + 1].reset_index(drop=True)
     names = tuple(table["name"])
     spreads = row_spreads(run, names)
-    role = wording.ROLES_EXPLAINED.get(table["role"].iloc[0], table["role"].iloc[0])
-    if all(found.even for found in spreads):
-        st.caption(
-            f"All rows of these matrices ({state.plain(role)}) have the same sparsity, up to one weight of rounding."
-        )
+    alike = all(found.even for found in spreads)
+    if alike and all(found.even for found in row_spreads(run, every)):
+        st.caption(same)
+        return
+    choose_blocks(len(every), first, last)
+    if alike:
+        st.caption(same)
         return
     chart = spread.row_violins(spreads, block_views.labels(table), names, role, COLOR, palette)
     draw(chart, key="sparsity-rows", point=lambda at: links.go("matrix", matrix=names[at]))
@@ -96,25 +101,31 @@ def chosen_family(run: Run, options: dict[str, str]) -> str:
 
 
 def block_range(blocks: int) -> tuple[int, int]:
-    """First and last block to show, from the address; a slider where there are many.
+    """First and last block to show, from the address.
 
     Raises:
         LinkError: the address names no such range.
     """
-    usual = (0, min(blocks, AT_ONCE) - 1)
     first = links.number("from", high=blocks - 1)
     last = links.number("to", low=first or 0, high=blocks - 1)
-    asked = (usual[0] if first is None else first, max(usual[1], first or 0) if last is None else last)
+    return first or 0, max(_usual_last(blocks), first or 0) if last is None else last
+
+
+def choose_blocks(blocks: int, first: int, last: int) -> None:
+    """A slider of the blocks to show, where there are many."""
     if blocks <= SLIDER:
-        return asked
-    st.session_state["sparsity_blocks"] = asked
+        return
+    st.session_state["sparsity_blocks"] = (first, last)
 
     def chosen() -> None:
         low, high = st.session_state["sparsity_blocks"]
-        links.write(**{"from": low or None, "to": None if high == usual[1] else high})
+        links.write(**{"from": low or None, "to": None if high == _usual_last(blocks) else high})
 
     st.slider("Blocks", 0, blocks - 1, key="sparsity_blocks", on_change=chosen, width=320)
-    return asked
+
+
+def _usual_last(blocks: int) -> int:
+    return min(blocks, AT_ONCE) - 1
 
 
 def row_spreads(run: Run, names: tuple[str, ...]) -> list[sparsity.Spread]:

@@ -289,6 +289,20 @@ def test_a_range_of_blocks(open_page: OpenPage, runs: dict[str, Run], monkeypatc
     assert test.query_params["to"] == "2"
 
 
+def test_no_range_is_asked_where_no_block_has_rows_that_differ(
+    open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparsity_parts, "SLIDER", 1)
+    test = open_page("sparsity", run="both")
+    assert [slider.key for slider in test.slider] == ["sparsity_blocks"]
+    even = sparsity.spread(np.array([3, 3]), 8)
+    monkeypatch.setattr(sparsity_parts, "row_spreads", lambda run, names: [even for _ in names])
+    test = open_page("sparsity", run="both")
+    assert not test.exception
+    assert [slider.key for slider in test.slider] == []
+    assert "have the same sparsity" in words(test)
+
+
 def test_an_unmeasured_run_says_so(open_page: OpenPage, runs: dict[str, Run]) -> None:
     test = open_page("sparsity", run="unmeasured")
     assert not test.exception
