@@ -233,4 +233,5 @@ def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> st
     change = [wording.percent(share, 0) for share in (blocks["diff_share_kept"].min(), blocks["diff_share_kept"].max())]
     if blocks["diff_share_kept"].isna().all():
         return text
-    return f"{text} and {change[0] if change[0] == change[1] else ' to '.join(change)} of the {what}"
+    joined = " and" if found is None else ";"
+    return f"{text}{joined} {change[0] if change[0] == change[1] else ' to '.join(change)} of the {what}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Color = Literal["green", "blue", "orange", "red"]
 BADGES: Final[dict[str, Color]] = {"safe": "green", "unclear": "blue", "damaged": "orange", "ruined": "red"}
-LOWER: Final = "; lower is better"
+LOWER: Final = ", lower is better"
 
 
 def show(current: str) -> None:
@@ -36,7 +36,8 @@ def show(current: str) -> None:
     st.header("Real models, already pruned")
     for about, of_model in groupby(found, key=lambda one: (one.title, one.measure, one.dense, one.about)):
         title, measure, dense, said = about
-        st.markdown(f"**{state.plain(title)}** · {measure} {dense} dense{LOWER if measure == 'perplexity' else ''}")
+        lower = LOWER if measure == "perplexity" else ""
+        st.markdown(f"**{state.plain(title)}** · {measure} by sparsity; {dense} dense{lower}")
         with st.grid(4, min_column_width=220, gap="small") as grid:
             for method, runs in groupby(of_model, key=lambda one: one.method):
                 with grid.cell(), st.container(border=True, gap="small", height="stretch"):
@@ -47,7 +48,7 @@ def show(current: str) -> None:
 
 
 def _line(one: Exhibit, current: str) -> None:
-    sparsity = f"{wording.percent(one.sparsity, 0)} sparse"
+    sparsity = wording.percent(one.sparsity, 0)
     with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
         if one.id == current:
             st.markdown(f"{sparsity} (shown)")

@@ -137,6 +137,9 @@ def test_change_kept_is_one_number_where_both_ends_are_shown_the_same() -> None:
     table = blocks(0.5, 0.5).assign(diff_share_kept=[0.801, 0.799])
     found = plain(_lines_finding(table, ["b0", "b1"], "change"))
     assert found == "Every block keeps 50 % of its weights and 80 % of the change"
+    table = blocks(0.6, 0.4).assign(diff_share_kept=[0.7, 0.9])
+    found = plain(_lines_finding(table, ["b0", "b1"], "change"))
+    assert found == "40 % to 60 % of the weights kept, most in b1; 70 % to 90 % of the change"
 
 
 # --- two runs ----------------------------------------------------------------------------------

@@ -149,10 +149,12 @@ export class WeightMap extends Stage {
     if (this.width === width && this.height === height && this.view) return;
     const whole = this.view && this.plot && this.atTop();
     Object.assign(this, { width, height, dpr: Math.min(3, window.devicePixelRatio || 1) });
-    for (const { parts: { canvas } } of this.panes) {
+    for (const { parts: { canvas }, context } of this.panes) {
       canvas.width = Math.round(width * this.dpr);
       canvas.height = Math.round(height * this.dpr);
       canvas.style.height = `${height}px`;
+      context.fillStyle = this.ink.background; // black until the first picture has come, else
+      context.fillRect(0, 0, canvas.width, canvas.height);
     }
     this.plot = plotOf(width, height);
     if (!this.view || !this.touched) this.view = this.aim(this.link);
