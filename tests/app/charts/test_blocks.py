@@ -157,5 +157,5 @@ def test_lines_hold_both_shares(matrices: pd.DataFrame) -> None:
     assert change.y.tolist() == [np.float32(0.2), 0.5]
     assert entries.marker.symbol != change.marker.symbol
     assert chart.finding == (
-        "25\xa0% to 50\xa0% of the weights kept, most in block 1 and 20\xa0% to 50\xa0% of the change"
+        "25\xa0% to 50\xa0% of the weights kept, most in block 1; 20\xa0% to 50\xa0% of the change"
     )
