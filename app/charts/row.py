@@ -197,9 +197,7 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
     )
     near, far = float(deciles["share"].iloc[0]), float(deciles["share"].iloc[-1])
     finding = f"Kept share: {wording.percent(near, 0)} near the middle, {wording.percent(far, 0)} in the tails"
-    finish(
-        figure, height=260, legend=True, y="kept share", x=("tenth of the weights by |value - median|, nearest first")
-    )
+    finish(figure, height=260, legend=True, y="kept share", x="tenth by |value - median|, nearest first")
     figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
     figure.update_xaxes(dtick=1, showgrid=False, range=[0.4, len(deciles) + 0.6])
     figure.update_layout(bargap=0.25)

@@ -39,6 +39,7 @@ def search_curve(search: Mapping[str, Any], name: str, what: str, color: str, pa
             x=x[order],
             y=y[order],
             mode="lines+markers",
+            connectgaps=True,  # a short search leaves candidates out
             name="candidates",
             line={"color": color, "width": 2},
             marker={"size": 7, "color": color},

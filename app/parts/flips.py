@@ -15,6 +15,7 @@ from kencore.errors import KencoreError
 from kencore.runs.flips import FILE, Flips, read_flips, same_data
 from kencore.views import flips as views
 from kencore.words import flips as words
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -57,8 +58,9 @@ def asked_text(line: pd.Series[Any], *, token: bool) -> str | None:
     return None if line["pair"] or (token and not line["text"]) else str(line["text"])
 
 
-def examples(table: pd.DataFrame, facts: dict[str, Any], dense: str) -> None:
-    """A few lines as sentences, each with a link to Explain."""
+def examples(table: pd.DataFrame, facts: dict[str, Any], run: Run) -> None:
+    """A few lines as sentences, each with a link to Explain where the run has what that needs."""
+    dense = wording.TERMS[run.restore].dense
     token = words.is_text(facts)
     for _, line in table.iterrows():
         before, after = (
@@ -70,7 +72,7 @@ def examples(table: pd.DataFrame, facts: dict[str, Any], dense: str) -> None:
             st.caption(
                 f"{'Next token' if token else 'Label'}: **{state.plain(truth)}** · {dense} {before} → pruned {after}"
             )
-            if (asked := asked_text(line, token=token)) is not None:
+            if (asked := asked_text(line, token=token)) is not None and not run.thin:
                 links.page_link("explain", "Explain it", icon=":material/psychology:", text=asked)
 
 

@@ -42,6 +42,7 @@ def test_pages_open(page: str, run: str, assets: Path, open_page: OpenPage, monk
     test = open_page(page, run=run)
     assert not test.exception
     assert [error.value for error in test.error] == []
+    assert "Explain it" not in [link.value for link in test.get("page_link")]  # it would lead to what is missing
 
 
 @pytest.mark.parametrize("page", MISSING)

@@ -74,7 +74,7 @@ def lines(run: Run, found: Flips) -> None:
         },
     )
     picked = event["selection"]["rows"]
-    _line(table.iloc[picked[0] if picked else 0], facts, dense, picked=bool(picked))
+    _line(run, table.iloc[picked[0] if picked else 0], facts, dense, picked=bool(picked))
 
 
 def _shown(table: pd.DataFrame, facts: dict[str, Any], run: Run, dense: str) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def _shown(table: pd.DataFrame, facts: dict[str, Any], run: Run, dense: str) -> 
     return pd.DataFrame(shown | {label: say(table[name]) for name, label in names.items()})
 
 
-def _line(line: pd.Series[Any], facts: dict[str, Any], dense: str, *, picked: bool) -> None:
+def _line(run: Run, line: pd.Series[Any], facts: dict[str, Any], dense: str, *, picked: bool) -> None:
     """One line in full, with its link to Explain."""
     token = words.is_text(facts)
     with st.container(border=True):
@@ -120,5 +120,5 @@ def _line(line: pd.Series[Any], facts: dict[str, Any], dense: str, *, picked: bo
         asked = flips_parts.asked_text(line, token=token)
         if asked is None:
             st.caption("Explain takes one sentence: a pair cannot be explained yet.")
-        else:
+        elif not run.thin:
             links.page_link("explain", "Explain it", icon=":material/psychology:", text=asked)

@@ -10,7 +10,6 @@ from app.frame import links, state
 from app.parts import flips as flips_parts
 from kencore.views import flips as views
 from kencore.words import flips as words
-from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -29,5 +28,5 @@ def what_changed(run: Run) -> None:
     st.markdown(f"**{state.plain(words.finding(found.facts))}**")
     st.caption(state.plain(words.balance(found.facts)))
     if found.facts["changed"]:
-        flips_parts.examples(views.worst(found.table), found.facts, wording.TERMS[run.restore].dense)
+        flips_parts.examples(views.worst(found.table), found.facts, run)
     links.page_link("flips", "All changed answers", icon=":material/swap_vert:")

@@ -86,7 +86,7 @@ def _measured(run: Run) -> None:
     if found is None or clear is None:
         return
     st.caption("One of those that quality was measured on:")
-    flips.examples(clear, found.facts, wording.TERMS[run.restore].dense)
+    flips.examples(clear, found.facts, run)
 
 
 def _named(name: str, **choices: Any) -> Callable[[Run, Palette], Chart]:
