@@ -140,7 +140,7 @@ def curves(
         knee=table.index.isin(list(knees)),
         nbytes=table["bytes_stored"],
         front=tradeoff.front(table["kept_share"], table["score"]) if len(table) else [],
-        budget=[budget_words(line.keep, line.k) for line in lines(table)],
+        budget=[words.budget(line) for line in lines(table)],
         **_values(table, measure),
     )
     size = points["bytes_dense"].dropna()
@@ -168,11 +168,6 @@ def ways(sweep: Sweep) -> dict[str, Way]:
             label=label, color=color, dash=DASHES[alike % len(DASHES)], symbol=SYMBOLS[number % len(SYMBOLS)]
         )
     return found
-
-
-def budget_words(keep: float, k: Any) -> str:
-    """A budget of a table of `kencore.views.tradeoff`: ``25 %`` or ``k = 64``."""
-    return f"k = {int(k)}" if pd.isna(keep) else wording.short_percent(float(keep))
 
 
 def sized(points: pd.DataFrame, sizes: Mapping[str, int]) -> pd.DataFrame:

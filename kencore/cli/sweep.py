@@ -153,7 +153,7 @@ def sweeps_text(facts: dict[str, Any]) -> str:
 
 
 def _table(facts: dict[str, Any]) -> list[str]:
-    knees = {(name, line["keep"], line["k"]) for name, line in facts["knees"].items()}
+    knees = {(name, _budget(line)) for name, line in facts["knees"].items()}
     metric = facts["curve"][0]["metric"]
     wide = max(len(line["name"]) for line in facts["curve"]) + 2
     lines = [f"{metric.capitalize()} with its 95 % interval (* measured, but not part of the grid):"]
@@ -162,7 +162,7 @@ def _table(facts: dict[str, Any]) -> list[str]:
     for line in facts["curve"]:
         name = line["name"] + ("*" if line["baseline"] else "")
         seeds = f"  {line['seeds']} seeds" if line["seeds"] > 1 else ""
-        knee = "  <- knee" if (line["name"], line["keep"], line["k"]) in knees else ""
+        knee = "  <- knee" if (line["name"], _budget(line)) in knees else ""
         lines.append(f"  {name:<{wide}} {_budget(line):>9} {_between(metric, line)}{seeds}{knee}")
     lines.append("Best at each budget (tied: by the paired test on the same data the difference could be chance):")
     lines += [f"  {_budget(best):>9}  {_winner(best)}  {_between(metric, best)}" for best in facts["best"]]
@@ -170,7 +170,11 @@ def _table(facts: dict[str, Any]) -> list[str]:
 
 
 def _budget(line: dict[str, Any]) -> str:
-    return f"k = {line['k']}" if line["k"] is not None else f"keep {line['keep']:g}"
+    if line["keep"] is not None:
+        return f"keep {line['keep']:g}"
+    if line["k"] is not None:
+        return f"k = {line['k']}"
+    return f"{line['bytes']:,} B" if line["bits"] is None else f"{line['bits']:g} bits"
 
 
 def _winner(best: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,8 +54,13 @@ def prune_bytes(
     progress: Progress | None = None,
     threads: int | None = None,
     memory: Budget | None = None,
+    marks: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Prune by a method that codes differences, and write the run. Arguments and errors as `kencore.prune`."""
+    """Prune by a method that codes differences, and write the run. Arguments and errors as `kencore.prune`.
+
+    Args:
+        marks: what the record says beside; of a sweep that it is one's point.
+    """
     from kencore.quality.judge import read_data, tell
     from kencore.runs.run import Run
     from kencore.system.devices import resolve_device
@@ -66,6 +72,7 @@ def prune_bytes(
     tell(data, report)
     folder = run_folder(spec, out)
     coder = Coder(pair, spec, memory)
+    coder.marks = dict(marks or {})
     with finished_before(pair, spec, coder.weights) as coder.finished:
         _coded_run(coder, folder, data, device=device, threads=threads, report=report, started=started)
     return Run(folder)

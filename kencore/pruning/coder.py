@@ -74,7 +74,7 @@ class Coder:
         plan: what happens to every parameter; chosen: those that are coded, by name.
         table: options of each, once `look` has tried them.
         measured: their harm is measured by `judge`, not told by the rule; to be set before `look`.
-        notes: what a person should know of the choice.
+        notes: what a person should know of the choice; marks: what the record says beside.
 
     Raises:
         NotEnoughMemoryError: the largest matrix cannot be coded in it.
@@ -86,6 +86,7 @@ class Coder:
         self.finished: Finished | None = None
         self.measured = False
         self.notes: tuple[str, ...] = ()
+        self.marks: dict[str, Any] = {}
         self.plan = decide(pair, spec)
         self.chosen = chosen(self.plan)
         self.table: dict[str, list[Option]] = {}
@@ -270,7 +271,7 @@ class Coder:
 
     def write(self, choice: Choice, folder: Path, progress: Progress = silent) -> Made:
         """A run of a choice, whole but for its quality and its name. The caller leaves its context."""
-        run = SliceRun(self.pair, self.spec, folder, notes=self.notes)
+        run = SliceRun(self.pair, self.spec, folder, self.marks, notes=self.notes)
         run.__enter__()
         try:
             self._write(run, choice, progress)

@@ -30,6 +30,8 @@ AXES = {
     "allocations": "allocation",
     "keeps": "keep",
     "ks": "k",
+    "bits": "bits",
+    "bytes": "bytes",
     "rescales": "rescale",
     "seeds": "seed",
 }
@@ -46,6 +48,8 @@ class Skipped:
     keep: float | None
     k: int | None
     reason: str
+    bits: float | None = None
+    bytes: int | None = None
 
 
 _POINT = settings_of(PruneSpec)
@@ -63,7 +67,8 @@ class SweepSpec(PruningSettings):
     Args:
         methods, allocations, rescales, seeds: see the settings of `PruneSpec` that are named in
             the singular.
-        keeps: shares kept; exactly one of ``keeps`` and ``ks``. ks: entries kept per row.
+        keeps: shares kept; exactly one of ``keeps`` and ``ks``, where a method keeps weights. ks: entries kept per row.
+        bits, bytes: of methods that code differences: bits per weight of the model, bytes of the file; one or both.
 
     What every point has is as of `PruningSettings`; ``base=None`` means the demo's own base where
     a point's method needs one. Repeated values count once. Points that differ by a seed that
@@ -79,6 +84,10 @@ class SweepSpec(PruningSettings):
     )
     keeps: tuple[float, ...] = _axis("keep", (), least=0, label="Shares that are kept", help="Shares that are kept.")
     ks: tuple[int, ...] = _axis("k", (), least=0, help="Instead of keeps: weights kept per row.")
+    bits: tuple[float, ...] = _axis(
+        "bits", (), least=0, label="Bits per weight", help="Of bytes: sizes of the file in bits per weight."
+    )
+    bytes: tuple[int, ...] = _axis("bytes", (), least=0, label="Bytes of the file", help="Of bytes: sizes of the file.")
     rescales: tuple[str, ...] = _axis(
         "rescale",
         ("none",),
@@ -96,7 +105,8 @@ class SweepSpec(PruningSettings):
 
     def __post_init__(self) -> None:
         checks.check(self)
-        if bool(self.keeps) == bool(self.ks):
+        _check_coded(self)
+        if self._keeps_weights and bool(self.keeps) == bool(self.ks):
             raise SpecError(
                 "keeps and ks",
                 got="both" if self.keeps else "neither",
@@ -117,6 +127,9 @@ class SweepSpec(PruningSettings):
             del data["cost"]
         if not self.bos:  # nor was there this
             del data["bos"]
+        for name in ("bits", "bytes"):  # nor these
+            if not data[name]:
+                del data[name]
         data |= {"measured": True} if self._mixed else {}
         data |= {} if owner is None else {"owner": owner}
         text = json.dumps(data | {"scope": sorted(self.scope)}, sort_keys=True)
@@ -131,7 +144,12 @@ class SweepSpec(PruningSettings):
         found = tuple(dict.fromkeys(point for point in _tried(self) if isinstance(point, PruneSpec)))
         if not self._mixed or not any(point.streams for point in found):
             return found
-        return tuple(point if point.streams else replace(point, measured=True) for point in found)
+        return tuple(point if point.streams or point.coded else replace(point, measured=True) for point in found)
+
+    @property
+    def _keeps_weights(self) -> bool:
+        """Whether some method keeps weights, or is asked to."""
+        return not (self.bits or self.bytes) or any(not METHODS[name].coded for name in self.methods)
 
     @property
     def _mixed(self) -> bool:
@@ -148,8 +166,15 @@ class SweepSpec(PruningSettings):
         words = [point.method]
         words += [word for word in (point.allocation,) if word != UNIFORM]
         words += [word for word in (point.rescale,) if word != "none"]
-        words += [f"k{point.k}" if point.k is not None else repr(point.keep), f"s{point.seed}"]
+        words += [_budget(point), f"s{point.seed}"]
         return f"sweep-{sweep or self.id}-{'-'.join(words)}"
+
+
+def _budget(point: PruneSpec) -> str:
+    """How much a point keeps or stores, as ids have it."""
+    if point.coded:
+        return f"bytes{point.bytes}" if point.bits is None else f"bits{float(point.bits)!r}"
+    return f"k{point.k}" if point.k is not None else repr(point.keep)
 
 
 def takes_seed(point: PruneSpec) -> bool:
@@ -167,18 +192,47 @@ def takes_seed(point: PruneSpec) -> bool:
 def _tried(spec: SweepSpec) -> Iterator[PruneSpec | Skipped]:
     """Every combination: its point, once for each seed that matters, or why there is none."""
     common = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in AXES}
-    budgets: list[dict[str, Any]] = [{"keep": keep} for keep in spec.keeps]
-    budgets += [{"k": k} for k in spec.ks]
-    axes = itertools.product(spec.methods, spec.allocations, spec.rescales, budgets)
-    for method, allocation, rescale, budget in axes:
-        own = {"method": method, "allocation": allocation, "rescale": rescale, **budget}
-        try:
-            first = PruneSpec(**common, **own, seed=min(spec.seeds))
-        except SpecError as error:
-            yield Skipped(**{"keep": None, "k": None} | own, reason=str(error))
-            continue
-        for seed in spec.seeds if takes_seed(first) else (first.seed,):
-            yield replace(first, seed=seed)
+    kept: list[dict[str, Any]] = [{"keep": keep} for keep in spec.keeps] + [{"k": k} for k in spec.ks]
+    coded: list[dict[str, Any]] = [{"bits": bits} for bits in spec.bits] + [{"bytes": size} for size in spec.bytes]
+    for method, allocation, rescale in itertools.product(spec.methods, spec.allocations, spec.rescales):
+        for budget in coded if coded and METHODS[method].coded else kept:
+            own: dict[str, Any] = {"method": method, "allocation": allocation, "rescale": rescale, **budget}
+            yield from _at(spec, common, own)
+
+
+def _at(spec: SweepSpec, common: dict[str, Any], own: dict[str, Any]) -> Iterator[PruneSpec | Skipped]:
+    """A combination's point, once for each seed that matters, or why there is none."""
+    try:
+        first = PruneSpec(**common, **own, seed=min(spec.seeds))
+    except SpecError as error:
+        yield Skipped(**{"keep": None, "k": None} | own, reason=str(error))
+        return
+    for seed in spec.seeds if takes_seed(first) else (first.seed,):
+        yield replace(first, seed=seed)
+
+
+def _check_coded(spec: SweepSpec) -> None:
+    """Refuse sizes in bits or bytes without a method that takes them, and the other way round."""
+    coded = [name for name in spec.methods if METHODS[name].coded]
+    given = [name for name in ("bits", "bytes") if getattr(spec, name)]
+    if not given:  # what codes differences is then left out, and why is said
+        return
+    if not coded:
+        named = " or ".join(name for name, row in METHODS.items() if row.coded)
+        raise SpecError(
+            given[0],
+            got="sizes of a file without a method that takes them",
+            wanted=f"the method {named}",
+            remedy=f"Add {named} to the methods, or leave {given[0]} out.",
+        )
+    for name in ("keeps", "ks"):
+        if getattr(spec, name) and len(coded) == len(spec.methods):
+            raise SpecError(
+                name,
+                got=f"a number of weights beside {coded[0]} alone",
+                wanted="a method that keeps weights",
+                remedy=f"Leave {name} out, or add another method.",
+            )
 
 
 def _check_size(spec: SweepSpec) -> None:

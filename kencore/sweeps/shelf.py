@@ -170,7 +170,8 @@ class Sweep:
         """One line per planned point, in the order of the grid.
 
         Columns: ``run`` (id), ``method``, ``allocation``, ``rescale``, ``keep`` (share, NaN where
-        ``k`` is given), ``k`` (entries per row, ``<NA>`` where ``keep`` is), ``seed``, ``restore``
+        ``k`` is given), ``k`` (entries per row, ``<NA>`` where ``keep`` is), ``bits`` and ``bytes`` (of the file, of
+        coded differences, which have neither ``keep`` nor ``k``), ``seed``, ``restore``
         (``base`` or ``zero``), ``state`` (``done``, ``missing`` or ``failed``), ``reason`` (of a
         failure, else empty), ``kept`` and ``kept_share`` (entries of the pruned matrices),
         ``bytes_dense``, ``bytes_stored``, ``metric`` (``accuracy``, ``similarity`` or ``perplexity``), ``quality``
@@ -203,7 +204,7 @@ class Sweep:
 
         Columns: ``baseline`` (``random``, ``magnitude``, ``delta``, ``dare``, ... or ``uniform``,
         the method spread evenly), ``method`` (of the points it stands beside; the rule itself but
-        for ``uniform``), ``rescale``, ``keep``, ``k``, ``seed``, ``restore``, ``kept_share``,
+        for ``uniform``), ``rescale``, ``keep``, ``k``, ``bits``, ``bytes``, ``seed``, ``restore``, ``kept_share``,
         ``bytes_stored`` (of a point beside it, which keeps as many), ``metric``, ``quality``,
         ``low``, ``high``, ``f1_macro``, ``f1_low``, ``f1_high``, ``loss``.
         """
@@ -385,7 +386,7 @@ def describe(spec: SweepSpec) -> str:
     counts = {name: len(getattr(spec, name)) for name in axes}
     words = [", ".join(spec.methods)]
     words += [f"{count} {name}" for name, count in counts.items() if name != "methods" and count > 1]
-    budgets = len(spec.keeps) + len(spec.ks)
+    budgets = len(spec.keeps) + len(spec.ks) + len(spec.bits) + len(spec.bytes)
     words += [f"{budgets} budget{'s' if budgets > 1 else ''}"]
     return f"{short_name(spec.model)} · {' × '.join(words)}"
 

@@ -5,6 +5,7 @@ What is shared, by points that differ in method, budget, rescaling or seed alone
 - rules that need no activations: rows are sorted once per matrix and rule for all budgets, in
   batches of runs that are written side by side (`kencore.pruning.by_slices`); one loaded model judges
   all of them (`kencore.quality.judge_model`);
+- methods that code differences: nothing yet, each is pruned by itself;
 - methods with activations: one loaded model, one capture of the calibration text per seed
   (`kencore.pruning.workbench`);
 - the dense model, the base, and a baseline of the same rule, rescaling, seed and budget are
@@ -110,9 +111,10 @@ class _Driver:
         """Do what is missing: rules on slices first, then methods with activations."""
         judge: Judge | None = None
         for base, pair in self.pairs.items():
-            own = {n: p for n, p in self.todo.items() if _base(p) == base and not p.streams}
+            own = {n: p for n, p in self.todo.items() if _base(p) == base and not p.streams and not p.coded}
             judge = self._slices(pair, own, judge)
         del judge  # a second copy of the model
+        self._coded({n: p for n, p in self.todo.items() if p.coded})
         for base, pair in self.pairs.items():
             own = {n: p for n, p in self.todo.items() if _base(p) == base and p.streams}
             self._language(pair, own)
@@ -229,6 +231,17 @@ class _Driver:
                 )
             run.marks["totals"] = written.totals
             run.finish(started=started, device=self.device, metrics=metrics)
+
+    # --- coded differences ----------------------------------------------------------------------
+
+    def _coded(self, points: Points) -> None:
+        """One after the other, each with a model of its own: codes are tried on every matrix."""
+        from kencore.pruning.by_bytes import prune_bytes
+
+        for name, point in points.items():
+            note(self.folder, "began", name)
+            with self._ending(name):
+                prune_bytes(point, out=_place(name), progress=self._point(name), threads=self.threads, marks=self.marks)
 
     # --- methods with activations ---------------------------------------------------------------
 

@@ -28,13 +28,13 @@ from kencore.models.figures import measure_of
 Floats = NDArray[np.float64]
 FEWEST = 4  # sizes of a curve that can have a knee: of three, the middle one is no finding
 FLAT = 1e-9  # a curve that rises no further above its chord has no knee
-BUDGET = ["keep", "k"]
+BUDGET = ["keep", "k", "bits", "bytes"]
+WHOLE = {"k": "Int64", "bytes": "Int64"}
 PAIRED = ("accuracy", "similarity", "perplexity")  # what single examples are told right or wrong by
 CURVE_COLUMNS = (
     "name",
     "baseline",
-    "keep",
-    "k",
+    *BUDGET,
     "kept_share",
     "bytes_stored",
     "metric",
@@ -92,7 +92,7 @@ def curve(points: pd.DataFrame, baselines: pd.DataFrame | None = None) -> pd.Dat
         other = other.assign(name=names, baseline=True, run=None)
         taken = set(_keys(own))
         parts.append(other[[key not in taken for key in _keys(other)]])
-    every = pd.concat([part.astype({"k": "Int64"}) for part in parts if len(part)] or [own])
+    every = pd.concat([part.astype(WHOLE) for part in parts if len(part)] or [own])
     if every.empty:
         return pd.DataFrame(columns=list(CURVE_COLUMNS))
     order = {name: i for i, name in enumerate(dict.fromkeys(every["name"]))}
@@ -198,12 +198,12 @@ def best_per_budget(
             gives that: no pairs.
 
     Returns:
-        One line per budget, largest first: ``keep``, ``k``, ``best`` (name), ``metric``,
+        One line per budget, largest first: ``keep``, ``k``, ``bits``, ``bytes``, ``best`` (name), ``metric``,
         ``quality``, ``low``, ``high``, ``tied`` (tuple of names, best first) and ``words``, such
         as ``delta, tied with dare``. Of equal scores the first in ``lines`` is the best.
     """
     found = []
-    for (keep, k), part in lines.groupby(BUDGET, sort=False, dropna=False):
+    for budget, part in lines.groupby(BUDGET, sort=False, dropna=False):
         ranked = part.sort_values("score", ascending=False, kind="stable")
         best, others = ranked.iloc[0], ranked.iloc[1:]
         reach = np.hypot(best["score"] - best["score_low"], others["score_high"] - others["score"])
@@ -214,11 +214,12 @@ def best_per_budget(
         tied = tuple(others.loc[alike, "name"])
         words = f"{best['name']}, tied with {', '.join(tied)}" if tied else str(best["name"])
         found.append(
-            {"keep": keep, "k": k, "best": best["name"], "tied": tied, "words": words}
+            dict(zip(BUDGET, budget, strict=True))
+            | {"best": best["name"], "tied": tied, "words": words}
             | {name: best[name] for name in ("metric", "quality", "low", "high")}
         )
-    columns = ["keep", "k", "best", "metric", "quality", "low", "high", "tied", "words"]
-    table = pd.DataFrame(found, columns=columns).astype({"k": "Int64"})
+    columns = [*BUDGET, "best", "metric", "quality", "low", "high", "tied", "words"]
+    table = pd.DataFrame(found, columns=columns).astype(WHOLE)
     return table.sort_values(BUDGET, ascending=False, kind="stable").reset_index(drop=True)
 
 
@@ -300,4 +301,4 @@ def _rows(table: pd.DataFrame, columns: Sequence[str]) -> list[tuple[Any, ...]]:
 
 def _keys(table: pd.DataFrame) -> list[tuple[Any, ...]]:
     """Name and budget of each line; NaN, which equals nothing, as -1."""
-    return _rows(table.fillna({"keep": -1.0, "k": -1}), ["name", *BUDGET])
+    return _rows(table.fillna({"keep": -1.0, "k": -1, "bits": -1.0, "bytes": -1}), ["name", *BUDGET])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
@@ -28,6 +30,10 @@ def labels(sweep: Sweep) -> dict[str, tuple[str, str]]:
     return found
 
 
-def budget(keep: float, k: int) -> str:
-    """A budget of a table of `kencore.views.tradeoff`: ``25 %`` or ``k = 64``."""
-    return f"k = {int(k)}" if keep != keep else wording.short_percent(float(keep))
+def budget(line: Any) -> str:
+    """A budget of a line of a table of `kencore.views.tradeoff`: ``25 %``, ``k = 64``, ``0.5 bits`` or ``400 kB``."""
+    if not pd.isna(line.keep):
+        return wording.short_percent(float(line.keep))
+    if not pd.isna(line.k):
+        return f"k = {int(line.k)}"
+    return wording.size(int(line.bytes)) if pd.isna(line.bits) else f"{float(line.bits):g} bits"

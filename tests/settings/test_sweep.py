@@ -143,3 +143,41 @@ def test_a_thousand_points_are_allowed() -> None:
 def test_json_that_is_no_sweep_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="settings"):
         SweepSpec.from_json(text)
+
+
+def test_sizes_of_files_are_points_of_what_codes_differences_alone() -> None:
+    both = SweepSpec(model="m", base="b", methods=("delta", "bytes"), keeps=(0.5, 0.1), bits=(0.1, 2), bytes=(400_000,))
+    asked = [(p.method, p.keep, p.bits, p.bytes) for p in both.points()]
+    assert asked == [
+        ("delta", 0.5, None, None),
+        ("delta", 0.1, None, None),
+        ("bytes", None, 0.1, None),
+        ("bytes", None, 2.0, None),
+        ("bytes", None, None, 400_000),
+    ]
+    ids = [both.point_id(point).split("-", 2)[2] for point in both.points()]
+    assert ids == ["delta-0.5-s0", "delta-0.1-s0", "bytes-bits0.1-s0", "bytes-bits2.0-s0", "bytes-bytes400000-s0"]
+    assert not both.skipped()
+    alone = SweepSpec(model="m", base="b", methods=("bytes",), bits=(0.5,), rescales=("none", "share"))
+    assert len(alone.points()) == len(alone.skipped()) == 1
+    assert SweepSpec.from_dict(json.loads(both.to_json())) == both
+
+
+def test_a_grid_without_sizes_of_files_has_the_id_that_it_had() -> None:
+    spec = SweepSpec(model="demo", methods=("ken", "delta"), keeps=(0.5, 0.25))
+    data = {name: value for name, value in asdict(spec).items() if name not in ("bits", "bytes")}
+    assert SweepSpec.from_dict(data).id == spec.id == "ddda573a7c67"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"methods": ("delta",), "keeps": (0.5,), "bits": (1,)}, "bits: sizes of a file without a method"),
+        ({"methods": ("bytes",), "keeps": (0.5,), "bits": (1,)}, "keeps: a number of weights beside bytes alone"),
+        ({"methods": ("bytes",), "keeps": (0.5,)}, "no combination that can be .*bits, bytes and kl"),
+        ({"methods": ("bytes", "ken"), "bits": (0.5,)}, "keeps and ks: neither"),
+    ],
+)
+def test_sizes_and_shares_go_with_their_methods(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        SweepSpec(model="m", base="b", **wrong)

@@ -31,6 +31,7 @@ from kencore.sweeps.shelf import Sweep, delete_sweep, list_sweeps, lock_file, op
 from kencore.sweeps.sweep import sweep
 from kencore.system.locks import FileLock
 from kencore.system.places import runs_folder, sweeps_folder
+from kencore.views.tradeoff import best_per_budget, curve
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
 
@@ -363,3 +364,17 @@ def test_deleting_a_sweep_takes_its_points_along(folder: Path) -> None:
         open_run(next(iter(gone.plan)))
     with pytest.raises(SweepNotFoundError):
         delete_sweep("../runs")
+
+
+def test_coded_points_are_those_of_a_pruning_and_stand_on_the_curve(folder: Path, tmp_path: Path) -> None:
+    spec = encoder(folder, methods=("delta", "bytes"), keeps=(0.5,), bits=(14,))
+    found = sweep(spec)
+    assert found.progress["done"] == 2
+    name, point = next((name, point) for name, point in found.plan.items() if point.bits == 14)
+    own, other = Run(runs_folder() / name), prune(point, out=tmp_path / "other")
+    check_equal(own, other)
+    assert (own.path / "codes.safetensors").read_bytes() == (other.path / "codes.safetensors").read_bytes()
+    lines = curve(found.points, found.baselines)
+    coded = lines[lines["name"] == "bytes"]
+    assert list(coded["bits"]) == [14]
+    assert [line.bits for line in best_per_budget(lines).itertuples() if line.best == "bytes"] == [14]

@@ -24,6 +24,7 @@ from kencore.sweeps.pairs import could_be_chance
 from kencore.sweeps.shelf import point_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
+from kencore.words import sweep as sweep_words
 
 if TYPE_CHECKING:
     from app.charts.tradeoff_data import Curves, Measure
@@ -153,7 +154,7 @@ def _curve(sweep: Sweep, measures: dict[str, Measure], waits: str | None) -> Non
             which = choosing.view(
                 "measure", {name: _capital(one.label) for name, one in measures.items()}, usual, label="Quality"
             )
-            size = choosing.view("size", SIZES, "share", label="Size")
+            size = choosing.view("size", SIZES, _usual_size(sweep), label="Size")
             scale = choosing.view("scale", SCALES, "linear", label="Size axis")
             beside = len(sweep.baselines) > 0 and _with_baselines()
     except links.LinkError as error:
@@ -178,6 +179,11 @@ def _curve(sweep: Sweep, measures: dict[str, Measure], waits: str | None) -> Non
     st.header("Best way for each budget")
     with veil.over(waits, "best"):
         _best(found)
+
+
+def _usual_size(sweep: Sweep) -> str:
+    """A share of weights says nothing of coded differences."""
+    return "bytes" if sweep.spec.bits or sweep.spec.bytes else "share"
 
 
 def _with_baselines() -> bool:
@@ -223,7 +229,7 @@ def best_table(curves: Curves) -> pd.DataFrame:
     by_key = {(line.name, line.budget): line for line in lines(curves.table)}
     shown = []
     for best in lines(tradeoff.best_per_budget(curves.table, could_be_chance)):
-        budget = tradeoff_curves.budget_words(best.keep, best.k)
+        budget = sweep_words.budget(best)
         line = by_key[best.best, budget]
         interval = "" if pd.isna(line.value_low) else f"{say(line.value_low)} to {say(line.value_high)}"
         shown.append(
@@ -258,6 +264,8 @@ def _points(sweep: Sweep) -> None:
         height="content" if len(table) < 12 else 420,
         column_config={
             "Kept": percent,
+            "Bits": st.column_config.NumberColumn(format="%.3g", help="Asked for: of each weight of the model."),
+            "Bytes": st.column_config.NumberColumn(format="bytes", help="Asked for: of the file."),
             "Accuracy": percent,
             "Similarity": percent,
             "Macro F1": percent,
@@ -291,6 +299,8 @@ def points_table(sweep: Sweep) -> pd.DataFrame:
             "Way": [wording.method(spec) for spec in specs],
             "Kept": 100 * table["keep"],
             "k": table["k"],
+            "Bits": table["bits"],
+            "Bytes": table["bytes"],
             "Seed": table["seed"],
             "State": table["state"],
             quality: scale * table["quality"],
@@ -307,7 +317,7 @@ def points_table(sweep: Sweep) -> pd.DataFrame:
 
 
 def _point_words(line: Any) -> str:
-    budget = tradeoff_curves.budget_words(line.keep, line.k)
+    budget = sweep_words.budget(line)
     name = tradeoff.way(line.method, line.allocation, line.rescale)
     return f"{name} at {budget}, seed {line.seed}"
 

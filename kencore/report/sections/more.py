@@ -80,8 +80,8 @@ def sweep_finding(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: 
     best = tradeoff.best_per_budget(table, could_be_chance)
     if mine is None or best.empty:
         return "Quality of each way to prune by kept share"
-    at = next(line for line in lines(best) if (line.keep == mine.keep or (line.keep != line.keep and line.k == mine.k)))
-    said = f"At {ways.budget(mine.keep, mine.k)}{'' if mine.keep != mine.keep else ' kept'} "
+    at = next(line for line in lines(best) if ways.budget(line) == ways.budget(mine))
+    said = f"At {ways.budget(mine)}{'' if mine.keep != mine.keep else ' kept'} "
     said += f"{labels[at.best][0]} is best ({_value(at.metric, at.quality)})"
     if at.best == mine.name:
         said = said.replace(" is best", ", this run's way, is best")
@@ -103,7 +103,7 @@ def _points(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -
                 labels[line.name][0]
                 + (" (baseline)" if line.baseline else "")
                 + (" (this run)" if own in line.runs else ""),
-                ways.budget(line.keep, line.k),
+                ways.budget(line),
                 wording.percent(line.kept_share),
                 wording.size(line.bytes_stored),
                 f"{say[0]} ({say[1]} to {say[2]})" if known else say[0],

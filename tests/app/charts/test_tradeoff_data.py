@@ -14,6 +14,7 @@ from app.charts.tradeoff_data import ACCURACY, F1, LOSS, PERPLEXITY
 from kencore.methods.table import METHODS
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
+from kencore.words.sweep import budget
 
 KEEPS = (0.7, 0.5, 0.25, 0.1)
 
@@ -198,7 +199,9 @@ def test_measures_are_those_that_there_are_figures_of() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keep", "k", "said"), [(0.25, pd.NA, "25 %"), (1 / 3, pd.NA, "33.3 %"), (math.nan, 64, "k = 64")]
+    ("asked", "said"),
+    [({"keep": 0.25}, "25 %"), ({"keep": 1 / 3}, "33.3 %"), ({"k": 64}, "k = 64"), ({"bits": 0.5}, "0.5 bits")],
 )
-def test_budgets_in_words(keep: float, k: Any, said: str) -> None:
-    assert tradeoff_curves.budget_words(keep, k).replace("\xa0", " ") == said
+def test_budgets_in_words(asked: dict[str, Any], said: str) -> None:
+    line = SimpleNamespace(**{"keep": math.nan, "k": pd.NA, "bits": math.nan, "bytes": pd.NA} | asked)
+    assert budget(line).replace("\xa0", " ") == said
