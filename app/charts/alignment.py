@@ -44,7 +44,7 @@ def norm_curves(found: Alignment, color: str, palette: Palette) -> Chart:
             )
         )
     _differences(figure, place, found.sparse - found.dense, about, palette)
-    finish(figure, height=400, legend=True, y="", left=84, x="input features, strongest of the dense model first")
+    finish(figure, height=400, legend=True, y="", left=84, x="inputs, strongest dense ones first")
     figure.update_layout(
         yaxis={
             "domain": [_SPLIT[0], 1],

@@ -52,6 +52,11 @@ def tiles_across(number: int) -> int:
     return {5: 3, 6: 3}.get(number, 4 if number <= 12 else 6 if number <= 36 else 8)
 
 
+def _short(text: str) -> str:
+    """The number alone of what is written below a picture: ``50 %`` of ``50 % kept``."""
+    return text.partition(" ")[0] if text[:1].isdigit() else "–"
+
+
 def block_pictures(
     pictures: Sequence[png.Indices],
     colors: Sequence[str],
@@ -96,9 +101,10 @@ def block_pictures(
         }
         for i, picture in enumerate(pictures)
     ]
+    many = across >= 6  # each has room for a few letters only; what the numbers are is in the title
     notes = [
         {
-            "text": f"<b>{name}</b><br>{text}",
+            "text": f"<b>{name}</b><br>{_short(text) if many else text}",
             "xref": "x",
             "yref": "y",
             "x": x[i] + 0.02,
@@ -107,7 +113,7 @@ def block_pictures(
             "yanchor": "bottom",
             "showarrow": False,
             "align": "left",
-            "font": {"size": 12, "color": palette.text},
+            "font": {"size": 10 if many else 12, "color": palette.text},
         }
         for i, (name, text) in enumerate(labels)
     ]

@@ -81,7 +81,7 @@ def _axis(values: NDArray[np.float64], ends: NDArray[np.float64], own: int) -> t
     does, or all others, powers of ten hold all of them.
     """
     title, near = "perplexity, lower is better", values <= _FAR * values[0]
-    title += ", with 95 % interval" if np.isfinite(ends).any() else ""
+    title = "lower is better; 95 % interval" if np.isfinite(ends).any() else title  # a phone has no room for more
     drawn = np.concatenate([values[near], ends[near].ravel()])
     if near.sum() < 2 or not near[own]:
         drawn = np.concatenate([values, ends.ravel()])

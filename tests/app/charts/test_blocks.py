@@ -104,7 +104,7 @@ def test_kept_and_difference_use_the_maps_of_the_theme() -> None:
 def draw(number: int, finding: str = "finding") -> blocks.Chart:
     table = pd.DataFrame([line(f"l.{b}.q", b, "q") for b in range(number)])
     pictures = [np.full((4, 4), b % 96, np.uint8) for b in range(number)]
-    labels = [(f"block {b}", "50 % kept") for b in range(number)]
+    labels = [(f"block {b}", "50\u00a0% kept") for b in range(number)]
     return blocks.block_pictures(
         pictures,
         cells.colors("kept", LIGHT),
@@ -125,6 +125,8 @@ def test_any_number_of_blocks_without_overlap(number: int) -> None:
     assert len(images) == len(labels) == number
     places = {(round(image.x, 3), round(image.y, 3)) for image in images}
     assert len(places) == number
+    below = "50\u00a0% kept" if number <= 12 else "50\u00a0%"  # on a phone many stand close together
+    assert {label.text.partition("<br>")[2] for label in labels} == {below}
     assert all(image.sizex < 1 and image.sizey < 1 for image in images)
     across = blocks.tiles_across(number)
     assert max(image.x for image in images) < across
