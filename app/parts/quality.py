@@ -77,6 +77,8 @@ def what_it_cost(run: Run, palette: Palette) -> None:
         draw(perplexity.perplexity_dots(found, run.spec.method, palette), key="quality")
     else:
         draw(quality.quality_dots(found, run.spec.method, palette, _measure_shown(found)), key="quality")
+    if (near := facts.near(found)) is not None:
+        st.caption(state.plain(near))
     if found.get("baselines"):
         st.caption("Other rules: same budget, same data.")
     if run.spec.coded:

@@ -109,6 +109,18 @@ def nearness(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
     return None if kl is None or same is None else (float(kl), float(same))
 
 
+def near(metrics: Mapping[str, Any]) -> str | None:
+    """How near the answers are to the dense model's, in one sentence; ``None``: not measured."""
+    found = nearness(metrics)
+    if found is None:
+        return None
+    kl, same = found
+    what = "predicted tokens" if is_language(metrics) else "sentences"
+    return (
+        f"{wording.percent(same)} of {what} get the dense model's answer; mean KL from it: {kl:.2g} nats (0: the same)."
+    )
+
+
 def points(change: float) -> str:
     """A change of a share in percentage points, with its sign."""
     return f"{100 * change:+.1f} points".replace("-", "−")

@@ -14,6 +14,9 @@ from safetensors.torch import load_file
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
 from kencore.models.names import stored_tensors
+from kencore.runs.restore import apply
+from kencore.runs.run import Run
+from kencore.words.run import near
 
 DEMO = Path(__file__).resolve().parents[2] / "assets" / "demo"
 ENCODER = DEMO / "encoder"
@@ -124,6 +127,27 @@ def test_the_base_with_the_tuned_head_is_worse() -> None:
     classifier.replace(encoder)
     base = classifier.quality(read_examples("demo"))
     assert base["accuracy"] < dense["accuracy_low"]
+
+
+@pytest.mark.parametrize("run", ["demo/run", "gallery/runs/demo-delta"])
+def test_shipped_runs_say_how_near_their_answers_are(run: str) -> None:
+    """Against plain torch."""
+    classifier, texts = Classifier.load(ENCODER / "tuned", threads=1), read_examples("demo").texts
+    found = Run(DEMO.parent / run)
+
+    def chances() -> torch.Tensor:
+        ids = classifier.tokenizer(list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt")
+        with torch.no_grad():
+            return classifier.model(**ids).logits.double().log_softmax(dim=1)
+
+    dense = chances()
+    classifier.replace(apply(found))
+    pruned = chances()
+    said = found.metrics["pruned"]["versus_dense"]
+    kl = torch.nn.functional.kl_div(pruned, dense, reduction="batchmean", log_target=True)
+    assert said["kl"] == pytest.approx(float(kl), rel=1e-3)
+    assert said["same_answer"] == pytest.approx(float((pruned.argmax(1) == dense.argmax(1)).double().mean()), abs=0.003)
+    assert f"{said['kl']:.2g} nats" in str(near(found.metrics))
 
 
 # --- the sentences --------------------------------------------------------------------------
