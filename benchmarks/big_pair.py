@@ -4,6 +4,7 @@
     python benchmarks/big_pair.py FOLDER --like 70b --values 1              # all 80 blocks, numbers in one of them
     python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken bytes --memory 1GB
     python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken --kill 3    # and once more, killed three times
+    python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken --memory 1GB --windows 4  # and its perplexity
 
 bfloat16, in shards with an index, names, config and header as ``save_pretrained`` writes them. ``--gigabytes`` (of one
 side) takes as many blocks as fit, and halves all widths until two do; without it the pair has all blocks. Numbers come
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -174,13 +176,16 @@ def write_checkpoint(folder: Path, shape: Shape, values: int, pool: np.ndarray) 
     (folder / "config.json").write_text(json.dumps(shape.config(), indent=2))
 
 
-def asked_of(folder: Path, method: str) -> dict[str, Any]:
-    """Settings of a pruning of the pair."""
+def asked_of(folder: Path, method: str, windows: int = 0) -> dict[str, Any]:
+    """Settings of a pruning of the pair, measured on so many windows of 256 tokens, if on any."""
+    text = str(write_text(folder))
+    measured: dict[str, Any] = {"evaluation": text, "windows": windows, "window": 256} if windows else {}
+    measured |= {"baselines": False, "cost": False}
     if method in ACTIVATIONS:
         spec = {"model": str(folder / "tuned"), "method": method, "keep": 0.5, "device": "cpu"}
-        return spec | {"calibration": str(write_text(folder)), "sequences": 8, "window": 256}
+        return spec | {"calibration": text, "sequences": 8, "window": 256} | measured
     spec = {"model": str(folder / "tuned"), "base": str(folder / "base"), "method": method, "device": "cpu"}
-    return spec | ({"bits": 1.0} if method == "bytes" else {"keep": 0.5})
+    return spec | ({"bits": 1.0} if method == "bytes" else {"keep": 0.5}) | measured
 
 
 def write_text(folder: Path) -> Path:
@@ -200,14 +205,15 @@ def write_text(folder: Path) -> Path:
     return path
 
 
-def measure(folder: Path, method: str, memory: str | None) -> dict[str, Any]:
+def measure(folder: Path, method: str, memory: str | None, windows: int) -> dict[str, Any]:
     """Prune the pair once."""
-    spec = asked_of(folder, method)
+    spec = asked_of(folder, method, windows)
     out = folder / f"run-{method}"
     shutil.rmtree(out, ignore_errors=True)
     room = None if method in ACTIVATIONS else memory
     command = [sys.executable, "-c", CHILD, str(ROOT), json.dumps(spec), str(out), json.dumps(room)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    room_of_all = os.environ | ({} if memory is None else {"KENVIZ_MEMORY": memory})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=room_of_all)
     if done.returncode:
         raise SystemExit(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -252,6 +258,7 @@ def main() -> None:
     parser.add_argument("--values", type=int, default=10**6, help="blocks with numbers; all others are holes")
     parser.add_argument("--measure", nargs="*", default=(), metavar="METHOD")
     parser.add_argument("--memory", help="as for prune")
+    parser.add_argument("--windows", type=int, default=0, metavar="N", help="measure perplexity too, on N windows")
     parser.add_argument("--kill", type=int, default=0, metavar="TIMES")
     asked = parser.parse_args()
     shape = SHAPES[asked.like]
@@ -265,7 +272,7 @@ def main() -> None:
     count = weights(shape)
     print(f"{folder}: {count / 1e9:.2f} billion weights, {2 * count / 1e9:.2f} GB each side, {shape.blocks} blocks")
     for method in asked.measure:
-        found = measure(folder, method, asked.memory)
+        found = measure(folder, method, asked.memory, asked.windows)
         print(
             f"{method:<10} peak {found['peak'] / 1e6:7,.0f} MB   {found['cpu']:7.1f} CPU s   "
             f"{found['cpu'] / count * 1e9:6.1f} CPU s per billion   {found['seconds']:6.1f} s   "

@@ -22,7 +22,12 @@ Hashes = dict[str, str]
 
 def hashes_of(model: LoadedModel) -> Hashes:
     """Of what a model holds now."""
-    return {name: _hash(value) for name, value in model.model.state_dict().items()}
+    found = {}
+    for name, value in model.model.state_dict().items():
+        found[name] = _hash(value)
+        if model.pages is not None:
+            model.pages.let_go()
+    return found
 
 
 def hashes_to_be(model: LoadedModel, read: Callable[[str], torch.Tensor]) -> Hashes:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import torch
 
     from kencore.models.names import Joined, Piece
+    from kencore.models.pages import Pages
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,6 +61,7 @@ class LoadedModel:
         pieces: where in larger or smaller parameters the rows of other names on disk are.
         joined: which of these are joined or split, and how.
         ignored: names on disk that the model does not use.
+        pages: its weights in a file, where it is too large for memory.
     """
 
     folder: Path
@@ -71,6 +73,7 @@ class LoadedModel:
     pieces: dict[str, tuple[Piece, ...]]
     joined: tuple[Joined, ...]
     ignored: frozenset[str]
+    pages: Pages | None = None
 
     def replace(self, state: Mapping[str, torch.Tensor]) -> None:
         """Give parameters other values, in place; parameters that are not named stay.

@@ -24,7 +24,7 @@ from kencore.pruning.finished import finished_before
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import PruneSpec
-from kencore.system.memory import Budget, resident
+from kencore.system.memory import ANY, Budget, resident
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
@@ -98,7 +98,8 @@ def _coded_run(
     coder.measured = _measured(coder, data)
     bar = Bar(report, 3 * coder.weights * SECONDS_PER_WEIGHT + (1 + coder.measured) * judging)
     coder.look(bar.phase("", coder.weights * SECONDS_PER_WEIGHT))
-    judge = None if data is None else load_judge(pair.tuned.folder, data, device=device, threads=threads)
+    room = ANY if coder.measured else coder.memory  # gradients take the whole model
+    judge = None if data is None else load_judge(pair.tuned.folder, data, device=device, threads=threads, memory=room)
     if coder.measured:
         _judge(coder, judge, bar.phase("", judging))
     phase = bar.phase("", 2 * coder.weights * SECONDS_PER_WEIGHT)

@@ -96,6 +96,7 @@ def prune(
                 threads=threads,
                 progress=bar.phase("", judging),
                 on_flips=lambda found: found.save(written.path),
+                memory=room,
             )
         report(1, 1, "Done")
         run.finish(started=started, device=device, metrics=metrics)

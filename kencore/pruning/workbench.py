@@ -210,12 +210,17 @@ def _loaded(pair: Pair, device: str, threads: int | None) -> LanguageModel:
     from kencore.models.blocks.linears import find_blocks
     from kencore.models.language import LanguageModel
     from kencore.models.narrow import own_dtype, widen_when_run
+    from kencore.models.pages import Pages
+    from kencore.system.memory import budget
 
     folder = pair.tuned.folder
     half = own_dtype(pair.tuned_tensors) if device == "cpu" else None
     if half is not None:
         found = LanguageModel.load(folder, threads=threads, dtype=getattr(torch, half))
-        if widen_when_run(found.model, find_blocks(found.model, pair.layout)[1]):
+        blocks = find_blocks(found.model, pair.layout)[1]
+        if widen_when_run(found.model, blocks):
+            if not budget().holds(sum(weight.nbytes for weight in found.model.parameters())):
+                found.pages = Pages(found.model, blocks)
             return found
         del found
     return LanguageModel.load(folder, threads=threads)

@@ -17,7 +17,7 @@ from kencore.data.examples import Examples
 from kencore.errors import NoNetworkError, RunExistsError, RunNotFoundError, SourceNotFoundError
 from kencore.methods.table import rules
 from kencore.models.labelled import labelled, refuse_labels
-from kencore.models.language import LanguageModel, Windows, is_language_model
+from kencore.models.language import Windows, is_language_model
 from kencore.quality.answers import LINES, flips_of
 from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
@@ -28,6 +28,7 @@ from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
 from kencore.runs.shelf import find_run, may_change, nearest
+from kencore.system.memory import budget
 from kencore.system.plain_json import json_text
 from kencore.system.progress import Bar, Progress, silent
 from kencore.system.whole import whole_file
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kencore.runs.flips import Flips
     from kencore.runs.run import Run
     from kencore.settings.prune import PruneSpec
+    from kencore.system.memory import Budget
 
 
 def measure(
@@ -53,6 +55,7 @@ def measure(
     special: Mapping[str, tuple[Key | None, Bring]] | None = None,
     on_flips: Callable[[Flips], None] | None = None,
     lines: int = LINES,
+    memory: Budget | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -73,8 +76,9 @@ def measure(
             give: what their figures depend on, and what puts the judge's model into them.
         on_flips: called with what changed in a classifier's answers, which are at hand here; not called for others.
         lines: of that, at most, unless more answers changed.
+        memory: see `load_judge`.
     """
-    judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
+    judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads, memory=memory)
     steps = _steps(run, before)
     own = list(steps)
     if baselines:
@@ -322,13 +326,21 @@ def tell(data: Examples | Windows | Lines | None, report: Progress) -> None:
         report(0, 1, note)
 
 
-def load_judge(folder: Path, data: Examples | Windows | Lines, *, device: str, threads: int | None) -> Judge:
+def load_judge(
+    folder: Path, data: Examples | Windows | Lines, *, device: str, threads: int | None, memory: Budget | None = None
+) -> Judge:
     """Load a model to be judged on data that `fitting_data` read for it.
 
     It is a `LanguageModel`, an `Embedder` or a `Classifier`, by what its quality is measured on.
+
+    Args:
+        memory: how much this process may hold; ``None``: see `kencore.system.memory.budget`. A language model that
+            needs more is measured block by block.
     """
     if isinstance(data, Windows):
-        return Judge(LanguageModel.load(folder, device=device, threads=threads), data)
+        from kencore.models.paged import load_language
+
+        return Judge(load_language(folder, device=device, threads=threads, room=memory or budget()), data)
     from kencore.data.lines import Lines
 
     if isinstance(data, Lines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,13 +136,19 @@ class Judge:
         own: dict[str, None] = {}
         for part in _parts(() if state is None else state):
             self.moved |= dict.fromkeys(part)
-            self.model.replace(part)
+            self._replace(part)
             own |= dict.fromkeys(part)
         others = self.moved.keys() - own.keys()
         as_stored = ((name, to_torch(tensors.raw(name), tensors.info(name))) for name in others)
         for part in _parts(as_stored):
-            self.model.replace(part)
+            self._replace(part)
+            tensors.release()
         self.moved = own
+
+    def _replace(self, part: dict[str, torch.Tensor]) -> None:
+        self.model.replace(part)
+        if self.model.pages is not None:
+            self.model.pages.let_go()
 
     def key_of(self, run: Run, step: str) -> Key | None:
         """What the figures of ``dense``, ``base``, ``pruned`` or a baseline that needs no activations depend on."""
@@ -168,10 +174,11 @@ class Judge:
 
     @contextmanager
     def _placed(self) -> Iterator[None]:
-        """Around what runs the whole model: it lies on its device."""
+        """Around what runs the whole model: it lies on its device, or on pages of a file."""
         self.model.model.to(self.model.device)
         try:
-            yield
+            with nullcontext() if self.model.pages is None else self.model.pages.running():
+                yield
         finally:
             if self.rest is not None:
                 self.model.model.to(self.rest)

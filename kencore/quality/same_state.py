@@ -24,6 +24,7 @@ def exported_hashes(model: LoadedModel, run: Run) -> Hashes:
     def read(name: str) -> torch.Tensor:
         chunks = list(stored_chunks(run, name))
         whole = np.concatenate(chunks) if chunks[0].ndim else chunks[0]
+        run.release()
         return to_torch(whole, run.tuned_tensors.info(name))
 
     found = hashes_to_be(model, read)

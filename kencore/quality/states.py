@@ -32,6 +32,7 @@ def pruned_state(run: Run) -> State:
         chunks = list(pruned_chunks(run, name))
         whole = np.concatenate(chunks) if chunks[0].ndim else chunks[0]
         yield name, to_torch(whole, run.tuned_tensors.info(name))
+        run.release()
 
 
 def untuned_state(run: Run, before: Run) -> State:
@@ -47,6 +48,7 @@ def base_state(run: Run) -> State:
     for name in run.pruned:
         bits = reset_bits(run, run.matrix(name), run.tuned_tensors.raw(name))
         yield name, to_torch(bits, run.tuned_tensors.info(name))
+        run.release()
     yield from _as_before(run)
 
 
@@ -80,6 +82,7 @@ def baseline_state(run: Run, baseline: str, threads: int | None) -> State:
         )
         keep[kept == 0] = False  # a rule keeps at least one entry of a row
         yield name, _restored(run, name, keep, (tuned, base), rescale)
+        run.release()
     yield from _as_before(run)
 
 

@@ -41,6 +41,10 @@ class Budget:
         """
         return min(most, max(least, (self.most - resident()) // each))
 
+    def holds(self, count: int) -> bool:
+        """Whether so many bytes more fit: into a budget that was asked for, else into half of what is free."""
+        return resident() + count <= self.most if self.asked else count <= free() // 2
+
     def need(self, count: int) -> None:
         """Raise `NotEnoughMemoryError` unless so many bytes more fit into a budget that was asked for."""
         there = resident()
@@ -51,6 +55,9 @@ class Budget:
                 wanted=f"{in_units(there + count)} or more: {in_units(there)} are in use by Python and its libraries",
                 remedy="Give it more, or leave it out: then it is a quarter of what is free.",
             )
+
+
+ANY: Final = Budget(most=1 << 62, asked=True)
 
 
 def budget(memory: str | int | None = None, environment: Mapping[str, str] = os.environ) -> Budget:
@@ -125,9 +132,14 @@ def let_go(address: int, size: int) -> bool:
         Whether it was done: on Linux, of memory that is a file's and nothing else's.
     """
     first, last = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE, (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
-    if last <= first or not sys.platform.startswith("linux") or not _of_a_file(first, last):
+    return last > first and sys.platform.startswith("linux") and _of_a_file(first, last) and drop(first, last - first)
+
+
+def drop(address: int, size: int) -> bool:
+    """`let_go` of whole pages that the caller knows to be those of a file, mapped so that what was written is kept."""
+    if not sys.platform.startswith("linux"):
         return False
-    return bool(_library().madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_DONTNEED) == 0)
+    return bool(_library().madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), mmap.MADV_DONTNEED) == 0)
 
 
 def _of_a_file(first: int, last: int) -> bool:
