@@ -20,7 +20,7 @@ def test_the_model_goes_back_to_main_memory_however_measuring_ends(fails: bool) 
             raise ArithmeticError
         return {"nll": 1.0}
 
-    model: Any = SimpleNamespace(model=SimpleNamespace(to=moved.append), quality=quality, device="cuda:0")
+    model: Any = SimpleNamespace(model=SimpleNamespace(to=moved.append), quality=quality, device="cuda:0", pages=None)
     judge = Judge(model, None, rest="cpu")
     if fails:
         with pytest.raises(ArithmeticError):
@@ -33,7 +33,10 @@ def test_the_model_goes_back_to_main_memory_however_measuring_ends(fails: bool) 
 def test_a_state_that_is_known_is_neither_brought_nor_measured() -> None:
     brought: list[str] = []
     model: Any = SimpleNamespace(
-        model=SimpleNamespace(to=lambda device: None), quality=lambda data, progress: {"of": brought[-1]}, device="cpu"
+        model=SimpleNamespace(to=lambda device: None),
+        quality=lambda data, progress: {"of": brought[-1]},
+        device="cpu",
+        pages=None,
     )
     judge = Judge(model, None)
     for key, name in ((("a",), "first"), (("a",), "again"), (None, "nameless"), (None, "nameless")):
