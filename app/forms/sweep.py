@@ -46,6 +46,8 @@ DEMO: Final[dict[str, Any]] = {
 """A small sweep of the demo, ready to start."""
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
 USUAL_SHARES: Final = SHARES[1:6]
+BITS: Final = ("0.02", "0.066", "0.2", "0.5", "1", "2", "3")
+USUAL_BITS: Final = (0.066, 0.5, 2.0)
 _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitude", "random")}
 FORM: Final = Form(key="sweep_address", names=in_order(SweepSpec, *model.SUBJECT))
 
@@ -62,7 +64,8 @@ def new_sweep() -> tuple[dict[str, Any], DeltaGenerator]:
             if streams := uses_text(settings):
                 table = fields(subject, streams=True)
             st.header("How much is kept", icon=":material/tune:")
-            settings["keeps"] = table["keeps"].draw(**_TYPED)
+            for name in budgets(settings):
+                settings[name] = table[name].draw(**_TYPED)
             st.header("Repeats", icon=":material/casino:")
             settings["seeds"] = table["seeds"].draw(**_TYPED)
         with grid.cell():
@@ -89,18 +92,13 @@ def fill_in() -> list[LinkError]:
     return wrong
 
 
-def _methods(subject: Subject) -> tuple[str, ...]:
-    """The methods that take a share: a grid is one of shares."""
-    return tuple(name for name in prune_form.methods_for(subject) if not METHODS[name].coded)
-
-
 def fields(subject: Subject, *, streams: bool) -> Table:
     """Every setting of the form for that model, by its name.
 
     Args:
         streams: some point runs the model on text, so that some settings have widgets of their own.
     """
-    names = _methods(subject)
+    names = prune_form.methods_for(subject)
     each = "Of each row." if subject.rest == "base" else "Of all pruned matrices together."
     found = [
         _ways(subject, "methods", usual_methods(subject), names, method_label, _LINES),
@@ -116,6 +114,19 @@ def fields(subject: Subject, *, streams: bool) -> Table:
             word=percent,
             wanted="shares above 0 and up to 1 with commas between them",
             help=f"One point of each line for each share. Others can be typed, such as 33.3 %. {each}",
+        ),
+        row(
+            SweepSpec,
+            "bits",
+            "tradeoff_bits",
+            usual=USUAL_BITS,
+            options=BITS,
+            typed=True,
+            quiet=False,
+            one=_bits,
+            word="{:.15g}".format,
+            wanted="numbers above 0 and up to 64 with commas between them",
+            help="Of the whole file, for each weight of the model. Others can be typed.",
         ),
         row(
             SweepSpec,
@@ -142,6 +153,12 @@ def uses_text(settings: Mapping[str, Any]) -> bool:
     )
 
 
+def budgets(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is asked for besides: shares where some method keeps weights, sizes where some method codes differences."""
+    coded = {METHODS[name].coded for name in settings["methods"]}
+    return tuple(name for name, wanted in (("keeps", coded != {True}), ("bits", True in coded)) if wanted)
+
+
 def share(word: str) -> float:
     """A percentage as it was typed, as a share: ``"12.5 %"`` is 0.125.
 
@@ -162,6 +179,23 @@ def share(word: str) -> float:
 def shares(words: Sequence[str]) -> tuple[float, ...]:
     """The same for several. Raises as `share`."""
     return tuple(share(word) for word in words)
+
+
+def sizes_of(words: Sequence[str]) -> tuple[float, ...]:
+    """Bits per weight as they were typed.
+
+    Raises:
+        SpecError: something that is not such a number.
+    """
+    try:
+        return tuple(map(_bits, words))
+    except ValueError:
+        raise SpecError(
+            "bits per weight",
+            got=", ".join(words),
+            wanted="numbers above 0 and up to 64, such as 0.5",
+            remedy="Remove what is none, or type a number.",
+        ) from None
 
 
 def percent(share: float) -> str:
@@ -186,7 +220,7 @@ def start(settings: dict[str, Any]) -> None:
 
 def usual_methods(subject: Subject) -> tuple[str, ...]:
     """The methods that the form starts with."""
-    names = _methods(subject)
+    names = prune_form.methods_for(subject)
     return tuple(name for name in _USUAL[subject.rest] if name in names)
 
 
@@ -217,7 +251,8 @@ def _one(settings: Mapping[str, Any]) -> dict[str, str]:
 def _write(table: Table, subject: Subject, settings: Mapping[str, Any]) -> None:
     """Put the settings into the address, those that are not as usual; of lists what can be."""
     lists = {name: tuple(settings[name]) for name in ("methods", "allocations", "rescales") if name in settings}
-    lists["keeps"] = _good(settings["keeps"], lambda word: _share(str(share(word))))
+    readers = {"keeps": lambda word: _share(str(share(word))), "bits": _bits}
+    lists |= {name: _good(settings[name], readers[name]) for name in budgets(settings)}
     lists["seeds"] = _good(settings["seeds"], _seed)
     said = prune_form.say(table, subject, {**settings, **lists})
     FORM.write(said, **({"view": "new"} if said else {}))
@@ -226,6 +261,13 @@ def _write(table: Table, subject: Subject, settings: Mapping[str, Any]) -> None:
 def _share(text: str) -> float:
     value = float(text)
     if not 0 < value <= 1:
+        raise ValueError(text)
+    return value
+
+
+def _bits(text: str) -> float:
+    value = float(text.replace(",", "."))
+    if not 0 < value <= 64:
         raise ValueError(text)
     return value
 
@@ -263,7 +305,10 @@ def asked(settings: dict[str, Any]) -> SweepSpec:
                 "seeds", got=repr(word), wanted="whole numbers, 0 or more", remedy="Remove it, or type a number."
             )
         seeds.append(int(word))
-    return SweepSpec.from_dict(settings | {"keeps": shares(settings["keeps"]), "seeds": seeds})
+    sizes = {"keeps": shares, "bits": sizes_of}
+    return SweepSpec.from_dict(
+        settings | {name: sizes[name](settings[name]) for name in budgets(settings)} | {"seeds": seeds}
+    )
 
 
 def plan(settings: dict[str, Any]) -> None:
@@ -305,7 +350,7 @@ def plan(settings: dict[str, Any]) -> None:
         "on where they stopped."
     )
     if pressed:
-        start(settings | {"keeps": spec.keeps, "seeds": spec.seeds})
+        start(settings | {name: getattr(spec, name) for name in (*budgets(settings), "seeds")})
 
 
 def _skipped_table(skipped: tuple[Skipped, ...]) -> None:

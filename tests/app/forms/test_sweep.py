@@ -31,6 +31,10 @@ def view(test: AppTest, name: str) -> AppTest:
     return test.get_by_key("choose_view").set_value(name).run()
 
 
+def sizes(test: AppTest) -> set[str | None]:
+    return {one.key for one in test.multiselect} & {"tradeoff_keeps", "tradeoff_bits"}
+
+
 LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
     (
         {
@@ -59,6 +63,14 @@ LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
             "device": "cpu",
             "evaluation": "demo",
         },
+    ),
+    (
+        {"methods": "bytes", "bits": "0.25,2.0"},
+        {"model": "demo", "methods": ["bytes"], "bits": [0.25, 2.0], "keeps": []},
+    ),
+    (
+        {"methods": "delta,bytes", "keeps": "0.5"},
+        {"methods": ["delta", "bytes"], "bits": [0.066, 0.5, 2.0], "keeps": [0.5]},
     ),
     (
         {
@@ -233,6 +245,21 @@ def test_without_any_sweep_the_link_still_asks_for_the_form(open_page: OpenPage)
     test.button(key="tradeoff-demo").click().run()
     assert said(test) == {}
     assert "view" not in test.query_params
+
+
+def test_sizes_are_asked_for_where_a_method_takes_them(open_page: OpenPage, sweep: Sweep) -> None:  # noqa: F811
+    test = open_page("tradeoff", view="new")
+    assert sizes(test) == {"tradeoff_keeps"}
+    test.multiselect(key="tradeoff_methods_demo_base").set_value(["delta", "bytes"]).run()
+    assert sizes(test) == {"tradeoff_keeps", "tradeoff_bits"}
+    test.multiselect(key="tradeoff_bits").set_value(["0,5", "two", "-1", "65"]).run()
+    assert "bits per weight" in test.error[0].value
+    assert said(test) == {"methods": "delta,bytes", "bits": "0.5"}
+    test.multiselect(key="tradeoff_methods_demo_base").set_value(["bytes"])
+    test.multiselect(key="tradeoff_bits").set_value(["1", "3"]).run()
+    assert sizes(test) == {"tradeoff_bits"}
+    assert not test.error
+    assert any("2 prunings" in one.value for one in test.markdown)
 
 
 def test_what_cannot_be_is_not_put_into_a_link(
