@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from kencore.allocate.table import ALLOCATIONS, UNIFORM
 from kencore.errors import KencoreError
 from kencore.methods.table import METHODS
-from kencore.runs.reading import read_files
 from kencore.runs.shelf import RunSummary
 from kencore.settings.demo import base_of
 from kencore.settings.prune import PruneSpec
@@ -99,11 +98,10 @@ def _way(spec: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _asked(run: RunSummary) -> dict[str, Any] | None:
+    if run.tuned_from is not None or not run.spec:
+        return None
     try:
-        files = read_files(run.path, "spec.json")
-        if files["record.json"].get("tuned"):
-            return None
-        return _identity(PruneSpec.from_dict(files["spec.json"]["spec"]))
+        return _identity(PruneSpec.from_dict(dict(run.spec)))
     except (KeyError, TypeError, KencoreError):
         return None
 

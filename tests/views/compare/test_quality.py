@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from kencore import PruneSpec, open_run
 from kencore.quality.paired import accuracy_change, nll_change, packed
 from kencore.runs.run import Run
 from kencore.runs.shelf import RunSummary, list_runs
+from kencore.runs.summary import summarise
 from kencore.views.compare.peers import beside, find, peers, same
 from kencore.views.compare.quality import Difference, difference, settings, sizes
 from tests.support.runs import make_lm_run, make_run
@@ -201,7 +203,7 @@ def test_settings_that_no_part_of_the_job_reads_do_not_tell_runs_apart() -> None
 
 def test_the_newest_run_with_these_settings_is_found(pair: list[Run], tmp_path: Path) -> None:
     def summary(run: Run, name: str, created: str, problem: str | None = None) -> RunSummary:
-        return RunSummary(id=name, path=run.path, label="", created=created, problem=problem, sweep=None)
+        return replace(summarise(run.path), id=name, created=created, problem=problem)
 
     listed = [
         summary(pair[0], "old", "2026-01"),
@@ -218,9 +220,8 @@ def test_the_newest_run_with_these_settings_is_found(pair: list[Run], tmp_path: 
 def test_a_run_that_was_tuned_after_pruning_is_not_taken_for_one(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     record = json.loads((run.path / "record.json").read_text())
-    (run.path / "record.json").write_text(json.dumps(record | {"tuned": {"steps": 9}}))
-    listed = [RunSummary(id="a", path=run.path, label="", created="1", problem=None, sweep=None)]
-    assert find(run.spec, listed) is None
+    (run.path / "record.json").write_text(json.dumps(record | {"tuned": {"steps": 9, "from": "before"}}))
+    assert find(run.spec, [summarise(run.path)]) is None
 
 
 def test_comparing_in_pairs_imports_nothing_heavy() -> None:
