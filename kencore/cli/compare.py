@@ -82,7 +82,10 @@ def text(facts: dict[str, Any]) -> str:
             f"{pair['neither']:,}."
         )
         lines.append(f"  quality: {_quality(pair['quality'], pair['b'])}")
-    lines += [f"{name}: {', '.join(str(value) for value in values)}" for name, values in facts["settings"].items()]
+    lines += [
+        f"{name}: {', '.join('-' if value is None else str(value) for value in values)}"
+        for name, values in facts["settings"].items()
+    ]
     lines += [f"Left out: {line['name']} ({line['why']})" for line in facts["left_out"]]
     return "\n".join(lines + [f"Note: {note}" for note in facts["notes"]])
 

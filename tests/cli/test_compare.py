@@ -39,7 +39,7 @@ def test_json_has_every_pair_and_csv_every_matrix(home: Path, trio: list[Run], t
     whole = found.overall(1, 2)
     assert facts["pairs"][2]["both"] == whole.both
     assert facts["pairs"][2]["jaccard"] == whole.jaccard
-    assert facts["settings"] == {"method": ["ken", "delta", "random"]}
+    assert facts["settings"] == {"method": ["ken", "delta", "random"], "seed": [None, None, 0]}
     assert facts["pairs"][0]["quality"] == {"not_comparable": "neither was measured"}
     written = pd.read_csv(table)
     assert len(written) == 3 * len(found.matrices)
