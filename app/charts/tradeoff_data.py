@@ -88,7 +88,8 @@ class Curves:
 
     Attributes:
         table: `kencore.views.tradeoff.curve` with ``value``, ``value_low`` and ``value_high`` (in the
-            measure), ``budget`` (in words), ``nbytes`` (size of the file), ``knee`` and ``front``.
+            measure), ``budget`` (in words), ``nbytes`` (size of the file), ``size`` (what counts as small: the share
+            kept, or the file where a way codes differences instead), ``knee`` and ``front``.
         ways: the look of each ``name`` of the table.
         dense, base: measured beside them, ``None`` where they were not.
     """
@@ -135,11 +136,13 @@ def curves(
         nothing = float("nan")
         table = table.assign(low=nothing, high=nothing, score_low=table["score"], score_high=table["score"])
     dense = sweep.dense
-    knees = set(tradeoff.knees(table, _scored(dense, measure) if dense else None).values())
+    by = "bytes_stored" if table[["bits", "bytes"]].notna().any(axis=None) else "kept_share"
+    knees = set(tradeoff.knees(table, _scored(dense, measure) if dense else None, size=by).values())
     table = table.assign(
         knee=table.index.isin(list(knees)),
         nbytes=table["bytes_stored"],
-        front=tradeoff.front(table["kept_share"], table["score"]) if len(table) else [],
+        size=table[by],
+        front=tradeoff.front(table[by], table["score"]) if len(table) else [],
         budget=[words.budget(line) for line in lines(table)],
         **_values(table, measure),
     )

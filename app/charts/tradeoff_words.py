@@ -43,8 +43,8 @@ def finding(curves: Curves, *, sizes: bool = False) -> str:
 
 
 def _holds(curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Reference, sizes: bool) -> str:
-    least = min(line.kept_share for line in reached.values())
-    winners = [name for name, line in reached.items() if line.kept_share <= least + 1e-9]
+    least = min(line.size for line in reached.values())
+    winners = [name for name, line in reached.items() if line.size <= least + 1e-9]
     winners.sort(key=lambda name: -reached[name].score)
     named = [curves.ways[name].label for name in winners]
     one, first = len(named) == 1, named[0]
@@ -55,7 +55,7 @@ def _holds(curves: Curves, own: pd.DataFrame, reached: dict[str, Any], dense: Re
     text = (
         f"{who} {'keeps' if one else 'keep'} {curves.measure.label} within the interval of the "
         f"{dense.label} {'at' if single else 'down to'} {budget}"
-        f"{'' if budget.startswith('k') else ' kept'}" + (f" ({_of(reached[winners[0]], dense)})" if sizes else "")
+        f"{' kept' if budget.endswith('%') else ''}" + (f" ({_of(reached[winners[0]], dense)})" if sizes else "")
     )
     knee = own[(own["name"] == winners[0]) & own["knee"]]
     if knee.empty:
@@ -76,7 +76,7 @@ def _limit(dense: Reference, measure: Measure) -> float:
 def _reach(part: pd.DataFrame, dense: Reference, measure: Measure) -> Any:
     """The smallest point of a line that, with all larger ones, is within the dense interval."""
     last, limit = None, _limit(dense, measure)
-    for line in lines(part.sort_values("kept_share", ascending=False)):
+    for line in lines(part.sort_values("size", ascending=False)):
         if (line.value > limit) if measure.lower else (line.value < limit):
             break
         last = line

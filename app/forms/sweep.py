@@ -47,7 +47,7 @@ DEMO: Final[dict[str, Any]] = {
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
 USUAL_SHARES: Final = SHARES[1:6]
 BITS: Final = ("0.02", "0.066", "0.2", "0.5", "1", "2", "3")
-USUAL_BITS: Final = (0.066, 0.5, 2.0)
+USUAL_BITS: Final = (0.5, 1.0, 2.0)  # a very small model has no file of less
 _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitude", "random")}
 FORM: Final = Form(key="sweep_address", names=in_order(SweepSpec, *model.SUBJECT))
 

@@ -62,8 +62,8 @@ Choice = dict[str, Option]
 """The option of each matrix by its name."""
 
 
-def code_with(d: Matrix, option: Option, draw: Draw) -> Coded:
-    """Code a difference (R, C) as an option says; ``exact`` is no code of a difference."""
+def code_with(d: Matrix, option: Option, draw: Draw, spectrum: lowrank.Spectrum | None = None) -> Coded:
+    """Code a difference (R, C) as an option says; ``exact`` is none. ``spectrum``: of d, where it is known."""
     if option.code == "levels":
         return levels.levels(d, option.value)
     if option.code == "signs":
@@ -72,7 +72,7 @@ def code_with(d: Matrix, option: Option, draw: Draw) -> Coded:
         return seeded.seeded(d, option.value, seed=draw.seed, stream=draw.stream, by_row=option.by_row)
     if option.code == "lowrank":
         then = _drawn_after(option.after, draw) if option.after else None
-        return lowrank.lowrank(d[:], option.value, then=then)
+        return lowrank.lowrank(d[:], option.value, then=then, spectrum=spectrum)
     if option.code == "grid":
         return grid.grid(d)
     return Coded(code="none", shape=(d.shape[0], d.shape[1]))

@@ -118,9 +118,9 @@ def factors(d: Floats, step: float, spectrum: Spectrum | None = None) -> Factors
     return Factors(a=a, b=b, numbers=numbers, power=power)
 
 
-def lowrank(d: Floats, step: float, *, then: Then | None = None) -> Coded:
-    """Code a difference (R, C) in low rank; ``step``: f, in rms of d; ``then`` codes what is left."""
-    found = factors(d, step)
+def lowrank(d: Floats, step: float, *, then: Then | None = None, spectrum: Spectrum | None = None) -> Coded:
+    """Code a difference (R, C) in low rank; ``step``: f, in rms of d; ``then`` codes what is left; see `factors`."""
+    found = factors(d, step, spectrum)
     coded = found.coded()
     if then is None:
         return coded

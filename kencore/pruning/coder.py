@@ -24,6 +24,7 @@ from kencore.checkpoint.tensors import STORAGE
 from kencore.codes.choice import Choice, Draw, Option, code_with, compared, judged, options
 from kencore.codes.coded import Coded, Matrix
 from kencore.codes.levels import pieces
+from kencore.codes.lowrank import Spectrum
 from kencore.codes.names import NAMES
 from kencore.codes.table import decode
 from kencore.methods.rows import select_rows
@@ -156,8 +157,9 @@ class Coder:
         parameter, d = self.chosen[name].parameter, self.difference(name)[:]
         shape = tuple(self.pair.tuned_tensors.info(name).shape)
         held = Changes(shape, len(self.table[name]))
+        spectrum = Spectrum(d) if any(option.code == "lowrank" for option in self.table[name]) else None
         for option in self.table[name]:
-            coded = None if option.code == "exact" else code_with(d, option, self.draw(name))
+            coded = None if option.code == "exact" else code_with(d, option, self.draw(name), spectrum)
             change = np.zeros_like(d) if coded is None else decode(coded)[0] - d
             held.add((change.T if parameter.transposed else change).reshape(shape))
         self.pair.release()

@@ -35,6 +35,7 @@ def table(values: dict[str, tuple[float, ...]], *, sign: int = 1, half: float = 
                     "k": pd.NA,
                     "kept_share": share,
                     "nbytes": 1e6 * share,
+                    "size": share,
                     "value": value,
                     "value_low": value - half,
                     "value_high": value + half,
@@ -166,6 +167,16 @@ def test_without_intervals_there_is_no_band_and_nothing_breaks(found: Curves) ->
 
 
 # --- words --------------------------------------------------------------------------------------
+
+
+def test_a_way_that_codes_differences_holds_down_to_its_smallest_file() -> None:
+    found = curves(delta=(0.9, 0.935, 0.945, 0.95), ken=(0.6, 0.935, 0.94, 0.94))
+    found.table["size"] = found.table["nbytes"].where(found.table["name"] == "delta", found.table["nbytes"] / 10)
+    found.table["nbytes"] = found.table["size"]
+    found.table.loc[found.table["name"] == "ken", "budget"] = "2 bits"
+    assert finding(found, sizes=True) == (
+        "KEN keeps accuracy within the interval of the tuned model down to 2 bits (25\xa0kB of 1\xa0MB)"
+    )
 
 
 def test_the_finding_is_how_far_down_quality_holds(found: Curves) -> None:

@@ -70,7 +70,7 @@ LINKS: list[tuple[dict[str, str], dict[str, Any]]] = [
     ),
     (
         {"methods": "delta,bytes", "keeps": "0.5"},
-        {"methods": ["delta", "bytes"], "bits": [0.066, 0.5, 2.0], "keeps": [0.5]},
+        {"methods": ["delta", "bytes"], "bits": [0.5, 1.0, 2.0], "keeps": [0.5]},
     ),
     (
         {
