@@ -89,7 +89,7 @@ def _axes(figure: go.Figure, shown: pd.DataFrame, *, logarithmic: bool, log: boo
         return
     low, high = float(sizes.min()), float(sizes.max())
     room = 0.06 * max(0.3, math.log10(high / low))
-    ticks = log_ticks(low, high)
+    ticks = log_ticks(low, high) or [low]  # files may be nearly of one size
     figure.update_xaxes(
         type="log",
         range=[math.log10(low) - room, math.log10(high) + room],

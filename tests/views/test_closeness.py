@@ -79,5 +79,7 @@ def test_a_divergence_of_zero_stands_below_all_others(runs: Path) -> None:
     low, high = figure.layout.xaxis.range
     assert 10**low < 60_000
     assert 10**high > 400_000
+    alike = charts.bytes_plot(table.assign(bytes=[64_210, 64_220, 64_230]), LIGHT, "kl").figure.layout.xaxis
+    assert alike.ticktext == ("64.2\u00a0kB",)
     assert sorted(charts.known(table)) == ["kl", "quality", "same_answer"]
     assert math.isclose(charts.bytes_plot(table, LIGHT, "same_answer").figure.data[0].y[0], 90)

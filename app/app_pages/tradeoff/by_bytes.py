@@ -11,6 +11,7 @@ from app.frame import choosing, links, state, theme
 from app.frame.draw import draw
 from app.jobs import panel
 from kencore.runs.run import Run
+from kencore.runs.shelf import list_runs
 from kencore.settings.demo import data_of
 from kencore.views.closeness import by_bytes
 from kencore.words import numbers as wording
@@ -20,10 +21,10 @@ def show() -> None:
     """The plot, its table, and how to get a smaller file."""
     with state.messages():
         run = state.current_run()
-        table = by_bytes(state.runs(), run)
+        table = by_bytes(list_runs(points=True), run)
         st.caption(
             f"Measured runs of {state.plain(run.spec.model)}, the model of the run in the sidebar, whatever their "
-            "method. KL says how far answers moved from the dense model's: 0 is the same."
+            "method, points of sweeps among them. KL says how far answers moved from the dense model's: 0 is the same."
         )
         if table.empty:
             st.info("No run of this model has both a measured quality and a file whose size is known.")
