@@ -83,7 +83,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 def asked(table: Table, draw: Any) -> dict[str, Any]:
     """Some value for every setting of a table."""
-    found = {name: draw(VALUES.get(name, st.booleans()), label=name) for name in table}
+    bits = st.lists(VALUES["bits"], min_size=1, unique=True).map(tuple)  # of a sweep several
+    own = VALUES | ({"bits": bits} if "methods" in table else {})
+    found = {name: draw(own.get(name, st.booleans()), label=name) for name in table}
     if any("judge" in field.key for field in table.values()):
         found["evaluation"] = draw(st.sampled_from([None, table["evaluation"].usual]))
     return found
