@@ -26,7 +26,7 @@ def hashes_of(model: LoadedModel) -> Hashes:
     for name, value in model.model.state_dict().items():
         found[name] = _hash(value)
         if model.pages is not None:
-            model.pages.let_go()
+            model.pages.let_go()  # all: what lies beside a weight is read along with it
     return found
 
 

@@ -34,6 +34,7 @@ class Pages:
         self.outside = [one for one in model.modules() if id(one) not in inside and one._parameters]
         self.weights = list(model.parameters())  # tied ones once
         whole, at = _reserved(sum(_whole_pages(weight.nbytes) for weight in self.weights)), 0
+        self.places = range(whole.data_ptr(), whole.data_ptr() + whole.nbytes)
         for weight in self.weights:
             old, place = weight.data, whole[at : at + weight.nbytes]
             weight.data = place.view(old.dtype).view(old.shape)
@@ -43,9 +44,12 @@ class Pages:
             self.let_go([weight])
 
     def let_go(self, weights: Iterable[torch.Tensor] | None = None) -> None:
-        """Take weights out of memory, all where none are named; what was written to them is kept."""
+        """Take weights out of memory, all where none are named; what was written to them is kept. One that was given
+        other memory since stays there.
+        """
         for weight in self.weights if weights is None else weights:
-            drop(weight.data_ptr(), _whole_pages(weight.nbytes))
+            if weight.data_ptr() in self.places:
+                drop(weight.data_ptr(), _whole_pages(weight.nbytes))
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_what_was_written_is_kept(tmp_path: Path) -> None:
     assert in_memory() == 0
     assert bool((weight == 2.5).all())
     assert not list(runs_folder().iterdir())  # it ends with the process, however that ends
+
+
+def test_a_weight_with_other_memory_stays_there(tmp_path: Path) -> None:
+    model = loaded(saved("llama", tmp_path, torch.float32), NONE)
+    assert model.pages is not None
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    memory = mmap.mmap(-1, 16 * mmap.PAGESIZE, flags)  # whole pages of no file: dropped, they are zeros
+    weight = model.pages.weights[3]
+    weight.data = torch.frombuffer(memory, dtype=torch.float32)[: weight.numel()].view(weight.shape).fill_(2.5)
+    model.pages.let_go()
+    with model.pages.running(), torch.no_grad():
+        model.model(WINDOWS.ids[:1])
+    assert bool((weight == 2.5).all())
 
 
 def test_what_cannot_be_widened_is_loaded_as_a_whole(tmp_path: Path) -> None:
