@@ -12,7 +12,8 @@ from kencore.runs.run import Run
 from tests.browser.conftest import ROOT, App, new_profile, visit
 from tests.browser.steps import SLOW, copied, keep, measure_nothing, panel, press
 
-STEPS = 60  # one for each time through so few sentences: long enough to see the live curve
+STEPS = 60  # one for each time through so few sentences
+LONG = 10_000  # so many that the live curve is still there when it is looked at
 TUNED = re.compile(f"^Tuned for {STEPS} steps")
 
 
@@ -41,12 +42,19 @@ def test_from_a_pruned_run_to_the_tuned_one(tab: Page, app: App, tmp_path: Path)
 
     visit(tab, f"recover?run={pruned}")
     learn_from_few(tab, tmp_path)
-    set_number(tab, "Times through the data", STEPS)
+    set_number(tab, "Times through the data", LONG)
     tab.get_by_role("button", name="Start recovery").dblclick()
-    job = panel(tab)
+    long = panel(tab)
     tab.locator(".st-key-recover-live .js-plotly-plot .main-svg").first.wait_for(timeout=SLOW)
+    press(tab, "Cancel")
+    expect(tab.get_by_text("Cancelled. No run was written.")).to_be_visible(timeout=SLOW)
+    assert [found.id for found in app.jobs("tune")] == [long]
+
+    set_number(tab, "Times through the data", STEPS)
+    press(tab, "Start recovery")
+    tab.wait_for_url(lambda address: "job=" in address and long not in address)
+    job = panel(tab)
     expect(tab.get_by_text("Finished in")).to_be_visible(timeout=SLOW)
-    assert [found.id for found in app.jobs("tune")] == [job]
 
     expect(tab.get_by_role("heading", level=2).last).to_have_text(TUNED)
     tab.locator(".st-key-recover-curve .js-plotly-plot .main-svg").first.wait_for()
