@@ -39,7 +39,7 @@ class Pages:
             old, place = weight.data, whole[at : at + weight.nbytes]
             weight.data = place.view(old.dtype).view(old.shape)
             weight.data.copy_(old)
-            let_go(old.data_ptr(), old.nbytes)
+            let_go((old.data_ptr(), old.nbytes))
             at += _whole_pages(weight.nbytes)
             self.let_go([weight])
 

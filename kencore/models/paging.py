@@ -20,9 +20,8 @@ def let_go_of(module: nn.Module, *, but: Collection[int] = ()) -> None:
     Args:
         but: addresses of weights that stay too.
     """
-    for parameter in module.parameters():
-        if parameter.device.type == "cpu" and parameter.data_ptr() not in but:
-            let_go(parameter.data_ptr(), parameter.nbytes)
+    held = [weight for weight in module.parameters() if weight.device.type == "cpu" and weight.data_ptr() not in but]
+    let_go(*((weight.data_ptr(), weight.nbytes) for weight in held))
 
 
 def shared(modules: Iterable[nn.Module]) -> set[int]:

@@ -7,6 +7,7 @@ import mmap
 import os
 import re
 import sys
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -125,14 +126,23 @@ def give_back() -> None:
         trim(0)
 
 
-def let_go(address: int, size: int) -> bool:
-    """Give back the whole pages of a mapped file at an address; what was written to a private map of it is lost.
+def let_go(*spans: tuple[int, int]) -> int:
+    """Give back the whole pages of mapped files; what was written to a private map of one is lost.
+
+    Args:
+        spans: (address, bytes) each.
 
     Returns:
-        Whether it was done: on Linux, of memory that is a file's and nothing else's.
+        How many of them were given back: on Linux those in memory that is a file's and nothing else's.
     """
-    first, last = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE, (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
-    return last > first and sys.platform.startswith("linux") and _of_a_file(first, last) and drop(first, last - first)
+    if not sys.platform.startswith("linux"):
+        return 0
+    whole = [
+        (-(-address // mmap.PAGESIZE) * mmap.PAGESIZE, (address + size) // mmap.PAGESIZE * mmap.PAGESIZE)
+        for address, size in spans
+    ]
+    pages = [(first, last) for first, last in whole if last > first]
+    return sum(drop(first, last - first) for first, last in _of_files(pages))
 
 
 def drop(address: int, size: int) -> bool:
@@ -142,14 +152,26 @@ def drop(address: int, size: int) -> bool:
     return bool(_library().madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), mmap.MADV_DONTNEED) == 0)
 
 
-def _of_a_file(first: int, last: int) -> bool:
-    """Whether the memory between two addresses is one map of a file: of any other, giving it back would lose it."""
-    for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
+def _of_files(pages: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of the spans (first, last) that lie in one map of a file: giving back any other memory would lose it.
+
+    Read anew for every call, since maps come and go; once for all spans, since a process has a thousand of them.
+    """
+    if not pages:
+        return []
+    starts, ends = [], []
+    for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():  # in the order of addresses
         place, _, _, _, inode = line.split(maxsplit=5)[:5]
-        start, end = (int(number, 16) for number in place.split("-"))
-        if start <= first < end:
-            return last <= end and inode != "0"
-    return False
+        if inode != "0":
+            start, end = place.split("-")
+            starts.append(int(start, 16))
+            ends.append(int(end, 16))
+
+    def inside(first: int, last: int) -> bool:
+        at = bisect_right(starts, first) - 1
+        return at >= 0 and last <= ends[at]
+
+    return [page for page in pages if inside(*page)]
 
 
 @cache

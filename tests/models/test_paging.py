@@ -49,9 +49,21 @@ def test_what_is_let_go_is_as_on_disk_but_for_its_ends(layer: torch.nn.Linear, t
 def test_memory_that_is_no_files_is_never_given_back() -> None:
     own = torch.full((64, 1024), 3.0)
     small = torch.ones(4)
-    assert not let_go(own.data_ptr(), own.nbytes)
-    assert not let_go(small.data_ptr(), small.nbytes)
+    assert not let_go((own.data_ptr(), own.nbytes))
+    assert not let_go((small.data_ptr(), small.nbytes))
     assert bool((own == 3).all())
+
+
+@linux
+def test_of_several_spans_those_of_a_file_are_given_back(layer: torch.nn.Linear, tmp_path: Path) -> None:
+    own = torch.full((64, 1024), 3.0)
+    layer.weight.data.fill_(-1.0)
+    of_file = (layer.weight.data_ptr(), layer.weight.nbytes)
+    assert let_go((own.data_ptr(), own.nbytes), of_file, (0, 1 << 20)) == 1
+    assert bool((own == 3).all())
+    stored = load_file(tmp_path / "model.safetensors")["weight"].reshape(-1)
+    ends = PAGE // 4
+    assert bool((layer.weight.reshape(-1) == stored)[ends:-ends].all())
 
 
 @linux

@@ -40,7 +40,7 @@ class Spooled(list[Tensor]):
 
     def let_go(self, number: int) -> None:
         """Take a batch out of memory; it is read again where it is used again."""
-        let_go(self[number].data_ptr(), self[number].nbytes)
+        let_go((self[number].data_ptr(), self[number].nbytes))
 
 
 def holder(size: int, limit: int | None = None) -> list[Tensor]:
