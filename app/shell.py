@@ -17,6 +17,7 @@ ART: Final = Path(__file__).resolve().parent / "frame"
 MOST: Final = 500  # runs in the box of the sidebar, which every page sends to the browser
 FITS: Final = 24  # letters that the box of runs has room for; longer names are said below it
 OF_A_MATRIX: Final = ("matrix", "tune", "row", "layers", "sparsity")
+OF_FORMS: Final = ("prune", "recover", "tradeoff")  # some of their fields report with the next click
 
 # page, name in the menu, icon, what it is for
 MENU: Final = {

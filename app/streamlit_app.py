@@ -7,5 +7,5 @@ from app.frame.copy_link import copy_link
 
 shell.configure()
 page = shell.navigation()
-copy_link(run=shell.sidebar(page))
+copy_link(run=shell.sidebar(page), ask=page.url_path in shell.OF_FORMS)
 page.run()

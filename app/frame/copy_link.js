@@ -1,6 +1,8 @@
 // A button that copies the address of what is on the screen.
 
 const SHOWN = 2500; // ms that the answer stays
+const BEGINS = 500; // ms in which the page begins to be made again, and
+const ENDS = 4000; // in which it is, while the browser still lets a click copy
 
 /** The page's address, with what it leaves to a default said in full. */
 export function addressOf(href, add) {
@@ -10,6 +12,16 @@ export function addressOf(href, add) {
   }
   address.hash = "";
   return address.href;
+}
+
+const waited = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** Wait until the page is made again, after a message to the server. */
+async function madeAgain() {
+  const rests = () => (document.querySelector("[data-testid=stApp]")?.dataset.testScriptState ?? "notRunning") === "notRunning";
+  const start = performance.now();
+  while (rests() && performance.now() - start < BEGINS) await waited(20);
+  while (!rests() && performance.now() - start < ENDS) await waited(20);
 }
 
 /** Copy through the clipboard, or, on a page without https, through a selection. */
@@ -33,13 +45,17 @@ async function copy(text) {
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const button = parentElement.querySelector("button");
   const words = parentElement.querySelector(".words");
   const said = parentElement.querySelector(".said");
   const field = parentElement.querySelector("input");
   let waiting = 0;
   button.onclick = async () => {
+    if (data.ask) {
+      setTriggerValue("asked", true); // fields that change nothing else report now, and the address says them
+      await madeAgain();
+    }
     const text = addressOf(window.location.href, data.add);
     const done = await copy(text);
     words.textContent = done ? "Link copied" : "Copy it from here";

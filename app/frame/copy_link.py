@@ -37,13 +37,15 @@ def _mount() -> ComponentRenderer:
     )
 
 
-def copy_link(**add: str | None) -> None:
+def copy_link(*, ask: bool = False, **add: str | None) -> None:
     """Draw the button, in the head of the page.
 
     ``add`` names what the view shows and the address may leave out, such as the run that is shown
     where none was chosen: the copied link says it, since another day's default is another one.
+
+    Args:
+        ask: the page has fields that report with the next click alone. A click on the button is one.
     """
+    said = {name: value for name, value in add.items() if value is not None}
     with st.container(key=KEY):
-        _mount()(
-            key="kenviz-copy-link", data={"add": {name: value for name, value in add.items() if value is not None}}
-        )
+        _mount()(key="kenviz-copy-link", data={"add": said, "ask": ask}, on_asked_change=lambda: None)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from kencore.exports.subnetwork.open import open_subnetwork
 from kencore.runs.run import Run
 from tests.browser.conftest import ROOT, App, new_profile, visit
-from tests.browser.steps import SLOW, copied, keep, measure_nothing, panel, press
+from tests.browser.steps import SLOW, copied, holds, keep, measure_nothing, panel, press
 
 STEPS = 60  # one for each time through so few sentences
 LONG = 10_000  # so many that the live curve is still there when it is looked at
@@ -79,8 +79,8 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     learn_from_few(tab, tmp_path)
     set_number(tab, "Times through the data", 4)
     tab.get_by_text("Kept weights alone").click()
-    tab.get_by_role("radio", name="Other data").click()  # reports the others
-    tab.wait_for_url(re.compile("epochs=4"))
+    assert holds("epochs=4", "train=kept")(copied(tab))
+    tab.get_by_role("radio", name="Other data").click()
     tab.get_by_role("radio", name="A share of it, kept apart").click()
     expect(tab).not_to_have_url(re.compile("held_out"))
     other = new_profile(browser, app.url)
