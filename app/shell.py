@@ -22,11 +22,11 @@ OF_FORMS: Final = ("prune", "recover", "tradeoff")  # some of their fields repor
 # page, name in the menu, icon, what it is for
 MENU: Final = {
     "See": (
-        ("overview", "Overview", "dashboard", "What a run kept, block by block, and the cost in quality."),
+        ("overview", "Overview", "dashboard", "What a run kept or changed, block by block, and the cost in quality."),
         ("story", "Story", "auto_stories", "The run explained step by step."),
         ("map", "Map", "map", "The whole model on one map, down to a single weight."),
         ("matrix", "Matrix", "grid_on", "One matrix, down to a single weight."),
-        ("row", "Row", "show_chart", "One row: its values, its density curve and what was kept."),
+        ("row", "Row", "show_chart", "One row: its values, and why each was kept, changed or not."),
         ("layers", "Layers", "layers", "The same matrix in every block, side by side."),
     ),
     "Understand": (

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from app.charts import png
 from app.charts.base import Chart, add_color_scale, finish, lines
+from app.charts.ticks import block_ticks
 from kencore.words import numbers as wording
 from kencore.words.extremes import ends
 from kencore.words.palette import Palette
@@ -160,7 +161,8 @@ def _add_scale(figure: go.Figure, scale: Scale) -> None:
     """A color scale at the top right, and the color of reset entries at the top left."""
     ticks = np.linspace(scale.low, scale.high, scale.ticks).tolist()
     add_color_scale(figure, scale.title, scale.colors, ticks, percent=scale.percent)
-    if scale.reset is not None:
+    if scale.reset is not None:  # beside the strip, as the words above it may take the whole line
+        figure.update_layout(legend={"y": 1 - 16 / figure.layout.height})
         figure.add_trace(
             go.Scatter(
                 x=[None],
@@ -176,25 +178,28 @@ def _add_scale(figure: go.Figure, scale: Scale) -> None:
 def block_lines(
     blocks: pd.DataFrame, labels: Sequence[str], palette: Palette, terms: wording.Terms = wording.TERMS["base"]
 ) -> Chart:
-    """Kept share of the entries and of the change, block by block.
+    """Kept share of the entries and of the change, block by block; of rounded changes the lost share, as even a
+    changed weight loses some of its.
 
     Args:
         blocks: `summaries.family_blocks`.
         labels: name of each block.
     """
     place = np.arange(len(blocks), dtype=np.int32)
+    measured = _measured(terms)
+    words, done = (terms.change_lost, "lost") if measured == "diff_lost" else (terms.change_kept, "kept")
     hover = [
-        f"<b>{label}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"<b>{label}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} {terms.done} "
         f"({wording.percent(line.share)})<br>"
-        f"{terms.change_kept} {wording.percent(line.diff_share_kept)}"
+        f"{words} {wording.percent(getattr(line, measured))}"
         for label, line in zip(labels, lines(blocks), strict=True)
     ]
     alone = terms.dense != "tuned"
     change = "squared weights" if alone else "change (squared tuned - base)"
     figure = go.Figure()
     for column, name, color, symbol, dash in (
-        ("share", "kept share of the weights", palette.kept, "circle", "solid"),
-        ("diff_share_kept", f"kept share of the {change}", "#D06F12", "diamond", "dash"),
+        ("share", f"{terms.done} share of the weights", palette.kept, "circle", "solid"),
+        (measured, f"{done} share of the {change}", "#D06F12", "diamond", "dash"),
     ):
         figure.add_trace(
             go.Scatter(
@@ -208,36 +213,38 @@ def block_lines(
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    finding = _lines_finding(blocks, labels, "squared weights" if alone else "change")
+    finding = _lines_finding(blocks, labels, "squared weights" if alone else "change", terms)
     finish(figure, height=240, x="block", y="share", legend=True)
-    every = max(1, len(labels) // 24)
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=place[::every].tolist(),
-        ticktext=list(labels)[::every],
-        showgrid=False,
-        zeroline=False,
-        range=[-0.5, len(labels) - 0.5],
-    )
+    figure.update_xaxes(**block_ticks(labels), showgrid=False, zeroline=False, range=[-0.5, len(labels) - 0.5])
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%")
     return Chart(
         figure=figure,
         finding=finding,
         name="blocks-shares",
         data=blocks,
-        alt=f"Lines of kept share by block. {finding}.",
+        alt=f"Lines of {terms.done} share by block. {finding}.",
     )
 
 
-def _lines_finding(blocks: pd.DataFrame, labels: Sequence[str], what: str) -> str:
+def _measured(terms: wording.Terms) -> str:
+    """Which column says how much of the change is left, or lost."""
+    return "diff_lost" if terms is wording.CODED else "diff_share_kept"
+
+
+def _lines_finding(
+    blocks: pd.DataFrame, labels: Sequence[str], what: str, terms: wording.Terms = wording.TERMS["base"]
+) -> str:
+    measured = _measured(terms)
     found = ends(blocks["share"].tolist(), labels, lambda share: wording.percent(share, 0))
     if found is None:
-        text = f"Every block keeps {wording.percent(blocks['share'].mean(), 0)} of its weights"
+        text = f"Every block {terms.does} {wording.percent(blocks['share'].mean(), 0)} of its weights"
     else:
         low, high = found
-        text = f"{low.value} to {high.value} of the weights kept, most in {high.where('blocks')}"
-    change = [wording.percent(share, 0) for share in (blocks["diff_share_kept"].min(), blocks["diff_share_kept"].max())]
-    if blocks["diff_share_kept"].isna().all():
+        text = f"{low.value} to {high.value} of the weights {terms.done}, most in {high.where('blocks')}"
+    if blocks[measured].isna().all():
         return text
-    joined = " and" if found is None else ";"
-    return f"{text}{joined} {change[0] if change[0] == change[1] else ' to '.join(change)} of the {what}"
+    low_share, high_share = (wording.percent(share, 0) for share in (blocks[measured].min(), blocks[measured].max()))
+    change = low_share if low_share == high_share else f"{low_share} to {high_share}"
+    if measured == "diff_lost":
+        return f"{text}; {change} of the {what} lost"
+    return f"{text}{' and' if found is None else ';'} {change} of the {what}"

@@ -40,7 +40,7 @@ def scale(
     they were asked to span all shares.
     """
     if layer in SHARES:
-        what = "kept share" if layer == "kept" else f"{terms.change_lost} in a cell"
+        what = f"{terms.done} share" if layer == "kept" else f"{terms.change_lost} in a cell"
         return Scale(
             title=f"{what}, {'0 to 100 %' if full else 'stretched to the range present'}",
             low=ends[0],
@@ -52,7 +52,7 @@ def scale(
         )
     if layer == "neighbours":
         return Scale(
-            title="kept neighbors, of 4",
+            title=f"{terms.done} neighbors, of 4",
             low=0,
             high=4,
             ticks=5,

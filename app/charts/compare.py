@@ -189,6 +189,7 @@ def _categories(figure: go.Figure, across: Sequence[str], down: Sequence[str]) -
         tickvals=list(range(len(across))),
         ticktext=list(across),
         side="bottom",
+        automargin=True,  # turned labels keep clear of the title
         showgrid=False,
         zeroline=False,
         fixedrange=True,

@@ -13,6 +13,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, finish, lines
+from app.charts.ticks import FEW, block_ticks
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words.findings import depth_finding, names, roles_finding
@@ -87,7 +88,7 @@ def role_bars(cells: pd.DataFrame, run: Depth, palette: Palette) -> Chart:
                     "showgrid": False,
                     "zeroline": False,
                     "range": [-0.6, deepest - 0.4],
-                    "dtick": max(1, math.ceil(deepest / 6)),
+                    **({"tickmode": "auto"} if deepest > FEW else {"dtick": math.ceil(deepest / 4)}),
                     "title": {"text": "block", "standoff": 8} if i // across == down - 1 else None,
                 },
                 f"yaxis{number}": {
@@ -231,16 +232,7 @@ def _target_note(value: float, palette: Palette, said: str = "target") -> dict[s
 
 
 def _block_axis(figure: go.Figure, labels: Sequence[str]) -> None:
-    plain = [label.removeprefix("block ") for label in labels]
-    every = max(1, math.ceil(len(labels) / 24))
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(0, len(labels), every)),
-        ticktext=plain[::every],
-        showgrid=False,
-        zeroline=False,
-        range=[-0.6, len(labels) - 0.4],
-    )
+    figure.update_xaxes(**block_ticks(labels), showgrid=False, zeroline=False, range=[-0.6, len(labels) - 0.4])
 
 
 def _axes(i: int, across: int, down: int) -> dict[str, str]:

@@ -94,6 +94,7 @@ def model_map(
         tickvals=list(range(len(roles))),
         ticktext=roles,
         side="bottom",
+        automargin=True,  # turned labels keep clear of the title
         showgrid=False,
         zeroline=False,
         fixedrange=True,
@@ -153,7 +154,7 @@ def _inks(values: pd.Series, ends: tuple[float, float], palette: Palette) -> lis
 def _hovers(cells: pd.DataFrame, terms: wording.Terms) -> list[str]:
     return [
         f"<b>{line.place}, {wording.ROLES_EXPLAINED.get(line.role, line.role)}</b><br>"
-        f"{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"{wording.exact(line.kept)} of {wording.exact(line.params)} {terms.done} "
         f"({wording.percent(line.share)})<br>"
         f"{terms.change_lost} {wording.percent(line.diff_lost)}<br>"
         f"{wording.plural(line.matrices, 'parameter')}"
@@ -172,7 +173,7 @@ def role_bars(roles: pd.DataFrame, palette: Palette, terms: wording.Terms = word
     names = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
     reset = (table["params"] - table["kept"]).to_numpy(np.float32)
     hover = [
-        f"<b>{name}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} kept "
+        f"<b>{name}</b><br>{wording.exact(line.kept)} of {wording.exact(line.params)} {terms.done} "
         f"({wording.percent(line.share)})"
         for name, line in zip(names, lines(table), strict=True)
     ]
@@ -214,5 +215,5 @@ def role_bars(roles: pd.DataFrame, palette: Palette, terms: wording.Terms = word
         finding=finding,
         name="roles",
         data=roles,
-        alt=f"Bars of kept and other weights by role. {finding}.",
+        alt=f"Bars of {terms.done} and other weights by role. {finding}.",
     )

@@ -64,12 +64,12 @@ def cells(run: Run, palette: Palette, measure: str | None = None, full: bool = F
     """Every block and role as a cell; by default what differs most, see `damage.usual`."""
     shown = measure or damage.usual(run.matrices).measure
     table = summaries.model_cells(damage.with_input_errors(run.matrices, damage.input_errors(run)))
-    return model.model_map(table, palette, shown, wording.TERMS[run.restore], full=full)
+    return model.model_map(table, palette, shown, wording.terms(run.restore, coded=run.spec.coded), full=full)
 
 
 def roles(run: Run, palette: Palette) -> Chart:
     """What each role holds, kept and not kept."""
-    return model.role_bars(summaries.by_role(run.matrices), palette, wording.TERMS[run.restore])
+    return model.role_bars(summaries.by_role(run.matrices), palette, wording.terms(run.restore, coded=run.spec.coded))
 
 
 def by_depth(run: Run, palette: Palette) -> Chart:
@@ -138,7 +138,7 @@ def one_row(run: Run, palette: Palette, matrix: str | None = None, row_number: i
         keep,
         palette,
         by_value=by_value,
-        terms=wording.TERMS[run.restore],
+        terms=wording.terms(run.restore, coded=run.spec.coded),
         base=run.values(name, "base", at)[0] if run.restore == "base" else None,
     )
     return replace(chart, finding=f"{name}, row {row_number:,}: {chart.finding}")

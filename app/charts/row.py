@@ -54,7 +54,7 @@ def row_values(
     figure.update_yaxes(zeroline=True)
     if len(row) > DOTS:
         figure.update_xaxes(anchor="y2")
-        figure.update_layout(yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes(terms.gone, "kept")})
+        figure.update_layout(yaxis={"domain": [0.26, 1]}, yaxis2={"domain": [0, 0.22], **lanes(terms.gone, terms.done)})
     data = pd.DataFrame({"entry": np.arange(len(row)), terms.dense: row, "kept": keep, "place": place})
     if base is not None:
         data.insert(2, "base", base)
@@ -63,7 +63,7 @@ def row_values(
         finding=finding,
         name="row-values",
         data=data,
-        alt=f"Values of one row with {len(row)} weights, kept and not. {finding}.",
+        alt=f"Values of one row with {len(row)} weights, {terms.done} and not. {finding}.",
     )
 
 
@@ -87,7 +87,7 @@ def _add_stems(
         "legendrank": 900 if kept else 1000,
         "hovertemplate": (
             f"weight %{{customdata[0]:,.0f}}<br>{terms.dense} value %{{customdata[1]:.5g}}"
-            f"<extra>{'kept' if kept else terms.gone}</extra>"
+            f"<extra>{terms.done if kept else terms.gone}</extra>"
         ),
     }
     about = np.stack([entries.astype(np.float32), y], axis=1)  # N, 2: exact up to 2^24 columns
@@ -162,7 +162,9 @@ def _values_finding(
     return f"{kept:,} of {len(row):,} weights {verb} ({wording.short_percent(kept / max(1, len(row)))})"
 
 
-def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Chart:
+def distance_bars(
+    deciles: pd.DataFrame, share: float, palette: Palette, terms: wording.Terms = wording.TERMS["base"]
+) -> Chart:
     """Kept share by distance from the row's middle, against the same budget at random.
 
     Args:
@@ -171,7 +173,7 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
     """
     hover = [
         f"tenth {line.decile}: |value - median| {line.near:.3g} to {line.far:.3g}<br>"
-        f"{line.kept:,} of {line.entries:,} kept ({wording.percent(line.share)})"
+        f"{line.kept:,} of {line.entries:,} {terms.done} ({wording.percent(line.share)})"
         for line in lines(deciles)
     ]
     figure = go.Figure(
@@ -192,12 +194,13 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
             mode="lines",
             line={"color": palette.text, "width": 1.5, "dash": "dash"},
             name="same budget at random",
-            hovertemplate="random keeps %{y:.1%}<extra></extra>",
+            hovertemplate=f"random {terms.does} %{{y:.1%}}<extra></extra>",
         )
     )
     near, far = float(deciles["share"].iloc[0]), float(deciles["share"].iloc[-1])
-    finding = f"Kept share: {wording.percent(near, 0)} near the middle, {wording.percent(far, 0)} in the tails"
-    finish(figure, height=260, legend=True, y="kept share", x="tenth by |value - median|, nearest first")
+    ends = f"{wording.percent(near, 0)} near the middle, {wording.percent(far, 0)} in the tails"
+    finding = f"{terms.done.capitalize()} share: {ends}"
+    finish(figure, height=260, legend=True, y=f"{terms.done} share", x="tenth by |value - median|, nearest first")
     figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
     figure.update_xaxes(dtick=1, showgrid=False, range=[0.4, len(deciles) + 0.6])
     figure.update_layout(bargap=0.25)
@@ -206,5 +209,5 @@ def distance_bars(deciles: pd.DataFrame, share: float, palette: Palette) -> Char
         finding=finding,
         name="row-deciles",
         data=deciles,
-        alt=f"Bars of kept share by distance from the median. {finding}.",
+        alt=f"Bars of {terms.done} share by distance from the median. {finding}.",
     )

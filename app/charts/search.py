@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish
+from app.charts.ticks import FEW
 from kencore.views import sparsity
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
@@ -104,7 +105,7 @@ def block_scores(blocks: Sequence[Mapping[str, Any]], what: str, axis: str, colo
         )
     )
     finish(figure, height=240, x="block", y=axis, left=80)
-    figure.update_xaxes(showgrid=False, zeroline=False, dtick=max(1, len(table) // 24))
+    figure.update_xaxes(showgrid=False, zeroline=False, **({"dtick": 1} if len(table) <= FEW else {}))
     low, high = int(table["block"].iloc[values.argmin()]), int(table["block"].iloc[values.argmax()])
     finding = (
         f"{what[:1].upper()}{what[1:]} ranges from {values.min():.3g} in block {low} to {values.max():.3g} in "

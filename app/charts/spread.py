@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.base import Chart, fade, finish, with_gaps
+from app.charts.ticks import block_ticks
 from kencore.views.sparsity import Spread
 from kencore.words import numbers as wording
 from kencore.words.palette import Palette
@@ -72,15 +73,8 @@ def row_violins(
         )
     )
     finish(figure, height=300, x="block", y="sparsity of a row", left=84)
-    every = max(1, -(-len(labels) // 24))
     figure.update_xaxes(
-        tickmode="array",
-        tickvals=place[::every].tolist(),
-        showgrid=False,
-        zeroline=False,
-        ticktext=[label.removeprefix("block ") for label in labels][::every],
-        range=[-0.7, len(labels) - 0.3],
-        fixedrange=True,
+        **block_ticks(labels), showgrid=False, zeroline=False, range=[-0.7, len(labels) - 0.3], fixedrange=True
     )
     low, high = float(np.nanmin(ys)), float(np.nanmax(ys))
     room = max(0.04 * (high - low), 0.01)

@@ -69,16 +69,25 @@ def badge(job: JobStatus) -> None:
     st.badge("Cancelling" if job.cancelling else text, icon=icon, color=color)
 
 
-def _progress(job: JobStatus) -> None:
+def bar(job: JobStatus, *, usual: float | None = None) -> None:
+    """How far a live job is, and how long it may take; ``usual``: seconds that one like it took, said as long as
+    nothing is known of this one.
+    """
     st.progress(job.share, text=state.plain(job.message or "Starting the worker"))
     facts = [f"{100 * job.share:.0f} %"]
     if job.seconds_left is not None:
         facts.append(f"{_about(job.seconds_left)} left")
+    elif usual is not None:
+        facts.append(f"{_about(usual)} the last time")
     if job.started is not None:
         facts.append(f"running for {wording.seconds(max(0.0, time.time() - job.started))}")
     if job.device:
         facts.append(state.plain(job.device))
     st.caption(" · ".join(facts))
+
+
+def _progress(job: JobStatus) -> None:
+    bar(job)
     if job.state == "queued":
         _waiting(job.id)
     st.button(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
-from app.frame import links, state
+from app.frame import links
 from app.jobs import panel
 from kencore import jobs
 from kencore.errors import JobNotFoundError, RunNotFoundError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kencore.jobs import JobStatus
 
 POLL_SECONDS: Final = 0.4
+RECENT: Final = 20  # jobs among which an answered one is looked for
 _JOBS: Final = "kenviz_questions"
 _ALLOWED: Final = "kenviz_allowed"
 
@@ -91,7 +92,7 @@ def _watch(job_id: str, key: str) -> None:
     job = jobs.status(job_id)
     if not job.live:
         st.rerun()
-    st.progress(job.share, text=state.plain(job.message or "Starting the worker"))
+    panel.bar(job, usual=_usual(job.kind))
     st.button(
         "Cancel",
         icon=":material/stop_circle:",
@@ -100,6 +101,14 @@ def _watch(job_id: str, key: str) -> None:
         disabled=job.cancelling,
         key=f"{key}-cancel",
     )
+
+
+def _usual(kind: str) -> float | None:
+    """Seconds that the last question of a kind took, from asking to the answer; ``None`` where none was answered."""
+    for job in jobs.list_jobs(kind=kind, limit=RECENT):
+        if job.state == "succeeded" and job.finished is not None:
+            return job.finished - job.created
+    return None
 
 
 def _ended(job: JobStatus, name: str, key: str, about: str) -> None:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import streamlit as st
 
 from kencore import jobs
-from kencore.errors import JobNotFoundError
+from kencore.errors import JobNotFoundError, KencoreError
 from kencore.settings.jobs import FlipsAsked, InspectAsked
 from kencore.settings.prune import PruneSpec
 from kencore.settings.recover import RecoverSpec
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from kencore.settings.sweep import SweepSpec
 
 SETTLED_SECONDS: Final = 3.0  # a click this soon after a job ended is still the same click
+
+
+def get_ready() -> None:
+    """Have the worker load its libraries now, as a job will be wanted soon. It is no work on anything, and ends by
+    itself. What is wrong with the store is said when a job is submitted.
+    """
+    with suppress(KencoreError):
+        jobs.warm()
 
 
 def start(settings: dict[str, Any]) -> str:

@@ -150,20 +150,22 @@ def indices(found: Pictures, *, full: bool = False) -> list[Indices]:
     return drawn
 
 
-def below(blocks: pd.DataFrame, found: Pictures, layer: str) -> list[str]:
+def below(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms = wording.TERMS["base"]) -> list[str]:
     """What is written under each picture: the number that belongs to the layer."""
     texts = []
     for line, window in zip(lines(blocks), found.windows, strict=True):
         if window is None:
             texts.append("not pruned")
         elif layer == "difference":
-            texts.append(f"{wording.percent(line.diff_share_kept, 0)} of it kept")
+            coded = terms is wording.CODED  # what is not lost of a rounded change is on no list of weights
+            said = (line.diff_lost, "lost") if coded else (line.diff_share_kept, "kept")
+            texts.append(f"{wording.percent(said[0], 0)} of it {said[1]}")
         elif layer == "lost":
             texts.append(f"{wording.percent(line.diff_lost)} lost")
         elif layer == "neighbours":
             texts.append(f"{summaries.mean_neighbours(window):.2f} of 4")
         else:
-            texts.append(f"{wording.short_percent(line.share)} kept")
+            texts.append(f"{wording.short_percent(line.share)} {terms.done}")
     return texts
 
 
@@ -177,7 +179,7 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
         means = [summaries.mean_neighbours(window) for window in found.windows if window]
         by_chance = 4 * float(pruned["share"].mean())
         span = _ends(f"{min(means):.2f}", f"{max(means):.2f}")
-        return f"A kept weight has {span} kept neighbors, {by_chance:.2f} by chance"
+        return f"A {terms.done} weight has {span} {terms.done} neighbors, {by_chance:.2f} by chance"
     if layer == "lost":
         ends = wording.percent_range(float(pruned["diff_lost"].min()), float(pruned["diff_lost"].max()))
         what = "squared change" if terms.dense == "tuned" else "squared weights"
@@ -191,8 +193,8 @@ def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Te
         )
     low, high = float(pruned["share"].min()), float(pruned["share"].max())
     if wording.percent(low) == wording.percent(high):
-        return f"{wording.short_percent(high)} of the weights kept in each of {where}"
-    return f"{wording.percent(low)} to {wording.percent(high)} of the weights kept in {where}"
+        return f"{wording.short_percent(high)} of the weights {terms.done} in each of {where}"
+    return f"{wording.percent(low)} to {wording.percent(high)} of the weights {terms.done} in {where}"
 
 
 def _ends(low: str, high: str) -> str:
@@ -200,7 +202,7 @@ def _ends(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
+def legend(found: Pictures, layer: str, shape: tuple[int, int], terms: wording.Terms = wording.TERMS["base"]) -> str:
     """What colors and cells mean, in one line."""
     window = next((window for window in found.windows if window is not None), None)
     if window is None:
@@ -209,9 +211,11 @@ def legend(found: Pictures, layer: str, shape: tuple[int, int]) -> str:
     cell = "One cell is one weight" if (height, width) == (1, 1) else (f"One cell is {height} × {width} weights")
     value = "the value" if window.cell == (1, 1) else "the value largest in size, with its sign"
     lost = "colored by the share of its squared change (or weights) that was lost"
-    what = {"kept": "colored by its kept share", "lost": lost, "neighbours": "colored by kept neighbors, of 4"}.get(
-        layer, f"colored by {value}"
-    )
+    what = {
+        "kept": f"colored by its {terms.done} share",
+        "lost": lost,
+        "neighbours": f"colored by {terms.done} neighbors, of 4",
+    }.get(layer, f"colored by {value}")
     part = (
         ""
         if found.span == shape

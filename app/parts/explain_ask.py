@@ -68,6 +68,7 @@ def request(kind: str, run: Run, spec: ExplainSpec | ContinueSpec) -> str:
 
 def _wait(run: Run, text: str, key: str | None) -> None:
     """What a click does and takes; a button for it where no form stands above."""
+    submitting.get_ready()
     size = wording.size(run.totals["bytes_dense"])
     takes = "" if small(run) else f" This model is {size}: loading and two or three passes take a while."
     if key is None:

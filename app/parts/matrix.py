@@ -220,7 +220,6 @@ def matrix_or_choice(run: Run) -> Line:
 def facts(line: Line, terms: wording.Terms) -> None:
     """The numbers of the whole matrix."""
     kept, params = int(line["kept"]), int(line["params"])
-    share = float(line["diff_share_kept"])
     named = terms.dense.capitalize()
     paired = terms.dense == "tuned"
     st.markdown("**This matrix**")
@@ -232,7 +231,7 @@ def facts(line: Line, terms: wording.Terms) -> None:
             *_bits(line, terms),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),
-            ("Sq. difference kept" if paired else "Sq. weights kept", wording.percent(share)),
+            _squares(line, terms),
             ("Difference, RMS" if paired else "Weights, RMS", f"{float(line['diff_rms']):.3g}"),
             (f"{named}, mean", f"{float(line['tuned_mean']):.3g}"),
             (f"{named}, std", f"{float(line['tuned_std']):.3g}"),
@@ -241,6 +240,14 @@ def facts(line: Line, terms: wording.Terms) -> None:
             ("Size", f"{_size(line['bytes_dense'])} → {_size(line['bytes_stored'])}"),
         )
     )
+
+
+def _squares(line: Line, terms: wording.Terms) -> tuple[str, str]:
+    """The kept share of the squares; of rounded changes the lost one, as even a changed weight loses some."""
+    if terms is wording.CODED:
+        return "Sq. difference lost", wording.percent(float(line["diff_lost"]))
+    name = "Sq. difference kept" if terms.dense == "tuned" else "Sq. weights kept"
+    return name, wording.percent(float(line["diff_share_kept"]))
 
 
 def _bits(line: Line, terms: wording.Terms) -> list[tuple[str, str]]:
@@ -258,7 +265,7 @@ def per_row(line: Line, done: str = "kept") -> tuple[str, str]:
     return f"{done.capitalize()} per row, mean", f"{int(line['kept']) / int(line['rows']):,.1f} {cols}"
 
 
-def onward(run_id: str, line: Line) -> None:
+def onward(run_id: str, line: Line, done: str = "kept") -> None:
     """Where to go from here: every block, its rows, and the mask as a file."""
     name = str(line["name"])
     links.page_link(
@@ -280,11 +287,11 @@ def onward(run_id: str, line: Line) -> None:
             help="Sparsity of its rows, and how pruning changed its inputs",
         )
     st.link_button(
-        "Keep mask as .npy",
+        "Mask as .npy",
         viewer.api("mask.npy", run=run_id, matrix=name),
         type="tertiary",
         icon=":material/download:",
-        help="True = kept, rows are outputs (NumPy file)",
+        help=f"True = {done}, rows are outputs (NumPy file)",
     )
     st.caption(state.plain(name))
 

@@ -137,21 +137,28 @@ def numbers(
     base: NDArray[np.float32],
     keep: NDArray[np.bool_],
     bandwidth: float | None,
-    restore: str,
+    terms: wording.Terms,
 ) -> None:
     """The row in numbers; ``bandwidth`` is that of KEN's curve, where one was drawn."""
     found = summaries.row_numbers(tuned, base, keep)
-    paired = restore == "base"
+    paired, done = terms.dense == "tuned", terms.done.capitalize()
     lines = [
-        ("Kept", f"{found.kept:,} of {found.cols:,}"),
+        (done, f"{found.kept:,} of {found.cols:,}"),
         *((("Bandwidth of the curve", f"{bandwidth:.4g}"),) if bandwidth is not None else ()),
         ("Smallest value", f"{found.low:.4g}"),
         ("Median", f"{found.middle:.4g}"),
         ("Largest value", f"{found.high:.4g}"),
         ("Standard deviation", f"{found.spread:.4g}"),
         ("Difference tuned - base, rms" if paired else "Weights, rms", f"{found.diff_rms:.3g}"),
-        ("Squared difference kept" if paired else "Squared weights kept", wording.percent(found.diff_share_kept)),
+        (_squares(terms), wording.percent(found.diff_share_kept)),
         ("Same for a random choice", wording.percent(found.share)),
-        ("Kept among largest magnitudes", wording.percent(found.overlap_top)),
+        (f"{done} among largest magnitudes", wording.percent(found.overlap_top)),
     ]
     parts.pairs(lines)
+
+
+def _squares(terms: wording.Terms) -> str:
+    """What the share of the squares that lies on entries of the mask is called."""
+    if terms is wording.CODED:
+        return "Squared difference of the changed"
+    return "Squared difference kept" if terms.dense == "tuned" else "Squared weights kept"

@@ -76,8 +76,7 @@ def continue_text(
     report, start = progress or silent, time.monotonic()
     run, device = open_run(spec.run), resolve_device(spec.device)
     total = 2 + 2 * spec.tokens
-    report(0, total, "Checking that the models are those of the run")
-    verify(run)
+    verify(run, lambda done, every, words: report(done / max(1, every), total, words))
     report(1, total, "Loading the model")
     model = LanguageModel.load(Path(run.tuned_tensors.folder), device=device, threads=threads)
     ids, cut = read_beginning(model, spec.text)

@@ -18,7 +18,7 @@ from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchErro
 from kencore.explain.maths import compare
 from kencore.explain.result import Explanation
 from kencore.settings.explain import ExplainSpec
-from kencore.system.progress import Progress, silent
+from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,8 @@ MOST_TOKENS: Final = 512
 NEXT: Final = 5  # likeliest next tokens of each state
 ROWS: Final = 10  # neurons that changed most, of each matrix
 AT_ONCE: Final = 16  # parameters put into the model together
-STEPS: Final = 5
+HASHED, LOADED, PUT = 1e9, 5e8, 2e8  # bytes a second, about: they only weigh the phases of the progress bar
+SHORTEST: Final = 0.3  # seconds of a phase of a small model
 
 
 def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress | None = None) -> Explanation:
@@ -42,7 +43,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
 
     Args:
         threads: processor threads.
-        progress: called with steps done, steps in all and what is being done; may raise.
+        progress: called with (done, total, what is being done); may raise.
 
     Raises:
         RunNotFoundError, CorruptRunError: no such run.
@@ -59,12 +60,11 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     from kencore.runs.run import open_run
     from kencore.system.devices import resolve_device
 
-    report = progress or silent
     start, device = time.monotonic(), resolve_device(spec.device)
     run = open_run(spec.run)
-    report(0, STEPS, "Checking that the models are those of the run")
-    verify(run)
-    report(1, STEPS, "Loading the model")
+    phases = Phases(run, progress or silent, readings=3 if run.restore == "base" else 2)
+    verify(run, phases.check())
+    phases.load()
     model, language = _load(run, device, threads)
     given, cut = _read(model, language, spec.text)
     ids = given["input_ids"]
@@ -78,15 +78,16 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     seen: dict[str, Pass] = {}
     biases: dict[str, dict[str, Tensor]] = {}
     with torch_threads(threads):
-        for i, (name, state) in enumerate(states.items()):
-            report(2 + i, STEPS, f"Reading the sentence: {name} model")
+        for name, state in states.items():
+            phases.read(f"Reading the sentence: {name} model")
             left = iter(state())
             while part := dict(islice(left, AT_ONCE)):
                 model.replace(part)
+                phases.put(len(part))
             watched = linears if name != "base" else {}
             seen[name] = _pass(model, language, given, blocks, watched)
             biases[name] = _biases(watched)
-    report(STEPS, STEPS, "Comparing")
+    phases.end("Comparing")
     asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
     facts = {
         **asked,
@@ -102,6 +103,44 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
         "seconds": round(time.monotonic() - start, 3),
     }
     return Explanation(facts=facts, arrays=_arrays(seen, biases))
+
+
+class Phases:
+    """The progress of questions to the models of a run: the check, the load, then a reading by one model after the
+    other, weighed by the seconds that each may take.
+    """
+
+    def __init__(self, run: Run, report: Progress, *, readings: int) -> None:
+        """``readings``: models that read."""
+        size = float(run.totals["bytes_dense"])
+        self._check = max(SHORTEST, size * (2 if run.restore == "base" else 1) / HASHED)
+        self._load = max(SHORTEST, size / LOADED)
+        self._read, self._parts = SHORTEST + size / PUT, max(1, len(run.pruned))
+        self._bar = Bar(report, self._check + self._load + readings * self._read)
+        self._at: Progress = silent
+        self._words, self._put = "", 0
+
+    def check(self) -> Progress:
+        """For `kencore.runs.restore.verify`."""
+        return self._bar.phase("", self._check)
+
+    def load(self) -> None:
+        """The model is being loaded."""
+        self._bar.phase("", self._load)(0, 1, "Loading the model")
+
+    def read(self, words: str) -> None:
+        """The next model is being made, then reads."""
+        self._words, self._put, self._at = words, 0, self._bar.phase("", self._read)
+        self.put(0)
+
+    def put(self, parameters: int) -> None:
+        """So many more parameters of that model are in place."""
+        self._put += parameters
+        self._at(min(self._put, self._parts), self._parts, self._words)
+
+    def end(self, words: str) -> None:
+        """All have read."""
+        self._bar.report(1, 1, words)
 
 
 def _load(run: Run, device: str, threads: int | None) -> tuple[LoadedModel, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from kencore.checkpoint.write import write_weights
 from kencore.errors import CheckpointChangedError
 from kencore.runs.card import beside
 from kencore.runs.cells import thin_error
+from kencore.system.progress import Progress, silent
 from kencore.system.whole import check_free, whole_folder
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+CHECKING: Final = "Checking that the models are those of the run"
 ROWS_AT_ONCE = 1 << 23  # weights restored at once while writing
 
 
@@ -49,13 +51,19 @@ def apply(run: Run) -> dict[str, torch.Tensor]:
     return state
 
 
-def verify(run: Run) -> None:
+def verify(run: Run, progress: Progress | None = None) -> None:
     """Check by hash that the checkpoints are the ones that the run was made from.
+
+    Args:
+        progress: called with the parameters that were checked, all parameters and what is being done; may raise.
 
     Raises:
         CheckpointChangedError: naming the first tensor that differs.
     """
+    report, done, total = progress or silent, 0, int(run.matrices["params"].sum())
     for line in run.matrices.to_dict("records"):
+        report(done, total, CHECKING)
+        done += int(line["params"])
         sides = [(run.tuned_tensors, line["name"], line["tuned_sha256"])]
         twins = [name for name in line["tied"] if name in run.tuned_tensors]
         sides += [(run.tuned_tensors, name, line["tuned_sha256"]) for name in twins]

@@ -88,8 +88,20 @@ MEASURES_ALONE: Final = {  # without a base the difference is the weight itself
 }
 
 
+_CHANGED: Final = MEASURES | {
+    "share": replace(
+        MEASURES["share"],
+        label="Changed share",
+        unit="changed share",
+        explained="weights that have a change in the file, over all weights of the cell",
+    )
+}
+
+
 def measures(terms: wording.Terms) -> dict[str, Measure]:
     """What the map can show, by column."""
+    if terms is wording.CODED:
+        return _CHANGED
     return MEASURES if terms.dense == "tuned" else MEASURES_ALONE
 
 
@@ -150,7 +162,7 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     lost = "of the squared weights lost" if alone else "of the squared change lost"
     if max(shares) > 1:  # rescaled: what was kept went further than tuning had
         lost = "of the squared change between tuned and pruned weights"
-    what = {"share": "kept", "diff_lost": lost}.get(measure, "of the input norms moved")
+    what = {"share": terms.done, "diff_lost": lost}.get(measure, "of the input norms moved")
     aside = ASIDE if min(rest) < min(shares) - _SAME or max(rest) > max(shares) + _SAME else ""
     if max(shares) - min(shares) < _SAME:
         return f"{wording.percent(sum(shares) / len(shares), 0)} {what} in every pruned block and role{aside}"

@@ -40,7 +40,8 @@ class Terms:
             the weight itself.
         change_lost: the same of ``diff_lost``.
         change_size: the same of ``diff_rms``.
-        done: what became of the entries of the mask: a coded change is rounded, not kept.
+        done, does: what became of the entries of the mask, and what a block does with them: a coded change is
+            rounded, not kept.
     """
 
     dense: str
@@ -52,6 +53,7 @@ class Terms:
     change_lost: str
     change_size: str
     done: str = "kept"
+    does: str = "keeps"
 
 
 TERMS: Final = {
@@ -83,6 +85,7 @@ CODED: Final = replace(
     gone_value="base value",
     gone_long="at the base value",
     done="changed",
+    does="changes",
 )
 LAYERS: Final = {
     "kept": "Kept",

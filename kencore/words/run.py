@@ -244,7 +244,7 @@ def subject(spec: PruneSpec) -> str:
 UPDATED: Final = (
     "SparseGPT updates kept weights to make up for those set to zero, so they differ from the dense model's."
 )
-CODED: Final = "Changes are stored in a code, so kept values are near the tuned model's, not equal to them."
+CODED: Final = "Changes are stored in a code, so changed values are near the tuned model's, not equal to them."
 RESCALED: Final = {
     kind: f"Rescaled: each row's kept differences to the base are divided by the kept share of {what}, so kept "
     "values differ from the tuned model's."

@@ -13,6 +13,8 @@ from kencore.models.figures import measure_of
 from kencore.runs.naming import rule, short_name
 from kencore.runs.reading import read_files
 from kencore.runs.summary import MOST_HELD, stamp
+from kencore.words import numbers as wording
+from kencore.words.run import perplexity
 from kencore.words.verdict import Level, verdict
 
 if TYPE_CHECKING:
@@ -72,6 +74,17 @@ def _judged(folder: Path, method: str, _stamp: tuple[Any, ...]) -> Judged:
         return judged(read_files(folder, FILE)[FILE], method)
     except (KencoreError, KeyError, TypeError, ValueError):
         return Judged()  # the list says what is broken where the run is opened
+
+
+def brief(line: RunLine) -> str:
+    """What is known of a run in one line, the verdict first; "" where nothing is."""
+    one = line.judged
+    value = ""
+    if one.measure is not None and one.pruned is not None:
+        shown = perplexity(one.pruned) if one.measure == "perplexity" else wording.percent(one.pruned)
+        value = f"{one.measure} {shown}"
+    share = "" if line.kept is None else f"{wording.short_percent(line.kept)} kept"
+    return " · ".join(part for part in (one.level, value, share, line.rule) if part)
 
 
 def judged(metrics: Mapping[str, Any], method: str) -> Judged:

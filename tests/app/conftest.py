@@ -29,6 +29,14 @@ def packages_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def made_ready(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What pages had a worker load its libraries for, by the store; none is started for it."""
+    asked: list[str] = []
+    monkeypatch.setattr("kencore.jobs.warm", lambda: asked.append("worker"))
+    return asked
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small finished run, made once."""

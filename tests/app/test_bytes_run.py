@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,33 @@ def test_pages_say_changed_and_not_kept(made: Path, store: Run, open_page: OpenP
     other = open_page("compare", run="coded", other="kept")
     assert "of the weights changed by either" in other.title[0].value
     assert "Who changes what" in [header.value for header in other.header]
+
+
+@pytest.mark.parametrize(
+    ("page", "layer"),
+    [("row", None), ("matrix", None), ("overview", None)]
+    + [("layers", layer) for layer in (None, "kept", "neighbours", "difference")],
+)
+def test_no_word_of_a_page_says_kept(page: str, layer: str | None, made: Path, store: Run, open_page: OpenPage) -> None:
+    shutil.copytree(made, store.path.parent / "coded")
+    state.forget_runs()
+    query = {} if layer is None else {"layer": layer}
+    test = open_page(page, run="coded", **query)
+    assert not test.exception
+    charts = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+    said = [element.value for kind in (test.title, test.header, test.caption, test.markdown) for element in kind]
+    said += [text for chart in charts for text in _texts(chart)]
+    assert [text for text in said if re.search(r"\b[Kk]eeps?\b|\b[Kk]ept\b", text)] == []
+    assert any("changed" in text.lower() for text in said)
+
+
+def _texts(found: object) -> list[str]:
+    """Every text of a figure that a person reads."""
+    if isinstance(found, str):
+        return [] if found.startswith("data:") else [found]
+    if isinstance(found, dict):
+        return [text for value in found.values() for text in _texts(value)]
+    return [text for value in found for text in _texts(value)] if isinstance(found, list) else []
 
 
 def test_the_report_and_the_command_tell_of_it(made: Path) -> None:

@@ -14,7 +14,9 @@ from tests.support.runs import make_run
 def choose_last(tab: Page, rows: int) -> None:
     """Click at the left edge of a row of the table, which is a canvas."""
     head, line = 36, 35
-    tab.get_by_test_id("stDataFrame").click(position={"x": 22, "y": head + line * (rows - 0.5)})
+    tab.locator(".st-key-runs-wide").get_by_test_id("stDataFrame").click(
+        position={"x": 22, "y": head + line * (rows - 0.5)}
+    )
 
 
 def test_a_run_is_named_and_deleted_after_a_second_question(tab: Page, app: App) -> None:
@@ -27,7 +29,7 @@ def test_a_run_is_named_and_deleted_after_a_second_question(tab: Page, app: App)
     choose_last(tab, 3)
     tab.get_by_role("textbox", name="Name").fill("the unwanted one")
     tab.get_by_role("textbox", name="Name").press("Enter")
-    expect(tab.get_by_text("the unwanted one").first).to_be_visible()
+    expect(tab.locator("strong", has_text="the unwanted one")).to_be_visible()
     press(tab, "Delete")
     assert folder.is_dir()
     press(tab, "Delete this run")

@@ -269,3 +269,19 @@ def test_markup_is_only_text(made: dict[str, Any]) -> None:
     text = "good <b>film</b> **not** [x](http://y)"
     found = explain(ExplainSpec(run=str(made["bert"][0].path), text=text))
     assert found.facts["text"] == text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_progress_rises_to_its_end_and_says_every_phase(made: dict[str, Any], kind: str) -> None:
+    run = made[kind][0]
+    told: list[tuple[float, float, str]] = []
+    explain(ExplainSpec(run=str(run.path), text=TEXTS[kind]), progress=lambda *one: told.append(one))
+    shares = [done / total for done, total, _ in told]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    models = ("dense", "pruned", *(("base",) if run.restore == "base" else ()))
+    phases = ["Checking that the models are those of the run", "Loading the model"]
+    phases += [f"Reading the sentence: {name} model" for name in models]
+    assert list(dict.fromkeys(words for *_, words in told)) == [*phases, "Comparing"]
+    check = [share for share, (*_, words) in zip(shares, told, strict=True) if words == phases[0]]
+    assert len(set(check)) == len(run.matrices)  # one step a parameter, so that what is left can be told

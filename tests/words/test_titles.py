@@ -18,6 +18,7 @@ from app.charts.settings import _finding as settings_finding
 from app.charts.spread import _finding as spread_finding
 from kencore.explain.maths import Contributions
 from kencore.views.sparsity import Spread
+from kencore.words import numbers as wording
 from kencore.words.extremes import ends
 from kencore.words.findings import depth_finding, roles_finding
 from kencore.words.quality import perplexity_finding, perplexity_table, quality_finding, quality_table
@@ -140,6 +141,12 @@ def test_change_kept_is_one_number_where_both_ends_are_shown_the_same() -> None:
     table = blocks(0.6, 0.4).assign(diff_share_kept=[0.7, 0.9])
     found = plain(_lines_finding(table, ["b0", "b1"], "change"))
     assert found == "40 % to 60 % of the weights kept, most in b1; 70 % to 90 % of the change"
+
+
+def test_of_rounded_changes_the_lost_share_is_said() -> None:
+    table = blocks(0.6, 0.4).assign(diff_share_kept=1.0, diff_lost=[0.03, 0.59])
+    found = plain(_lines_finding(table, ["b0", "b1"], "change", wording.CODED))
+    assert found == "40 % to 60 % of the weights changed, most in b1; 3 % to 59 % of the change lost"
 
 
 # --- two runs ----------------------------------------------------------------------------------

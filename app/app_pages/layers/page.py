@@ -19,8 +19,10 @@ from kencore.words.findings import measures
 
 with state.messages():
     run = state.current_run()
-palette, terms = theme.palette(), wording.TERMS[run.restore]
+palette, terms = theme.palette(), wording.terms(run.restore, coded=run.spec.coded)
 named = {"lost": measures(terms)["diff_lost"].label} | wording.layers(run.restore)
+if run.spec.coded:
+    named["kept"] = terms.done.capitalize()
 options = block_views.family_options(run.matrices)
 if not options:
     st.title("The same matrix in every block")
@@ -82,7 +84,7 @@ draw(
     charts.block_pictures(
         block_views.indices(found, full=full),
         cells.colors(layer, palette),
-        list(zip(names, block_views.below(blocks, found, layer), strict=True)),
+        list(zip(names, block_views.below(blocks, found, layer, terms), strict=True)),
         blocks,
         palette,
         finding=block_views.finding(blocks, found, layer, terms),
@@ -92,5 +94,5 @@ draw(
     key="block-pictures",
     point=lambda index: links.go("matrix", matrix=blocks["name"].iloc[index], layer=None if layer == "lost" else layer),
 )
-st.caption(state.plain(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0]))))
+st.caption(state.plain(block_views.legend(found, layer, run.shape(blocks["name"].iloc[0]), terms)))
 draw(charts.block_lines(blocks, names, palette, terms), key="block-lines")

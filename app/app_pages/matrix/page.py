@@ -58,4 +58,4 @@ with st.grid(4, min_column_width=230, gap="small") as grid:
             wide=False,
         )
         matrix_parts.facts(line, terms)
-        matrix_parts.onward(run.id, line)
+        matrix_parts.onward(run.id, line, terms.done)

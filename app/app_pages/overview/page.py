@@ -34,7 +34,7 @@ from kencore.words import numbers as wording  # noqa: E402
 from kencore.words.findings import known_measures  # noqa: E402
 
 usual = damage.usual(run.matrices, coded=run.spec.coded)
-palette, terms = theme.palette(), wording.TERMS[run.spec.restore]
+palette, terms = theme.palette(), wording.terms(run.spec.restore, coded=run.spec.coded)
 if links.value("measure") == "diff_share_kept":  # links of 0.1.0: what is left of it is what was lost
     links.write(measure="diff_lost")
 with state.messages():  # a bad address is said, not ignored
@@ -57,7 +57,7 @@ def open_cell(index: int) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.header("Where weights were kept")
+    st.header(f"Where weights were {terms.done}")
     measure = choosing.view(
         "measure", {name: what.label for name, what in known.items()}, usual.measure, label="Color by"
     )

@@ -57,6 +57,7 @@ def outside_table(run: Run) -> None:
     table = summaries.outside_roles(run.matrices)
     if table.empty:
         return
+    done = wording.terms(run.restore, coded=run.spec.coded).done
     named = [outside.what(line.name, line.role) or wording.ROLES_EXPLAINED[line.role] for line in lines(table)]
     shown = pd.DataFrame(
         {
@@ -64,7 +65,7 @@ def outside_table(run: Run) -> None:
             "What it is": named,
             "Shape": [f"{row.rows:,} × {row.cols:,}" for row in lines(table)],
             "Weights": table["params"],
-            "Kept": table["share"],
+            done.capitalize(): table["share"],
             "State": table["status"].map(lambda status: wording.STATUSES.get(status, status)),
             "Open": [links.link("matrix", run=run.id, matrix=name) for name in table["name"]],
         }
@@ -73,10 +74,10 @@ def outside_table(run: Run) -> None:
         shown,
         hide_index=True,
         placeholder="–",
-        alt="Matrices outside the blocks and the share kept of each",
+        alt=f"Matrices outside the blocks and the share {done} of each",
         column_config={
             "Weights": st.column_config.NumberColumn(format="localized"),
-            "Kept": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            done.capitalize(): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
             "Open": st.column_config.LinkColumn(display_text="matrix", width="small"),
         },
     )

@@ -34,7 +34,7 @@ if run.thin:
     whole.missing(run)
     st.stop()
 
-rule, terms = run.spec.method, wording.TERMS[run.restore]
+rule, terms = run.spec.method, wording.terms(run.restore, coded=run.spec.coded)
 density = METHODS[rule].density
 try:
     row = links.number("row", high=rows - 1) or 0
@@ -91,9 +91,9 @@ draw(
 with st.grid(2, min_column_width=420, gap="medium") as grid:
     with grid.cell():
         deciles = summaries.distance_deciles(tuned, keep)
-        draw(charts.distance_bars(deciles, keep.mean(), palette), key="row-deciles")
+        draw(charts.distance_bars(deciles, keep.mean(), palette, terms), key="row-deciles")
     with grid.cell():
         st.markdown("**This row in numbers**")
         bandwidth = None if explained is None else explained.bandwidth
-        row_parts.numbers(tuned, base, keep, bandwidth, run.restore)
+        row_parts.numbers(tuned, base, keep, bandwidth, terms)
         links.page_link("matrix", "Show it in the matrix", icon=":material/grid_on:", matrix=name, row=row)

@@ -14,12 +14,14 @@ from kencore.runs import shelf
 from kencore.runs.labels import LONGEST_NAME
 from kencore.system import people
 from kencore.words import numbers as wording
+from kencore.words import run_list
 
 if TYPE_CHECKING:
     from kencore.runs.shelf import RunSummary
     from kencore.words.run_list import Judged, RunLine
 
 TABLE: Final = "runs_table"
+ROW: Final = 84  # pixels of a row of the narrow table: four lines of text
 MOST: Final = 1000  # rows, unless more are asked for
 MEASURES: Final = {"accuracy": "Accuracy", "similarity": "Similarity", "perplexity": "Perplexity"}
 ROUND: Final = "kenviz_runs_round"  # how often the table was made anew: rows that are gone are not chosen
@@ -69,6 +71,15 @@ def table(lines: list[RunLine]) -> list[RunLine]:
     if not lines:
         st.caption("No finished run yet.")
         return []
+    with st.container(key="runs-wide"):
+        rows = _wide(lines)
+    with st.container(key="runs-narrow"):  # one of the two is seen, by the width of the page: see page.css
+        rows |= _narrow(lines)
+    return [lines[at] for at in sorted(rows) if at < len(lines)]
+
+
+def _wide(lines: list[RunLine]) -> set[int]:
+    """A column for each thing that is known; returns the rows that are chosen."""
     percent = st.column_config.NumberColumn(format="%.1f %%")
     event = st.dataframe(
         frame(lines),
@@ -91,7 +102,24 @@ def table(lines: list[RunLine]) -> list[RunLine]:
             "Open": st.column_config.LinkColumn(display_text="run", width="small"),
         },
     )
-    return [lines[at] for at in event.selection.rows if at < len(lines)]
+    return set(event.selection.rows)
+
+
+def _narrow(lines: list[RunLine]) -> set[int]:
+    """For a phone: the name of a run, and beside it all else in one text; returns the rows that are chosen."""
+    event = st.dataframe(
+        pd.DataFrame({"Run": [line.found.label for line in lines], "Result": [run_list.brief(line) for line in lines]}),
+        key=f"{TABLE}_narrow_{st.session_state.get(ROUND, 0)}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        hide_index=True,
+        row_height=ROW,
+        height=520 if len(lines) > 520 // ROW else "content",
+        placeholder="",
+        alt="All runs, each with verdict, quality, share kept and method",
+        column_config={name: st.column_config.TextColumn(width=155) for name in ("Run", "Result")},
+    )
+    return set(event.selection.rows)
 
 
 def frame(lines: list[RunLine]) -> pd.DataFrame:

@@ -208,14 +208,23 @@ class Picture {
       pen.textAlign = i ? "right" : "left";
       pen.fillText(short(end), this.x(end), this.height - 8);
     });
-    pen.textAlign = "center";
-    pen.fillText(walk.focus?.ends ? "value of the weight, from close" : "value of the weight", (this.width + PAD.left) / 2, this.height - 8);
+    this.what();
     if (walk.kind === "listed") return;
     pen.save();
     pen.translate(14, (this.floor + PAD.top) / 2);
     pen.rotate(-Math.PI / 2);
     pen.fillText(walk.what, 0, 4);
     pen.restore();
+  }
+
+  /** What the values are, between the two ends, in as many words as there is room for. */
+  what() {
+    const { pen, walk } = this;
+    const [left, right] = this.ends.map((end, i) => this.x(end) + (i ? -1 : 1) * (pen.measureText(short(end)).width + 8));
+    const words = [...(walk.focus?.ends ? ["value of the weight, from close"] : []), "value of the weight", "value"];
+    const said = words.find((text) => pen.measureText(text).width <= right - left) ?? "";
+    pen.textAlign = "center";
+    pen.fillText(said, (left + right) / 2, this.height - 8);
   }
 
   upper(step, mask) {

@@ -15,6 +15,7 @@ from app.app_pages.tune import jobs as tune_jobs
 from app.app_pages.tune import parts as tune_parts
 from app.app_pages.tune import strip as tune_strip
 from app.frame import links, state, theme
+from app.jobs import submit as submitting
 from app.parts import matrix as matrix_parts
 from app.parts import whole
 from kencore.live import setting as retune
@@ -95,4 +96,6 @@ if run.spec.coded:
         "prune", "Prune at another size", icon=":material/content_cut:", run=None, method=run.spec.method, **asked
     )
 else:
+    if pruned and why_not_live(run, retune.own_setting(run), name) is not None:
+        submitting.get_ready()  # only a worker knows what another setting keeps
     page()

@@ -160,7 +160,7 @@ class Strip {
       this.moved(true);
     };
     this.controls.rule = choice;
-    return [make("label", { for: "rule" }, "Rule"), choice];
+    return [make("span", { class: "pair" }, make("label", { for: "rule" }, "Rule"), choice)];
   }
 
   lambda(name) {

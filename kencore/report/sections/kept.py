@@ -25,8 +25,8 @@ NAMES: Final = 8  # tensors that a line of what was not pruned names
 
 def kept(run: Run) -> Section:
     """Where weights were kept, and what was not pruned."""
-    terms = wording.TERMS[run.restore]
     coded = run.spec.coded
+    terms = wording.terms(run.restore, coded=coded)
     cells = summaries.model_cells(summaries.with_coded_bytes(run.matrices, coded=coded))
     blocks: list[Block] = [
         kept_map(cells, terms, damage.usual(run.matrices, coded=coded).measure),
@@ -51,10 +51,10 @@ def kept(run: Run) -> Section:
                 caption="Parameters outside the blocks",
                 data=outside,
                 rows=rows,
-                columns=("Matrix", "What it is", "Shape", "Weights", "Kept", "State"),
+                columns=("Matrix", "What it is", "Shape", "Weights", terms.done.capitalize(), "State"),
             )
         )
-    return Section(name="kept", title="Where weights were kept", blocks=(*blocks, *_untouched(run)))
+    return Section(name="kept", title=f"Where weights were {terms.done}", blocks=(*blocks, *_untouched(run)))
 
 
 def bytes_of(run: Run) -> Section | None:

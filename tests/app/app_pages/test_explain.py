@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,21 @@ def test_a_large_model_waits_for_a_click(
     assert not asked.found
     button(test, "Ask").click().run()
     assert len(asked.found) == 1
+
+
+def test_the_wait_says_what_is_done_and_for_how_long(
+    open_asked: OpenPage, store: Run, asked: FakeJobs, made_ready: list[str]
+) -> None:
+    test = open_asked("explain", text="x")
+    assert made_ready == ["worker"]  # while the page waited for the click
+    assert "the last time" not in words(test)
+    asked.change("job0", state="running", message="Loading the model", done=1, total=4, started=time.time() - 3)
+    test.run()
+    assert test.get("progress")[0].proto.text == "Loading the model"
+    assert "25 %" in words(test)
+    asked.change("job0", seconds_left=20.0)
+    test.run()
+    assert "about 20 s left" in words(test)
+    asked.change("job0", state="succeeded", created=100.0, finished=112.0)
+    other = open_asked("explain", text="y")
+    assert "about 12 s the last time" in words(other)

@@ -53,6 +53,18 @@ def test_the_table_says_rule_share_quality_verdict_and_date(store: Run, second: 
     assert line["Open"].endswith("run=second")
 
 
+def test_a_phone_s_table_says_all_beside_the_name(store: Run, second: str, open_page: OpenPage) -> None:
+    relabel_run(second, name="mine")
+    measured = {"dense": {"accuracy": 0.9}, "pruned": {"accuracy": 0.4, "accuracy_low": 0.3, "accuracy_high": 0.5}}
+    save_metrics(store.path.with_name(second), measured)
+    state.forget_runs()
+    wide, narrow = (frame.value for frame in open_page("runs").dataframe)
+    assert list(narrow["Run"]) == list(wide["Run"])
+    told = {name: said.replace("\xa0", " ") for name, said in zip(narrow["Run"], narrow["Result"], strict=True)}
+    assert told.pop("mine") == "ruined · accuracy 40.0 % · 50 % kept · ken"
+    assert set(told.values()) == {"50 % kept · ken"}  # not measured
+
+
 def test_a_tag_narrows_the_table_and_is_a_link(second: str, open_page: OpenPage) -> None:
     relabel_run(second, add=["paper"])
     state.forget_runs()

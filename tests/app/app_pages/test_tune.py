@@ -169,3 +169,12 @@ def _sample(test: AppTest) -> Any:
 
     del test
     return find_stored_run("sample")
+
+
+@pytest.mark.parametrize(("reason", "ready"), [(None, []), ("it searches", ["worker"])])
+def test_a_worker_is_made_ready_where_another_setting_needs_one(
+    reason: str | None, ready: list[str], open_page: OpenPage, made_ready: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kencore.live.ranking.why_not_live", lambda *_: reason)
+    assert not open_page("tune", matrix=UP).exception
+    assert made_ready == ready
