@@ -17,7 +17,7 @@ from kencore.runs.reading import corrupt
 from kencore.views.tables import role_rank
 
 if TYPE_CHECKING:
-    from kencore.exports.subnetwork.format import Stored
+    from kencore.exports.subnetwork.records import Stored
     from kencore.runs.run import Run
 
 PARTS: Final = ("symbols", "scales", "values")

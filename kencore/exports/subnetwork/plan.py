@@ -19,7 +19,8 @@ from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import round_to, to_float32
 from kencore.checkpoint.write import header_bytes
 from kencore.errors import KencoreError
-from kencore.exports.subnetwork.format import CODED, KEY, PLAIN, Content, Stored, TextFile
+from kencore.exports.subnetwork.format import CODED, KEY, PLAIN, Content
+from kencore.exports.subnetwork.records import Stored, TextFile
 from kencore.runs.card import beside
 
 if TYPE_CHECKING:

@@ -29,13 +29,12 @@ from kencore.exports.subnetwork.format import (
     KEY,
     LARGEST_CONTENT,
     PLAIN,
-    WAYS,
     Content,
-    TextFile,
     parse,
     parse_coded,
     version_of,
 )
+from kencore.exports.subnetwork.records import WAYS, TextFile
 from kencore.exports.subnetwork.zstd import decompress_file, is_zstd
 from kencore.system.plain_json import parse_json
 
