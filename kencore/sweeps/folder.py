@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from kencore.errors import CheckpointChangedError, DataFileError, RunExistsError, StoreNotWritableError
 from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
+from kencore.sweeps.places import busy, lock_file, remains, shard_lock
 from kencore.sweeps.shard import Shard
-from kencore.sweeps.shelf import Sweep, busy, lock_file, remains, shard_lock
+from kencore.sweeps.shelf import Sweep
 from kencore.system import people, schema
 from kencore.system.locks import FileLock
 from kencore.system.places import not_writable, private_folder, sweeps_folder

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kencore.errors import KencoreError
 from kencore.runs.reading import read_files
-from kencore.sweeps.shelf import point_folder
+from kencore.sweeps.places import point_folder
 from kencore.views.compare.quality import Difference, difference
 
 _READ: Final = ("task", "data_sha256", "examples", "window", "windows", "pruned", "outcomes")

@@ -19,7 +19,6 @@ everything else that is known of a sweep is read from them. ``record.json`` of a
 from __future__ import annotations
 
 import contextlib
-import glob
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,23 +28,15 @@ from typing import Any
 
 import pandas as pd
 
-from kencore.errors import (
-    CorruptRunError,
-    KencoreError,
-    SchemaError,
-    StoreNotWritableError,
-    SweepBusyError,
-    SweepNotFoundError,
-)
-from kencore.runs import missing_files
+from kencore.errors import CorruptRunError, KencoreError, SchemaError, StoreNotWritableError, SweepNotFoundError
 from kencore.runs.forms import misfit, unmeasured
 from kencore.runs.naming import short_name
 from kencore.runs.reading import read_files
-from kencore.runs.shelf import shipped_folder
 from kencore.settings.prune import PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.sweeps.journal import failures, read
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS, baseline_lines, point_line, said_once
+from kencore.sweeps.places import busy, is_done, lock_file, point_folder, shard_lock
 from kencore.system import people, schema
 from kencore.system.locks import FileLock
 from kencore.system.places import folders_in, gallery_folder, runs_folder, sweeps_folder
@@ -342,42 +333,6 @@ def delete_sweep(sweep: str) -> None:
         ) from error
     finally:
         lock.release()
-
-
-def remains(point: str) -> list[Path]:
-    """What writing left half done of a point."""
-    return list(runs_folder(make=False).glob(f".{glob.escape(point)}-*"))
-
-
-def lock_file(sweep: str) -> Path:
-    """The file that whoever works on a sweep locks."""
-    return sweeps_folder(make=False) / f".{sweep}.lock"
-
-
-def shard_lock(sweep: str, shard: str) -> Path:
-    """The file that whoever works on a shard of a sweep locks as well."""
-    return sweeps_folder() / f".{sweep}.{shard}.lock"
-
-
-def busy(sweep: str) -> SweepBusyError:
-    """The error for a sweep that another process works on."""
-    return SweepBusyError(
-        f"sweep {sweep}",
-        got="another process works on it",
-        wanted="one process at a time",
-        remedy="Wait until it ends, or cancel it: points that are finished stay.",
-    )
-
-
-def is_done(point: str) -> bool:
-    """Whether the run of a point is in the store, whole, or ships with the project."""
-    return not missing_files(point_folder(point))
-
-
-def point_folder(point: str) -> Path:
-    """Where the run of a point is, or would be: in the store, unless it is not there and ships with the project."""
-    own = runs_folder(make=False) / point
-    return own if own.is_dir() else shipped_folder(point) or own
 
 
 def describe(spec: SweepSpec) -> str:

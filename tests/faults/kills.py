@@ -32,7 +32,8 @@ from kencore.jobs.worker.interpreter import environment
 from kencore.jobs.worker.supervisor import LOCK_NAME
 from kencore.runs.run import Run
 from kencore.runs.shelf import list_runs
-from kencore.sweeps.shelf import list_sweeps, lock_file
+from kencore.sweeps.places import lock_file
+from kencore.sweeps.shelf import list_sweeps
 from kencore.system.locks import FileLock
 from kencore.system.places import home
 

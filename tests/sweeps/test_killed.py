@@ -20,7 +20,8 @@ from kencore import jobs
 from kencore.runs.run import open_run
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.journal import read
-from kencore.sweeps.shelf import is_done, open_sweep
+from kencore.sweeps.places import is_done
+from kencore.sweeps.shelf import open_sweep
 from kencore.sweeps.sweep import sweep
 from kencore.system.places import runs_folder, sweeps_folder
 from tests.jobs.conftest import settle_in

@@ -27,7 +27,8 @@ from kencore.runs.shelf import find_stored_run, list_runs
 from kencore.settings.demo import SHIPPED
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.journal import NAME, note, read
-from kencore.sweeps.shelf import Sweep, delete_sweep, list_sweeps, lock_file, open_sweep
+from kencore.sweeps.places import lock_file
+from kencore.sweeps.shelf import Sweep, delete_sweep, list_sweeps, open_sweep
 from kencore.sweeps.sweep import sweep
 from kencore.system.locks import FileLock
 from kencore.system.places import runs_folder, sweeps_folder

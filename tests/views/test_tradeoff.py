@@ -15,7 +15,8 @@ from scipy.stats import binomtest, t
 
 from kencore.sweeps.lines import BASELINE_COLUMNS, POINT_COLUMNS
 from kencore.sweeps.pairs import could_be_chance
-from kencore.sweeps.shelf import list_sweeps, open_sweep, point_folder
+from kencore.sweeps.places import point_folder
+from kencore.sweeps.shelf import list_sweeps, open_sweep
 from kencore.views.tradeoff import best_per_budget, curve, front, knee, knees, way
 
 NUMBERS = st.integers(-50, 50)

@@ -21,7 +21,7 @@ from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.methods.table import method_label
 from kencore.runs.reading import read_files
 from kencore.sweeps.pairs import could_be_chance
-from kencore.sweeps.shelf import point_folder
+from kencore.sweeps.places import point_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
 from kencore.words import sweep as sweep_words

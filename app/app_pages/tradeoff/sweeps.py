@@ -13,7 +13,8 @@ from kencore import jobs
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.runs.reading import read_files
 from kencore.settings.sweep import SweepSpec
-from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, is_own, open_stored_sweep, point_folder
+from kencore.sweeps.places import point_folder
+from kencore.sweeps.shelf import Sweep, SweepSummary, delete_sweep, is_own, open_stored_sweep
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
