@@ -1,4 +1,4 @@
-"""A language model that is measured although it does not fit into memory: part by part, from a file."""
+"""A language model that runs although it does not fit into memory: part by part, from a file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 FLOAT32 = 4  # bytes
 
 
-def load_language(folder: Path, *, device: str, threads: int | None, room: Budget) -> LanguageModel:
-    """A causal language model to be measured: paged where it is too large for the memory that there is.
+def load_language(
+    folder: Path, *, device: str, threads: int | None, room: Budget, narrow: bool = False
+) -> LanguageModel:
+    """A causal language model: paged where it is too large for the memory that there is.
 
     A model on a GPU, one of mixed precision, and one whose blocks cannot be widened one by one is loaded as a whole.
+
+    Args:
+        narrow: hold half precision as it is where it can be widened part by part, also where float32 would fit: for
+            work that runs each block by itself. Else each pass over a text would widen every weight anew.
 
     Raises:
         OSError: the disk has no room for its weights.
@@ -33,16 +39,18 @@ def load_language(folder: Path, *, device: str, threads: int | None, room: Budge
     from kencore.system.devices import resolve_device
 
     with open_tensors(folder) as tensors:
-        weights = sum(tensors.info(name).elements for name in tensors.stored)
-        kinds = {tensors.info(name).dtype for name in tensors.stored}
+        weights = [tensors.info(name) for name in tensors.stored]
         half = own_dtype(tensors)
-    plain = kinds == {"F32"}
-    if resolve_device(device) == "cpu" and (plain or half is not None) and not room.holds(FLOAT32 * weights):
+    plain = {one.dtype for one in weights} == {"F32"}
+    large = not room.holds(sum(one.nbytes if narrow else FLOAT32 * one.elements for one in weights))
+    parts = (half is not None and (large or narrow)) or (plain and large)
+    if parts and resolve_device(device) == "cpu":
         dtype = torch.float32 if half is None else getattr(torch, half)
         found = LanguageModel.load(folder, device=device, threads=threads, dtype=dtype)
         blocks: Any = find_blocks(found.model, read_layout(folder))[1]
         if plain or widen_when_run(found.model, blocks):
-            found.pages = Pages(found.model, blocks)
+            if large:
+                found.pages = Pages(found.model, blocks)
             return found
         del found
     return LanguageModel.load(folder, device=device, threads=threads)

@@ -204,25 +204,14 @@ class Workbench:
 
 
 def _loaded(pair: Pair, device: str, threads: int | None) -> LanguageModel:
-    """The model: in its own half precision where its blocks can be widened one by one, else in float32."""
-    import torch
-
-    from kencore.models.blocks.linears import find_blocks
+    """The model in main memory: where its blocks run there too, in its own half precision and, if need be, paged."""
     from kencore.models.language import LanguageModel
-    from kencore.models.narrow import own_dtype, widen_when_run
-    from kencore.models.pages import Pages
+    from kencore.models.paged import load_language
     from kencore.system.memory import budget
 
     folder = pair.tuned.folder
-    half = own_dtype(pair.tuned_tensors) if device == "cpu" else None
-    if half is not None:
-        found = LanguageModel.load(folder, threads=threads, dtype=getattr(torch, half))
-        blocks = find_blocks(found.model, pair.layout)[1]
-        if widen_when_run(found.model, blocks):
-            if not budget().holds(sum(weight.nbytes for weight in found.model.parameters())):
-                found.pages = Pages(found.model, blocks)
-            return found
-        del found
+    if device == "cpu":
+        return load_language(folder, device=device, threads=threads, room=budget(), narrow=True)
     return LanguageModel.load(folder, threads=threads)
 
 
