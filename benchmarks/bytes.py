@@ -15,18 +15,32 @@ import argparse
 import dataclasses
 import json
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from bytes_rules import (
+    Made,
+    Rule,
+    bitdelta,
+    coded,
+    compeft,
+    dare,
+    darex,
+    della,
+    distilled,
+    integers,
+    on_disk,
+    plain,
+    top,
+    zipped,
+)
 
 from kencore.checkpoint.pair import open_pair
 from kencore.checkpoint.source import resolve
 from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, compared, judged, options
-from kencore.codes.grid import grid
 from kencore.codes.levels import levels, signs
 from kencore.codes.lowrank import lowrank
 from kencore.codes.names import NAMES
@@ -36,15 +50,15 @@ from kencore.data.calibration import calibration_windows
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
+from kencore.quality.answers import divergence, log_chances
 from kencore.quality.judge_model import Judge
-from kencore.quality.near import Near
+from kencore.quality.near import Near, _tokens
 from kencore.quality.second_order import Changes, nats, sentences, windows
 from kencore.settings.demo import DEMOS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
+DRAWN = 10_000  # resamples of an interval
 BUDGETS = (0.02, 0.066, 0.2, 0.5, 1.0, 2.0, 3.0)
-Made = tuple[np.ndarray, float]  # a difference (R, C), and bits
-Rule = Callable[[np.ndarray, int], Made]  # of a difference (R, C) and a matrix's number
 
 
 def arguments() -> argparse.Namespace:
@@ -58,6 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
     parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
     parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
+    parser.add_argument("--paired", nargs="*", default=[], help="pairs of rules, such as 'gradients 1 - levels 2'")
     parser.add_argument(
         "--plot", type=Path, default=None, help="draw what is known into this file, and measure nothing"
     )
@@ -83,6 +98,7 @@ class Study:
             data = dataclasses.replace(parts[0], texts=tuple(texts), labels=tuple(labels))
             self.judge = Judge(Classifier.load(folder, threads=1), data)
         self.near = Near(self.judge)
+        self.bits = 0.0
         self.parameters = [p for p in self.pair.layout.parameters if self.pair.base_names[p.name] is not None]
         self.size = sum(p.rows * p.cols for p in self.pair.layout.parameters)
         self.tables: dict[Any, dict[str, list[Option]]] = {}
@@ -97,25 +113,31 @@ class Study:
         _, tuned, base = next(iter(self.pair.rows(parameter, parameter.rows)))
         return tuned, base
 
+    def state(self, rule: Rule) -> Iterator[tuple[str, torch.Tensor]]:
+        """The base with a rule's differences; `bits` is what they take."""
+        self.bits = 0.0
+        for number, parameter in enumerate(self.parameters):
+            tuned, base = self.sides(parameter)
+            found, own = rule(tuned - base, number)
+            self.bits += own
+            yield parameter.name, on_disk((base + found).astype(np.float32), parameter)
+
     def measured(self, rule: Rule) -> dict[str, Any]:
         """Bits, KL and quality of the base with a rule's differences."""
-        bits = 0.0
-
-        def state() -> Iterator[tuple[str, torch.Tensor]]:
-            nonlocal bits
-            for number, parameter in enumerate(self.parameters):
-                tuned, base = self.sides(parameter)
-                found, own = rule(tuned - base, number)
-                bits += own
-                values = (base + found).astype(np.float32)
-                values = values.T if parameter.transposed else values
-                yield parameter.name, torch.from_numpy(np.ascontiguousarray(values).reshape(parameter.shape))
-
-        self.judge.bring(self.pair.tuned_tensors, state())
+        self.judge.bring(self.pair.tuned_tensors, self.state(rule))
         near = self.near.of()
         quality = self.judge.quality()
         kept = {name: quality[name] for name in ("accuracy", "perplexity") if name in quality}
-        return {"bits": bits / self.size, **near, **kept}
+        return {"bits": self.bits / self.size, **near, **kept}
+
+    def each(self, rule: Rule) -> np.ndarray:
+        """KL (N,) of each sentence, or mean KL of each window's tokens."""
+        self.judge.bring(self.pair.tuned_tensors, self.state(rule))
+        if self.near.sentences:
+            after = self.judge.model.predict(self.judge.data)
+            return divergence(log_chances(self.near.dense.logits), log_chances(after.logits))
+        pairs = zip(self.near.dense, self.near._read(len(self.near.dense)), strict=True)
+        return np.array([_tokens(one, other)[0] / (len(one) - 1) for one, other in pairs])
 
     def table(self, codes: tuple[str, ...]) -> dict[str, list[Option]]:
         if codes not in self.tables:
@@ -177,84 +199,6 @@ class Study:
         return rule
 
 
-def coded(make: Callable[[np.ndarray, int], Any]) -> Rule:
-    """One code with one parameter for all matrices; vectors in 8 bits."""
-
-    def rule(d: np.ndarray, number: int) -> Made:
-        one = grid(d) if d.shape[0] == 1 else make(d, number)
-        return decode(one)[0], one.bits + FACTS
-
-    return rule
-
-
-def plain(make: Callable[[np.ndarray, int], Made]) -> Rule:
-    """A published rule; vectors in 8 bits."""
-
-    def rule(d: np.ndarray, number: int) -> Made:
-        if d.shape[0] == 1:
-            one = grid(d)
-            return decode(one)[0], float(one.bits)
-        return make(d, number)
-
-    return rule
-
-
-def entropy(share: float) -> float:
-    return 0.0 if share in (0, 1) else float(-share * np.log2(share) - (1 - share) * np.log2(1 - share))
-
-
-def bitdelta(d: np.ndarray, number: int) -> Made:
-    return np.sign(d) * np.abs(d).mean(), d.size + 16.0
-
-
-def dare(share: float) -> Rule:
-    def rule(d: np.ndarray, number: int) -> Made:
-        keep = np.random.default_rng(number).random(d.shape) < share
-        return np.where(keep, d / share, 0), share * d.size * 32
-
-    return plain(rule)
-
-
-def top(share: float, *, energy: bool) -> Rule:
-    """The largest of each row with their values; with the gain of `--rescale energy`."""
-
-    def rule(d: np.ndarray, number: int) -> Made:
-        kept = max(1, round(share * d.shape[1]))
-        least = np.partition(np.abs(d), d.shape[1] - kept, axis=1)[:, -kept, None]
-        found = np.where(np.abs(d) >= least, d, 0)
-        if energy:
-            found = found * (
-                np.square(d).sum(1, keepdims=True) / np.maximum(np.square(found).sum(1, keepdims=True), 1e-30)
-            )
-        return found, d.size * (entropy(share) + 32 * share)
-
-    return plain(rule)
-
-
-def compeft(share: float) -> Rule:
-    """The largest of the matrix as sign times the deviation (2311.13171, alpha 1)."""
-
-    def rule(d: np.ndarray, number: int) -> Made:
-        least = np.quantile(np.abs(d), 1 - share)
-        return np.where(np.abs(d) >= least, np.sign(d) * d.std(), 0), d.size * (entropy(share) + share)
-
-    return plain(rule)
-
-
-def integers(levels_: int) -> Rule:
-    def rule(d: np.ndarray, number: int) -> Made:
-        step = np.abs(d).max(axis=1, keepdims=True) / levels_
-        symbols = np.rint(np.divide(d, step, out=np.zeros_like(d), where=step > 0))
-        counts = np.unique(symbols, return_counts=True)[1] / d.size
-        return symbols * step, float(-(counts * np.log2(counts)).sum()) * d.size + 16 * d.shape[0]
-
-    return plain(rule)
-
-
-def zipped(d: np.ndarray, number: int) -> Made:
-    return d, 8.0 * len(zlib.compress(np.ascontiguousarray(d, np.float32).tobytes(), 1))
-
-
 def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found: dict[str, Callable[[], Rule]] = {f"choice {x:g}": (lambda x=x: study.choice(x)) for x in BUDGETS}
     for x in BUDGETS:
@@ -267,9 +211,30 @@ def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found |= {f"lowrank {f:g}": (lambda f=f: coded(lambda d, n: lowrank(d, f))) for f in (4, 8)}
     found |= {f"top {p:g} exact": (lambda p=p: top(p, energy=False)) for p in (0.1,)}
     found |= {f"top {p:g} exact, energy": (lambda p=p: top(p, energy=True)) for p in (0.1,)}
-    found |= {f"dare {p:g}": (lambda p=p: dare(p)) for p in (0.1,)}
+    found["bitdelta, distilled"] = lambda: distilled(study)
+    found |= {f"della {p:g}": (lambda p=p: della(p)) for p in (0.1,)}
+    found |= {f"darex-q {p:g}": (lambda p=p: darex(study, p)) for p in (0.1, 0.01)}
+    found |= {f"dare {p:g}": (lambda p=p: dare(p)) for p in (0.1, 0.01)}
     found |= {"compeft 0.2": lambda: compeft(0.2), "int4": lambda: integers(7), "int8": lambda: integers(127)}
     return found | {"zipped": lambda: plain(zipped)}
+
+
+def paired(study: Study, asked: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Mean KL of one rule less that of another on the same sentences or windows, with a 95 % interval: the middle
+    of 10,000 means of as many drawn again, seed 0.
+    """
+    known: dict[str, np.ndarray] = {}
+    made = rules(study)
+    for text in asked:
+        names = text.split(" - ")
+        for name in names:
+            if name not in known:
+                known[name] = study.each(made[name]())
+        apart = known[names[0]] - known[names[1]]
+        drawn = np.random.default_rng(0).integers(0, len(apart), (DRAWN, len(apart)))
+        low, high = np.quantile(apart[drawn].mean(axis=1), (0.025, 0.975))
+        said = {"kl_change": float(apart.mean()), "low": float(low), "high": float(high), "count": len(apart)}
+        yield text, said | {"kl": [float(known[name].mean()) for name in names]}
 
 
 def main() -> None:
@@ -292,7 +257,14 @@ def main() -> None:
             with asked.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([key, known[key]]) + "\n")
             print(key, known[key], flush=True)
-        show(name, {key[2]: value for key, value in known.items() if key[:2] == case})
+        if asked.paired:
+            study = study or made
+            for line in paired(study, asked.paired):
+                known[(*case, line[0])] = line[1]
+                with asked.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([(*case, line[0]), line[1]]) + "\n")
+                print(case, line, flush=True)
+        show(name, {key[2]: value for key, value in known.items() if key[:2] == case and "bits" in value})
 
 
 LINES = {
@@ -301,7 +273,17 @@ LINES = {
     "levels": ("levels", "#0AA26B"),
     "seeded": ("seeded", "#963EB0"),
 }
-MARKS = {"bitdelta": "o", "dare": "^", "compeft": "s", "top": "D", "int": "P", "lowrank": "v", "signs": "X"}
+MARKS = {
+    "bitdelta": "o",
+    "dare ": "^",
+    "darex-q": ">",
+    "della": "<",
+    "compeft": "s",
+    "top": "D",
+    "int": "P",
+    "lowrank": "v",
+    "signs": "X",
+}
 
 
 def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, Any]]) -> None:
@@ -313,9 +295,11 @@ def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, An
 
     figure, axes = pyplot.subplots(1, len(pairs), figsize=(4.4 * len(pairs), 4), layout="constrained")
     for one, pair in zip(np.atleast_1d(axes), pairs, strict=True):
-        found = {key[2]: value for key, value in known.items() if key[0] == pair}
+        found = {key[2]: value for key, value in known.items() if key[0] == pair and "bits" in value}
         for name, (label, color) in LINES.items():
-            points = sorted((v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(f"{name} "))
+            points = sorted(
+                (v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(f"{name} ") and "bits" in v
+            )
             if points:
                 wide = 2.4 if name == "gradients" else 1.2
                 one.plot(*zip(*points, strict=True), "-o", ms=3, label=label, lw=wide, color=color)

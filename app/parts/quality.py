@@ -17,6 +17,7 @@ from kencore.errors import KencoreError
 from kencore.settings.common import TABLE_FILE, TEXT_FILE
 from kencore.settings.demo import data_of
 from kencore.words import cards, measured
+from kencore.words import numbers as wording
 from kencore.words import run as facts
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _columns(found: dict[str, Any], language: bool) -> pd.DataFrame:
         else:
             cells = {text: measured.score(one, name) for name, text in measured.scores(found).items() if name in one}
             cells |= {"Loss (nats)": f"{one['loss']:.3f}"} if "loss" in one else {}
+        if (near := facts.nearness_of(one)) is not None:
+            cells |= {"Same answers": wording.percent(near[1]), "KL (nats)": f"{near[0]:.2g}"}
         table[label] = cells
     return pd.DataFrame(table).fillna("")
 

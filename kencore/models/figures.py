@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kencore.models.held import HeldLogits, Nearness
 from kencore.models.quantiles import student
 
 RESAMPLES = 2000
@@ -115,11 +116,17 @@ class Figures(dict[str, Any]):
             (W,) float64, the mean negative log-likelihood of each window's tokens, in nats; of an
             encoder (N,) float64, the similarity of each sentence's embedding to the dense model's.
         answers: of a classifier what it said, where that is not too much to keep for every model that is measured.
+
+    Attributes:
+        held: of a language model that others are compared with: its logits.
+        near: of one that was compared: how near it is.
     """
 
     def __init__(self, figures: dict[str, Any], outcomes: NDArray[Any], answers: Predictions | None = None) -> None:
         super().__init__(figures)
         self.outcomes = outcomes
+        self.held: HeldLogits | None = None
+        self.near: Nearness | None = None
         self.answers = answers if answers is not None and answers.logits.size <= MOST_LOGITS else None
 
 

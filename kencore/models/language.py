@@ -16,9 +16,10 @@ from kencore.data.text import check_window, first_token_numbers, opening_token, 
 from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
+from kencore.models.held import Comparison, HeldLogits
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import check_files, load_config, load_fields
-from kencore.models.perplexity import perplexity, windows
+from kencore.models.perplexity import perplexity, vocabulary_of, windows, windows_at_once
 from kencore.models.tokenizer import load_tokenizer, stated_rows, table_rows
 from kencore.system.progress import Progress
 
@@ -124,11 +125,32 @@ class LanguageModel(LoadedModel):
 
         return torch.from_numpy(token_numbers(self.tokenizer, text))
 
-    def quality(self, windows: Windows, *, batch: int | None = None, progress: Progress | None = None) -> Figures:
-        """What `perplexity` says of the model on these windows. Raises as it does."""
+    def quality(
+        self,
+        windows: Windows,
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+        hold: bool = False,
+        against: HeldLogits | None = None,
+    ) -> Figures:
+        """What `perplexity` says of the model on these windows. Raises as it does.
+
+        Args:
+            hold: keep the logits, for others to be compared with.
+            against: the logits that were kept of another model on the same windows; compare with them, in the same
+                pass.
+        """
+        count, width = windows.ids.shape
+        batch = batch or windows_at_once(self.model, width)
+        held = HeldLogits((count, width, vocabulary_of(self.model)), batch=batch) if hold else None
+        compared = None if against is None else Comparison(against)
+        watch = held.keep if held is not None else compared.add if compared is not None else None
         self.model.eval()
         with torch_threads(self.threads):
-            return perplexity(self.model, windows.ids, batch=batch, device=self.device, progress=progress)
+            found = perplexity(self.model, windows.ids, batch=batch, device=self.device, progress=progress, watch=watch)
+        found.held, found.near = held, None if compared is None else compared.found()
+        return found
 
 
 def usual_window(positions: int | None) -> int:

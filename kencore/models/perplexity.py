@@ -19,9 +19,11 @@ from kencore.models.seam import forward
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import torch
+
+    Watch = Callable[[int, torch.Tensor], None]
 
 LOGITS_AT_ONCE = 1 << 26  # numbers of a batch, 256 MB of float32
 # N tokens of a text, W windows, T tokens of a window, B windows of a batch, V vocabulary
@@ -68,7 +70,13 @@ def windows(
 
 
 def perplexity(
-    model: Any, ids: torch.Tensor, *, batch: int | None = None, device: str = "cpu", progress: Progress | None = None
+    model: Any,
+    ids: torch.Tensor,
+    *,
+    batch: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Figures:
     """Perplexity: exp of the mean negative log-likelihood of every token but a window's first.
 
@@ -78,6 +86,7 @@ def perplexity(
         batch: windows at once; ``None``: as many as keep the logits within 256 MB, at least one.
         device: where the model is.
         progress: called as (windows done, windows, message); what it raises ends the work.
+        watch: called with the number of each window and its logits (T, V).
 
     Returns:
         ``perplexity`` (the largest float where it is larger), ``nll`` (mean, in nats), ``tokens``
@@ -101,7 +110,7 @@ def perplexity(
     with torch.inference_mode():
         for start in range(0, count, size):
             part = ids[start : start + size].to(device)  # B, T
-            for i, nll in enumerate(window_nll(model, part).tolist()):
+            for i, nll in enumerate(window_nll(model, part, _counted(watch, start)).tolist()):
                 _check_finite(nll, start + i, count)
                 sums.append(nll)
             if progress is not None:
@@ -126,6 +135,11 @@ def perplexity(
     return Figures(figures, means)
 
 
+def _counted(watch: Watch | None, first: int) -> Watch | None:
+    """The same, of windows that are counted from the first of a batch."""
+    return None if watch is None else lambda place, logits: watch(first + place, logits)
+
+
 def windows_at_once(model: Any, window: int) -> int:
     """Windows whose logits stay within 256 MB, at least one."""
     return max(1, LOGITS_AT_ONCE // (window * vocabulary_of(model)))
@@ -141,21 +155,24 @@ def _exp(nll: float) -> float:
     return math.exp(nll) if nll < math.log(sys.float_info.max) else sys.float_info.max
 
 
-def window_nll(model: Any, ids: torch.Tensor) -> torch.Tensor:
+def window_nll(model: Any, ids: torch.Tensor, watch: Watch | None = None) -> torch.Tensor:
     """(B,) float64: summed negative log-likelihood, in nats, of each window's tokens 2 to T.
 
     Args:
         model: as for `perplexity`.
         ids: (B, T) int64 on the model's device.
+        watch: called with the number of each window, from 0, and its logits (T, V).
     """
     import torch
     from torch.nn import functional
 
     logits = forward(model, input_ids=ids, use_cache=False).logits  # B, T, V
     sums = []
-    for row, wanted in zip(logits, ids, strict=True):  # one by one: float32 logits are large
+    for i, (row, wanted) in enumerate(zip(logits, ids, strict=True)):  # one by one: float32 logits are large
         losses = functional.cross_entropy(row[:-1].float(), wanted[1:], reduction="none")  # T - 1
         sums.append(losses.cpu().double().sum())  # not every device has float64
+        if watch is not None:
+            watch(i, row)
     return torch.stack(sums)
 
 

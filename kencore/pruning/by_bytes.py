@@ -103,7 +103,7 @@ def _coded_run(
     if coder.measured:
         _judge(coder, judge, bar.phase("", judging))
     phase = bar.phase("", 2 * coder.weights * SECONDS_PER_WEIGHT)
-    near = None if judge is None or not gives_answers(data) else Near(judge)
+    near = Near(judge) if spec.kl is not None and judge is not None and gives_answers(data) else None
     made = sized(coder, folder, phase) if spec.kl is None else coder.write(nearest(coder, near, phase), folder)
     try:
         metrics = None
@@ -119,7 +119,7 @@ def _coded_run(
                 progress=bar.phase("", judging),
                 on_flips=lambda found: found.save(made.written.path),
             )
-            if near is not None:
+            if near is not None and "kl" not in metrics["pruned"]["versus_dense"]:  # too many answers to keep them all
                 judge.bring(pair.tuned_tensors, pruned_state(made.written))
                 metrics["pruned"]["versus_dense"] |= near.of()
         report(1, 1, "Done")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.as_torch import to_torch
 from kencore.methods.table import METHODS
 from kencore.models.fingerprint import Hashes, hashes_of
+from kencore.models.language import Windows
 from kencore.quality.baselines import baseline_rule
 from kencore.quality.cost import Once, cost_of
 from kencore.quality.same_state import confirm, differing, exported_hashes
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from kencore.data.lines import Lines
     from kencore.models.classifier import Classifier
     from kencore.models.embedder import Embedder
-    from kencore.models.language import LanguageModel, Windows
+    from kencore.models.language import LanguageModel
     from kencore.runs.run import Run
 
 Key = tuple[Any, ...]
@@ -101,7 +103,7 @@ class Judge:
             return self.known[key]
         bar = Bar(progress, 1 + work)
         bring(bar.phase("", work))
-        found = self.quality(bar.phase("", 1))
+        found: dict[str, Any] = self.quality(bar.phase("", 1), dense=key == DENSE)
         held = confirm(self.model, run) if run is not None else None
         if key is not None:
             self.known[key] = found
@@ -114,11 +116,19 @@ class Judge:
         held = self.held.get(key)
         return held is not None and not differing(held, exported_hashes(self.model, run))
 
-    def quality(self, progress: Progress = silent) -> dict[str, Any]:
-        """Quality of the model as it is now."""
+    def quality(self, progress: Progress = silent, *, dense: bool = False, windows: int | None = None) -> Any:
+        """Quality of the model as it is now, `Figures`.
+
+        Args:
+            dense: it is the dense model: a language model's logits are held, and every other state is compared.
+            windows: of a text: measure on the first so many.
+        """
+        data, more = self.data, {}
+        if isinstance(data, Windows):
+            more = {"hold": dense, "against": None if dense else getattr(self.known.get(DENSE), "held", None)}
+            data = data if windows is None else replace(data, ids=data.ids[:windows])
         with self._placed():
-            found: dict[str, Any] = self.model.quality(self.data, progress=progress)
-        return found
+            return self.model.quality(data, progress=progress, **more)
 
     def cost_of(self, run: Run, progress: Progress) -> dict[str, Any]:
         """`kencore.quality.cost.cost_of`; what no mask changes is measured of the first run alone."""

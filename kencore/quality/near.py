@@ -1,23 +1,22 @@
 """How near a model's answers are to the dense model's, in whatever state its weights are.
 
-# N examples or predicted tokens, L labels, W windows, T tokens of a window, V vocabulary
+# N examples, L labels
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kencore.data.examples import Examples
 from kencore.errors import SpecError
 from kencore.models.language import Windows
-from kencore.models.loaded import torch_threads
 from kencore.quality.answers import divergence, finite, log_chances
+from kencore.system.places import not_writable, runs_folder
+from kencore.system.progress import silent
 
 if TYPE_CHECKING:
     from kencore.models.figures import Predictions
     from kencore.quality.judge_model import Judge
-
-HELD: Final = 1 << 29  # bytes of the dense model's logits
 
 
 def gives_answers(data: object) -> bool:
@@ -44,53 +43,31 @@ def nearness(dense: Predictions, other: Predictions) -> dict[str, float | None]:
 class Near:
     """The dense model's answers, held; `of` compares those of the same model with other weights.
 
-    Of a language model as many windows are compared as have logits within ``HELD`` bytes.
+    Of a language model as many windows are compared as are held, see `kencore.models.held.HeldLogits`.
 
     Args:
         judge: with a model that `gives_answers`, as in its checkpoint.
     """
 
     def __init__(self, judge: Judge) -> None:
+        from kencore.quality.judge_model import DENSE
+
         self.judge = judge
         self.sentences = isinstance(judge.data, Examples)
-        self.dense: Any = judge.model.predict(judge.data) if self.sentences else self._logits()
+        self.dense: Any = (
+            judge.model.predict(judge.data) if self.sentences else judge.figures(DENSE, lambda progress: None, silent)
+        )
 
-    @property
-    def count(self) -> int:
-        """N."""
-        return len(self.dense.labels) if self.sentences else sum(len(rows) - 1 for rows in self.dense)
+    def of(self) -> dict[str, Any]:
+        """``kl`` and ``same_answer`` of the judge's model as it is now.
 
-    def of(self) -> dict[str, float | None]:
-        """``kl`` and ``same_answer`` of the judge's model as it is now."""
+        Raises:
+            StoreNotWritableError: a language model's logits could not be held.
+        """
         if self.sentences:
             return nearness(self.dense, self.judge.model.predict(self.judge.data))
-        kl, same = 0.0, 0
-        for before, after in zip(self.dense, self._read(len(self.dense)), strict=True):
-            one, agree = _tokens(before, after)
-            kl, same = kl + one, same + agree
-        return {"kl": finite(kl / self.count), "same_answer": same / self.count}
-
-    def _logits(self) -> list[Any]:
-        """Of the first windows, (T, V) float32 each."""
-        width = self.judge.data.ids.shape[1]
-        vocabulary = int(self.judge.model.model.config.get_text_config(decoder=True).vocab_size)
-        return list(self._read(max(1, HELD // (4 * width * vocabulary))))
-
-    def _read(self, most: int) -> Any:
-        import torch
-
-        from kencore.models.seam import forward
-
-        model = self.judge.model
-        model.model.eval()
-        with torch.inference_mode(), torch_threads(model.threads):
-            for row in self.judge.data.ids[:most]:
-                found = forward(model.model, input_ids=row[None].to(model.device), use_cache=False).logits[0]
-                yield found.float().cpu()
-
-
-def _tokens(before: Any, after: Any) -> tuple[float, int]:
-    """Summed KL of a window's predictions, and how many have the same likeliest token."""
-    first, second = before[:-1].log_softmax(dim=1), after[:-1].log_softmax(dim=1)
-    kl = (first.exp() * (first - second)).sum(dim=1).clamp(min=0)
-    return float(kl.double().sum()), int((first.argmax(dim=1) == second.argmax(dim=1)).sum())
+        held = self.dense.held
+        if not held.count:
+            raise not_writable(runs_folder(), "no room for the logits of one window")
+        found: dict[str, Any] = self.judge.quality(windows=held.count).near.said()
+        return found

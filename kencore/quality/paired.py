@@ -74,15 +74,19 @@ def unpacked(stored: Any) -> NDArray[Any] | None:
 
 
 def versus(dense: Figures, other: Figures) -> dict[str, Any]:
-    """`accuracy_change`, `nll_change` or `similarity_change` of another model against the dense one; of classifiers
-    whose answers are at hand also how near these are, see `kencore.quality.near.nearness`.
+    """`accuracy_change`, `nll_change` or `similarity_change` of another model against the dense one; where answers are
+    at hand also how near these are, see `kencore.quality.near.nearness` and `kencore.models.held.Nearness`.
     """
     if dense.outcomes.dtype == np.bool_:
         change = accuracy_change(dense.outcomes, other.outcomes)
         if dense.answers is None or other.answers is None:
             return change
         return change | nearness(dense.answers, other.answers)
-    return (similarity_change if "similarity" in dense else nll_change)(dense.outcomes, other.outcomes)
+    if "similarity" in dense:
+        return similarity_change(dense.outcomes, other.outcomes)
+    change = nll_change(dense.outcomes, other.outcomes)
+    compared = other.near is not None and other.near.to is dense.held
+    return change | other.near.said() if compared and other.near is not None else change
 
 
 def accuracy_change(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> dict[str, Any]:

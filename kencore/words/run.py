@@ -104,7 +104,12 @@ def file_bytes(metrics: Mapping[str, Any]) -> int | None:
 
 def nearness(metrics: Mapping[str, Any]) -> tuple[float, float] | None:
     """KL of the answers from the dense model's in nats, and the share of same answers; ``None``: not measured."""
-    versus = (metrics.get("pruned") or {}).get("versus_dense") or {}
+    return nearness_of(metrics.get("pruned") or {})
+
+
+def nearness_of(found: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The same of the figures of one measured model."""
+    versus = found.get("versus_dense") or {}
     kl, same = versus.get("kl"), versus.get("same_answer")
     return None if kl is None or same is None else (float(kl), float(same))
 
@@ -116,6 +121,8 @@ def near(metrics: Mapping[str, Any]) -> str | None:
         return None
     kl, same = found
     what = "predicted tokens" if is_language(metrics) else "sentences"
+    compared = metrics["pruned"]["versus_dense"].get("kl_windows")
+    what += "" if compared is None else f" of the first {wording.plural(int(compared), 'window')}"
     return (
         f"{wording.percent(same)} of {what} get the dense model's answer; mean KL from it: {kl:.2g} nats (0: the same)."
     )

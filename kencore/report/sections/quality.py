@@ -10,6 +10,7 @@ from kencore.report.charts.curves import quality_dots
 from kencore.report.content import Block, Section, Table, Text
 from kencore.runs.run import Run
 from kencore.words import cards, measured
+from kencore.words import numbers as wording
 from kencore.words import quality as judged
 from kencore.words import run as facts
 
@@ -67,8 +68,11 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
     """The change of every model against the dense one on the same data, in pairs; ``None`` where
     none was compared so.
     """
-    rows = [(label, versus(one)) for _, label, one in _steps(found, method)]
-    rows = [(label, said) for label, said in rows if said]
+    steps = [(label, one) for _, label, one in _steps(found, method) if versus(one)]
+    near = [_answers(one) for _, one in steps]
+    rows = [
+        (label, versus(one), *([said] if any(near) else [])) for (label, one), said in zip(steps, near, strict=True)
+    ]
     if not rows:
         return None
     data = pd.DataFrame(
@@ -77,10 +81,16 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
     return Table(
         name="paired",
         caption="Against dense on the same data, in pairs",
-        columns=("Model", "Change"),
+        columns=("Model", "Change", *(["Answers"] if any(near) else [])),
         rows=tuple(rows),
         data=data,
     )
+
+
+def _answers(one: dict[str, Any]) -> str:
+    """How near the answers of one model are to the dense model's; empty where that was not measured."""
+    near = facts.nearness_of(one)
+    return "" if near is None else f"{wording.percent(near[1])} the same, {near[0]:.2g} nats apart"
 
 
 def _steps(found: dict[str, Any], method: str) -> list[judged.Step]:
