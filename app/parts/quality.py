@@ -81,10 +81,10 @@ def what_it_cost(run: Run, palette: Palette) -> None:
     if (near := facts.near(found)) is not None:
         st.caption(state.plain(near))
     if found.get("baselines"):
-        st.caption("Other rules: same budget, same data.")
-    if run.spec.coded:
-        st.caption("Rules that choose entries have no budget of bytes. Compare lays another run beside this one.")
-    elif not found.get("baselines"):
+        st.caption(f"Other rules: {'at least as many bytes' if run.spec.coded else 'same budget'}, same data.")
+    elif run.spec.coded:
+        st.caption("No other rule was measured beside this run. Compare lays another run beside it.")
+    else:
         _without_baselines(run)
 
 

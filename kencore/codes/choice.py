@@ -25,6 +25,7 @@ RANKS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
 AFTER: Final = (0.05, 0.2)
 EXACT: Final = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 SAMPLE: Final = 1 << 17  # weights that a code is tried on
+BITDELTA: Final = "bitdelta"
 FACTS: Final = 320  # bits of a matrix's facts
 CONCENTRATED: Final = 0.5  # of the squared difference in a tenth of its components: low rank is tried
 
@@ -34,7 +35,7 @@ class Option:
     """One code of one matrix with its parameter, what it costs and what it harms.
 
     Args:
-        code: as in `NAMES`, or ``none`` and ``grid``.
+        code: as in `NAMES`, or ``none`` and ``grid``; ``bitdelta`` is only measured beside.
         value: its parameter: step, share; 0 where it has none. ``exact`` with share 1 keeps the matrix whole.
         by_row: of ``seeded``: rows have scales.
         after: of ``lowrank``: share of a random choice that follows; 0: none.
@@ -75,6 +76,8 @@ def code_with(d: Matrix, option: Option, draw: Draw, spectrum: lowrank.Spectrum 
         return lowrank.lowrank(d[:], option.value, then=then, spectrum=spectrum)
     if option.code == "grid":
         return grid.grid(d)
+    if option.code == BITDELTA:
+        return levels.bitdelta(d)
     return Coded(code="none", shape=(d.shape[0], d.shape[1]))
 
 

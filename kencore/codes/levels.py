@@ -85,6 +85,18 @@ def signs(d: Matrix, share: float) -> Coded:
     return in_signs(d, share).coded("signs")
 
 
+def bitdelta(d: Matrix) -> Coded:
+    """BitDelta (2402.10193) as published before its scales are distilled: sign(d) times mean |d| of the matrix."""
+    shape = (d.shape[0], d.shape[1])
+    symbols, total = np.empty(shape, np.int8), 0.0
+    for rows in pieces(shape):
+        symbols[rows] = np.sign(d[rows])
+        total += float(np.abs(d[rows]).sum(dtype=np.float64))
+    power, scales = halves(np.full(shape[0], total / max(1, d.size)))
+    unit, means = halves(np.ones(1))
+    return Quantised(symbols=symbols, power=power, scales=scales, unit=unit, means=means).coded("signs")
+
+
 def in_levels(d: Matrix, step: float) -> Quantised:
     """The symbols of `levels`."""
     from kencore.codes.kernels import quantise

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,16 +24,18 @@ from kencore.pruning.coder import Coder, Made
 from kencore.pruning.finished import finished_before
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
-from kencore.settings.prune import PruneSpec
+from kencore.settings.prune import BUDGETS, PruneSpec
 from kencore.system.memory import ANY, Budget, resident
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
 
 if TYPE_CHECKING:
+    from kencore.checkpoint.pair import Pair
     from kencore.data.examples import Examples
     from kencore.data.lines import Lines
     from kencore.models.language import Windows
-    from kencore.quality.judge_model import Judge
+    from kencore.quality.cost import Once
+    from kencore.quality.judge_model import Judge, Key
     from kencore.quality.near import Near
     from kencore.runs.run import Run
 
@@ -71,38 +74,117 @@ def prune_bytes(
     data = read_data(pair.tuned.folder, spec)
     tell(data, report)
     folder = run_folder(spec, out)
-    coder = Coder(pair, spec, memory)
-    coder.marks = dict(marks or {})
-    with finished_before(pair, spec, coder.weights) as coder.finished:
-        _coded_run(coder, folder, data, device=device, threads=threads, report=report, started=started)
+    bench = Bench(pair, data, device=device, threads=threads, memory=memory)
+    prune_on_bytes(bench, spec, folder, report=report, started=started, marks=marks)
     return Run(folder)
 
 
-def _coded_run(
-    coder: Coder,
+class Bench:
+    """What prunings of one pair to several sizes share: the options of each matrix, in what order they harm, and a
+    loaded model.
+
+    Args:
+        data: what they are measured on.
+        judge: a loaded model to measure with; one is loaded where it is left out.
+        known, once: of the judge that is loaded.
+
+    Attributes:
+        judge: the loaded model, once there is one.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        data: Examples | Windows | Lines | None,
+        *,
+        device: str,
+        threads: int | None,
+        memory: Budget | None = None,
+        judge: Judge | None = None,
+        known: dict[Key, dict[str, Any]] | None = None,
+        once: Once | None = None,
+    ) -> None:
+        self.pair, self.data, self.device, self.threads, self.memory = pair, data, device, threads, memory
+        self.judge, self._known, self._once = judge, known, once
+        self._coders: dict[str, Coder] = {}
+
+    def coder(self, spec: PruneSpec) -> tuple[Coder, bool]:
+        """The pair's codes for some settings, and whether their options were looked at already."""
+        known = self._coders.get(self._key(spec))
+        return (Coder(self.pair, spec, self.memory), False) if known is None else (known.again(spec), True)
+
+    def keep(self, coder: Coder) -> None:
+        """What was found out serves every other budget."""
+        self._coders[self._key(coder.spec)] = coder
+
+    def load(self, *, whole: bool) -> Judge | None:
+        """The loaded model, as in its checkpoint where it is loaded now; ``None`` without data.
+
+        Args:
+            whole: in memory, whatever it takes: gradients need all of it.
+        """
+        from kencore.quality.judge import load_judge
+
+        if self.data is None:
+            return None
+        if self.judge is None or (whole and self.judge.model.pages is not None):
+            room = ANY if whole else self.memory
+            folder = self.pair.tuned.folder
+            self.judge = load_judge(folder, self.data, device=self.device, threads=self.threads, memory=room)
+            self.judge.known = self.judge.known if self._known is None else self._known
+            self.judge.once = self._once or self.judge.once
+        return self.judge
+
+    @staticmethod
+    def _key(spec: PruneSpec) -> str:
+        return repr(sorted((asdict(spec) | dict.fromkeys(BUDGETS)).items()))
+
+
+def prune_on_bytes(
+    bench: Bench,
+    spec: PruneSpec,
     folder: Path,
-    data: Examples | Windows | Lines | None,
     *,
-    device: str,
-    threads: int | None,
     report: Progress,
     started: float,
+    marks: Mapping[str, Any] | None = None,
 ) -> None:
-    """Choose, write and measure."""
-    from kencore.quality.judge import load_judge, measure
+    """Prune a pair that was opened before, and write the run into a folder.
+
+    Args:
+        started: when the work on it began, by the monotonic clock.
+        marks: what the record says beside.
+    """
+    coder, looked = bench.coder(spec)
+    coder.marks = dict(marks or {})
+    with finished_before(bench.pair, spec, coder.weights) as coder.finished:
+        judging = seconds_to_judge(coder.plan, bench.data, spec)
+        if not looked:
+            coder.measured = _measured(coder, bench.data)
+        coding, gradients = coder.weights * SECONDS_PER_WEIGHT, judging * (coder.measured and not looked)
+        bar = Bar(report, (2 if looked else 3) * coding + judging + gradients)
+        if not looked:
+            coder.look(bar.phase("", coding))
+        judge = bench.load(whole=coder.measured)
+        if not looked:
+            if coder.measured:
+                _judge(coder, judge, bar.phase("", judging))
+            bench.keep(coder)
+        _coded_run(coder, folder, judge, bench, bar, (2 * coding, judging), started)
+    report(1, 1, "Done")
+
+
+def _coded_run(
+    coder: Coder, folder: Path, judge: Judge | None, bench: Bench, bar: Bar, work: tuple[float, float], started: float
+) -> None:
+    """Choose, write and measure; ``work``: of writing, and of measuring."""
+    from kencore.pruning.beside import coded_baselines
+    from kencore.quality.judge import measure
     from kencore.quality.near import Near, gives_answers
     from kencore.quality.states import pruned_state
 
-    pair, spec = coder.pair, coder.spec
-    judging = seconds_to_judge(coder.plan, data, spec)
-    coder.measured = _measured(coder, data)
-    bar = Bar(report, 3 * coder.weights * SECONDS_PER_WEIGHT + (1 + coder.measured) * judging)
-    coder.look(bar.phase("", coder.weights * SECONDS_PER_WEIGHT))
-    room = ANY if coder.measured else coder.memory  # gradients take the whole model
-    judge = None if data is None else load_judge(pair.tuned.folder, data, device=device, threads=threads, memory=room)
-    if coder.measured:
-        _judge(coder, judge, bar.phase("", judging))
-    phase = bar.phase("", 2 * coder.weights * SECONDS_PER_WEIGHT)
+    spec, data = coder.spec, bench.data
+    phase = bar.phase("", work[0])
     near = Near(judge) if spec.kl is not None and judge is not None and gives_answers(data) else None
     made = sized(coder, folder, phase) if spec.kl is None else coder.write(nearest(coder, near, phase), folder)
     try:
@@ -113,17 +195,17 @@ def _coded_run(
                 data,
                 baselines=False,
                 cost=spec.cost,
-                device=device,
-                threads=threads,
+                device=bench.device,
+                threads=bench.threads,
                 judge=judge,
-                progress=bar.phase("", judging),
+                special=coded_baselines(coder, judge, made.choice) if spec.baselines else None,
+                progress=bar.phase("", work[1]),
                 on_flips=lambda found: found.save(made.written.path),
             )
             if near is not None and "kl" not in metrics["pruned"]["versus_dense"]:  # too many answers to keep them all
-                judge.bring(pair.tuned_tensors, pruned_state(made.written))
+                judge.bring(bench.pair.tuned_tensors, pruned_state(made.written))
                 metrics["pruned"]["versus_dense"] |= near.of()
-        report(1, 1, "Done")
-        made.run.finish(started=started, device=device, metrics=metrics)
+        made.run.finish(started=started, device=bench.device, metrics=metrics)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -152,6 +234,7 @@ def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
 
     if judge is None or not gives_answers(judge.data):
         raise no_answers("harm")
+    judge.bring(coder.pair.tuned_tensors)  # another run may have been measured before
     passes = calibration_passes(judge.model, judge.data, coder.spec)
     coder.notes = ordered_on(judge.data, coder.spec)
     coder.judge(lambda changes: nats(judge.model, passes, changes, seed=coder.spec.seed, progress=progress))

@@ -8,6 +8,7 @@ Shapes: R rows (outputs), C columns (inputs), r rows of one piece.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,10 +55,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A run that is being made, and as it can be read already."""
+    """A run that is being made, as it can be read already, and the choice that it is made of."""
 
     run: SliceRun
     written: Run
+    choice: Choice
 
     def drop(self) -> None:
         """Throw it away."""
@@ -96,6 +98,12 @@ class Coder:
         self.lines: dict[str, dict[str, Any]] = {}
         self.codes = NAMES if spec.code is None else (spec.code,)
         self.memory.need(FIXED + CODED_A_WEIGHT * max(one.size for one in self.chosen.values()))
+
+    def again(self, spec: PruneSpec) -> Coder:
+        """The same for other settings that differ in their budget alone: what was found out is shared."""
+        found = copy.copy(self)
+        found.spec = spec
+        return found
 
     @property
     def weights(self) -> int:
@@ -277,7 +285,7 @@ class Coder:
         run.__enter__()
         try:
             self._write(run, choice, progress)
-            return Made(run=run, written=run.write_tables())
+            return Made(run=run, written=run.write_tables(), choice=choice)
         except BaseException as error:
             run.__exit__(type(error), error, error.__traceback__)
             raise

@@ -31,6 +31,7 @@ from kencore.codes.coded import Coded
 from kencore.errors import CorruptRunError, StoreNotWritableError
 from kencore.runs.extras import open_file
 from kencore.runs.measures import Columns
+from kencore.settings.prune import BUDGETS
 from kencore.system.locks import FileLock
 from kencore.system.places import private_folder, runs_folder
 from kencore.system.plain_json import read_json_object
@@ -213,7 +214,8 @@ def finished_before(pair: Pair, spec: PruneSpec, weights: int) -> Iterator[Finis
 def _key(pair: Pair, spec: PruneSpec) -> str:
     """A name of the settings that decide masks, and of the files that are pruned as they are now."""
     files = [_stamps(tensors.folder) for tensors in pair.opened]
-    text = json.dumps([__version__, asdict(spec), files], sort_keys=True, default=str)
+    asked = asdict(spec) | (dict.fromkeys(BUDGETS) if spec.coded else {})  # codes of a matrix serve every budget
+    text = json.dumps([__version__, asked, files], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -19,7 +19,8 @@ DARE, UNIFORM = "dare", "uniform"
 def baseline_names(spec: PruneSpec) -> tuple[str, ...]:
     """Rules to measure beside a run, at its own budget: those that it has what they need for.
 
-    A run that codes differences has none: as many entries are not as many bytes. One that rescales
+    A run that codes differences has none of these: as many entries are not as many bytes. What it is measured beside
+    takes as many (`kencore.pruning.beside`). One that rescales
     has its own rule without rescaling beside it, and DARE.
     """
     if spec.coded:

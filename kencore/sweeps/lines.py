@@ -120,8 +120,8 @@ def baseline_lines(
     for name, quality in (metrics.get("baselines") or {}).items():
         spread = name == UNIFORM
         rule, rescale = (point.method, point.rescale) if spread else baseline_rule(name)
-        row = METHODS[rule]
-        drawn = takes_seed(point) if spread else row.draws or row.activations
+        row = METHODS.get(rule)  # none of a rule that is only measured beside
+        drawn = takes_seed(point) if spread else row is not None and (row.draws or row.activations)
         line = {
             "baseline": name,
             "method": rule,

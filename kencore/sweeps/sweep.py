@@ -5,7 +5,8 @@ What is shared, by points that differ in method, budget, rescaling or seed alone
 - rules that need no activations: rows are sorted once per matrix and rule for all budgets, in
   batches of runs that are written side by side (`kencore.pruning.by_slices`); one loaded model judges
   all of them (`kencore.quality.judge_model`);
-- methods that code differences: nothing yet, each is pruned by itself;
+- methods that code differences: one loaded model; every code is tried on every matrix once per seed, and what each
+  would do to the answers is measured once (`kencore.pruning.by_bytes.Bench`);
 - methods with activations: one loaded model, one capture of the calibration text per seed
   (`kencore.pruning.workbench`);
 - the dense model, the base, and a baseline of the same rule, rescaling, seed and budget are
@@ -114,8 +115,8 @@ class _Driver:
         for base, pair in self.pairs.items():
             own = {n: p for n, p in self.todo.items() if _base(p) == base and not p.streams and not p.coded}
             judge = self._slices(pair, own, judge)
+            judge = self._coded(pair, {n: p for n, p in self.todo.items() if _base(p) == base and p.coded}, judge)
         del judge  # a second copy of the model
-        self._coded({n: p for n, p in self.todo.items() if p.coded})
         for base, pair in self.pairs.items():
             own = {n: p for n, p in self.todo.items() if _base(p) == base and p.streams}
             self._language(pair, own)
@@ -235,14 +236,21 @@ class _Driver:
 
     # --- coded differences ----------------------------------------------------------------------
 
-    def _coded(self, points: Points) -> None:
-        """One after the other, each with a model of its own: codes are tried on every matrix."""
-        from kencore.pruning.by_bytes import prune_bytes
+    def _coded(self, pair: Pair, points: Points, judge: Judge | None) -> Judge | None:
+        """One after the other, seed by seed; the judge that was loaded for it, if any."""
+        from kencore.pruning.by_bytes import Bench, prune_on_bytes
 
-        for name, point in points.items():
+        bench = Bench(
+            pair, self.data, device=self.device, threads=self.threads, judge=judge, known=self.known, once=self.once
+        )
+        for name in sorted(points, key=lambda name: points[name].seed):
             note(self.folder, "began", name)
+            started = time.monotonic()
             with self._ending(name):
-                prune_bytes(point, out=_place(name), progress=self._point(name), threads=self.threads, marks=self.marks)
+                prune_on_bytes(
+                    bench, points[name], _place(name), report=self._point(name), started=started, marks=self.marks
+                )
+        return bench.judge
 
     # --- methods with activations ---------------------------------------------------------------
 

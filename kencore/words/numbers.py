@@ -269,9 +269,13 @@ def method(spec: PruneSpec) -> str:
     return text + (f" + {RESCALED[spec.rescale]}" if spec.rescale != "none" else "")
 
 
+BESIDE: Final = {"dare": "Random, rescaled (DARE)", "bitdelta": "BitDelta"}
+"""What is only measured beside a run, by its name among the baselines."""
+
+
 def baseline(name: str) -> str:
     """What was measured beside a run, by its name among the baselines."""
-    return "Random, rescaled (DARE)" if name == "dare" else method_label(name)
+    return BESIDE.get(name) or method_label(name)
 
 
 def allocation(spec: PruneSpec) -> str:

@@ -24,6 +24,7 @@ _SYMBOLS: Final = {
     "untuned": "circle-open",
     "uniform": "circle-open",
     "dare": "square-open",
+    "bitdelta": "diamond-open",
 }
 
 Step = tuple[str, str, dict[str, Any]]

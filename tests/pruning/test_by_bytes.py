@@ -106,7 +106,8 @@ def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
     found = run.metrics["pruned"]["versus_dense"]
     assert 0 < found["kl"] <= 0.01
     assert found["same_answer"] > 0.5
-    assert run.metrics["baselines"] == {}
+    assert run.metrics["baselines"] == {}  # no matrix of so small a model takes a byte: nothing else fits into none
+    assert {one.code for one in run.codes.values()} == {"none"}
     with pytest.raises(SpecError, match="16 bits per weight reach"):
         prune(dataclasses.replace(run.spec, kl=1e-12, code="signs"), out=tmp_path / "near")
 

@@ -42,7 +42,7 @@ def not_measured(run: Run, figures: list[Figure]) -> tuple[str, ...]:
     cost, said = found.get("cost") or {}, []
     if "dense" not in found:
         said.append("Quality of the pruned and the dense model.")
-    elif not found.get("baselines") and not spec.coded:
+    elif not found.get("baselines"):
         said.append("Baselines at the same budget.")
     if "dense" in found:
         language = facts.is_language(found)

@@ -70,9 +70,8 @@ def paired_table(found: dict[str, Any], method: str) -> Table | None:
     """
     steps = [(label, one) for _, label, one in _steps(found, method) if versus(one)]
     near = [_answers(one) for _, one in steps]
-    rows = [
-        (label, versus(one), *([said] if any(near) else [])) for (label, one), said in zip(steps, near, strict=True)
-    ]
+    answers = [[said] if any(near) else [] for said in near]
+    rows = [(label, versus(one), *said) for (label, one), said in zip(steps, answers, strict=True)]
     if not rows:
         return None
     data = pd.DataFrame(
