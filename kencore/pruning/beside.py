@@ -2,8 +2,8 @@
 
 ``delta``: the exact values of each matrix's largest differences, the same share everywhere, their places counted by
 entropy, which is less than any file takes. (The method of that name takes the largest of each row, at least one.)
-``bitdelta``: signs with one scale a matrix, as published, where they fit; vectors in 8 bits. Names, hashes and what else
-a file holds are taken to be as many bytes as the run's.
+``bitdelta``: signs with one scale a matrix, as published, where they fit; vectors in 8 bits. Names, hashes and what
+else a file holds are taken to be as many bytes as the run's.
 
 Shapes: R rows (outputs), C columns (inputs).
 """
