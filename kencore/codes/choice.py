@@ -203,7 +203,7 @@ def _of_lowrank(d: Floats, weights: float) -> Iterator[Option]:
         found = lowrank.factors(d, step, spectrum)
         harm = error_of(d, found.values).harm(weights, d.size)
         yield Option(code="lowrank", value=step, bits=found.bits + FACTS, harm=harm)
-        left = d - found.values()
+        left = lowrank.less(d, found)
         sizes = np.concatenate([np.abs(left[rows]).sum(axis=1, dtype=np.float64) for rows in levels.pieces(d.shape)])
         rest, ones = levels.row_squares(left), np.ones(d.shape[0], np.float32)
         for share in AFTER:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from kencore.codes.coded import Coded, Floats, Mask, Matrix, Reader, whole
+from kencore.codes.levels import pieces
 from kencore.codes.scales import HIGHEST, LOWEST, from_halves, halves
 
 MOST = 127
@@ -17,11 +18,13 @@ MOST = 127
 
 def grid(d: Matrix) -> Coded:
     """Code a difference (R, C), usually one row, in 8 bits."""
-    values, shape = d[:], (d.shape[0], d.shape[1])
-    power, scale = halves([float(np.abs(values).max(initial=0.0)) / MOST])
+    shape = (d.shape[0], d.shape[1])
+    largest = max((float(np.abs(d[rows]).max(initial=0.0)) for rows in pieces(shape)), default=0.0)
+    power, scale = halves([largest / MOST])
     unit = float(from_halves(power, scale)[0])
-    found = np.rint(values / unit) if unit else np.zeros(shape)
-    symbols = np.clip(found, -MOST, MOST).astype(np.int8)
+    symbols = np.zeros(shape, np.int8)
+    for rows in pieces(shape) if unit else ():
+        symbols[rows] = np.clip(np.rint(d[rows] / unit), -MOST, MOST)
     return Coded(code="grid", shape=shape, facts={"power": power}, data=scale.tobytes() + symbols.tobytes())
 
 

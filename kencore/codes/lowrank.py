@@ -102,12 +102,11 @@ def factors(d: Floats, step: float, spectrum: Spectrum | None = None) -> Factors
     found = spectrum or Spectrum(d)
     unit = step * found.rms
     inverse = np.float32(1 / unit if unit > SMALLEST else 0)
-    a, b = (np.rint(side * inverse) for side in (found.left, found.right))
-    peaks = np.maximum(np.abs(a).max(axis=0, initial=0), np.abs(b).max(axis=0, initial=0))
-    used = np.flatnonzero(np.minimum(np.abs(a).max(axis=0, initial=0), np.abs(b).max(axis=0, initial=0)) > 0)
-    used = used[:MOST_COMPONENTS]
+    highest, other = (np.rint(_highest(side) * inverse) for side in (found.left, found.right))  # K
+    peaks = np.maximum(highest, other)
+    used = np.flatnonzero(np.minimum(highest, other) > 0)[:MOST_COMPONENTS]
     shrink = np.maximum(1, np.ceil(peaks[used] / MOST)).astype(np.float32)  # a component that is larger than a byte
-    a, b = np.rint(found.left[:, used] * (inverse / shrink)), np.rint(found.right[:, used] * (inverse / shrink))
+    a, b = (_rounded(side, used, inverse / shrink) for side in (found.left, found.right))
     weights = _weights(d, a, b)
     alive = weights > 0
     order = np.argsort(-_widths(a, b)[alive], kind="stable")
@@ -124,9 +123,17 @@ def lowrank(d: Floats, step: float, *, then: Then | None = None, spectrum: Spect
     coded = found.coded()
     if then is None:
         return coded
-    after = then(d - found.values())
+    after = then(less(d, found))
     facts = {**coded.facts, "then": {"code": after.code, "at": len(coded.data), **after.facts}}
     return replace(coded, facts=facts, data=bytes(coded.data) + bytes(after.data))
+
+
+def less(d: Floats, found: Factors) -> Floats:
+    """What a product leaves of a difference (R, C)."""
+    left = np.empty(d.shape, np.float32)
+    for rows in pieces((d.shape[0], d.shape[1])):
+        left[rows] = d[rows] - found.values(rows)
+    return left
 
 
 def rows_of(
@@ -167,6 +174,18 @@ def factors_of(coded: Coded) -> tuple[Floats, Floats]:
     numbers, a, b = _arrays(Reader(coded.data), coded.shape, rank)
     scale = numbers * float(np.ldexp(1.0, whole(coded.facts, "power", LOWEST - 60, HIGHEST)))
     return np.asarray(a * scale, np.float32), np.asarray(b, np.float32)
+
+
+def _highest(side: Floats) -> Floats:
+    """The largest size of each component (K,) of a side (R, K)."""
+    return np.maximum(side.max(axis=0, initial=0), -side.min(axis=0, initial=0))
+
+
+def _rounded(side: Floats, used: NDArray[np.int64], factors: Floats) -> Floats:
+    """Some components (R, k) of a side, each times its factor, as whole numbers."""
+    found = side[:, used]
+    found *= factors
+    return np.rint(found, out=found)
 
 
 def _weights(d: Floats, a: Floats, b: Floats) -> NDArray[np.float64]:
