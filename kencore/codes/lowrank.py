@@ -178,10 +178,10 @@ def factors_of(coded: Coded) -> tuple[Floats, Floats]:
 
 def _highest(side: Floats) -> Floats:
     """The largest size of each component (K,) of a side (R, K)."""
-    return np.maximum(side.max(axis=0, initial=0), -side.min(axis=0, initial=0))
+    return np.asarray(np.maximum(side.max(axis=0, initial=0), -side.min(axis=0, initial=0)), np.float32)
 
 
-def _rounded(side: Floats, used: NDArray[np.int64], factors: Floats) -> Floats:
+def _rounded(side: Floats, used: NDArray[np.int64], factors: Floats) -> Any:
     """Some components (R, k) of a side, each times its factor, as whole numbers."""
     found = side[:, used]
     found *= factors

@@ -126,39 +126,6 @@ def test_a_run_that_goes_back_to_its_base(reset: Run, files: tuple[Path, Path, P
     assert len({f["nll"] for f in metrics["baselines"].values()}) == 3
 
 
-def test_every_step_says_how_near_its_predictions_are(reset: Run, files: tuple[Path, Path, Path]) -> None:
-    base, tuned, text = files
-    dense = predictions(load_file(tuned / "model.safetensors"), tuned, text)
-    states = {"base": load_file(base / "model.safetensors"), "pruned": dict(pruned_state(reset))}
-    states |= {rule: dict(baseline_state(reset, rule, 1)) for rule in reset.metrics["baselines"]}
-    for name, state in states.items():
-        found = predictions(load_file(tuned / "model.safetensors") | state, tuned, text)
-        kl = same = 0.0
-        for before, after in zip(dense, found, strict=True):
-            kl += float((before.exp() * (before - after)).sum()) / len(dense)
-            same += float(before.argmax() == after.argmax()) / len(dense)
-        said = (reset.metrics["baselines"].get(name) or reset.metrics[name])["versus_dense"]
-        assert said["kl"] == pytest.approx(kl, rel=1e-4), name
-        assert said["same_answer"] == pytest.approx(same), name
-        assert "kl_windows" not in said
-    assert all("kl" not in one["versus_pruned"] for one in reset.metrics["baselines"].values())
-
-
-def predictions(state: dict[str, torch.Tensor], like: Path, text: Path) -> list[torch.Tensor]:
-    """Log-probabilities (V,), float64, of every predicted token, by transformers alone."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    network = AutoModelForCausalLM.from_pretrained(like, dtype=torch.float32).eval()
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=False)
-    tokens = AutoTokenizer.from_pretrained(like)(text.read_text())["input_ids"]
-    found = []
-    with torch.no_grad():
-        for i in range(0, len(tokens) - WINDOW + 1, WINDOW):
-            logits = network(input_ids=torch.tensor([tokens[i : i + WINDOW]])).logits[0, :-1]
-            found += list(logits.double().log_softmax(dim=1))
-    return found
-
-
 def test_a_run_that_sets_to_zero(zeroed: Run, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     _, tuned, text = files
     metrics = zeroed.metrics

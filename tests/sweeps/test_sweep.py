@@ -20,9 +20,7 @@ from kencore.errors import (
 )
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel
-from kencore.pruning import coder
 from kencore.pruning.prune import prune
-from kencore.quality import second_order
 from kencore.quality.cost import cost_of
 from kencore.runs.run import Run, open_run
 from kencore.runs.shelf import find_stored_run, list_runs
@@ -381,42 +379,3 @@ def test_coded_points_are_those_of_a_pruning_and_stand_on_the_curve(folder: Path
     coded = lines[lines["name"] == "bytes"]
     assert list(coded["bits"]) == [14]
     assert [line.bits for line in best_per_budget(lines).itertuples() if line.best == "bytes"] == [14]
-
-
-def test_coded_points_share_what_they_can(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is loaded once, codes are tried once, gradients taken once, the dense model measured once."""
-    spec = encoder(folder, methods=("bytes",), keeps=(), bits=(13, 16, 20))
-    tried: list[int] = []
-    passed: list[int] = []
-    options, nats = coder.options, second_order.nats
-    with monkeypatch.context() as counting:
-        loaded, measured = _count(counting, Classifier)
-        counting.setattr(coder, "options", lambda *a, **k: (tried.append(1), options(*a, **k))[1])
-        counting.setattr(second_order, "nats", lambda *a, **k: (passed.append(1), nats(*a, **k))[1])
-        found = sweep(spec)
-    runs = [open_run(name) for name in found.plan]
-    assert (len(loaded), len(passed)) == (1, 1)
-    assert len(tried) == len(runs[0].pruned)
-    beside = [set(run.metrics["baselines"]) for run in runs]
-    # dense and base; each point with its own exact values; BitDelta, wherever it fits
-    assert len(measured) == 2 + 3 * 2 + any("bitdelta" in names for names in beside)
-    assert all("delta" in names for names in beside)
-    check_separately(found, tmp_path)
-    for name, run in zip(found.plan, runs, strict=True):
-        other = tmp_path / name / "codes.safetensors"
-        assert (run.path / "codes.safetensors").read_bytes() == other.read_bytes()
-    table = found.baselines
-    assert list(table[table["baseline"] == "delta"]["bits"]) == [13, 16, 20]
-    assert set(table["method"]) == set.union(*beside)
-    lines = curve(found.points, table)
-    assert set(lines[lines["baseline"]]["name"]) == set(table["method"])
-
-
-def test_coded_points_of_a_language_model_share_them_too(folder: Path, tmp_path: Path) -> None:
-    spec = language(folder, base=str(folder / "llama/base"), methods=("bytes", "delta"), bits=(16, 20), keeps=(0.5,))
-    found = sweep(spec)
-    check_separately(found, tmp_path)
-    for name in found.plan:
-        run = open_run(name)
-        assert run.metrics["pruned"]["versus_dense"]["kl"] > 0
-        assert all(one["versus_dense"]["kl"] > 0 for one in run.metrics["baselines"].values())
