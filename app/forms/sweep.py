@@ -27,8 +27,8 @@ from kencore.allocate.table import ALLOCATIONS, UNIFORM, allocation_label
 from kencore.errors import KencoreError, SpecError
 from kencore.methods.table import METHODS, method_label
 from kencore.settings.demo import ENCODER
-from kencore.settings.fields import in_order
-from kencore.settings.prune import RESCALES
+from kencore.settings.fields import in_order, settings_of
+from kencore.settings.prune import RESCALES, PruneSpec
 from kencore.settings.sweep import Skipped, SweepSpec
 from kencore.words import numbers as wording
 
@@ -47,6 +47,7 @@ DEMO: Final[dict[str, Any]] = {
 SHARES: Final = ("90 %", "75 %", "50 %", "25 %", "10 %", "5 %", "2 %")
 USUAL_SHARES: Final = SHARES[1:6]
 BITS: Final = ("0.02", "0.066", "0.2", "0.5", "1", "2", "3")
+MOST_BITS: Final = settings_of(PruneSpec)["bits"].high
 USUAL_BITS: Final = (0.5, 1.0, 2.0)  # a very small model has no file of less
 _USUAL: Final = {"base": ("delta", "ken", "random"), "zero": ("wanda", "magnitude", "random")}
 FORM: Final = Form(key="sweep_address", names=in_order(SweepSpec, *model.SUBJECT))
@@ -125,7 +126,7 @@ def fields(subject: Subject, *, streams: bool) -> Table:
             quiet=False,
             one=_bits,
             word="{:.15g}".format,
-            wanted="numbers above 0 and up to 64 with commas between them",
+            wanted=f"numbers above 0 and up to {MOST_BITS:g} with commas between them",
             help="Of the whole file, for each weight of the model. Others can be typed.",
         ),
         row(
@@ -193,7 +194,7 @@ def sizes_of(words: Sequence[str]) -> tuple[float, ...]:
         raise SpecError(
             "bits per weight",
             got=", ".join(words),
-            wanted="numbers above 0 and up to 64, such as 0.5",
+            wanted=f"numbers above 0 and up to {MOST_BITS:g}, such as 0.5",
             remedy="Remove what is none, or type a number.",
         ) from None
 
@@ -267,7 +268,7 @@ def _share(text: str) -> float:
 
 def _bits(text: str) -> float:
     value = float(text.replace(",", "."))
-    if not 0 < value <= 64:
+    if not 0 < value <= MOST_BITS:
         raise ValueError(text)
     return value
 
