@@ -135,14 +135,19 @@ class Comparison:
 def divergence(before: NDArray[np.float32], after: torch.Tensor) -> tuple[float, int]:
     """Summed KL(before || after) of predictions by their logits (r, V), in nats, and how many are of the same token.
 
-    The sum of p (log p - log q), in float64: float32 rounds a log-probability by more than the KL of near models.
+    In float64: float32 rounds a log-probability by more than the KL of near models. With logits a and b less their
+    largest, and Z the sum of their exponentials, sum p (log p - log q) is sum e^a (a - b) / Z_a - log Z_a + log Z_b:
+    an exponential of each logit, and none of a difference.
     """
     import torch
 
     place = after.device if after.device.type != "mps" else torch.device("cpu")  # which has no float64
-    first = torch.from_numpy(before).to(place).double()
-    second = after.to(place).double()
-    same = int((first.argmax(dim=1) == second.argmax(dim=1)).sum())
-    first, second = first.log_softmax(dim=1), second.log_softmax(dim=1)
-    parts = torch.where(first == -torch.inf, 0.0, first.exp() * (first - second))
-    return float(parts.sum(dim=1).clamp(min=0.0).sum()), same
+    first, second = torch.from_numpy(before).to(place), after.to(place)
+    (most, likeliest), (other, chosen) = first.max(dim=1), second.max(dim=1)
+    first = first.double().sub_(most.double()[:, None])  # r, V, as are all below
+    second = second.double().sub_(other.double()[:, None])
+    apart = (first - second).masked_fill_(first == -torch.inf, 0.0)  # what is never said counts for nothing
+    first, second = first.exp_(), second.exp_()
+    sums, others = first.sum(dim=1), second.sum(dim=1)
+    parts = (first.mul_(apart)).sum(dim=1) / sums - sums.log() + others.log()
+    return float(parts.clamp(min=0.0).sum()), int((likeliest == chosen).sum())
