@@ -61,6 +61,8 @@ def atlas_bytes(run: Run, finest: int | None = None) -> bytes:
     for picture in pictures:
         size = list(picture.share.shape)
         listed[picture.name] = {"cell": picture.cell, "size": size, "offset": offset}
+        if run.thin:  # it has no finer ones
+            listed[picture.name]["finest"] = dict(zip("hw", picture.cell, strict=True))
         offset += picture.share.size
     several = matrices.stacks(run.matrices) > 1
     least = {} if finest is None else {"finest": {"h": finest, "w": finest}}

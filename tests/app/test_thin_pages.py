@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.data.atlas import atlas_bytes
 from kencore.data.examples import read_examples
 from kencore.runs.run import open_run
 from kencore.runs.shelf import list_runs
@@ -16,6 +17,7 @@ from kencore.settings.demo import SENTENCES, TRAINING, place
 from kencore.sweeps.shelf import list_sweeps
 from kencore.system.places import assets_folder, gallery_folder
 from tests.app.conftest import OpenPage
+from tests.app.data.test_answers import decode
 
 PAGES = ("overview", "map", "layers", "sparsity", "flips", "compare", "story", "tradeoff")
 MISSING = ("matrix", "row", "explain", "tune", "recover")
@@ -43,6 +45,19 @@ def test_pages_open(page: str, run: str, assets: Path, open_page: OpenPage, monk
     assert not test.exception
     assert [error.value for error in test.error] == []
     assert "Explain it" not in [link.value for link in test.get("page_link")]  # it would lead to what is missing
+
+
+def test_a_map_asks_for_no_cells_finer_than_those_that_are_there(assets: Path) -> None:
+    run = open_run(assets / "gallery" / "runs" / "thin-demo")
+    header, _ = decode(atlas_bytes(run))
+    pruned = [line for line in header["matrices"] if line["reason"] is None]
+    assert pruned
+    for line in pruned:
+        cell, _ = run.stored_cells.counts(line["name"], run.shape(line["name"]))
+        assert line["finest"] == {"h": line["cell"][0], "w": line["cell"][1]}
+        assert all(shown % held == 0 for shown, held in zip(line["cell"], cell, strict=True))
+    whole, _ = decode(atlas_bytes(open_run("demo")))
+    assert not any("finest" in line for line in whole["matrices"])
 
 
 @pytest.mark.parametrize("page", MISSING)
