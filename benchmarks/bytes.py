@@ -52,7 +52,7 @@ from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.answers import divergence, log_chances
 from kencore.quality.judge_model import Judge
-from kencore.quality.near import Near, _tokens
+from kencore.quality.near import Near
 from kencore.quality.second_order import Changes, nats, sentences, windows
 from kencore.settings.demo import DEMOS
 
@@ -136,8 +136,7 @@ class Study:
         if self.near.sentences:
             after = self.judge.model.predict(self.judge.data)
             return divergence(log_chances(self.near.dense.logits), log_chances(after.logits))
-        pairs = zip(self.near.dense, self.near._read(len(self.near.dense)), strict=True)
-        return np.array([_tokens(one, other)[0] / (len(one) - 1) for one, other in pairs])
+        return np.asarray(self.judge.quality().near.kl)
 
     def table(self, codes: tuple[str, ...]) -> dict[str, list[Option]]:
         if codes not in self.tables:
