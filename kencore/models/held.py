@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 1 << 33  # bytes of a file of logits
 SHARE: Final = 4  # of the disk's room, one part in so many
-AT_ONCE: Final = 1 << 22  # logits of a piece
+AT_ONCE: Final = 1 << 18  # logits of a piece: what a processor's cache holds
 FLOAT32: Final = 4  # bytes
 
 
