@@ -91,7 +91,7 @@ def _wide(lines: list[RunLine]) -> set[int]:
         placeholder="",
         alt="All runs with verdict, method, share kept, quality and date",
         column_config={
-            "Run": st.column_config.TextColumn(width="large"),
+            "Run": st.column_config.TextColumn(width=310),  # at 1440 pixels the link at the end is in view
             "Method": st.column_config.TextColumn(width=150),
             "Kept": percent,
             "Accuracy": percent,
