@@ -179,7 +179,10 @@ def test_a_measured_run_holds_its_cost_and_its_changes(zeroed: Run, language: tu
     dense = model.quality(data).outcomes
     for name, tensor in pruned_state(zeroed):
         model.replace({name: tensor})
-    assert found["pruned"]["versus_dense"] == nll_change(dense, model.quality(data).outcomes)
+    versus = dict(found["pruned"]["versus_dense"])
+    assert versus.pop("kl") > 0
+    assert 0 <= versus.pop("same_answer") < 1
+    assert versus == nll_change(dense, model.quality(data).outcomes)
     change = found["pruned"]["nll"] - found["dense"]["nll"]
     assert found["pruned"]["versus_dense"]["nll_change"] == pytest.approx(change)
     random = found["baselines"]["random"]["versus_dense"]
