@@ -81,6 +81,7 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(
     tab.get_by_text("Kept weights alone").click()
     assert holds("epochs=4", "train=kept")(copied(tab))
     tab.get_by_role("radio", name="Other data").click()
+    tab.wait_for_url(re.compile("held_out"))
     tab.get_by_role("radio", name="A share of it, kept apart").click()
     expect(tab).not_to_have_url(re.compile("held_out"))
     other = new_profile(browser, app.url)
