@@ -22,6 +22,7 @@ from kencore.report.charts import masks
 from kencore.report.charts.draw import LEVELS, SCALE, WIDTH, legend, plot, png, rows, say, shares, styled, svg
 from kencore.report.style import colors, shade
 from kencore.runs.run import Run
+from kencore.words import numbers
 from kencore.words.palette import DARK, LIGHT
 from tests.support.runs import make_lm_run, make_run
 
@@ -211,4 +212,16 @@ def test_neighbours_without_any_kept_are_left_out() -> None:
     empty = pd.DataFrame(
         {"role": ["q"], "kept": [0], **{f"n{i}": [0] for i in range(5)}, "mean": [math.nan], "by_chance": [math.nan]}
     )
-    assert masks.neighbours(empty) is None
+    assert masks.neighbours(empty, numbers.TERMS["base"]) is None
+
+
+def test_a_picture_of_coded_changes_does_not_say_kept() -> None:
+    counts = {f"n{i}": [2] for i in range(5)}
+    table = pd.DataFrame({"role": ["q"], "kept": [10], **counts, "mean": [2.0], "by_chance": [1.5]})
+    figure = masks.neighbours(table, numbers.CODED)
+    assert figure is not None
+    told = "A changed weight has 2.00 changed neighbors of 4 on average"
+    assert figure.finding == f"{told}, more than the 1.50 expected by chance"
+    said = svg(figure.drawing, "one", "t", figure.alt) + figure.note
+    assert "changed" in said
+    assert "kept" not in said

@@ -27,7 +27,7 @@ ENTRIES_AT_ONCE: Final = 1 << 24
 
 
 @styled()
-def small_maps(run: Run) -> Figure | None:
+def small_maps(run: Run, terms: wording.Terms) -> Figure | None:
     """A small map of the largest pruned matrix of each block and role; ``None`` without any."""
     cells = summaries.model_cells(run.matrices)
     drawn = [run.shape(name)[0] > 1 and pruned > 0 for name, pruned in zip(cells["name"], cells["pruned"], strict=True)]
@@ -52,10 +52,11 @@ def small_maps(run: Run) -> Figure | None:
         tall, broad = (part / 2 for part in _fit(*run.shape(line.name), min(SIDE, wide - 6)))
         data = small_map(run.overview(line.name))
         shares(axes, data, (x - broad, x + broad, y + tall, y - tall))
-    _key(axes)
+    _key(axes, terms)
     axes.set(xlim=(0, WIDTH), ylim=(high, 0))  # after the maps, which set limits of their own
     few = "" if len(places) == len(every) else f" {len(places)} of {len(every)} places are shown."
-    finding = f"Where {len(shown)} matrices keep their weights"
+    does = "change" if terms is wording.CODED else "keep"
+    finding = f"Where {len(shown)} matrices {does} their weights"
     return Figure(
         name="kept-maps",
         finding=finding,
@@ -64,7 +65,7 @@ def small_maps(run: Run) -> Figure | None:
         data=shown[["stack", "block", "role", "name", "params", "kept", "share"]],
         note=f"Each picture is the largest pruned matrix of a block and role in at most {SIDE} × {SIDE} cells: "
         "outputs downwards, inputs to the right, in true proportions but for thin ones, drawn thicker. A cell "
-        f"stands out by its kept share.{few}",
+        f"stands out by its {terms.done} share.{few}",
     )
 
 
@@ -95,9 +96,9 @@ def _fit(rows: int, cols: int, side: float) -> tuple[float, float]:
     return max(rows * scale, 10.0), max(cols * scale, 10.0)
 
 
-def _key(axes: Any) -> None:
+def _key(axes: Any, terms: wording.Terms) -> None:
     x = WIDTH - 170
-    axes.text(x - 8, 13, "share kept: 0 %", ha="right", color=LIGHT.muted)
+    axes.text(x - 8, 13, f"share {terms.done}: 0 %", ha="right", color=LIGHT.muted)
     axes.text(x + 128, 13, "100 %", color=LIGHT.muted)
     steps = np.linspace(0, 255, LEVELS).astype(np.uint8)[None, :]
     shares(axes, steps, (x, x + 120, 15, 3))
@@ -154,16 +155,17 @@ def _neighbours(run: Run, name: str, rows: int, cols: int) -> NDArray[np.float64
 
 
 @styled()
-def neighbours(table: pd.DataFrame) -> Figure | None:
+def neighbours(table: pd.DataFrame, terms: wording.Terms) -> Figure | None:
     """Bars of how many neighbours of kept entries are kept, by role; ``None`` without any.
 
     Args:
         table: `neighbour_table`.
+        terms: what the run calls its weights.
     """
     table = table[table["kept"] > 0]
     if table.empty:
         return None
-    keys = ("no neighbor kept", "1", "2", "3", "all 4 kept")
+    keys = (f"no neighbor {terms.done}", "1", "2", "3", f"all 4 {terms.done}")
     labels = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
     axes = rows(labels, 34, keys=keys)
     before = np.zeros(len(table))
@@ -171,26 +173,27 @@ def neighbours(table: pd.DataFrame) -> Figure | None:
         part = (table[f"n{i}"] / table["kept"]).to_numpy()
         axes.barh(np.arange(len(table)), part, 0.65, left=before, color=NEIGHBOURS[i], label=key)
         before += part
-    axes.set(xlim=(0, 1), xlabel="share of kept weights")
+    axes.set(xlim=(0, 1), xlabel=f"share of {terms.done} weights")
     say(axes.xaxis, percent)
     legend(axes)
-    finding = neighbours_finding(table)
+    finding = neighbours_finding(table, terms)
     return Figure(
         name="neighbours",
         finding=finding,
         drawing=axes.figure,
         data=table,
-        alt=f"Bars of kept weights by how many of their four neighbors are kept, one per role. {finding}.",
-        note="Neighbors: the weights above, below, left and right. Chance: random masks that keep as many "
-        "weights of each matrix.",
+        alt=f"Bars of {terms.done} weights by how many of their four neighbors are {terms.done}, one per role. "
+        f"{finding}.",
+        note="Neighbors: the weights above, below, left and right. Chance: random masks of as many weights of each "
+        "matrix.",
     )
 
 
-def neighbours_finding(table: pd.DataFrame) -> str:
+def neighbours_finding(table: pd.DataFrame, terms: wording.Terms) -> str:
     """Whether kept entries stand together more than chance would have it, in one sentence."""
     weights = table["kept"].to_numpy(np.float64)
     mean, chance = (float(np.average(table[name], weights=weights)) for name in ("mean", "by_chance"))
-    text = f"A kept weight has {mean:.2f} kept neighbors of 4 on average"
+    text = f"A {terms.done} weight has {mean:.2f} {terms.done} neighbors of 4 on average"
     if abs(mean - chance) < 0.02:
         return f"{text}, as expected by chance"
     return f"{text}, {'more' if mean > chance else 'fewer'} than the {chance:.2f} expected by chance"

@@ -116,7 +116,8 @@ def walk(run: Run) -> Section | None:
 
 def masks(run: Run, progress: Progress | None) -> Section | None:
     """The keep masks as pictures, and how kept entries stand together; ``None`` where none can be drawn."""
-    found = [small_maps(run), neighbours(neighbour_table(run, progress))]
+    terms = wording.terms(run.restore, coded=run.spec.coded)
+    found = [small_maps(run, terms), neighbours(neighbour_table(run, progress), terms)]
     drawn = [figure for figure in found if figure is not None]
     if not drawn:
         return None
