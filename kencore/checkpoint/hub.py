@@ -88,6 +88,16 @@ def fetch(text: str, *, revision: str | None = None, progress: Progress | None =
     return folder
 
 
+def cached(text: str, *, revision: str | None = None) -> Path | None:
+    """Snapshot folder of a hub model as far as it is in the local cache; ``None``: nothing of it is."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(text, revision=revision, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
 def _download(
     text: str, revision: str | None, patterns: list[str], progress: Progress | None, outside: Sequence[str] = OUTSIDE
 ) -> Path:

@@ -103,6 +103,25 @@ def resolve(
     return source
 
 
+def folder_here(text: str, *, revision: str | None = None, beside: str | Path = ".") -> Path | None:
+    """The folder of a model whose files are on this machine already; ``None``: they are not. Nothing is fetched.
+
+    Args:
+        beside: the folder that a relative path starts from.
+    """
+    text = tidy_source(text)
+    if text in DEMOS:
+        return place(DEMOS[text].folder)
+    path = Path(beside) / _absolute(text) if text.startswith("~") else Path(beside) / text
+    if revision is None and _exists(path):
+        return path if path.is_dir() else None
+    if text in PACKAGED or _is_folder(text, named_revision=revision is not None):
+        return None
+    from kencore.checkpoint.hub import cached
+
+    return cached(text, revision=revision)
+
+
 def _is_folder(text: str, *, named_revision: bool) -> bool:
     looks_like_path = (
         text.startswith((".", "/", "~"))

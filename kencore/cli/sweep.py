@@ -46,8 +46,8 @@ def sweep(
     The same settings are the same sweep: what is finished stays, what is missing is done. Where a
     pruning failed the exit code is 1.
     """
-    from kencore.sweeps.shard import Shard
     from kencore.sweeps.sweep import sweep as run_sweep
+    from kencore.system.shard import Shard
 
     with command(as_json, STOPPED) as (report, show):
         if out_csv is not None:

@@ -28,12 +28,21 @@ class Context:
         out: the temporary folder to write into; it becomes the result when the function returns.
         job, attempt: the job's id, and which try this is (1, 2, ...).
         threads: processor threads this job may use.
+        shared: what pieces of the job leave for each other; it is there where the job was split, while the job lives.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection | None, job: str, attempt: int, *, out: Path, threads: int
+        self,
+        connection: sqlite3.Connection | None,
+        job: str,
+        attempt: int,
+        *,
+        out: Path,
+        threads: int,
+        shared: Path | None = None,
     ) -> None:
         self.out, self.job, self.attempt, self.threads = out, job, attempt, threads
+        self.shared = out.parent / "shared" if shared is None else shared
         self.cancelled = False
         self._connection = connection
         self._time_left = TimeLeft()

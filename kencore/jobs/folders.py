@@ -1,7 +1,8 @@
 """Where a job's files are: its result, the temporary folder beside it, its log.
 
 An attempt writes into ``.<job>.<attempt>.part/out``. What it needs beside that while it works
-goes into the ``.part`` folder too, so that one removal leaves nothing of it.
+goes into the ``.part`` folder too, so that one removal leaves nothing of it. What pieces of a job leave for each other
+is in ``.<job>.shared``, which outlives an attempt and goes with the job's end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kencore.system import whole
 from kencore.system.places import PRIVATE, home, jobs_folder, private_folder
 from kencore.system.plain_json import read_json_object
 
-SUFFIX = ".part"
+SUFFIX, SHARED = ".part", ".shared"
 
 
 def result_folder(job: str, kind: str) -> Path:
@@ -30,6 +31,11 @@ def result_folder(job: str, kind: str) -> Path:
 def part_folder(job: str, kind: str, attempt: int) -> Path:
     """The temporary folder of one attempt, on the disk of its result; nothing is made."""
     return result_folder(job, kind).with_name(f".{job}.{attempt}{SUFFIX}")
+
+
+def shared_folder(job: str, kind: str) -> Path:
+    """What pieces of a job leave for each other, on the disk of its result; nothing is made."""
+    return result_folder(job, kind).with_name(f".{job}{SHARED}")
 
 
 def log_file(job: str) -> Path:
@@ -99,6 +105,13 @@ def parts() -> Iterator[tuple[Path, str, int]]:
             job, _, attempt = folder.name[1 : -len(SUFFIX)].rpartition(".")
             if job and attempt.isdigit():
                 yield folder, job, int(attempt)
+
+
+def shared_parts() -> Iterator[tuple[Path, str]]:
+    """Folders in the store that pieces of a job share: folder, job."""
+    for shelf in sorted({kind.shelf for kind in KINDS.values()}):
+        for folder in (home() / shelf).glob(f".*{SHARED}"):
+            yield folder, folder.name[1 : -len(SHARED)]
 
 
 def shorten_log(job: str, most: int) -> None:

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from kencore.errors import JobKindError
+from kencore.jobs.pieces import Share, whole
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -35,8 +36,9 @@ class Kind:
         check: raises a `KencoreError` for parameters that cannot work; needs no model.
         heavy: it imports torch, so it waits for the process that has it loaded.
         question: a person waits for its answer on a page: it never waits behind a pruning.
-        pieces: ``module:function``, of parameters and a number: parameters of at most so many pieces that processes on
-            several machines can do side by side; each of them repeats nothing that is done.
+        pieces: ``module:function`` that says how processes can share a job out, see `kencore.jobs.pieces`: of its
+            parameters, how many may work side by side, and the folder that it was submitted from. A piece that is
+            begun again repeats nothing that is done.
     """
 
     function: str
@@ -52,12 +54,12 @@ class Kind:
         function: JobFunction = getattr(import_module(module), name)
         return function
 
-    def split(self, params: Params, most: int) -> list[tuple[Params, float]]:
-        """Parameters of pieces, at most so many, and how much of the work each is; one piece of a kind without."""
+    def split(self, params: Params, most: int, folder: str) -> list[Share]:
+        """The pieces of a job of which at most so many work side by side; one of a kind that is never split."""
         if self.pieces is None or most < 2:
-            return [(params, 1.0)]
+            return whole(params)
         module, _, name = self.pieces.partition(":")
-        found: list[tuple[Params, float]] = getattr(import_module(module), name)(params, most)
+        found: list[Share] = getattr(import_module(module), name)(params, most, folder)
         return found
 
 
@@ -84,7 +86,12 @@ KINDS: dict[str, Kind] = {
     "inspect": Kind(
         function="kencore.jobs.tasks:inspect_pair", shelf="results", check=settings("jobs:InspectAsked"), question=True
     ),
-    "prune": Kind(function="kencore.jobs.tasks:prune_pair", shelf="runs", check=settings("prune:PruneSpec")),
+    "prune": Kind(
+        function="kencore.jobs.tasks:prune_pair",
+        shelf="runs",
+        check=settings("prune:PruneSpec"),
+        pieces="kencore.jobs.pieces:of_pruning",
+    ),
     "retune": Kind(
         function="kencore.jobs.tasks:retune_run", shelf="results", check=settings("prune:PruneSpec"), question=True
     ),
@@ -96,7 +103,10 @@ KINDS: dict[str, Kind] = {
         pieces="kencore.jobs.pieces:of_sweep",
     ),
     "evaluate": Kind(
-        function="kencore.jobs.tasks:evaluate_model", shelf="results", check=settings("jobs:EvaluateAsked")
+        function="kencore.jobs.tasks:evaluate_model",
+        shelf="results",
+        check=settings("jobs:EvaluateAsked"),
+        pieces="kencore.jobs.pieces:of_evaluation",
     ),
     "export": Kind(function="kencore.jobs.tasks:export_run", shelf="results", check=check_export),
     "report": Kind(

@@ -8,6 +8,8 @@ KENVIZ_GPUS           CUDA cards that jobs may reserve; default: those found
 KENVIZ_RESULTS        results of jobs other than prune that are kept; default 200
 KENVIZ_RAY_ADDRESS    jobs run on this Ray cluster (``auto``, or host:port), not on this machine; KENVIZ_WORKERS and
                       KENVIZ_GPUS are then by default what the cluster has
+KENVIZ_PIECES         processes of this machine that share a job out which can be split; default 1
+KENVIZ_PIECE_BYTES    jobs on a model whose weights are fewer bytes are not split; default 256 MiB
 KENVIZ_RAY_CPUS       processors of the cluster that a job, or a piece of one, gets; default 1
 """
 
@@ -22,6 +24,7 @@ from kencore.errors import SpecError
 from kencore.system.devices import count_gpus, usable_cores
 
 HEAVY = ("torch", "transformers", "transformers.modeling_utils", "numba", "pandas", "kencore")
+PIECE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class WorkerSettings:
     preload: tuple[str, ...]
     gpus: float
     results_kept: int
+    pieces: int = 1
+    piece_bytes: int = PIECE_BYTES
     ray: str = ""
     ray_cpus: float = 1.0
 
@@ -45,6 +50,8 @@ class WorkerSettings:
         _at_least("KENVIZ_IDLE_SECONDS", self.idle_seconds, 0)
         _at_least("KENVIZ_GPUS", self.gpus, 0)
         _at_least("KENVIZ_RESULTS", self.results_kept, 1)
+        _at_least("KENVIZ_PIECES", self.pieces, 1)
+        _at_least("KENVIZ_PIECE_BYTES", self.piece_bytes, 0)
         _at_least("KENVIZ_RAY_CPUS", self.ray_cpus, 0.01)
 
     @classmethod
@@ -62,6 +69,8 @@ class WorkerSettings:
             preload=_preload(given.get("KENVIZ_PRELOAD", "").strip()),
             gpus=_number(given, "KENVIZ_GPUS", count_gpus()),
             results_kept=int(_number(given, "KENVIZ_RESULTS", 200)),
+            pieces=int(_number(given, "KENVIZ_PIECES", 1)),
+            piece_bytes=int(_number(given, "KENVIZ_PIECE_BYTES", PIECE_BYTES)),
             ray=given.get("KENVIZ_RAY_ADDRESS", "").strip(),
             ray_cpus=_number(given, "KENVIZ_RAY_CPUS", 1),
         )

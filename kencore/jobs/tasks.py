@@ -17,6 +17,7 @@ from kencore.jobs.pieces import SHARD
 from kencore.runs.run import Run, open_run
 from kencore.system.places import runs_folder
 from kencore.system.plain_json import json_text
+from kencore.system.shard import Shard
 from kencore.system.whole import publish
 
 PREFIX = "tuned"
@@ -36,14 +37,20 @@ def inspect_pair(params: dict[str, Any], context: Context) -> None:
 
 
 def prune_pair(params: dict[str, Any], context: Context) -> None:
-    """Prune, and leave the complete run in the job's folder."""
+    """Prune, and leave the complete run in the job's folder; with a ``shard`` some matrices, for that to take over."""
+    from kencore.pruning.part import prune_part
     from kencore.pruning.prune import prune
     from kencore.settings.prune import PruneSpec
     from kencore.system.devices import describe_device
 
-    spec = PruneSpec.from_dict(params)
+    asked, shard = _asked(params)
+    spec = PruneSpec.from_dict(asked)
     context.set_device(describe_device(spec.device))
-    prune(spec, out=context.out, progress=context.progress, threads=context.threads)
+    if shard is None:
+        prune(spec, out=context.out, progress=context.progress, threads=context.threads, shared=_shared(context))
+    else:
+        done = prune_part(spec, shard, context.shared, progress=context.progress, threads=context.threads)
+        context.event("matrices", {"shard": str(shard), "matrices": len(done)})
 
 
 def retune_run(params: dict[str, Any], context: Context) -> None:
@@ -86,37 +93,36 @@ def run_sweep(params: dict[str, Any], context: Context) -> None:
     ``0/3`` it is a piece of the job.
     """
     from kencore.settings.sweep import SweepSpec
-    from kencore.sweeps.shard import Shard
     from kencore.sweeps.sweep import sweep
     from kencore.system.devices import describe_device
 
-    spec = SweepSpec.from_dict({name: value for name, value in params.items() if name != SHARD})
-    shard = Shard.from_text(params.get(SHARD, "0/1"))
+    asked, shard = _asked(params)
+    spec = SweepSpec.from_dict(asked)
     context.set_device(describe_device(spec.device))
     context.event("sweep", {"sweep": spec.id})
-    found = sweep(spec, shard=shard, progress=context.progress, threads=context.threads)
+    found = sweep(spec, shard=shard or Shard(), progress=context.progress, threads=context.threads)
     _write_result(context, {"sweep": found.id, **found.progress})
 
 
 def evaluate_model(params: dict[str, Any], context: Context) -> None:
     """Measure quality on labelled examples or on a text, of a run or of a model; see
-    `kencore.quality.judge.judge`.
+    `kencore.quality.judge.judge`. With a ``shard`` of some of the data alone, for that to take over.
     """
     from kencore.quality.judge import judge
+    from kencore.quality.part import judge_part
     from kencore.system.devices import describe_device, resolve_device
 
-    asked = dict(params)
+    asked, shard = _asked(params)
     device = resolve_device(asked.pop("device", None) or "auto")
     context.set_device(describe_device(device))
-    found = judge(
-        asked.pop("model"),
-        asked.pop("examples"),
-        **asked,
-        device=device,
-        threads=context.threads,
-        progress=context.progress,
-    )
-    _write_result(context, found)
+    subject, data = asked.pop("model"), asked.pop("examples")
+    how: dict[str, Any] = {"device": device, "threads": context.threads, "progress": context.progress}
+    if shard is None:
+        _write_result(context, judge(subject, data, **asked, **how, shared=_shared(context)))
+        return
+    own = {name: value for name, value in asked.items() if name not in ("cost", "save")}
+    states = judge_part(subject, data, shard, context.shared, **own, **how)
+    context.event("measured", {"shard": str(shard), "states": states})
 
 
 def export_run(params: dict[str, Any], context: Context) -> None:
@@ -186,6 +192,18 @@ def find_flips(params: dict[str, Any], context: Context) -> None:
     with suppress(StoreNotWritableError):  # it is whole in the job's folder
         keep_flips(run, found)
     _write_result(context, found.facts)
+
+
+def _asked(params: dict[str, Any]) -> tuple[dict[str, Any], Shard | None]:
+    """A job's own parameters, and which part of it is asked for; ``None``: all of it."""
+    shard = params.get(SHARD)
+    own = {name: value for name, value in params.items() if name != SHARD}
+    return own, None if shard is None else Shard.from_text(shard)
+
+
+def _shared(context: Context) -> Path | None:
+    """What pieces of the job left, where it was split."""
+    return context.shared if context.shared.is_dir() else None
 
 
 def _write_result(context: Context, data: dict[str, Any]) -> None:

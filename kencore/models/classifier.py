@@ -19,9 +19,11 @@ from kencore.models.batches import most_at_once, read_rows, same_length, stacked
 from kencore.models.figures import Figures, Predictions, quality_of
 from kencore.models.labels import meaning_of
 from kencore.models.loaded import LoadedModel, torch_threads, usable_positions
+from kencore.models.said import Said
 from kencore.models.seam import forward
 from kencore.models.tokenizer import check_model_rows, stated_limit
 from kencore.system.progress import Progress
+from kencore.system.shard import Shard
 
 BATCH = 32
 
@@ -61,26 +63,45 @@ class Classifier(LoadedModel):
             TaskMismatchError: a label that the model does not know.
             NonFiniteWeightError: the model's answer is NaN or infinite.
         """
+        truth = self.label_numbers(examples)
+        said = self.part(examples, batch=batch, progress=progress)
+        logits = said["logits"][np.argsort(said["places"])]
+        return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
+
+    def part(
+        self, examples: Examples, shard: Shard | None = None, *, batch: int = BATCH, progress: Progress | None = None
+    ) -> Said:
+        """What the model says of a shard of the batches that the examples are read in. Raises as `predict`."""
         import torch
 
-        truth = self.label_numbers(examples)
+        started = time.monotonic()
         rows = self.tokens(examples)
-        logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
+        size = self.batch_size(batch)
+        batches = (shard or Shard()).of(list(same_length(rows, range(len(rows)), size)))
+        places = np.array([i for part in batches for i in part], np.int64)
+        logits = np.empty((len(places), self.model.config.num_labels), dtype=np.float32)
         done = 0
         self.model.eval()
         with torch.inference_mode(), torch_threads(self.threads):
-            size = self.batch_size(batch)
-            for part in same_length(rows, range(len(rows)), size):
+            for part in batches:
                 # a product with one row alone rounds by where the weights lie in memory: it goes in twice
                 twice = part * 2 if len(part) == 1 < size else part
                 inputs = stacked([rows[i] for i in twice], self.device)
                 # batch, L labels
-                logits[part] = forward(self.model, **inputs).logits[: len(part)].float().cpu().numpy()
+                answers = forward(self.model, **inputs).logits[: len(part)].float().cpu().numpy()
+                logits[done : done + len(part)] = answers
                 done += len(part)
                 if progress is not None:
-                    progress(done, len(rows), f"{done:,} of {len(rows):,} sentences")
+                    progress(done, len(places), f"{done:,} of {len(places):,} sentences")
         self._check_finite(logits)
-        return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
+        return {"places": places, "logits": logits, "seconds": np.asarray(time.monotonic() - started)}
+
+    def figures(self, examples: Examples, said: Said) -> Figures:
+        """What `quality_of` says of all answers, in the order of the examples."""
+        logits, truth = said["logits"], self.label_numbers(examples)
+        predictions = Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
+        figures = quality_of(predictions) | {"seconds": round(float(said["seconds"]), 3)}
+        return Figures(figures, predictions.correct, predictions)
 
     def quality(self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None) -> Figures:
         """What `quality_of` says of the model's predictions, and the ``seconds`` they took.

@@ -25,11 +25,13 @@ from kencore.models.figures import Figures, mean_interval
 from kencore.models.loaded import LoadedModel, torch_threads, usable_positions
 from kencore.models.loading import check_files, load_config, load_fields
 from kencore.models.pooling import Recipe, load_dense, pool, recipe_of
+from kencore.models.said import Said
 from kencore.models.seam import forward
 from kencore.models.tokenizer import check_model_rows, load_tokenizer, stated_limit, stated_rows
 from kencore.settings.common import TEXT_FILE
 from kencore.settings.demo import LABELLED_FILES
 from kencore.system.progress import Progress
+from kencore.system.shard import Shard
 
 BATCH = 32
 HEADLESS = ("Model", "ForMaskedLM", "ForPreTraining")  # classes of encoders whose head, if any, no embedding needs
@@ -90,34 +92,51 @@ class Embedder(LoadedModel):
         """
         start = time.monotonic()
         found = self.embeddings(lines, batch=batch, progress=progress)
+        return self._figures(found, time.monotonic() - start)
+
+    def figures(self, lines: Lines, said: Said) -> Figures:
+        """What `quality` says, of all embeddings in the order of the sentences."""
+        return self._figures(said["embeddings"], float(said["seconds"]))
+
+    def _figures(self, found: NDArray[np.float64], seconds: float) -> Figures:
         alike = cosines(found, found if self.dense is None else self.dense)
         low, high = mean_interval(alike) or (float(alike[0]), float(alike[0]))
         figures = {
             "similarity": float(alike.mean()),
             "similarity_low": max(-1.0, low),
             "similarity_high": min(1.0, high),
-            "examples": len(lines),
-            "seconds": round(time.monotonic() - start, 3),
+            "examples": len(found),
+            "seconds": round(seconds, 3),
         }
         return Figures(figures, alike)
 
     def embeddings(self, lines: Lines, *, batch: int = BATCH, progress: Progress | None = None) -> NDArray[np.float64]:
         """(N, D) in the order of the sentences, which go through the model in batches of one length."""
+        said = self.part(lines, batch=batch, progress=progress)
+        whole: NDArray[np.float64] = said["embeddings"][np.argsort(said["places"])]
+        return whole
+
+    def part(
+        self, lines: Lines, shard: Shard | None = None, *, batch: int = BATCH, progress: Progress | None = None
+    ) -> Said:
+        """What the model makes of a shard of the batches that the sentences are read in. Raises as `quality`."""
         import torch
 
+        started = time.monotonic()
         rows = self.tokens(lines)
+        batches = (shard or Shard()).of(list(same_length(rows, range(len(rows)), self.batch_size(batch))))
+        count = sum(len(part) for part in batches)
         found: dict[int, NDArray[np.float64]] = {}
         self.model.eval()
         with torch.inference_mode(), torch_threads(self.threads):
-            size = self.batch_size(batch)
-            for part in same_length(rows, range(len(rows)), size):
+            for part in batches:
                 # a product with one row alone rounds by where the weights lie in memory: it goes in twice
-                twice = part * 2 if len(part) == 1 < size else part
+                twice = part * 2 if len(part) == 1 < self.batch_size(batch) else part
                 made = self._embedded(stacked([rows[i] for i in twice], self.device))
                 found |= zip(part, made[: len(part)].double().cpu().numpy(), strict=True)
                 if progress is not None:
-                    progress(len(found), len(rows), f"{len(found):,} of {len(rows):,} sentences")
-        whole = np.stack([found[i] for i in range(len(rows))])
+                    progress(len(found), count, f"{len(found):,} of {count:,} sentences")
+        whole = np.stack(list(found.values())) if found else np.empty((0, 0))
         wrong = len(whole) - int(np.isfinite(whole).all(axis=1).sum())
         if wrong:
             raise NonFiniteWeightError(
@@ -126,7 +145,8 @@ class Embedder(LoadedModel):
                 wanted="finite embeddings",
                 remedy="Look for NaN or infinity in the weights.",
             )
-        return whole
+        places = np.array(list(found), np.int64)
+        return {"places": places, "embeddings": whole, "seconds": np.asarray(time.monotonic() - started)}
 
     def _embedded(self, inputs: dict[str, Any]) -> Any:
         """(batch, D) of one batch."""

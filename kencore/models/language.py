@@ -5,10 +5,13 @@ Importing this module is light; torch and transformers are imported when a model
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from kencore.checkpoint.config import read_config
 from kencore.checkpoint.skeleton import LANGUAGE_HEADS
@@ -16,12 +19,14 @@ from kencore.data.text import check_window, first_token_numbers, opening_token, 
 from kencore.data.tokens import check_tokens
 from kencore.errors import NotALanguageModelError
 from kencore.models.figures import Figures
-from kencore.models.held import Comparison, HeldLogits
+from kencore.models.held import Comparison, HeldLogits, Nearness
 from kencore.models.loaded import LoadedModel, stated_positions, torch_threads, usable_positions
 from kencore.models.loading import check_files, load_config, load_fields
-from kencore.models.perplexity import perplexity, vocabulary_of, windows, windows_at_once
+from kencore.models.perplexity import figures_of, vocabulary_of, window_sums, windows, windows_at_once
+from kencore.models.said import Said
 from kencore.models.tokenizer import load_tokenizer, stated_rows, table_rows
 from kencore.system.progress import Progress
+from kencore.system.shard import Shard
 
 if TYPE_CHECKING:
     import torch
@@ -141,16 +146,59 @@ class LanguageModel(LoadedModel):
             against: the logits that were kept of another model on the same windows; compare with them, in the same
                 pass.
         """
-        count, width = windows.ids.shape
-        batch = batch or windows_at_once(self.model, width)
-        held = HeldLogits((count, width, vocabulary_of(self.model)), batch=batch) if hold else None
+        held = self.holder(windows, batch=batch) if hold else None
+        said = self.part(windows, batch=batch, progress=progress, hold=held, against=against)
+        return self.figures(windows, said, held=held, against=against)
+
+    def part(
+        self,
+        windows: Windows,
+        shard: Shard | None = None,
+        *,
+        batch: int | None = None,
+        progress: Progress | None = None,
+        hold: HeldLogits | None = None,
+        against: HeldLogits | None = None,
+    ) -> Said:
+        """What the model says of a shard of the batches that the windows are read in.
+
+        Args:
+            hold: keeps the logits; against: what they are compared with, of the same windows at least.
+        """
+        started = time.monotonic()
+        batch = batch or windows_at_once(self.model, windows.ids.shape[1])
         compared = None if against is None else Comparison(against)
-        watch = held.keep if held is not None else compared.add if compared is not None else None
+        watch = hold.keep if hold is not None else compared.add if compared is not None else None
         self.model.eval()
         with torch_threads(self.threads):
-            found = perplexity(self.model, windows.ids, batch=batch, device=self.device, progress=progress, watch=watch)
-        found.held, found.near = held, None if compared is None else compared.found()
+            places, sums = window_sums(
+                self.model, windows.ids, shard=shard, batch=batch, device=self.device, progress=progress, watch=watch
+            )
+        said: Said = {"places": places, "nll": sums, "seconds": np.asarray(time.monotonic() - started)}
+        if compared is None:
+            return said
+        near = compared.found()
+        return said | {"compared": places[: len(near.kl)], "kl": near.kl, "same": near.same}
+
+    def figures(
+        self, windows: Windows, said: Said, *, held: HeldLogits | None = None, against: HeldLogits | None = None
+    ) -> Figures:
+        """What `perplexity` says, of what was said of all windows.
+
+        Args:
+            held: of a model that others are compared with; against: of one that was compared: the other's.
+        """
+        found = figures_of(said["nll"], windows.ids.shape[1], vocabulary_of(self.model), float(said["seconds"]))
+        found.held = held
+        if against is not None and "kl" in said:
+            found.near = Nearness(to=against, kl=said["kl"], same=said["same"])
         return found
+
+    def holder(self, windows: Windows, *, batch: int | None = None, most: int | None = None) -> HeldLogits:
+        """What holds the logits of the windows, or of as many as there is room for; see `HeldLogits`."""
+        count, width = windows.ids.shape
+        size = batch or windows_at_once(self.model, width)
+        return HeldLogits((count, width, vocabulary_of(self.model)), batch=size, most=most)
 
 
 def usual_window(positions: int | None) -> int:

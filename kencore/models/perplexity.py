@@ -11,12 +11,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kencore.data.text import check_length, check_window
 from kencore.errors import NonFiniteActivationError, WindowError
 from kencore.models.figures import Figures, mean_interval
 from kencore.models.seam import forward
 from kencore.system.progress import Progress
+from kencore.system.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,23 +103,55 @@ def perplexity(
     Raises:
         NonFiniteActivationError: a window's likelihood is NaN or infinite.
     """
+    started = time.monotonic()
+    _, sums = window_sums(model, ids, batch=batch, device=device, progress=progress, watch=watch)
+    return figures_of(sums, ids.shape[1], vocabulary_of(model), time.monotonic() - started)
+
+
+def window_sums(
+    model: Any,
+    ids: torch.Tensor,
+    *,
+    shard: Shard | None = None,
+    batch: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Summed negative log-likelihood, in nats, of windows that are read batch by batch.
+
+    Args:
+        shard: of the batches; ``None``: all of them.
+        others: as of `perplexity`.
+
+    Returns:
+        Numbers of the windows (w,), ascending, and the sum of each (w,).
+
+    Raises as `perplexity`.
+    """
     import torch
 
-    started = time.monotonic()
     count, window = ids.shape
     size = batch or windows_at_once(model, window)
-    sums: list[float] = []
+    starts = (shard or Shard()).of(range(0, count, size))
+    to_do = sum(min(size, count - start) for start in starts)
+    sums: dict[int, float] = {}
     with torch.inference_mode():
-        for start in range(0, count, size):
+        for start in starts:
             part = ids[start : start + size].to(device)  # B, T
             for i, nll in enumerate(window_nll(model, part, _counted(watch, start)).tolist()):
                 _check_finite(nll, start + i, count)
-                sums.append(nll)
+                sums[start + i] = nll
             if progress is not None:
-                done = min(start + size, count)
-                progress(done, count, f"{done:,} of {count:,} windows")
+                progress(len(sums), to_do, f"{len(sums):,} of {to_do:,} windows")
+    return np.array(list(sums), np.int64), np.array(list(sums.values()), np.float64)
+
+
+def figures_of(sums: NDArray[np.float64], window: int, vocabulary: int, seconds: float) -> Figures:
+    """What `perplexity` returns, of the sums (W,) of all windows of so many tokens."""
+    count = len(sums)
     tokens = count * (window - 1)
-    means = np.array(sums) / (window - 1)  # W
+    means = sums / (window - 1)  # W
     mean = math.fsum(sums) / tokens
     figures = {
         "perplexity": _exp(mean),
@@ -125,8 +159,8 @@ def perplexity(
         "tokens": tokens,
         "windows": count,
         "window": window,
-        "guess": float(vocabulary_of(model)),
-        "seconds": round(time.monotonic() - started, 3),
+        "guess": float(vocabulary),
+        "seconds": round(seconds, 3),
     }
     interval = mean_interval(means)
     if interval is not None:

@@ -58,6 +58,7 @@ def prune_bytes(
     threads: int | None = None,
     memory: Budget | None = None,
     marks: Mapping[str, Any] | None = None,
+    shared: Path | None = None,
 ) -> Run:
     """Prune by a method that codes differences, and write the run. Arguments and errors as `kencore.prune`.
 
@@ -75,7 +76,7 @@ def prune_bytes(
     tell(data, report)
     folder = run_folder(spec, out)
     bench = Bench(pair, data, device=device, threads=threads, memory=memory)
-    prune_on_bytes(bench, spec, folder, report=report, started=started, marks=marks)
+    prune_on_bytes(bench, spec, folder, report=report, started=started, marks=marks, shared=shared)
     return Run(folder)
 
 
@@ -148,19 +149,21 @@ def prune_on_bytes(
     report: Progress,
     started: float,
     marks: Mapping[str, Any] | None = None,
+    shared: Path | None = None,
 ) -> None:
     """Prune a pair that was opened before, and write the run into a folder.
 
     Args:
         started: when the work on it began, by the monotonic clock.
         marks: what the record says beside.
+        shared: see `kencore.pruning.prune.prune`.
     """
     coder, looked = bench.coder(spec)
     coder.marks = dict(marks or {})
-    with finished_before(bench.pair, spec, coder.weights) as coder.finished:
+    with finished_before(bench.pair, spec, coder.weights, shared) as coder.finished:
         judging = seconds_to_judge(coder.plan, bench.data, spec)
         if not looked:
-            coder.measured = _measured(coder, bench.data)
+            coder.measured = is_measured(coder, bench.data)
         coding, gradients = coder.weights * SECONDS_PER_WEIGHT, judging * (coder.measured and not looked)
         bar = Bar(report, (2 if looked else 3) * coding + judging + gradients)
         if not looked:
@@ -214,7 +217,7 @@ def _coded_run(
         made.drop()
 
 
-def _measured(coder: Coder, data: Any) -> bool:
+def is_measured(coder: Coder, data: Any) -> bool:
     """Whether codes are ordered by gradients."""
     from kencore.quality.near import gives_answers
 

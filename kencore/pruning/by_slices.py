@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +66,7 @@ class SliceRun:
         marks: further entries of ``record.json``.
         finished: matrices that an earlier process finished; those of this one are added.
         notes: what a person should know of it.
+        only: of all parameters these: what is kept of each is as when all are pruned.
 
     Raises:
         ScopeError: nothing to prune.
@@ -85,13 +86,16 @@ class SliceRun:
         marks: Mapping[str, Any] | None = None,
         finished: Finished | None = None,
         notes: tuple[str, ...] = (),
+        only: Collection[str] | None = None,
     ) -> None:
         self.notes = notes
         self.pair, self.spec, self.out, self.marks = pair, spec, out, dict(marks or {})
         self.finished = finished
         self.plan = decide(pair, spec)
-        self.chosen = chosen(self.plan)
         self.budgets = {} if spec.coded else kept_per_row(self.plan, spec)
+        if only is not None:
+            self.plan = [decision for decision in self.plan if decision.parameter.name in only]
+        self.chosen = chosen(self.plan)
         shapes = {name: decision.shape for name, decision in self.chosen.items()}
         self.writer = RunWriter(out, shapes, values=changed_dtypes(self.chosen, spec), coded=spec.coded)
         self.lines: list[dict[str, Any]] = []

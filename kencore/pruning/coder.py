@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -128,17 +128,22 @@ class Coder:
 
     def look(self, progress: Progress) -> None:
         """Try every code on every matrix."""
-        done = 0
-        for name, decision in self.chosen.items():
-            progress(done, self.weights, f"Trying codes on {name} ({self._share(done)})")
+        self.look_at(list(self.chosen), progress)
+        if not self.measured:
+            self.table = compared(self.table, self.moved)
+
+    def look_at(self, names: Sequence[str], progress: Progress) -> None:
+        """Try every code on some matrices: what each leaves undone is not yet told in one unit with the others."""
+        done, total = 0, sum(self.chosen[name].size for name in names)
+        for name in names:
+            decision = self.chosen[name]
+            progress(done, total, f"Trying codes on {name} ({self._share(done)})")
             if not self._noted(name):
                 self.table[name] = self._options(decision)
                 self._note(name)
             self.pair.release()
             give_back()
             done += decision.size
-        if not self.measured:
-            self.table = compared(self.table, self.moved)
 
     def judge(self, measured: Callable[[dict[str, Changes]], dict[str, NDArray[np.float64]]]) -> None:
         """Order options by how far they would move the answers, as measured.
@@ -181,7 +186,7 @@ class Coder:
     def _noted(self, name: str) -> bool:
         """Take over what was found out of a matrix before; say whether it was."""
         said = None if self.finished is None else self.finished.noted(name)
-        if said is None:
+        if said is None or said.get("each") != self.measured:
             return False
         self.moved[name] = tuple(said["moved"])  # type: ignore[assignment]
         self.table[name] = [Option(**one) for one in said["options"]]
@@ -189,7 +194,11 @@ class Coder:
 
     def _note(self, name: str) -> None:
         if self.finished is not None:
-            said = {"moved": list(self.moved[name]), "options": [asdict(one) for one in self.table[name]]}
+            said = {
+                "each": self.measured,
+                "moved": list(self.moved[name]),
+                "options": [asdict(one) for one in self.table[name]],
+            }
             self.finished.note(name, said)
 
     def _options(self, decision: Decision) -> list[Option]:

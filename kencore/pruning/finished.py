@@ -88,7 +88,7 @@ class Stored(NamedTuple):
 
 
 class Finished:
-    """The finished matrices of one pruning, in a folder that this process alone uses."""
+    """The finished matrices of one pruning, in a folder of this process, or of several that do other matrices each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -183,15 +183,20 @@ _KINDS: Final = {"u1": "U8", "i4": "I32", "i8": "I64", "f4": "F32", "f8": "F64"}
 
 
 @contextmanager
-def finished_before(pair: Pair, spec: PruneSpec, weights: int) -> Iterator[Finished | None]:
-    """What an earlier process finished of this pruning, to go on with.
+def finished_before(pair: Pair, spec: PruneSpec, weights: int, shared: Path | None = None) -> Iterator[Finished | None]:
+    """What other processes finished of this pruning, to go on with.
 
     Args:
         weights: to prune in all.
+        shared: a folder in which several processes keep what they finish; whoever made it removes it. Without one
+            it is what an earlier process left in the store, and this process alone goes on with it.
 
     Returns:
         ``None`` where the work is short, another process is at it, or the store cannot be written.
     """
+    if shared is not None:
+        yield Finished(private_folder(shared / _key(pair, spec)))
+        return
     if weights < LONG:
         yield None
         return

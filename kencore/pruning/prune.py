@@ -8,6 +8,7 @@ go to `kencore.pruning.by_blocks`; many prunings of one model to `kencore.sweeps
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def prune(
     progress: Progress | None = None,
     threads: int | None = None,
     memory: str | int | None = None,
+    shared: Path | None = None,
 ) -> Run:
     """Prune a model and write the run.
 
@@ -43,6 +45,8 @@ def prune(
         threads: CPU threads of the selection; all cores where it is left out.
         memory: bytes, or a text such as ``2GB``, that this process holds at most while it prunes by a method that
             needs no activations; a quarter of what is free where it is left out. The run is the same to the bit.
+        shared: where other processes kept matrices that they finished, see `kencore.pruning.part.prune_part`: these
+            are taken over.
 
     Of a large model (`kencore.pruning.finished.LONG`) the matrices that are finished survive a process that is killed:
     the same call takes them over, and the run is the same to the bit.
@@ -57,7 +61,7 @@ def prune(
     if spec.coded:
         from kencore.pruning.by_bytes import prune_bytes
 
-        return prune_bytes(spec, out=out, progress=progress, threads=threads, memory=room)
+        return prune_bytes(spec, out=out, progress=progress, threads=threads, memory=room, shared=shared)
     if spec.streams:
         if memory is not None:
             raise _no_budget(spec)
@@ -80,7 +84,9 @@ def prune(
     tell(data, report)
     folder = run_folder(spec, out)
     weights = sum(decision.size for decision in decide(pair, spec) if decision.status == "pruned")
-    with finished_before(pair, spec, weights) as finished, SliceRun(pair, spec, folder, finished=finished) as run:
+    with ExitStack() as stack:
+        finished = stack.enter_context(finished_before(pair, spec, weights, shared))
+        run = stack.enter_context(SliceRun(pair, spec, folder, finished=finished))
         pruning, judging = run.weights * SECONDS_PER_WEIGHT, seconds_to_judge(run.plan, data, spec)
         bar = Bar(report, pruning + judging)
         at = bar.phase("", pruning)

@@ -23,9 +23,9 @@ from kencore.models.perplexity import windows_at_once
 from kencore.models.seam import forward
 from kencore.models.tokenizer import piece
 from kencore.quality.answers import finite
-from kencore.quality.judge import baseline_steps
 from kencore.quality.same_state import confirm
 from kencore.quality.states import baseline_state, pruned_state
+from kencore.quality.steps import baseline_steps
 from kencore.runs.flips import Flips
 from kencore.system.progress import Progress
 

@@ -9,21 +9,19 @@ point where everything that could be reset is reset. A run that sets entries to 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kencore.data.examples import Examples
 from kencore.errors import NoNetworkError, RunExistsError, RunNotFoundError, SourceNotFoundError
-from kencore.methods.table import rules
 from kencore.models.labelled import labelled, refuse_labels
 from kencore.models.language import Windows, is_language_model
 from kencore.quality.answers import LINES, flips_of
-from kencore.quality.baselines import baseline_names, baseline_rule
 from kencore.quality.cost import cost_of_model
 from kencore.quality.judge_model import Bring, Judge, Key
 from kencore.quality.paired import compared
-from kencore.quality.states import State, base_state, baseline_state, pruned_state, untuned_state
+from kencore.quality.parts import Parts
+from kencore.quality.steps import states_of
 from kencore.runs.flips import same_data
 from kencore.runs.restore import verify
 from kencore.runs.run import open_run
@@ -56,6 +54,7 @@ def measure(
     on_flips: Callable[[Flips], None] | None = None,
     lines: int = LINES,
     memory: Budget | None = None,
+    parts: Parts | None = None,
 ) -> dict[str, Any]:
     """The content of ``metrics.json``: quality of the dense, the base and the pruned model.
 
@@ -77,18 +76,20 @@ def measure(
         on_flips: called with what changed in a classifier's answers, which are at hand here; not called for others.
         lines: of that, at most, unless more answers changed.
         memory: see `load_judge`.
+        parts: what other processes measured of the data: where that is all of it no pass is repeated.
     """
-    judge = judge or load_judge(run.tuned_tensors.folder, data, device=device, threads=threads, memory=memory)
-    steps = _steps(run, before)
-    own = list(steps)
-    if baselines:
-        steps |= {rule: partial(baseline_state, run, rule, threads) for rule in baseline_steps(run)}
-    states = {step: (judge.key_of(run, step), _bringing(judge, run, state)) for step, state in steps.items()}
+    folder = run.tuned_tensors.folder
+    judge = judge or load_judge(folder, data, device=device, threads=threads, memory=memory)
+    states, own = states_of(judge, run, baselines=baselines, threads=threads, before=before)
     states |= special or {}
+    there = {} if parts is None else parts.figures(judge, list(states))
     bar = Bar(progress, len(states) + cost)
     found: dict[str, dict[str, Any]] = {}
     for step, (key, bring) in states.items():
         bar.report(bar.done / bar.total, 1, f"Measuring {step}")
+        if step in there:
+            found[step] = there[step]
+            continue
         work = 1.0 if special and step in special else 0.0
         found[step] = judge.figures(
             key,
@@ -172,6 +173,7 @@ def judge(
     device: str = "auto",
     threads: int | None = None,
     progress: Progress | None = None,
+    shared: Path | None = None,
 ) -> dict[str, Any]:
     """Measure a run (dense, base, pruned and, if asked, baselines) or a single model.
 
@@ -186,6 +188,7 @@ def judge(
             the run was asked to, else the largest window that is usual and the whole text.
         bos: of a text: whether every window begins with what the tokenizer puts before a text; ``None``: as the run
             was asked to, else not.
+        shared: where other processes kept what they measured, see `kencore.quality.part.judge_part`.
 
     Raises:
         KencoreError: no such run or model, data that do not fit, or a run that cannot be written.
@@ -208,15 +211,10 @@ def judge(
             device=place,
             threads=threads,
             report=report,
+            shared=shared,
         )
         return {"model": subject, **found}
-    measured_on = fitting_data(
-        run.tuned_tensors.folder,
-        data,
-        window=run.spec.window if window is None else window,
-        limit=run.spec.windows if windows is None else windows,
-        bos=run.spec.bos if bos is None else bos,
-    )
+    measured_on = data_for(run, data, window=window, windows=windows, bos=bos)
     tell(measured_on, report)
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
@@ -230,6 +228,7 @@ def judge(
         threads=threads,
         progress=report,
         on_flips=told.append,
+        parts=None if shared is None else Parts(shared, measured_on),
     )
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
@@ -240,6 +239,19 @@ def judge(
         for flips in told:
             flips.save(run.path)
     return {"run": run.id, "method": run.spec.method, **metrics}
+
+
+def data_for(
+    run: Run, data: str, *, window: int | None = None, windows: int | None = None, bos: bool | None = None
+) -> Examples | Windows | Lines:
+    """The data that a run is measured on, read as it was asked to where nothing else is said. Raises as `judge`."""
+    return fitting_data(
+        run.tuned_tensors.folder,
+        data,
+        window=run.spec.window if window is None else window,
+        limit=run.spec.windows if windows is None else windows,
+        bos=run.spec.bos if bos is None else bos,
+    )
 
 
 def still_true(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -309,11 +321,13 @@ def _judge_model(
     device: str,
     threads: int | None,
     report: Progress,
+    shared: Path | None,
 ) -> dict[str, Any]:
     found = fitting_data(folder, data, window=window, limit=limit, bos=bos)
     tell(found, report)
-    model = load_judge(folder, found, device=device, threads=threads).model
-    quality = model.quality(found, progress=report)
+    judge = load_judge(folder, found, device=device, threads=threads)
+    told = {} if shared is None else Parts(shared, found).figures(judge, ["dense"])
+    model, quality = judge.model, told.get("dense") or judge.model.quality(found, progress=report)
     if not cost:
         return {**_measured_on(found), **quality}
     report(1, 1, "Measuring cost")
@@ -327,7 +341,13 @@ def tell(data: Examples | Windows | Lines | None, report: Progress) -> None:
 
 
 def load_judge(
-    folder: Path, data: Examples | Windows | Lines, *, device: str, threads: int | None, memory: Budget | None = None
+    folder: Path,
+    data: Examples | Windows | Lines,
+    *,
+    device: str,
+    threads: int | None,
+    memory: Budget | None = None,
+    remember: bool = True,
 ) -> Judge:
     """Load a model to be judged on data that `fitting_data` read for it.
 
@@ -336,6 +356,7 @@ def load_judge(
     Args:
         memory: how much this process may hold; ``None``: see `kencore.system.memory.budget`. A language model that
             needs more is measured block by block.
+        remember: of an encoder: measure the dense model's embeddings, which all others are compared with.
     """
     if isinstance(data, Windows):
         from kencore.models.paged import load_language
@@ -347,7 +368,8 @@ def load_judge(
         from kencore.models.embedder import Embedder
 
         encoder = Embedder.load(folder, device=device, threads=threads)
-        encoder.remember(data)
+        if remember:
+            encoder.remember(data)
         return Judge(encoder, data)
     from kencore.models.classifier import Classifier
 
@@ -364,27 +386,3 @@ def _measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
     count, window = data.ids.shape
     sizes = {"window": window, "windows": count, "tokens": count * (window - 1)}
     return {"task": "language"} | facts | sizes | ({"bos": True} if data.bos else {})
-
-
-def baseline_steps(run: Run) -> list[str]:
-    """The baselines that need no activations: the others are measured while pruning alone."""
-    return [n for n in baseline_names(run.spec) if baseline_rule(n)[0] in rules()]
-
-
-def _steps(run: Run, before: Run | None) -> dict[str, Callable[[], State]]:
-    """What every run is measured in, and the parameters that then differ from the checkpoint."""
-    steps: dict[str, Callable[[], State]] = {"dense": lambda: iter(())}
-    if run.spec.restore == "base":
-        steps["base"] = partial(base_state, run)
-    steps["pruned"] = partial(pruned_state, run)
-    if before is not None:
-        steps["untuned"] = partial(untuned_state, run, before)
-    return steps
-
-
-def _bringing(judge: Judge, run: Run, state: Callable[[], State]) -> Bring:
-    def bring(_: Progress) -> None:
-        judge.bring(run.tuned_tensors, state())
-        run.release()
-
-    return bring

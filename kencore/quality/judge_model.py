@@ -21,6 +21,7 @@ from kencore.quality.same_state import confirm, differing, exported_hashes
 from kencore.quality.states import State
 from kencore.runs import bits
 from kencore.system.progress import Bar, Progress, silent
+from kencore.system.shard import Shard
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from kencore.data.lines import Lines
     from kencore.models.classifier import Classifier
     from kencore.models.embedder import Embedder
+    from kencore.models.held import HeldLogits
     from kencore.models.language import LanguageModel
+    from kencore.models.said import Said
     from kencore.runs.run import Run
 
 Key = tuple[Any, ...]
@@ -129,6 +132,24 @@ class Judge:
             data = data if windows is None else replace(data, ids=data.ids[:windows])
         with self._placed():
             return self.model.quality(data, progress=progress, **more)
+
+    def part(self, shard: Shard, progress: Progress = silent, *, held: HeldLogits | None, dense: bool) -> Said:
+        """What the model as it is now says of a shard of the data.
+
+        Args:
+            held: of a text: keeps the dense model's logits, or is what other states are compared with.
+        """
+        more: dict[str, Any] = {} if held is None else {"hold" if dense else "against": held}
+        with self._placed():
+            found: Said = self.model.part(self.data, shard, progress=progress, **more)
+        return found
+
+    def holder(self, *, most: int | None = None) -> HeldLogits | None:
+        """What holds the dense model's logits of a text, see `kencore.models.held.HeldLogits`."""
+        if not isinstance(self.data, Windows):
+            return None
+        found: HeldLogits = self.model.holder(self.data, most=most)
+        return found
 
     def cost_of(self, run: Run, progress: Progress) -> dict[str, Any]:
         """`kencore.quality.cost.cost_of`; what no mask changes is measured of the first run alone."""

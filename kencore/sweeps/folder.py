@@ -17,12 +17,12 @@ from kencore.errors import CheckpointChangedError, DataFileError, RunExistsError
 from kencore.runs.lines import PACKAGES
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.places import busy, lock_file, remains, shard_lock
-from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import Sweep
 from kencore.system import people, schema
 from kencore.system.locks import FileLock
 from kencore.system.places import not_writable, private_folder, sweeps_folder
 from kencore.system.plain_json import json_text
+from kencore.system.shard import Shard
 from kencore.system.whole import whole_file
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.folder import WHOLE, begin, working_on
 from kencore.sweeps.journal import note
 from kencore.sweeps.places import is_done
-from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import Sweep, open_sweep
 from kencore.system.places import runs_folder
 from kencore.system.progress import Progress, silent
+from kencore.system.shard import Shard
 
 if TYPE_CHECKING:
     from kencore.checkpoint.pair import Pair

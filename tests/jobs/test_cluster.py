@@ -14,6 +14,7 @@ import pytest
 from kencore import jobs
 from kencore.errors import ClusterError, MissingExtraError, SpecError
 from kencore.jobs.kinds import find_kind
+from kencore.jobs.pieces import Share
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes
 from kencore.jobs.store.database import connected
@@ -37,6 +38,7 @@ MEMORY = 80 * 2**20  # of a node's object store
 def asked(folder: Path, **params: Any) -> Piece:
     piece = Piece(folder, 0)
     said = {"job": "j", "attempt": 1, "kind": "selftest", "folder": str(folder), "user": "local", "params": params}
+    said["shared"] = str(folder)
     piece.asked.write_text(json.dumps(said))
     return piece
 
@@ -80,11 +82,12 @@ def test_what_is_heard_are_whole_lines_from_where_one_was(tmp_path: Path) -> Non
 def test_a_sweep_is_split_by_points_and_everything_else_is_one_piece() -> None:
     spec = SweepSpec(model="demo", methods=("delta", "magnitude"), keeps=(0.5, 0.25, 0.1))
     params = json.loads(spec.to_json())
-    pieces = find_kind("sweep").split(params, 4)
-    assert [(piece["shard"], weight) for piece, weight in pieces] == [("0/4", 2), ("1/4", 2), ("2/4", 1), ("3/4", 1)]
-    assert len(find_kind("sweep").split(params, 100)) == 6
-    assert find_kind("sweep").split(params, 1) == [(params, 1.0)]
-    assert find_kind("prune").split({"model": "m"}, 9) == [({"model": "m"}, 1.0)]
+    pieces = find_kind("sweep").split(params, 4, "/")
+    shards = [("0/4", 2), ("1/4", 2), ("2/4", 1), ("3/4", 1)]
+    assert [(share.params["shard"], share.weight) for share in pieces] == shards
+    assert len(find_kind("sweep").split(params, 100, "/")) == 6
+    assert find_kind("sweep").split(params, 1, "/") == [Share(params, 1.0)]
+    assert find_kind("tune").split({"run": "m"}, 9, "/") == [Share({"run": "m"}, 1.0)]
 
 
 def test_without_ray_and_without_a_token_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ from kencore.runs.run import open_run
 from kencore.settings.sweep import SweepSpec
 from kencore.sweeps.folder import working_on
 from kencore.sweeps.journal import read
-from kencore.sweeps.shard import Shard
 from kencore.sweeps.shelf import delete_sweep, list_sweeps, open_sweep
 from kencore.sweeps.sweep import sweep
 from kencore.system.places import runs_folder, sweeps_folder
+from kencore.system.shard import Shard
 from tests.support.tiny_models import save_pair
 from tests.sweeps.test_sweep import check_equal
 

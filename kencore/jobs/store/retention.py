@@ -6,7 +6,7 @@ import sqlite3
 
 from kencore.jobs import folders
 from kencore.jobs.kinds import kinds_on
-from kencore.jobs.store import changes
+from kencore.jobs.store import changes, queries
 
 LOG_BYTES = 4 * 2**20
 LOGS_KEPT = 500
@@ -21,6 +21,10 @@ def prune(connection: sqlite3.Connection, *, results_kept: int) -> None:
     """
     for folder, job, attempt in list(folders.parts()):
         if not changes.runs_still(connection, job, attempt):
+            folders.remove(folder)
+    live = set(queries.live_ids(connection))
+    for folder, job in list(folders.shared_parts()):
+        if job not in live:
             folders.remove(folder)
     kinds = kinds_on("results")
     marks = ", ".join("?" for _ in kinds)

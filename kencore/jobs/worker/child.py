@@ -12,23 +12,24 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from kencore.errors import JobCancelled
 from kencore.jobs import folders
 from kencore.jobs.context import Context
 from kencore.jobs.diary import tell_traceback
-from kencore.jobs.kinds import find_kind
+from kencore.jobs.kinds import Kind, find_kind
 from kencore.jobs.records import State
+from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes
 from kencore.jobs.store.database import connected
+from kencore.jobs.worker.conduct import UNTOLD, be_modest, leave, limit_threads
+from kencore.jobs.worker.crew import Crew
 from kencore.jobs.worker.failures import to_error
 from kencore.jobs.worker.processes import end_own_family, own_handle
+from kencore.jobs.worker.together import carry
 from kencore.system import people
 
-UNTOLD = 74  # exit code: the end could not be written to the store (EX_IOERR)
 WRITE_TRIES = 5
-NICENESS = 5
 
 
 def main(job: str, attempt: int, threads: int) -> int:
@@ -51,7 +52,8 @@ def main(job: str, attempt: int, threads: int) -> int:
 def _attempt(connection: sqlite3.Connection, row: sqlite3.Row, threads: int) -> int:
     job, attempt = row["id"], row["attempt"]
     part = folders.part_folder(job, row["kind"], attempt)
-    context = Context(connection, job, attempt, out=part / "out", threads=threads)
+    shared = folders.shared_folder(job, row["kind"])
+    context = Context(connection, job, attempt, out=part / "out", threads=threads, shared=shared)
     state, error = _run(connection, row, context, part)
     if state != "succeeded":
         # first, since it may be what fills the disk
@@ -67,9 +69,9 @@ def _run(
     try:
         kind = find_kind(row["kind"])
         folders.make_part(part)
-        limit_threads(context.threads)
-        function = kind.load()
-        function(json.loads(row["params"]), context)
+        state, error = _work(kind, row, context, part)
+        if state != "succeeded":
+            return state, error
         if not changes.runs_still(connection, context.job, context.attempt):
             return "cancelled", None
         folders.publish(part, folders.result_folder(context.job, row["kind"]))
@@ -79,6 +81,22 @@ def _run(
         tell_traceback()
         # a library may have wrapped what stopped it
         return ("cancelled", None) if context.cancelled else ("failed", to_error(failure))
+    return "succeeded", None
+
+
+def _work(kind: Kind, row: sqlite3.Row, context: Context, part: Path) -> tuple[State, Mapping[str, str] | None]:
+    """Do the work here, or have pieces of it done by processes beside this one."""
+    params = json.loads(row["params"])
+    most = WorkerSettings.from_environment().pieces
+    shares = kind.split(params, most, row["folder"])
+    if len(shares) > 1:
+        crew = Crew.begin(part, dict(row), shares, context)
+        state, error = carry(crew)
+        if state == "succeeded":
+            crew.gather()
+        return state, error
+    limit_threads(context.threads)
+    kind.load()(params, context)
     return "succeeded", None
 
 
@@ -94,36 +112,6 @@ def _tell(connection: sqlite3.Connection, context: Context, state: State, error:
         else:
             return True
     return False
-
-
-def limit_threads(threads: int) -> None:
-    """Share the cores with the jobs beside this one, unless the user's environment says how."""
-    if "OMP_NUM_THREADS" in os.environ:
-        return
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if torch := sys.modules.get("torch"):
-        torch.set_num_threads(threads)
-    if numba := sys.modules.get("numba"):
-        # not by its variable, which it does not let change once it is loaded
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    else:
-        os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
-
-
-def be_modest() -> None:
-    """Let the app go first, and have Linux kill this job rather than it when memory runs out."""
-    with suppress(OSError, AttributeError):  # Windows has no nice
-        os.nice(NICENESS)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
-
-
-def leave(code: int) -> NoReturn:
-    """End this process at once: a thread that a library left behind must not keep it."""
-    with suppress(Exception):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

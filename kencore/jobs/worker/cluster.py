@@ -1,4 +1,4 @@
-"""Attempts on a Ray cluster: one detached actor per attempt, or per piece of one, found again by its name.
+"""Attempts on a Ray cluster: one detached actor per piece of an attempt, found again by its name.
 
 Actors know nothing of the job store, which lies on this machine: what they tell lies in the attempt's temporary folder,
 on a disk that all machines share, and is brought into the store here. An actor that dies with its machine costs the
@@ -8,72 +8,53 @@ piece it held; a supervisor that dies costs nothing, for the next one finds the 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from kencore.errors import ClusterError, MissingExtraError, SpecError
+from kencore.errors import ClusterError, JobCancelled, MissingExtraError, SpecError
 from kencore.jobs import folders
-from kencore.jobs.context import TimeLeft
+from kencore.jobs.context import Context
 from kencore.jobs.diary import tell
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.store import changes, queries
 from kencore.jobs.store.database import connected
 from kencore.jobs.worker import processes
 from kencore.jobs.worker.carrier import Carrier
-from kencore.jobs.worker.far import Piece
+from kencore.jobs.worker.crew import Crew, Part
 from kencore.jobs.worker.interpreter import environment
 from kencore.jobs.worker.launch import Attempt
 from kencore.system.places import home
-from kencore.system.plain_json import parse_json, read_json_object
+from kencore.system.plain_json import parse_json
 
 LEAST_VERSION: Final = (2, 52)  # of Ray: token authentication
-MOST_DEATHS: Final = 3  # of one piece of several
 KILLED: Final = -9
 REACH_SECONDS: Final = 5.0
 
 Name = tuple[str, int]
 
 
-@dataclass(kw_only=True)
-class Part:
-    """One piece of a running attempt, as the supervisor sees it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """An actor, and Ray's promise of its exit code."""
 
-    Attributes:
-        weight: its share of the work; at: bytes of what it told that were taken.
-        end: how it ended, once that is told.
-        actor, ref: what carries it, and Ray's promise of its exit code; ``None`` while there is none.
-    """
-
-    piece: Piece
-    weight: float
-    at: int = 0
-    share: float = 0.0
-    deaths: int = 0
-    end: tuple[str, Mapping[str, str] | None] | None = None
-    actor: Any = None
-    ref: Any = None
+    actor: Any
+    ref: Any
 
 
 @dataclass(kw_only=True)
 class Group:
-    """All pieces of a running attempt."""
+    """A running attempt, with all its pieces."""
 
     name: Name
     kind: str
     gpus: float
-    threads: int
-    parts: list[Part]
-    message: str = "Waiting for a machine of the cluster"
-    told: tuple[float, str] = (-1.0, "")
-    last: int = 0  # the piece that ended last: its result is the job's
-    left: TimeLeft = field(default_factory=TimeLeft)
+    crew: Crew
 
     @property
     def handle(self) -> str:
@@ -131,35 +112,25 @@ class RayLauncher:
 
     def start(self, attempt: Attempt) -> None:
         row = queries.find(self._store, attempt.job)
-        name, part = (attempt.job, attempt.number), folders.part_folder(attempt.job, row["kind"], attempt.number)
+        name = (attempt.job, attempt.number)
+        part = folders.part_folder(attempt.job, row["kind"], attempt.number)
         folders.make_part(part)
-        kind = find_kind(row["kind"])
         most = int(self.gpus // attempt.gpus) if attempt.gpus else int(self.cpus // self._each)
-        pieces = kind.split(parse_json(row["params"]), max(1, most))
-        threads = max(1, int(self._each))
-        group = Group(name=name, kind=row["kind"], gpus=attempt.gpus, threads=threads, parts=[])
-        for number, (params, weight) in enumerate(pieces):
-            piece = Piece(part, number)
-            asked = {name: row[name] for name in ("kind", "folder", "user")}
-            asked |= {"job": attempt.job, "attempt": attempt.number, "params": params}
-            piece.asked.write_text(json.dumps(asked), "utf-8")
-            group.parts.append(Part(piece=piece, weight=weight))
-        said = {"weights": [weight for _, weight in pieces], "gpus": attempt.gpus, "threads": threads}
-        (part / "pieces.json").write_text(json.dumps(said), "utf-8")
+        shares = find_kind(row["kind"]).split(parse_json(row["params"]), max(1, most), row["folder"])
+        crew = Crew.begin(part, dict(row), shares, self._context(name, row["kind"]))
+        group = Group(name=name, kind=row["kind"], gpus=attempt.gpus, crew=crew)
         if changes.attach(self._store, *name, group.handle) is None:
             return  # it was cancelled meanwhile
         self._groups[name] = group
-        for one in group.parts:
-            self._begin(group, one)
+        self._begin_some(group)
 
     def exits(self) -> dict[Name, int | None]:
         ended = {id(ref) for ref in self._ended(0)}
         found: dict[Name, int | None] = {}
         for group in list(self._groups.values()):
-            gone = [part for part in group.parts if part.ref is not None and id(part.ref) in ended]
-            for part in group.parts:
-                self._hear(group, part)
-            self._report(group)
+            parts = group.crew.parts
+            gone = [part for part in parts if part.carrier is not None and id(part.carrier.ref) in ended]
+            self._hear(group)
             code = self._settled(group, gone)
             if code is not None:
                 self._drop(group)
@@ -180,9 +151,9 @@ class RayLauncher:
             return
         for group in list(self._groups.values()):
             if group.handle == handle and not kill:
-                for part in group.parts:
-                    if part.actor is not None:
-                        part.actor.stop.remote()
+                for part in group.crew.parts:
+                    if part.carrier is not None:
+                        part.carrier.actor.stop.remote()
         if kill:
             self._kill(self._actors(handle))
 
@@ -197,12 +168,22 @@ class RayLauncher:
 
     # --- actors ---------------------------------------------------------------------------------
 
+    def _context(self, name: Name, kind: str) -> Context:
+        out = folders.part_folder(name[0], kind, name[1]) / "out"
+        shared = folders.shared_folder(name[0], kind)
+        return Context(self._store, *name, out=out, threads=max(1, int(self._each)), shared=shared)
+
+    def _begin_some(self, group: Group) -> None:
+        """Begin the pieces that nothing carries and that may begin."""
+        for part in group.crew.ready():
+            self._begin(group, part)
+
     def _begin(self, group: Group, part: Part) -> None:
         folders.remove(part.piece.out)
         given = environment()
         known = {name: given[name] for name in given if name.startswith(("KENVIZ_", "PYTHONPATH", "OMP_"))}
         known.pop("KENVIZ_RAY_ADDRESS", None)
-        part.actor = self._carrier.options(
+        actor = self._carrier.options(
             name=f"{group.handle}/{part.piece.number}/{part.deaths}",
             lifetime="detached",
             num_cpus=self._each,
@@ -210,12 +191,13 @@ class RayLauncher:
             max_restarts=0,
             max_concurrency=4,
             runtime_env={"env_vars": known},
-        ).remote(group.name[0], (str(part.piece.folder), part.piece.number), group.threads)
-        part.ref = part.actor.ended.remote()
+        ).remote(group.name[0], (str(part.piece.folder), part.piece.number), group.crew.context.threads)
+        part.carrier = Carried(actor=actor, ref=actor.ended.remote())
 
     def _ended(self, seconds: float) -> list[Any]:
         """Promises of pieces that have ended."""
-        refs = [part.ref for group in self._groups.values() for part in group.parts if part.ref is not None]
+        parts = [part for group in self._groups.values() for part in group.crew.parts]
+        refs = [part.carrier.ref for part in parts if part.carrier is not None]
         if not refs:
             return []
         ready, _ = self._ray.wait(refs, num_returns=len(refs) if not seconds else 1, timeout=seconds)
@@ -224,11 +206,11 @@ class RayLauncher:
     def _code(self, part: Part) -> int | None:
         """Exit code of a piece that has ended; ``None`` where its actor died."""
         try:
-            return int(self._ray.get(part.ref))
+            return int(self._ray.get(part.carrier.ref))
         except self._ray.exceptions.RayError:
             return None
         finally:
-            part.ref = None
+            part.carrier = None
 
     def _actors(self, handle: str = "") -> list[str]:
         """Names of living actors of this store, of one attempt or of all."""
@@ -258,98 +240,53 @@ class RayLauncher:
             tell(f"ended {len(unknown)} actors that the store does not know")
             self._kill(unknown)
         for group in self._groups.values():
-            for part in group.parts:
-                self._hear(group, part)
-                if part.end is None and part.ref is None:  # its machine died while nobody looked
-                    part.deaths += 1
-                    self._begin(group, part)
+            self._hear(group)
+            for part in group.crew.ready():
+                part.deaths += part.piece.told.exists()  # its machine died while nobody looked
+            self._begin_some(group)
 
     def _found(self, row: Any, name: Name) -> Group:
-        part = folders.part_folder(name[0], row["kind"], name[1])
-        said = read_json_object(part / "pieces.json", ours=True)
-        heard: dict[str, Any] = {}
-        with suppress(OSError, ValueError):
-            heard = read_json_object(part / "heard.json", ours=True)
-        group = Group(name=name, kind=row["kind"], gpus=float(said["gpus"]), threads=int(said["threads"]), parts=[])
-        living = set(self._actors(group.handle))
-        for number, weight in enumerate(said["weights"]):
-            found = Part(piece=Piece(part, number), weight=float(weight), at=int(heard.get(str(number), 0)))
-            own = [one for one in living if one.split("/")[1] == str(number)]
-            for one in own:
-                found.deaths = max(found.deaths, int(one.split("/")[2]))
-                found.actor = self._ray.get_actor(one)
-                found.ref = found.actor.ended.remote()
-            group.parts.append(found)
+        """The pieces of an attempt that a former supervisor began, and the actors that live."""
+        crew = Crew.found(folders.part_folder(name[0], row["kind"], name[1]), self._context(name, row["kind"]))
+        group = Group(name=name, kind=row["kind"], gpus=float(row["gpus"]), crew=crew)
+        for one in self._actors(group.handle):
+            _, number, deaths = one.split("/")
+            part = crew.parts[int(number)]
+            part.deaths = max(part.deaths, int(deaths))
+            actor = self._ray.get_actor(one)
+            part.carrier = Carried(actor=actor, ref=actor.ended.remote())
         return group
 
     # --- what they tell -------------------------------------------------------------------------
 
-    def _hear(self, group: Group, part: Part) -> None:
-        """Take what a piece told since the last time into the store."""
-        events = False
-        for at, line in part.piece.heard(part.at):
-            part.at = at
-            match line:
-                case {"progress": [float() | int() as done, float() | int() as total, str() as message]}:
-                    part.share, group.message = min(1.0, done / total) if total else 0.0, message
-                case {"event": [str() as kind, dict() as data]}:
-                    events = True
-                    changes.add_event(self._store, *group.name, kind, data)
-                case {"device": str() as device}:
-                    changes.set_device(self._store, *group.name, device)
-                case {"end": [str() as state, error]}:
-                    part.end, part.share, group.last = (state, error), 1.0, part.piece.number
-        if events:  # they are written once, whoever reads on
-            heard = {str(one.piece.number): one.at for one in group.parts}
-            (part.piece.folder / "heard.json").write_text(json.dumps(heard), "utf-8")
-
-    def _report(self, group: Group) -> None:
-        total = sum(part.weight for part in group.parts)
-        done = sum(part.weight * part.share for part in group.parts)
-        group.left.add(time.monotonic(), done, total)
-        if (done, group.message) != group.told:
-            group.told = done, group.message
-            left = group.left.seconds()
-            job, attempt = group.name
-            changes.report(self._store, job, attempt, done=done, total=total, message=group.message, seconds_left=left)
+    def _hear(self, group: Group) -> None:
+        with suppress(JobCancelled):  # the scheduler ends it
+            group.crew.hear()
 
     def _settled(self, group: Group, gone: list[Part]) -> int | None:
         """The exit code of an attempt that is over; ``None`` while it goes on."""
         for part in gone:
             code = self._code(part)
-            self._hear(group, part)
+            self._hear(group)
             if part.end is None and not self._again(group, part):
                 return KILLED if code is None or code == 0 else code
             if part.end is not None:  # a piece that waits can have its processor
                 self._kill(self._actors(f"{group.handle}/{part.piece.number}"))
-        wrong = next((part.end for part in group.parts if part.end and part.end[0] != "succeeded"), None)
-        if wrong is not None:
-            state = "cancelled" if wrong[0] == "cancelled" else "failed"
-            changes.settle(self._store, *group.name, state, wrong[1])  # type: ignore[arg-type]
-            return 0
-        if not all(part.end for part in group.parts):
+        end = group.crew.over()
+        if end is None:
+            self._begin_some(group)
             return None
-        if changes.runs_still(self._store, *group.name):
-            self._publish(group)
-            changes.settle(self._store, *group.name, "succeeded")
+        group.crew.context.flush()
+        if end[0] == "succeeded" and changes.runs_still(self._store, *group.name):
+            group.crew.gather()
+            folders.publish(group.crew.folder, folders.result_folder(group.name[0], group.kind))
+        changes.settle(self._store, *group.name, end[0], end[1])
         return 0
 
     def _again(self, group: Group, part: Part) -> bool:
-        """Begin a piece once more whose actor died; of a job in one piece the scheduler decides."""
-        part.deaths += 1
+        """Whether a piece whose actor died begins once more; of a job in one piece the scheduler decides."""
         cancelled = queries.find(self._store, group.name[0])["cancel_asked"] is not None
-        if cancelled or len(group.parts) < 2 or part.deaths >= MOST_DEATHS:
-            return False
-        changes.add_event(self._store, *group.name, "piece restarted", {"piece": part.piece.number})
-        self._begin(group, part)
-        return True
-
-    def _publish(self, group: Group) -> None:
-        """Put the result in place, whole or not at all."""
-        folder = group.parts[0].piece.folder
-        folders.remove(folder / "out")
-        group.parts[group.last].piece.out.rename(folder / "out")
-        folders.publish(folder, folders.result_folder(group.name[0], group.kind))
+        return not cancelled and group.crew.again(part)
 
 
 def load_ray(environment: Mapping[str, str] = os.environ) -> Any:

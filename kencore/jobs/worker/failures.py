@@ -51,8 +51,8 @@ def full_disk(reason: str) -> dict[str, str]:
     ).to_json()
 
 
-def died(code: int | None) -> dict[str, str]:
-    """The fields for a job whose process ended without a word, twice.
+def died(code: int | None, attempts: str = "two attempts") -> dict[str, str]:
+    """The fields for a job whose process ended without a word, as often as may be.
 
     ``code`` is the exit code, negative for a signal; None where nobody saw it.
     """
@@ -63,7 +63,7 @@ def died(code: int | None) -> dict[str, str]:
             what += ", perhaps out of memory"
     return WorkerDiedError(
         f"The worker {what}",
-        got="two attempts that ended so",
+        got=f"{attempts} that ended so",
         wanted="one that finishes",
         remedy="Take a smaller model or free some memory, then start it again.",
     ).to_json()

@@ -1,4 +1,4 @@
-"""A piece of a job on a machine of a cluster, which has the shared folder and not the job store.
+"""A piece of a job, here or on a machine of a cluster, which has the shared folder and not the job store.
 
     python -m kencore.jobs.worker.far FOLDER PIECE THREADS
 
@@ -24,7 +24,7 @@ from kencore.jobs.context import Context
 from kencore.jobs.diary import tell_traceback
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.records import State
-from kencore.jobs.worker.child import UNTOLD, be_modest, leave, limit_threads
+from kencore.jobs.worker.conduct import UNTOLD, be_modest, leave, limit_threads
 from kencore.jobs.worker.failures import to_error
 from kencore.jobs.worker.processes import end_own_family
 from kencore.system import people
@@ -42,7 +42,7 @@ class Piece(NamedTuple):
 
     @property
     def asked(self) -> Path:
-        """What to do: kind, parameters, job, attempt, user and working folder."""
+        """What to do: kind, parameters, job, attempt, user, working folder and the folder that pieces share."""
         return self.folder / f"asked.{self.number}.json"
 
     @property
@@ -77,8 +77,8 @@ class Piece(NamedTuple):
 class FarContext(Context):
     """A context that tells by lines in a shared folder."""
 
-    def __init__(self, piece: Piece, job: str, attempt: int, *, threads: int) -> None:
-        super().__init__(None, job, attempt, out=piece.out, threads=threads)
+    def __init__(self, piece: Piece, job: str, attempt: int, *, threads: int, shared: Path | None = None) -> None:
+        super().__init__(None, job, attempt, out=piece.out, threads=threads, shared=shared)
         self._piece = piece
 
     def set_device(self, device: str) -> None:
@@ -104,7 +104,9 @@ def main(folder: str, number: int, threads: int) -> int:
         people.work_for(asked["user"])
         with suppress(OSError):
             os.chdir(asked["folder"])
-        state, error = _run(asked, FarContext(piece, asked["job"], asked["attempt"], threads=threads))
+        shared = Path(asked["shared"])
+        context = FarContext(piece, asked["job"], asked["attempt"], threads=threads, shared=shared)
+        state, error = _run(asked, context)
         end_own_family()
         piece.tell("end", [state, error])
     except Exception:  # noqa: BLE001 - the last frame of the process

@@ -14,7 +14,7 @@ from kencore.jobs.limits import Limits
 from kencore.jobs.settings import WorkerSettings
 from kencore.jobs.store import changes, queries
 from kencore.jobs.worker import failures
-from kencore.jobs.worker.child import UNTOLD
+from kencore.jobs.worker.conduct import UNTOLD
 from kencore.jobs.worker.launch import Attempt, Launcher
 from kencore.system import people
 from kencore.system.devices import usable_threads
@@ -116,7 +116,10 @@ class Scheduler:
             return
         if handle:
             self._launcher.end(handle, kill=True)
-        folders.remove(folders.part_folder(name[0], self._kinds.pop(name), name[1]))
+        kind = self._kinds.pop(name)
+        folders.remove(folders.part_folder(name[0], kind, name[1]))
+        if name[0] not in queries.live_ids(self._connection):
+            folders.remove(folders.shared_folder(name[0], kind))
         self._terminated.discard(name)
         self._since = {key: since for key, since in self._since.items() if key[1] != name}
 

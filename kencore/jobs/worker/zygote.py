@@ -22,7 +22,8 @@ from typing import Any, NoReturn
 
 from kencore.jobs import folders
 from kencore.jobs.diary import tell_traceback
-from kencore.jobs.worker.child import UNTOLD, leave, main
+from kencore.jobs.worker.child import main
+from kencore.jobs.worker.conduct import UNTOLD, leave
 
 
 class Zygote:

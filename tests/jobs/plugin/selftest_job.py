@@ -20,6 +20,7 @@ from typing import Any
 from kencore.errors import JobKindError, SpecError
 from kencore.jobs.context import Context
 from kencore.jobs.kinds import Kind
+from kencore.jobs.pieces import Share, whole
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
@@ -32,6 +33,10 @@ FIELDS = {
     "print_bytes",  # so much text goes to the log
     "long_call",  # one C call that never returns and never lets another thread run
     "die",  # SIGKILL to itself in the first so many attempts
+    "die_first",  # SIGKILL to itself the first time that a piece is tried
+    "sleep_until",  # wait for a file of that name in the folder that pieces share
+    "pieces",  # [parameters]: pieces of the job; nothing else is read then but
+    "last",  # parameters of the piece that begins when all others are done
     "exit",  # leave with this exit code without a word
     "error",  # raise a KencoreError with this text
     "bug",  # raise a ValueError with this text
@@ -51,7 +56,14 @@ def check(params: dict[str, Any]) -> None:
         )
 
 
-KIND = Kind(function="selftest_job:run", shelf="results", check=check, heavy=False)
+def pieces(params: dict[str, Any], most: int, folder: str) -> list[Share]:
+    """The pieces that the parameters name; one where they name none."""
+    if "pieces" not in params:
+        return whole(params)
+    return [*(Share(one, 1.0) for one in params["pieces"]), Share(params["last"], 1.0, last=True)]
+
+
+KIND = Kind(function="selftest_job:run", shelf="results", check=check, heavy=False, pieces="selftest_job:pieces")
 
 
 def run(params: dict[str, Any], context: Context) -> None:
@@ -59,6 +71,8 @@ def run(params: dict[str, Any], context: Context) -> None:
     held = bytearray(params.get("memory_bytes", 0))
     held[::4096] = b"1" * len(held[::4096])  # touched, so that the memory is really taken
     context.event("process", {"pid": os.getpid(), "parent": os.getppid()})
+    while "sleep_until" in params and not (context.shared / params["sleep_until"]).exists():
+        time.sleep(0.02)
     for name, size in params.get("write", {}).items():
         _write(context, name, size)
     if params.get("grandchild"):
@@ -88,6 +102,9 @@ def _misbehave(params: dict[str, Any], context: Context) -> None:
         context.event("long call", {})
         sum(itertools.repeat(0))
     if context.attempt <= int(params.get("die", 0)):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if params.get("die_first") and not (context.shared / "died").exists():
+        (context.shared / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if "exit" in params:
         os._exit(int(params["exit"]))

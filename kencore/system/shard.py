@@ -1,4 +1,4 @@
-"""A part of a sweep for one of several processes, on one machine or on many with one store."""
+"""A part of some work for one of several processes, on one machine or on many with one store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLURM = "SLURM_ARRAY_TASK_ID"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Points ``index``, ``index + count``, ``index + 2 count`` ... of a sweep, counted from 0.
+    """Points ``index``, ``index + count``, ``index + 2 count`` ... of a sweep, or of other work, counted from 0.
 
     Raises:
         SpecError: not 0 <= index < count.
