@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.charts import png
 from kencore.words import numbers as wording
 
+TURNED: Final = 16  # pixels between tick labels that may be turned and the title of their axis
 _LEGEND = 30
 _SCALE = 44  # pixels above a plot for its color scale
 _SCALE_WIDTH = 0.5  # of the plot's width
@@ -30,6 +31,7 @@ class Chart:
         alt: the same for a screen reader, with the kind of picture.
         data: the numbers drawn, for the CSV.
         name: file name of downloads, without extension.
+        height: its height as CSS, where that depends on its width (``100cqw``).
     """
 
     figure: go.Figure
@@ -37,6 +39,7 @@ class Chart:
     alt: str
     data: pd.DataFrame
     name: str
+    height: str = ""
 
     def csv(self) -> bytes:
         """The data as UTF-8 CSV."""
@@ -85,6 +88,7 @@ def add_color_scale(
     margin, total = figure.layout.margin, figure.layout.height
     plot = total - margin.t - margin.b
     figure.update_layout(height=total + _SCALE, margin={"t": margin.t + _SCALE})
+    above = 1 + 26 / plot  # texts hang on the strip, so that they keep clear of it at any height
     shown = png.shades(colors)
     strip = png.encode(np.arange(len(shown), dtype=np.uint8)[None, :], shown)
     figure.add_layout_image(
@@ -94,19 +98,26 @@ def add_color_scale(
         x=1,
         xanchor="right",
         sizex=_SCALE_WIDTH,
-        y=1 + 26 / plot,
+        y=above,
         yanchor="bottom",
         sizey=8 / plot,
         sizing="stretch",
     )
-    common = {"xref": "paper", "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False, "font": {"size": 11}}
-    figure.add_annotation(text=title, x=1, xanchor="right", yshift=34, **common)
+    common = {
+        "xref": "paper",
+        "yref": "paper",
+        "y": above,
+        "yanchor": "bottom",
+        "showarrow": False,
+        "font": {"size": 11},
+    }
+    figure.add_annotation(text=title, x=1, xanchor="right", yshift=8, **common)
     digits = wording.range_digits(ticks[0], ticks[-1])
     for i, tick in enumerate(ticks):
         place = i / (len(ticks) - 1)
         anchor = "left" if i == 0 else "right" if place == 1 else "center"
         text = wording.percent(tick, digits) if percent else f"{tick:.2g}"
-        figure.add_annotation(text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=6, **common)
+        figure.add_annotation(text=text, x=1 - _SCALE_WIDTH * (1 - place), xanchor=anchor, yshift=-20, **common)
 
 
 def lines(table: pd.DataFrame) -> list[Any]:

@@ -19,7 +19,11 @@ from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 _LABEL: Final = 40  # pixels above a picture for its two lines of text
-_ROOM: Final = 640  # pixels for all pictures of a line: between a wide page and a narrow one
+_ROOM: Final = 640  # pixels that a line of pictures fills at most
+_NARROW: Final = 336  # the same on a phone
+_LEAST: Final = 60  # pixels that a picture is high at least
+_PART: Final = 0.96  # of the width of its place that a picture takes
+_AROUND: Final = 16  # pixels above and below all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +86,9 @@ def block_pictures(
     """
     across = tiles_across(len(pictures))
     lines = math.ceil(len(pictures) / across)
-    tall = float(np.clip(_ROOM / across * aspect, 60, 320))
+    tall, least = (float(np.clip(room / across * aspect, _LEAST, 320)) for room in (_ROOM, _NARROW))
     label = _LABEL / (tall + _LABEL)
+    above = _LABEL / (least + _LABEL) - label  # of a line: the first label's room where lines are low
     x = (np.arange(len(pictures)) % across).astype(float)
     y = (np.arange(len(pictures)) // across).astype(float)
     images = [
@@ -95,7 +100,7 @@ def block_pictures(
             "y": y[i] + label,
             "xanchor": "left",
             "yanchor": "top",
-            "sizex": 0.96,
+            "sizex": _PART,
             "sizey": 0.98 - label,
             "sizing": "contain",  # at any width a picture keeps its proportions
             "layer": "below",
@@ -134,27 +139,41 @@ def block_pictures(
             unselected={"marker": {"opacity": 0}},
         )
     )
-    height = int(lines * (tall + _LABEL))
+    height = int((lines + above) * (tall + _LABEL))
     finish(figure, height=height, x="", y="", legend=True)
     figure.update_layout(
         hovermode="closest",
         hoverdistance=400,
         clickmode="event+select",
         dragmode=False,
-        height=height + 16,
-        margin={"t": 8, "l": 2, "r": 2, "b": 8},
+        height=height + _AROUND,
+        margin={"t": _AROUND // 2, "l": 2, "r": 2, "b": _AROUND // 2},
     )
     _add_scale(figure, scale)
     axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
     figure.update_xaxes(range=[0, across], **axis)
-    figure.update_yaxes(range=[lines, 0], **axis)
+    figure.update_yaxes(range=[lines, -above], **axis)
     return Chart(
         figure=figure,
         finding=finding,
         name="blocks-pictures",
         data=blocks,
+        height=_css_height(figure, lines + above, tall, aspect / across),
         alt=f"The same matrix in {len(pictures)} blocks, side by side. {finding}.",
     )
+
+
+def _css_height(figure: go.Figure, lines: float, tall: float, aspect: float) -> str:
+    """As high as the lines of pictures are at the width of the page, the figure's own height at most.
+
+    Args:
+        lines: of pictures, each with its label.
+        tall: pixels that a picture is high at most.
+        aspect: height of a picture over the width of all pictures of a line.
+    """
+    beside = figure.layout.height - lines * (tall + _LABEL)
+    line = f"clamp({_LEAST + _LABEL}px, {100 * _PART * aspect:.3f}cqw + {_LABEL}px, {tall + _LABEL:.1f}px)"
+    return f"calc({lines:.4f} * {line} + {beside:.1f}px)"
 
 
 def _add_scale(figure: go.Figure, scale: Scale) -> None:

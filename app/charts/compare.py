@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.charts.base import Chart, add_color_scale, fade, finish, lines
+from app.charts.base import TURNED, Chart, add_color_scale, fade, finish, lines
 from kencore.words import numbers as wording
 from kencore.words.compare import KEEP, LETTERS, Verb
 from kencore.words.extremes import End, ends
@@ -82,7 +82,7 @@ def share_bars(table: pd.DataFrame, names: Sequence[str], what: str, palette: Pa
     many = len(table) > _LABELLED
     finish(figure, height=(16 if many else 27) * len(table) + 10, x="share of weights", y="", legend=True, left=150)
     figure.update_layout(barmode="stack", bargap=0.1 if many else 0.3)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%", showgrid=False)
+    figure.update_xaxes(range=[0, 1], tickvals=[0, 0.5, 1], tickformat=".0%", showgrid=False)
     figure.update_yaxes(showgrid=False, autorange="reversed")
     finding = _bars_finding(table, names, what)
     return Chart(
@@ -185,6 +185,7 @@ def jaccard_map(cells: pd.DataFrame, palette: Palette) -> Chart:
 
 def _categories(figure: go.Figure, across: Sequence[str], down: Sequence[str]) -> None:
     figure.update_xaxes(
+        title={"standoff": TURNED},
         tickmode="array",
         tickvals=list(range(len(across))),
         ticktext=list(across),

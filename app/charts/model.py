@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts import png
-from app.charts.base import Chart, add_color_scale, fade, finish, ink_on, lines
+from app.charts.base import TURNED, Chart, add_color_scale, fade, finish, ink_on, lines
 from kencore.views import damage
 from kencore.words import numbers as wording
 from kencore.words.findings import map_finding, measures, on_map
@@ -90,6 +90,7 @@ def model_map(
         hovermode="closest", hoverdistance=60, clickmode="event+select", dragmode=False, plot_bgcolor="rgba(0,0,0,0)"
     )
     figure.update_xaxes(
+        title={"standoff": TURNED},
         tickmode="array",
         tickvals=list(range(len(roles))),
         ticktext=roles,

@@ -35,7 +35,7 @@ def settings_chart(
     lower: bool,
     name: str = "accuracy",
 ) -> Chart:
-    """Quality against the kept share, one numbered point a setting, the run itself as 0.
+    """Quality against the kept share, one numbered point a setting, beside the run itself.
 
     Args:
         points: in the order in which they were tried.
@@ -66,7 +66,7 @@ def settings_chart(
             x=[point.share for point in points],
             y=[scale * point.value for point in points],
             mode="markers+text",
-            text=[str(i) for i in range(len(points))],
+            text=["run", *(str(i) for i in range(1, len(points)))],
             textposition="middle right",
             textfont={"color": palette.text, "size": 12},
             marker={

@@ -114,6 +114,7 @@ def _data(curves: Curves) -> pd.DataFrame:
 
 
 def _line(part: pd.DataFrame, column: str, scale: float, way: Way, curves: Curves, *, bars: bool) -> go.Scatter:
+    part = part.sort_values(column, kind="stable")  # from left to right, in whatever size is shown
     baseline = bool(part["baseline"].all())
     value, low, high = (scale * part[name].to_numpy(np.float64) for name in ("value", "value_low", "value_high"))
     error = {
@@ -167,7 +168,7 @@ def _band(part: pd.DataFrame, column: str, scale: float, way: Way) -> go.Scatter
 
 def _hover(line: Any, way: Way, curves: Curves) -> str:
     say = curves.measure.say
-    said = f"<b>{way.label}</b>, {line.budget} kept<br>{curves.measure.label} {say(line.value)}"
+    said = f"<b>{way.label}</b>, {_asked(line)}<br>{curves.measure.label} {say(line.value)}"
     if math.isfinite(line.value_low) and line.value_high > line.value_low:
         said += f"<br>95 % interval {say(line.value_low)} to {say(line.value_high)}"
     said += f"<br>{wording.size(line.nbytes)}, {wording.percent(line.kept_share)} of what is pruned"
@@ -178,6 +179,11 @@ def _hover(line: Any, way: Way, curves: Curves) -> str:
         return f"{said}<br><i>measured as a baseline, no run of its own</i>"
     which = " (its first seed)" if len(line.runs) > 1 else ""
     return f"{said}<br><i>click to open the run{which}</i>"
+
+
+def _asked(line: Any) -> str:
+    """The budget of a point; nothing is kept of a coded difference."""
+    return line.budget if pd.isna(line.keep) and pd.isna(line.k) else f"{line.budget} kept"
 
 
 def _references(figure: go.Figure, curves: Curves, palette: Palette, scale: float) -> None:
@@ -262,7 +268,9 @@ def _x_axis(figure: go.Figure, curves: Curves, column: str, size: Size, log: boo
         high = max(high, curves.dense.nbytes)
     if size == "bytes":
         ticks = _byte_ticks(low, high, log)
-        figure.update_xaxes(tickvals=ticks, ticktext=[wording.size(tick) for tick in ticks], tickmode="array")
+        figure.update_xaxes(
+            tickvals=ticks, ticktext=[wording.size(tick) if tick else "0" for tick in ticks], tickmode="array"
+        )
     elif log:
         ticks = [tick for tick in _SHARES if tick >= low * 0.9]
         figure.update_xaxes(tickvals=ticks, tickmode="array")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,21 @@ def draw(
         if saves:
             csv_button(chart.csv, chart.name, key=f"{key}-csv")
             save_buttons(chart, key)
+    with _room(chart, key):
+        _plot(chart, key, point, custom, saves=saves)
+
+
+def _room(chart: Chart, key: str) -> AbstractContextManager[object]:
+    """Where the picture stands: as high as it wants to be at the width of the page."""
+    if not chart.height:
+        return nullcontext()
+    st.html(f"<style>.st-key-{key} {{flex: none !important; height: {chart.height} !important}}</style>")
+    return st.container(key=f"{key}-room")
+
+
+def _plot(
+    chart: Chart, key: str, point: Callable[[int], None] | None, custom: Callable[[Any], None] | None, *, saves: bool
+) -> None:
     figure = harmless(chart.figure)
     if point is None and custom is None:
         bare = {} if saves else {"displayModeBar": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,9 +50,21 @@ class Pictures:
 
 
 def family_options(matrices: pd.DataFrame) -> dict[str, str]:
-    """Families that recur in blocks, with what a person calls them."""
+    """Families that recur in blocks, with what a person calls them: the role, and where several have it the part of
+    the name that tells them apart.
+    """
     table = summaries.families(matrices)
-    return {line.family: f"{wording.ROLES_EXPLAINED.get(line.role, line.role)}: {line.family}" for line in lines(table)}
+    roles = [wording.ROLES_EXPLAINED.get(role, role) for role in table["role"]]
+    inside = [family.rpartition("*.")[2] for family in table["family"]]
+    texts = _told_apart(roles, [f"{role}: {name}" for role, name in zip(roles, inside, strict=True)])
+    texts = _told_apart(texts, [f"{role}: {name}" for role, name in zip(roles, table["family"], strict=True)])
+    return {family: text[:1].upper() + text[1:] for family, text in zip(table["family"], texts, strict=True)}
+
+
+def _told_apart(texts: list[str], longer: list[str]) -> list[str]:
+    """The texts, the longer ones where two are the same."""
+    times = Counter(texts)
+    return [more if times[text] > 1 else text for text, more in zip(texts, longer, strict=True)]
 
 
 def choose(matrices: pd.DataFrame, options: dict[str, str], family: str | None = None) -> None:
@@ -150,7 +163,7 @@ def indices(found: Pictures, *, full: bool = False) -> list[Indices]:
     return drawn
 
 
-def below(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms = wording.TERMS["base"]) -> list[str]:
+def below(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms) -> list[str]:
     """What is written under each picture: the number that belongs to the layer."""
     texts = []
     for line, window in zip(lines(blocks), found.windows, strict=True):
@@ -169,7 +182,7 @@ def below(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Term
     return texts
 
 
-def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms = wording.TERMS["base"]) -> str:
+def finding(blocks: pd.DataFrame, found: Pictures, layer: str, terms: wording.Terms) -> str:
     """What the pictures show together."""
     pruned = blocks[blocks["status"] == "pruned"]
     where = wording.plural(len(blocks), "block")
@@ -202,7 +215,7 @@ def _ends(low: str, high: str) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def legend(found: Pictures, layer: str, shape: tuple[int, int], terms: wording.Terms = wording.TERMS["base"]) -> str:
+def legend(found: Pictures, layer: str, shape: tuple[int, int], terms: wording.Terms) -> str:
     """What colors and cells mean, in one line."""
     window = next((window for window in found.windows if window is not None), None)
     if window is None:

@@ -231,7 +231,7 @@ def facts(line: Line, terms: wording.Terms) -> None:
             *_bits(line, terms),
             ("Shape", f"{int(line['rows']):,} × {int(line['cols']):,}"),
             ("Stored as", str(line["dtype"])),
-            _squares(line, terms),
+            _change(line, terms),
             ("Difference, RMS" if paired else "Weights, RMS", f"{float(line['diff_rms']):.3g}"),
             (f"{named}, mean", f"{float(line['tuned_mean']):.3g}"),
             (f"{named}, std", f"{float(line['tuned_std']):.3g}"),
@@ -242,12 +242,11 @@ def facts(line: Line, terms: wording.Terms) -> None:
     )
 
 
-def _squares(line: Line, terms: wording.Terms) -> tuple[str, str]:
+def _change(line: Line, terms: wording.Terms) -> tuple[str, str]:
     """The kept share of the squares; of rounded changes the lost one, as even a changed weight loses some."""
     if terms is wording.CODED:
-        return "Sq. difference lost", wording.percent(float(line["diff_lost"]))
-    name = "Sq. difference kept" if terms.dense == "tuned" else "Sq. weights kept"
-    return name, wording.percent(float(line["diff_share_kept"]))
+        return terms.change_lost.capitalize(), wording.percent(float(line["diff_lost"]))
+    return terms.change_kept.capitalize(), wording.percent(float(line["diff_share_kept"]))
 
 
 def _bits(line: Line, terms: wording.Terms) -> list[tuple[str, str]]:

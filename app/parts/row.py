@@ -149,16 +149,14 @@ def numbers(
         ("Median", f"{found.middle:.4g}"),
         ("Largest value", f"{found.high:.4g}"),
         ("Standard deviation", f"{found.spread:.4g}"),
-        ("Difference tuned - base, rms" if paired else "Weights, rms", f"{found.diff_rms:.3g}"),
-        (_squares(terms), wording.percent(found.diff_share_kept)),
+        ("Difference, RMS" if paired else "Weights, RMS", f"{found.diff_rms:.3g}"),
+        (_change_of_the_mask(terms), wording.percent(found.diff_share_kept)),
         ("Same for a random choice", wording.percent(found.share)),
         (f"{done} among largest magnitudes", wording.percent(found.overlap_top)),
     ]
     parts.pairs(lines)
 
 
-def _squares(terms: wording.Terms) -> str:
-    """What the share of the squares that lies on entries of the mask is called."""
-    if terms is wording.CODED:
-        return "Squared difference of the changed"
-    return "Squared difference kept" if terms.dense == "tuned" else "Squared weights kept"
+def _change_of_the_mask(terms: wording.Terms) -> str:
+    """What the share of the squares on entries of the mask is called: not all of it is kept where changes are coded."""
+    return "Change on changed weights" if terms is wording.CODED else terms.change_kept.capitalize()

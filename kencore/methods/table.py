@@ -235,12 +235,12 @@ _ROWS = (
         label="Bytes",
         color="#8A86F2",
         explained="The smallest file that brings the tuned model back: each matrix's difference in the code that comes "
-        "nearest to it for its bits. Kept is what has a symbol in the file.",
+        "nearest to it for its bits. Weights with a symbol in it are changed.",
         story=(
             "This run asked what the difference to the base is worth in a file. Every matrix got the code that "
             "comes nearest for its bits: a few levels, signs alone, signs of a random choice, or a product of two "
             "thin matrices.",
-            "A kept weight is one whose change has a symbol in the file; its value is near the tuned one, not equal.",
+            "A changed weight has a symbol in the file; its value is near the tuned one, not equal.",
         ),
         proper=False,
         needs_base=True,

@@ -309,9 +309,8 @@ def _words(spec: PruneSpec) -> dict[str, str]:
 
 def in_play(total: Totals) -> str:
     """How much of the model was in play: all that the method chose among."""
-    pruned, params = wording.count(total.pruned), wording.count(total.params)
     share = wording.percent(total.pruned / max(total.params, 1))
-    return f"In play were {pruned} of the model's {params} weights ({share})."
+    return f"In play were {share} of the model's {wording.count(total.params)} weights."
 
 
 def origin(run: Run) -> dict[str, str]:

@@ -24,7 +24,7 @@ def headline(found: Why, restore: str) -> str:
         return start
     side = "right at" if found.height == found.threshold else "above" if found.kept else "below"
     what = "score" if found.kind == "ranked" else "density"
-    return f"{start}: its {what} is {side} the row’s threshold"
+    return f"{start}: its {what} is {side} the row's threshold"
 
 
 def reason(found: Why, spec: PruneSpec) -> str:
@@ -42,7 +42,7 @@ def reason(found: Why, spec: PruneSpec) -> str:
     height, threshold = told_apart((found.height, found.threshold))
     what = f"Its score is {height}{f', {row.scored}' if row.scored else ''}"
     if found.kind == "density":
-        what = f"Around it the row’s values are crowded to a density of {height}"
+        what = f"Around it the row's values are crowded to a density of {height}"
     said = f"{what}: number {found.rank:,} of {found.cols:,} in the row, which keeps the {found.kept_in_row:,} highest"
     if not found.agrees:
         return f"{said}. {_not_sharp(spec)}"

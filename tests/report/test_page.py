@@ -113,7 +113,7 @@ def test_notes_stand_at_the_head_and_nowhere_else(sample: Run, tmp_path: Path) -
     run = Run(folder)
     head = [getattr(block, "text", "") for block in at_a_glance(run, totals(run.matrices)).blocks]
     assert head[-1] == "Read without model."
-    assert head[-2].startswith("In play were 86.4")
+    assert head[-2].startswith("In play were 99.9\xa0% of")
     assert "Read without model." not in [getattr(block, "text", "") for block in how_made(run).blocks]
 
 

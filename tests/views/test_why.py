@@ -58,7 +58,7 @@ def test_a_score_stands_beside_the_threshold_of_its_row() -> None:
     kept, gone = why(walk, 2), why(walk, 3)
     assert (kept.rank, kept.threshold, kept.kept) == (2, pytest.approx(0.4), True)
     assert (gone.rank, gone.threshold, gone.kept) == (3, pytest.approx(0.4), False)
-    assert "right at the row’s threshold" in headline(kept, "zero")
+    assert "right at the row's threshold" in headline(kept, "zero")
     assert "became zero: its score is below" in headline(gone, "zero")
     assert reason(gone, spec) == (
         "Its score is 0.200, how far it is from zero: number 3 of 4 in the row, which keeps the 2 highest, down to "

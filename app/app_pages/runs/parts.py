@@ -96,7 +96,7 @@ def _wide(lines: list[RunLine]) -> set[int]:
             "Kept": percent,
             "Accuracy": percent,
             "Similarity": percent,
-            "Perplexity": st.column_config.NumberColumn(format="%.1f"),
+            "Perplexity": st.column_config.NumberColumn(format="localized", step=0.1),  # cut to tenths, not rounded
             "Made": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Tags": st.column_config.ListColumn(),
             "Open": st.column_config.LinkColumn(display_text="run", width="small"),
@@ -145,10 +145,10 @@ def frame(lines: list[RunLine]) -> pd.DataFrame:
 
 
 def _value(judged: Judged) -> float | None:
-    """A share in percent; a perplexity as it is."""
-    if judged.pruned is None or judged.measure == "perplexity":
-        return judged.pruned
-    return 100 * judged.pruned
+    """A share in percent; a perplexity in tenths, as the table cuts off the rest."""
+    if judged.pruned is None:
+        return None
+    return round(judged.pruned, 1) if judged.measure == "perplexity" else 100 * judged.pruned
 
 
 # --- what is done with the chosen ones --------------------------------------------------------

@@ -234,7 +234,7 @@ def best_table(curves: Curves) -> pd.DataFrame:
         interval = "" if pd.isna(line.value_low) else f"{say(line.value_low)} to {say(line.value_high)}"
         shown.append(
             {
-                "Kept": budget,
+                "Budget": budget,
                 "Best": curves.ways[best.best].label,
                 _capital(curves.measure.label): say(line.value),
                 "95 % interval": interval,

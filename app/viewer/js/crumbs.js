@@ -17,6 +17,8 @@ export function drawCrumbs(nav, levels, alone) {
   const parts = [make("ol", {}, ...items)];
   if (alone) parts.push(make("a", { href: alone.href, class: "kv-alone" }, alone.text));
   nav.replaceChildren(...parts);
-  nav.firstChild.scrollLeft = nav.firstChild.scrollWidth; // on a narrow page: where we are
+  const [path] = nav.children;
+  path.onscroll = () => path.classList.toggle("kv-cut", path.scrollLeft > 0);
+  path.scrollLeft = path.scrollWidth; // on a narrow page: where we are
   if (had) nav.querySelector("li:last-child button").focus({ preventScroll: true });
 }

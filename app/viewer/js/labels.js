@@ -48,11 +48,12 @@ function shortened(context, text, room) {
   return length > 2 ? `${text.slice(0, length).trimEnd()}…` : "";
 }
 
-/** A word for each role below its letters, [text, middle], where there is room. */
+/** A word for each role below its letters, [text, middle], where there is room for all that are in view. */
 function wordsOf(context, plot, view, world) {
   const letters = world.columns.filter(({ role, word }) => word && !SAID.includes(role));
   const found = letters.map(({ x, w, word }) => [word, (x + w / 2 - view.x0) * view.sx, w * view.sx]);
-  return found.filter(([word, at, wide]) => at >= 0 && at <= plot.w && context.measureText(word).width <= wide + 4);
+  const seen = found.filter(([, at]) => at >= 0 && at <= plot.w);
+  return seen.every(([word, , wide]) => context.measureText(word).width <= wide + 4) ? seen : [];
 }
 
 function drawRoles(context, { plot, view, font }, world, numbered) {

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,11 +14,13 @@ from app.parts import blocks as block_views
 from kencore.runs.run import Run
 from kencore.views import tables as summaries
 from kencore.views.window import LAYERS
+from kencore.words.numbers import TERMS as ALL_TERMS
 from tests.app.conftest import OpenPage
 from tests.support.runs import BLOCKS
 
 UP = "bert.encoder.layer.1.intermediate.dense.weight"
 FAMILY = "bert.encoder.layer.*.intermediate.dense.weight"
+TERMS = ALL_TERMS["base"]
 
 
 def pictures(test: AppTest) -> list[dict[str, Any]]:
@@ -83,12 +86,12 @@ def test_a_bad_link_has_a_way_on(open_page: OpenPage, query: dict[str, str]) -> 
 def test_findings_are_computed(store: Run) -> None:
     blocks = summaries.family_blocks(store.matrices, FAMILY)
     kept = block_views.pictures(store, FAMILY, "kept")
-    assert block_views.finding(blocks, kept, "kept").replace("\xa0", " ") == (
+    assert block_views.finding(blocks, kept, "kept", TERMS).replace("\xa0", " ") == (
         "50 % of the weights kept in each of 4 blocks"
     )
     near = block_views.pictures(store, FAMILY, "neighbours")
     means = [summaries.mean_neighbours(window) for window in near.windows if window]
-    said = block_views.finding(blocks, near, "neighbours")
+    said = block_views.finding(blocks, near, "neighbours", TERMS)
     assert f"{min(means):.2f} to {max(means):.2f}" in said
     assert said.endswith("2.00 by chance")
 
@@ -99,7 +102,7 @@ def test_an_unpruned_block_is_drawn_as_such(store: Run) -> None:
     found = block_views._pictures("x", "y", FAMILY, "kept", _run=store)
     assert found.windows[1] is None
     blocks = summaries.family_blocks(table, FAMILY)
-    assert block_views.below(blocks, found, "kept")[1] == "not pruned"
+    assert block_views.below(blocks, found, "kept", TERMS)[1] == "not pruned"
     assert len(np.unique(block_views.indices(found)[1])) == 1
 
 
@@ -120,7 +123,7 @@ def test_what_was_lost_is_drawn_from_the_table_where_the_weights_are_gone(
     found = block_views._pictures("x", "gone", FAMILY, "lost", _run=gone)
     assert [float(w.data[0, 0]) for w in found.windows if w] == pytest.approx(list(blocks["diff_lost"]))
     assert found.present == pytest.approx((blocks["diff_lost"].min(), blocks["diff_lost"].max()))
-    assert "Without the weights" in block_views.legend(found, "lost", (96, 48))
+    assert "Without the weights" in block_views.legend(found, "lost", (96, 48), TERMS)
     assert len({picture.tobytes() for picture in block_views.indices(found)}) == BLOCKS
     assert not open_page("layers", matrix=UP).exception
 
@@ -131,4 +134,31 @@ def test_the_change_of_large_matrices_is_shown_in_part(store: Run, monkeypatch: 
     found = block_views._pictures("x", "z", FAMILY, "difference", _run=store)
     assert found.span == (8, 8)
     assert all(window.data.shape == (8, 8) for window in found.windows if window)
-    assert "The first 8 rows and 8 columns of 96 × 48" in block_views.legend(found, "difference", (96, 48))
+    assert "The first 8 rows and 8 columns of 96 × 48" in block_views.legend(found, "difference", (96, 48), TERMS)
+
+
+def test_families_are_told_apart_by_as_little_as_that_takes() -> None:
+    names = ["layer.{}.q.weight", "layer.{}.k.bias", "layer.{}.q.bias"]
+    roles, stacks = ["q", "bias", "bias"], ["encoder", "encoder", "encoder"]
+    one = families_of(names, roles, stacks)
+    assert [block_views.family_options(one)[name.format("*")] for name in names] == [
+        "Attention query",
+        "Biases: k.bias",
+        "Biases: q.bias",
+    ]
+    twice = [f"{stack}.{name}" for stack in ("encoder", "decoder") for name in names[:1]]
+    two = families_of(twice, ["q", "q"], ["encoder", "decoder"])
+    assert sorted(block_views.family_options(two).values()) == [
+        "Attention query: decoder.layer.*.q.weight",
+        "Attention query: encoder.layer.*.q.weight",
+    ]
+
+
+def families_of(names: list[str], roles: list[str], stacks: list[str]) -> pd.DataFrame:
+    """A table of matrices in two blocks; each name has a place for the block's number."""
+    lines = [
+        {"name": name.format(block), "block": block, "stack": stack, "role": role, "part": ""}
+        for name, role, stack in zip(names, roles, stacks, strict=True)
+        for block in range(2)
+    ]
+    return pd.DataFrame(lines).assign(rows=2, cols=2, status="pruned")

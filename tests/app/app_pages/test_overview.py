@@ -148,7 +148,7 @@ def test_notes_stand_in_one_place_and_many_are_folded(open_page: OpenPage, store
     assert said[0] == ":material/info: Note \\*1\\* of the model."
     assert said[-1] == ":material/info: Labels: label 1 = class 'positive'."
     assert (f"{count} notes" in [box.label for box in test.expander]) == (count > 3)
-    assert any(text.value.startswith("In play were 86.4") for text in test.caption)
+    assert any(text.value.startswith("In play were 99.9\xa0% of") for text in test.caption)
 
 
 def test_the_pruned_model_can_be_taken_along(open_page: OpenPage) -> None:

@@ -126,7 +126,7 @@ def test_every_point_has_a_line_and_a_link_and_failures_their_reason(open_page: 
 def test_the_best_for_each_budget_and_ties(open_page: OpenPage, sweep: Sweep) -> None:
     test = open_page("tradeoff", sweep=sweep.id)
     best = test.table[0].value.map(lambda text: str(text).replace("\xa0", " "))
-    assert best["Kept"].tolist() == ["50 %", "25 %", "10 %"]
+    assert best["Budget"].tolist() == ["50 %", "25 %", "10 %"]
     assert set(best["Best"]) == {"Largest difference"}
     accuracy = sweep.points.loc[sweep.points["method"] == "delta", "quality"]
     assert best["Accuracy"].tolist() == [f"{100 * value:.1f} %" for value in accuracy]

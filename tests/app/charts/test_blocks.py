@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -161,3 +162,37 @@ def test_lines_hold_both_shares(matrices: pd.DataFrame) -> None:
     assert chart.finding == (
         "25\xa0% to 50\xa0% of the weights kept, most in block 1; 20\xa0% to 50\xa0% of the change"
     )
+
+
+HEIGHT = re.compile(r"calc\(([\d.]+) \* clamp\((\d+)px, ([\d.]+)cqw \+ (\d+)px, ([\d.]+)px\) \+ ([\d.]+)px\)")
+
+
+@pytest.mark.parametrize(("number", "across", "aspect"), [(6, 3, 1.0), (30, 6, 1.0), (6, 3, 0.25), (12, 4, 4.0)])
+def test_a_line_of_pictures_is_as_high_as_they_are_at_the_width_of_the_page(
+    number: int, across: int, aspect: float
+) -> None:
+    labels = [(f"block {i}", "50 % kept") for i in range(number)]
+    chart = blocks.block_pictures(
+        [np.zeros((8, 8), np.uint8)] * number,
+        ["#000000"],
+        labels,
+        pd.DataFrame({"name": range(number)}),
+        LIGHT,
+        finding="",
+        aspect=aspect,
+        scale=blocks.Scale(title="kept", low=0, high=1, colors=["#000000", "#ffffff"]),
+    )
+    found = HEIGHT.fullmatch(chart.height)
+    assert found is not None
+    lines, least, percent, label, most, beside = map(float, found.groups())
+    layout = chart.figure.layout
+    assert lines * most + beside == pytest.approx(layout.height, abs=1)  # never higher than the figure
+    end, start = layout.yaxis.range
+    assert end - start == pytest.approx(lines, abs=1e-3)
+    first = next(image for image in layout.images if image.yref == "y")
+    for width in (350, 500, 640, 1200):
+        line = min(max(least, percent / 100 * width + label), most)
+        high = min(first.sizey * line, first.sizex * width / across * aspect)  # of the picture, drawn whole
+        assert (first.y - start) * line >= label - 0.5  # its label has its room above
+        if least < line < most:  # then nothing but labels is between pictures
+            assert label - 0.1 < line - high < label + 10

@@ -218,3 +218,25 @@ def test_less_is_better_for_a_perplexity_and_for_a_loss() -> None:
 
 def test_nothing_measured_is_said(found: Curves) -> None:
     assert finding(replace(found, table=found.table.iloc[:0])) == "No point measured yet"
+
+
+def test_lines_run_from_left_to_right_in_either_size() -> None:
+    found = curves(delta=(0.9, 0.8, 0.7, 0.6))
+    found.table["nbytes"] = [3e5, 1e5, 4e5, 2e5]  # a small share of large files, as of coded differences
+    for size in ("share", "bytes"):
+        chart = charts.quality_by_size(found, LIGHT, size=size, log=False)
+        (trace,) = [trace for trace in chart.figure.data if trace.customdata is not None and len(trace.x) == 4]
+        assert list(trace.x) == sorted(trace.x)
+        where = dict(
+            zip(found.table["runs"].str[0], found.table["nbytes" if size == "bytes" else "kept_share"], strict=True)
+        )
+        assert [where[run] for run in trace.customdata] == list(trace.x)
+
+
+def test_nothing_is_said_to_be_kept_of_a_coded_difference() -> None:
+    found = curves(delta=(0.9, 0.8, 0.7, 0.6))
+    found.table[["keep", "budget"]] = [[None, "2 bits"], [0.25, "25 %"], [0.5, "50 %"], [0.75, "75 %"]]
+    chart = charts.quality_by_size(found, LIGHT, size="share", log=False)
+    (trace,) = [trace for trace in chart.figure.data if trace.customdata is not None and len(trace.x) == 4]
+    said = [text.split("<br>")[0].partition(", ")[2] for text in trace.text]
+    assert said == ["2 bits", "25 % kept", "50 % kept", "75 % kept"]
