@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import streamlit as st
 
+from app.frame import links
+
 ART: Final = Path(__file__).resolve().parent
 KEY: Final = "one-step"
 
@@ -23,4 +25,4 @@ def _mount() -> ComponentRenderer:
 def one_step() -> None:
     """Draw nothing. `links.restore` names the run in an address from the menu, which would be a second step."""
     with st.container(key=KEY):
-        _mount()(key="kenviz-one-step")
+        _mount()(key="kenviz-one-step", data={"names": list(links.STICKY)})
