@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +19,9 @@ T = TypeVar("T")
 PATIENCE = 120.0  # only how long a broken test hangs
 
 
-def until(found: Callable[[], T], what: str) -> T:
+def until(found: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     """What ``found`` gives as soon as it gives something."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if value := found():
             return value
@@ -28,15 +29,20 @@ def until(found: Callable[[], T], what: str) -> T:
     raise AssertionError(f"waited in vain for {what}")
 
 
-def finished(job: str) -> JobStatus:
+def finished(job: str, patience: float = PATIENCE) -> JobStatus:
     """The status of the job once it has ended."""
-    until(lambda: not jobs.status(job).live, f"the end of {job}: {jobs.status(job)}")
+    until(lambda: not jobs.status(job).live, f"the end of {job}: {jobs.status(job)}", patience)
     return jobs.status(job)
 
 
 def run(params: dict[str, Any], **options: Any) -> JobStatus:
     """Submit a self-test and wait for its end."""
     return finished(jobs.submit("selftest", params, **options))
+
+
+def kinds_of(job: str) -> Counter[str]:
+    """How many events of each kind the job has."""
+    return Counter(e.kind for e in jobs.events(job))
 
 
 def event(job: str, kind: str, attempt: int = 1) -> dict[str, Any]:

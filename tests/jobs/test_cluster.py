@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from kencore import jobs
+from kencore import PruneSpec, jobs, prune
 from kencore.errors import ClusterError, MissingExtraError, SpecError
+from kencore.jobs import folders
 from kencore.jobs.kinds import find_kind
 from kencore.jobs.pieces import Share
 from kencore.jobs.settings import WorkerSettings
@@ -21,15 +24,23 @@ from kencore.jobs.store.database import connected
 from kencore.jobs.worker.cluster import RayLauncher, load_ray
 from kencore.jobs.worker.far import FarContext, Piece, main
 from kencore.jobs.worker.supervisor import _launcher
+from kencore.quality.judge import judge
 from kencore.settings.sweep import SweepSpec
 from kencore.system.places import runs_folder, sweeps_folder
 
-from .helpers import event, finished, gone, half_written, run, supervisor, until
+from .helpers import event, finished, gone, half_written, kinds_of, run, supervisor, until
 
 RAY = find_spec("ray") is not None  # imported by the fixture alone: it reads its settings then
 on_ray = pytest.mark.skipif(not RAY, reason="Ray is not installed: pip install -e '.[cluster]'")
 TOKEN = "0123456789abcdef" * 4
 MEMORY = 80 * 2**20  # of a node's object store
+PATIENCE = 280.0
+PAGE = """
+import sys, time
+from kencore import jobs
+print(jobs.submit(sys.argv[1], __import__("json").loads(sys.argv[2])), flush=True)
+time.sleep(600)
+"""
 
 
 # --- without Ray ------------------------------------------------------------------------------
@@ -52,7 +63,7 @@ def test_a_piece_tells_by_lines_and_leaves_its_result(tmp_path: Path, monkeypatc
     for name in ("end_own_family", "be_modest", "limit_threads", "_leave_with"):
         monkeypatch.setattr(f"kencore.jobs.worker.far.{name}", lambda *_: None)
     monkeypatch.setattr("os.chdir", lambda _: None)
-    assert main(str(tmp_path), 0, 1) == 0
+    assert main(str(tmp_path), 0, 0, 1) == 0
     lines = heard(piece)
     assert lines[0]["event"][0] == "process"
     assert lines[-2]["progress"][1] == 2
@@ -60,10 +71,10 @@ def test_a_piece_tells_by_lines_and_leaves_its_result(tmp_path: Path, monkeypatc
     assert (piece.out / "result.json").is_file()
     bad = Piece(tmp_path, 1)
     bad.asked.write_text(piece.asked.read_text().replace('"steps": 2', '"error": "nothing works"'))
-    assert main(str(tmp_path), 1, 1) == 0
+    assert main(str(tmp_path), 1, 0, 1) == 0
     state, error = heard(bad)[-1]["end"]
     assert (state, error["type"]) == ("failed", "SpecError")
-    assert main(str(tmp_path), 2, 1) == 74  # nobody said what to do
+    assert main(str(tmp_path), 2, 0, 1) == 74  # nobody said what to do
 
 
 def test_what_is_heard_are_whole_lines_from_where_one_was(tmp_path: Path) -> None:
@@ -106,7 +117,7 @@ def test_without_ray_and_without_a_token_it_is_said(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """A head that runs nothing, and two nodes of one processor."""
+    """A head that runs nothing, and three nodes of one processor."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "RAY_AUTH_MODE": "token",
@@ -120,9 +131,14 @@ def cluster() -> Iterator[Any]:
 
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY}
         found = Cluster(initialize_head=True, head_node_args=head)
-        found.nodes = [found.add_node(num_cpus=1, num_gpus=1, object_store_memory=MEMORY) for _ in range(2)]
+        found.nodes = [found.add_node(num_cpus=1, num_gpus=1, object_store_memory=MEMORY) for _ in range(3)]
         yield found
         found.shutdown()
+
+
+def journal(spec: SweepSpec) -> str:
+    path = sweeps_folder() / spec.id / "journal.jsonl"
+    return path.read_text() if path.is_file() else ""
 
 
 @pytest.fixture
@@ -140,6 +156,7 @@ def far(cluster: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 @on_ray
+@pytest.mark.timeout(900)
 def test_a_job_runs_on_a_node_and_everything_comes_home(far: Path) -> None:
     done = run({"steps": 3, "print_bytes": 200, "grandchild": True})
     assert (done.state, done.attempt, done.error) == ("succeeded", 1, None)
@@ -163,16 +180,18 @@ def test_a_job_runs_on_a_node_and_everything_comes_home(far: Path) -> None:
 
 
 @on_ray
+@pytest.mark.timeout(900)
 def test_cards_are_shared_and_more_than_there_are_is_refused(far: Path) -> None:
     both = [jobs.submit("selftest", {"steps": 40, "sleep": 0.05}, gpus=0.5) for _ in range(2)]
-    none = finished(jobs.submit("selftest", {}, gpus=3))
+    none = finished(jobs.submit("selftest", {}, gpus=4))
     assert none.error is not None
     assert none.error["type"] == "DeviceNotFoundError"
-    assert "2 CUDA cards for jobs" in none.error["message"]
+    assert "3 CUDA cards for jobs" in none.error["message"]
     assert {finished(job).state for job in both} == {"succeeded"}
 
 
 @on_ray
+@pytest.mark.timeout(900)
 def test_the_next_supervisor_goes_on_and_ends_what_the_store_does_not_know(far: Path) -> None:
     job = jobs.submit("selftest", {"steps": 100, "sleep": 0.05})
     other = jobs.submit("selftest", {"steps": 10_000, "sleep": 0.05})
@@ -191,21 +210,74 @@ def test_the_next_supervisor_goes_on_and_ends_what_the_store_does_not_know(far: 
 
 
 @on_ray
-def test_a_sweep_whose_node_dies_has_every_point_once(far: Path, cluster: Any) -> None:
-    spec = SweepSpec(model="demo", methods=("delta", "magnitude"), keeps=(0.5, 0.25, 0.1), device="cpu")
-    job = jobs.submit("sweep", json.loads(spec.to_json()))
-    until(lambda: [e.kind for e in jobs.events(job)].count("sweep") == 2, "two pieces at work")
+@pytest.mark.timeout(900)
+def test_a_sweep_that_loses_a_node_its_page_and_its_supervisor_has_every_point_once(far: Path, cluster: Any) -> None:
+    methods = ("delta", "magnitude", "random", "ken")
+    spec = SweepSpec(model="demo", methods=methods, keeps=(0.5, 0.25, 0.1), device="cpu")
+    page = subprocess.Popen([sys.executable, "-c", PAGE, "sweep", spec.to_json()], stdout=subprocess.PIPE, text=True)
+    assert page.stdout is not None
+    job = page.stdout.readline().strip()
+    until(lambda: kinds_of(job)["sweep"] == 3, "three pieces at work", PATIENCE)
+    page.kill()
+    page.wait()
+    first = supervisor()
+    first.kill()
+    assert gone(first)
+    until(lambda: "finished" in journal(spec), "a finished point", PATIENCE)
     cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
-    done = finished(job)
-    assert (done.state, done.attempt, done.error) == ("succeeded", 1, None)
-    assert [e.kind for e in jobs.events(job)].count("piece restarted") == 1
-    ids = {spec.point_id(point) for point in spec.points()}
-    assert {path.name for path in runs_folder().iterdir()} == ids
-    notes = [json.loads(line) for line in (sweeps_folder() / spec.id / "journal.jsonl").read_text().splitlines()]
-    ends = Counter(note["point"] for note in notes if note["event"] == "finished")
-    assert ends == Counter(ids)  # none twice
-    assert jobs.answer(job)["sweep"] == spec.id
+    done = finished(job, PATIENCE)  # the first look starts the next supervisor
     cluster.nodes.append(cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=MEMORY))
+    assert (done.state, done.attempt, done.error) == ("succeeded", 1, None), jobs.log(job)
+    assert supervisor().pid != first.pid
+    ids = {spec.point_id(point) for point in spec.points()}
+    assert len(ids) == 12
+    assert {path.name for path in runs_folder().iterdir()} == ids
+    notes = [json.loads(line) for line in journal(spec).splitlines()]
+    assert Counter(note["point"] for note in notes if note["event"] == "finished") == Counter(ids)  # none twice
+    ended: set[str] = set()
+    for note in notes:
+        assert note["event"] != "began" or note["point"] not in ended  # nor begun again once it was there
+        ended |= {note["point"]} if note["event"] == "finished" else set()
+    assert jobs.answer(job)["sweep"] == spec.id
+
+
+@on_ray
+@pytest.mark.timeout(900)
+def test_a_lost_node_costs_its_piece_and_the_last_one_waits(far: Path, cluster: Any) -> None:
+    parts = [{"steps": 1, "sleep_until": "go"} for _ in range(3)]
+    job = jobs.submit("selftest", {"pieces": parts, "last": {"steps": 4}})
+    until(lambda: kinds_of(job)["process"] == 3, "three pieces at work", PATIENCE)
+    cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
+    until(lambda: kinds_of(job)["piece restarted"] == 1, "the piece of the lost node", PATIENCE)
+    folders.shared_folder(job, "selftest").joinpath("go").touch()
+    done = finished(job, PATIENCE)
+    cluster.nodes.append(cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=MEMORY))
+    assert (done.state, done.attempt, done.error) == ("succeeded", 1, None), jobs.log(job)
+    assert kinds_of(job)["process"] == 5  # three, one of them twice, and the last
+    assert jobs.answer(job)["steps"] == 4
+    assert until(lambda: half_written(far) == [], "the temporary folders")
+
+
+@on_ray
+@pytest.mark.timeout(900)
+def test_a_pruning_and_an_evaluation_in_pieces_are_those_of_one_process(
+    far: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KENVIZ_PIECE_BYTES", "0")
+    params = {"model": "demo", "method": "delta", "keep": 0.25, "device": "cpu"}
+    made = finished(jobs.submit("prune", params), PATIENCE)
+    assert (made.state, made.attempt) == ("succeeded", 1), jobs.log(made.id)
+    assert kinds_of(made.id)["matrices"] == 3
+    alone = prune(PruneSpec.from_dict(params), out=tmp_path / "alone", threads=1)
+    for name in ("masks.safetensors", "rows.parquet", "matrices.parquet", "spec.json"):
+        assert (jobs.result(made.id) / name).read_bytes() == (alone.path / name).read_bytes(), name
+    asked = {"examples": "demo", "baselines": False, "cost": False}
+    judged = finished(jobs.submit("evaluate", {"model": made.id, **asked}), PATIENCE)
+    assert judged.state == "succeeded", jobs.log(judged.id)
+    assert kinds_of(judged.id)["measured"] == 3
+    there, here = jobs.answer(judged.id), judge(str(alone.path), "demo", baselines=False, cost=False, threads=1)
+    for step in ("dense", "base", "pruned"):
+        assert {**there[step], "seconds": 0} == {**json.loads(json.dumps(here[step])), "seconds": 0}
 
 
 def test_no_cluster_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

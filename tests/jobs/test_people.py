@@ -187,5 +187,5 @@ def test_a_worker_of_a_cluster_sees_what_its_person_sees(tmp_path: Path, monkeyp
     for name in ("ann", people.LOCAL):
         asked = {"kind": "selftest", "folder": "/", "user": name, "job": "j", "attempt": 1, "shared": "/", "params": {}}
         far.Piece(tmp_path, 0).asked.write_text(json.dumps(asked))
-        assert far.main(str(tmp_path), 0, 1) == 0
+        assert far.main(str(tmp_path), 0, 0, 1) == 0
     assert seen == ["ann", None]

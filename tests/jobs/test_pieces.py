@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from kencore.system.devices import usable_threads
 from tests.support.tiny_models import save_pair
 
 from .conftest import settle_in
-from .helpers import event, finished, gone, half_written, until
+from .helpers import event, finished, gone, half_written, kinds_of, until
 
 FILES = (
     "masks.safetensors",
@@ -57,10 +56,6 @@ def same_run(one: Path, other: Path) -> None:
 def asked(folder: Path, **more: Any) -> dict[str, Any]:
     base, tuned = save_pair("bert", folder / "models", change=0.05)
     return {"model": str(tuned), "base": str(base), "method": "delta", "keep": 0.3, "device": "cpu"} | more
-
-
-def kinds_of(job: str) -> Counter[str]:
-    return Counter(e.kind for e in jobs.events(job))
 
 
 # --- pieces of a pruning ------------------------------------------------------------------------
@@ -243,3 +238,27 @@ def test_a_folder_that_pieces_share_goes_with_its_job(own: Path) -> None:
         changes.ask_cancel(connection, job)
         retention.prune(connection, results_kept=9)
         assert half_written(own) == []
+
+
+def test_a_process_that_was_thought_lost_spoils_nothing(tmp_path: Path) -> None:
+    crew = Crew.begin(tmp_path, SAID, [Share({}, 1.0), Share({}, 1.0)], Told(tmp_path))
+    part = crew.parts[0]
+    lost = FarContext(part.piece, "j", 1, threads=1)
+    lost.event("one", {})
+    crew.hear()
+    assert crew.again(part)
+    following = FarContext(part.piece, "j", 1, threads=1)
+    following.out.mkdir()
+    following.event("two", {})
+    lost.event("three", {})
+    lost._piece.tell("end", ["failed", {"message": "its folder was removed"}])
+    crew.hear()
+    assert crew.over() is None
+    assert [one for one in crew.context.told if isinstance(one[1], dict)] == [  # type: ignore[attr-defined]
+        ("one", {}),
+        ("piece restarted", {"piece": 0}),
+        ("two", {}),
+    ]
+    assert Crew.found(tmp_path, Told(tmp_path)).parts[0].piece == part.piece
+    assert crew.again(part)
+    assert not crew.again(part)

@@ -16,11 +16,11 @@ class Carrier:
     """Starts the process of a piece; made an actor by `kencore.jobs.worker.cluster`.
 
     Args:
-        job: whose log it writes.
+        job: whose log it writes; piece: the folder, its number and which try at it this is.
     """
 
-    def __init__(self, job: str, piece: tuple[str, int], threads: int) -> None:
-        self._process = start(job, "kencore.jobs.worker.far", piece[0], str(piece[1]), str(threads))
+    def __init__(self, job: str, piece: tuple[str, int, int], threads: int) -> None:
+        self._process = start(job, "kencore.jobs.worker.far", *map(str, piece), str(threads))
 
     def ended(self) -> int:
         """The process's exit code, once it has ended."""

@@ -179,19 +179,20 @@ class RayLauncher:
             self._begin(group, part)
 
     def _begin(self, group: Group, part: Part) -> None:
-        folders.remove(part.piece.out)
+        piece = part.piece
+        folders.remove(piece.out)
         given = environment()
         known = {name: given[name] for name in given if name.startswith(("KENVIZ_", "PYTHONPATH", "OMP_"))}
         known.pop("KENVIZ_RAY_ADDRESS", None)
         actor = self._carrier.options(
-            name=f"{group.handle}/{part.piece.number}/{part.deaths}",
+            name=f"{group.handle}/{piece.number}/{piece.tried}",
             lifetime="detached",
             num_cpus=self._each,
             num_gpus=group.gpus,
             max_restarts=0,
             max_concurrency=4,
             runtime_env={"env_vars": known},
-        ).remote(group.name[0], (str(part.piece.folder), part.piece.number), group.crew.context.threads)
+        ).remote(group.name[0], (str(piece.folder), piece.number, piece.tried), group.crew.context.threads)
         part.carrier = Carried(actor=actor, ref=actor.ended.remote())
 
     def _ended(self, seconds: float) -> list[Any]:
@@ -242,7 +243,8 @@ class RayLauncher:
         for group in self._groups.values():
             self._hear(group)
             for part in group.crew.ready():
-                part.deaths += part.piece.told.exists()  # its machine died while nobody looked
+                if part.piece.told.exists():  # its machine died while nobody looked
+                    part.try_again()
             self._begin_some(group)
 
     def _found(self, row: Any, name: Name) -> Group:
@@ -250,9 +252,11 @@ class RayLauncher:
         crew = Crew.found(folders.part_folder(name[0], row["kind"], name[1]), self._context(name, row["kind"]))
         group = Group(name=name, kind=row["kind"], gpus=float(row["gpus"]), crew=crew)
         for one in self._actors(group.handle):
-            _, number, deaths = one.split("/")
+            _, number, tried = one.split("/")
             part = crew.parts[int(number)]
-            part.deaths = max(part.deaths, int(deaths))
+            if int(tried) < part.piece.tried:
+                continue  # it was thought lost
+            part.piece = part.piece._replace(tried=int(tried))
             actor = self._ray.get_actor(one)
             part.carrier = Carried(actor=actor, ref=actor.ended.remote())
         return group

@@ -42,9 +42,13 @@ class Part:
     at: int = 0
     known: int = 0
     share: float = 0.0
-    deaths: int = 0
     end: End | None = None
     carrier: Any = None
+
+    def try_again(self) -> None:
+        """From now on it is the next try at it: nothing of the one before is heard any more."""
+        self.piece = self.piece._replace(tried=self.piece.tried + 1)
+        self.at, self.known, self.carrier = 0, 0, None
 
 
 class Crew:
@@ -93,9 +97,11 @@ class Crew:
         with suppress(OSError, ValueError):
             heard = read_json_object(folder / "heard.json", ours=True)
         parts = [
-            Part(piece=Piece(folder, i), weight=float(one["weight"]), last=one["last"], known=int(heard.get(str(i), 0)))
+            Part(piece=Piece(folder, i, _tried(folder, i)), weight=float(one["weight"]), last=one["last"])
             for i, one in enumerate(plan)
         ]
+        for part in parts:
+            part.known = int(heard.get(part.piece.told.name, 0))
         return cls(folder, parts, context)
 
     def ready(self) -> list[Part]:
@@ -132,14 +138,15 @@ class Crew:
                 case {"end": ["succeeded" | "failed" | "cancelled" as state, error]}:
                     part.end, part.share, self._ended_last = (state, error), 1.0, part
         if events:  # they are written once, whoever reads on
-            heard = {str(one.piece.number): one.at for one in self.parts}
+            heard = {one.piece.told.name: one.at for one in self.parts}
             (self.folder / "heard.json").write_text(json.dumps(heard), "utf-8")
 
     def again(self, part: Part) -> bool:
         """Whether a piece that died without a word is to begin once more."""
-        part.deaths, part.carrier = part.deaths + 1, None
-        if len(self.parts) < 2 or part.deaths >= MOST_DEATHS:
+        if len(self.parts) < 2 or part.piece.tried + 1 >= MOST_DEATHS:
+            part.carrier = None
             return False
+        part.try_again()
         self.context.event("piece restarted", {"piece": part.piece.number})
         return True
 
@@ -155,3 +162,8 @@ class Crew:
         folders.remove(self.folder / "out")
         result = next((part for part in self.parts if part.last), self._ended_last)
         result.piece.out.rename(self.folder / "out")
+
+
+def _tried(folder: Path, number: int) -> int:
+    """The last try at a piece that told something."""
+    return max((int(path.name.split(".")[2]) for path in folder.glob(f"told.{number}.*.jsonl")), default=0)

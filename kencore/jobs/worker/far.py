@@ -1,9 +1,10 @@
 """A piece of a job, here or on a machine of a cluster, which has the shared folder and not the job store.
 
-    python -m kencore.jobs.worker.far FOLDER PIECE THREADS
+    python -m kencore.jobs.worker.far FOLDER PIECE TRY THREADS
 
 The folder is the temporary one of the attempt. ``asked.PIECE.json`` says what to do; what is told goes line by line
-into ``told.PIECE.jsonl``, from where the supervisor takes it into the store; the result goes into ``out.PIECE``:
+into ``told.PIECE.TRY.jsonl``, from where who watches takes it into the store; the result goes into ``out.PIECE.TRY``.
+A process that was thought lost and is not writes where nobody reads any more:
 
     {"progress": [done, total, message]} | {"event": [kind, data]} | {"device": text} | {"end": [state, error]}
 """
@@ -35,10 +36,11 @@ LINE_BYTES: Final = 1 << 20
 
 
 class Piece(NamedTuple):
-    """The files of one piece of an attempt."""
+    """The files of one piece of an attempt, of one try at it."""
 
     folder: Path
     number: int
+    tried: int = 0
 
     @property
     def asked(self) -> Path:
@@ -48,12 +50,12 @@ class Piece(NamedTuple):
     @property
     def told(self) -> Path:
         """What was told of it."""
-        return self.folder / f"told.{self.number}.jsonl"
+        return self.folder / f"told.{self.number}.{self.tried}.jsonl"
 
     @property
     def out(self) -> Path:
         """Its result, whole once its end is told."""
-        return self.folder / f"out.{self.number}"
+        return self.folder / f"out.{self.number}.{self.tried}"
 
     def tell(self, what: str, data: Any) -> None:
         """Append one line; the file is closed, so that a shared disk shows it elsewhere."""
@@ -94,11 +96,11 @@ class FarContext(Context):
         return True
 
 
-def main(folder: str, number: int, threads: int) -> int:
+def main(folder: str, number: int, tried: int, threads: int) -> int:
     """Do one piece in this process; the exit code is 0 when its end is told."""
     be_modest()
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    piece = Piece(Path(folder), number)
+    piece = Piece(Path(folder), number, tried)
     try:
         asked = read_json_object(piece.asked, ours=True)
         people.work_for(asked["user"])
@@ -140,4 +142,4 @@ def _leave_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    leave(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

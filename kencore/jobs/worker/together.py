@@ -39,5 +39,4 @@ def _begin(crew: Crew, part: Part) -> None:
     folders.remove(part.piece.out)
     beside = 1 if part.last else sum(not one.last for one in crew.parts)
     threads = max(1, crew.context.threads // beside)
-    where = str(part.piece.folder), str(part.piece.number), str(threads)
-    part.carrier = start(crew.context.job, "kencore.jobs.worker.far", *where)
+    part.carrier = start(crew.context.job, "kencore.jobs.worker.far", *map(str, part.piece), str(threads))
