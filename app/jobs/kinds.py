@@ -117,6 +117,10 @@ def _flips(job: JobStatus) -> str:
     return f"Changed answers of {_run_name(job)}"
 
 
+def _sensitivity(job: JobStatus) -> str:
+    return f"Sensitivity by matrix of {_run_name(job)}"
+
+
 def _flipped(job: JobStatus, elsewhere: bool) -> None:
     links.page_link("flips", "Open them", icon=":material/arrow_forward:", run=job.params.get("run"), job=job.id)
 
@@ -162,6 +166,7 @@ KINDS: Final[dict[str, Shown]] = {
     ),
     "evaluate": Shown(listed=True),
     "flips": Shown(label=_flips, finished=_flipped, listed=True),
+    "sensitivity": Shown(label=_sensitivity, listed=True),
     "export": Shown(label=_export, finished=_exported),
     exports.REPORT: Shown(label=_export, finished=_exported),
 }

@@ -26,6 +26,7 @@ from kencore.cli import prune as cli_text
 from kencore.cli import recover as cli_recover
 from kencore.cli import report as cli_report
 from kencore.cli import runs as cli_runs
+from kencore.cli import sensitivity as cli_sensitivity
 from kencore.cli import sweep as cli_sweep
 from kencore.cli import warm as cli_warm
 from kencore.cli.evaluate import judged
@@ -204,6 +205,7 @@ app.command("tune", hidden=True)(cli_recover.tune)
 add(app, "sweep", MAKE)(cli_sweep.sweep)
 add(app, "explain", LOOK)(cli_explain.explain)
 add(app, "flips", LOOK)(cli_flips.flips)
+add(app, "sensitivity", LOOK)(cli_sensitivity.sensitivity)
 add(app, "gallery", LOOK)(cli_gallery.gallery)
 add(app, "compare", LOOK)(cli_compare.compare)
 add(app, "report", TAKE)(cli_report.report)

@@ -37,6 +37,7 @@ EXAMPLES: Final = {
     "explain": ('explain RUN "A film that I will not forget."',),
     "sweep": ("sweep --model demo --methods ken,delta,random --keeps 0.9,0.5,0.25,0.1 --evaluation demo",),
     "flips": ("flips RUN --filter right-wrong --limit 20",),
+    "sensitivity": ("sensitivity RUN --windows 16",),
     "compare": ("compare demo RUN",),
     "gallery": ("gallery", "gallery minilm-sst2-ken-75"),
 }

@@ -127,6 +127,12 @@ KINDS: dict[str, Kind] = {
     "flips": Kind(
         function="kencore.jobs.tasks:find_flips", shelf="results", check=settings("jobs:FlipsAsked"), question=True
     ),
+    "sensitivity": Kind(
+        function="kencore.jobs.tasks:find_sensitivity",
+        shelf="results",
+        check=settings("jobs:SensitivityAsked"),
+        pieces="kencore.jobs.pieces:of_sensitivity",
+    ),
 }
 
 

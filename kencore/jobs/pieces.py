@@ -60,14 +60,24 @@ def of_pruning(params: Params, most: int, folder: str) -> list[Share]:
 
 def of_evaluation(params: Params, most: int, folder: str) -> list[Share]:
     """A measurement by parts of its text or sentences."""
+    return _by_run(params, str(params["model"]), most, folder)
+
+
+def of_sensitivity(params: Params, most: int, folder: str) -> list[Share]:
+    """Matrices of a run that are measured one by one, by matrix."""
+    return _by_run(params, str(params["run"]), most, folder)
+
+
+def _by_run(params: Params, subject: str, most: int, folder: str) -> list[Share]:
+    """A job on a run, or on a model by itself."""
     from kencore.runs.run import open_run
 
-    subject, revision = str(params["model"]), None
+    revision = None
     try:
         spec = open_run(subject).spec
         subject, revision = spec.model, spec.model_revision
     except KencoreError:
-        pass  # a model by itself, or nothing that is there: the job says so
+        pass  # a model, or nothing that is there: the job says so
     return _shared_out(params, most) if _is_large(subject, revision, folder) else whole(params)
 
 

@@ -194,6 +194,25 @@ def find_flips(params: dict[str, Any], context: Context) -> None:
     _write_result(context, found.facts)
 
 
+def find_sensitivity(params: dict[str, Any], context: Context) -> None:
+    """Measure each pruned matrix of a run by itself; see `kencore.quality.sensitivity.sensitivity`. With a ``shard``
+    some matrices alone, for that to take over.
+    """
+    from kencore.quality.sensitivity import sensitivity
+    from kencore.system.devices import describe_device, resolve_device
+
+    asked, shard = _asked(params)
+    device = resolve_device(asked.pop("device", None) or "auto")
+    context.set_device(describe_device(device))
+    how: dict[str, Any] = {"device": device, "threads": context.threads, "progress": context.progress}
+    run = asked.pop("run")
+    found = sensitivity(run, asked.pop("data", None), **asked, **how, shard=shard, shared=_shared(context))
+    if shard is None:
+        _write_result(context, found)
+    else:
+        context.event("matrices", {"shard": str(shard), "matrices": len(found["matrices"])})
+
+
 def _asked(params: dict[str, Any]) -> tuple[dict[str, Any], Shard | None]:
     """A job's own parameters, and which part of it is asked for; ``None``: all of it."""
     shard = params.get(SHARD)

@@ -52,7 +52,7 @@ def flips(
     opened, place = run if isinstance(run, Run) else open_run(run), resolve_device(device)
     if limit < 1:
         raise SpecError("limit", got=f"{limit:,}", wanted="1 or more", remedy="Leave it out for the usual number.")
-    chosen, sizes = _data(opened, data)
+    chosen, sizes = own_data(opened, data)
     found = fitting_data(opened.tuned_tensors.folder, chosen, **sizes)
     tell(found, report)
     if not isinstance(found, Windows) and not hasattr(found, "labels"):
@@ -96,8 +96,12 @@ def keep_flips(run: Run, found: Flips) -> bool:
     return True
 
 
-def _data(run: Run, data: str | None) -> tuple[str, dict[str, Any]]:
-    """What the answers are to, and the windows of a text."""
+def own_data(run: Run, data: str | None) -> tuple[str, dict[str, Any]]:
+    """What a run is asked about, by default what its quality was measured on, and the windows of a text.
+
+    Raises:
+        SpecError: neither is there.
+    """
     own = run.metrics.get("data") or run.spec.evaluation
     if data is None and own is None:
         raise SpecError(

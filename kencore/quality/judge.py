@@ -99,7 +99,7 @@ def measure(
             run=run if step == "pruned" else None,
             hold=step not in own,
         )
-    metrics = {**_measured_on(data), "device": device} | {step: found.pop(step) for step in own}
+    metrics = {**measured_on(data), "device": device} | {step: found.pop(step) for step in own}
     metrics["baselines"] = found
     if on_flips is not None and isinstance(data, Examples):
         told = flips_of(data, judge.model.model.config.id2label, metrics, limit=lines)
@@ -214,21 +214,21 @@ def judge(
             shared=shared,
         )
         return {"model": subject, **found}
-    measured_on = data_for(run, data, window=window, windows=windows, bos=bos)
-    tell(measured_on, report)
+    read = data_for(run, data, window=window, windows=windows, bos=bos)
+    tell(read, report)
     report(0, 1, "Checking that the models are those of the run")
     verify(run)
     told: list[Flips] = []
     metrics = measure(
         run,
-        measured_on,
+        read,
         baselines=baselines,
         cost=cost,
         device=place,
         threads=threads,
         progress=report,
         on_flips=told.append,
-        parts=None if shared is None else Parts(shared, measured_on),
+        parts=None if shared is None else Parts(shared, read),
     )
     still = still_true(run.metrics, metrics)
     metrics = still | metrics | {"baselines": still.get("baselines", {}) | metrics["baselines"]}
@@ -329,9 +329,9 @@ def _judge_model(
     told = {} if shared is None else Parts(shared, found).figures(judge, ["dense"])
     model, quality = judge.model, told.get("dense") or judge.model.quality(found, progress=report)
     if not cost:
-        return {**_measured_on(found), **quality}
+        return {**measured_on(found), **quality}
     report(1, 1, "Measuring cost")
-    return {**_measured_on(found), **quality, "cost": cost_of_model(model, found)}
+    return {**measured_on(found), **quality, "cost": cost_of_model(model, found)}
 
 
 def tell(data: Examples | Windows | Lines | None, report: Progress) -> None:
@@ -376,7 +376,8 @@ def load_judge(
     return Judge(Classifier.load(folder, device=device, threads=threads), data)
 
 
-def _measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
+def measured_on(data: Examples | Windows | Lines) -> dict[str, Any]:
+    """What was measured on, as ``metrics.json`` says it."""
     facts: dict[str, Any] = {"data": data.source, "data_sha256": data.sha256}
     if data.notes:
         facts["data_notes"] = list(data.notes)

@@ -56,7 +56,7 @@ def judge_part(
     tell(read, report)
     parts = Parts(shared, read)
     judge = load_judge(folder, read, device=place, threads=threads, remember=False)
-    states: States = {"dense": (None, silent_state)}
+    states: States = {"dense": (None, _as_loaded)}
     if run is not None:
         states, _ = states_of(judge, run, baselines=baselines, threads=threads)
     todo = [step for step in states if not parts.holds(step, shard)]
@@ -74,5 +74,5 @@ def judge_part(
     return len(states)
 
 
-def silent_state(progress: Progress) -> None:
+def _as_loaded(progress: Progress) -> None:
     """The model as it was loaded."""

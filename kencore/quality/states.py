@@ -6,7 +6,7 @@ R rows (outputs), C columns (inputs).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 State = Iterator[tuple[str, "torch.Tensor"]]
 
 
-def pruned_state(run: Run) -> State:
-    """The pruned parameters of a run, and those that tuning afterwards changed."""
-    for name in (*run.pruned, *run.changed_names):
+def pruned_state(run: Run, only: Sequence[str] | None = None) -> State:
+    """The pruned parameters of a run, and those that tuning afterwards changed; or some of them alone."""
+    for name in (*run.pruned, *run.changed_names) if only is None else only:
         chunks = list(pruned_chunks(run, name))
         whole = np.concatenate(chunks) if chunks[0].ndim else chunks[0]
         yield name, to_torch(whole, run.tuned_tensors.info(name))

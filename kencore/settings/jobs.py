@@ -1,4 +1,6 @@
-"""What is asked of the jobs that have no settings of the library's own: inspect, evaluate, flips, export, report."""
+"""What is asked of the jobs that have no settings of the library's own: inspect, evaluate, flips,
+sensitivity, export, report.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +63,19 @@ class FlipsAsked(_Asked):
     data: str | None = setting("text", None, help="What its quality was measured on by default.")
     device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
     baselines: bool = setting("switch", True, help="Also what other methods answer at its budget.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensitivityAsked(_Asked):
+    """A run whose matrices are measured one by one, and on what."""
+
+    remedy: ClassVar[str] = "Say which run."
+
+    run: str = setting("text", help="The run, by id or folder.")
+    data: str | None = setting("text", None, help="What its quality was measured on by default.")
+    device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
+    window: int | None = setting("count", None, low=2, help="Tokens of a window of text.")
+    windows: int | None = setting("count", None, low=1, help="Windows of text at most.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

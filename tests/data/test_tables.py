@@ -267,9 +267,9 @@ def test_whatever_a_library_raises_is_told(tmp_path: Path, monkeypatch: pytest.M
 
 def test_notes_are_part_of_the_figures(tmp_path: Path) -> None:
     from kencore.cli.evaluate import judged
-    from kencore.quality.judge import _measured_on
+    from kencore.quality.judge import measured_on
 
-    found = _measured_on(read_examples(write(tmp_path / "a.tsv", HEAD + 'a "b"\t1\n')))
+    found = measured_on(read_examples(write(tmp_path / "a.tsv", HEAD + 'a "b"\t1\n')))
     assert len(found["data_notes"]) == 1
     figures = {"accuracy": 0.5, "f1_macro": 0.5, **found}
     assert f"note: {found['data_notes'][0]}" in judged(figures)

@@ -56,7 +56,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 
 def test_every_kind_can_be_loaded() -> None:
     made, asked = {"prune", "retune", "tune", "sweep"}, {"inspect", "evaluate", "flips", "explain", "continue"}
-    assert set(KINDS) == made | asked | {"export", "report"}
+    assert set(KINDS) == made | asked | {"export", "report", "sensitivity"}
     assert KINDS["prune"].shelf == KINDS["tune"].shelf == "runs"
     for kind in KINDS.values():
         assert callable(kind.load())

@@ -11,13 +11,13 @@ from kencore.errors import SpecError
 from kencore.settings.checks import checked
 from kencore.settings.explain import ExplainSpec
 from kencore.settings.fields import Declared, settings_of
-from kencore.settings.jobs import EvaluateAsked, ExportAsked, InspectAsked, ReportAsked
+from kencore.settings.jobs import EvaluateAsked, ExportAsked, InspectAsked, ReportAsked, SensitivityAsked
 from kencore.settings.prune import PruneSpec
 from kencore.settings.recover import RecoverSpec
 from kencore.settings.sweep import SweepSpec
 
 SPECS = (PruneSpec, SweepSpec, RecoverSpec, ExplainSpec)
-JOBS = (EvaluateAsked, ExportAsked, InspectAsked, ReportAsked)
+JOBS = (EvaluateAsked, ExportAsked, InspectAsked, ReportAsked, SensitivityAsked)
 ALL = [(spec, name) for spec in (*SPECS, *JOBS) for name in settings_of(spec)]
 
 
