@@ -130,9 +130,9 @@ class Run:
             return
         if set(self._masks.names) != set(self.pruned):
             raise corrupt(self.path, "masks and the table of matrices disagree")
-        for name in self.pruned:
-            line = self.matrix(name)
-            wanted = int(line["rows"]), -(-int(line["cols"]) // 8)
+        chosen = self.matrices[self.matrices["status"] == "pruned"]
+        for name, rows, columns in zip(self.pruned, chosen["rows"], chosen["cols"], strict=True):
+            wanted = int(rows), -(-int(columns) // 8)
             if (self._masks.info(name).dtype, self._masks.info(name).shape) != ("U8", wanted):
                 raise corrupt(self.path, f"the mask of {name} is not {wanted[0]} x {wanted[1]} bytes")
 

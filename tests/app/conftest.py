@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,31 @@ def make_all(factory: pytest.TempPathFactory, settings: Mapping[str, Mapping[str
     return {name: make_lm_run(factory.mktemp(name), **own).path for name, own in settings.items()}
 
 
-def put_beside(store: Run, made: Mapping[str, Path]) -> dict[str, Run]:
-    """Copies of runs in the test's store, beside the run ``sample`` of an encoder."""
+class Beside(Mapping[str, Run]):
+    """Runs of the test's store by name, each opened once, when it is asked for."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        self._open = cache(lambda name: Run(folder / name))
+
+    def __getitem__(self, name: str) -> Run:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._open(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def put_beside(store: Run, made: Mapping[str, Path]) -> Beside:
+    """Copies of runs in the test's store, beside the run ``sample`` of an encoder, which is among them by that name."""
     for name, path in made.items():
         shutil.copytree(path, store.path.parent / name)
     state.forget_runs()
-    return {name: Run(store.path.parent / name) for name in made}
+    return Beside(store.path.parent, ("sample", *made))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from kencore.views.compare.masks import compare, row_overlap
 from kencore.views.compare.quality import Difference
 from kencore.words import compare as compare_words
 from tests.app.app_pages.test_sparsity import figure, numbers, words
-from tests.app.conftest import OpenPage, put_beside
+from tests.app.conftest import Beside, OpenPage, put_beside
 from tests.app.data.test_answers import decode
 from tests.app.fake_jobs import FakeJobs
 from tests.support.runs import make_lm_run, make_run
@@ -43,8 +43,8 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 
 @pytest.fixture
-def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
-    return {"sample": store, **put_beside(store, made)}
+def runs(store: Run, made: dict[str, Path]) -> Beside:
+    return put_beside(store, made)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def headings(test: AppTest) -> list[str]:
     return [heading.value for heading in test.header]
 
 
-def test_the_headline_and_the_counts_are_those_of_the_masks(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_the_headline_and_the_counts_are_those_of_the_masks(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", **MAP)
     assert not test.exception
     assert not test.error
@@ -71,7 +71,7 @@ def test_the_headline_and_the_counts_are_those_of_the_masks(open_page: OpenPage,
     assert "neither was measured" in said
 
 
-def test_bars_map_and_rows_show_the_same_counts(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_bars_map_and_rows_show_the_same_counts(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", **MAP, matrix=UP, by="block", rows="overlap")
     a, b = runs["sample"], runs["delta"]
     bars = figure(test, "Bars by block")["data"]
@@ -85,7 +85,7 @@ def test_bars_map_and_rows_show_the_same_counts(open_page: OpenPage, runs: dict[
     assert f"the two differ on {100 * (line.only_a + line.only_b) / line.params:.1f} %" in words(test)
 
 
-def test_swapping_turns_everything_round(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_swapping_turns_everything_round(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", **MAP, **{"with": "random"})
     press(test, "Swap A and B")
     assert not test.exception
@@ -99,7 +99,7 @@ def press(test: AppTest, label: str) -> None:
     next(found for found in test.button if found.label == label).click().run()
 
 
-def test_three_runs_have_an_index_for_each_two(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_three_runs_have_an_index_for_each_two(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", **MAP, **{"with": "random"})
     assert "All of these runs" in headings(test)
     trio = [runs[name] for name in ("sample", "delta", "random")]
@@ -111,7 +111,7 @@ def test_three_runs_have_an_index_for_each_two(open_page: OpenPage, runs: dict[s
     assert "All of these runs" not in headings(open_page("compare", **MAP))
 
 
-def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", run="sample")
     assert test.query_params["other"] in {"delta", "random"}  # one at the same budget, where nobody chose
     test.selectbox(key="compare_b").set_value("random").run()
@@ -133,7 +133,7 @@ def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: d
     ],
 )
 def test_a_bad_link_says_what_is_wrong_and_the_page_offers_what_there_is(
-    open_page: OpenPage, runs: dict[str, Run], address: dict[str, str], said: str
+    open_page: OpenPage, runs: Beside, address: dict[str, str], said: str
 ) -> None:
     test = open_page("compare", run="sample", **address)
     assert not test.exception
@@ -141,13 +141,13 @@ def test_a_bad_link_says_what_is_wrong_and_the_page_offers_what_there_is(
     assert test.selectbox(key="compare_b").options
 
 
-def test_the_run_itself_beside_it_is_no_other_run(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_the_run_itself_beside_it_is_no_other_run(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", run="sample", other="sample")
     assert not test.exception
     assert test.query_params["other"] != "sample"
 
 
-def test_seven_runs_are_too_many(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_seven_runs_are_too_many(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", run="sample", **{"with": "a,b,c,d,e,f"})
     assert any("at most 6" in error.value for error in test.error)
 
@@ -156,7 +156,7 @@ def test_seven_runs_are_too_many(open_page: OpenPage, runs: dict[str, Run]) -> N
 
 
 def test_one_click_takes_what_the_store_has_and_makes_the_rest(
-    open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs
+    open_page: OpenPage, runs: Beside, store_of_jobs: FakeJobs
 ) -> None:
     test = open_page("compare", run="sample")
     label = "Compare with Largest difference, Largest magnitude and Random"
@@ -175,7 +175,7 @@ def test_one_click_takes_what_the_store_has_and_makes_the_rest(
 
 
 def test_a_failed_job_is_shown_beside_what_can_be_compared(
-    open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs
+    open_page: OpenPage, runs: Beside, store_of_jobs: FakeJobs
 ) -> None:
     job = store_of_jobs.submit("prune", json.loads(runs["sample"].spec.to_json()))
     store_of_jobs.change(job, state="failed", finished=1.0, error={"type": "MemoryError", "message": "no memory"})
@@ -184,7 +184,7 @@ def test_a_failed_job_is_shown_beside_what_can_be_compared(
     assert test.title[0].value.startswith("KEN and Largest difference")
 
 
-def test_the_overview_offers_the_same_click(open_page: OpenPage, runs: dict[str, Run], store_of_jobs: FakeJobs) -> None:
+def test_the_overview_offers_the_same_click(open_page: OpenPage, runs: Beside, store_of_jobs: FakeJobs) -> None:
     test = open_page("overview", run="lm", open="rules")
     assert not test.exception
     assert "KEN: it needs the base model" in words(test)
@@ -223,11 +223,11 @@ def test_quality_in_words() -> None:
 
 
 @pytest.fixture
-def client(runs: dict[str, Run]) -> TestClient:
+def client(runs: Beside) -> TestClient:
     return TestClient(Starlette(routes=routes()))
 
 
-def test_the_picture_of_single_weights_says_who_keeps_them(client: TestClient, runs: dict[str, Run]) -> None:
+def test_the_picture_of_single_weights_says_who_keeps_them(client: TestClient, runs: Beside) -> None:
     query = {**MAP, "matrix": UP, "layer": "overlap", "r0": 3, "r1": 40, "c0": 5, "c1": 29}
     header, planes = decode(client.get("/kenviz/window", params=query).content)
     assert (header["layer"], header["cell"]) == ("overlap", [1, 1])
@@ -238,7 +238,7 @@ def test_the_picture_of_single_weights_says_who_keeps_them(client: TestClient, r
     assert "other" in decode(client.get("/kenviz/window", params=other).content)[1]
 
 
-def test_larger_cells_have_the_share_of_each(client: TestClient, runs: dict[str, Run]) -> None:
+def test_larger_cells_have_the_share_of_each(client: TestClient, runs: Beside) -> None:
     query = {**MAP, "matrix": UP, "layer": "overlap", "h": 8, "w": 4}
     header, planes = decode(client.get("/kenviz/window", params=query).content)
     high, wide = header["cell"]
@@ -249,7 +249,7 @@ def test_larger_cells_have_the_share_of_each(client: TestClient, runs: dict[str,
     np.testing.assert_allclose(planes["only_a"] + planes["only_b"], blocks, atol=1e-6)
 
 
-def test_the_table_of_a_window_names_the_other_run_too(client: TestClient, runs: dict[str, Run]) -> None:
+def test_the_table_of_a_window_names_the_other_run_too(client: TestClient, runs: Beside) -> None:
     query = {**MAP, "matrix": UP, "r0": 0, "r1": 2, "c0": 0, "c1": 9}
     lines = list(csv.DictReader(io.StringIO(client.get("/kenviz/window.csv", params=query).text)))
     wanted = runs["delta"].keep(UP)[:2, :9].ravel().astype(int)
@@ -264,7 +264,7 @@ def test_refusals(client: TestClient, other: str | None, status: int) -> None:
     assert answer.json()["message"]
 
 
-def test_a_change_of_either_run_makes_a_kept_answer_stale(client: TestClient, runs: dict[str, Run]) -> None:
+def test_a_change_of_either_run_makes_a_kept_answer_stale(client: TestClient, runs: Beside) -> None:
     query: dict[str, Any] = {**MAP, "matrix": UP, "layer": "overlap"}
     stamp = "+".join(state.stamp(runs[name].path) for name in ("sample", "delta"))
     fresh = client.get("/kenviz/window", params=query | {"v": stamp})
@@ -280,7 +280,7 @@ def test_a_store_of_one_run_offers_other_rules_alone(open_page: OpenPage, store:
     assert any(found.label.startswith("Compare with") for found in test.button)
 
 
-def test_a_matrix_that_only_one_run_pruned_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_matrix_that_only_one_run_pruned_is_said(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("compare", **MAP, matrix="classifier.weight")
     assert not test.exception
     assert "classifier.weight is not pruned in all of these runs" in words(test)

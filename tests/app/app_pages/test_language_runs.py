@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from app.charts import row_scores
 from app.data import payload
 from kencore.runs.run import Run
-from tests.app.conftest import OpenPage, make_all, put_beside
+from tests.app.conftest import Beside, OpenPage, make_all, put_beside
 from tests.app.fake_jobs import FakeJobs
 from tests.support.hostile import read
 
@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
+def runs(store: Run, made: dict[str, Path]) -> Beside:
     return put_beside(store, made)
 
 
@@ -45,7 +45,7 @@ def words(test: AppTest) -> str:
 # --- overview --------------------------------------------------------------------------------
 
 
-def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_the_overview_of_a_language_model(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("overview", run="both", open="figures,made")
     assert not test.exception
     assert not test.error
@@ -69,7 +69,7 @@ def test_the_overview_of_a_language_model(open_page: OpenPage, runs: dict[str, R
     assert "reset" not in " ".join(alts)
 
 
-def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("overview", run="both", measure="diff_rms")
     assert not test.exception
     assert "Weights are largest in" in words(test)
@@ -78,7 +78,7 @@ def test_the_map_speaks_of_weights_where_there_is_no_difference(open_page: OpenP
 
 
 def test_the_map_shows_the_kept_share_where_it_differs_and_inputs_where_they_were_recorded(
-    open_page: OpenPage, runs: dict[str, Run]
+    open_page: OpenPage, runs: Beside
 ) -> None:
     choice = open_page("overview", run="both").get_by_key("choose_measure")
     assert choice.value == "share"
@@ -90,19 +90,19 @@ def test_the_map_shows_the_kept_share_where_it_differs_and_inputs_where_they_wer
     assert "measure in the address" in open_page("overview", run="zeros", measure="input_error").error[0].value
 
 
-def test_a_link_of_an_older_version_shows_what_was_lost(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_link_of_an_older_version_shows_what_was_lost(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("overview", run="both", measure="diff_share_kept")
     assert not test.error
     assert test.query_params["measure"] == "diff_lost"
 
 
-def test_sparsegpt_says_that_it_updates(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_sparsegpt_says_that_it_updates(open_page: OpenPage, runs: Beside) -> None:
     assert "SparseGPT updates kept weights" in words(open_page("overview", run="sparsegpt"))
     assert "SparseGPT updates" not in words(open_page("overview", run="both"))
 
 
 def test_measuring_an_unmeasured_run(
-    open_page: OpenPage, runs: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, runs: Beside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakeJobs(tmp_path).install(monkeypatch)
     test = open_page("overview", run="zeros")
@@ -113,7 +113,7 @@ def test_measuring_an_unmeasured_run(
     assert fake.found["job0"].params["examples"] == "pydoc"
 
 
-def test_how_it_was_made_names_the_text_and_no_base(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_how_it_was_made_names_the_text_and_no_base(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("overview", run="both", open="made")
     table = " ".join(map(str, test.table[0].value.to_numpy().ravel())) + " ".join(map(str, test.table[0].value.index))
     assert "Python's help texts (pydoc), 16 sequences of 64 tokens" in table
@@ -123,7 +123,7 @@ def test_how_it_was_made_names_the_text_and_no_base(open_page: OpenPage, runs: d
 # --- matrix ----------------------------------------------------------------------------------
 
 
-def test_a_matrix_without_a_base(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_matrix_without_a_base(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("matrix", run="both", matrix=GATE, row=3, col=5, layer="tuned")
     assert not test.exception
     assert not test.error
@@ -139,15 +139,13 @@ def test_a_matrix_without_a_base(open_page: OpenPage, runs: dict[str, Run]) -> N
 
 @pytest.mark.parametrize("page", ["matrix", "layers"])
 @pytest.mark.parametrize("layer", ["base", "difference"])
-def test_layers_that_a_run_has_not_are_messages(
-    open_page: OpenPage, runs: dict[str, Run], page: str, layer: str
-) -> None:
+def test_layers_that_a_run_has_not_are_messages(open_page: OpenPage, runs: Beside, page: str, layer: str) -> None:
     test = open_page(page, run="both", matrix=GATE, layer=layer)
     assert not test.exception
     assert layer in test.error[0].value
 
 
-def test_another_run_drops_a_layer_that_it_has_not(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_another_run_drops_a_layer_that_it_has_not(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("matrix", run="sample", layer="difference")
     test.selectbox(key="run_choice").set_value("both").run()
     assert not test.exception
@@ -158,7 +156,7 @@ def test_another_run_drops_a_layer_that_it_has_not(open_page: OpenPage, runs: di
     assert test.query_params["layer"] == "tuned"
 
 
-def test_an_updated_weight_says_so(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_an_updated_weight_says_so(open_page: OpenPage, runs: Beside) -> None:
     run = runs["sparsegpt"]
     row, col = np.argwhere(run.keep(GATE))[0]
     test = open_page("matrix", run="sparsegpt", matrix=GATE, row=row, col=col)
@@ -168,7 +166,7 @@ def test_an_updated_weight_says_so(open_page: OpenPage, runs: dict[str, Run]) ->
     assert ">" + str(pruned) + "</dd>" in words(test)
 
 
-def test_the_map_gets_the_updated_values(runs: dict[str, Run]) -> None:
+def test_the_map_gets_the_updated_values(runs: Beside) -> None:
     span = {"r0": 3, "r1": 9, "c0": 0, "c1": 32}
     for name, planes in (("both", 4), ("sparsegpt", 5)):
         raw = payload.window_bytes(runs[name], GATE, "kept", span)
@@ -181,7 +179,7 @@ def test_the_map_gets_the_updated_values(runs: dict[str, Run]) -> None:
     np.testing.assert_array_equal(values, runs["sparsegpt"].values(GATE, "pruned", slice(3, 9)))
 
 
-def test_the_csv_of_a_window_without_a_base(runs: dict[str, Run]) -> None:
+def test_the_csv_of_a_window_without_a_base(runs: Beside) -> None:
     run = runs["sparsegpt"]
     text = payload.window_csv(run, GATE, {"r0": 1, "r1": 3, "c0": 2, "c1": 5})
     lines = list(csv.DictReader(io.StringIO(text)))
@@ -193,7 +191,7 @@ def test_the_csv_of_a_window_without_a_base(runs: dict[str, Run]) -> None:
 # --- row and layers --------------------------------------------------------------------------
 
 
-def test_a_row_of_wanda_is_explained_by_its_scores(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_row_of_wanda_is_explained_by_its_scores(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("row", run="both", matrix=GATE, row=4)
     assert not test.exception
     assert not test.slider  # another k would be another allocation
@@ -208,7 +206,7 @@ def test_a_row_of_wanda_is_explained_by_its_scores(open_page: OpenPage, runs: di
     assert "Difference" not in said
 
 
-def test_a_row_of_magnitude_and_one_of_sparsegpt(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_row_of_magnitude_and_one_of_sparsegpt(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("row", run="zeros", matrix=GATE, row=4)
     assert not test.exception
     kept = int(runs["zeros"].keep(GATE, slice(4, 5)).sum())
@@ -220,7 +218,7 @@ def test_a_row_of_magnitude_and_one_of_sparsegpt(open_page: OpenPage, runs: dict
 
 
 @pytest.mark.parametrize("layer", ["kept", "neighbours", "tuned"])
-def test_layers_of_a_language_model(open_page: OpenPage, runs: dict[str, Run], layer: str) -> None:
+def test_layers_of_a_language_model(open_page: OpenPage, runs: Beside, layer: str) -> None:
     test = open_page("layers", run="both", matrix=GATE, layer=layer)
     assert not test.exception
     assert not test.error

@@ -15,7 +15,7 @@ from app.app_pages.sparsity import parts as sparsity_parts
 from kencore.runs.run import Run
 from kencore.views import sparsity
 from kencore.words.palette import RUNS
-from tests.app.conftest import OpenPage, make_all, put_beside
+from tests.app.conftest import Beside, OpenPage, make_all, put_beside
 from tests.support.hostile import read
 
 MADE: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def runs(store: Run, made: dict[str, Path]) -> dict[str, Run]:
+def runs(store: Run, made: dict[str, Path]) -> Beside:
     """All of them in the test's store, beside the run ``sample`` of an encoder."""
     return put_beside(store, made)
 
@@ -62,7 +62,7 @@ def words(test: AppTest) -> str:
     return read(" ".join(part.value for part in parts).replace("\xa0", " "))
 
 
-def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="blocks")
     assert not test.exception
     assert not test.error
@@ -73,13 +73,13 @@ def test_the_bars_are_those_of_the_run(open_page: OpenPage, runs: dict[str, Run]
     )
 
 
-def test_alone_there_are_no_lines_over_depth(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_alone_there_are_no_lines_over_depth(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="blocks")
     assert "Sparsity by depth, run by run" not in [heading.value for heading in test.header]
     assert test.multiselect(key="sparsity_compare").value == []
 
 
-def test_four_runs_have_a_line_and_a_color_each(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_four_runs_have_a_line_and_a_color_each(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="both", compare="uniform,owl,blocks")
     assert not test.exception
     assert not test.error
@@ -95,7 +95,7 @@ def test_four_runs_have_a_line_and_a_color_each(open_page: OpenPage, runs: dict[
     assert "Note" not in table or not table["Note"].astype(bool).any()
 
 
-def test_choosing_runs_goes_into_the_address(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_choosing_runs_goes_into_the_address(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="both")
     test.multiselect(key="sparsity_compare").set_value(["owl", "atp"]).run()
     assert test.query_params["compare"] == "owl,atp"
@@ -117,7 +117,7 @@ def test_choosing_runs_goes_into_the_address(open_page: OpenPage, runs: dict[str
     ],
 )
 def test_a_bad_id_is_said_and_the_others_shown(
-    open_page: OpenPage, runs: dict[str, Run], compare: str, said: str | None, shown: list[str]
+    open_page: OpenPage, runs: Beside, compare: str, said: str | None, shown: list[str]
 ) -> None:
     test = open_page("sparsity", run="both", compare=compare)
     assert not test.exception
@@ -128,7 +128,7 @@ def test_a_bad_id_is_said_and_the_others_shown(
         assert said in test.error[0].value.replace("\\", "")
 
 
-def test_a_torn_run_beside_it_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_torn_run_beside_it_is_said(open_page: OpenPage, runs: Beside) -> None:
     (runs["owl"].path / "matrices.parquet").write_bytes(b"PAR1 torn")
     test = open_page("sparsity", run="both", compare="owl,uniform")
     assert not test.exception
@@ -148,9 +148,7 @@ def test_a_run_of_an_encoder_has_bars_and_no_search(open_page: OpenPage, store: 
     assert test.table[0].value.T["Measure"].tolist() == ["not measured"]
 
 
-def test_an_encoder_beside_a_language_model_is_not_compared(
-    open_page: OpenPage, runs: dict[str, Run], store: Run
-) -> None:
+def test_an_encoder_beside_a_language_model_is_not_compared(open_page: OpenPage, runs: Beside, store: Run) -> None:
     found = {"accuracy": 0.8, "accuracy_low": 0.7, "accuracy_high": 0.9}
     metrics = {"data": "demo", "examples": 40, "dense": found, "pruned": found, "base": found}
     (store.path / "metrics.json").write_text(json.dumps(metrics))
@@ -162,21 +160,21 @@ def test_an_encoder_beside_a_language_model_is_not_compared(
     assert "other windows cannot be compared" in words(test)
 
 
-def test_other_data_are_not_compared(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_other_data_are_not_compared(open_page: OpenPage, runs: Beside) -> None:
     path = runs["owl"].path / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"data_sha256": "2" * 64}))
     table = open_page("sparsity", run="both", compare="owl").table[0].value.T
     assert table["Note"].tolist() == ["", "not comparable with the first: other data"]
 
 
-def test_rows_that_are_all_equal_are_said_not_drawn(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_rows_that_are_all_equal_are_said_not_drawn(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="uniform")
     assert not test.exception
     assert "have the same sparsity, up to one weight" in words(test)
     assert not [c for c in test.get("plotly_chart") if c.proto.alt.startswith("Violins")]
 
 
-def test_rows_that_differ_have_a_violin_each(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_rows_that_differ_have_a_violin_each(open_page: OpenPage, runs: Beside) -> None:
     gate = DOWN.replace("down_proj", "gate_proj")
     test = open_page("sparsity", run="both", matrix=gate)
     points = next(trace for trace in figure(test, "Violins")["data"] if trace.get("name") == "median")
@@ -186,7 +184,7 @@ def test_rows_that_differ_have_a_violin_each(open_page: OpenPage, runs: dict[str
 
 
 def test_a_click_on_a_violin_opens_its_matrix(
-    open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, runs: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     went: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr(sparsity_parts.links, "go", lambda page, **rest: went.append((page, rest)))
@@ -197,7 +195,7 @@ def test_a_click_on_a_violin_opens_its_matrix(
     assert went == [("matrix", {"matrix": "model.layers.2.mlp.up_proj.weight"})]
 
 
-def test_both_searches_are_drawn_and_judged(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_both_searches_are_drawn_and_judged(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="both")
     said = words(test)
     assert "Over blocks: λ = 0.08 costs least" in said
@@ -209,7 +207,7 @@ def test_both_searches_are_drawn_and_judged(open_page: OpenPage, runs: dict[str,
     np.testing.assert_allclose(numbers(curve["y"]), trace["block_search"]["costs"])
 
 
-def test_a_search_over_slopes(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_search_over_slopes(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="atp")
     assert not test.exception
     assert "slope = 0.02" in words(test)
@@ -217,7 +215,7 @@ def test_a_search_over_slopes(open_page: OpenPage, runs: dict[str, Run]) -> None
     assert numbers(curve["x"]).tolist() == [0.0, 0.01, 0.02, 0.03]
 
 
-def test_without_a_search_the_scores_of_the_blocks_are_shown(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_without_a_search_the_scores_of_the_blocks_are_shown(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="owl")
     assert "Blocks with many outliers" in words(test)
     curve = figure(test, "Line of outlier share")["data"][0]
@@ -226,7 +224,7 @@ def test_without_a_search_the_scores_of_the_blocks_are_shown(open_page: OpenPage
     assert "every matrix was given the same budget, and Wanda chose" in words(uniform)
 
 
-def test_a_torn_trace_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_torn_trace_is_said(open_page: OpenPage, runs: Beside) -> None:
     (runs["both"].path / "trace.json").write_text("{")
     test = open_page("sparsity", run="both")
     assert not test.exception
@@ -234,7 +232,7 @@ def test_a_torn_trace_is_said(open_page: OpenPage, runs: dict[str, Run]) -> None
     assert "Quality of these runs" in [heading.value for heading in test.header]
 
 
-def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="both", matrix=DOWN)
     norms = runs["both"].activation_norms(DOWN)
     assert norms is not None
@@ -247,7 +245,7 @@ def test_alignment_is_that_of_the_matrix(open_page: OpenPage, runs: dict[str, Ru
     assert "no activations were recorded" in words(none)
 
 
-def test_torn_activations_are_said(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_torn_activations_are_said(open_page: OpenPage, runs: Beside) -> None:
     (runs["both"].path / "activations.safetensors").write_bytes(b"torn")
     test = open_page("sparsity", run="both")
     assert not test.exception
@@ -264,20 +262,20 @@ def test_torn_activations_are_said(open_page: OpenPage, runs: dict[str, Run]) ->
         ({"run": "nobody"}, "no such run"),
     ],
 )
-def test_bad_links_are_messages(open_page: OpenPage, runs: dict[str, Run], query: dict[str, str], said: str) -> None:
+def test_bad_links_are_messages(open_page: OpenPage, runs: Beside, query: dict[str, str], said: str) -> None:
     test = open_page("sparsity", **{"run": "both", **query})
     assert not test.exception
     assert said in test.error[0].value
 
 
-def test_roles_have_a_panel_each(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_roles_have_a_panel_each(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="both", bars="role")
     assert len(figure(test, "Bars of sparsity by block, a panel")["data"]) == 7
     test.get_by_key("choose_bars").set_value("block").run()
     assert "bars" not in test.query_params
 
 
-def test_a_range_of_blocks(open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_range_of_blocks(open_page: OpenPage, runs: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparsity_parts, "SLIDER", 2)
     gate = DOWN.replace("down_proj", "gate_proj")
     test = open_page("sparsity", run="both", matrix=gate, **{"from": 1, "to": 2})
@@ -290,7 +288,7 @@ def test_a_range_of_blocks(open_page: OpenPage, runs: dict[str, Run], monkeypatc
 
 
 def test_no_range_is_asked_where_no_block_has_rows_that_differ(
-    open_page: OpenPage, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, runs: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sparsity_parts, "SLIDER", 1)
     test = open_page("sparsity", run="both")
@@ -303,13 +301,13 @@ def test_no_range_is_asked_where_no_block_has_rows_that_differ(
     assert "have the same sparsity" in words(test)
 
 
-def test_an_unmeasured_run_says_so(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_an_unmeasured_run_says_so(open_page: OpenPage, runs: Beside) -> None:
     test = open_page("sparsity", run="unmeasured")
     assert not test.exception
     assert "None of these runs was measured" in words(test)
 
 
-def test_a_run_that_pruned_nothing_inside_blocks(open_page: OpenPage, runs: dict[str, Run]) -> None:
+def test_a_run_that_pruned_nothing_inside_blocks(open_page: OpenPage, runs: Beside) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
