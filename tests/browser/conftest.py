@@ -39,7 +39,9 @@ FLAGS = [
     "--disable-sync",
     "--in-process-gpu",
     "--disable-software-rasterizer",
+    "--process-per-site",  # with the tab that stays open: scripts are compiled once, not for every tab
 ]
+BLANK = "/_stcore/health"  # an address of the app without scripts
 TALL: ViewportSize = {"width": 1280, "height": 1600}
 LONG = 5000  # words in the vocabulary of the run ``long``: too many rows for one cell each
 READY = "[data-testid=stApp][data-test-script-state=notRunning][data-test-connection-state=CONNECTED]"
@@ -190,13 +192,14 @@ def new_profile(browser: Browser, url: str, **options: Any) -> BrowserContext:
 
 @pytest.fixture(scope="session")
 def profiles(browser: Browser) -> Iterator[Profiles]:
-    """``profiles(url)``: one profile of the browser for each app, so that its scripts are fetched
+    """``profiles(url)``: one profile of the browser for each app, so that its scripts are fetched and compiled
     once for all tests. What tests of two profiles need they make themselves."""
     made: dict[str, BrowserContext] = {}
 
     def profile(url: str) -> BrowserContext:
         if url not in made:
             made[url] = new_profile(browser, url, viewport=TALL)
+            made[url].new_page().goto(BLANK)  # stays: with the last tab of an app its process would end
         return made[url]
 
     yield profile
@@ -205,9 +208,10 @@ def profiles(browser: Browser) -> Iterator[Profiles]:
 
 
 def forget(context: BrowserContext) -> None:
-    """Nothing of a test is left in a profile: no tab, no permission, no cookie."""
+    """Nothing of a test is left in a profile: no tab of it, no permission, no cookie."""
     for page in context.pages:
-        page.close()
+        if not page.url.endswith(BLANK):
+            page.close()
     context.clear_permissions()
     context.clear_cookies()
 
