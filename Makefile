@@ -8,13 +8,19 @@ PORT   ?= 8501
 TOOLS  ?= .cache/tools
 HOST   ?= localhost
 WORKERS ?= 3
-# pip compiles what it installs on one core, compileall on all of them
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+# setuptools is among the requirements: no environment is made to build in
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-build-isolation
+# pip compiles what it installs on one core, compileall on all of them; half of it few ever ask for, and Python
+# compiles that when it is asked for
+SELDOM  := /(tests?|testing|models|graph_objs|lexers|_inductor|networkx|chardet|nltk|lm_eval|mypyc?|pip|altair|fontTools)/
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' $(VENV)/lib || true
 KERNELS := $(shell find kencore/methods -name '*kernels*.py') kencore/methods/ken/bandwidth.py
 WARM    := kencore/methods/ken/__pycache__/warm
 
-.PHONY: app test suite lint types docs check browser install lock supply clean
+# what one process compiles the next one reads, whatever the shell says
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: app test suite lint types docs check chromium browser install lock supply clean
 
 app: install
 	$(BIN)/kenviz --port $(PORT) --host $(HOST) $(ARGS)
@@ -40,7 +46,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(COMPILE)
 	touch $@
 
-browser: $(VENV)/.installed-dev
+# Debian's package comes while pip is at work
+chromium:
+	$(PYTHON) tests/browser/install.py --package
+
+browser: chromium $(VENV)/.installed-dev
 	$(BIN)/python tests/browser/install.py
 
 lint: $(VENV)/.installed-dev
@@ -55,7 +65,7 @@ types: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/zensical build --strict --clean
 
-test: $(VENV)/.installed-dev
+test:
 	$(MAKE) --no-print-directory -j lint types docs suite
 
 suite: browser $(WARM)

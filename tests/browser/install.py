@@ -31,8 +31,11 @@ def install() -> bool:
     return False
 
 
-def main() -> int:
-    if shutil.which(SHELL) or "KENVIZ_CHROMIUM" in os.environ or install() or find_browser():
+def main(arguments: list[str]) -> int:
+    found = shutil.which(SHELL) or "KENVIZ_CHROMIUM" in os.environ or install() or find_browser()
+    if arguments == ["--package"]:  # the package alone: Playwright is not there yet, and comes next
+        return 0
+    if found:
         print(f"browser for the tests: {find_browser()}")
         return 0
     done = subprocess.run([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=False)
@@ -46,4 +49,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
