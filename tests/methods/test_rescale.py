@@ -185,12 +185,12 @@ def test_baselines_of_a_rescaled_run(files: tuple[Path, Path, Path]) -> None:  #
     """Its own rule without rescaling, and DARE: each is the run that it stands for."""
     base, tuned, data = files
     asked = {"model": str(tuned), "base": str(base), "keep": 0.2, "seed": 5}
-    spec = PruneSpec(**asked, method="delta", rescale="energy", evaluation=str(data))
+    spec = PruneSpec(**asked, method="delta", rescale="energy", cost=False, evaluation=str(data))
     metrics = prune(spec, threads=1).metrics
     assert set(metrics["baselines"]) == {"random", "magnitude", "delta", "dare"}
     for name, method, rescale in (("delta", "delta", "none"), ("dare", "random", "share")):
         alone = prune(PruneSpec(**asked, method=method, rescale=rescale), threads=1)
-        found = judge(str(alone.path), str(data), threads=1)["pruned"]
+        found = judge(str(alone.path), str(data), cost=False, threads=1)["pruned"]
         assert found["loss"] == metrics["baselines"][name]["loss"] != metrics["pruned"]["loss"]
 
 

@@ -85,6 +85,7 @@ def spec(model: Path, text: Path, **settings: Any) -> PruneSpec:
         "search_sequences": 2,
         "window": WINDOW,
         "device": "cpu",
+        "cost": False,  # of every kind of model: tests/quality/test_cost_flops.py
     }
     return PruneSpec(model=str(model), **{**usual, **settings})
 
@@ -97,6 +98,7 @@ def spec(model: Path, text: Path, **settings: Any) -> PruneSpec:
 def test_every_target_is_met_to_the_entry(
     folder: Path, text: Path, family: str, score: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Any three of family, score, allocation and sparsity meet; all four would be four times as many."""
     every = atp.slopes
     monkeypatch.setattr(atp, "slopes", lambda *given: every(*given)[::9])  # a few, as of lambdas
     model, _ = pair(folder, family)
@@ -108,24 +110,25 @@ def test_every_target_is_met_to_the_entry(
     rule = bench.rule(score)
     size = sum(slot.size for slot in bench.slots)
     assert size == sum(d.size for d in bench.chosen.values())
-    for allocation, step in ALLOCATIONS:
-        for sparsity in SPARSITIES:
-            settings = AllocationSettings(
-                allocation=allocation,
-                step=step,
-                sparsity=sparsity,
-                lambdas=(0.05, 0.25) if allocation == "neuroal" else None,
-            )
-            found = allocate(bench.blocks, streams, rule, settings)
-            kept = zeros = 0
-            for pruned in bench.prune(streams, found.rule, found.counts, norms=False):
-                kept += int(pruned.keep.sum())
-                assert not pruned.weight[~pruned.keep].any()
-                zeros += int((bench.blocks.weight(pruned.slot.name) == 0).sum())
-            wanted = int(np.floor(sparsity * size + 0.5))
-            assert size - kept == wanted, (allocation, step, sparsity)
-            assert zeros == wanted
-            bench.restore()
+    turn = FAMILIES.index(family) + SCORES.index(score)
+    for number, (allocation, step) in enumerate(ALLOCATIONS):
+        sparsity = SPARSITIES[(turn + number) % len(SPARSITIES)]
+        settings = AllocationSettings(
+            allocation=allocation,
+            step=step,
+            sparsity=sparsity,
+            lambdas=(0.05, 0.25) if allocation == "neuroal" else None,
+        )
+        found = allocate(bench.blocks, streams, rule, settings)
+        kept = zeros = 0
+        for pruned in bench.prune(streams, found.rule, found.counts, norms=False):
+            kept += int(pruned.keep.sum())
+            assert not pruned.weight[~pruned.keep].any()
+            zeros += int((bench.blocks.weight(pruned.slot.name) == 0).sum())
+        wanted = int(np.floor(sparsity * size + 0.5))
+        assert size - kept == wanted, (allocation, step, sparsity)
+        assert zeros == wanted
+        bench.restore()
     for slot in bench.slots:  # and all of it left no trace
         assert np.array_equal(bench.blocks.weight(slot.name).numpy(), bench.original(slot.name))
 
@@ -133,7 +136,7 @@ def test_every_target_is_met_to_the_entry(
 # --- the run on disk --------------------------------------------------------------------------
 
 RUNS = [
-    ("llama", torch.float16, {"method": "wanda", "allocation": "neuroal", "step": "both"}),
+    ("llama", torch.float16, {"method": "wanda", "allocation": "neuroal", "step": "both", "cost": True}),
     ("gpt2", torch.bfloat16, {"method": "sparsegpt", "allocation": "owl"}),
     ("opt", torch.float32, {"method": "multiflow", "allocation": "atp", "propagate": "dense"}),
     ("phi", torch.float16, {"method": "magnitude", "allocation": "alpha"}),
@@ -170,7 +173,7 @@ def test_a_run_holds_what_was_measured(
     # an independent path: the exported folder, loaded and measured from the start
     exported = run.save_pretrained(tmp_path / "exported")
     for path, figure in ((model, "dense"), (exported, "pruned")):
-        again = judge(str(path), str(text), window=WINDOW, windows=5, device="cpu", threads=1)
+        again = judge(str(path), str(text), window=WINDOW, windows=5, cost=False, device="cpu", threads=1)
         assert run.metrics[figure]["nll"] == pytest.approx(again["nll"], rel=1e-6)
         assert again["data_sha256"] == run.metrics["data_sha256"]
     assert run.metrics["task"] == "language"
@@ -274,10 +277,10 @@ def test_measuring_again_keeps_the_baselines_that_need_streams(folder: Path, tex
     run = prune(asked, out=tmp_path / "run")
     before = run.metrics["baselines"]
     assert "uniform" in before
-    judge(str(run.path), str(text), save=True, device="cpu")
+    judge(str(run.path), str(text), cost=False, save=True, device="cpu")
     assert open_run(run.path).metrics["baselines"] == before
     other = write_text(tmp_path / "other.txt", 200, seed=1)
-    judge(str(run.path), str(other), save=True, device="cpu")
+    judge(str(run.path), str(other), cost=False, save=True, device="cpu")
     assert open_run(run.path).metrics["baselines"] == {}
 
 
@@ -308,7 +311,7 @@ def test_baselines_prune_as_much_whenever_they_are_measured(
         patch.setattr(Workbench, "prune_all", prune_all)
         run = prune(asked, out=tmp_path / "run")
     assert counted == [run.totals["reset"]] * len(run.metrics["baselines"])
-    again = judge(str(run.path), str(text), baselines=True, device="cpu")
+    again = judge(str(run.path), str(text), baselines=True, cost=False, device="cpu")
     for name in ("random", "magnitude"):
         wanted = run.metrics["baselines"][name]["nll"]
         assert again["baselines"][name]["nll"] == pytest.approx(wanted, rel=1e-6), name

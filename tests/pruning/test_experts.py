@@ -31,7 +31,15 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def spec(model: Path, text: Path, **settings: Any) -> PruneSpec:
-    usual = {"method": "wanda", "keep": 0.5, "calibration": str(text), "sequences": 3, "window": 12, "device": "cpu"}
+    usual = {
+        "method": "wanda",
+        "keep": 0.5,
+        "calibration": str(text),
+        "sequences": 3,
+        "window": 12,
+        "cost": False,
+        "device": "cpu",
+    }
     return PruneSpec(**({"model": str(model)} | usual | settings))
 
 

@@ -40,6 +40,7 @@ def test_the_run_is_the_same(method: str, dtype: torch.dtype, tmp_path: Path, mo
         evaluation=text,
         sequences=3,
         window=12,
+        cost=method == "wanda",
         device="cpu",
     )
     made: list[int] = []

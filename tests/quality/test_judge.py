@@ -100,7 +100,9 @@ def test_the_random_baseline_is_the_random_run_of_the_same_seed(
     run: Run, files: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     base, tuned, data = files
-    spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4, method="random", seed=7, evaluation=str(data))
+    spec = PruneSpec(
+        model=str(tuned), base=str(base), keep=0.4, method="random", seed=7, cost=False, evaluation=str(data)
+    )
     other = prune(spec, out=tmp_path / "random")
     for figure in ("accuracy", "f1_macro", "loss"):
         assert run.metrics["baselines"]["random"][figure] == pytest.approx(other.metrics["pruned"][figure])
@@ -113,7 +115,7 @@ def test_a_run_can_be_measured_later_and_keeps_the_result(
     spec = PruneSpec(model=str(tuned), base=str(base), keep=0.4)
     later = prune(spec, out=tmp_path / "later")
     assert later.metrics == {}
-    found = judge(str(later.path), str(data))
+    found = judge(str(later.path), str(data), cost=False)
     assert open_run(later.path).metrics == {}
     judge(str(later.path), str(data), save=True)
     kept = open_run(later.path).metrics
@@ -154,7 +156,7 @@ def test_pictures_of_a_changed_checkpoint_are_refused(files: tuple[Path, Path, P
 
 def test_a_model_alone(files: tuple[Path, Path, Path]) -> None:
     _, tuned, data = files
-    assert judge(str(tuned), str(data))["accuracy"] == pytest.approx(accuracy(tuned, data))
+    assert judge(str(tuned), str(data), cost=False)["accuracy"] == pytest.approx(accuracy(tuned, data))
     with pytest.raises((RunNotFoundError, SourceNotFoundError)):
         judge("./no-such-thing", str(data))
 

@@ -203,7 +203,7 @@ def test_changed_values_are_the_ones_that_are_measured(files: tuple[Path, Path, 
         name for name, weight in pruned_state(run) if not torch.equal(weight[weight != 0], dense[name][weight != 0])
     ]
     assert changed
-    found = judge(str(run.path), str(text))
+    found = judge(str(run.path), str(text), cost=False)
     assert found["pruned"]["nll"] == pytest.approx(nll(pruned, text), rel=1e-5)
     assert found["pruned"]["nll"] != pytest.approx(found["dense"]["nll"], rel=1e-4)
 
@@ -216,7 +216,7 @@ def test_tied_weights(tmp_path: Path, files: tuple[Path, Path, Path]) -> None:
     run = prune(spec, out=tmp_path / "run")
     assert "model.decoder.embed_tokens.weight" in run.pruned
     pruned = run.save_pretrained(tmp_path / "pruned")
-    found = judge(str(run.path), str(files[2]))
+    found = judge(str(run.path), str(files[2]), cost=False)
     assert found["pruned"]["nll"] == pytest.approx(nll(pruned, files[2]), rel=1e-5)
 
 
@@ -226,7 +226,11 @@ def test_tied_weights(tmp_path: Path, files: tuple[Path, Path, Path]) -> None:
 def test_judging_again_gives_the_same(reset: Run, files: tuple[Path, Path, Path]) -> None:
     said: list[str] = []
     found = judge(
-        str(reset.path), str(files[2]), baselines=True, progress=lambda done, total, message: said.append(message)
+        str(reset.path),
+        str(files[2]),
+        baselines=True,
+        cost=False,
+        progress=lambda done, total, message: said.append(message),
     )
     assert found["run"] == reset.id
     assert any(message.startswith("Measuring pruned: ") for message in said)
@@ -238,13 +242,13 @@ def test_judging_again_gives_the_same(reset: Run, files: tuple[Path, Path, Path]
 
 
 def test_the_window_and_the_number_of_windows_are_the_runs_own(zeroed: Run, files: tuple[Path, Path, Path]) -> None:
-    found = judge(str(zeroed.path), str(files[2]))
+    found = judge(str(zeroed.path), str(files[2]), cost=False)
     assert (found["window"], found["windows"]) == (WINDOW, 9)
     assert found["pruned"]["nll"] == zeroed.metrics["pruned"]["nll"]
 
 
 def test_another_window(reset: Run, files: tuple[Path, Path, Path]) -> None:
-    found = judge(str(reset.path), str(files[2]), window=8, windows=3)
+    found = judge(str(reset.path), str(files[2]), window=8, windows=3, cost=False)
     assert (found["window"], found["windows"], found["tokens"]) == (8, 3, 21)
     assert found["dense"]["nll"] != reset.metrics["dense"]["nll"]
 
@@ -273,9 +277,9 @@ def test_windows_that_begin_as_a_text_does(files: tuple[Path, Path, Path], tmp_p
         losses = [float(network(input_ids=r, labels=r).loss) for r in torch.tensor(rows)[:, None]]
     assert run.metrics["dense"]["nll"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert run.metrics["bos"] is True
-    again = judge(str(run.path), str(text))  # as the run was measured
+    again = judge(str(run.path), str(text), cost=False)  # as the run was measured
     assert again["pruned"]["nll"] == run.metrics["pruned"]["nll"]
-    other = judge(str(run.path), str(text), bos=False)
+    other = judge(str(run.path), str(text), bos=False, cost=False)
     assert "bos" not in other
     assert other["dense"]["nll"] == pytest.approx(nll(tuned, text), rel=1e-5)
 
@@ -291,7 +295,7 @@ def test_a_model_alone(files: tuple[Path, Path, Path]) -> None:
 def test_the_usual_text_is_held_out(files: tuple[Path, Path, Path]) -> None:
     from kencore.data.text import read_text
 
-    found = judge(str(files[1]), "pydoc", windows=5)
+    found = judge(str(files[1]), "pydoc", windows=5, cost=False)
     assert found["data_sha256"] == read_text("pydoc", part="evaluation").sha256
     assert (found["window"], found["windows"]) == (24, 5)
 
@@ -360,7 +364,7 @@ def test_models_without_a_position_limit(tmp_path: Path, files: tuple[Path, Path
     save_tokenizer(tuned)
     with pytest.raises(TextTooShortError, match="wanted 2,048 or more"):
         fitting_data(tuned, str(files[2]))
-    assert judge(str(tuned), str(files[2]), window=100)["windows"] == 3
+    assert judge(str(tuned), str(files[2]), window=100, cost=False)["windows"] == 3
 
 
 def test_a_nan_in_the_weights(files: tuple[Path, Path, Path], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_every_step_says_how_near_its_predictions_are(tmp_path: Path) -> None:
     words = torch.randint(len(WORDS), (300,), generator=torch.Generator().manual_seed(1))
     text = tmp_path / "text.txt"
     text.write_text(" ".join(WORDS[i] for i in words), "utf-8")
-    asked = {"keep": 0.4, "method": "ken", "evaluation": str(text), "baselines": True, "window": WINDOW}
+    asked = {"keep": 0.4, "method": "ken", "evaluation": str(text), "baselines": True, "cost": False, "window": WINDOW}
     reset = prune(PruneSpec(model=str(tuned), base=str(base), **asked), out=tmp_path / "run")  # type: ignore[arg-type]
     dense = predictions(load_file(tuned / "model.safetensors"), tuned, text)
     states = {"base": load_file(base / "model.safetensors"), "pruned": dict(pruned_state(reset))}

@@ -77,9 +77,8 @@ def points() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def tuned(run: Run, data: Path, folder: Path, points: list[dict[str, Any]]) -> Run:
-    return tuned_run(
-        run, data, folder / "tuned", steps=60, batch=16, every=20, evaluation="run", on_point=points.append, sample=40
-    )
+    asked = {"steps": 60, "batch": 16, "every": 20, "evaluation": "run", "cost": True, "sample": 40}
+    return tuned_run(run, data, folder / "tuned", on_point=points.append, **asked)
 
 
 @pytest.fixture(scope="module")
@@ -172,10 +171,10 @@ def test_the_gap_is_measured_on_the_weights_before_and_after(run: Run, tuned: Ru
 
 def test_measuring_again_keeps_what_was_before_tuning(tuned: Run, judged: Path, data: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(tuned.path, tmp_path / "copy"))
-    judge(str(copy), str(judged), save=True, threads=1)
+    judge(str(copy), str(judged), cost=False, save=True, threads=1)
     assert open_run(copy).metrics["untuned"] == tuned.metrics["untuned"]
     assert open_run(copy).metrics["baselines"] == tuned.metrics["baselines"]
-    judge(str(copy), str(data), save=True, threads=1)
+    judge(str(copy), str(data), cost=False, save=True, threads=1)
     assert "untuned" not in open_run(copy).metrics
 
 

@@ -49,7 +49,7 @@ def make_run(
     base, tuned = save_pair(architecture, folder, dtype=dtype, change=0.05)
     for side in (base, tuned):
         add_tokenizer(side)
-    usual: dict[str, Any] = {"method": "magnitude", "keep": 0.4, "window": WINDOW}
+    usual: dict[str, Any] = {"method": "magnitude", "keep": 0.4, "window": WINDOW, "cost": False}
     usual["base"] = str(base) if restore == "base" else None
     spec = PruneSpec(model=str(tuned), **{**usual, **settings})
     prune(spec, out=folder / "run", threads=1)
@@ -66,6 +66,7 @@ def tuned_run(parent: Run, train_on: Path, out: Path, **settings: Any) -> Run:
         "lr": 3e-3,
         "sample": 12,
         "evaluation": None,
+        "cost": False,
         "device": "cpu",
     }
     hooks = {key: settings.pop(key) for key in ("progress", "on_point") if key in settings}
