@@ -180,8 +180,8 @@ def _add_scale(figure: go.Figure, scale: Scale) -> None:
     """A color scale at the top right, and the color of reset entries at the top left."""
     ticks = np.linspace(scale.low, scale.high, scale.ticks).tolist()
     add_color_scale(figure, scale.title, scale.colors, ticks, percent=scale.percent)
-    if scale.reset is not None:  # beside the strip, as the words above it may take the whole line
-        figure.update_layout(legend={"y": 1 - 16 / figure.layout.height})
+    if scale.reset is not None:  # below the words above the strip, which may take the whole line, at any height
+        figure.update_layout(legend={"y": 1 - 44 / figure.layout.height})
         figure.add_trace(
             go.Scatter(
                 x=[None],

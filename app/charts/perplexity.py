@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.charts import steps
 from app.charts.base import Chart, finish, lines
+from app.charts.ticks import log_ticks
 from kencore.words import quality as quality_words
 from kencore.words import run as facts
 from kencore.words.palette import Palette
@@ -86,7 +87,9 @@ def _axis(values: NDArray[np.float64], ends: NDArray[np.float64], own: int) -> t
     if near.sum() < 2 or not near[own]:
         drawn = np.concatenate([values, ends.ravel()])
         logs = [float(np.log10(np.nanmin(drawn))) - 0.15, float(np.log10(np.nanmax(drawn))) + 0.15]
-        axis = {"type": "log", "range": logs, "exponentformat": "power", "title": {"text": f"{title} (log scale)"}}
+        ticks = log_ticks(10 ** logs[0], 10 ** logs[1])
+        axis = {"type": "log", "range": logs, "title": {"text": "log scale, lower is better"}}
+        axis |= {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
         return axis, float("inf")
     low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     room, all_near = max(0.1 * (high - low), 0.02 * low), bool(near.all())

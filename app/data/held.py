@@ -40,7 +40,9 @@ def held_map(run: Run) -> dict[str, str]:
             "masks": {name: _mask(held.held(run, name, side)) for name in run.pruned},
         },
         "palettes": {"light": LIGHT.to_json(), "dark": DARK.to_json()},
-        "sources": [asdict(viewer.Source(run=run.id, stamp="", title=run.id, restore=run.restore))],
+        "sources": [
+            asdict(viewer.Source(run=run.id, stamp="", title=run.id, restore=run.restore, coded=run.spec.coded))
+        ],
         "view": asdict(viewer.View(layer=LAYERS[usual.measure])),
         "usual": "kept",  # of an address, which such a page does not have
         "lost": usual.known,

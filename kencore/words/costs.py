@@ -18,19 +18,20 @@ Lines = list[tuple[str, str]]
 Cost = Mapping[str, Any]
 
 
-def size(cost: Cost, kept: Mapping[str, int], subnetwork: int | None) -> Lines:
+def size(cost: Cost, kept: Mapping[str, int], subnetwork: int | None, done: str) -> Lines:
     """Parameters and bytes.
 
     Args:
         cost: of a run's metrics; may be empty.
         kept: a run's totals.
         subnetwork: bytes of its subnetwork file; ``None`` where they are known about only.
+        done: what became of the weights of its mask: kept or changed.
     """
     dense = (cost.get("bytes") or {}).get("dense") or kept["bytes_dense"]
     file = kept["bytes_stored"] if subnetwork is None else subnetwork
     about = "about " if subnetwork is None else ""
     return [
-        ("Kept in pruned tensors", f"{wording.exact(kept['kept'])} of {wording.exact(kept['pruned'])}"),
+        (f"{done.capitalize()} in pruned tensors", f"{wording.exact(kept['kept'])} of {wording.exact(kept['pruned'])}"),
         ("Dense weights", wording.size(dense)),
         ("Subnetwork file", f"{about}{wording.size(file)}, {wording.percent(file / dense, 0)}"),
     ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.charts.spent import bytes_bars
+from app.data.held import held_map
 from app.data.payload import window_bytes
 from app.forms import prune_bytes
 from app.frame import state
@@ -105,6 +106,9 @@ def test_the_report_and_the_command_tell_of_it(made: Path) -> None:
     assert "14 bits per weight" in page
     assert "Where the bytes went" in page
     assert "--bits 14" in command(Run(made).spec)
+    assert "Changed in pruned tensors" in page
+    assert "share not changed of the block" in page
+    assert json.loads(held_map(Run(made))["data"])["sources"][0]["coded"]
 
 
 def test_the_form_asks_for_bits(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:  # noqa: F811

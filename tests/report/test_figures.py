@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kencore.report.charts import masks
+from kencore.report.charts import curves, masks
 from kencore.report.charts.draw import LEVELS, SCALE, WIDTH, legend, plot, png, rows, say, shares, styled, svg
 from kencore.report.style import colors, shade
 from kencore.runs.run import Run
@@ -225,3 +225,30 @@ def test_a_picture_of_coded_changes_does_not_say_kept() -> None:
     said = svg(figure.drawing, "one", "t", figure.alt) + figure.note
     assert "changed" in said
     assert "kept" not in said
+
+
+@pytest.mark.parametrize("by_size", [False, True])
+def test_a_sweep_with_coded_changes_is_drawn_by_the_size_of_files(by_size: bool) -> None:
+    sizes, shares = [3e5, 1e5, 2e5], [0.1, 0.2, 0.5]
+    table = pd.DataFrame(
+        {
+            "name": "delta",
+            "metric": "accuracy",
+            "quality": [0.7, 0.6, 0.8],
+            "low": math.nan,
+            "high": math.nan,
+            "kept_share": shares,
+            "bytes_stored": sizes,
+            "bits": [math.nan, math.nan, 2.0 if by_size else math.nan],
+            "bytes": math.nan,
+            "runs": [("a",), ("b",), ("c",)],
+        }
+    )
+    figure = curves.trade_off(table, {"delta": ("Largest difference", "delta")}, "b", 0.9, "A finding")
+    (axes,) = figure.drawing.axes
+    drawn = next(line for line in axes.lines if line.get_label() == "Largest difference")
+    told = "size of the subnetwork file" if by_size else "kept share of the pruned tensors"
+    assert axes.get_xlabel() == told
+    assert told in figure.alt
+    assert list(drawn.get_xdata()) == (sorted(sizes) if by_size else shares)
+    assert list(drawn.get_ydata()) == pytest.approx([60, 80, 70] if by_size else [70, 60, 80])

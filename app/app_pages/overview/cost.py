@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.frame import parts, state
 from kencore.words import costs as cost_words
+from kencore.words import numbers as wording
 from kencore.words import spent as spent_words
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def size_compute_speed(run: Run) -> None:
     needs = "" if zero else " The base model is needed too."
     what = cost_words.CODED if run.spec.coded else cost_words.MASKED
     with st.grid(2, min_column_width=340, gap="small"):
-        _card("Size", cost_words.size(cost, run.totals, subnetwork_size(run)), f"{what}{needs}")
+        done = wording.terms(run.restore, coded=run.spec.coded).done
+        _card("Size", cost_words.size(cost, run.totals, subnetwork_size(run), done), f"{what}{needs}")
         _card("Compute", cost_words.compute(cost), cost_words.TO_ZERO if zero else cost_words.NOT_ZERO)
         _card("Speed", cost_words.speed(cost), cost_words.SAME_SPEED + (_SPREAD if cost else ""))
         _card("Memory and kernels", cost_words.memory(cost), cost_words.memory_notes(cost))

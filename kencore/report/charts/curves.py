@@ -146,7 +146,7 @@ def tuning_curve(told: Mapping[str, Any]) -> Figure | None:
 def trade_off(
     table: pd.DataFrame, labels: Mapping[str, tuple[str, str]], own: str, dense: float | None, finding: str
 ) -> Figure:
-    """Quality of each way to prune by the share kept, the run itself marked.
+    """Quality of each way to prune by the share kept, or by bytes where changes are coded; the run itself marked.
 
     Args:
         table: `kencore.tradeoff.curve`.
@@ -161,6 +161,12 @@ def trade_off(
     limit = FAR * scale * dense if dense is not None and language else math.inf
     names = list(dict.fromkeys(table["name"]))
     said = {name: labels.get(name, (name, "")) for name in names}
+    by_size = bool(table[["bits", "bytes"]].notna().any(axis=None))  # a share says nothing of coded differences
+    column, across = (
+        ("bytes_stored", "size of the subnetwork file")
+        if by_size
+        else ("kept_share", "kept share of the pruned tensors")
+    )
     axes = plot(280, keys=[label for label, _ in said.values()])
     axes.set_ylim(*spread(every[every <= limit], 0.12))
     top = axes.get_ylim()[1]
@@ -169,15 +175,15 @@ def trade_off(
         place = {"xycoords": ("axes fraction", "data"), "ha": "right"}
         words(axes, "unpruned", (1, scale * dense), (0, 5), color=LIGHT.muted, **place)
     for i, (name, (label, method)) in enumerate(said.items()):
-        part, color = table[table["name"] == name], method_color(method)
+        part, color = table[table["name"] == name].sort_values(column, kind="stable"), method_color(method)
         shape, dash = list(SHAPES.values())[i % len(SHAPES)], DASHES[i // len(SHAPES) % len(DASHES)]
-        x, y = part["kept_share"].to_numpy(), np.minimum(scale * part["quality"], top).to_numpy()
+        x, y = part[column].to_numpy(float), np.minimum(scale * part["quality"], top).to_numpy()
         axes.plot(x, y, color=color, marker=shape, ls=dash, label=label, clip_on=False)
         for at in np.flatnonzero([own in runs for runs in part["runs"]]):
             ring(axes, "this run", (x[at], y[at]), color, shape)
     axes.margins(x=0.04)
-    axes.set(xlabel="kept share of the pruned tensors", ylabel=f"{metric}, lower is better" if language else metric)
-    say(axes.xaxis, percent)
+    axes.set(xlabel=across, ylabel=f"{metric}, lower is better" if language else metric)
+    say(axes.xaxis, (lambda size: wording.size(round(size))) if by_size else percent)
     say(axes.yaxis, lambda value: f"{value:,g}{unit}")
     legend(axes)
     return Figure(
@@ -185,7 +191,7 @@ def trade_off(
         finding=finding,
         drawing=axes.figure,
         data=table.assign(runs=[" ".join(runs) for runs in table["runs"]]),
-        alt=f"Lines of {metric} over the share kept, one per way to prune. {finding}.",
+        alt=f"Lines of {metric} over the {across}, one per way to prune. {finding}.",
         note="Values beyond the axis are drawn at its edge." if np.nanmax(every) > limit else "",
     )
 

@@ -151,7 +151,7 @@ def bytes_bars(found: Spent) -> Figure:
 
 
 @styled()
-def block_bars(matrices: pd.DataFrame) -> Figure | None:
+def block_bars(matrices: pd.DataFrame, terms: wording.Terms) -> Figure | None:
     """Sparsity of each block, with that of all pruned matrices; ``None`` without pruned blocks."""
     table = sparsity.by_block(matrices)
     if table.empty:
@@ -176,6 +176,6 @@ def block_bars(matrices: pd.DataFrame) -> Figure | None:
         drawing=axes.figure,
         data=table,
         alt=f"Bars of sparsity by block, with that of all pruned matrices as a line. {finding}.",
-        note="Sparsity: share not kept of the block's pruned matrices. Line: all pruned matrices, also outside "
-        "the blocks.",
+        note=f"Sparsity: share not {terms.done} of the block's pruned matrices. Line: all pruned matrices, also "
+        "outside the blocks.",
     )

@@ -18,7 +18,7 @@ def cost(run: Run) -> Section:
         (
             "size",
             "Size",
-            costs.size(found, run.totals, known_bytes(run)),
+            costs.size(found, run.totals, known_bytes(run), wording.terms(run.restore, coded=run.spec.coded).done),
             (costs.CODED if run.spec.coded else costs.MASKED) + needs,
         ),
         ("compute", "Compute", costs.compute(found), costs.TO_ZERO if zero else costs.NOT_ZERO),

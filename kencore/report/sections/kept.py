@@ -94,7 +94,7 @@ def _untouched(run: Run) -> list[Block]:
 
 def sparsity(run: Run) -> Section | None:
     """How sparsity is spread over blocks, and the search that decided it; ``None`` without blocks."""
-    bars = block_bars(run.matrices)
+    bars = block_bars(run.matrices, wording.terms(run.restore, coded=run.spec.coded))
     found = [*([bars] if bars is not None else []), *more.searches(run)]
     if not found:
         return None

@@ -107,7 +107,7 @@ def _models(run: Run) -> list[Block]:
     note = Text(text="The SHA-256 of a model is that of one line “name hash” per tensor, sorted by name.", quiet=True)
     if len(table) > LISTED:
         return [models, note]
-    return [models, note, _tensors(table)]
+    return [models, note, _tensors(table, wording.terms(run.restore, coded=run.spec.coded).done)]
 
 
 def tensors_digest(table: pd.DataFrame, side: str) -> str | None:
@@ -125,12 +125,12 @@ def tensors_digest(table: pd.DataFrame, side: str) -> str | None:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _tensors(table: pd.DataFrame) -> Table:
+def _tensors(table: pd.DataFrame, done: str) -> Table:
     columns = ["name", "role", "status", "rows", "cols", "params", "kept", "tuned_sha256"]
     return Table(
         name="tensors",
-        caption="Every tensor: kept weights and SHA-256 of its values",
-        columns=("Tensor", "Role", "State", "Shape", "Kept", "SHA-256"),
+        caption=f"Every tensor: {done} weights and SHA-256 of its values",
+        columns=("Tensor", "Role", "State", "Shape", done.capitalize(), "SHA-256"),
         rows=tuple(
             (
                 line.name,

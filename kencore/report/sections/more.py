@@ -94,7 +94,7 @@ def _value(metric: str, value: float) -> str:
 
 
 def _points(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -> Table:
-    rows = []
+    rows, coded = [], bool(table[["bits", "bytes"]].notna().any(axis=None))
     for line in lines(table):
         say = [_value(line.metric, value) for value in (line.quality, line.low, line.high)]
         known = line.low == line.low
@@ -114,7 +114,14 @@ def _points(table: pd.DataFrame, labels: dict[str, tuple[str, str]], own: str) -
         name="sweep",
         caption="Every point of the sweep",
         folded=len(rows) > 12,
-        columns=("Way to prune", "Budget", "Kept", "Size", str(table["metric"].iloc[0]), "Seeds"),
+        columns=(
+            "Way to prune",
+            "Budget",
+            "Kept or changed" if coded else "Kept",
+            "Size",
+            str(table["metric"].iloc[0]),
+            "Seeds",
+        ),
         rows=tuple(rows),
         data=table.assign(runs=[" ".join(runs) for runs in table["runs"]]),
     )

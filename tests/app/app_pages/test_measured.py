@@ -90,7 +90,7 @@ KEPT = {"kept": 709_376, "pruned": 1_418_752, "bytes_dense": 2_871_044, "bytes_s
 
 
 def test_what_a_run_costs_is_said_in_full() -> None:
-    assert [(name, plain(text)) for name, text in cost_words.size(cost(), KEPT, 1_694_862)] == [
+    assert [(name, plain(text)) for name, text in cost_words.size(cost(), KEPT, 1_694_862, "kept")] == [
         ("Kept in pruned tensors", "709,376 of 1,418,752"),
         ("Dense weights", "2.88 MB"),
         ("Subnetwork file", "1.69 MB, 59 %"),
@@ -111,8 +111,8 @@ def test_what_was_not_measured_says_so() -> None:
     assert cost_words.speed({}) == [("Time of a pass", "not measured yet")]
     assert cost_words.memory({}) == [("Peak memory", "not measured yet")]
     assert cost_words.memory_notes({}) == ""
-    assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000)][1:] == ["2.87 MB", "1 kB, 0 %"]
-    assert plain(cost_words.size({}, KEPT, None)[2][1]) == "about 1.63 MB, 57 %"
+    assert [plain(text) for _, text in cost_words.size({}, KEPT, 1000, "kept")][1:] == ["2.87 MB", "1 kB, 0 %"]
+    assert plain(cost_words.size({}, KEPT, None, "kept")[2][1]) == "about 1.63 MB, 57 %"
 
 
 def test_memory_that_was_measured_is_said_of_both() -> None:

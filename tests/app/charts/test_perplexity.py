@@ -68,6 +68,9 @@ def test_powers_where_everything_is_far(metrics: dict[str, Any]) -> None:
     low, high = 10 ** np.array(axis.range)
     assert low < 20
     assert high > 90000
+    assert all(low * 0.95 <= tick <= high * 1.05 for tick in axis.tickvals)
+    assert list(axis.ticktext) == [f"{tick:,.0f}" for tick in axis.tickvals]
+    assert len(axis.tickvals) >= 4
     assert [trace.x[0] for trace in chart.figure.data] == [20.0, 5000.0, 90000.0]
 
 
