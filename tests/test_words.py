@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,15 +24,17 @@ PARAMETER = re.compile(r"\b(kept|pruned|bit per|every|all) parameters?\b", re.IG
 RECOVERY = re.compile(r"\buntuned\b|\btuned run\b", re.IGNORECASE)
 
 
-def texts(path: Path) -> Iterator[tuple[int, str]]:
+@cache
+def texts(path: Path) -> list[tuple[int, str]]:
     """Line and text of every string that is prose; what documents the code is not shown to anybody."""
     tree = ast.parse(path.read_text("utf-8"))
     documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or id(node) in documents:
-            continue
-        if isinstance(node.value, str) and " " in node.value.strip():
-            yield node.lineno, node.value
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and id(node) not in documents
+        if isinstance(node.value, str) and " " in node.value.strip()
+    ]
 
 
 RULES = {"spelling": BRITISH, "entry": ENTRY, "parameter": PARAMETER, "recovery": RECOVERY}
