@@ -235,7 +235,7 @@ def _token_finding(grid: np.ndarray[Any, np.dtype[np.float32]], texts: Sequence[
         return f"Every token's state changed alike: {wording.percent(float(last[0]), 0)} apart"
     most = found[1]
     if len(most.places) > 1:
-        return f"{len(most.places)} tokens changed most: {most.value} apart"
+        return f"{len(most.places)} tokens changed most: {most.value} apart after the last block"
     furthest = int(most.places[0])
     text = texts[furthest].strip() or shown(texts[furthest])
-    return f"“{text}” (token {furthest}) changed most: {most.value} apart"
+    return f"“{text}” (token {furthest}) changed most: {most.value} apart after the last block"

@@ -148,8 +148,8 @@ def parts_finding(found: Contributions) -> str:
 
 
 def number(value: float, form: str = ".3g") -> str:
-    """Three digits, with a minus sign that is one."""
-    return format(value, form).replace("-", "−")
+    """Three digits, with a minus sign that is one; nothing has no sign."""
+    return "0" if value == 0 else format(value, form).replace("-", "−")
 
 
 def _lines(table: pd.DataFrame) -> list[Any]:

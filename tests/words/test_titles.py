@@ -206,9 +206,9 @@ def test_paths(relative: tuple[float, ...], wanted: str) -> None:
     ("last", "wanted"),
     [
         ((0, 0), "No token's state changed"),
-        ((0.2, 0.5), "“b” (token 1) changed most: 50 % apart"),
+        ((0.2, 0.5), "“b” (token 1) changed most: 50 % apart after the last block"),
         ((0.5, 0.5), "Every token's state changed alike: 50 % apart"),
-        ((0.2, 0.5, 0.501), "2 tokens changed most: 50 % apart"),
+        ((0.2, 0.5, 0.501), "2 tokens changed most: 50 % apart after the last block"),
     ],
 )
 def test_tokens(last: tuple[float, ...], wanted: str) -> None:

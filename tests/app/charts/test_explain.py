@@ -90,6 +90,7 @@ def test_one_neuron() -> None:
     same = contributions(w, w, x, x)
     assert neuron.parts(same, LIGHT).finding == "9 in both models"
     assert len(neuron.parts(same, LIGHT).data) == 4  # no bias, no step for it
+    assert [neuron.number(value, "+.3g") for value in (-0.0, 0.0, -1.5, 2.0)] == ["0", "0", "−1.5", "+2"]
 
 
 @pytest.mark.parametrize("restore", ["base", "zero"])
