@@ -12,7 +12,7 @@ from kencore.runs.run import Run
 from tests.browser.conftest import ROOT, App, new_profile, visit
 from tests.browser.steps import SLOW, copied, holds, keep, measure_nothing, panel, press
 
-STEPS = 60  # one for each time through so few sentences
+STEPS = 20  # one for each time through so few sentences
 LONG = 10_000  # so many that the live curve is still there when it is looked at
 TUNED = re.compile(f"^Tuned for {STEPS} steps")
 
