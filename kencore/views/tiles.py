@@ -101,7 +101,8 @@ def atlas(run: Run) -> list[Picture]:
 
 def _picture(run: Run, name: str, cell: tuple[int, int], shape: tuple[int, int]) -> Picture:
     whole = slice(0, shape[0]), slice(0, shape[1])
-    count = kept_counts(run, name, cell, *whole)
+    # from the packed bits: few cells are counted at once, where the overview would be counted first and held
+    count = (kept_counts if run.thin else count_bits)(run, name, cell, *whole)
     share = np.rint(255 * count / bits.cell_sizes(*shape, cell)).astype(np.uint8)
     return Picture(name=name, cell=cell, share=share)
 
