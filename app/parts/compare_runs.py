@@ -16,11 +16,11 @@ from app.frame import links, parts, state
 from app.jobs import kinds, panel
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError, RunNotFoundError
+from kencore.jobs import JobStatus
 from kencore.views.compare import peers
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
-    from kencore.jobs import JobStatus
     from kencore.runs.run import Run
 
 MOST: Final = 6  # runs at once
@@ -76,16 +76,24 @@ def beside(own: str) -> Chosen:
         )
     for name in names[: MOST - 1]:
         try:
-            found.runs.append(state.open_cached(name))
-        except RunNotFoundError as error:
-            job = _job(name)
-            if job is None:
-                found.wrong.append(error)
-            else:
-                found.waiting.append(job)
+            opened = _run_or_job(name)
         except KencoreError as error:
             found.wrong.append(error)
+            continue
+        if isinstance(opened, JobStatus):
+            found.waiting.append(opened)
+        else:
+            found.runs.append(opened)
     return found
+
+
+def _run_or_job(name: str) -> Run | JobStatus:
+    """The run of that id, or the job that makes it. Raises as `state.open_cached`."""
+    try:
+        return state.open_cached(name)
+    except RunNotFoundError:
+        job = _job(name)
+    return state.open_cached(name) if job is None else job  # it may have come meanwhile
 
 
 def _job(name: str) -> JobStatus | None:
@@ -128,6 +136,9 @@ def choose(run: Run, chosen: Chosen) -> None:
 
     def write() -> None:
         picked, more = st.session_state["compare_b"], st.session_state.get("compare_more", [])
+        # when a run is finished its name changes, and a box may answer with nothing, or with the former name
+        picked = picked if picked in others else first
+        more = more if all(name in others for name in more) else rest
         links.write(**address([*([picked] if picked else []), *(m for m in more if m != picked)]))
 
     def swap() -> None:
@@ -137,6 +148,7 @@ def choose(run: Run, chosen: Chosen) -> None:
         st.selectbox(
             "B, compared with A (the run in the sidebar)",
             list(others),
+            index=None,
             key="compare_b",
             width=330,
             format_func=labels.__getitem__,

@@ -102,7 +102,8 @@ def _apart(label: str, group: list[Called]) -> dict[str, str]:
 def _differing(group: list[Called]) -> list[str]:
     """The settings that are not the same in all of a group, the first few."""
     specs = list({str(run.spec): run.spec for run in group}.values())  # of many runs few are different
-    names = dict.fromkeys(name for spec in specs for name in spec if name not in _HIDDEN)
+    # a setting that the version of an older run did not know is no difference
+    names = [name for name in specs[0] if name not in _HIDDEN and all(name in spec for spec in specs)]
     return [name for name in names if len({repr(spec.get(name)) for spec in specs}) > 1][:MOST]
 
 

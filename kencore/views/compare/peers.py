@@ -19,7 +19,7 @@ from kencore.settings.prune import PruneSpec
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
-SAME_MASKS: Final = ("baselines", "device")  # settings that change neither masks nor quality
+SAME_MASKS: Final = ("baselines", "cost", "device")  # settings that change neither masks nor quality
 STREAMED: Final = "wanda"  # the rule that NeuroAL's allocation is compared under
 PLAIN: Final[dict[str, Any]] = {"allocation": UNIFORM, "refine": "none", "published": False}
 

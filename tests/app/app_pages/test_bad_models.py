@@ -27,7 +27,7 @@ class Worker:
     threads = 1
 
     def __init__(self, out: Path) -> None:
-        self.out = out
+        self.out, self.shared = out, out.parent / "not split"
 
     def progress(self, done: float, total: float, message: str) -> None:
         """Nobody looks."""

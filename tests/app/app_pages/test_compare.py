@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from app.data.routes import routes
 from app.frame import state
@@ -119,6 +121,26 @@ def test_choosing_another_run_goes_into_the_address(open_page: OpenPage, runs: B
     assert test.title[0].value.startswith("KEN")
     test.multiselect(key="compare_more").set_value(["delta"]).run()
     assert test.query_params["with"] == "delta"
+
+
+@pytest.mark.parametrize("answer", [None, "the run's former name"])
+def test_a_box_whose_names_changed_drops_no_run(
+    open_page: OpenPage, runs: Beside, answer: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = open_page("compare", **MAP, **{"with": "random"})
+
+    def sent(box: Selectbox[Any]) -> WidgetState:  # as a browser does whose text is no option any more
+        state = WidgetState(id=box.id)
+        if answer is not None and box.key == "compare_b":
+            state.string_value = answer
+        return state
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Selectbox, "_widget_state", property(sent))
+        test.run()
+    assert not test.exception
+    assert (test.query_params["other"], test.query_params["with"]) == ("delta", "random")
+    assert test.selectbox(key="compare_b").value == "delta"
 
 
 @pytest.mark.parametrize(
