@@ -34,10 +34,10 @@ def show(current: str) -> None:
         return
     to_top()
     st.header("Real models, already pruned")
-    for about, of_model in groupby(found, key=lambda one: (one.title, one.measure, one.dense, one.about)):
-        title, measure, dense, said = about
+    for about, of_model in groupby(found, key=lambda one: (one.title, one.measure, one.dense, one.data, one.about)):
+        title, measure, dense, data, said = about
         lower = LOWER if measure == "perplexity" else ""
-        st.markdown(f"**{state.plain(title)}** · {measure} by sparsity; {dense} dense{lower}")
+        st.markdown(f"**{state.plain(title)}** · {measure} on {state.plain(data)} by sparsity; {dense} dense{lower}")
         with st.grid(4, min_column_width=220, gap="small") as grid:
             for method, runs in groupby(of_model, key=lambda one: one.method):
                 with grid.cell(), st.container(border=True, gap="small", height="stretch"):

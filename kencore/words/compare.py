@@ -12,6 +12,7 @@ from kencore.methods.table import METHODS, method_label
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
+from kencore.words.verdict import SAME, points_apart
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -155,15 +156,14 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
 
 def _compared(found: Difference, names: Sequence[str]) -> str:
     """Which of the two does better by how much."""
-    size = abs(found.change)
     if found.measure != "nll":
-        if not size:
+        apart = points_apart(found.second, found.first, "more", "less")
+        if apart == SAME:
             same = "equally accurate" if found.measure == "accuracy" else "equally similar to the dense model"
             return f"{names[1]} and {names[0]} are {same}"
-        more = "more" if found.change > 0 else "less"
-        return f"{names[1]} has {100 * size:.1f} points {more} {found.measure} than {names[0]}"
+        return f"{names[1]} has {apart} {found.measure} than {names[0]}"
     more = "more" if found.change > 0 else "less"
-    return f"{names[1]} needs {size:.3f} nats per token {more} than {names[0]} (less is better)"
+    return f"{names[1]} needs {abs(found.change):.3f} nats per token {more} than {names[0]} (less is better)"
 
 
 UNPAIRED: Final = (

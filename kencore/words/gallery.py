@@ -11,6 +11,7 @@ from kencore.errors import KencoreError
 from kencore.runs.naming import short_name
 from kencore.runs.reading import read_files
 from kencore.runs.shelf import find_stored_run, gallery_ids
+from kencore.settings.demo import DEMOS
 from kencore.settings.packaged import PACKAGED
 from kencore.settings.prune import PruneSpec
 from kencore.words import numbers as wording
@@ -35,6 +36,7 @@ class Exhibit:
         sparsity: share that was not kept, asked for.
         measure: what quality is: ``perplexity``, ``accuracy`` or ``similarity``.
         quality: of the pruned model, and ``dense`` of the dense one, in words; "" where not measured.
+        data: what it was measured on, in words.
         verdict: what to think of it; ``None`` where it was not measured.
         about: where the model comes from.
     """
@@ -47,6 +49,7 @@ class Exhibit:
     measure: str
     quality: str
     dense: str
+    data: str
     verdict: Verdict | None
     about: str
 
@@ -76,9 +79,17 @@ def exhibit(name: str, folder: Path) -> Exhibit | None:
         measure="perplexity" if facts.is_language(metrics) else facts.share_name(metrics),
         quality=_quality(metrics, "pruned"),
         dense=_quality(metrics, "dense"),
+        data=_data(spec.evaluation),
         verdict=verdict(metrics, spec.method),
         about=ABOUT.get(spec.model, ""),
     )
+
+
+def _data(source: str | None) -> str:
+    """What a run was measured on, in words."""
+    if source in DEMOS:
+        return "the demo's sentences"
+    return "" if source is None else wording.text_source(Path(source).name)
 
 
 def _quality(metrics: Mapping[str, Any], step: str) -> str:

@@ -40,6 +40,8 @@ def steps(metrics: dict[str, Any], method: str, dense: str) -> list[Step]:
     """
     name = method_label(method)
     tuned = bool(metrics.get("untuned"))
+    if "uniform" in (metrics.get("baselines") or {}):  # the same rule with every block alike stands beside it
+        name += " + allocation"
     found = [
         ("dense", dense, metrics.get("dense")),
         ("untuned", f"{name}, before recovery", metrics.get("untuned")),

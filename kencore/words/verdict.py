@@ -174,11 +174,14 @@ def _share_change(metrics: Figures) -> str:
     return f"{text}, {points_apart(after, before, 'higher', 'lower')}"
 
 
+SAME: Final = "the same"
+
+
 def points_apart(value: float, other: float, more: str, less: str) -> str:
     """How far one share is from another, after rounding both as they are shown: ``3.4 points lower``."""
     tenths = round(1000 * value) - round(1000 * other)
     if not tenths:
-        return "the same"
+        return SAME
     return f"{abs(tenths) / 10:.1f} points {more if tenths > 0 else less}"
 
 

@@ -64,7 +64,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     full = colours.choose_range(share=known[measure].share)
 draw(model.model_map(cells, palette, measure, terms, full=full), key="model-map", point=open_cell)
 colours.explain(known[measure], usual)
-links.page_link("map", "Zoom in to single weights", icon=":material/map:")
+links.page_link("map", "Open the map" if run.thin else "Zoom in to single weights", icon=":material/map:")
 
 with st.grid(2, min_column_width=440, gap="medium") as grid:
     with grid.cell():

@@ -36,14 +36,14 @@ def test_points_are_exact(metrics: dict[str, Any]) -> None:
     shown = {trace.y[0]: trace for trace in chart.figure.data}
     assert {label: trace.x[0] for label, trace in shown.items()} == {
         "Dense, all weights": 20.0,
-        "Wanda (this run)": 26.0,
+        "Wanda + allocation (this run)": 26.0,
         "Wanda, uniform": 25.0,
         "Random": pytest.approx(27.2),
     }
     far = shown["Random"]
     assert (far.text, far.marker.symbol) == (("900 →",), "triangle-right")
     assert "perplexity 900" in far.hovertemplate
-    assert shown["Wanda (this run)"].marker.color == METHODS["wanda"].color
+    assert shown["Wanda + allocation (this run)"].marker.color == METHODS["wanda"].color
     assert shown["Wanda, uniform"].marker.symbol == "circle-open"
     assert chart.finding == (
         "Perplexity 20.0 to 26.0; uniform Wanda measured better at the same budget (25.0), not compared in pairs"
@@ -108,7 +108,7 @@ def test_intervals_are_drawn_where_they_were_measured(metrics: dict[str, Any]) -
     }
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
-    bars = shown["Wanda (this run)"].error_x
+    bars = shown["Wanda + allocation (this run)"].error_x
     assert (bars.array[0], bars.arrayminus[0]) == (5.5, 7.0)
     assert shown["Dense, all weights"].error_x.array is None
     low, high = chart.figure.layout.xaxis.range
@@ -122,8 +122,8 @@ def test_a_tuned_run_shows_the_model_before_tuning(metrics: dict[str, Any]) -> N
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     assert [trace.y[0] for trace in chart.figure.data][:3] == [
         "Dense, all weights",
-        "Wanda, before recovery",
-        "Wanda, recovered (this run)",
+        "Wanda + allocation, before recovery",
+        "Wanda + allocation, recovered (this run)",
     ]
     assert chart.finding.startswith("Perplexity 20.0 to 33.0 by pruning, 26.0 after recovery;")
 
@@ -132,7 +132,10 @@ def test_the_run_itself_is_never_at_the_edge(metrics: dict[str, Any]) -> None:
     metrics["pruned"] = measured(95.0)  # between random's 900 and dense: far, and what the page is about
     chart = perplexity.perplexity_dots(metrics, "wanda", LIGHT)
     shown = {trace.y[0]: trace for trace in chart.figure.data}
-    assert (shown["Wanda (this run)"].x[0], shown["Wanda (this run)"].text) == (95.0, ("95.0",))
+    assert (shown["Wanda + allocation (this run)"].x[0], shown["Wanda + allocation (this run)"].text) == (
+        95.0,
+        ("95.0",),
+    )
     assert shown["Random"].x[0] == 900.0
     axis = chart.figure.layout.xaxis
     assert axis.type == "log"
