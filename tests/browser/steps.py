@@ -29,6 +29,7 @@ PLACE = """(plot, [trace, point]) => {
     return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
             area.y + yaxis._offset + yaxis.l2p(data.y[point])];
 }"""
+HOVERED = "(plot) => (plot._hoverdata ?? []).length > 0"
 # every chart is drawn as wide as the place that it stands in, and so are all after two more frames
 FOLLOWED = """() => new Promise((tell) => {
     const fits = () => [...document.querySelectorAll(".js-plotly-plot")].every((chart) => {
@@ -139,7 +140,7 @@ def find_point(chart: Locator, name: str, x: float) -> tuple[int, int]:
 
 
 def click_point(page: Page, key: str, trace: int, point: int) -> None:
-    """Click on a point of a chart, once the chart has come to rest."""
+    """Click on a point of a chart, once the chart has come to rest and says that the pointer is on it."""
     chart = plot(page, key)
     chart.scroll_into_view_if_needed()
     place: list[float] = []
@@ -148,11 +149,16 @@ def click_point(page: Page, key: str, trace: int, point: int) -> None:
         before, place[:] = list(place), chart.evaluate(PLACE, [trace, point])
         return before == place
 
-    until(page, at_rest, f"{key} at rest")
-    x, y = place
-    page.mouse.move(x - 4, y)
-    page.mouse.move(x, y)
-    page.mouse.click(x, y)
+    def under_the_pointer() -> bool:
+        until(page, at_rest, f"{key} at rest")
+        x, y = place
+        page.mouse.move(x - 4, y)
+        page.mouse.move(x, y)
+        page.wait_for_timeout(50)  # a chart looks at the pointer as often as it is drawn
+        return bool(chart.evaluate(HOVERED)) and at_rest()
+
+    until(page, under_the_pointer, f"a point of {key} under the pointer")
+    page.mouse.click(*place)
 
 
 def charts_stay_inside(page: Page) -> None:
