@@ -43,6 +43,10 @@ DENSE = ("dense",)
 BYTES_AT_ONCE = 1 << 26
 
 
+def as_loaded(progress: Progress) -> None:
+    """Bring the weights that a model was loaded with: none are brought."""
+
+
 class Judge:
     """One loaded model, what it is measured on, and what is known already.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kencore.quality.judge import data_for, fitting_data, load_judge, model_of, run_or_none, tell
+from kencore.quality.judge_model import as_loaded
 from kencore.quality.parts import Parts
 from kencore.quality.same_state import confirm
 from kencore.quality.steps import States, states_of
@@ -56,7 +57,7 @@ def judge_part(
     tell(read, report)
     parts = Parts(shared, read)
     judge = load_judge(folder, read, device=place, threads=threads, remember=False)
-    states: States = {"dense": (None, _as_loaded)}
+    states: States = {"dense": (None, as_loaded)}
     if run is not None:
         states, _ = states_of(judge, run, baselines=baselines, threads=threads)
     todo = [step for step in states if not parts.holds(step, shard)]
@@ -72,7 +73,3 @@ def judge_part(
             confirm(judge.model, run)
         parts.write(step, shard, said)
     return len(states)
-
-
-def _as_loaded(progress: Progress) -> None:
-    """The model as it was loaded."""

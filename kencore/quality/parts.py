@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from kencore.quality.judge_model import Judge
 
 
+def key_of(data: Examples | Windows | Lines) -> list[Any]:
+    """What tells data apart that the same model was measured on."""
+    return [data.sha256, *([*data.ids.shape, data.bos] if isinstance(data, Windows) else [])]
+
+
 class Parts:
     """Parts of a measurement.
 
@@ -33,7 +38,7 @@ class Parts:
 
     def __init__(self, folder: Path, data: Examples | Windows | Lines) -> None:
         self.folder, self.data = folder, data
-        self._key = [data.sha256, *([*data.ids.shape, data.bos] if isinstance(data, Windows) else [])]
+        self._key = key_of(data)
 
     def holds(self, step: str, shard: Shard) -> bool:
         """Whether a shard of a state was measured before."""

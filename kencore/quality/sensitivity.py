@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kencore.models.language import Windows
 from kencore.quality.flips import own_data
 from kencore.quality.judge import fitting_data, load_judge, measured_on, tell
-from kencore.quality.judge_model import DENSE
+from kencore.quality.judge_model import DENSE, as_loaded
 from kencore.quality.paired import versus
+from kencore.quality.parts import key_of
 from kencore.quality.states import pruned_state
 from kencore.runs.restore import verify
 from kencore.runs.run import Run, open_run
@@ -27,6 +27,7 @@ from kencore.system.whole import whole_file
 if TYPE_CHECKING:
     from kencore.data.examples import Examples
     from kencore.data.lines import Lines
+    from kencore.models.language import Windows
 
 COUNTS = ("block", "kept", "params")  # of ``matrices.parquet``, that are said of each matrix
 
@@ -97,7 +98,7 @@ def _measured(
     """Figures of the dense model, and of each matrix pruned alone."""
     judge = load_judge(run.tuned_tensors.folder, data, device=device, threads=threads)
     bar = Bar(report, 1 + len(names))
-    dense = judge.figures(DENSE, _as_loaded, bar.phase("Measuring the dense model", 1))
+    dense = judge.figures(DENSE, as_loaded, bar.phase("Measuring the dense model", 1))
     found = {"dense": dict(dense)}
     kept.write("dense", found["dense"])
     for name in names:
@@ -107,10 +108,6 @@ def _measured(
         found[name] = {**figures, **versus(dense, figures)}  # type: ignore[arg-type]
         kept.write(name, found[name])
     return found
-
-
-def _as_loaded(progress: Progress) -> None:
-    """The model as it was loaded."""
 
 
 def _line(run: Run, name: str) -> dict[str, Any]:
@@ -124,8 +121,7 @@ class _Kept:
 
     def __init__(self, folder: Path | None, run: Run, data: Examples | Windows | Lines) -> None:
         self.folder = folder
-        shape = [*data.ids.shape, data.bos] if isinstance(data, Windows) else []
-        self._key = [run.id, data.sha256, *shape]
+        self._key = [run.id, *key_of(data)]
 
     def read(self, name: str) -> dict[str, Any] | None:
         """What was said of a matrix; ``None``: nothing that can be read."""

@@ -24,19 +24,11 @@ from kencore.quality.judge import judge
 from kencore.quality.sensitivity import sensitivity
 from kencore.system.devices import usable_threads
 from kencore.system.shard import Shard
+from tests.support.runs import FILES
 from tests.support.tiny_models import save_pair
 
 from .conftest import settle_in
 from .helpers import event, finished, gone, half_written, kinds_of, until
-
-FILES = (
-    "masks.safetensors",
-    "values.safetensors",
-    "codes.safetensors",
-    "rows.parquet",
-    "matrices.parquet",
-    "spec.json",
-)
 
 
 @pytest.fixture

@@ -14,17 +14,10 @@ from kencore.pruning.prune import prune
 from kencore.runs.run import Run
 from kencore.settings.prune import PruneSpec
 from kencore.system import memory
+from tests.support.runs import FILES as MADE
 from tests.support.tiny_models import save_pair
 
-FILES = (
-    "masks.safetensors",
-    "values.safetensors",
-    "codes.safetensors",
-    "rows.parquet",
-    "matrices.parquet",
-    "spec.json",
-    "metrics.json",
-)
+FILES = (*MADE, "metrics.json")
 
 
 @pytest.fixture(scope="module")

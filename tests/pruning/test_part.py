@@ -15,17 +15,9 @@ from kencore.pruning.part import prune_part, shared_out
 from kencore.pruning.prune import prune
 from kencore.settings.prune import PruneSpec
 from kencore.system.shard import Shard
+from tests.support.runs import FILES
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
-
-FILES = (
-    "masks.safetensors",
-    "values.safetensors",
-    "codes.safetensors",
-    "rows.parquet",
-    "matrices.parquet",
-    "spec.json",
-)
 
 
 @pytest.fixture

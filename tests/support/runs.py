@@ -18,6 +18,16 @@ from kencore.runs.run import Run
 from kencore.runs.writer import RunWriter
 from tests.support.lm_runs import make_lm_run as make_lm_run
 
+FILES = (
+    "masks.safetensors",
+    "values.safetensors",
+    "codes.safetensors",
+    "rows.parquet",
+    "matrices.parquet",
+    "spec.json",
+)
+"""Files of a run that say nothing of when and how fast it was made; not each run has all of them."""
+
 HIDDEN, INNER, VOCABULARY, BLOCKS = 48, 96, 200, 4
 
 
