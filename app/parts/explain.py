@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from app.charts import effects as moved
 from app.charts import explain as charts
 from app.charts import neuron as neurons
 from app.frame import links, parts, state
@@ -46,8 +47,8 @@ def sentence_form(text: str, example: str) -> None:
         st.form_submit_button("Ask", type="primary", icon=":material/send:", on_click=asked)
 
 
-def what_was_read(found: Explanation) -> None:
-    """How many tokens were read, and which of them the model does not know."""
+def what_was_read(found: Explanation, truth: str = "") -> None:
+    """How many tokens were read, which of them the model does not know, and what the data says of it."""
     tokens, cut = found.facts["tokens"], int(found.facts["cut"])
     said = [f"Read as {wording.plural(len(tokens), 'token')}"]
     strange = sum(bool(token["unknown"]) for token in tokens)
@@ -56,7 +57,8 @@ def what_was_read(found: Explanation) -> None:
     if cut:
         end = "first" if found.facts["task"] == "language" else "last"
         said.append(f"the {end} {cut:,} left out: the model reads no more")
-    st.caption("; ".join(said) + ".")
+    said += [f"in the data {truth}"] if truth else []
+    st.caption(state.plain("; ".join(said) + "."))
 
 
 def answers(found: Explanation, run: Run, palette: Palette) -> None:
@@ -113,6 +115,7 @@ def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
         state.show_error(error)
         _choose_matrix(run, found, _first(found, run), asked=False)
         return
+    what_moved_it(found, run, name, palette)
     _choose_matrix(run, found, name)
     inside = found if name in listed else _block_alone(found, run, name)
     if inside is None:
@@ -128,6 +131,30 @@ def one_neuron(found: Explanation, run: Run, palette: Palette) -> None:
     with state.messages():
         told = found.contributions(run, name, row, token)
     _show(found, run, (name, row, token), told, palette)
+
+
+def what_moved_it(found: Explanation, run: Run, name: str, palette: Palette) -> None:
+    """What the changed weights of every matrix did to the answer; a click looks into one."""
+    if not found.effects:
+        if isinstance(why := found.facts.get("effects"), str):
+            st.caption(f"Which matrix moved the answer is not told: {state.plain(why)}.")
+        return
+    names, dense = moved.ranked(found.facts), wording.TERMS[run.restore].dense
+
+    def look(place: int) -> None:
+        if place < min(len(names), moved.TOP):
+            links.write(matrix=names[place], block=None, neuron=None, token=None)
+            st.rerun()
+
+    chart = moved.effects(found.facts, _titles(run, names), name, palette, dense)
+    draw(chart, key=f"effects-{name}", point=look)  # another matrix, another key: the click is done with
+    st.caption(moved.effects_caption(found.facts, dense))
+
+
+def _titles(run: Run, names: list[str]) -> dict[str, str]:
+    """Matrices in words, told apart."""
+    table = run.matrices
+    return parts.told_apart({n: matrices.title(run.matrix(n), table) for n in names})
 
 
 def _matrix(found: Explanation, run: Run) -> str:
@@ -172,8 +199,7 @@ def _choose_matrix(run: Run, found: Explanation, name: str, *, asked: bool = Tru
     names = [*found.facts["matrices"], *found.facts["left_out"]]
     if name not in names:
         names.append(name)
-    table = run.matrices
-    labels = parts.told_apart({n: matrices.title(run.matrix(n), table) for n in names})
+    labels = _titles(run, names)
     st.session_state["explain_matrix"] = name if asked else None
 
     def chosen() -> None:
@@ -193,7 +219,7 @@ def _choose_matrix(run: Run, found: Explanation, name: str, *, asked: bool = Tru
 def _choose_neuron(found: Explanation, run: Run, name: str, row: int, token: int, *, asked: bool = True) -> None:
     """Which neuron, on which token. ``asked`` as in `_choose_matrix`."""
     rows = run.shape(name)[0]
-    top = [int(one["row"]) for one in found.facts["matrices"][name]["rows"]]
+    top = found.neurons(name)
     tokens = found.facts["tokens"]
     st.session_state["explain_neuron"] = row if asked else None
     st.session_state["explain_token"] = token
@@ -231,7 +257,12 @@ def _choose_neuron(found: Explanation, run: Run, name: str, row: int, token: int
             width=220,
             format_func=lambda i: f"{i}: {charts.shown(str(tokens[i]['text']))}",
         )
-    st.pills("Neurons that changed most on this sentence", top, key="explain_top", on_change=picked)
+    st.pills(
+        "Neurons that moved the answer most" if found.effects else "Neurons that changed most on this sentence",
+        top,
+        key="explain_top",
+        on_change=picked,
+    )
 
 
 def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any, palette: Palette) -> None:

@@ -109,6 +109,18 @@ def pick(run: Run, text: str) -> None:
     )
 
 
+def truth(run: Run, text: str) -> str:
+    """What the data says of a sentence whose answer changed; "" of any other."""
+    found = stored(run)
+    if found is None:
+        return ""
+    token = words.is_text(found.facts)
+    line = next((one for _, one in found.table.iterrows() if asked_text(one, token=token) == text), None)
+    if line is None:
+        return ""
+    return f"the text goes on with “{words.shown(line['truth'])}”" if token else f"its label is “{line['truth']}”"
+
+
 def text_of(line: pd.Series[Any], *, token: bool, end: int = END) -> str:
     """A sentence, a pair of them, or the end of what stands before a token, in one line."""
     if not token:

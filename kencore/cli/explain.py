@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 SHOWN = 8  # answers in words
+STRONGEST = 5  # matrices
 
 
 @options_of(ExplainSpec)
@@ -85,9 +86,25 @@ def explained(facts: dict[str, Any]) -> str:
     for place, (relative, cosine) in enumerate(pairs):
         where = "before block 0" if place == 0 else f"after block {place - 1}"
         lines.append(f"  {where:<16} {_number(relative, '.2%')}   cosine {_number(cosine, '.4f')}")
+    lines += _moved(facts["effects"])
     if "neuron" in facts:
         lines += _neuron(facts["neuron"], tokens)
     return "\n".join(lines)
+
+
+def _moved(told: dict[str, Any] | str) -> list[str]:
+    """What the changed weights of the strongest matrices did to the dense model's answer."""
+    if isinstance(told, str):
+        return [f"Which matrix moved the answer is not told: {told}."]
+    lines = [
+        f"Log-odds of {told['answer']!r}: {told['dense']:.3f} dense, {told['pruned']:.3f} pruned. By gradients in both "
+        "models the changed weights moved them by:"
+    ]
+    strongest = sorted(told["matrices"].items(), key=lambda one: -abs(one[1]["effect"]))
+    lines += [f"  {one['effect']:+.3f}  {name}" for name, one in strongest[:STRONGEST]]
+    rest = sum(one["effect"] for _, one in strongest[STRONGEST:])
+    lines += [f"  {rest:+.3f}  {len(strongest) - STRONGEST} other matrices"] if len(strongest) > STRONGEST else []
+    return [*lines, f"  {told['others']:+.3f}  everything else, and what gradients miss"]
 
 
 def _number(value: float | None, form: str) -> str:

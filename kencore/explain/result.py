@@ -48,6 +48,8 @@ class Explanation:
               `kencore.explain.maths.Distance`; the first place is before the first block
             - ``matrices``: by name ``block role input rows``; ``rows``: the neurons whose output
               changed most, each with its rms change over the tokens
+            - ``effects``: what the changed weights of each matrix did to the dense model's answer, see
+              `kencore.explain.effects.moved`, or why that is not told
             - ``left_out``: matrices without contributions, and why
         arrays: ``<input>.dense`` and ``<input>.pruned`` (T, C); ``<name>.bias.dense`` and
             ``<name>.bias.pruned`` (R,), where a matrix has a bias; all float32.
@@ -57,30 +59,54 @@ class Explanation:
     arrays: dict[str, NDArray[np.float32]]
 
     def chosen(self, run: Run, name: str, row: int | None = None, token: int | None = None) -> tuple[int, int]:
-        """The neuron and the token to look at: those asked for, else the neuron of the matrix
-        whose output changed most, and the token on which that neuron's output did.
+        """The neuron and the token to look at: those asked for, else the neuron whose changed weights pulled the
+        answer most the way of the whole matrix, and the token on which they did. Where that is not told, the neuron
+        whose output changed most, and the token on which it did.
 
         Raises as `contributions`.
         """
         self._check(run, name, row or 0, token or 0)
+        pulled = self.effects.get("matrices", {}).get(name)
         if row is None:
-            row = int(self.facts["matrices"][name]["rows"][0]["row"])
+            row = int(_furthest(pulled["rows"], pulled["effect"])["row"]) if pulled else self._changed(name)[0]
         if token is None:
-            dense, pruned = self.outputs(run, name, row)
-            token = int(np.argmax(np.abs(dense - pruned)))
+            told = [int(one["token"]) for one in pulled["rows"] if one["row"] == row] if pulled else []
+            token = told[0] if told else self._token(run, name, row)
         return row, token
 
+    def neurons(self, name: str) -> list[int]:
+        """Rows of a matrix to offer: those that pulled the answer most, else those whose output changed most."""
+        pulled = self.effects.get("matrices", {}).get(name)
+        return [int(one["row"]) for one in pulled["rows"]] if pulled else self._changed(name)
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """`facts` of what moved the answer; empty where that is not told."""
+        found = self.facts.get("effects")
+        return found if isinstance(found, dict) else {}
+
     def telling(self, run: Run) -> str:
-        """The recorded matrix to look at first: in the block in which the paths part most, that whose own changed
-        weights did the largest part of what happened to its neuron. Elsewhere neurons mostly pass on what came in.
-        Where no block stands out, the matrix of the neuron that changed most.
+        """The recorded matrix to look at first: that whose changed weights moved the answer furthest the way that it
+        went. Where that is not told: in the block in which the paths part most, that whose own changed weights did
+        the largest part of what happened to its neuron. Elsewhere neurons mostly pass on what came in. Where no
+        block stands out, the matrix of the neuron that changed most.
         """
         listed = self.facts["matrices"]
+        if pulled := self.effects.get("matrices"):
+            ways = [{"name": name, "effect": one["effect"]} for name, one in pulled.items() if name in listed]
+            return str(_furthest(ways, self.effects["pruned"] - self.effects["dense"])["name"])
         at = grows_most(np.array(self.facts["distance"]["relative"], np.float64))
         inside = [name for name in listed if at and run.matrix(name)["block"] == at - 1]
         if inside:
             return str(max(inside, key=lambda name: self._own_part(run, name)))
         return str(max(listed, key=lambda name: float(listed[name]["rows"][0]["change"])))
+
+    def _changed(self, name: str) -> list[int]:
+        return [int(one["row"]) for one in self.facts["matrices"][name]["rows"]]
+
+    def _token(self, run: Run, name: str, row: int) -> int:
+        dense, pruned = self.outputs(run, name, row)
+        return int(np.argmax(np.abs(dense - pruned)))
 
     def _own_part(self, run: Run, name: str) -> float:
         """How much of the change of a matrix's neuron its own weights made, 0 to 1."""
@@ -154,6 +180,13 @@ class Explanation:
         save_file(self.arrays, folder / ARRAYS)
         text = json.dumps(self.facts, indent=1, allow_nan=False)
         (folder / "result.json").write_text(text, encoding="utf-8")
+
+
+def _furthest(listed: list[dict[str, Any]], way: float) -> dict[str, Any]:
+    """The line with the largest effect the way that all together went; the largest at all where none goes there."""
+    sign = 1 if way >= 0 else -1
+    best = max(listed, key=lambda one: sign * float(one["effect"]))
+    return best if sign * best["effect"] > 0 else max(listed, key=lambda one: abs(float(one["effect"])))
 
 
 def open_explanation(folder: Path) -> Explanation:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchError, WindowError
+from kencore.explain.effects import Odds, moved, why_not
 from kencore.explain.maths import compare
 from kencore.explain.result import Explanation
 from kencore.settings.explain import ExplainSpec
@@ -62,7 +63,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
 
     start, device = time.monotonic(), resolve_device(spec.device)
     run = open_run(spec.run)
-    phases = Phases(run, progress or silent, readings=3 if run.restore == "base" else 2)
+    phases = Phases(run, progress or silent, readings=3 if run.restore == "base" else 2, comparing=True)
     verify(run, phases.check())
     phases.load()
     model, language = _load(run, device, threads)
@@ -75,6 +76,8 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     }
     if run.restore == "base":
         states["base"] = lambda: base_state(run)
+    reason = why_not(model, linears.values(), ids.shape[1])
+    odds = Odds(language=language)
     seen: dict[str, Pass] = {}
     biases: dict[str, dict[str, Tensor]] = {}
     with torch_threads(threads):
@@ -85,8 +88,11 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
                 model.replace(part)
                 phases.put(len(part))
             watched = linears if name != "base" else {}
-            seen[name] = _pass(model, language, given, blocks, watched)
+            of = odds if watched and not reason else None
+            seen[name] = _pass(model, language, given, blocks, watched, of)
             biases[name] = _biases(watched)
+        answers = (_next if language else _labels)(model, seen)
+        effects = reason or moved(run, seen, odds, answers[0]["text"], phases.compare())
     phases.end("Comparing")
     asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
     facts = {
@@ -95,7 +101,8 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
         "tokens": _tokens(model, ids),
         "cut": cut,
         "states": list(states),
-        "answers": (_next if language else _labels)(model, seen),
+        "answers": answers,
+        "effects": effects,
         "loss": {name: _loss(one.logits, ids) for name, one in seen.items()} if language else None,
         "distance": _distance(seen),
         "matrices": _matrices(run, seen),
@@ -110,13 +117,14 @@ class Phases:
     other, weighed by the seconds that each may take.
     """
 
-    def __init__(self, run: Run, report: Progress, *, readings: int) -> None:
-        """``readings``: models that read."""
+    def __init__(self, run: Run, report: Progress, *, readings: int, comparing: bool = False) -> None:
+        """``readings``: models that read; ``comparing``: their weights are read once more at the end."""
         size = float(run.totals["bytes_dense"])
         self._check = max(SHORTEST, size * (2 if run.restore == "base" else 1) / HASHED)
         self._load = max(SHORTEST, size / LOADED)
         self._read, self._parts = SHORTEST + size / PUT, max(1, len(run.pruned))
-        self._bar = Bar(report, self._check + self._load + readings * self._read)
+        self._compare = max(SHORTEST, 2 * size / LOADED) if comparing else 0.0
+        self._bar = Bar(report, self._check + self._load + readings * self._read + self._compare)
         self._at: Progress = silent
         self._words, self._put = "", 0
 
@@ -137,6 +145,10 @@ class Phases:
         """So many more parameters of that model are in place."""
         self._put += parameters
         self._at(min(self._put, self._parts), self._parts, self._words)
+
+    def compare(self) -> Progress:
+        """For `kencore.explain.effects.moved`."""
+        return self._bar.phase("", self._compare)
 
     def end(self, words: str) -> None:
         """All have read."""
@@ -206,7 +218,12 @@ def _parts(
 
 
 def _pass(
-    model: LoadedModel, language: bool, given: dict[str, Tensor], blocks: list[nn.Module], linears: dict[str, Linear]
+    model: LoadedModel,
+    language: bool,
+    given: dict[str, Tensor],
+    blocks: list[nn.Module],
+    linears: dict[str, Linear],
+    of: Odds | None,
 ) -> Pass:
     import torch
 
@@ -219,7 +236,7 @@ def _pass(
         return logits
 
     model.model.eval()
-    found = watch(read, blocks, linears, tokens=given["input_ids"].shape[1], most_bytes=MOST_BYTES)
+    found = watch(read, blocks, linears, tokens=given["input_ids"].shape[1], most_bytes=MOST_BYTES, of=of)
     if not bool(torch.isfinite(found.logits).all()):
         raise NonFiniteActivationError(
             f"Model {model.folder}",

@@ -32,6 +32,7 @@ class Pass:
         inputs: float32 (T, C) each; those that several matrices read are there once.
         reads: name of a matrix -> its place in ``inputs``.
         outputs: name of a matrix -> float32 (T, R), biases included.
+        gradients: name of a matrix -> float32 (T, R), of the number that was asked for at these outputs.
         left_out: name of a matrix -> why it is in neither.
     """
 
@@ -40,6 +41,7 @@ class Pass:
     inputs: list[Tensor] = field(default_factory=list)
     reads: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    gradients: dict[str, Tensor] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -50,6 +52,7 @@ def watch(
     *,
     tokens: int,
     most_bytes: int,
+    of: Callable[[Tensor], Tensor] | None = None,
 ) -> Pass:
     """Run a model once and note what passes.
 
@@ -59,11 +62,12 @@ def watch(
         linears: the matrices whose inputs and outputs are kept.
         tokens: T of the sentence.
         most_bytes: of inputs and outputs together; matrices beyond it are left out.
+        of: a number of the logits whose gradient at the outputs of the matrices is kept, too.
     """
     seen = Pass()
     hidden: list[Tensor] = []
-    notes = _Notes(seen, tokens, most_bytes)
-    with ExitStack() as stack, torch.no_grad():
+    notes = _Notes(seen, tokens, most_bytes, of is not None)
+    with ExitStack() as stack, torch.set_grad_enabled(of is not None):
         first = next(iter(blocks))
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -79,7 +83,10 @@ def watch(
         for name, linear in linears.items():
             hook = notes.hook(name)
             stack.callback(linear.module.register_forward_hook(hook, with_kwargs=True).remove)
-        seen.logits = run().detach().float().cpu()
+        logits = run()
+        if of is not None:
+            notes.follow(of(logits))
+        seen.logits = logits.detach().float().cpu()
     seen.hidden = torch.stack(hidden)  # (B, T, H)
     return seen
 
@@ -87,15 +94,29 @@ def watch(
 class _Notes:
     """What the matrices of one pass read and give."""
 
-    def __init__(self, seen: Pass, tokens: int, most_bytes: int) -> None:
+    def __init__(self, seen: Pass, tokens: int, most_bytes: int, gradients: bool) -> None:
         self.seen, self.tokens, self.left = seen, tokens, most_bytes
         self._alive: dict[tuple[int, ...], Tensor] = {}  # or memory of one might serve the next
+        self._leaves: dict[str, Tensor] | None = {} if gradients else None
 
-    def hook(self, name: str) -> Callable[..., None]:
-        def noted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> None:
+    def hook(self, name: str) -> Callable[..., Tensor | None]:
+        def noted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> Tensor | None:
             self._note(name, first_tensor(args, kwargs), out)
+            if self._leaves is None or name not in self.seen.reads:
+                return None
+            self._leaves[name] = torch.zeros_like(out, requires_grad=True)  # what is added has the output's gradient
+            return out + self._leaves[name]
 
         return noted
+
+    def follow(self, answer: Tensor) -> None:
+        """Keep the gradient of a number at the outputs of the matrices that were noted."""
+        leaves = {name: leaf for name, leaf in (self._leaves or {}).items() if name in self.seen.reads}
+        if not leaves:
+            return
+        found = torch.autograd.grad(answer, list(leaves.values()), allow_unused=True)
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
+            self.seen.gradients[name] = _flat(torch.zeros_like(leaf) if gradient is None else gradient)
 
     def _note(self, name: str, x: Tensor, out: Tensor) -> None:
         seen = self.seen

@@ -41,6 +41,18 @@ def made(run: Run, text: str, *, left_out: str = "") -> Explanation:
         "matrices": {
             NAME: {"block": 1, "role": "up", "input": 0, "rows": [{"row": 7, "change": 0.9}, {"row": 3, "change": 0.5}]}
         },
+        "effects": {
+            "answer": "negative",
+            "dense": 0.85,
+            "pruned": -0.41,
+            "matrices": {
+                NAME: {
+                    "effect": -0.9,
+                    "rows": [{"row": 3, "effect": 0.2, "token": 0}, {"row": 7, "effect": -0.6, "token": 1}],
+                }
+            },
+            "others": -0.36,
+        },
         "left_out": {left_out: "too much to keep of all blocks at once: ask for its block"} if left_out else {},
         "seconds": 0.1,
     }

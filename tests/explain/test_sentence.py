@@ -211,7 +211,7 @@ def test_what_cannot_be_watched_is_told(tmp_path: Path, kind: str, watched: int,
         total = parts.weights + parts.inputs + parts.bias
         assert total == pytest.approx(parts.dense - parts.pruned, abs=1e-9)
     for relative, block in (([0.1, 0.8, 0.9], {0}), ([0.1, 0.2, 0.9], {1}), ([0.1, 0.4, 0.7], {0, 1})):
-        apart = replace(found, facts=found.facts | {"distance": {"relative": relative}})
+        apart = replace(found, facts=found.facts | {"effects": "", "distance": {"relative": relative}})
         assert not watched or run.matrix(apart.telling(run))["block"] in block
 
 

@@ -32,7 +32,7 @@ if found is None:
     st.stop()
 
 palette = theme.palette()
-explain_parts.what_was_read(found)
+explain_parts.what_was_read(found, flips_parts.truth(run, text))
 explain_parts.answers(found, run, palette)
 st.header("Where the models diverge")
 explain_parts.where_paths_part(found, terms.dense, palette)

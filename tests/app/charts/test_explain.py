@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.charts import effects as moved
 from app.charts import explain as charts
 from app.charts import neuron, story
 from app.charts.base import Chart
@@ -53,6 +54,66 @@ def test_answers(facts: dict[str, Any], palette: Palette) -> None:
     np.testing.assert_allclose(chart.figure.data[1].x, [0.1, 0.6, 0.1], rtol=1e-6)
     same = facts | {"answers": [{"text": "x", "dense": 0.9, "pruned": 0.8}]}
     assert charts.answers_finding(same, "tuned").startswith("Both say “x”: the tuned model with 90")
+
+
+def odds(share: float) -> float:
+    return float(np.log(share / (1 - share)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "pulls", "said"),
+    [
+        (
+            0.7,
+            0.4,
+            {"up": -0.9, "down": 0.3},
+            "“no” fell from 70 % to 40 %; the changed weights of Up pushed it down most",
+        ),
+        (
+            0.4,
+            0.7,
+            {"up": -0.9, "down": 0.3},
+            "“no” rose from 40 % to 70 %; the changed weights of Down pushed it up most",
+        ),
+        (0.7, 0.4, {"up": 0.9, "down": 0.3}, "“no” fell from 70 % to 40 %"),  # nothing that was watched pushed it down
+        (0.7, 0.4, {"up": -0.301, "down": -0.302}, "“no” fell from 70 % to 40 %"),  # a tie once rounded
+        (0.7, 0.70001, {"up": -0.9, "down": 0.3}, "“no” stayed at 70 %"),
+    ],
+)
+def test_effects_name_what_pushed_the_way_that_the_answer_went(
+    before: float, after: float, pulls: dict[str, float], said: str
+) -> None:
+    told = {
+        "answer": "no",
+        "dense": odds(before),
+        "pruned": odds(after),
+        "matrices": {name: {"effect": pull, "rows": []} for name, pull in pulls.items()},
+        "others": odds(after) - odds(before) - sum(pulls.values()),
+    }
+    facts = {"answers": [{"text": "no", "dense": before, "pruned": after}], "effects": told}
+    chart = moved.effects(facts, {"up": "Up", "down": "Down"}, "down", LIGHT)
+    whole(chart)
+    assert chart.finding.replace("\xa0", " ").replace(".0 %", " %") == said
+    assert sum(chart.figure.data[0].x) == pytest.approx(odds(after) - odds(before), abs=1e-5)
+    rough = abs(told["others"]) > moved.ROUGH * abs(odds(after) - odds(before))
+    assert ("rough guide" in moved.effects_caption(facts)) == rough
+
+
+def test_many_matrices_are_ten_bars_and_the_rest() -> None:
+    names = [f"m{i}" for i in range(14)]
+    told = {
+        "answer": "<b>x</b>",
+        "dense": 1.0,
+        "pruned": 0.0,
+        "matrices": {name: {"effect": -0.1 * (i + 1), "rows": []} for i, name in enumerate(names)},
+        "others": 9.5,
+    }
+    facts = {"answers": [{"text": "<b>x</b>", "dense": 0.7, "pruned": 0.5}], "effects": told}
+    chart = moved.effects(facts, {name: name.upper() for name in names}, None, LIGHT)
+    labels = list(chart.figure.data[0].customdata)
+    assert labels == [f"M{i}" for i in range(13, 3, -1)] + ["4 other matrices", moved.ELSE]
+    assert chart.figure.data[0].x[10] == pytest.approx(-0.1 - 0.2 - 0.3 - 0.4, abs=1e-5)
+    assert "<b>" not in chart.figure.layout.xaxis.title.text
 
 
 def test_paths_say_where_they_part(facts: dict[str, Any]) -> None:

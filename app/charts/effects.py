@@ -1,0 +1,120 @@
+"""What moved the answer on one sentence: the changed weights of every matrix, to first order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.base import Chart, finish
+from app.charts.explain import shown
+from app.charts.neuron import number
+from kencore.words import numbers as wording
+from kencore.words.extremes import ends
+from kencore.words.palette import Palette
+
+TOP: Final = 10  # matrices drawn; the CSV has all
+ROUGH: Final = 0.5  # of what the answer moved by, that no matrix accounts for
+ELSE: Final = "everything else"
+
+
+def ranked(facts: Mapping[str, Any]) -> list[str]:
+    """Matrices, the strongest first."""
+    found = facts["effects"]["matrices"]
+    return sorted(found, key=lambda name: -abs(float(found[name]["effect"])))
+
+
+def effects(
+    facts: Mapping[str, Any], titles: Mapping[str, str], chosen: str | None, palette: Palette, dense: str = "dense"
+) -> Chart:
+    """Bars of what the strongest matrices did, of all others together, and of what is no matrix's.
+
+    Args:
+        facts: `kencore.explain.Explanation.facts`, with effects.
+        titles: of every matrix, in words.
+        chosen: the matrix that is looked into below.
+        dense: what the run calls the model before pruning.
+    """
+    told, names = facts["effects"], ranked(facts)
+    each = {name: float(told["matrices"][name]["effect"]) for name in names}
+    bars = [(titles[name], each[name]) for name in names[:TOP]]
+    if rest := names[TOP:]:
+        bars.append((wording.plural(len(rest), "other matrix", "other matrices"), sum(each[name] for name in rest)))
+    bars.append((ELSE, float(told["others"])))
+    colors = [palette.diverging[-3] if value > 0 else palette.diverging[2] for _, value in bars[:TOP]]
+    colors += [palette.muted] * (len(bars) - len(colors))
+    labels = [label for label, _ in bars]
+    if chosen in names[:TOP]:
+        labels[names.index(str(chosen))] = f"<b>{titles[str(chosen)]}</b>"
+    figure = go.Figure(
+        go.Bar(
+            y=list(range(len(bars))),
+            x=np.array([value for _, value in bars], np.float32),
+            orientation="h",
+            marker={"color": colors, "line": {"width": 0}},
+            text=[number(value, "+.2f") for _, value in bars],
+            textposition="outside",
+            cliponaxis=False,
+            textfont={"size": 11, "color": palette.text},
+            customdata=[label for label, _ in bars],
+            hovertemplate="%{customdata}: %{text}<extra></extra>",
+        )
+    )
+    widest = max(abs(value) for _, value in bars) or 1.0
+    low, high = (max([0.0, *(sign * value for _, value in bars)]) for sign in (-1, 1))
+    finish(
+        figure,
+        height=26 * len(bars),
+        x=f"change of the log-odds of “{shown(str(told['answer']))}”",
+        y="",
+        left=min(230, max(70, 7 * max(len(label) for label, _ in bars) + 14)),
+    )
+    figure.update_xaxes(range=[-low - 0.16 * widest, high + 0.16 * widest], zeroline=True)
+    figure.update_yaxes(
+        autorange="reversed", showgrid=False, tickmode="array", tickvals=list(range(len(bars))), ticktext=labels
+    )
+    finding = effects_finding(facts, titles, dense)
+    table = pd.DataFrame({"matrix": names, "effect": [each[name] for name in names]})
+    table.loc[len(table)] = [ELSE, float(told["others"])]
+    return Chart(
+        figure=figure,
+        finding=finding,
+        name="effects",
+        data=table,
+        alt=f"Bars of what each matrix did to the log-odds of the answer. {finding}.",
+    )
+
+
+def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str], dense: str = "dense") -> str:
+    """How the answer of the dense model moved, and which matrix moved it most, in one sentence."""
+    told, first = facts["effects"], facts["answers"][0]
+    before, after = (wording.percent(float(first[state])) for state in ("dense", "pruned"))
+    answer = f"“{str(told['answer']).strip() or shown(str(told['answer']))}”"
+    way = 1.0 if told["pruned"] > told["dense"] else -1.0
+    if before == after:
+        return f"{answer} stayed at {before}"
+    said = f"{answer} {'rose' if way > 0 else 'fell'} from {before} to {after}"
+    pulls = {name: way * float(one["effect"]) for name, one in told["matrices"].items()}
+    if not pulls:
+        return said
+    found = ends(list(pulls.values()), [titles[name] for name in pulls], lambda value: f"{value:.2f}")
+    if found is None or len(found[1].places) > 1 or max(pulls.values()) <= 0:
+        return said
+    return f"{said}; the changed weights of {found[1].places[0]} pushed it {'up' if way > 0 else 'down'} most"
+
+
+def effects_caption(facts: Mapping[str, Any], dense: str = "dense") -> str:
+    """What the bars are, and how far they can be trusted here."""
+    told = facts["effects"]
+    moved, others = told["pruned"] - told["dense"], told["others"]
+    said = (
+        f"Log-odds, ln(p / (1 − p)), of the {dense} model's answer: {number(told['dense'], '.2f')} {dense}, "
+        f"{number(told['pruned'], '.2f')} pruned. A bar is what the changed weights of a matrix did to it, by its "
+        "gradients in both models. Everything else: embeddings, norms, biases and head, and what gradients miss."
+    )
+    if abs(others) > ROUGH * abs(moved):
+        said += " Here that is much, so take the bars as a rough guide."
+    return said

@@ -1,0 +1,102 @@
+"""Which matrices moved the answer: the gradient of its log-odds, times what pruning changed.
+
+Shapes: L labels or V vocabulary, T tokens, R rows (outputs) and C columns (inputs) of a matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kencore.explain.maths import effects
+from kencore.system.progress import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kencore.explain.watch import Pass
+    from kencore.models.blocks.linears import Linear
+    from kencore.models.loaded import LoadedModel
+    from kencore.runs.run import Run
+
+MOST_BYTES: Final = 1 << 30  # that a pass may keep for its gradient
+ROWS: Final = 10  # neurons that moved the answer most, of each matrix
+
+
+class Odds:
+    """The log-odds ``ln(p / (1 - p))`` of the answer that the first model asked likes best."""
+
+    def __init__(self, *, language: bool) -> None:
+        """``language``: the answer is the next token (V), else a label (L)."""
+        self._language = language
+        self._answer: int | None = None
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Log-odds of that answer, float64 (), from (1, L) or (1, T, V)."""
+        import torch
+
+        last = (logits[0, -1] if self._language else logits[0]).double()
+        if self._answer is None:
+            self._answer = int(last.argmax())
+        rest = torch.cat([last[: self._answer], last[self._answer + 1 :]])  # L - 1
+        return last[self._answer] - rest.logsumexp(0)
+
+
+def why_not(model: LoadedModel, linears: Iterable[Linear], tokens: int) -> str:
+    """Why no gradient is taken through a model, in words that follow a colon; "" where it is."""
+    config = model.model.config
+    if model.pages is not None:
+        return "the model is larger than the memory"
+    sizes = [(linear.slot.block, linear.slot.rows + linear.slot.cols) for linear in linears]
+    heads = int(getattr(config, "num_attention_heads", None) or 0)
+    kept = 2 * sum(size for _, size in sizes) + heads * tokens * len({block for block, _ in sizes})
+    return "the text is too long for a model of this size" if 4 * tokens * kept > MOST_BYTES else ""
+
+
+def moved(run: Run, seen: dict[str, Pass], odds: Odds, answer: str, progress: Progress) -> dict[str, Any]:
+    """What the changed weights of every matrix did to the log-odds, as plain values.
+
+    Args:
+        seen: the passes of the dense and of the pruned model, with their gradients.
+        odds: what the gradients are of.
+        answer: in words.
+        progress: called with (matrices done, matrices, what is being done).
+
+    Returns:
+        ``answer``; ``dense`` and ``pruned``, its log-odds; ``matrices``: by name ``effect`` and ``rows`` (``row``,
+        ``effect`` and the ``token`` on which it is largest; the strongest first); ``others``: what the changes of
+        all other parameters did, and what first order misses.
+    """
+    dense, pruned = seen["dense"], seen["pruned"]
+    names = [name for name in dense.gradients if name in pruned.gradients]
+    found = {}
+    for done, name in enumerate(names):
+        progress(done, len(names), "Comparing")
+        change = run.values(name, "pruned") - run.values(name, "tuned")  # R, C
+        inputs = [side.inputs[side.reads[name]].numpy() for side in (dense, pruned)]  # T, C
+        gradients = [side.gradients[name].numpy() for side in (dense, pruned)]  # T, R
+        found[name] = _strongest(effects(change, (inputs[0], inputs[1]), (gradients[0], gradients[1])))
+    before, after = (float(odds(side.logits)) for side in (dense, pruned))
+    return {
+        "answer": answer,
+        "dense": before,
+        "pruned": after,
+        "matrices": found,
+        "others": after - before - sum(one["effect"] for one in found.values()),
+    }
+
+
+def _strongest(each: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:
+    """The effect of one matrix and of its strongest neurons, from (T, R)."""
+    rows = each.sum(axis=0)  # R
+    top = np.argsort(-np.abs(rows), kind="stable")[:ROWS]
+    tokens = np.abs(each[:, top]).argmax(axis=0)  # ROWS
+    return {
+        "effect": float(rows.sum()),
+        "rows": [
+            {"row": int(row), "effect": float(rows[row]), "token": int(token)}
+            for row, token in zip(top, tokens, strict=True)
+        ],
+    }
