@@ -1,4 +1,4 @@
-"""The command ``compare``: which entries two or more runs keep, and what that costs."""
+"""The command ``compare``: which weights two or more runs keep, and what that costs."""
 
 from __future__ import annotations
 
@@ -17,51 +17,74 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="Also write one line per matrix and pair of runs.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say which entries all, some or none of the runs keep, and how their quality differs."""
+    """Say which weights all, some or none of the runs keep, and how their quality differs.
+
+    Runs that ship without their masks are compared by quality alone.
+    """
+    from kencore.runs.cells import thin_error
     from kencore.runs.run import open_run
+    from kencore.views.compare.masks import check_runs
     from kencore.views.compare.masks import compare as compare_runs
 
     with command(as_json) as (report, show):
         opened = [open_run(run) for run in runs]
-        found = compare_runs(opened, progress=report)
+        check_runs(opened)
+        thin = [run for run in opened if run.thin]
+        if csv is not None and thin:
+            raise thin_error(thin[0], "Which weights runs share")
+        found = None if thin else compare_runs(opened, progress=report)
         if csv is not None:
             write(csv, _table(found).to_csv(index=False))
         show(facts(opened, found), text)
 
 
 def facts(runs: list[Any], found: Any) -> dict[str, Any]:
-    """A comparison as plain values."""
+    """A comparison as plain values; without ``found``, of quality, sizes and settings alone."""
     from kencore.views.compare import quality as compare_quality
-    from kencore.views.compare.masks import grouped
+    from kencore.words import compare as words
 
-    pairs = []
+    pairs, names = [], words.labels(runs)
     for a, b in combinations(range(len(runs)), 2):
-        whole = found.overall(a, b)
         change = compare_quality.difference(runs[a].metrics, runs[b].metrics)
-        roles = grouped(found.pair(a, b), ["role"])
+        said = words.quality(change, (names[a], names[b]))
         pairs.append(
             {
                 "a": runs[a].id,
                 "b": runs[b].id,
-                **asdict(whole),
-                "params": whole.params,
-                "jaccard": _number(whole.jaccard),
-                "chance": _number(whole.chance),
-                "jaccard_by_role": {
-                    role: _number(value) for role, value in zip(roles["role"], roles["jaccard"], strict=True)
-                },
-                "quality": {"not_comparable": change}
+                **({} if found is None else _overlap(found, a, b)),
+                "quality": {"not_comparable": change, "said": said}
                 if isinstance(change, str)
-                else asdict(change) | {"change": change.change},
+                else asdict(change) | {"change": change.change, "said": said},
             }
         )
-    sums = found.matrices[["params", "kept_by_all", "kept_by_none"]].sum()
     return {
         "runs": [{"run": run.id, "method": run.spec.method, **compare_quality.sizes(run)} for run in runs],
-        "matrices": len(found.matrices),
-        **{name: int(value) for name, value in sums.items()},
+        "best": words.best(runs),
+        **({"without_masks": [run.id for run in runs if run.thin]} if found is None else _together(found)),
         "pairs": pairs,
         "settings": compare_quality.settings(runs),
+    }
+
+
+def _overlap(found: Any, a: int, b: int) -> dict[str, Any]:
+    """Which weights two of the runs keep."""
+    from kencore.views.compare.masks import grouped
+
+    whole, roles = found.overall(a, b), grouped(found.pair(a, b), ["role"])
+    return asdict(whole) | {
+        "params": whole.params,
+        "jaccard": _number(whole.jaccard),
+        "chance": _number(whole.chance),
+        "jaccard_by_role": {role: _number(value) for role, value in zip(roles["role"], roles["jaccard"], strict=True)},
+    }
+
+
+def _together(found: Any) -> dict[str, Any]:
+    """Which weights all of the runs keep, and what was left out."""
+    sums = found.matrices[["params", "kept_by_all", "kept_by_none"]].sum()
+    return {
+        "matrices": len(found.matrices),
+        **{name: int(value) for name, value in sums.items()},
         "left_out": found.left_out.to_dict("records"),
         "notes": list(found.notes),
     }
@@ -69,37 +92,39 @@ def facts(runs: list[Any], found: Any) -> dict[str, Any]:
 
 def text(facts: dict[str, Any]) -> str:
     """The same for people."""
-    lines = [
-        f"{facts['matrices']} matrices, {facts['params']:,} weights. Kept by all: "
-        f"{facts['kept_by_all']:,} ({_share(facts['kept_by_all'], facts['params'])}), by none: "
-        f"{facts['kept_by_none']:,} ({_share(facts['kept_by_none'], facts['params'])})."
-    ]
-    for pair in facts["pairs"]:
+    lines = [] if "matrices" not in facts else [_whole(facts)]
+    if thin := facts.get("without_masks"):
         lines.append(
-            f"{pair['a']} and {pair['b']}: overlap (Jaccard) {_percent(pair['jaccard'])}, by "
-            f"chance {_percent(pair['chance'])}; both keep {pair['both']:,}, only {pair['a']} "
-            f"{pair['only_a']:,}, only {pair['b']} {pair['only_b']:,}, neither "
-            f"{pair['neither']:,}."
+            f"Quality alone: {', '.join(thin)} shipped without masks, so which weights runs share is not known."
         )
-        lines.append(f"  quality: {_quality(pair['quality'], pair['b'])}")
+    if facts["best"]:
+        lines.append(facts["best"])
+    for pair in facts["pairs"]:
+        between = f"{pair['a']} and {pair['b']}"
+        lines.append(f"{between}: {_kept(pair)}" if "jaccard" in pair else f"{between}:")
+        lines.append(f"  {pair['quality']['said']}")
     lines += [
         f"{name}: {', '.join('-' if value is None else str(value) for value in values)}"
         for name, values in facts["settings"].items()
     ]
-    lines += [f"Left out: {line['name']} ({line['why']})" for line in facts["left_out"]]
-    return "\n".join(lines + [f"Note: {note}" for note in facts["notes"]])
+    lines += [f"Left out: {line['name']} ({line['why']})" for line in facts.get("left_out", [])]
+    return "\n".join(lines + [f"Note: {note}" for note in facts.get("notes", [])])
 
 
-def _quality(found: dict[str, Any], second: str) -> str:
-    if "not_comparable" in found:
-        return f"not comparable, {found['not_comparable']}"
-    name = "nats per token (less is better)" if found["measure"] == "nll" else found["measure"]
-    said = f"{second} has {found['change']:+.4f} {name}"
-    if found["low"] is not None:
-        said += f", 95 % interval {found['low']:+.4f} to {found['high']:+.4f}"
-    if found["p"] is not None:
-        said += f", lost {found['lost']} and won {found['won']} examples, p = {found['p']:.3g}"
-    return said + ("" if found["paired"] else " (not in pairs: outcomes are not stored for both)")
+def _whole(facts: dict[str, Any]) -> str:
+    return (
+        f"{facts['matrices']} matrices, {facts['params']:,} weights. Kept by all: "
+        f"{facts['kept_by_all']:,} ({_share(facts['kept_by_all'], facts['params'])}), by none: "
+        f"{facts['kept_by_none']:,} ({_share(facts['kept_by_none'], facts['params'])})."
+    )
+
+
+def _kept(pair: dict[str, Any]) -> str:
+    return (
+        f"overlap (Jaccard) {_percent(pair['jaccard'])}, by chance {_percent(pair['chance'])}; both keep "
+        f"{pair['both']:,}, only {pair['a']} {pair['only_a']:,}, only {pair['b']} {pair['only_b']:,}, neither "
+        f"{pair['neither']:,}."
+    )
 
 
 def _table(found: Any) -> Any:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kencore.allocate.table import allocation_label
 from kencore.methods.table import METHODS, method_label
+from kencore.models.figures import measure_of
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
@@ -152,6 +153,33 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
     if found.change and (chance := found.could_be_chance) is not None:
         text += ", which could be chance" if chance else ", more than chance"
     return text + ("." if found.paired else f". {UNPAIRED}")
+
+
+def best(runs: Sequence[Run]) -> str:
+    """Which of three runs or more measured best, and what it is really better than; "" where that cannot be said."""
+    from kencore.views.compare.quality import Difference, difference
+
+    names = labels(runs)
+    known = [(name, run) for name, run in zip(names, runs, strict=True) if run.metrics.get("pruned")]
+    if len(runs) < 3 or len(known) < 2:
+        return ""
+    measure = measure_of(known[0][1].metrics["pruned"])
+    if any(measure_of(run.metrics["pruned"]) != measure for _, run in known):
+        return ""
+    known.sort(key=lambda one: float(one[1].metrics["pruned"][measure]), reverse=measure != "perplexity")
+    (first, winner), rest = known[0], known[1:]
+    found = [(name, difference(run.metrics, winner.metrics)) for name, run in rest]
+    if any(isinstance(change, str) for _, change in found):
+        return ""
+    open_ = [name for name, change in found if isinstance(change, Difference) and change.could_be_chance is not False]
+    beaten = [name for name, _ in found if name not in open_]
+    said = [f"better than {_and(beaten)}"] if beaten else []
+    said += [f"not more than chance apart from {_and(open_)}"] if open_ else []
+    return f"{first} measured best ({score(winner)}): {', '.join(said)}."
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _compared(found: Difference, names: Sequence[str]) -> str:

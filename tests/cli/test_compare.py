@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from kencore.cli.main import app
-from kencore.runs.run import Run
+from kencore.runs.run import Run, open_run
 from kencore.views.compare.masks import compare
 from tests.support.runs import make_run
 
@@ -40,7 +40,11 @@ def test_json_has_every_pair_and_csv_every_matrix(home: Path, trio: list[Run], t
     assert facts["pairs"][2]["both"] == whole.both
     assert facts["pairs"][2]["jaccard"] == whole.jaccard
     assert facts["settings"] == {"method": ["ken", "delta", "random"], "seed": [None, None, 0]}
-    assert facts["pairs"][0]["quality"] == {"not_comparable": "neither was measured"}
+    assert facts["pairs"][0]["quality"] == {
+        "not_comparable": "neither was measured",
+        "said": "Quality cannot be compared: neither was measured.",
+    }
+    assert facts["best"] == ""
     written = pd.read_csv(table)
     assert len(written) == 3 * len(found.matrices)
     assert written["both"].sum() == found.pairs["both"].sum()
@@ -53,6 +57,28 @@ def test_text_for_people(home: Path, trio: list[Run]) -> None:
     assert f"both keep {whole.both:,}, only ken-0.5 {whole.only_a:,}" in answer.stdout
     assert f"overlap (Jaccard) {whole.jaccard:.2%}, by chance {whole.chance:.2%}" in answer.stdout
     assert "method: ken, delta" in answer.stdout
+
+
+def test_runs_without_masks_are_compared_by_quality(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KENVIZ_GALLERY")
+    names = [f"smollm2-{method}-60" for method in ("magnitude", "wanda", "sparsegpt")]
+    facts = json.loads(call(*names, "--json").stdout)
+    assert facts["without_masks"] == names
+    assert "matrices" not in facts
+    best = min(names, key=lambda name: open_run(name).metrics["pruned"]["perplexity"])
+    assert best == "smollm2-sparsegpt-60"
+    for pair in facts["pairs"]:
+        assert pair["quality"]["change"] == pytest.approx(
+            open_run(pair["b"]).metrics["pruned"]["nll"] - open_run(pair["a"]).metrics["pruned"]["nll"]
+        )
+    said = call(*names).stdout.replace("\n", " ")
+    assert "SparseGPT measured best (perplexity 35.0" in said.replace("\xa0", " ")
+    assert "better than Wanda and Largest magnitude" in said
+    table = call(*names, "--csv", tmp_path / "a.csv")
+    assert table.exit_code == 1
+    assert "without its masks" in table.stderr
 
 
 def test_models_of_different_kinds_are_refused(home: Path) -> None:

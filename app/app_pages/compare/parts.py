@@ -102,6 +102,8 @@ def verdicts(runs: list[Run]) -> None:
     names = compare_words.labels(runs)
     for letter, name, run in zip(compare_words.LETTERS, names, runs, strict=False):
         verdict.show(run, f"{letter}, {name}")
+    if said := compare_words.best(runs):
+        st.markdown(f"**{state.plain(said)}**")
     for name, run in zip(names[1:], runs[1:], strict=True):
         found = compare_quality.difference(runs[0].metrics, run.metrics)
         st.markdown(state.plain(compare_words.quality(found, (names[0], name))))

@@ -136,7 +136,7 @@ def compare(runs: Sequence[Run], progress: Progress | None = None) -> Comparison
         IncomparableRunsError: fewer than two runs, one twice, or no pruned matrix of the same name
             and shape in all of them.
     """
-    _check_runs(runs)
+    check_runs(runs)
     common, left_out = _common(runs)
     if not common:
         raise IncomparableRunsError(
@@ -252,7 +252,8 @@ def _matrix(runs: Sequence[Run], name: str) -> tuple[dict[str, int], list[dict[s
 # --- what can be compared --------------------------------------------------------------------
 
 
-def _check_runs(runs: Sequence[Run]) -> None:
+def check_runs(runs: Sequence[Run]) -> None:
+    """Raise `IncomparableRunsError` where there are fewer than two runs, or one twice."""
     ids = [run.id for run in runs]
     if len(ids) < 2 or len({str(run.path.resolve()) for run in runs}) < len(ids):
         raise IncomparableRunsError(
