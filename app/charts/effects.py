@@ -77,13 +77,12 @@ def effects(
         autorange="reversed", showgrid=False, tickmode="array", tickvals=list(range(len(bars))), ticktext=labels
     )
     finding = effects_finding(facts, titles, dense)
-    table = pd.DataFrame({"matrix": names, "effect": [each[name] for name in names]})
-    table.loc[len(table)] = [ELSE, float(told["others"])]
+    whole = [*each.items(), (ELSE, float(told["others"]))]
     return Chart(
         figure=figure,
         finding=finding,
         name="effects",
-        data=table,
+        data=pd.DataFrame(whole, columns=["matrix", "effect"]),
         alt=f"Bars of what each matrix did to the log-odds of the answer. {finding}.",
     )
 

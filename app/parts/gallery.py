@@ -48,14 +48,13 @@ def show(current: str) -> None:
 
 
 def _line(one: Exhibit, current: str) -> None:
-    sparsity = wording.percent(one.sparsity, 0)
-    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
-        if one.id == current:
-            st.markdown(f"{sparsity} (shown)")
-        else:
-            links.page_link("overview", sparsity, run=one.id)
-        if one.verdict is not None:
-            st.badge(f"{one.quality} {one.verdict.level}", color=BADGES[one.verdict.level])
+    said = f"{wording.percent(one.sparsity, 0)} sparse"
+    if one.verdict is not None:
+        said += f" :{BADGES[one.verdict.level]}-badge[{state.plain(f'{one.quality} {one.verdict.level}')}]"
+    if one.id == current:
+        st.markdown(f"{said} shown")
+    else:
+        links.page_link("overview", said, run=one.id)
 
 
 def exhibits() -> list[Exhibit]:

@@ -40,6 +40,8 @@ def sensitivity(
 def text(facts: Mapping[str, Any]) -> str:
     """The same for people: what costs most first."""
     lines = facts["matrices"]
+    if not lines:
+        return f"{facts['run']} pruned no matrix, so there is nothing to measure."
     change = next(name for name in CHANGES if name in lines[0])
     worst = sorted(lines, key=lambda line: (-CHANGES[change] * line[change], -(line.get("kl") or 0.0)))[:SHOWN]
     what = change.replace("_", " ")

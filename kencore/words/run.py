@@ -232,15 +232,15 @@ def matrices_csv(matrices: pd.DataFrame) -> bytes:
     return matrices.to_csv(index=False).encode()
 
 
+def model_title(model: str) -> str:
+    """A model by its title where it is one that is known here, else as it was written."""
+    row = DEMOS.get(model) or PACKAGED.get(model)
+    return model if row is None else row.title
+
+
 def subject(spec: PruneSpec) -> str:
     """What the run is about, in one line."""
-    row = DEMOS.get(spec.model) or PACKAGED.get(spec.model)
-    parts = [
-        spec.model if row is None else row.title,
-        wording.method(spec),
-        wording.budget(spec),
-        f"pruned: {scope(spec)}",
-    ]
+    parts = [model_title(spec.model), wording.method(spec), wording.budget(spec), f"pruned: {scope(spec)}"]
     if spec.streams:
         parts.append(f"calibrated on {wording.text_source(spec.calibration)}")
     if spec.restore == "zero":

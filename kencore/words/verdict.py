@@ -203,14 +203,14 @@ def times(value: float, other: float, whose: str = "the dense model's") -> str:
 
 
 def _certainty(level: Level, metrics: Figures) -> str:
-    """What the test adds: for a verdict that is open, how little data there was."""
+    """What the test adds: for a verdict that is open, how little data there was, and what to do."""
     if level != "unclear":
         return ""
     after = metrics["pruned"]
     count = after.get("windows") if facts.is_language(metrics) else after.get("examples", metrics.get("examples"))
     what = "window" if facts.is_language(metrics) else "sentence"
     of = "" if count is None else f" with {wording.plural(int(count), what)}"
-    return f", which could be chance{of}"
+    return f", which could be chance{of}: measure on more data to know"
 
 
 def _peers(metrics: Figures, method: str) -> str:

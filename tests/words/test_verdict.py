@@ -105,9 +105,8 @@ def test_sentences() -> None:
     found = verdict(judged(*classifier(272, 29, 17, 354)), "ken")
     assert found is not None
     assert found.text == (
-        "Unclear: accuracy 76.8 → 73.4 %, 3.4 points lower, which could be chance with 354 sentences.".replace(
-            " %", "\u00a0%"
-        )
+        "Unclear: accuracy 76.8 → 73.4 %, 3.4 points lower, which could be chance with 354 sentences: "
+        "measure on more data to know.".replace(" %", "\u00a0%")
     )
 
 

@@ -24,6 +24,7 @@ from kencore.sweeps.pairs import could_be_chance
 from kencore.sweeps.places import point_folder
 from kencore.views import tradeoff
 from kencore.words import numbers as wording
+from kencore.words import run as facts
 from kencore.words import sweep as sweep_words
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
     live = found.running or (job is not None and job.live)
     if (was_live and not live) or not listed:
         st.rerun()
+    _whose(found)
     _how_far(found, live)
     parts.notes(found.notes)
     measures = tradeoff_curves.measures(found.points)
@@ -105,6 +107,17 @@ def _results(sweep: str, was_live: bool, listed: bool) -> None:
 
 
 # --- how it goes ------------------------------------------------------------------------------
+
+
+def _whose(sweep: Sweep) -> None:
+    """Say whose quality is drawn where it is not that of the run in the sidebar."""
+    try:
+        run = state.current_run()
+    except KencoreError:
+        return
+    if run.spec.model != sweep.spec.model:
+        own, other = (facts.model_title(spec.model) for spec in (sweep.spec, run.spec))
+        st.caption(f"Of {state.plain(own)}; the run in the sidebar is of {state.plain(other)}.")
 
 
 def _how_far(sweep: Sweep, live: bool) -> None:
