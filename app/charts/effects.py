@@ -18,7 +18,7 @@ from kencore.words.palette import Palette
 
 TOP: Final = 10  # matrices drawn; the CSV has all
 ROUGH: Final = 0.5  # of what the answer moved by, that no matrix accounts for
-ELSE: Final = "everything else"
+REST: Final = {"entry": "input of the first block", "biases": "biases", "others": "everything else"}
 
 
 def ranked(facts: Mapping[str, Any]) -> list[str]:
@@ -43,7 +43,8 @@ def effects(
     bars = [(titles[name], each[name]) for name in names[:TOP]]
     if rest := names[TOP:]:
         bars.append((wording.plural(len(rest), "other matrix", "other matrices"), sum(each[name] for name in rest)))
-    bars.append((ELSE, float(told["others"])))
+    rest_of = [(label, float(told[name])) for name, label in REST.items() if told[name] or name == "others"]
+    bars += rest_of
     colors = [palette.diverging[-3] if value > 0 else palette.diverging[2] for _, value in bars[:TOP]]
     colors += [palette.muted] * (len(bars) - len(colors))
     labels = [label for label, _ in bars]
@@ -77,7 +78,7 @@ def effects(
         autorange="reversed", showgrid=False, tickmode="array", tickvals=list(range(len(bars))), ticktext=labels
     )
     finding = effects_finding(facts, titles, dense)
-    whole = [*each.items(), (ELSE, float(told["others"]))]
+    whole = [*each.items(), *rest_of]
     return Chart(
         figure=figure,
         finding=finding,
@@ -102,7 +103,8 @@ def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str], dense: 
     found = ends(list(pulls.values()), [titles[name] for name in pulls], lambda value: f"{value:.2f}")
     if found is None or len(found[1].places) > 1 or max(pulls.values()) <= 0:
         return said
-    return f"{said}; the changed weights of {found[1].places[0]} pushed it {'up' if way > 0 else 'down'} most"
+    of = " of those looked into" if facts.get("block") is not None or facts.get("left_out") else ""
+    return f"{said}; the changed weights of {found[1].places[0]}{of} pushed it {'up' if way > 0 else 'down'} most"
 
 
 def effects_caption(facts: Mapping[str, Any], dense: str = "dense") -> str:
@@ -112,7 +114,7 @@ def effects_caption(facts: Mapping[str, Any], dense: str = "dense") -> str:
     said = (
         f"Log-odds, ln(p / (1 − p)), of the {dense} model's answer: {number(told['dense'], '.2f')} {dense}, "
         f"{number(told['pruned'], '.2f')} pruned. A bar is what the changed weights of a matrix did to it, by its "
-        "gradients in both models. Everything else: embeddings, norms, biases and head, and what gradients miss."
+        "gradients in both models. Everything else: norms, head and other matrices, and what gradients miss."
     )
     if abs(others) > ROUGH * abs(moved):
         said += " Here that is much, so take the bars as a rough guide."

@@ -104,6 +104,8 @@ def _moved(told: dict[str, Any] | str) -> list[str]:
     lines += [f"  {one['effect']:+.3f}  {name}" for name, one in strongest[:STRONGEST]]
     rest = sum(one["effect"] for _, one in strongest[STRONGEST:])
     lines += [f"  {rest:+.3f}  {len(strongest) - STRONGEST} other matrices"] if len(strongest) > STRONGEST else []
+    for name, said in (("entry", "what enters the first block"), ("biases", "biases of these matrices")):
+        lines += [f"  {told[name]:+.3f}  {said}"] if told[name] else []
     return [*lines, f"  {told['others']:+.3f}  everything else, and what gradients miss"]
 
 

@@ -55,37 +55,53 @@ def why_not(model: LoadedModel, linears: Iterable[Linear], tokens: int) -> str:
     return "the text is too long for a model of this size" if 4 * tokens * kept > MOST_BYTES else ""
 
 
-def moved(run: Run, seen: dict[str, Pass], odds: Odds, answer: str, progress: Progress) -> dict[str, Any]:
+def moved(
+    run: Run, seen: dict[str, Pass], biases: dict[str, dict[str, Tensor]], odds: Odds, answer: str, progress: Progress
+) -> dict[str, Any]:
     """What the changed weights of every matrix did to the log-odds, as plain values.
 
     Args:
         seen: the passes of the dense and of the pruned model, with their gradients.
+        biases: of either model, (R,) by the name of their matrix.
         odds: what the gradients are of.
         answer: in words.
         progress: called with (matrices done, matrices, what is being done).
 
     Returns:
         ``answer``; ``dense`` and ``pruned``, its log-odds; ``matrices``: by name ``effect`` and ``rows`` (``row``,
-        ``effect`` and the ``token`` on which it is largest; the strongest first); ``others``: what the changes of
-        all other parameters did, and what first order misses.
+        ``effect`` and the ``token`` on which it is largest; the strongest first); ``entry`` and ``biases``: what
+        another input of the first block, and other biases of these matrices, did; ``others``: all the rest, norms,
+        head and matrices that are not listed, and what first order misses.
     """
     dense, pruned = seen["dense"], seen["pruned"]
     names = [name for name in dense.gradients if name in pruned.gradients]
-    found = {}
+    found, of_biases = {}, 0.0
     for done, name in enumerate(names):
         progress(done, len(names), "Comparing")
         change = run.values(name, "pruned") - run.values(name, "tuned")  # R, C
         inputs = [side.inputs[side.reads[name]].numpy() for side in (dense, pruned)]  # T, C
         gradients = [side.gradients[name].numpy() for side in (dense, pruned)]  # T, R
         found[name] = _strongest(effects(change, (inputs[0], inputs[1]), (gradients[0], gradients[1])))
+        if name in biases["dense"]:
+            step = biases["pruned"][name] - biases["dense"][name]  # R
+            of_biases += _along(step.expand_as(dense.gradients[name]), dense.gradients[name], pruned.gradients[name])
+    entry = _along(pruned.hidden[0] - dense.hidden[0], dense.entry, pruned.entry)
     before, after = (float(odds(side.logits)) for side in (dense, pruned))
+    told = sum(one["effect"] for one in found.values()) + entry + of_biases
     return {
         "answer": answer,
         "dense": before,
         "pruned": after,
         "matrices": found,
-        "others": after - before - sum(one["effect"] for one in found.values()),
+        "entry": entry,
+        "biases": of_biases,
+        "others": after - before - told,
     }
+
+
+def _along(step: Tensor, *gradients: Tensor) -> float:
+    """What a step moved, by the mean of the gradients at both of its ends."""
+    return float(sum((step.double() * gradient.double()).sum() for gradient in gradients)) / len(gradients)
 
 
 def _strongest(each: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
             seen[name] = _pass(model, language, given, blocks, watched, of)
             biases[name] = _biases(watched)
         answers = (_next if language else _labels)(model, seen)
-        effects = reason or moved(run, seen, odds, answers[0]["text"], phases.compare())
+        effects = reason or moved(run, seen, biases, odds, answers[0]["text"], phases.compare())
     phases.end("Comparing")
     asked = {"run": run.id, "text": spec.text, "block": spec.block, "device": device}
     facts = {

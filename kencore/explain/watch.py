@@ -33,6 +33,7 @@ class Pass:
         reads: name of a matrix -> its place in ``inputs``.
         outputs: name of a matrix -> float32 (T, R), biases included.
         gradients: name of a matrix -> float32 (T, R), of the number that was asked for at these outputs.
+        entry: float32 (T, H), its gradient at what enters the first block; empty where none was asked for.
         left_out: name of a matrix -> why it is in neither.
     """
 
@@ -42,6 +43,7 @@ class Pass:
     reads: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
     gradients: dict[str, Tensor] = field(default_factory=dict)
+    entry: Tensor = field(default_factory=lambda: torch.empty(0))
     left_out: dict[str, str] = field(default_factory=dict)
 
 
@@ -72,7 +74,9 @@ def watch(
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if not hidden:
-                hidden.append(_flat(first_tensor(args, kwargs)))
+                entry = first_tensor(args, kwargs)
+                hidden.append(_flat(entry))
+                notes.enter(entry)
 
         def after(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
             hidden.append(_flat(out if isinstance(out, Tensor) else out[0]))
@@ -98,6 +102,12 @@ class _Notes:
         self.seen, self.tokens, self.left = seen, tokens, most_bytes
         self._alive: dict[tuple[int, ...], Tensor] = {}  # or memory of one might serve the next
         self._leaves: dict[str, Tensor] | None = {} if gradients else None
+        self._entry: list[Tensor] = []
+
+    def enter(self, hidden: Tensor) -> None:
+        """What the first block reads."""
+        if self._leaves is not None:
+            self._entry = [hidden if hidden.requires_grad else hidden.requires_grad_()]
 
     def hook(self, name: str) -> Callable[..., Tensor | None]:
         def noted(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Tensor) -> Tensor | None:
@@ -112,11 +122,11 @@ class _Notes:
     def follow(self, answer: Tensor) -> None:
         """Keep the gradient of a number at the outputs of the matrices that were noted."""
         leaves = {name: leaf for name, leaf in (self._leaves or {}).items() if name in self.seen.reads}
-        if not leaves:
-            return
-        found = torch.autograd.grad(answer, list(leaves.values()), allow_unused=True)
-        for (name, leaf), gradient in zip(leaves.items(), found, strict=True):
-            self.seen.gradients[name] = _flat(torch.zeros_like(leaf) if gradient is None else gradient)
+        at = [*leaves.values(), *self._entry]
+        found = torch.autograd.grad(answer, at, allow_unused=True)
+        flat = [_flat(torch.zeros_like(x) if g is None else g) for x, g in zip(at, found, strict=True)]
+        self.seen.gradients = dict(zip(leaves, flat, strict=False))
+        self.seen.entry = flat[-1]
 
     def _note(self, name: str, x: Tensor, out: Tensor) -> None:
         seen = self.seen

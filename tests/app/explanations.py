@@ -51,7 +51,9 @@ def made(run: Run, text: str, *, left_out: str = "") -> Explanation:
                     "rows": [{"row": 3, "effect": 0.2, "token": 0}, {"row": 7, "effect": -0.6, "token": 1}],
                 }
             },
-            "others": -0.36,
+            "entry": -0.1,
+            "biases": 0.0,
+            "others": -0.26,
         },
         "left_out": {left_out: "too much to keep of all blocks at once: ask for its block"} if left_out else {},
         "seconds": 0.1,

@@ -46,6 +46,16 @@ def gradient_of(name: str, found: dict[str, torch.Tensor], kind: str) -> np.ndar
     return gradient.T if kind == "gpt2" else gradient
 
 
+def of_biases(run: Run, name: str, *sides: dict[str, torch.Tensor]) -> float:
+    """What the changed bias of a matrix did, 0 where it has none."""
+    bias = name.removesuffix("weight") + "bias"
+    if bias not in set(run.matrices["name"]):
+        return 0.0
+    change = (run.values(bias, "pruned") - run.values(bias, "tuned")).ravel().astype(np.float64)
+    own = bias if bias in sides[0] else f"transformer.{bias}"
+    return float(np.mean([side[own].double().numpy() @ change for side in sides]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_effects_are_gradients_times_changes(made: dict[str, tuple[Run, Explanation, Path]], kind: str) -> None:
     run, found, pruned = made[kind]
@@ -68,11 +78,16 @@ def test_effects_are_gradients_times_changes(made: dict[str, tuple[Run, Explanat
         for line in one["rows"]:
             assert rows[line["row"]] == pytest.approx(line["effect"], abs=1e-4)
         total += one["effect"]
+    total += told["entry"] + told["biases"]
+    assert told["biases"] == pytest.approx(
+        sum(of_biases(run, name, dense, other) for name in told["matrices"]), abs=1e-4
+    )
+    assert (told["entry"] == 0) == (kind == "llama")  # whose embeddings stayed
     assert told["others"] == pytest.approx(told["pruned"] - told["dense"] - total)
 
 
 def test_a_small_change_adds_up(tmp_path: Path) -> None:
-    """Where only watched matrices changed, and a little, first order is nearly all of it."""
+    """Where matrices of the blocks alone changed, and a little, first order is nearly all of it."""
     base, tuned = save_pair("llama", tmp_path, change=0.002)
     add_tokenizer(tuned)
     run = prune(

@@ -74,7 +74,7 @@ def test_a_sentence_is_one_job_and_its_answer_is_shown(
         "Pruning changed the answer: “negative” (70 %) became “positive” (60 %)"
     )
     assert len(test.get("plotly_chart")) == 6
-    assert "“negative” fell from 70.0 % to 40.0 %; the changed weights of" in words(test).replace("\xa0", " ")
+    assert "“negative” fell from 70.0 % to 40.0 %" in words(test).replace("\xa0", " ")
     assert "1 unknown to the tokenizer" in words(test)
     assert "the last 2 left out" in words(test)
     assert test.number_input(key="explain_neuron").value == 7

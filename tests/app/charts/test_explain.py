@@ -88,6 +88,8 @@ def test_effects_name_what_pushed_the_way_that_the_answer_went(
         "dense": odds(before),
         "pruned": odds(after),
         "matrices": {name: {"effect": pull, "rows": []} for name, pull in pulls.items()},
+        "entry": 0.0,
+        "biases": 0.0,
         "others": odds(after) - odds(before) - sum(pulls.values()),
     }
     facts = {"answers": [{"text": "no", "dense": before, "pruned": after}], "effects": told}
@@ -106,12 +108,18 @@ def test_many_matrices_are_ten_bars_and_the_rest() -> None:
         "dense": 1.0,
         "pruned": 0.0,
         "matrices": {name: {"effect": -0.1 * (i + 1), "rows": []} for i, name in enumerate(names)},
-        "others": 9.5,
+        "entry": 0.5,
+        "biases": 0.0,
+        "others": 9.0,
     }
     facts = {"answers": [{"text": "<b>x</b>", "dense": 0.7, "pruned": 0.5}], "effects": told}
     chart = moved.effects(facts, {name: name.upper() for name in names}, None, LIGHT)
     labels = list(chart.figure.data[0].customdata)
-    assert labels == [f"M{i}" for i in range(13, 3, -1)] + ["4 other matrices", moved.ELSE]
+    assert labels == [f"M{i}" for i in range(13, 3, -1)] + [
+        "4 other matrices",
+        moved.REST["entry"],
+        moved.REST["others"],
+    ]
     assert chart.figure.data[0].x[10] == pytest.approx(-0.1 - 0.2 - 0.3 - 0.4, abs=1e-5)
     assert "<b>" not in chart.figure.layout.xaxis.title.text
 
