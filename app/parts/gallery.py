@@ -34,6 +34,11 @@ def show(current: str) -> None:
         return
     to_top()
     st.header("Real models, already pruned")
+    with st.container(key="gallery"):
+        _cards(found, current)
+
+
+def _cards(found: list[Exhibit], current: str) -> None:
     for about, of_model in groupby(found, key=lambda one: (one.title, one.measure, one.dense, one.data, one.about)):
         title, measure, dense, data, said = about
         lower = LOWER if measure == "perplexity" else ""
@@ -48,13 +53,14 @@ def show(current: str) -> None:
 
 
 def _line(one: Exhibit, current: str) -> None:
-    said = f"{wording.percent(one.sparsity, 0)} sparse"
+    said, judged = f"{wording.percent(one.sparsity, 0)} sparse", ""
     if one.verdict is not None:
-        said += f" :{BADGES[one.verdict.level]}-badge[{state.plain(f'{one.quality} {one.verdict.level}')}]"
+        judged = f" :{BADGES[one.verdict.level]}-badge[{state.plain(f'{one.quality} {one.verdict.level}')}]"
     if one.id == current:
-        st.markdown(f"{said} shown")
+        with st.container(key=f"shown-{one.id}"):
+            st.markdown(f":small[{said}]{judged} :small[shown]")
     else:
-        links.page_link("overview", said, run=one.id)
+        links.page_link("overview", f"{said}{judged}", run=one.id)
 
 
 def exhibits() -> list[Exhibit]:

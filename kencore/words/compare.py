@@ -175,7 +175,7 @@ def best(runs: Sequence[Run]) -> str:
     beaten = [name for name, _ in found if name not in open_]
     said = [f"better than {_and(beaten)}"] if beaten else []
     said += [f"not more than chance apart from {_and(open_)}"] if open_ else []
-    return f"{first} measured best ({score(winner)}): {', '.join(said)}."
+    return f"{first} measured best, {score(winner)}: {', '.join(said)}."
 
 
 def _and(names: Sequence[str]) -> str:

@@ -100,10 +100,10 @@ def several(found: Comparison, runs: list[Run], palette: Palette) -> None:
 def verdicts(runs: list[Run]) -> None:
     """Whether each run is safe, and whether one is better than the other."""
     names = compare_words.labels(runs)
-    for letter, name, run in zip(compare_words.LETTERS, names, runs, strict=False):
-        verdict.show(run, f"{letter}, {name}")
     if said := compare_words.best(runs):
         st.markdown(f"**{state.plain(said)}**")
+    for letter, name, run in zip(compare_words.LETTERS, names, runs, strict=False):
+        verdict.show(run, f"{letter}, {name}")
     for name, run in zip(names[1:], runs[1:], strict=True):
         found = compare_quality.difference(runs[0].metrics, run.metrics)
         st.markdown(state.plain(compare_words.quality(found, (names[0], name))))
