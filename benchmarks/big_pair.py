@@ -5,6 +5,8 @@
     python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken bytes --memory 1GB
     python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken --kill 3    # and once more, killed three times
     python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken --memory 1GB --windows 4  # and its perplexity
+    python benchmarks/big_pair.py FOLDER --gigabytes 1 --measure ken --out docs/results/big_pair.jsonl
+    python benchmarks/big_pair.py --plot docs/images/big_pair.png --out docs/results/big_pair.jsonl
 
 bfloat16, in shards with an index, names, config and header as ``save_pretrained`` writes them. ``--gigabytes`` (of one
 side) takes as many blocks as fit, and halves all widths until two do; without it the pair has all blocks. Numbers come
@@ -63,6 +65,7 @@ def report(done, total, message):
 prune(PruneSpec(**json.loads(sys.argv[2])), out=sys.argv[3], threads=1, memory=json.loads(sys.argv[4]), progress=report)
 """
 ACTIVATIONS = ("wanda", "sparsegpt", "multiflow")  # on 8 windows of 256 tokens, to zero
+COLORS = {"ken": "#1e63b5", "bytes": "#c47a2c"}
 SAME = ("masks.safetensors", "rows.parquet", "matrices.parquet", "spec.json", "metrics.json")
 
 
@@ -249,9 +252,33 @@ def begun(log: Path) -> tuple[list[str], float]:
     return [name for name, _ in lines], lines[-1][1] if lines else 0.0
 
 
+def plot(results: Path, image: Path) -> None:
+    """CPU seconds and highest memory against the size of a side, from lines of ``--out``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    lines = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(8.8, 3.6), layout="constrained")
+    for method, color in COLORS.items():
+        found = sorted((one["gigabytes"], one["cpu"], one["peak"] / 1e6) for one in lines if one["method"] == method)
+        sizes, cpu, peak = zip(*found, strict=True)
+        left.plot(sizes, cpu, "o", color=color, label=method)
+        pace = cpu[-1] / sizes[-1]
+        left.plot([sizes[0], 14], [pace * sizes[0], pace * 14], lw=1, color=color)  # through the largest and nothing
+        right.plot(sizes, peak, "-o", color=color, label=method)
+    left.set(xscale="log", yscale="log", xlabel="GB of a side (bfloat16)", ylabel="CPU seconds, one thread")
+    right.set(xscale="log", ylim=(0, None), xlabel="GB of a side (bfloat16)", ylabel="highest resident memory, MB")
+    for one in (left, right):
+        one.grid(alpha=0.3)
+        one.legend()
+    figure.savefig(image, dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--like", choices=SHAPES, default="7b")
     parser.add_argument("--gigabytes", type=float)
     parser.add_argument("--halve", type=int, default=0, metavar="TIMES", help="halve the widths first")
@@ -260,7 +287,14 @@ def main() -> None:
     parser.add_argument("--memory", help="as for prune")
     parser.add_argument("--windows", type=int, default=0, metavar="N", help="measure perplexity too, on N windows")
     parser.add_argument("--kill", type=int, default=0, metavar="TIMES")
+    parser.add_argument("--out", type=Path, help="a file that gets a line of JSON for each measurement")
+    parser.add_argument("--plot", type=Path, metavar="IMAGE", help="draw the lines of --out, and measure nothing")
     asked = parser.parse_args()
+    if asked.plot is not None:
+        plot(asked.out, asked.plot)
+        return
+    if asked.folder is None:
+        parser.error("name a folder for the pair")
     shape = SHAPES[asked.like]
     for _ in range(asked.halve):
         shape = halved(shape)
@@ -279,6 +313,15 @@ def main() -> None:
             f"{found['written'] / 1e6:,.0f} MB written",
             flush=True,
         )
+        if asked.out is not None:
+            line = {
+                "method": method,
+                "gigabytes": round(2 * count / 1e9, 2),
+                "billions": round(count / 1e9, 2),
+                **found,
+            }
+            with asked.out.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(line) + "\n")
         if asked.kill:
             print(killed(folder, method, asked.memory, asked.kill), flush=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Final
@@ -94,11 +95,14 @@ def inspect(
             progress=report,
         )
         if timed:
+            import psutil
+
             from kencore.pruning.probe import probe
 
             pair = base or _own_base(model)
+            begun = time.time() - psutil.Process().create_time()
             revisions = {"model_revision": model_revision, "base_revision": base_revision if pair else None}
-            found["time"] = probe(model, pair, data=data, threads=threads, progress=report, **revisions)
+            found["time"] = probe(model, pair, data=data, threads=threads, begun=begun, progress=report, **revisions)
         show(found, cli_text.inspected)
     if data is not None and found["data"]["problem"]:
         raise typer.Exit(1)

@@ -73,15 +73,20 @@ def moved(
         another input of the first block, and other biases of these matrices, did; ``others``: all the rest, norms,
         head and matrices that are not listed, and what first order misses.
     """
+    import torch
+
+    from kencore.models.loaded import torch_threads
+
     dense, pruned = seen["dense"], seen["pruned"]
     names = [name for name in dense.gradients if name in pruned.gradients]
     found, of_biases = {}, 0.0
     for done, name in enumerate(names):
         progress(done, len(names), "Comparing")
-        change = run.values(name, "pruned") - run.values(name, "tuned")  # R, C
-        inputs = [side.inputs[side.reads[name]].numpy() for side in (dense, pruned)]  # T, C
+        change = torch.from_numpy(run.values(name, "pruned") - run.values(name, "tuned"))  # R, C
+        with torch_threads(1):  # small products: beside other work, threads would wait for each other
+            steps = [(side.inputs[side.reads[name]] @ change.T).numpy() for side in (dense, pruned)]  # T, R
         gradients = [side.gradients[name].numpy() for side in (dense, pruned)]  # T, R
-        found[name] = _strongest(effects(change, (inputs[0], inputs[1]), (gradients[0], gradients[1])))
+        found[name] = _strongest(effects((steps[0], steps[1]), (gradients[0], gradients[1])))
         if name in biases["dense"]:
             step = biases["pruned"][name] - biases["dense"][name]  # R
             of_biases += _along(step.expand_as(dense.gradients[name]), dense.gradients[name], pruned.gradients[name])

@@ -135,39 +135,34 @@ def contributions(
     )
 
 
-def effects(
-    change: NDArray[Any], inputs: tuple[NDArray[Any], NDArray[Any]], gradients: tuple[NDArray[Any], NDArray[Any]]
-) -> Floats:
+def effects(steps: tuple[NDArray[Any], NDArray[Any]], gradients: tuple[NDArray[Any], NDArray[Any]]) -> Floats:
     """What the changed weights of one matrix did to a number that the model answers, by neuron and token.
 
     To first order a change D of the weights moves an answer by ``g . (D x)`` for each token, with g the answer's
-    gradient at the matrix's outputs. It is taken in the dense and in the pruned model, and the mean of both is
-    given: the trapezoid rule for the path from one to the other (integrated gradients, Sundararajan et al. 2017,
-    over weights). Over all matrices and everything else that changed it adds up to what the answer moved by, as far
-    as the path is not bent.
+    gradient at the matrix's outputs and x what the matrix reads. It is taken in the dense and in the pruned model,
+    and the mean of both is given: the trapezoid rule for the path from one to the other (integrated gradients,
+    Sundararajan et al. 2017, over weights). Over all matrices and everything else that changed it adds up to what
+    the answer moved by, as far as the path is not bent.
 
     Args:
-        change: (R, C), pruned - dense weights.
-        inputs: (T, C) each, what the matrix reads in the dense and in the pruned model.
-        gradients: (T, R) each, of the answer, in the same order.
+        steps: (T, R) each, ``D x`` in the dense and in the pruned model.
+        gradients: (T, R) each, g in the same order.
 
     Returns:
         float64 (T, R).
 
     Raises:
-        ShapeError: shapes that do not go together.
+        ShapeError: not four arrays of one shape.
     """
-    shapes = {x.shape for x in inputs}, {g.shape for g in gradients}
-    (tokens, rows), (_, cols) = gradients[0].shape, inputs[0].shape
-    if any(len(found) > 1 for found in shapes) or change.shape != (rows, cols) or inputs[0].shape[0] != tokens:
+    given = [*steps, *gradients]
+    if len({array.shape for array in given}) != 1 or given[0].ndim != 2:
         raise ShapeError(
-            "A matrix, its inputs and gradients",
-            got=f"shapes {change.shape}, {inputs[0].shape} and {gradients[0].shape}",
-            wanted="(R, C), (T, C) and (T, R)",
+            "Steps and gradients",
+            got=f"shapes {', '.join(str(array.shape) for array in given)}",
+            wanted="four of one shape (tokens, neurons)",
             remedy="Record both on one sentence.",
         )
-    d = change.astype(np.float32)  # R, C
-    parts = [g.astype(np.float64) * (x.astype(np.float32) @ d.T) for x, g in zip(inputs, gradients, strict=True)]
+    parts = [step.astype(np.float64) * g for step, g in zip(steps, gradients, strict=True)]
     found: Floats = (parts[0] + parts[1]) / 2  # T, R
     return found
 

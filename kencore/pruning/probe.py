@@ -41,6 +41,7 @@ def probe(
     *,
     data: str | None = None,
     threads: int | None = None,
+    begun: float = 0.0,
     progress: Progress | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -48,6 +49,8 @@ def probe(
 
     Args:
         model, base, data: as `kencore.models.inspect.inspect` takes them.
+        begun: seconds since the process began, where each pruning will be a process of its own, which has the
+            libraries to import and the models to open as this one had.
         settings: others of `PruneSpec`, where they are not the usual ones.
 
     Returns:
@@ -70,9 +73,10 @@ def probe(
     pair = open_models(spec)
     try:
         plan = decide(pair, spec)
+        opened = begun + time.perf_counter() - started
         rules, write = _rules(pair, plan, threads)
         work: dict[str, int] = {"alone": sum(d.size for d in plan if d.status == "pruned")}
-        found: dict[str, Any] = {"rules": rules, "write": write}
+        found: dict[str, Any] = {"rules": rules, "write": write, "open": opened}
         if language := is_language_model(pair.tuned.folder):
             report(1, 3, "Timing a block on a window of text")
             text_work, paces = _text(pair, PruneSpec(method="wanda", **given), device, threads)
@@ -100,7 +104,7 @@ def _timed(work: Callable[[], Any], times: int = TIMES) -> float:
 
 
 def _rules(pair: Pair, plan: list[Decision], threads: int) -> tuple[dict[str, float], float]:
-    """Seconds a weight of every rule that needs no text, and of writing what it chose."""
+    """Seconds a weight of every rule that needs no text, and of reading it and writing what was chosen."""
     from kencore.methods.rows import select_rows
     from kencore.runs.bits import pack
     from kencore.runs.measures import MatrixMeasures, row_measures
@@ -129,7 +133,8 @@ def _rules(pair: Pair, plan: list[Decision], threads: int) -> tuple[dict[str, fl
         MatrixMeasures().add(tuned, old, keep)
 
     hashed = _timed(lambda: pair.tuned_tensors.sha256(parameter.name)) / middle.size
-    return rules, _timed(write) / tuned.size + hashed * (1 + (base is not None))
+    read = _timed(lambda: next(iter(pair.rows(parameter, step)))) / tuned.size
+    return rules, read + _timed(write) / tuned.size + hashed * (1 + (base is not None))
 
 
 def _text(pair: Pair, spec: PruneSpec, device: str, threads: int) -> tuple[dict[str, int], dict[str, Any]]:
@@ -211,15 +216,32 @@ def _measuring(
         return {"once": once, "fixed": min(COST_SECONDS, COST_PASSES * once / len(data.ids))}
     from kencore.quality.judge import load_judge
 
-    rows = len(data.texts)
-    texts = tuple(data.texts[:: max(1, rows // EXAMPLES)])
-    few = {"texts": texts}
-    if getattr(data, "labels", None) is not None:
-        few["labels"] = data.labels[:: max(1, rows // EXAMPLES)]
-    if getattr(data, "pairs", None):
-        few["pairs"] = tuple(data.pairs[:: max(1, rows // EXAMPLES)])
+    rows, some = len(data.texts), _usual(data)
+    few = {
+        name: part if isinstance(part, np.ndarray) else tuple(part)
+        for name in ("texts", "labels", "pairs")
+        if (part := _chosen(getattr(data, name, None), some)) is not None
+    }
     started = time.perf_counter()
     judge = load_judge(folder, replace(data, **few), device=device, threads=threads)
     loaded = time.perf_counter() - started
-    once = _timed(judge.quality) * rows / len(texts)
+    once = _timed(judge.quality) * rows / len(some)
     return {"once": once, "fixed": min(COST_SECONDS, COST_PASSES * once / rows) + loaded}
+
+
+def _usual(data: Any) -> list[int]:
+    """Places of `EXAMPLES` sentences of about the mean length: sentences are read with others of their length."""
+    lengths = np.array([len(text) for text in data.texts])
+    if pairs := getattr(data, "pairs", None):
+        lengths += [len(text) for text in pairs]
+    order = np.argsort(lengths, kind="stable")
+    middle = int(np.searchsorted(lengths[order], lengths.mean()))
+    first = max(0, min(middle - EXAMPLES // 2, len(order) - EXAMPLES))
+    return sorted(order[first : first + EXAMPLES].tolist())
+
+
+def _chosen(part: Any, places: list[int]) -> Any:
+    """Some of the texts, pairs or labels; ``None`` where there are none."""
+    if part is None or not len(part):
+        return None
+    return part[places] if isinstance(part, np.ndarray) else [part[place] for place in places]

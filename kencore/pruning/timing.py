@@ -43,7 +43,8 @@ class Paces:
 
     Args:
         rules: seconds a weight, by method.
-        write: seconds a weight, for its hash, its row of the tables and its bit of the mask.
+        write: seconds a weight, until it is read, for its hash, its row of the tables and its bit of the mask.
+        open: seconds until the libraries and the checkpoints are there.
         load: seconds until a model is loaded and its text is read.
         token: seconds of one token through all blocks, without statistics.
         statistics: what gathering adds to that, by method.
@@ -55,6 +56,7 @@ class Paces:
 
     rules: Mapping[str, float]
     write: float
+    open: float = 0.0
     load: float = 0.0
     token: float = 0.0
     statistics: Mapping[str, float] | None = None
@@ -66,7 +68,7 @@ class Paces:
 
 def alone(paces: Paces, work: Work, method: Method) -> float:
     """Seconds of a pruning by weights alone, measuring included."""
-    return work.alone * (paces.rules[method.name] + paces.write) + measuring(paces, work)
+    return paces.open + work.alone * (paces.rules[method.name] + paces.write) + measuring(paces, work)
 
 
 def on_text(paces: Paces, work: Work, method: Method, allocation: Allocation) -> float:
@@ -74,7 +76,7 @@ def on_text(paces: Paces, work: Work, method: Method, allocation: Allocation) ->
     looked = paces.token + (paces.statistics or {}).get(method.name, 0.0)
     passes = (PASSES_TO_PRUNE - 1) * paces.token + looked  # only one gathers what the method needs
     pruning = work.tokens * passes + work.inside * (paces.rules[method.name] + paces.write)
-    return paces.load + searching(paces, work, method, allocation) + pruning + measuring(paces, work)
+    return paces.open + paces.load + searching(paces, work, method, allocation) + pruning + measuring(paces, work)
 
 
 def searching(paces: Paces, work: Work, method: Method, allocation: Allocation) -> float:

@@ -78,6 +78,7 @@ def verify(run: Run, progress: Progress | None = None) -> None:
                     wanted=f"{str(wanted)[:12]}, as when run {run.id} was made",
                     remedy="Put the checkpoint back as it was, or prune again.",
                 )
+            run.checked.add((tensors, str(name)))
         run.release()
 
 

@@ -76,7 +76,8 @@ def test_the_overview_leads_to_the_others(assets: Path, open_page: OpenPage, mon
     monkeypatch.delenv("KENVIZ_GALLERY")
     test = open_page("overview", run="thin-demo")
     assert [header.value for header in test.header].count("Real models, already pruned") == 1
-    assert [text.value for text in test.markdown if "(shown)" in text.value] == ["50\xa0% (shown)"]
+    (shown,) = [text.value for text in test.markdown if text.value.endswith(":small[shown]")]
+    assert shown.startswith(":small[50\xa0% sparse]")
 
 
 def test_kept_texts_are_shown(assets: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,10 +77,21 @@ def settle(page: Page) -> None:
 
 
 def findings(page: Page) -> list[str]:
-    """What axe calls worse than minor, one line for each element."""
+    """What axe calls worse than minor, one line for each element. It looks at a page for seconds, in which a busy
+    machine may still paint: what is wrong with a page is there when it is looked at once more.
+    """
+    if not (found := _violations(page)):
+        return found
+    page.wait_for_timeout(1000)
+    settle(page)
+    again = {one.split(" | ")[0] for one in _violations(page)}
+    return [one for one in found if one.split(" | ")[0] in again]
+
+
+def _violations(page: Page) -> list[str]:
     found = Axe().run(page).response["violations"]
     return [
-        f"{rule['impact']} {rule['id']}: {node['html'][:160]} {node['target']}"
+        f"{rule['impact']} {rule['id']}: {node['html'][:160]} {node['target']} | {node.get('failureSummary', '')}"
         for rule in found
         if rule["impact"] in GRAVE
         for node in rule["nodes"]

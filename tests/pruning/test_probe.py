@@ -17,6 +17,7 @@ WORK = Work(alone=1000, inside=800, tokens=100, searched=20, models=3)
 PACES = Paces(
     rules={"magnitude": 0.001, "wanda": 0.002},
     write=0.003,
+    open=2.5,
     load=7.0,
     token=0.1,
     statistics={"wanda": 0.05},
@@ -28,14 +29,14 @@ PACES = Paces(
 
 
 def test_a_rule_on_weights_alone() -> None:
-    assert alone(PACES, WORK, METHODS["magnitude"]) == pytest.approx(1000 * 0.004 + 3 * 11 + 13)
+    assert alone(PACES, WORK, METHODS["magnitude"]) == pytest.approx(2.5 + 1000 * 0.004 + 3 * 11 + 13)
     unmeasured = Work(alone=1000)
-    assert alone(PACES, unmeasured, METHODS["magnitude"]) == pytest.approx(1000 * 0.004)
+    assert alone(PACES, unmeasured, METHODS["magnitude"]) == pytest.approx(2.5 + 1000 * 0.004)
 
 
 def test_a_method_on_text() -> None:
     pruning = 100 * (3 * 0.1 + 0.05) + 800 * 0.005
-    wanted = 7 + pruning + 3 * 11 + 13
+    wanted = 2.5 + 7 + pruning + 3 * 11 + 13
     assert on_text(PACES, WORK, METHODS["wanda"], ALLOCATIONS["uniform"]) == pytest.approx(
         wanted + searching_of("uniform")
     )
