@@ -147,7 +147,8 @@ def what_moved_it(found: Explanation, run: Run, name: str, palette: Palette) -> 
             st.rerun()
 
     chart = moved.effects(found.facts, _titles(run, names), name, palette, dense)
-    draw(chart, key=f"effects-{name}", point=look)  # another matrix, another key: the click is done with
+    with st.container(key="effects"):
+        draw(chart, key=f"effects-{name}", point=look)  # another matrix, another key: the click is done with
     st.caption(moved.effects_caption(found.facts, dense))
 
 

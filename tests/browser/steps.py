@@ -23,10 +23,10 @@ GRAVE = ("moderate", "serious", "critical")
 # nothing is awaited, and nothing fades in or out any more
 SETTLED = """document.querySelector("[data-testid=stSkeleton], [data-stale=true]") === null
     && document.getAnimations().every((one) => one.playState !== "running")"""
-PLACE = """(plot, [trace, point]) => {
+PLACE = """(plot, [trace, point, along]) => {
     const {xaxis, yaxis} = plot._fullLayout, data = plot._fullData[trace];
     const area = plot.getBoundingClientRect();
-    return [area.x + xaxis._offset + xaxis.l2p(data.x[point]),
+    return [area.x + xaxis._offset + xaxis.l2p(along * data.x[point]),
             area.y + yaxis._offset + yaxis.l2p(data.y[point])];
 }"""
 HOVERED = "(plot) => (plot._hoverdata ?? []).length > 0"
@@ -150,14 +150,17 @@ def find_point(chart: Locator, name: str, x: float) -> tuple[int, int]:
     return places(traces(chart, lambda found: bool(places(found))))[0]
 
 
-def click_point(page: Page, key: str, trace: int, point: int) -> None:
-    """Click on a point of a chart, once the chart has come to rest and says that the pointer is on it."""
+def click_point(page: Page, key: str, trace: int, point: int, *, along: float = 1) -> None:
+    """Click on a point of a chart, once the chart has come to rest and says that the pointer is on it.
+
+    ``along``: of a bar, how far from its foot (0) to its end.
+    """
     chart = plot(page, key)
     chart.scroll_into_view_if_needed()
     place: list[float] = []
 
     def at_rest() -> bool:
-        before, place[:] = list(place), chart.evaluate(PLACE, [trace, point])
+        before, place[:] = list(place), chart.evaluate(PLACE, [trace, point, along])
         return before == place
 
     def under_the_pointer() -> bool:

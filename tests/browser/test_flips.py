@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from kencore import open_run
 from kencore.views.flips import chosen
 from tests.browser.conftest import visit
-from tests.browser.steps import holds, settle
+from tests.browser.steps import SLOW, click_point, holds, plot, settle
 
 
 def test_a_sentence_that_went_wrong_leads_to_its_explanation(tab: Page) -> None:
@@ -24,5 +24,13 @@ def test_a_sentence_that_went_wrong_leads_to_its_explanation(tab: Page) -> None:
     tab.get_by_role("link", name="Explain it").click()
     tab.wait_for_url(holds("/explain"))
     expect(tab.get_by_role("textbox", name="A sentence")).to_have_value(lines["text"][1])
+    expect(tab.get_by_text("in the data its label is “negative”")).to_be_visible(timeout=SLOW)
+    chart = plot(tab, "effects")
+    names = chart.evaluate("plot => Array.from(plot._fullData[0].customdata)")
+    expect(tab.get_by_role("combobox", name="Matrix")).to_have_value(names[0])  # what moved the answer most
+    click_point(tab, "effects", 0, 1, along=0.5)
+    expect(tab.get_by_role("combobox", name="Matrix")).to_have_value(names[1])
+    tab.wait_for_url(holds("matrix="))
+    tab.go_back()
     tab.go_back()
     expect(tab.get_by_role("heading", level=1)).to_have_text("29 sentences went wrong, 17 came right")
