@@ -9,23 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from kencore.cli.frame import Json, Threads, command
-from kencore.cli.options import option_of
-from kencore.settings.common import LABELLED, TEXTS
+from kencore.cli.options import Asked, asked_of, options_of
+from kencore.settings.jobs import FlipsAsked
 from kencore.views.flips import FILTERS
 
 SHOWN = 20  # lines in words
 WIDTH = 60  # characters of a sentence in words
 
 
+@options_of(FlipsAsked)
 def flips(
-    run: Annotated[str, typer.Argument(help="A run: its id or folder; demo is the demo run.")],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help=f"For a classifier {LABELLED}; for a language model {TEXTS}. By default what the run's quality was "
-            "measured on."
-        ),
-    ] = None,
+    asked: Asked,
     which: Annotated[str, typer.Option("--filter", help=f"One of {', '.join(FILTERS)}.")] = "changed",
     limit: Annotated[
         int | None, typer.Option(min=1, help=f"At most so many lines; {SHOWN} by default, all with --csv or --json.")
@@ -35,8 +29,6 @@ def flips(
         Path | None, typer.Option(help="Also write flips.parquet, as a run folder keeps it, into this folder.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Compute them even where the run keeps them.")] = False,
-    baselines: Annotated[bool, typer.Option(help="Also what other rules answer at the run's budget.")] = True,
-    device: Annotated[str, option_of("device")] = "auto",
     threads: Threads = None,
     as_json: Json = False,
 ) -> None:
@@ -53,13 +45,13 @@ def flips(
     with command(as_json) as (report, show):
         if which not in FILTERS:
             raise SpecError("filter", got=which, wanted=f"one of {', '.join(FILTERS)}", remedy="Choose one of them.")
-        opened = open_run(run)
+        given = FlipsAsked(**asked_of(FlipsAsked, asked))
+        opened = open_run(given.run)
         many = max(LINES, limit or 0)
-        found = None if again or data is not None or many > LINES else known_flips(opened.path, opened.metrics)
+        found = None if again or given.data is not None or many > LINES else known_flips(opened.path, opened.metrics)
         if found is None:
-            found = compute(
-                opened, data, baselines=baselines, limit=many, device=device, threads=threads, progress=report
-            )
+            how: dict[str, Any] = {"baselines": given.baselines, "device": given.device}
+            found = compute(opened, given.data, **how, limit=many, threads=threads, progress=report)
             keep_flips(opened, found)
         if out is not None:
             found.save(out)

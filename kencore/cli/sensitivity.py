@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from kencore.cli.frame import Json, Threads, command
-from kencore.cli.options import option_of
-from kencore.settings.common import LABELLED, TEXTS
+from kencore.cli.options import Asked, asked_of, options_of
+from kencore.settings.jobs import SensitivityAsked
 
 SHOWN = 20  # lines in words
 CHANGES = {"nll_change": 1, "accuracy_change": -1, "similarity_change": -1}  # and the sign of what is worse
 
 
-def sensitivity(
-    run: Annotated[str, typer.Argument(help="A run: its id or folder; demo is the demo run.")],
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help=f"For a classifier {LABELLED}; for a language model {TEXTS}. By default what the run's quality was "
-            "measured on."
-        ),
-    ] = None,
-    window: Annotated[int | None, typer.Option(min=2, help="Tokens of a window of text.")] = None,
-    windows: Annotated[int | None, typer.Option(min=1, help="Windows of text at most.")] = None,
-    device: Annotated[str, option_of("device")] = "auto",
-    threads: Threads = None,
-    as_json: Json = False,
-) -> None:
+@options_of(SensitivityAsked)
+def sensitivity(asked: Asked, threads: Threads = None, as_json: Json = False) -> None:
     """Measure quality with each pruned matrix pruned alone, all others dense."""
     from kencore.quality.sensitivity import sensitivity as measure
 
     with command(as_json) as (report, show):
-        show(measure(run, data, window=window, windows=windows, device=device, threads=threads, progress=report), text)
+        given = SensitivityAsked(**asked_of(SensitivityAsked, asked))
+        how: dict[str, Any] = {"window": given.window, "windows": given.windows, "device": given.device}
+        show(measure(given.run, given.data, **how, threads=threads, progress=report), text)
 
 
 def text(facts: Mapping[str, Any]) -> str:

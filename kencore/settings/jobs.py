@@ -5,13 +5,18 @@ sensitivity, export, report.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from kencore.settings.checks import check, checked_device
-from kencore.settings.common import cost_setting
+from kencore.settings.common import LABELLED, TEXTS, cost_setting, device_setting
 from kencore.settings.fields import setting
 from kencore.settings.json import JsonSettings
 from kencore.settings.source import tidy_source
+
+A_RUN: Final = "A run: its id or folder; demo is the demo run."
+DATA: Final = (
+    f"For a classifier {LABELLED}; for a language model {TEXTS}. By default what the run's quality was measured on."
+)
 
 
 class _Asked(JsonSettings):
@@ -59,10 +64,10 @@ class FlipsAsked(_Asked):
 
     remedy: ClassVar[str] = "Say which run."
 
-    run: str = setting("text", help="The run, by id or folder.")
-    data: str | None = setting("text", None, help="What its quality was measured on by default.")
-    device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
-    baselines: bool = setting("switch", True, help="Also what other methods answer at its budget.")
+    run: str = setting("text", argument=True, help=A_RUN)
+    data: str | None = setting("text", None, help=DATA)
+    device: str = device_setting()
+    baselines: bool = setting("switch", True, help="Also what other rules answer at the run's budget.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +76,9 @@ class SensitivityAsked(_Asked):
 
     remedy: ClassVar[str] = "Say which run."
 
-    run: str = setting("text", help="The run, by id or folder.")
-    data: str | None = setting("text", None, help="What its quality was measured on by default.")
-    device: str | None = setting("text", None, check=checked_device, help="What it runs on.")
+    run: str = setting("text", argument=True, help=A_RUN)
+    data: str | None = setting("text", None, help=DATA)
+    device: str = device_setting()
     window: int | None = setting("count", None, low=2, help="Tokens of a window of text.")
     windows: int | None = setting("count", None, low=1, help="Windows of text at most.")
 
