@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from kencore.system.plain_json import fits
 
+LEAST_PERPLEXITY: Final = 1  # of a model that is always sure, and right
 NUMBERS: Final = {...: float}
 WORDS: Final = {...: str}
 _ENDS = ("", "_low", "_high")
@@ -112,7 +113,7 @@ def misfit(form: Any, found: Mapping[str, Any], where: str = "") -> str:
 
 
 def unmeasured(metrics: Mapping[str, Any]) -> str:
-    """What is missing of figures that are there: what a model is judged by; "" where nothing is.
+    """What is missing of figures that are there, or cannot be: what a model is judged by; "" where nothing is.
 
     Args:
         metrics: of the form `METRICS`.
@@ -134,6 +135,8 @@ def unmeasured(metrics: Mapping[str, Any]) -> str:
         halves += [f"{name}{empty}" for name, found in pairs[1:] for empty in found if found[empty] is None]
         for name in (*(name for name in wanted if figures.get(name) is None), *halves):
             return f"{side}.{name}"
+        if figures.get("perplexity", LEAST_PERPLEXITY) < LEAST_PERPLEXITY:
+            return f"{side}.perplexity of {LEAST_PERPLEXITY} or more"
     return "" if isinstance(metrics.get("data"), str) else "data"
 
 

@@ -207,6 +207,18 @@ def test_whatever_a_run_says_it_opens_or_is_refused(shipped: str) -> None:
     assert 20 < refused < 150
 
 
+def test_a_perplexity_below_one_is_none() -> None:
+    """Nothing is divided by a perplexity that is shown as 0."""
+    bad = copied("bad", "run-lm")
+    metrics = json.loads((bad / "metrics.json").read_text())
+    assert looked_at(bad)
+    for side in ("dense", "pruned"):
+        damaged = metrics | {side: metrics[side] | {"perplexity": 0.004}}
+        (bad / "metrics.json").write_text(json.dumps(damaged))
+        with pytest.raises(CorruptRunError, match=f"no {side}.perplexity of 1 or more"):
+            Run(bad)
+
+
 def looked_at(folder: Path) -> bool:
     """Whether a run could be opened; what it says is put into words."""
     assert folder.name in {run.id for run in list_runs()}
