@@ -263,6 +263,8 @@ def plot(results: Path, image: Path) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(8.8, 3.6), layout="constrained")
     for method, color in COLORS.items():
         found = sorted((one["gigabytes"], one["cpu"], one["peak"] / 1e6) for one in lines if one["method"] == method)
+        if not found:
+            continue
         sizes, cpu, peak = zip(*found, strict=True)
         left.plot(sizes, cpu, "o", color=color, label=method)
         pace = cpu[-1] / sizes[-1]
@@ -290,6 +292,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file that gets a line of JSON for each measurement")
     parser.add_argument("--plot", type=Path, metavar="IMAGE", help="draw the lines of --out, and measure nothing")
     asked = parser.parse_args()
+    if asked.plot is not None and asked.out is None:
+        parser.error("--plot draws the lines of --out")
     if asked.plot is not None:
         plot(asked.out, asked.plot)
         return

@@ -13,7 +13,6 @@ from app.charts.base import Chart, finish
 from app.charts.explain import shown
 from app.charts.neuron import number
 from kencore.words import numbers as wording
-from kencore.words.extremes import ends
 from kencore.words.palette import Palette
 
 TOP: Final = 10  # matrices drawn; the CSV has all
@@ -45,7 +44,7 @@ def effects(
         bars.append((wording.plural(len(rest), "other matrix", "other matrices"), sum(each[name] for name in rest)))
     rest_of = [(label, float(told[name])) for name, label in REST.items() if told[name] or name == "others"]
     bars += rest_of
-    colors = [palette.diverging[-3] if value > 0 else palette.diverging[2] for _, value in bars[:TOP]]
+    colors = [palette.diverging[-3] if each[name] > 0 else palette.diverging[2] for name in names[:TOP]]
     colors += [palette.muted] * (len(bars) - len(colors))
     labels = [label for label, _ in bars]
     if chosen in names[:TOP]:
@@ -97,25 +96,39 @@ def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str], dense: 
     if before == after:
         return f"{answer} stayed at {before}"
     said = f"{answer} {'rose' if way > 0 else 'fell'} from {before} to {after}"
-    pulls = {name: way * float(one["effect"]) for name, one in told["matrices"].items()}
-    if not pulls:
-        return said
-    found = ends(list(pulls.values()), [titles[name] for name in pulls], lambda value: f"{value:.2f}")
-    if found is None or len(found[1].places) > 1 or max(pulls.values()) <= 0:
+    most = _strongest(facts, way)
+    if most is None:
         return said
     of = " of those looked into" if facts.get("block") is not None or facts.get("left_out") else ""
-    return f"{said}; the changed weights of {found[1].places[0]}{of} pushed it {'up' if way > 0 else 'down'} most"
+    return f"{said}; the changed weights of {titles[most]}{of} pushed it {'up' if way > 0 else 'down'} most"
+
+
+def _strongest(facts: Mapping[str, Any], way: float) -> str | None:
+    """The matrix that pushed the answer most the way that it went: alone, more than all that is no matrix's, and
+    where the figures can be trusted. ``None``: there is none.
+    """
+    told = facts["effects"]
+    if _rough(told) or not told["matrices"]:
+        return None
+    pulls = {name: round(100 * way * float(one["effect"])) for name, one in told["matrices"].items()}
+    most = max(pulls.values())
+    best = [name for name, pull in pulls.items() if pull == most]
+    rest = max(round(100 * way * float(told[name])) for name in ("entry", "biases"))
+    return best[0] if len(best) == 1 and most > max(0, rest) else None
+
+
+def _rough(told: Mapping[str, Any]) -> bool:
+    return abs(float(told["others"])) > ROUGH * abs(float(told["pruned"]) - float(told["dense"]))
 
 
 def effects_caption(facts: Mapping[str, Any], dense: str = "dense") -> str:
     """What the bars are, and how far they can be trusted here."""
     told = facts["effects"]
-    moved, others = told["pruned"] - told["dense"], told["others"]
     said = (
         f"Log-odds, ln(p / (1 − p)), of the {dense} model's answer: {number(told['dense'], '.2f')} {dense}, "
         f"{number(told['pruned'], '.2f')} pruned. A bar is what the changed weights of a matrix did to it, by its "
         "gradients in both models. Everything else: norms, head and other matrices, and what gradients miss."
     )
-    if abs(others) > ROUGH * abs(moved):
+    if _rough(told):
         said += " Here that is much, so take the bars as a rough guide."
     return said

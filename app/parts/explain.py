@@ -142,7 +142,7 @@ def what_moved_it(found: Explanation, run: Run, name: str, palette: Palette) -> 
     names, dense = moved.ranked(found.facts), wording.TERMS[run.restore].dense
 
     def look(place: int) -> None:
-        if place < min(len(names), moved.TOP):
+        if place < min(len(names), moved.TOP) and names[place] != name:
             links.write(matrix=names[place], block=None, neuron=None, token=None)
             st.rerun()
 
@@ -159,7 +159,7 @@ def _titles(run: Run, names: list[str]) -> dict[str, str]:
 
 
 def _matrix(found: Explanation, run: Run) -> str:
-    """The matrix that the address names, else one of the block it names, else where paths part."""
+    """The matrix that the address names, else one of the block it names, else what moved the answer most."""
     known = list(found.facts["matrices"]) + list(found.facts["left_out"])
     asked, block = st.query_params.get("matrix"), links.number("block")
     if asked is not None:

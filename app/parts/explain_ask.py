@@ -20,6 +20,7 @@ from kencore.words import numbers as wording
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
+FORM: Final = 2  # of what is found out: answers of another form are asked for again
 AT_ONCE_BYTES: Final = 200e6  # models up to this size are asked without a click
 EXAMPLES: Final = {
     "language": "The function returns a list of",
@@ -62,7 +63,7 @@ def ask(run: Run, text: str, *, block: int | None = None, key: str = "ask") -> E
 
 def request(kind: str, run: Run, spec: ExplainSpec | ContinueSpec) -> str:
     """Names the question: the run as it is now, and the text."""
-    asked = [kind, spec.to_json(), state.stamp(run.path)]
+    asked = [kind, spec.to_json(), state.stamp(run.path), FORM]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 

@@ -115,10 +115,10 @@ def truth(run: Run, text: str) -> str:
     if found is None:
         return ""
     token = words.is_text(found.facts)
-    line = next((one for _, one in found.table.iterrows() if asked_text(one, token=token) == text), None)
-    if line is None:
+    lines = found.table.loc[(found.table["text"] == text) & (found.table["pair"].fillna("") == ""), "truth"].unique()
+    if len(lines) != 1:
         return ""
-    return f"the text goes on with “{words.shown(line['truth'])}”" if token else f"its label is “{line['truth']}”"
+    return f"the text goes on with “{words.shown(lines[0])}”" if token else f"its label is “{lines[0]}”"
 
 
 def text_of(line: pd.Series[Any], *, token: bool, end: int = END) -> str:

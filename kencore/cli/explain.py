@@ -9,6 +9,7 @@ import typer
 from kencore.cli.frame import Json, Threads, command
 from kencore.cli.options import Asked, asked_of, options_of
 from kencore.settings.explain import ExplainSpec
+from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
     from kencore.explain import Explanation
@@ -22,8 +23,8 @@ STRONGEST = 5  # matrices
 def explain(
     asked: Asked,
     matrix: Annotated[str | None, typer.Option(help="Also one neuron of this matrix: which weights did it.")] = None,
-    neuron: Annotated[int | None, typer.Option(help="Its row; by default the one that changed most.")] = None,
-    token: Annotated[int | None, typer.Option(help="Its token; by default where it changed most.")] = None,
+    neuron: Annotated[int | None, typer.Option(help="Its row; by default the one that moved the answer most.")] = None,
+    token: Annotated[int | None, typer.Option(help="Its token; by default where it moved the answer most.")] = None,
     top: Annotated[int, typer.Option(min=1, help="At most so many weights.")] = 10,
     threads: Threads = None,
     as_json: Json = False,
@@ -103,7 +104,8 @@ def _moved(told: dict[str, Any] | str) -> list[str]:
     strongest = sorted(told["matrices"].items(), key=lambda one: -abs(one[1]["effect"]))
     lines += [f"  {one['effect']:+.3f}  {name}" for name, one in strongest[:STRONGEST]]
     rest = sum(one["effect"] for _, one in strongest[STRONGEST:])
-    lines += [f"  {rest:+.3f}  {len(strongest) - STRONGEST} other matrices"] if len(strongest) > STRONGEST else []
+    others = wording.plural(len(strongest) - STRONGEST, "other matrix", "other matrices")
+    lines += [f"  {rest:+.3f}  {others}"] if len(strongest) > STRONGEST else []
     for name, said in (("entry", "what enters the first block"), ("biases", "biases of these matrices")):
         lines += [f"  {told[name]:+.3f}  {said}"] if told[name] else []
     return [*lines, f"  {told['others']:+.3f}  everything else, and what gradients miss"]

@@ -5,7 +5,8 @@ Shapes: L labels or V vocabulary, T tokens, R rows (outputs) and C columns (inpu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,14 +15,15 @@ from kencore.explain.maths import effects
 from kencore.system.progress import Progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from kencore.explain.watch import Pass
-    from kencore.models.blocks.linears import Linear
-    from kencore.models.loaded import LoadedModel
     from kencore.runs.run import Run
 
 MOST_BYTES: Final = 1 << 30  # that a pass may keep for its gradient
+EXPERTS: Final = 8  # of a block, that a token passes at most
+TOO_LONG: Final = "the text is too long for a model of this size"
+NO_GRADIENT: Final = "the model has no finite gradient here"
 ROWS: Final = 10  # neurons that moved the answer most, of each matrix
 
 
@@ -37,28 +39,30 @@ class Odds:
         """Log-odds of that answer, float64 (), from (1, L) or (1, T, V)."""
         import torch
 
-        last = (logits[0, -1] if self._language else logits[0]).double()
+        last = (logits[0, -1] if self._language else logits[0]).float().cpu().double()  # not every device has float64
         if self._answer is None:
             self._answer = int(last.argmax())
         rest = torch.cat([last[: self._answer], last[self._answer + 1 :]])  # L - 1
         return last[self._answer] - rest.logsumexp(0)
 
 
-def why_not(model: LoadedModel, linears: Iterable[Linear], tokens: int) -> str:
-    """Why no gradient is taken through a model, in words that follow a colon; "" where it is."""
-    config = model.model.config
-    if model.pages is not None:
-        return "the model is larger than the memory"
-    sizes = [(linear.slot.block, linear.slot.rows + linear.slot.cols) for linear in linears]
-    heads = int(getattr(config, "num_attention_heads", None) or 0)
-    kept = 2 * sum(size for _, size in sizes) + heads * tokens * len({block for block, _ in sizes})
-    return "the text is too long for a model of this size" if 4 * tokens * kept > MOST_BYTES else ""
+def why_not(config: Any, blocks: Sequence[nn.Module], tokens: int) -> str:
+    """Why no gradient is taken through a model, in words that follow a colon; "" where it is.
+
+    Whatever is asked, it goes back through all blocks: what they read and give is kept, and how they attend.
+    """
+    shapes = [tuple(weight.shape) for block in blocks for weight in block.parameters() if weight.dim() > 1]
+    kept = 2 * sum(min(math.prod(shape[:-2]), EXPERTS) * (shape[-2] + shape[-1]) for shape in shapes)
+    layers, heads = (int(getattr(config, f"num_{what}", None) or 0) for what in ("hidden_layers", "attention_heads"))
+    kept *= max(1, layers // len(blocks))  # several layers may be one module
+    kept += heads * tokens * max(layers, len(blocks))
+    return TOO_LONG if 4 * tokens * kept > MOST_BYTES else ""
 
 
 def moved(
     run: Run, seen: dict[str, Pass], biases: dict[str, dict[str, Tensor]], odds: Odds, answer: str, progress: Progress
-) -> dict[str, Any]:
-    """What the changed weights of every matrix did to the log-odds, as plain values.
+) -> dict[str, Any] | str:
+    """What the changed weights of every matrix did to the log-odds, as plain values, or why that is not told.
 
     Args:
         seen: the passes of the dense and of the pruned model, with their gradients.
@@ -78,6 +82,8 @@ def moved(
     from kencore.models.loaded import torch_threads
 
     dense, pruned = seen["dense"], seen["pruned"]
+    if not (len(dense.entry) and len(pruned.entry)):
+        return NO_GRADIENT
     names = [name for name in dense.gradients if name in pruned.gradients]
     found, of_biases = {}, 0.0
     for done, name in enumerate(names):
@@ -90,9 +96,12 @@ def moved(
         if name in biases["dense"]:
             step = biases["pruned"][name] - biases["dense"][name]  # R
             of_biases += _along(step.expand_as(dense.gradients[name]), dense.gradients[name], pruned.gradients[name])
+        run.release()
     entry = _along(pruned.hidden[0] - dense.hidden[0], dense.entry, pruned.entry)
     before, after = (float(odds(side.logits)) for side in (dense, pruned))
     told = sum(one["effect"] for one in found.values()) + entry + of_biases
+    if not math.isfinite(after - before - told):
+        return NO_GRADIENT
     return {
         "answer": answer,
         "dense": before,

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kencore.errors import NonFiniteActivationError, SpecError, TaskMismatchError, WindowError
+from kencore.errors import (
+    ModelRunError,
+    NonFiniteActivationError,
+    NotEnoughMemoryError,
+    SpecError,
+    TaskMismatchError,
+    WindowError,
+)
 from kencore.explain.effects import Odds, moved, why_not
 from kencore.explain.maths import compare
 from kencore.explain.result import Explanation
@@ -76,7 +83,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
     }
     if run.restore == "base":
         states["base"] = lambda: base_state(run)
-    reason = why_not(model, linears.values(), ids.shape[1])
+    reason = why_not(model.model.config, blocks, ids.shape[1])
     odds = Odds(language=language)
     seen: dict[str, Pass] = {}
     biases: dict[str, dict[str, Tensor]] = {}
@@ -88,7 +95,7 @@ def explain(spec: ExplainSpec, *, threads: int | None = None, progress: Progress
                 model.replace(part)
                 phases.put(len(part))
             watched = linears if name != "base" else {}
-            of = odds if watched and not reason else None
+            of = odds if name != "base" and not reason else None
             seen[name] = _pass(model, language, given, blocks, watched, of)
             biases[name] = _biases(watched)
         answers = (_next if language else _labels)(model, seen)
@@ -236,7 +243,13 @@ def _pass(
         return logits
 
     model.model.eval()
-    found = watch(read, blocks, linears, tokens=given["input_ids"].shape[1], most_bytes=MOST_BYTES, of=of)
+    asked: dict[str, Any] = {"tokens": given["input_ids"].shape[1], "most_bytes": MOST_BYTES}
+    try:
+        found = watch(read, blocks, linears, **asked, of=of)
+    except (ModelRunError, NotEnoughMemoryError):
+        if of is None:
+            raise
+        found = watch(read, blocks, linears, **asked)  # its answer may be had without a gradient
     if not bool(torch.isfinite(found.logits).all()):
         raise NonFiniteActivationError(
             f"Model {model.folder}",

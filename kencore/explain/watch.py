@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kencore.models.blocks.linears import Linear
 from kencore.models.blocks.ports import first_tensor
+from kencore.models.seam import running
 
 TOO_MUCH: Final = "too much to keep of all blocks at once: ask for its block"
 SHARED: Final = "several blocks use it, so it reads several inputs"
@@ -65,6 +66,9 @@ def watch(
         tokens: T of the sentence.
         most_bytes: of inputs and outputs together; matrices beyond it are left out.
         of: a number of the logits whose gradient at the outputs of the matrices is kept, too.
+
+    Raises:
+        ModelRunError, NotEnoughMemoryError: what ``run`` raises, or the gradient cannot be taken.
     """
     seen = Pass()
     hidden: list[Tensor] = []
@@ -89,7 +93,8 @@ def watch(
             stack.callback(linear.module.register_forward_hook(hook, with_kwargs=True).remove)
         logits = run()
         if of is not None:
-            notes.follow(of(logits))
+            with running(first):
+                notes.follow(of(logits))
         seen.logits = logits.detach().float().cpu()
     seen.hidden = torch.stack(hidden)  # (B, T, H)
     return seen

@@ -157,7 +157,7 @@ def quality(found: Difference | str, names: Sequence[str]) -> str:
 
 def best(runs: Sequence[Run]) -> str:
     """Which of three runs or more measured best, and what it is really better than; "" where that cannot be said."""
-    from kencore.views.compare.quality import Difference, difference
+    from kencore.views.compare.quality import difference
 
     names = labels(runs)
     known = [(name, run) for name, run in zip(names, runs, strict=True) if run.metrics.get("pruned")]
@@ -167,15 +167,27 @@ def best(runs: Sequence[Run]) -> str:
     if any(measure_of(run.metrics["pruned"]) != measure for _, run in known):
         return ""
     known.sort(key=lambda one: float(one[1].metrics["pruned"][measure]), reverse=measure != "perplexity")
-    (first, winner), rest = known[0], known[1:]
-    found = [(name, difference(run.metrics, winner.metrics)) for name, run in rest]
-    if any(isinstance(change, str) for _, change in found):
+    first = known[0][1]
+    alike = [name for name, run in known if _shown(run, measure) == _shown(first, measure)]
+    changes = {name: difference(run.metrics, first.metrics) for name, run in known[1:]}
+    if any(isinstance(change, str) for change in changes.values()):
         return ""
-    open_ = [name for name, change in found if isinstance(change, Difference) and change.could_be_chance is not False]
-    beaten = [name for name, _ in found if name not in open_]
-    said = [f"better than {_and(beaten)}"] if beaten else []
-    said += [f"not more than chance apart from {_and(open_)}"] if open_ else []
-    return f"{first} measured best, {score(winner)}: {', '.join(said)}."
+    rest = {name: change.could_be_chance for name, change in changes.items() if name not in alike}  # type: ignore[union-attr]
+    groups = {
+        "better than": [name for name, chance in rest.items() if chance is False],
+        "not more than chance apart from": [name for name, chance in rest.items() if chance],
+        "not to be told from so little data from": [name for name, chance in rest.items() if chance is None],
+    }
+    said = [f"{words} {_and(found)}" for words, found in groups.items() if found]
+    value = score(first) if len(alike) == 1 else f"{measure} {_shown(first, measure)}"
+    text = f"{_and(alike)} measured best, {value}" + (f": {', '.join(said)}" if said else "")
+    left = [name for name in names if name not in dict(known)]
+    return f"{text}." + (f" Not measured: {_and(left)}." if left else "")
+
+
+def _shown(run: Run, measure: str) -> str:
+    value = float(run.metrics["pruned"][measure])
+    return facts.perplexity(value) if measure == "perplexity" else wording.percent(value)
 
 
 def _and(names: Sequence[str]) -> str:

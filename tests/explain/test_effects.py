@@ -10,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from kencore import PruneSpec, Run, prune
+from kencore.cli.explain import explained
 from kencore.errors import ShapeError
 from kencore.explain import ExplainSpec, Explanation, explain
 from kencore.explain import effects as module
@@ -119,11 +120,70 @@ def test_no_gradient_is_taken_through_long_texts(
     run, full, _ = made["gpt2"]
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
     found = explain(ExplainSpec(run=str(run.path), text=TEXTS["gpt2"]))
-    assert "too long" in found.facts["effects"]
+    assert found.facts["effects"] == module.TOO_LONG
     assert found.facts["answers"][0]["text"] == full.facts["answers"][0]["text"]
     name = found.telling(run)  # looked at by what changed most, as ever
     row, _ = found.chosen(run, name)
     assert row == found.facts["matrices"][name]["rows"][0]["row"]
+
+
+def test_the_limit_sees_all_blocks_whatever_is_asked(tmp_path: Path) -> None:
+    """A pass keeps what all blocks read and give; several layers may be one module."""
+    for kind in ("llama", "albert", "mixtral"):
+        _, tuned = save_pair(kind, tmp_path / kind)
+        config = (
+            AutoModelForCausalLM.from_pretrained(tuned).config
+            if kind != "albert"
+            else AutoModel.from_pretrained(tuned).config
+        )
+        model = AutoModel.from_pretrained(tuned)
+        blocks = model.encoder.albert_layer_groups if kind == "albert" else model.layers
+        longest = next(tokens for tokens in range(1, 10**7, 97) if module.why_not(config, list(blocks), tokens))
+        saved = _saved_for_backward(model, tokens=8)
+        assert saved <= module.MOST_BYTES * 8 / longest * 2
+
+
+def _saved_for_backward(model: Any, tokens: int) -> int:
+    """Bytes of activations that torch keeps for a gradient, parameters not counted."""
+    known = {parameter.data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in known:
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model.eval()(input_ids=torch.arange(tokens)[None] + 3)
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(("kind", "scope"), [("gpt2", "embedding"), ("llama", "lm_head.weight")])
+def test_where_no_matrix_of_a_block_was_pruned_the_answer_is_given(tmp_path: Path, kind: str, scope: str) -> None:
+    base, tuned = save_pair(kind, tmp_path, change=0.2)
+    add_tokenizer(tuned)
+    run = prune(PruneSpec(model=str(tuned), base=str(base), keep=0.4, scope=scope), out=tmp_path / "run")
+    found = explain(ExplainSpec(run=str(run.path), text=TEXTS[kind]))
+    told = found.facts["effects"]
+    assert told["matrices"] == {}
+    assert told["entry"] + told["others"] == pytest.approx(told["pruned"] - told["dense"])
+    assert (told["entry"] != 0) == (scope == "embedding")
+    assert explained(found.facts).count("Log-odds") == 1
+
+
+def test_an_answer_without_a_gradient_is_an_answer(
+    made: dict[str, tuple[Run, Explanation, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, full, _ = made["bert"]
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("derivative is not implemented")
+
+    monkeypatch.setattr(torch.autograd, "grad", broken)
+    found = explain(ExplainSpec(run=str(run.path), text=TEXTS["bert"]))
+    assert found.facts["effects"] == module.NO_GRADIENT
+    assert found.facts["answers"] == full.facts["answers"]
+    assert found.facts["distance"]["relative"] == pytest.approx(full.facts["distance"]["relative"])
 
 
 @given(seed=st.integers(0, 999), tokens=st.integers(1, 4), rows=st.integers(1, 5), cols=st.integers(1, 6))

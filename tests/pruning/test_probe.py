@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kencore.allocate.table import ALLOCATIONS
+from kencore.data.examples import Examples
 from kencore.methods.table import METHODS
-from kencore.pruning.probe import probe
+from kencore.pruning.probe import EXAMPLES, _usual, probe
 from kencore.pruning.timing import SPREAD, Paces, Work, alone, on_text, ranges, searching
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer, write_text
@@ -79,3 +82,18 @@ def test_a_probe_of_a_language_model_and_of_a_pair(tmp_path: Path) -> None:
     paired = probe(str(tuned), str(base), threads=1, **asked)
     assert not paired["measured"]
     assert {line["method"] for line in paired["ranges"]} >= {"ken", "delta"}
+
+
+def test_sentences_of_about_the_mean_length_are_timed() -> None:
+    lengths = [*range(1, 101), 1000]  # the mean is about 60, the median 51
+    data = Examples(texts=tuple("x" * n for n in lengths), labels=(0,) * 101)
+    places = _usual(data)
+    assert len(places) == EXAMPLES
+    assert np.mean([lengths[place] for place in places]) == pytest.approx(np.mean(lengths), abs=2)
+    assert _usual(replace(data, texts=("a", "b"), labels=(0, 1))) == [0, 1]
+
+
+def test_a_command_counts_what_it_took_to_begin(tmp_path: Path) -> None:
+    base, tuned = save_pair("bert", tmp_path)
+    soon, late = (probe(str(tuned), str(base), threads=1, begun=begun)["ranges"] for begun in (0.0, 1000.0))
+    assert late[0]["seconds"] - soon[0]["seconds"] == pytest.approx(1000, abs=30)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from kencore.settings.jobs import EvaluateAsked, InspectAsked
 from kencore.settings.prune import PruneSpec
-from kencore.settings.source import tidy_source
+from kencore.settings.source import same_source, tidy_source
 from kencore.settings.sweep import SweepSpec
 
 
@@ -42,3 +43,14 @@ def test_sweeps_of_one_model_are_one_sweep() -> None:
     typed = replace(spec, model=" org/name/", base="org/base/ ", model_revision=" v1 ")
     assert (typed, typed.id) == (spec, spec.id)
     assert typed.point_id(typed.points()[0]) == spec.point_id(spec.points()[0])
+
+
+def test_one_folder_in_two_ways_is_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert same_source("model", str(tmp_path / "model"))
+    assert same_source("demo", " demo ")
+    assert same_source("org/name", "org/name/")
+    assert not same_source("model", "other")
+    assert not same_source("model", "no such folder")

@@ -31,8 +31,9 @@ WHO: Final = {(True, True): "● both", (True, False): "◐ only A", (False, Tru
 
 def open_matrix(name: str) -> None:
     """Show another matrix on this page."""
-    links.write(matrix=name, **matrix_parts.NO_VIEW)
-    st.rerun()
+    if st.query_params.get("matrix") != name:  # a click stays with its chart
+        links.write(matrix=name, **matrix_parts.NO_VIEW)
+        st.rerun()
 
 
 def current(run: Run, found: Comparison) -> Line:

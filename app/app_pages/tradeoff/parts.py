@@ -20,6 +20,7 @@ from app.jobs import panel
 from kencore.errors import KencoreError, SweepNotFoundError
 from kencore.methods.table import method_label
 from kencore.runs.reading import read_files
+from kencore.settings.source import same_source
 from kencore.sweeps.pairs import could_be_chance
 from kencore.sweeps.places import point_folder
 from kencore.views import tradeoff
@@ -115,7 +116,7 @@ def _whose(sweep: Sweep) -> None:
         run = state.current_run()
     except KencoreError:
         return
-    if run.spec.model != sweep.spec.model:
+    if not same_source(run.spec.model, sweep.spec.model):
         own, other = (facts.model_title(spec.model) for spec in (sweep.spec, run.spec))
         st.caption(f"Of {state.plain(own)}; the run in the sidebar is of {state.plain(other)}.")
 

@@ -67,6 +67,15 @@ def test_what_points_note_is_said_once(open_page: OpenPage, sweep: Sweep) -> Non
     assert notes == [":material/info: Labels: label 1 = class 'good'."]
 
 
+def test_a_sweep_of_another_model_says_so(open_page: OpenPage, sweep: Sweep) -> None:
+    own = open_page("tradeoff", sweep=sweep.id, run=point(sweep, "delta", 0.5))
+    assert "the run in the sidebar is of" not in words(own)
+    other = open_page("tradeoff", sweep=sweep.id, run="sample")
+    assert "the run in the sidebar is of" in words(other)
+    assert not own.exception
+    assert not other.exception
+
+
 def point(sweep: Sweep, method: str, keep: float, seed: int = 0) -> str:
     return f"sweep-{sweep.id}-{method}-{keep}-s{seed}"
 

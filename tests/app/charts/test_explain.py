@@ -66,17 +66,17 @@ def odds(share: float) -> float:
         (
             0.7,
             0.4,
-            {"up": -0.9, "down": 0.3},
+            {"up": -1.2, "down": 0.3},
             "“no” fell from 70 % to 40 %; the changed weights of Up pushed it down most",
         ),
         (
             0.4,
             0.7,
-            {"up": -0.9, "down": 0.3},
+            {"up": -0.2, "down": 1.0},
             "“no” rose from 40 % to 70 %; the changed weights of Down pushed it up most",
         ),
         (0.7, 0.4, {"up": 0.9, "down": 0.3}, "“no” fell from 70 % to 40 %"),  # nothing that was watched pushed it down
-        (0.7, 0.4, {"up": -0.301, "down": -0.302}, "“no” fell from 70 % to 40 %"),  # a tie once rounded
+        (0.7, 0.4, {"up": -0.601, "down": -0.602}, "“no” fell from 70 % to 40 %"),  # a tie once rounded
         (0.7, 0.70001, {"up": -0.9, "down": 0.3}, "“no” stayed at 70 %"),
     ],
 )
@@ -177,3 +177,39 @@ def test_what_is_stored(restore: str) -> None:
     bars = story.stored(total, restore, LIGHT)
     whole(bars)
     assert bars.finding.replace("\xa0", " ") == "1 MB instead of 4 MB: 25 %"
+
+
+def effects_of(pulls: dict[str, float], *, entry: float = 0.0, others: float = 0.0) -> dict[str, Any]:
+    """An answer that fell from 70 % by what the pulls and the rest say."""
+    moved_by = sum(pulls.values()) + entry + others
+    told = {
+        "answer": "no",
+        "dense": odds(0.7),
+        "pruned": odds(0.7) + moved_by,
+        "matrices": {name: {"effect": pull, "rows": []} for name, pull in pulls.items()},
+        "entry": entry,
+        "biases": 0.0,
+        "others": others,
+    }
+    after = 1 / (1 + np.exp(-told["pruned"]))
+    return {"answers": [{"text": "no", "dense": 0.7, "pruned": float(after)}], "effects": told}
+
+
+@pytest.mark.parametrize(
+    ("facts", "named"),
+    [
+        (effects_of({"up": -1.0, "down": 0.2}), True),
+        (effects_of({"up": -1.0, "down": 0.2}, others=-0.7), True),
+        (effects_of({"up": -1.0, "down": 0.2}, others=-3.0), False),  # the figures do not account for it
+        (effects_of({"up": -0.02, "down": 0.01}, entry=-2.9), False),  # what came in did it
+        (effects_of({"up": -0.004, "down": 0.001}), False),  # a bar that reads 0.00
+        (effects_of({}, entry=-1.0), False),
+    ],
+)
+def test_no_matrix_is_named_for_what_others_did(facts: dict[str, Any], named: bool) -> None:
+    chart = moved.effects(facts, {"up": "Up", "down": "Down"}, None, LIGHT)
+    assert ("the changed weights of Up pushed it down most" in chart.finding) == named
+    colors = list(chart.figure.data[0].marker.color)
+    own = len(facts["effects"]["matrices"])
+    assert set(colors[own:]) == {LIGHT.muted}
+    assert LIGHT.muted not in colors[:own]
