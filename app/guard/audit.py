@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
+from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,8 @@ from kencore.system.places import not_writable
 
 MOST: Final = 300  # characters of a value
 LOGIN: Final = ("proxy", "login", "not allowed")  # reasons that are about who somebody is
-REFUSALS: Final = 60  # lines of refused logins in a minute; further ones are counted
+REFUSALS: Final = 60  # lines in a minute for each reason to refuse; further ones are counted
+MINUTE: Final = 60.0  # seconds
 
 
 class Audit:
@@ -32,7 +34,8 @@ class Audit:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._minute, self._refused = 0, 0
+        self._refusals: Counter[str] = Counter()
+        self._counting = False
         self._write({"action": "server started"})
 
     def __call__(self, action: str, facts: dict[str, Any]) -> None:
@@ -44,21 +47,32 @@ class Audit:
         self._write({"who": visitor.viewer(), "action": action, **facts})
 
     def refused(self, address: str | None, why: str) -> None:
-        """Write that somebody was not let in. A storm of them is counted, so that it fills no disk."""
+        """Write that somebody was not let in. A storm of one kind is counted, so that it fills no disk and hides no
+        other kind; the count is written a minute after the storm began.
+        """
         with self._lock:
-            minute = int(time.monotonic() // 60)
-            before = self._refused if minute != self._minute else 0
-            self._refused = self._refused + 1 if minute == self._minute else 1
-            self._minute = minute
-            many = self._refused
+            self._refusals[why] += 1
+            many = self._refusals[why]
+            if not self._counting:
+                self._counting = True
+                clock = threading.Timer(MINUTE, self._count)
+                clock.daemon = True
+                clock.start()
+        if many > REFUSALS:
+            return
         action = "login refused" if why in LOGIN else "request refused"
-        try:
-            if before > REFUSALS:
-                self._write({"action": "refused", "more": before - REFUSALS})
-            if many <= REFUSALS:
-                self._write({"action": action, "address": address, "why": why})
-        except StoreNotWritableError:
-            return  # nobody came in, written down or not
+        with suppress(StoreNotWritableError):  # nobody came in, written down or not
+            self._write({"action": action, "address": address, "why": why})
+
+    def _count(self) -> None:
+        """Write how many refusals of each kind had no line of their own, and begin anew."""
+        with self._lock:
+            found, self._counting = dict(self._refusals), False
+            self._refusals.clear()
+        for why, many in found.items():
+            if many > REFUSALS:
+                with suppress(StoreNotWritableError):
+                    self._write({"action": "refused", "why": why, "more": many - REFUSALS})
 
     def _write(self, facts: dict[str, Any]) -> None:
         told = {"time": datetime.now(UTC).isoformat(timespec="milliseconds")}

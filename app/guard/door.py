@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Mode = Literal["local", "open", "server"]
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 HEALTH: Final = ("/healthz", "/_stcore/health")  # say nothing but that we live
+SHUT: Final = ("/_stcore/agent/", "/_stcore/upload_file/")  # the app takes no files: nothing is held for anybody
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::\d{1,5})?")
 _FRAMES: Final = ("iframe", "frame", "embed", "object")
 
@@ -50,10 +51,14 @@ class Door:
     base: str = ""
     frames: tuple[str, ...] = ()
 
-    def refuse(self, scope: Scope) -> Refusal | None:
-        """Why the request of an ASGI scope may not come in; ``None``: it may."""
+    def refuse(self, scope: Scope, *, digits: bool = False) -> Refusal | None:
+        """Why the request of an ASGI scope may not come in; ``None``: it may.
+
+        Args:
+            digits: an address in place of a name will do: nobody can let digits point elsewhere.
+        """
         path = self.path(scope)
-        if path.startswith("/_stcore/agent/"):
+        if path.startswith(SHUT):
             return Refusal(404, "path", "There is nothing here.")
         if self.mode == "server" and path.startswith("/_stcore/metrics"):
             return Refusal(404, "path", "There is nothing here.")  # of Streamlit, for whoever asks
@@ -64,7 +69,7 @@ class Door:
         if every(scope, b"transfer-encoding") and every(scope, b"content-length"):
             return Refusal(400, "length", "That says twice how long it is.")  # where it ends others see otherwise
         host = the_only(scope, b"host")
-        if host is None or not self.knows(host):
+        if host is None or not self.knows(host, digits=digits):
             return Refusal(403, "host", "This app is not known by that name.")
         origin = every(scope, b"origin")
         if origin and (len(origin) > 1 or not _same_site(origin[0], host)):
@@ -79,7 +84,7 @@ class Door:
         base = self.base.rstrip("/")
         return path[len(base) :] if base and path.startswith(base + "/") else path
 
-    def knows(self, host: str) -> bool:
+    def knows(self, host: str, *, digits: bool = False) -> bool:
         """Whether the text of a ``Host`` header names this app. The port is not looked at: it may be forwarded."""
         found = _HOST.fullmatch(host)
         if found is None:
@@ -88,7 +93,9 @@ class Door:
         if name in LOCAL or name in self.hosts:
             return True
         # digits are no name that anybody could let point here
-        return self.mode == "open" and (_is_address(name) or name == socket.gethostname().lower())
+        if _is_address(name):
+            return digits or self.mode == "open"
+        return self.mode == "open" and name == socket.gethostname().lower()
 
     def _sent_by_another_page(self, scope: Scope, path: str) -> bool:
         """By what browsers say of each request (``Sec-Fetch-*``): a link to a page of ours is fine, the rest is not."""

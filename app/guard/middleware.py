@@ -63,6 +63,8 @@ class Guard:
         """The request as it goes on, or why it does not."""
         asked, path = self._settings, self._door.path(scope)
         if asked is not None and path == metrics.PATH and scope["type"] == "http":
+            if (refusal := self._door.refuse(scope, digits=True)) is not None:
+                return refusal
             allowed = metrics.may_read(asked.metrics, scope)
             return visitor.enter(scope, None) if allowed else Refusal(404, "metrics", "There is nothing here.")
         refusal = self._door.refuse(scope)

@@ -15,6 +15,7 @@ from app.frame import state
 from app.jobs import kinds
 from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
+from kencore.system import plain
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def show_failure(job: JobStatus) -> None:
         text = state.plain(f"{error.get('type', 'Error')}: {error.get('message', '')}")
         st.error(f"{text}\n\n{state.plain(str(error.get('remedy', '')))}", icon=":material/error:")
         with st.expander("Log of the worker"):
-            st.code(jobs.log(job.id) or "The log is empty.", "text")
+            st.code(plain.terminal(jobs.log(job.id)) or "The log is empty.", "text")
 
 
 def _finished(job: JobStatus, shown: bool) -> None:

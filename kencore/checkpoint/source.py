@@ -79,9 +79,9 @@ def resolve(
         source = Source("demo", text, place(DEMOS[text].folder))
     elif text in PACKAGED:
         source = Source("package", text, unpacked_folder(PACKAGED[text], progress))
-    elif _is_folder(text, named_revision=revision is not None):
-        source = Source("folder", text, _absolute(text))
-        roots.check_path(source.folder, "model")
+    elif _is_folder(text, named_revision=revision is not None or roots.roots() is not None):
+        source = Source("folder", text, _absolute(text))  # where roots are set, a folder is one that is written so
+        roots.check_folder(source.folder, "model", written=text)
         if is_adapter(source.folder):
             source = Source("adapter", text, merged_folder(source.folder, lambda base: resolve(base).folder, progress))
     else:

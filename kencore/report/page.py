@@ -18,6 +18,7 @@ import pandas as pd
 from kencore.report.charts.draw import svg
 from kencore.report.content import Block, Bullets, Cards, Code, Figure, Grid, Live, Report, Section, Table, Text
 from kencore.report.style import css
+from kencore.system import plain
 
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 MOST_LINES: Final = 120  # of a picture's numbers that are listed below it
@@ -35,7 +36,7 @@ def html(report: Report) -> str:
     styles = "".join(f"{live.style}\n" for live in report.live)
     scripts = "".join(map(_script, report.live))
     held = "no script but that of its map" if report.live else "no script"
-    return f"""<!DOCTYPE html>
+    page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -57,9 +58,8 @@ def html(report: Report) -> str:
 {body}
 </main>
 <footer><p>Written by KEN_viz. This file needs no network and holds {held}.</p></footer>
-{scripts}</body>
-</html>
 """
+    return f"{plain.terminal(page)}{scripts}</body>\n</html>\n"  # nothing that turns or hides what is read
 
 
 def _policy(report: Report) -> str:

@@ -20,6 +20,7 @@ from kencore.system.plain_json import parse_json
 
 ROOTS: Final = "KENVIZ_ROOTS"
 HUBS: Final = "KENVIZ_HUBS"
+MOST_FILES: Final = 10_000  # below the folder of a model
 
 
 def roots() -> tuple[Path, ...] | None:
@@ -34,12 +35,13 @@ def roots() -> tuple[Path, ...] | None:
     return tuple(Path(os.path.realpath(name)) for name in named)
 
 
-def check_path(place: str | Path, what: str) -> None:
+def check_path(place: str | Path, what: str, *, written: str | None = None) -> None:
     """Refuse a path outside the roots, there or not, with the same words. Links are followed first.
 
     Args:
         place: what a person named.
         what: the word for it: a model, data.
+        written: how it is told, where that is not ``place``.
 
     Raises:
         NotAllowedError: it is.
@@ -55,11 +57,39 @@ def check_path(place: str | Path, what: str) -> None:
     places = (*allowed, *(Path(os.path.realpath(folder)) for folder in own))
     if real is None or not any(real.is_relative_to(folder) for folder in places):
         raise NotAllowedError(
-            f"{what} {place}",
+            f"{what} {place if written is None else written}",
             got="a place outside the folders of this server",
             wanted=f"one inside {', '.join(map(str, allowed))}" if allowed else "a demo or a hub id",
             remedy="Choose one that lies there, or ask who runs the server.",
         )
+
+
+def check_folder(folder: Path, what: str, *, written: str) -> None:
+    """Refuse a folder outside the roots, and one in which a link leads out of them.
+
+    Args:
+        written: as a person named it.
+
+    Raises:
+        NotAllowedError: it is, or there are more than `MOST_FILES` files to look at.
+    """
+    check_path(folder, what, written=written)
+    if roots() is None:
+        return
+    seen = 0
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            seen += 1
+            path = Path(place) / name
+            if seen > MOST_FILES:
+                raise NotAllowedError(
+                    f"{what} {written}",
+                    got=f"more than {MOST_FILES:,} files",
+                    wanted="the folder of one model",
+                    remedy="Name the folder of the model itself.",
+                )
+            if path.is_symlink():
+                check_path(path, what, written=f"{written}: {name}")
 
 
 def check_hub(name: str) -> None:

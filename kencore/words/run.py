@@ -15,6 +15,7 @@ from kencore.models.figures import measure_of
 from kencore.settings.demo import DEMOS, base_of
 from kencore.settings.packaged import PACKAGED
 from kencore.settings.prune import BUDGETS
+from kencore.system import plain
 from kencore.views.tables import Totals
 from kencore.words import numbers as wording
 
@@ -203,7 +204,7 @@ def command(spec: PruneSpec) -> str:
         parts.append(f"--seed {spec.seed}")
     if spec.device != "auto":
         parts.append(f"--device {spec.device}")
-    return " \\\n  ".join(parts)
+    return plain.terminal(" \\\n  ".join(parts))  # it is copied into one
 
 
 def _implied(spec: PruneSpec) -> bool:

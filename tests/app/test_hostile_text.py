@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from typer.testing import CliRunner
 from app.frame import links, state
 from kencore.cli.main import app as command_line
 from kencore.report.build import build
+from kencore.report.content import Report, Section, Text
 from kencore.report.page import html
 from kencore.runs.run import Run
 from kencore.system import plain
+from kencore.words import run as facts
 from tests.app import explanations
 from tests.app.conftest import OpenPage
 from tests.app.fake_jobs import FakeJobs
@@ -208,3 +211,16 @@ def test_a_line_begins_no_list_and_no_heading() -> None:
         kinds = {token.type for token in MARKDOWN.parse(plain.markdown(text))}
         assert kinds <= {"paragraph_open", "inline", "paragraph_close"}, text
     assert plain.figure("<b>a</b><br><a href='x'>y</a>") == "<b>a</b><br>&lt;a href='x'>y&lt;/a>"
+
+
+MARKS = "a\x1b[31mb\x07\u202ec\u2066"
+
+
+def test_a_command_to_copy_and_a_report_hold_no_marks(hostile: Run) -> None:
+    """Control characters would act in the terminal that a command is pasted into; marks of direction turn a text."""
+    spec = replace(hostile.spec, model=f"./{MARKS}")
+    assert facts.command(spec).count("�") == 4
+    section = Section(name="a", title=MARKS, blocks=(Text(text=MARKS),))
+    page = html(Report(run=MARKS, title=MARKS, subject=MARKS, made=MARKS, sections=(section,)))
+    assert not set(page) & set("\x1b\x07\u202e\u2066")
+    assert page.count("�") == 4 * 8

@@ -122,6 +122,15 @@ def test_health_is_told_to_all_and_counts_to_the_monitor(served: Served) -> None
     assert "kenviz_refusals_total{" in text
     assert ANN not in text
     assert ask(served.port, "/_stcore/metrics", ANN)[0] == 404
+    monitor = {"source": "127.0.0.2", "Authorization": f"Bearer {TOKEN}"}
+    assert ask(served.port, "/metrics", **monitor, Host="10.1.2.3:8501")[0] == 200  # digits are nobody's name
+    assert ask(served.port, "/metrics", **monitor, Host="rebound.example")[0] == 403
+    assert ask(served.port, "/metrics", **monitor, Origin="http://rebound.example")[0] == 403
+
+
+def test_nobody_leaves_files_here(served: Served) -> None:
+    for method in ("PUT", "POST", "DELETE"):
+        assert ask(served.port, "/_stcore/upload_file/session/file", ANN, method=method)[0] == 404
 
 
 def test_no_secret_is_written_down(served: Served) -> None:

@@ -55,6 +55,37 @@ def test_paths_outside_are_refused_there_or_not(places: tuple[Path, Path], monke
             read()
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "deeper/tokenizer.json"])
+def test_a_link_in_a_folder_of_a_model_leads_nowhere_else(places: tuple[Path, Path], name: str) -> None:
+    root, outside = places
+    folder = root / "pair" / "tuned"
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(outside / "pair/tuned/model.safetensors")
+    with pytest.raises(NotAllowedError, match="outside the folders"):
+        resolve(str(folder))
+    (folder / name).unlink()
+    (folder / name).symlink_to(root / "pair" / "base" / "model.safetensors")  # within the roots it may
+    roots.check_folder(folder, "model", written=str(folder))
+
+
+def test_where_roots_are_set_a_name_is_never_looked_for_here(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a folder of the server's own is there makes no difference to what is said, nor is its place told."""
+    monkeypatch.chdir(places[1].parent)
+    monkeypatch.setenv(roots.HUBS, "[]")
+    said = []
+    for name in ("outside/pair", "outside/none"):
+        with pytest.raises(NotAllowedError) as error:
+            resolve(name)
+        said.append(str(error.value).replace(name, "NAME"))
+    assert said[0] == said[1]
+    with pytest.raises(NotAllowedError) as error:
+        resolve("~/models/x")
+    assert str(Path("~").expanduser()) + "/models" not in str(error.value)
+
+
 def test_the_demo_and_its_data_are_always_there(places: tuple[Path, Path]) -> None:
     assert resolve("demo").kind == "demo"
     assert len(read_examples("demo")) > 100

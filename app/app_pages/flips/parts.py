@@ -10,6 +10,7 @@ import streamlit as st
 from app.frame import choosing, links, state
 from app.frame.draw import csv_button
 from app.parts import flips as flips_parts
+from kencore.system import plain
 from kencore.views import flips as views
 from kencore.words import flips as words
 from kencore.words import numbers as wording
@@ -108,7 +109,7 @@ def _line(run: Run, line: pd.Series[Any], facts: dict[str, Any], dense: str, *, 
     with st.container(border=True):
         st.caption("The line that is selected" if picked else "The first line; select another one in the table")
         if token:
-            st.code(line["text"], None, wrap_lines=True)
+            st.code(plain.terminal(line["text"]), None, wrap_lines=True)
         else:
             st.markdown(state.plain(flips_parts.text_of(line, token=False)))
         said = {"Next token" if token else "Label": words.shown(line["truth"]) if token else line["truth"]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,14 +62,23 @@ def test_what_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         Audit(tmp_path / "no folder" / "audit.jsonl")
 
 
-def test_a_storm_of_refusals_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(audit.time, "monotonic", lambda: now[0])
+def test_a_storm_of_refusals_is_counted_and_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MINUTE", 0.2)
     written = Audit(tmp_path / "audit.jsonl")
     for _ in range(1000):
-        written.refused("192.0.2.1", "proxy")
-    now[0] = 61
-    written.refused("192.0.2.1", "host")
+        written.refused("192.0.2.1", "host")
+    written.refused("192.0.2.2", "proxy")
+    until(lambda: any("more" in line for line in lines(tmp_path / "audit.jsonl")))
     found = lines(tmp_path / "audit.jsonl")[1:]
-    assert [line["action"] for line in found] == ["login refused"] * 60 + ["refused", "request refused"]
-    assert found[-2]["more"] == 940
+    assert [line["action"] for line in found] == ["request refused"] * 60 + ["login refused", "refused"]
+    assert found[-2]["address"] == "192.0.2.2"
+    assert (found[-1]["why"], found[-1]["more"]) == ("host", 940)
+    written.refused("192.0.2.1", "host")  # a new minute
+    assert lines(tmp_path / "audit.jsonl")[-1]["action"] == "request refused"
+
+
+def until(check: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not check():
+        assert time.monotonic() < end
+        time.sleep(0.02)

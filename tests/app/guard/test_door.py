@@ -62,6 +62,13 @@ def test_a_name_that_is_not_ours_gets_nothing(kind: str, path: str, host: str | 
     assert why(scope(kind=kind, path=path, host=host)) == (None if known else "host")
 
 
+def test_files_are_taken_of_nobody() -> None:
+    for kind in ("local", "open", "server"):
+        refused = Door(mode=kind).refuse(scope(path="/_stcore/upload_file/session/file"))
+        assert refused is not None
+        assert refused.status == 404
+
+
 def test_two_hosts_are_none() -> None:
     asked = scope()
     asked["headers"].append((b"host", b"localhost:8501"))
