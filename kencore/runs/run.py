@@ -232,7 +232,7 @@ class Run:
         try:
             found = pq.ParquetFile(self.path / "rows.parquet")
             missing = set(ROWS_SCHEMA.names) - set(found.schema_arrow.names)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:  # a name may be no text
             raise corrupt(self.path, f"rows.parquet cannot be read ({error})") from error
         nested = any(pa.types.is_nested(kind) for kind in found.schema_arrow.types)  # of a row more than a value
         if missing or nested or found.num_row_groups != len(self.pruned):

@@ -207,6 +207,16 @@ def test_whatever_a_run_says_it_opens_or_is_refused(shipped: str) -> None:
     assert 20 < refused < 150
 
 
+def test_a_column_whose_name_is_no_text() -> None:
+    bad = copied("bad")
+    rows = (bad / "rows.parquet").read_bytes()
+    assert b"bandwidth" in rows
+    (bad / "rows.parquet").write_bytes(rows.replace(b"bandwidth", b"ba\xe6dwidth"))
+    run = Run(bad)
+    with pytest.raises(CorruptRunError, match=r"rows\.parquet"):
+        run.rows(run.pruned[0])
+
+
 def test_a_perplexity_below_one_is_none() -> None:
     """Nothing is divided by a perplexity that is shown as 0."""
     bad = copied("bad", "run-lm")
