@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,8 @@ from kencore.words.palette import Palette
 TOP: Final = 10  # matrices drawn; the CSV has all
 ROUGH: Final = 0.5  # of what the answer moved by, that no matrix accounts for
 REST: Final = {"entry": "input of the first block", "biases": "biases", "others": "everything else"}
+PAD: Final = 0.3  # of the longest bar, for its figure on a narrow page
+LINE: Final = 18  # letters of a label in one line
 
 
 def ranked(facts: Mapping[str, Any]) -> list[str]:
@@ -42,13 +45,15 @@ def effects(
     bars = [(titles[name], each[name]) for name in names[:TOP]]
     if rest := names[TOP:]:
         bars.append((wording.plural(len(rest), "other matrix", "other matrices"), sum(each[name] for name in rest)))
-    rest_of = [(label, float(told[name])) for name, label in REST.items() if told[name] or name == "others"]
+    rest_of = [
+        (label, float(told[name])) for name, label in REST.items() if round(100 * told[name]) or name == "others"
+    ]
     bars += rest_of
     colors = [palette.diverging[-3] if each[name] > 0 else palette.diverging[2] for name in names[:TOP]]
     colors += [palette.muted] * (len(bars) - len(colors))
-    labels = [label for label, _ in bars]
+    labels = ["<br>".join(wrap(label, LINE, break_on_hyphens=False)) for label, _ in bars]
     if chosen in names[:TOP]:
-        labels[names.index(str(chosen))] = f"<b>{titles[str(chosen)]}</b>"
+        labels[names.index(str(chosen))] = f"<b>{labels[names.index(str(chosen))]}</b>"
     figure = go.Figure(
         go.Bar(
             y=list(range(len(bars))),
@@ -65,14 +70,8 @@ def effects(
     )
     widest = max(abs(value) for _, value in bars) or 1.0
     low, high = (max([0.0, *(sign * value for _, value in bars)]) for sign in (-1, 1))
-    finish(
-        figure,
-        height=26 * len(bars),
-        x=f"change of the log-odds of “{shown(str(told['answer']))}”",
-        y="",
-        left=min(230, max(70, 7 * max(len(label) for label, _ in bars) + 14)),
-    )
-    figure.update_xaxes(range=[-low - 0.16 * widest, high + 0.16 * widest], zeroline=True)
+    finish(figure, height=30 * len(bars), x="change of the log-odds", y="", left=7 * LINE + 14)
+    figure.update_xaxes(range=[-low - PAD * widest, high + PAD * widest], zeroline=True)
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickmode="array", tickvals=list(range(len(bars))), ticktext=labels
     )
@@ -98,7 +97,11 @@ def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str], dense: 
     said = f"{answer} {'rose' if way > 0 else 'fell'} from {before} to {after}"
     most = _strongest(facts, way)
     if most is None:
-        return said
+        return (
+            f"{said}; gradients account for too little of it to name a matrix"
+            if _rough(told) and told["matrices"]
+            else said
+        )
     of = " of those looked into" if facts.get("block") is not None or facts.get("left_out") else ""
     return f"{said}; the changed weights of {titles[most]}{of} pushed it {'up' if way > 0 else 'down'} most"
 

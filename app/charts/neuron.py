@@ -73,8 +73,8 @@ def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -
     whole = float(np.abs(found.entries).sum())
     changed = int(np.count_nonzero(found.entries))
     finding = (
-        f"{wording.plural(len(table), 'weight')} of {changed:,} {'causes' if len(table) == 1 else 'cause'} "
-        f"{wording.percent(shown / whole, 0)} of the effect of changed weights"
+        f"{len(table):,} of {wording.plural(changed, 'changed weight')} {'makes' if len(table) == 1 else 'make'} "
+        f"{wording.percent(shown / whole, 0)} of all pulls, those the other way counted too"
         if whole
         else "No changed weight affected this output"
     )

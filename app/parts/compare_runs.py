@@ -169,7 +169,7 @@ def choose(run: Run, chosen: Chosen) -> None:
             "More runs",
             [name for name in others if name != first],
             key="compare_more",
-            width=360,
+            width="stretch",
             format_func=labels.__getitem__,
             on_change=write,
             max_selections=MOST - 2,

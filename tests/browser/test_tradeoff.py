@@ -67,8 +67,10 @@ def test_a_prepared_form_opens_in_another_profile_and_back_takes_it_back(new_pag
         expect(page.get_by_role("button", name="Remove KEN")).to_have_count(0)
     here.go_back()
     expect(here.get_by_role("button", name="Remove 33.3")).to_have_count(0)
+    settle(here)  # the next step back is pressed on a page at rest
     here.go_back()
     expect(here.get_by_role("button", name="Remove KEN")).to_be_visible()
+    settle(here)
     here.go_back()  # to the curve, whose address has no word of the form
     plot(here, "tradeoff-accuracy-share-linear")
     assert "methods" not in here.url

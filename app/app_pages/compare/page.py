@@ -36,7 +36,8 @@ if chosen.runs and not thin:
         st.stop()
 names = compare_words.labels(runs)
 if thin and chosen.runs:
-    st.title(state.plain(f"{names[0]} and {names[1]}: quality side by side"))
+    told = f"{names[0]} and {names[1]}" if len(runs) == 2 else f"{len(runs)} runs"
+    st.title(state.plain(f"{told}: quality side by side"))
 elif found is None:
     st.title("Compare runs")
     st.caption("Choose a run to compare with the one in the sidebar, or run other rules at its budget.")

@@ -118,7 +118,7 @@ def _whose(sweep: Sweep) -> None:
         return
     if not same_source(run.spec.model, sweep.spec.model):
         own, other = (facts.model_title(spec.model) for spec in (sweep.spec, run.spec))
-        st.caption(f"Of {state.plain(own)}; the run in the sidebar is of {state.plain(other)}.")
+        st.info(f"This sweep is of {state.plain(own)}; the run in the sidebar is of {state.plain(other)}.")
 
 
 def _how_far(sweep: Sweep, live: bool) -> None:

@@ -205,7 +205,7 @@ def test_a_sweep_that_measured_nothing_has_no_curve_but_its_runs(open_page: Open
         (runs_folder() / run / "metrics.json").write_text("{}")
     test = open_page("tradeoff", sweep=sweep.id)
     assert not test.exception
-    assert "No point is measured yet" in test.info[0].value
+    assert "No point is measured yet" in words(test)
     assert not test.get("plotly_chart")
     assert len(test.dataframe[0].value) == 8
 
