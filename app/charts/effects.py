@@ -20,7 +20,7 @@ TOP: Final = 10  # matrices drawn; the CSV has all
 ROUGH: Final = 0.5  # of what the answer moved by, that no matrix accounts for
 REST: Final = {"entry": "input of the first block", "biases": "biases", "others": "everything else"}
 PAD: Final = 0.3  # of the longest bar, for its figure on a narrow page
-LINE: Final = 18  # letters of a label in one line
+LINE: Final = 20  # letters of a label in one line
 
 
 def ranked(facts: Mapping[str, Any]) -> list[str]:
@@ -29,16 +29,13 @@ def ranked(facts: Mapping[str, Any]) -> list[str]:
     return sorted(found, key=lambda name: -abs(float(found[name]["effect"])))
 
 
-def effects(
-    facts: Mapping[str, Any], titles: Mapping[str, str], chosen: str | None, palette: Palette, dense: str = "dense"
-) -> Chart:
+def effects(facts: Mapping[str, Any], titles: Mapping[str, str], chosen: str | None, palette: Palette) -> Chart:
     """Bars of what the strongest matrices did, of all others together, and of what is no matrix's.
 
     Args:
         facts: `kencore.explain.Explanation.facts`, with effects.
         titles: of every matrix, in words.
         chosen: the matrix that is looked into below.
-        dense: what the run calls the model before pruning.
     """
     told, names = facts["effects"], ranked(facts)
     each = {name: float(told["matrices"][name]["effect"]) for name in names}
@@ -75,7 +72,7 @@ def effects(
     figure.update_yaxes(
         autorange="reversed", showgrid=False, tickmode="array", tickvals=list(range(len(bars))), ticktext=labels
     )
-    finding = effects_finding(facts, titles, dense)
+    finding = effects_finding(facts, titles)
     whole = [*each.items(), *rest_of]
     return Chart(
         figure=figure,
@@ -86,7 +83,7 @@ def effects(
     )
 
 
-def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str], dense: str = "dense") -> str:
+def effects_finding(facts: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """How the answer of the dense model moved, and which matrix moved it most, in one sentence."""
     told, first = facts["effects"], facts["answers"][0]
     before, after = (wording.percent(float(first[state])) for state in ("dense", "pruned"))

@@ -146,7 +146,7 @@ def what_moved_it(found: Explanation, run: Run, name: str, palette: Palette) -> 
             links.write(matrix=names[place], block=None, neuron=None, token=None)
             st.rerun()
 
-    chart = moved.effects(found.facts, _titles(run, names), name, palette, dense)
+    chart = moved.effects(found.facts, _titles(run, names), name, palette)
     with st.container(key="effects"):
         draw(chart, key=f"effects-{name}", point=look)  # another matrix, another key: the click is done with
     st.caption(moved.effects_caption(found.facts, dense))

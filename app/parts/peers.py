@@ -15,6 +15,7 @@ from kencore.runs.shelf import list_runs
 from kencore.views.compare import peers as compare_peers
 from kencore.words import compare as compare_words
 from kencore.words import numbers as wording
+from kencore.words.verdict import listed
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -60,8 +61,7 @@ def _button(picked: list[str]) -> str:
     names = [compare_words.peer(name) for name in picked]
     if not names:
         return "Compare at the same budget"
-    text = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"Compare with {text}"
+    return f"Compare with {listed(names)}"
 
 
 def run_of(spec: PruneSpec) -> str:

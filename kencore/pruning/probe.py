@@ -217,11 +217,8 @@ def _measuring(
     from kencore.quality.judge import load_judge
 
     rows, some = len(data.texts), _usual(data)
-    few = {
-        name: part if isinstance(part, np.ndarray) else tuple(part)
-        for name in ("texts", "labels", "pairs")
-        if (part := _chosen(getattr(data, name, None), some)) is not None
-    }
+    parts = {name: getattr(data, name, None) for name in ("texts", "labels", "pairs")}
+    few = {name: tuple(part[place] for place in some) for name, part in parts.items() if part}
     started = time.perf_counter()
     judge = load_judge(folder, replace(data, **few), device=device, threads=threads)
     loaded = time.perf_counter() - started
@@ -238,10 +235,3 @@ def _usual(data: Any) -> list[int]:
     middle = int(np.searchsorted(lengths[order], lengths.mean()))
     first = max(0, min(middle - EXAMPLES // 2, len(order) - EXAMPLES))
     return sorted(order[first : first + EXAMPLES].tolist())
-
-
-def _chosen(part: Any, places: list[int]) -> Any:
-    """Some of the texts, pairs or labels; ``None`` where there are none."""
-    if part is None or not len(part):
-        return None
-    return part[places] if isinstance(part, np.ndarray) else [part[place] for place in places]

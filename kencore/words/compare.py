@@ -13,7 +13,7 @@ from kencore.models.figures import measure_of
 from kencore.words import measured
 from kencore.words import numbers as wording
 from kencore.words import run as facts
-from kencore.words.verdict import SAME, points_apart
+from kencore.words.verdict import SAME, figure, listed, points_apart
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -168,7 +168,7 @@ def best(runs: Sequence[Run]) -> str:
         return ""
     known.sort(key=lambda one: float(one[1].metrics["pruned"][measure]), reverse=measure != "perplexity")
     first = known[0][1]
-    alike = [name for name, run in known if _shown(run, measure) == _shown(first, measure)]
+    alike = [name for name, run in known if figure(run.metrics["pruned"]) == figure(first.metrics["pruned"])]
     changes = {name: difference(run.metrics, first.metrics) for name, run in known[1:]}
     if any(isinstance(change, str) for change in changes.values()):
         return ""
@@ -178,20 +178,11 @@ def best(runs: Sequence[Run]) -> str:
         "not more than chance apart from": [name for name, chance in rest.items() if chance],
         "not to be told from so little data from": [name for name, chance in rest.items() if chance is None],
     }
-    said = [f"{words} {_and(found)}" for words, found in groups.items() if found]
-    value = score(first) if len(alike) == 1 else f"{measure} {_shown(first, measure)}"
-    text = f"{_and(alike)} measured best, {value}" + (f": {', '.join(said)}" if said else "")
+    said = [f"{words} {listed(found)}" for words, found in groups.items() if found]
+    value = score(first) if len(alike) == 1 else f"{measure} {figure(first.metrics['pruned'])}"
+    text = f"{listed(alike)} measured best, {value}" + (f": {', '.join(said)}" if said else "")
     left = [name for name in names if name not in dict(known)]
-    return f"{text}." + (f" Not measured: {_and(left)}." if left else "")
-
-
-def _shown(run: Run, measure: str) -> str:
-    value = float(run.metrics["pruned"][measure])
-    return facts.perplexity(value) if measure == "perplexity" else wording.percent(value)
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{text}." + (f" Not measured: {listed(left)}." if left else "")
 
 
 def _compared(found: Difference, names: Sequence[str]) -> str:

@@ -223,18 +223,18 @@ def _peers(metrics: Figures, method: str) -> str:
         [rule for rule, mark in marks.items() if mark == wanted] for wanted in ("better", "tied", "worse")
     )
     best = next(iter(marks))
-    beaten = f"better than {_beaten(worse, method, _value(found[worse[0]]))}" if worse else ""
+    beaten = f"better than {_beaten(worse, method, figure(found[worse[0]]))}" if worse else ""
     if better:
-        text = _better(better, method, _value(found[better[0]]))
+        text = _better(better, method, figure(found[better[0]]))
         text = text[:1].upper() + text[1:]
         own = ", ".join(part for part in (f"tied with {_joined(tied, method)}" if tied else "", beaten) if part)
         return text + (f"; this run is {own}." if own else ".")
     if tied:
         return f"Tied with {_joined(tied, method)} at the same budget{f', {beaten}' if beaten else ''}."
     if "unknown" in marks.values():
-        rule = f"{facts.baseline_inline(best, method)} ({_value(found[best])})"
+        rule = f"{facts.baseline_inline(best, method)} ({figure(found[best])})"
         return f"Not compared in pairs with other rules; the best of them measured is {rule}."
-    return f"Better than {_beaten(list(marks), method, _value(found[best]))} at the same budget."
+    return f"Better than {_beaten(list(marks), method, figure(found[best]))} at the same budget."
 
 
 def beside(metrics: Figures, method: str) -> str:
@@ -247,12 +247,12 @@ def beside(metrics: Figures, method: str) -> str:
     better = [rule for rule, mark in marks.items() if mark == "better"]
     tied = [rule for rule, mark in marks.items() if mark == "tied"]
     if better:
-        return f"; {_better(better, method, _value(found[better[0]]))}"
+        return f"; {_better(better, method, figure(found[better[0]]))}"
     if tied:
         return f"; tied with {_joined(tied, method)} at the same budget"
     if "unknown" in marks.values():
-        value = _value(found[best])
-        ahead = value != _value(metrics["pruned"]) and _ahead(found[best], metrics["pruned"])
+        value = figure(found[best])
+        ahead = value != figure(metrics["pruned"]) and _ahead(found[best], metrics["pruned"])
         name = facts.baseline_inline(best, method) if ahead else "no other rule"
         return f"; {name} measured better at the same budget" + (f" ({value}), not compared in pairs" if ahead else "")
     return f"; better than {_beaten(list(marks), method)} at the same budget"
@@ -288,7 +288,7 @@ def _beaten(rules: list[str], method: str, best: str = "") -> str:
     """The rules that a run is better than, the best of them first, with its figure: those alone that were measured."""
     names = [facts.baseline_inline(rule, method) for rule in rules]
     first = names[0] + (f" ({best})" if best else "")
-    return _and([first, *names[1:]]) if len(names) <= NAMED else f"{first} and {len(names) - 1} other rules"
+    return listed([first, *names[1:]]) if len(names) <= NAMED else f"{first} and {len(names) - 1} other rules"
 
 
 def _better(rules: list[str], method: str, best: str) -> str:
@@ -299,12 +299,14 @@ def _better(rules: list[str], method: str, best: str) -> str:
 
 
 def _joined(rules: list[str], method: str) -> str:
-    return _and([facts.baseline_inline(rule, method) for rule in rules])
+    return listed([facts.baseline_inline(rule, method) for rule in rules])
 
 
-def _and(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _value(found: Figures) -> str:
+def figure(found: Figures) -> str:
+    """What a model is judged by, as it is shown."""
     return facts.perplexity(found["perplexity"]) if "perplexity" in found else wording.percent(found[measure_of(found)])
