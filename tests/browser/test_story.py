@@ -38,6 +38,7 @@ def test_the_camera_goes_down_by_keyboard_and_the_address_says_where(tab: Page) 
     tab.keyboard.press("ArrowRight")
     expect(heading).to_have_text(re.compile("^Row 0 keeps 64 of its 128 weights"))
     tab.wait_for_url(re.compile("step=5"))
+    settle(tab)  # while the page is made the slider may be made anew, without what was pressed
     slider = tab.get_by_role("slider", name="Weights kept so far")
     slider.focus()
     tab.keyboard.press("ArrowRight")  # moves the slider, not the story

@@ -17,7 +17,7 @@ from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, options
 from kencore.codes.coded import Coded, Reader
 from kencore.codes.grid import grid
 from kencore.codes.levels import levels, signs, symbols_of
-from kencore.codes.lowrank import lowrank
+from kencore.codes.lowrank import Spectrum, lowrank
 from kencore.codes.names import NAMES
 from kencore.codes.scales import from_halves, halves
 from kencore.codes.seeded import chosen, seeded
@@ -265,3 +265,17 @@ def test_a_code_alone_is_the_only_one() -> None:
         assert code in found
         assert found <= {code, "none"}
     assert set(NAMES) - {"exact"} <= set(CODES)
+
+
+@pytest.mark.parametrize("shape", [(300, 90), (90, 300), (320, 320)])
+def test_components_are_the_largest_of_the_singular_value_decomposition(shape: tuple[int, int]) -> None:
+    d = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    d += 3 * np.outer(np.arange(shape[0]) % 7 - 3, np.arange(shape[1]) % 5 - 2).astype(np.float32)
+    found = Spectrum(d)
+    left, sizes, right = np.linalg.svd(d.astype(np.float64), full_matrices=False)
+    count = max(64, min(shape) // 4)
+    assert found.left.shape == (shape[0], count)
+    np.testing.assert_allclose(found.sizes, sizes[:count], rtol=1e-6)
+    nearest = (left[:, :count] * np.square(sizes[:count])) @ right[:count]  # each side has the sizes once
+    np.testing.assert_allclose(found.left @ found.right.T, nearest, atol=1e-5 * np.abs(nearest).max())
+    assert found.rms == pytest.approx(np.sqrt(np.square(d, dtype=np.float64).mean()))
