@@ -15,6 +15,7 @@ import json
 import statistics
 import tempfile
 import time
+import unittest.mock
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,6 +93,9 @@ def selection(name: str, shape: tuple[int, int], device: torch.device, repeats: 
         rows = None if other is None else other[:CHECKED].cpu()
         same = torch.equal(keep, select(weight[:CHECKED].cpu(), k, rule, rows))
         yield Line(what=f"select {rule}", shape=where, ms=taken, over="torch.sort", ratio=taken / sort, same=same)
+    with unittest.mock.patch("kencore.methods.ken.cuda._failed", ["left out"]):  # as if Triton had failed
+        taken = median_ms(lambda: select(weight, k, "ken", base), device, repeats)
+        yield Line(what="select ken, no Triton", shape=where, ms=taken, over="torch.sort", ratio=taken / sort)
 
 
 def slider(name: str, shape: tuple[int, int], device: torch.device, repeats: int) -> Line:

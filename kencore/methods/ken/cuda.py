@@ -2,12 +2,17 @@
 
 The same masks as the compiled path: deviation, grid and distances take the same float32
 roundings, densities are summed directly. Exact by brute force: one ``argmin`` per grid point
-over all rows of a batch.
+over all rows of a batch. Where Triton is there, its kernels (`kencore.methods.ken.fused`) do both.
 
 Shapes: R rows of a batch, C columns, K grid points.
 """
 
 from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -31,7 +36,7 @@ def ken(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str)
     beyond = torch.arange(grid.shape[1], device=rows.device) >= budget[:, None]
     found[beyond] = -1.0  # a row with fewer points than the batch's most visits them last
     visits = found.argsort(dim=1, descending=True, stable=True)  # (R, K)
-    return _take_nearest(rows, grid.gather(1, visits), budget)
+    return _fused_or("take_nearest", _take_nearest, rows, grid.gather(1, visits), budget)
 
 
 def _take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
@@ -43,6 +48,38 @@ def _take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
         taken = torch.where(visit < budget[:, None], torch.inf, free.gather(1, nearest))
         free.scatter_(1, nearest, taken)
     return free.isinf()
+
+
+@cache
+def _kernels() -> ModuleType | None:
+    """The kernels of Triton; ``None``: it is not there."""
+    try:
+        from kencore.methods.ken import fused
+    except ImportError:
+        return None
+    return fused
+
+
+def _fused_or(name: str, batched: Callable[[Tensor, Tensor, Tensor], Tensor], rows: Tensor, *rest: Tensor) -> Tensor:
+    """What a kernel of Triton makes of rows on a card, else the batched path: as exact, and slower.
+
+    Triton needs a C compiler and a card that it knows. The first kernel that fails is told once, and none is tried
+    again in this process.
+    """
+    fused = _kernels() if rows.is_cuda and len(rows) and not _failed else None
+    if fused is not None and rows.shape[1] <= fused.WIDEST:
+        try:
+            found: Tensor = getattr(fused, name)(rows, *rest)
+            return found
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a compiler or a driver raises
+            _failed.append(name)
+            warnings.warn(f"Triton's kernel {name} failed, torch's own run in its place: {error}", stacklevel=2)
+    return batched(rows, *rest)
+
+
+_failed: list[str] = []
 
 
 def ken_density(weight: Tensor, _: Tensor | None, budget: Tensor, first: int, name: str) -> Tensor:
@@ -125,11 +162,17 @@ def levels(points: Tensor, rows: Tensor, h: NDArray[np.float64], unit: NDArray[n
         peaks = torch.as_tensor(1.0 / (h * SQRT_TWO_PI * unit), device=rows.device)
     widths = torch.as_tensor(h, device=rows.device)
     dense = widths > 0
-    data, width = rows[dense].double()[:, None, :], widths[dense][:, None, None]
+    sums = _fused_or("kernel_sums", _kernel_sums, rows[dense], points[dense], widths[dense])
+    found[dense] = (sums * (peaks[dense] / rows.shape[1])[:, None]).round_()
+    return found
+
+
+def _kernel_sums(rows: Tensor, points: Tensor, widths: Tensor) -> Tensor:
+    """Sums of kernels of peak 1 and of these widths (R,) over ``rows`` (R, C) at ``points`` (R, K): float64 (R, K)."""
+    data, width = rows.double()[:, None, :], widths[:, None, None]
     at_once = max(1, SUM_ENTRIES // max(1, data.numel()))
     sums = [
         ((part[:, :, None] - data) / width).square_().mul_(-0.5).exp_().sum(2)
-        for part in torch.split(points[dense].double(), at_once, dim=1)  # (R, at_once, C) -> (R, at_once)
+        for part in torch.split(points.double(), at_once, dim=1)  # (R, at_once, C) -> (R, at_once)
     ]
-    found[dense] = (torch.cat(sums, dim=1) * (peaks[dense] / rows.shape[1])[:, None]).round_()
-    return found
+    return torch.cat(sums, dim=1)
