@@ -29,20 +29,20 @@ def contribution_table(
     pruned: NDArray[np.float32],
     inputs: NDArray[np.float32],
 ) -> pd.DataFrame:
-    """One line per weight: ``column dense pruned input contribution``."""
+    """One line per weight: ``column dense pruned input contribution``, the last: by how much it moved the output."""
     return pd.DataFrame(
         {
             "column": top,
             "dense": dense[top],
             "pruned": pruned[top],
             "input": inputs[top],
-            "contribution": found.entries[top],
+            "contribution": 0.0 - found.entries[top],
         }
     )
 
 
 def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -> Chart:
-    """The largest contributions as bars: positive ones were taken away, negative ones added.
+    """The largest contributions as bars: to the right the output rose, to the left it fell.
 
     Args:
         table: `contribution_table`.
@@ -66,7 +66,7 @@ def contributions(table: pd.DataFrame, found: Contributions, palette: Palette) -
             hovertemplate="%{text}<extra></extra>",
         )
     )
-    finish(figure, height=max(110, 24 * len(table)), x="(dense − pruned weight) × input", y="", left=92)
+    finish(figure, height=max(110, 24 * len(table)), x="(pruned − dense weight) × input", y="", left=92)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(zeroline=True)
     shown = float(np.abs(found.entries[table["column"].to_numpy()]).sum())

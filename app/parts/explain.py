@@ -285,8 +285,8 @@ def _show(found: Explanation, run: Run, chosen: tuple[str, int, int], told: Any,
                 st.caption("No changed weight of this neuron contributed here.")
     st.caption(
         f"Output = weights × input + bias. The change is the sum of two parts: changed weights on the {dense} "
-        "model's input, and changed input from earlier matrices. Bars to the right: taken away from the output; "
-        "to the left: added."
+        "model's input, and changed input from earlier matrices. Bars to the right: it raised the output; "
+        "to the left: it lowered it."
     )
     if len(table):
         with st.expander("These weights as a table", icon=":material/table:"):

@@ -119,7 +119,7 @@ def _neuron(one: dict[str, Any], tokens: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"Neuron {one['row']} of {one['matrix']}, token {one['token']} "
         f"({tokens[one['token']]['text']!r}): {one['dense']:.4g} dense, {one['pruned']:.4g} pruned",
-        f"  taken away by its changed weights {one['weights']:+.4g}, by its changed input "
-        f"{one['inputs']:+.4g}, by its bias {one['bias']:+.4g}",
+        f"  moved by its changed weights {0.0 - one['weights']:+.4g}, by its changed input "
+        f"{0.0 - one['inputs']:+.4g}, by its bias {0.0 - one['bias']:+.4g}",
     ]
-    return lines + [f"  column {entry['column']:>6,}  {entry['contribution']:+.4g}" for entry in one["top"]]
+    return lines + [f"  column {entry['column']:>6,}  {0.0 - entry['contribution']:+.4g}" for entry in one["top"]]

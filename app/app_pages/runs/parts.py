@@ -91,7 +91,9 @@ def _wide(lines: list[RunLine]) -> set[int]:
         placeholder="",
         alt="All runs with verdict, method, share kept, quality and date",
         column_config={
-            "Run": st.column_config.TextColumn(width=310),  # at 1440 pixels the link at the end is in view
+            "Run": st.column_config.TextColumn(
+                width=265
+            ),  # at 1440 pixels the link at the end is in view, at 900 the quality
             "Method": st.column_config.TextColumn(width=150),
             "Kept": percent,
             "Accuracy": percent,
@@ -129,12 +131,12 @@ def frame(lines: list[RunLine]) -> pd.DataFrame:
         {
             "Run": [line.found.label for line in lines],
             "Verdict": [one.level for one in judged],
-            "Method": [line.rule for line in lines],
-            "Kept": [None if line.kept is None else 100 * line.kept for line in lines],
-            **{
+            **{  # beside the verdict that they lead to: a page of 900 pixels shows both
                 label: [_value(one) if one.measure == name else None for one in judged]
                 for name, label in MEASURES.items()
             },
+            "Kept": [None if line.kept is None else 100 * line.kept for line in lines],
+            "Method": [line.rule for line in lines],
             "Made": pd.to_datetime([line.found.created for line in lines], errors="coerce", utc=True, format="ISO8601"),
             "Tags": [list(line.found.tags) or None for line in lines],
             "Owner": [line.found.owner for line in lines],

@@ -155,7 +155,7 @@ def test_one_neuron() -> None:
     table = neuron.contribution_table(found, found.top(5), w, v, x)
     chart = neuron.contributions(table, found, DARK)
     whole(chart)
-    assert list(chart.figure.data[0].x) == [2.0]
+    assert list(chart.figure.data[0].x) == [-2.0]  # weight 2 became 0 on an input of 1: the output fell
     assert "1 of 1 changed weight makes 100" in chart.finding
     steps = neuron.parts(found, DARK, "tuned")
     whole(steps)
