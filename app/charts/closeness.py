@@ -68,6 +68,13 @@ def bytes_plot(table: pd.DataFrame, palette: Palette, measure: str, *, log: bool
                 cliponaxis=False,
             )
         )
+    if named == "same_answer":
+        figure.add_hline(
+            y=scale * NEAR,
+            line={"color": palette.muted, "dash": "dot", "width": 1},
+            annotation={"text": wording.percent(NEAR, 0), "font": {"color": palette.muted, "size": 11}},
+            annotation_position="top left",
+        )
     finish(figure, height=340, x="size of the subnetwork file", y=LABELS.get(named, named), legend=True, left=76)
     _axes(figure, shown, logarithmic=named == "kl", log=log)
     finding = _finding(table, shown, named)
@@ -104,7 +111,8 @@ def _finding(table: pd.DataFrame, shown: pd.DataFrame, named: str) -> str:
     best = smallest(table, NEAR)
     if best is not None:
         what = f"{wording.percent(best['same_answer'])} of the answers the same in {wording.size(int(best['bytes']))}"
-        return f"{what}: the smallest with {wording.percent(NEAR, 0)} or more, by {method_label(best['method'])}"
+        least = wording.percent(NEAR, 0)
+        return f"{what}: the smallest of those measured with {least} or more, by {method_label(best['method'])}"
     if table["same_answer"].notna().any():
         return f"No file here keeps {wording.percent(NEAR, 0)} of the answers the same"
     count = wording.plural(len(shown), "run")

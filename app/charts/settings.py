@@ -1,4 +1,4 @@
-"""Settings that were tried: what each keeps and how good it is, with the current one marked."""
+"""Settings that were tried: what each keeps or takes and how good it is, with the current one marked."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from kencore.words.palette import Palette
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One measured setting. ``low`` and ``high`` are the 95 % interval, NaN where there is none."""
+    """One measured setting. ``size``: kept share, or bits per weight; ``low`` and ``high`` are the 95 % interval, NaN
+    where there is none.
+    """
 
     label: str
-    share: float
+    size: float
     value: float
     low: float
     high: float
@@ -34,8 +36,9 @@ def settings_chart(
     *,
     lower: bool,
     name: str = "accuracy",
+    coded: bool = False,
 ) -> Chart:
-    """Quality against the kept share, one numbered point a setting, beside the run itself.
+    """Quality against the kept share or the bits per weight, one numbered point a setting, beside the run itself.
 
     Args:
         points: in the order in which they were tried.
@@ -43,6 +46,7 @@ def settings_chart(
         dense: the unpruned model's value.
         lower: less is better (perplexity).
         name: what it is otherwise.
+        coded: sizes are bits per weight.
     """
     scale, name = (1.0, "perplexity") if lower else (100.0, name)
     say = facts.perplexity if lower else wording.percent
@@ -63,7 +67,7 @@ def settings_chart(
     known = [not math.isnan(point.low) for point in points]
     figure.add_trace(
         go.Scatter(
-            x=[point.share for point in points],
+            x=[point.size for point in points],
             y=[scale * point.value for point in points],
             mode="markers+text",
             text=["run", *(str(i) for i in range(1, len(points)))],
@@ -86,24 +90,28 @@ def settings_chart(
             },
             customdata=[point.label for point in points],
             cliponaxis=False,
-            hovertemplate="<b>%{customdata}</b><br>%{x:.1%} kept, " + name + " %{y:.1f}<extra></extra>",
+            hovertemplate=f"<b>%{{customdata}}</b><br>{'%{x:.3~g} bits' if coded else '%{x:.1%} kept'}, "
+            f"{name} %{{y:.1f}}<extra></extra>",
         )
     )
     finish(
         figure,
         height=230,
-        x="kept share of the pruned tensors",
+        x="bits per weight" if coded else "kept share of the pruned tensors",
         y=f"{name}, lower is better" if lower else f"{name}, %",
         left=64,
     )
-    figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    if coded:
+        figure.update_xaxes(range=[0, 1.15 * max(point.size for point in points)], nticks=6)
+    else:
+        figure.update_xaxes(tickformat=".0%", range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
-    finding = _finding(points, now, lower, name, say)
+    finding = _finding(points, now, lower, name, say, coded)
     data = pd.DataFrame(
         {
             "number": range(len(points)),
             "setting": [point.label for point in points],
-            "kept_share": [point.share for point in points],
+            "bits" if coded else "kept_share": [point.size for point in points],
             name: [point.value for point in points],
             "low": [point.low for point in points],
             "high": [point.high for point in points],
@@ -115,18 +123,20 @@ def settings_chart(
         finding=finding,
         name="settings",
         data=data,
-        alt=f"Points of {name} over the kept share, one per setting that was tried. {finding}.",
+        alt=f"Points of {name} over the {'bits per weight' if coded else 'kept share'}, one per setting that was "
+        f"tried. {finding}.",
     )
 
 
-def _finding(points: Sequence[Point], now: int | None, lower: bool, name: str, say: object) -> str:
+def _finding(points: Sequence[Point], now: int | None, lower: bool, name: str, say: object, coded: bool = False) -> str:
     """What the points say: the current one against the run, or how many there are."""
     assert callable(say)
     if now is not None and now > 0:
         one, run = points[now], points[0]
+        sizes = [f"{p.size:.3g} bits" if coded else wording.percent(p.size) for p in (one, run)]
         return (
-            f"Setting {now} keeps {wording.percent(one.share)}: {name} {say(one.value)}; the run: "
-            f"{say(run.value)} at {wording.percent(run.share)}"
+            f"Setting {now} {'takes' if coded else 'keeps'} {sizes[0]}: {name} {say(one.value)}; the run: "
+            f"{say(run.value)} at {sizes[1]}"
         )
     if len(points) == 1:
         return "Only the run itself is measured so far"

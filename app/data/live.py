@@ -65,13 +65,15 @@ def _open(folder: Path, job: str) -> Run:
 
 def comes_to(run: Run, setting: Setting, matrix: str) -> dict[str, Any]:
     """A setting in plain numbers for the strip of sliders: `kencore.live.setting.Totals` and what is
-    said where only a worker knows.
+    said where only a worker knows: entries kept, or bytes of a file at most.
 
     Raises:
         SpecError: a setting that the run cannot have.
     """
     retune.check(run, setting)
     reason = retune.why_worker(run, setting)
+    if reason is not None and run.spec.coded:
+        return {"worker": reason, "bytes": retune.bytes_by_worker(run, setting), "params": run.totals["params"]}
     if reason is not None:
         return {"worker": reason, "kept": retune.kept_by_worker(run, setting), "pruned": run.totals["pruned"]}
     found = retune.totals(run, setting)

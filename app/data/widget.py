@@ -143,6 +143,8 @@ def _answer(run: Run, path: str, asked: dict[str, Any]) -> bytes:
 def _said(run: Run, setting: Setting) -> str:
     """What a setting comes to."""
     found = live.comes_to(run, setting, "")
+    if "bytes" in found:
+        return f"at most {wording.size(found['bytes'])}"
     if found["worker"] is not None:
         return f"{wording.exact(found['kept'])} of {wording.exact(found['pruned'])} weights"
     share = wording.percent(found["kept"] / found["pruned"])

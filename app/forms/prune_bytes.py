@@ -1,6 +1,6 @@
 """How large the file of a method that codes differences may be: bits per weight, bytes, or how near its answers come.
 
-Exactly one of the three is asked for; the address says which: it is the one that stands there.
+Exactly one of these is asked for; the address says which: it is the one that stands there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import streamlit as st
 
 from app.forms.address import Table
-from app.forms.fields import KEEP, Field, row
+from app.forms.fields import KEEP, Field, Number, row
 from app.forms.model import Subject
 from app.frame import state
 from kencore.settings.demo import DEMOS
@@ -21,23 +21,28 @@ from kencore.settings.prune import BUDGETS, PruneSpec
 from kencore.words import numbers as wording
 
 UNIT: Final = "prune_bytes_unit"
-UNITS: Final = {"bits": "Bits per weight", "bytes": "Bytes", "kl": "Closeness"}
+UNITS: Final = {"bits": "Bits per weight", "bytes": "Bytes", "same": "Same answers", "kl": "Divergence"}
 LOOKS: Final[dict[str, dict[str, Any]]] = {
     "bits": {"step": 0.05, "format": "%.3g"},
     "bytes": {"step": 10_000},
     "kl": {"step": 0.005, "format": "%.4g"},
+    "same": {"step": 0.01, "format": "%.4g"},
 }
-NEAR: Final = (
-    "The smallest file whose answers are at most so far from the tuned model's, as measured on the data below. "
-    "On the classifiers measured for this project 0.01 nats kept 97 to 98 % of the answers the same."
-)
+NEAR: Final = {
+    "kl": "The smallest file whose answers are at most so far from the tuned model's (mean KL in nats, 0: the same), "
+    "as measured on the data below. On the classifiers measured for this project 0.01 nats kept 97 to 98 % of the "
+    "answers the same.",
+    "same": "The smallest file with which at least this share of the answers is the tuned model's own, as measured on "
+    "the data below.",
+}
 
 
 def fields() -> list[Field]:
-    """The three budgets; bits are asked for where nothing is said."""
+    """The budgets; bits are asked for where nothing is said."""
     return [
         row(PruneSpec, "bits", "prune_bits", usual=0.25),
         row(PruneSpec, "bytes", "prune_bytes", start=100_000),
+        row(PruneSpec, "same", "prune_same", kind=Number, start=0.97),
         row(PruneSpec, "kl", "prune_kl", start=0.01),
     ]
 
@@ -63,7 +68,7 @@ def budget(table: Table, subject: Subject) -> dict[str, Any]:
     )
     unit = str(chosen or BUDGETS[0])
     asked = table[unit].draw(**LOOKS[unit], persist_state="session", on_change="rerun")
-    if said := NEAR if unit == "kl" else _size(unit, asked, weights(subject)):
+    if said := NEAR.get(unit) or _size(unit, asked, weights(subject)):
         st.caption(state.plain(said))
     return {"keep": None, "k": None, **dict.fromkeys(BUDGETS), unit: asked}
 

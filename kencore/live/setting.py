@@ -33,13 +33,13 @@ from kencore.runs.lines import stored_bytes
 from kencore.runs.run import totals_of
 from kencore.settings.checks import checked_balance, complement
 from kencore.settings.json import JsonSettings
-from kencore.settings.prune import PruneSpec
+from kencore.settings.prune import BUDGETS, PruneSpec
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
 
 _NAMES = {"rule": "method", "slope": "block_lambda", "spread": "row_lambda"}
-_BUDGET = re.compile(r"k(\d{1,9})|(\d*\.?\d+(?:e-?\d+)?)")
+_BUDGET = re.compile(r"k(\d{1,9})|(bits)?(\d*\.?\d+(?:e-?\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Setting(JsonSettings):
     """What sliders can change of a run; the rest is the run's own.
 
     Args:
-        keep, k: as of `PruneSpec`; exactly one.
+        keep, k, bits: as of `PruneSpec`; exactly one. ``bits``: of a method that codes differences.
         method: another rule for a run of a rule that needs no activations; ``None``: the run's.
         balance: factors, as of `PruneSpec`.
         block_lambda, row_lambda: as of `PruneSpec`.
@@ -58,6 +58,7 @@ class Setting(JsonSettings):
 
     keep: float | None = None
     k: int | None = None
+    bits: float | None = None
     method: str | None = None
     balance: tuple[str, ...] = ()
     block_lambda: float | None = None
@@ -70,13 +71,21 @@ class Setting(JsonSettings):
     def of(cls, spec: PruneSpec) -> Setting:
         """The setting that a run was made with."""
         return cls(
-            keep=spec.keep, k=spec.k, balance=spec.balance, block_lambda=spec.block_lambda, row_lambda=spec.row_lambda
+            keep=spec.keep,
+            k=spec.k,
+            bits=spec.bits,
+            balance=spec.balance,
+            block_lambda=spec.block_lambda,
+            row_lambda=spec.row_lambda,
         )
 
     @property
     def text(self) -> str:
-        """Compact, for an address: ``0.25~rule*delta~q*1.5~b2*0.5~slope*0.1``."""
-        parts = [f"k{self.k}" if self.keep is None else f"{self.keep:.6g}"]
+        """Compact, for an address: ``0.25~rule*delta~q*1.5~b2*0.5~slope*0.1``, or ``bits0.25``."""
+        if self.bits is not None:
+            parts = [f"bits{self.bits:.6g}"]
+        else:
+            parts = [f"k{self.k}" if self.keep is None else f"{self.keep:.6g}"]
         for name, field in _NAMES.items():
             value = getattr(self, field)
             if value is not None:
@@ -105,8 +114,9 @@ class Setting(JsonSettings):
         if match is None:
             raise _bad(text)
         k = None if match[1] is None else int(match[1])
-        keep = None if match[2] is None else _float(text, match[2])
-        return cls(keep=keep, k=k, balance=tuple(balance), **fields)
+        share = None if match[3] is None else _float(text, match[3])
+        size: dict[str, Any] = {"bits" if match[2] else "keep": share}
+        return cls(k=k, balance=tuple(balance), **size, **fields)
 
     def spec(self, asked: PruneSpec) -> PruneSpec:
         """The settings of a run with these in place.
@@ -122,10 +132,14 @@ class Setting(JsonSettings):
                 wanted=f"one of {', '.join(rules())}, in a run of one of these",
                 remedy="Keep the run's own rule, or prune anew.",
             )
+        size: dict[str, Any] = (
+            dict.fromkeys(BUDGETS) | {"bits": self.bits} if asked.coded or self.bits is not None else {}
+        )
         return replace(
             asked,
             keep=self.keep,
             k=self.k,
+            **size,
             method=method,
             balance=self.balance,
             block_lambda=self.block_lambda,
@@ -154,6 +168,8 @@ def own_setting(run: Run) -> Setting:
     pruned with these instead of searching anew.
     """
     setting, spec = Setting.of(run.spec), run.spec
+    if spec.coded and spec.bits is None:  # asked for in bytes, or for closeness: what it took
+        return Setting(bits=float(f"{8 * run.totals['bytes_stored'] / max(1, run.totals['params']):.3g}"))
     if "block_lambda" not in ALLOCATIONS[spec.allocation].options or spec.published:
         return setting
     trace = run.trace or {}
@@ -190,6 +206,8 @@ def why_worker(run: Run, setting: Setting) -> str | None:
     known at once.
     """
     spec = setting.spec(run.spec)
+    if spec.coded:
+        return "the code of every matrix is chosen anew for each size"
     if spec.published:
         return "the published code's rounding depends on what its search finds"
     row = ALLOCATIONS[spec.allocation]
@@ -270,6 +288,11 @@ class Totals:
     shares: dict[str, float]
     whole: tuple[str, ...]
     matrices: dict[str, int]
+
+
+def bytes_by_worker(run: Run, setting: Setting) -> int:
+    """Bytes that a file has at most, which only a worker can make: of a run whose differences are coded."""
+    return round((setting.bits or 0.0) * run.totals["params"] / 8)
 
 
 def kept_by_worker(run: Run, setting: Setting) -> int:

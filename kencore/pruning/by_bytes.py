@@ -43,8 +43,8 @@ SECONDS_PER_WEIGHT: Final = 1e-6  # only weighs the phases of the progress bar
 TRIES: Final = 5  # at a size
 SLACK: Final = 64  # bytes
 CLOSE: Final = 0.99  # of the budget, that a file uses at least, where codes allow it
-STEPS: Final = 9  # of the search for a divergence
-LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a divergence is searched
+STEPS: Final = 9  # of the search for a closeness
+LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a closeness is searched
 LARGE: Final = 200_000_000  # weights: gradients of more are measured only if they are asked for
 BYTES_HELD: Final = 70  # of memory for each weight while they are: the model, its gradients, some thirty changes
 OVERHEAD: Final = 110  # bytes of a tensor that is said of each, at first guess
@@ -188,8 +188,9 @@ def _coded_run(
 
     spec, data = coder.spec, bench.data
     phase = bar.phase("", work[0])
-    near = Near(judge) if spec.kl is not None and judge is not None and gives_answers(data) else None
-    made = sized(coder, folder, phase) if spec.kl is None else coder.write(nearest(coder, near, phase), folder)
+    measured = spec.kl is not None or spec.same is not None
+    near = Near(judge) if measured and judge is not None and gives_answers(data) else None
+    made = coder.write(nearest(coder, near, phase), folder) if measured else sized(coder, folder, phase)
     try:
         metrics = None
         if judge is not None and data is not None:
@@ -297,36 +298,46 @@ def nearest(coder: Coder, near: Near | None, progress: Progress) -> Choice:
     Raises:
         SpecError: no choice comes so near, or the model gives no answers.
     """
-    most = coder.spec.kl
-    assert most is not None
+    spec = coder.spec
     if near is None:
         from kencore.quality.near import no_answers
 
         raise no_answers()
     low, high = LEAST_BITS, MOST_BITS
     best: Choice | None = None
-    found: float | None = None
+    found: dict[str, Any] = {}
     for turn in range(STEPS + 1):
         middle = high if turn == 0 else float(np.sqrt(low * high))
         choice = choose(coder.table, middle * coder.size)
         progress(turn, STEPS + 1, f"Measuring at {middle:.3g} bits per weight")
         near.judge.bring(coder.pair.tuned_tensors, coder.state(choice))
-        kl = near.of()["kl"]
-        if kl is not None and kl <= most:
+        found = near.of()
+        if _near_enough(spec, found):
             best, high = choice, middle
         elif turn == 0:
-            found = kl
             break
         else:
             low = middle
     if best is None:
+        by_kl = spec.kl is not None
+        reached = found["kl"] if by_kl else found["same_answer"]
         raise SpecError(
-            "kl",
-            got=f"{most:g} nats",
-            wanted=f"what {MOST_BITS:g} bits per weight reach: {found if found is not None else float('nan'):.3g}",
-            remedy="Ask for a larger divergence" + (", or leave code out." if coder.spec.code else "."),
+            "kl" if by_kl else "same",
+            got=f"{spec.kl:g} nats" if by_kl else f"{spec.same:.4%} same answers",
+            wanted=f"what {MOST_BITS:g} bits per weight reach: "
+            + ("nan" if reached is None else f"{reached:.3g}" if by_kl else f"{reached:.4%}"),
+            remedy=f"Ask for {'a larger divergence' if by_kl else 'fewer'}"
+            + (", or leave code out." if spec.code else "."),
         )
     return best
+
+
+def _near_enough(spec: PruneSpec, found: Mapping[str, Any]) -> bool:
+    """Whether answers come as near as is asked for; rounding to 12 digits makes 97 of 100 a share of 0.97."""
+    if spec.kl is not None:
+        return bool(found["kl"] is not None and found["kl"] <= spec.kl)
+    assert spec.same is not None
+    return bool(round(found["same_answer"] - spec.same, 12) >= 0)
 
 
 def _wanted(coder: Coder) -> int:

@@ -48,6 +48,8 @@ def _budget(spec: Mapping[str, Any]) -> str:
         return f"in {_bytes(int(spec['bytes']))}"
     if spec.get("kl") is not None:
         return f"KL {float(spec['kl']):.3g}"
+    if spec.get("same") is not None:
+        return f"{float(spec['same']) * 100:.4g} % same"
     return f"k = {spec['k']}"
 
 

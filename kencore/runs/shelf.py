@@ -283,7 +283,7 @@ def run_folder(spec: PruneSpec, out: str | Path | None) -> Path:
 
 def new_run_id(spec: PruneSpec) -> str:
     """A readable id: method, allocation, budget and eight random letters."""
-    short = {"keep": "", "k": "k", "bits": "bits", "bytes": "", "kl": "kl"}
+    short = {"keep": "", "k": "k", "bits": "bits", "bytes": "", "kl": "kl", "same": "same"}
     given = next(name for name in short if getattr(spec, name) is not None)
     budget = f"{short[given]}{getattr(spec, given):.12g}"
     spread = "" if spec.allocation == UNIFORM else f"{spec.allocation}-"

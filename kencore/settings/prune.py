@@ -60,9 +60,9 @@ class PruneSpec(PruningSettings):
         rescale: ``share`` divides each row's kept differences to the base by the share of the row
             that was kept (DARE, 2311.03099), ``energy`` by the share of the row's squared
             difference that was kept: kept values are then no longer the tuned ones. Needs a base.
-        bits, bytes, kl: of ``bytes``, exactly one: bits per weight of the model, bytes of the subnetwork file, or how
-            far the answers may be from the tuned model's (mean KL in nats, measured on ``evaluation``); everything that
-            the file holds counts.
+        bits, bytes, kl, same: of ``bytes``, exactly one: bits per weight of the model, bytes of the subnetwork file,
+            how far the answers may be from the tuned model's (mean KL in nats, measured on ``evaluation``), or which
+            share of them must be the same; everything that the file holds counts.
         harm: of ``bytes``: ``gradients`` orders codes by how far each would move the answers, to second order, on
             ``calibration`` (of a classifier a table of sentences; where none is named, those of ``evaluation`` without
             their labels); ``rule`` without data; ``auto``: gradients where there is evaluation data that asks for
@@ -168,6 +168,17 @@ class PruneSpec(PruningSettings):
         label="Divergence of the answers",
         help="Of bytes: the smallest file whose model's answers are at most so far from the tuned model's (mean KL in "
         "nats, measured on the evaluation data).",
+    )
+    same: float | None = setting(
+        "share",
+        None,
+        low=0,
+        high=1,
+        without=(0,),
+        offered=(0.5, 1),
+        label="Same answers",
+        help="Of bytes: the smallest file with which at least such a share of answers (of a language model: of next "
+        "tokens) is the tuned model's own, measured on the evaluation data.",
     )
     code: str | None = setting(
         "choice",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 HARMS: Final = ("auto", "gradients", "rule")
 """How a method that codes differences orders codes."""
-BUDGETS: Final = ("bits", "bytes", "kl")
+BUDGETS: Final = ("bits", "bytes", "kl", "same")
 """Of a method that codes differences."""
 
 
@@ -88,10 +88,11 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
     """What goes with a method that codes differences."""
     if len(given) != 1:
         raise SpecError(
-            "bits, bytes and kl",
+            "bits, bytes, kl and same",
             got=" and ".join(given) or "none of them",
             wanted=f"exactly one of them for {spec.method}",
-            remedy="Say how large the file may be (bits per weight, or bytes), or how near its answers must come (kl).",
+            remedy="Say how large the file may be (bits per weight, or bytes), or how near its answers must come (kl, "
+            "or same, a share of the answers).",
         )
     others = {
         "keep": spec.keep is not None,
@@ -108,7 +109,7 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
             raise _clash(
                 name,
                 f"{getattr(spec, name)} beside {spec.method}",
-                f"no {name}: bits, bytes or kl alone say how much is stored, and where",
+                f"no {name}: bits, bytes, kl or same alone say how much is stored, and where",
                 "Leave it out, or choose another method.",
             )
     if spec.harm == "gradients" and spec.evaluation is None:
@@ -118,10 +119,10 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
             "evaluation data: labeled sentences, or a text for a language model",
             "Name them with evaluation, or order codes by the rule.",
         )
-    if spec.kl is not None and spec.evaluation is None:
+    if given[0] in ("kl", "same") and spec.evaluation is None:
         raise _clash(
-            "kl",
-            "a divergence without data to measure it on",
+            given[0],
+            f"a {'divergence' if given[0] == 'kl' else 'share of same answers'} without data to measure it on",
             "evaluation data: labeled sentences, or a text for a language model",
             "Name them with evaluation, or give bits or bytes.",
         )

@@ -253,6 +253,8 @@ def budget(spec: PruneSpec) -> str:
         return f"{spec.bits:g} bits per weight"
     if spec.kl is not None:
         return f"answers within {spec.kl:g} nats"
+    if spec.same is not None:
+        return f"{short_percent(spec.same)} same answers or more"
     if spec.keep is None:
         return f"k = {spec.k} per row"
     if not spec.exact:

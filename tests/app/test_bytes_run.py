@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.app_pages.tune import jobs as tune_jobs
 from app.charts.spent import bytes_bars
 from app.data.held import held_map
+from app.data.live import comes_to
 from app.data.payload import window_bytes
 from app.forms import prune_bytes
 from app.frame import state
@@ -20,10 +22,12 @@ from kencore import prune
 from kencore.codes.table import levels_of
 from kencore.errors import SpecError
 from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.live.setting import Setting
 from kencore.report.build import build
 from kencore.report.page import html
 from kencore.runs.naming import describe
 from kencore.runs.run import Run
+from kencore.settings.prune import BUDGETS
 from kencore.views.spent import by_role, spent
 from kencore.views.tables import totals
 from kencore.views.window import window
@@ -31,7 +35,7 @@ from kencore.words import numbers as wording
 from kencore.words.compare import sizes as files_compared
 from kencore.words.palette import LIGHT
 from kencore.words.run import command, headline
-from tests.app.app_pages.test_prune import FakeJobs, start, store_of_jobs  # noqa: F401 - a fixture
+from tests.app.app_pages.test_prune import FakeJobs, button, start, store_of_jobs  # noqa: F401 - a fixture
 from tests.app.conftest import OpenPage
 from tests.pruning.test_by_bytes import coded
 
@@ -111,6 +115,29 @@ def test_the_report_and_the_command_tell_of_it(made: Path) -> None:
     assert json.loads(held_map(Run(made))["data"])["sources"][0]["coded"]
 
 
+def test_adjust_asks_a_worker_for_another_size(
+    made: Path, store: Run, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(tune_jobs, "measure", lambda run, setting: asked.append(setting.text))
+    shutil.copytree(made, store.path.parent / "coded")
+    state.forget_runs()
+    own = open_page("tune", run="coded")
+    assert own.title[0].value.startswith("This run takes 14 bits per weight")
+    test = open_page("tune", run="coded", bits="2")
+    assert not test.exception
+    assert test.title[0].value == "The run at 2 bits per weight"
+    sent = [json.loads(element.proto.json) for element in test.get("bidi_component")]
+    strip = next(data for data in sent if "groups" in data)
+    assert (strip["setting"]["bits"], strip["bits"], strip["balance"]) == (2, [0.01, 32], False)
+    assert strip["words"]["due"] == next(data for data in sent if "view" in data)["due"]["words"]
+    assert "--bits 2" in test.code[0].value
+    button(test, "Measure this setting").click().run()
+    assert asked == ["bits2"]
+    said = comes_to(Run(made), Setting(bits=2), "")
+    assert said["bytes"] == round(said["params"] / 4)
+
+
 def test_the_form_asks_for_bits(open_page: OpenPage, store_of_jobs: FakeJobs) -> None:  # noqa: F811
     test = open_page("prune", method="bytes", bits="0.5")
     assert not test.exception
@@ -119,8 +146,8 @@ def test_the_form_asks_for_bits(open_page: OpenPage, store_of_jobs: FakeJobs) ->
     assert (asked["method"], asked["bits"], asked["keep"], asked["k"]) == ("bytes", 0.5, None, None)
 
 
-@pytest.mark.parametrize(("name", "value"), [("bytes", "400000"), ("kl", "0.02"), ("bits", "0.1")])
-def test_the_form_asks_for_one_of_three_sizes(
+@pytest.mark.parametrize(("name", "value"), [("bytes", "400000"), ("kl", "0.02"), ("bits", "0.1"), ("same", "0.97")])
+def test_the_form_asks_for_one_of_the_sizes(
     name: str,
     value: str,
     open_page: OpenPage,
@@ -130,7 +157,7 @@ def test_the_form_asks_for_one_of_three_sizes(
     assert not test.exception
     assert not start(test).exception
     asked = store_of_jobs.found["job0"].params
-    assert {one: asked[one] for one in ("bits", "bytes", "kl") if asked[one] is not None} == {name: float(value)}
+    assert {one: asked[one] for one in BUDGETS if asked[one] is not None} == {name: float(value)}
 
 
 def test_the_size_of_the_file_is_said_before_it_is_made(open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Page, Request, Route, expect
 
+from kencore import prune
 from kencore.live.setting import Setting, totals
 from kencore.methods.select import select_rows
 from kencore.runs.run import open_run
@@ -14,6 +18,7 @@ from tests.app.data.test_answers import decode
 from tests.browser.canvas import CANVAS
 from tests.browser.conftest import App, visit
 from tests.browser.steps import until_true
+from tests.pruning.test_by_bytes import coded
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"  # 128 x 128: a cell is a weight
 
@@ -125,6 +130,30 @@ def test_a_setting_is_measured_and_becomes_one_run(tab: Page, app: App) -> None:
     assert len(made) == 1
     assert open_run(made[0].path).totals["kept"] == totals(open_run("demo"), Setting(keep=0.3)).kept
     assert len(app.jobs("retune")) >= 1
+
+
+def test_the_size_of_a_coded_run_is_moved_and_its_picture_is_that_of_a_pruning(
+    tab: Page, app: App, tmp_path: Path
+) -> None:
+    made = coded(tmp_path, bits=14)
+    shutil.copytree(made.path, app.home / "runs" / "coded")
+    wanted = prune(replace(made.spec, bits=8), out=tmp_path / "wanted", threads=1)
+    name = next(name for name, one in made.codes.items() if min(one.shape) > 1 and wanted.codes[name].data != one.data)
+    open_sliders(tab, run="coded", matrix=name, layer="levels")
+    tab.locator("#keep").focus()
+    for _ in range(6):
+        tab.keyboard.press("ArrowLeft")
+    until_true(tab, "location.search.includes('bits=8')")  # eight steps halve it
+    with tab.expect_request(
+        lambda sent: "/kenviz/window" in sent.url and "made=" in sent.url, timeout=180_000
+    ) as asked:
+        pass  # a small model is measured at rest
+    response = asked.value.response()
+    assert response is not None
+    _, planes = decode(response.body())
+    expect(tab.get_by_role("button", name="Save as a run")).to_be_visible()
+    rows, columns = planes["levels"].shape
+    np.testing.assert_array_equal(planes["levels"], wanted.values(name, "levels")[:rows, :columns])
 
 
 def test_a_balance_slider_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:

@@ -12,10 +12,20 @@ from hypothesis import strategies as st
 
 from kencore import prune
 from kencore.errors import SpecError
-from kencore.live.setting import Setting, balance_names, budgets, check, own_setting, totals, why_worker
+from kencore.live.setting import (
+    Setting,
+    balance_names,
+    budgets,
+    bytes_by_worker,
+    check,
+    own_setting,
+    totals,
+    why_worker,
+)
 from kencore.runs.bits import kept_per_row
 from kencore.runs.run import Run, open_run
 from kencore.settings.prune import PruneSpec
+from tests.pruning.test_by_bytes import coded
 
 NAMES = st.sampled_from(["q", "o", "b0", "b11", "encoder.b3"])
 BALANCE = st.lists(
@@ -50,7 +60,32 @@ def test_a_setting_survives_text_and_json(
     assert Setting.from_json(setting.to_json()) == setting
 
 
-@pytest.mark.parametrize("text", ["", "x", "0.3~q", "0.3~q*", "0.3~slope*x", "k", "0.5~~"])
+@given(st.integers(1, 6400).map(lambda n: n / 100))
+def test_a_size_survives_text(bits: float) -> None:
+    setting = Setting(bits=bits)
+    assert setting.text == f"bits{bits:g}"
+    assert Setting.from_text(setting.text) == setting
+
+
+def test_sizes_of_a_coded_run_are_a_worker_s(tmp_path: Path, demo: Run) -> None:
+    run = coded(tmp_path, bits=14)
+    assert own_setting(run) == Setting(bits=14)
+    found = check(run, Setting(bits=2))
+    assert (found.bits, found.keep, found.kl) == (2, None, None)
+    assert why_worker(run, Setting(bits=2)) is not None
+    assert bytes_by_worker(run, Setting(bits=2)) == round(run.totals["params"] / 4)
+    near = Run(run.path)
+    near.spec = replace(run.spec, bits=None, bytes=10**6)
+    took = own_setting(near).bits
+    assert took == pytest.approx(8 * run.totals["bytes_stored"] / run.totals["params"], rel=0.01)
+    assert check(near, own_setting(near)).bytes is None
+    with pytest.raises(SpecError, match="bits"):
+        check(demo, Setting(bits=2))
+    with pytest.raises(SpecError):
+        check(run, Setting(keep=0.5))
+
+
+@pytest.mark.parametrize("text", ["", "x", "bits", "bitsx", "0.3~q", "0.3~q*", "0.3~slope*x", "k", "0.5~~"])
 def test_text_that_is_no_setting_is_refused(text: str) -> None:
     with pytest.raises(SpecError):
         Setting.from_text(text)

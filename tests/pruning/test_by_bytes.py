@@ -17,6 +17,7 @@ from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
 from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.read import inspect_subnetwork
 from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.runs.naming import describe
 from kencore.runs.run import open_run
 from tests.exports.test_subnetwork import same_bits
 from tests.support.tiny_models import save_pair
@@ -110,6 +111,18 @@ def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
     assert {one.code for one in run.codes.values()} == {"none"}
     with pytest.raises(SpecError, match="16 bits per weight reach"):
         prune(dataclasses.replace(run.spec, kl=1e-12, code="signs"), out=tmp_path / "near")
+
+
+def test_the_smallest_file_with_a_share_of_same_answers(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "sentences.tsv", 60)
+    asked = {"code": "levels", "evaluation": str(data), "cost": False}
+    files, shares = [], (1.0, 0.9, 0.6)
+    for share in shares:
+        run = coded(tmp_path / str(share), same=share, **asked)
+        assert run.metrics["pruned"]["versus_dense"]["same_answer"] >= share
+        files.append(write_subnetwork(run, tmp_path / f"{share}.subnetwork").stat().st_size)
+    assert files == sorted(files, reverse=True)
+    assert describe(dataclasses.asdict(run.spec)).endswith("60 % same")
 
 
 def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_grid_without_sizes_of_files_has_the_id_that_it_had() -> None:
     [
         ({"methods": ("delta",), "keeps": (0.5,), "bits": (1,)}, "bits: sizes of a file without a method"),
         ({"methods": ("bytes",), "keeps": (0.5,), "bits": (1,)}, "keeps: a number of weights beside bytes alone"),
-        ({"methods": ("bytes",), "keeps": (0.5,)}, "no combination that can be .*bits, bytes and kl"),
+        ({"methods": ("bytes",), "keeps": (0.5,)}, "no combination that can be .*bits, bytes, kl and same"),
         ({"methods": ("bytes", "ken"), "bits": (0.5,)}, "keeps and ks: neither"),
     ],
 )

@@ -239,7 +239,7 @@ def test_parts_of_a_neuron(found: Contributions, wanted: str) -> None:
 
 
 def point(value: float, half: float = 0.02) -> Point:
-    return Point(label="", share=0.5, value=value, low=value - half, high=value + half)
+    return Point(label="", size=0.5, value=value, low=value - half, high=value + half)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app.charts import closeness as charts
+from app.charts.closeness import NEAR
 from app.frame import choosing, links, state, theme
 from app.frame.draw import draw
 from app.jobs import panel
@@ -24,7 +25,7 @@ def show() -> None:
         table = by_bytes(list_runs(points=True), run)
         st.caption(
             f"Measured runs of {state.plain(run.spec.model)}, the model of the run in the sidebar, whatever their "
-            "method, points of sweeps among them. KL says how far answers moved from the dense model's: 0 is the same."
+            "method. Answers are compared with the dense model's; a KL of 0 is the same."
         )
         if table.empty:
             st.info("No run of this model has both a measured quality and a file whose size is known.")
@@ -48,9 +49,11 @@ def _plot(table: Any) -> None:
 
 
 def _table(table: Any) -> None:
-    shown = table.assign(
-        same_answer=100 * table["same_answer"], open=[links.link("overview", run=run) for run in table["run"]]
-    )
+    measure = str(table["measure"].iloc[0])
+    shares = {"same_answer": 100 * table["same_answer"]}
+    if measure != "perplexity":
+        shares["quality"] = 100 * table["quality"]
+    shown = table.assign(**shares, open=[links.link("overview", run=run) for run in table["run"]])
     st.dataframe(
         shown[["label", "bytes", "bits", "kl", "same_answer", "quality", "open"]],
         hide_index=True,
@@ -58,18 +61,20 @@ def _table(table: Any) -> None:
         alt="Every measured run of the model with the size of its file, its closeness and its quality",
         column_config={
             "label": "Run",
-            "bytes": st.column_config.NumberColumn("File", format="bytes"),
+            "bytes": st.column_config.NumberColumn("File, bytes", format="localized"),
             "bits": st.column_config.NumberColumn("Bits per weight", format="%.3g"),
             "kl": st.column_config.NumberColumn("KL, nats", format="%.3g"),
             "same_answer": st.column_config.NumberColumn("Same answers", format="%.1f %%"),
-            "quality": st.column_config.NumberColumn(str(table["measure"].iloc[0]).capitalize(), format="%.4g"),
+            "quality": st.column_config.NumberColumn(
+                measure.capitalize(), format="localized" if measure == "perplexity" else "%.1f %%", step=0.1
+            ),
             "open": st.column_config.LinkColumn("Open", display_text="run", width="small"),
         },
     )
 
 
 def _smaller(run: Run) -> None:
-    """A link to the form, asked for by closeness, where the model has a base."""
+    """A link to the form, asked for by same answers, where the model has a base."""
     spec = run.spec
     if spec.base is None:
         st.caption("Files this small are differences to a base; this run has none.")
@@ -77,16 +82,16 @@ def _smaller(run: Run) -> None:
     data = spec.evaluation or data_of(spec.model)
     links.page_link(
         "prune",
-        "Find the smallest file that is near enough",
+        f"Find the smallest file with {wording.percent(NEAR, 0)} same answers",
         icon=":material/content_cut:",
         run=None,
         model=spec.model,
         base=None if data_of(spec.model) else spec.base,
         method="bytes",
-        kl=0.01,
+        same=NEAR,
         evaluation=None if data == data_of(spec.model) else data,
     )
-    st.caption(f"It measures some {wording.plural(10, 'size')} and keeps the smallest that comes within 0.01 nats.")
+    st.caption(f"It measures {wording.plural(10, 'size')} and keeps the smallest that reaches it, or another share.")
 
 
 def _open(run: Any) -> None:

@@ -1,7 +1,8 @@
 """Live tuning: sliders for how much is kept, the open matrix repainted at every move.
 
-Address: ``run``, ``matrix`` and the map's own (r0 r1 c0 c1 row col layer reset); ``keep`` (a share)
-or ``k``, ``rule``, ``eq`` (the balance: ``q*1.5~b2*0.5``), and of NeuroAL ``slope`` and ``spread``.
+Address: ``run``, ``matrix`` and the map's own (r0 r1 c0 c1 row col layer reset); ``keep`` (a share),
+``k`` or ``bits`` (per weight, of coded differences), ``rule``, ``eq`` (the balance: ``q*1.5~b2*0.5``),
+and of NeuroAL ``slope`` and ``spread``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from app.parts import whole
 from kencore.live import setting as retune
 from kencore.live.ranking import why_not_live
 from kencore.live.setting import Setting
-from kencore.settings.prune import BUDGETS
 from kencore.words import matrices
 
 with state.messages():
@@ -85,17 +85,6 @@ def the_map(setting: Setting, reason: str | None) -> None:
     viewer.weight_map([source], view, key=matrix_parts.MAP, due=viewer.Due(setting=setting.text, words=waits))
 
 
-if run.spec.coded:
-    st.title("Adjust")
-    st.info(
-        "The sliders move the share that is kept; the size of this run was set in bits. Prune again at another size."
-    )
-    asked = {"model": run.spec.model, "base": run.spec.base, "evaluation": run.spec.evaluation}
-    asked |= {name: getattr(run.spec, name) for name in BUDGETS}
-    links.page_link(
-        "prune", "Prune at another size", icon=":material/content_cut:", run=None, method=run.spec.method, **asked
-    )
-else:
-    if pruned and why_not_live(run, retune.own_setting(run), name) is not None:
-        submitting.get_ready()  # only a worker knows what another setting keeps
-    page()
+if pruned and why_not_live(run, retune.own_setting(run), name) is not None:
+    submitting.get_ready()  # only a worker knows what another setting keeps
+page()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kencore.runs.run import Run
     from kencore.words.palette import Palette
 
-PARAMS: Final = ("keep", "k", "rule", "eq", "slope", "spread")
+PARAMS: Final = ("keep", "k", "bits", "rule", "eq", "slope", "spread")
 _IN_THE_ADDRESS: Final = {
     "balance": "eq",
     "method": "rule",
@@ -49,7 +49,7 @@ def asked_setting(run: Run) -> Setting:
         return own
     said["slope"] = said["slope"] or _number(own.block_lambda)
     said["spread"] = said["spread"] or _number(own.row_lambda)
-    budget = f"k{said['k']}" if said["k"] else said["keep"]
+    budget = next((f"{name}{said[name]}" for name in ("k", "bits") if said[name]), said["keep"])
     if budget is None:
         budget = own.text.split("~")[0]
     parts = [budget, *(f"{name}*{said[name]}" for name in ("rule", "slope", "spread") if said[name])]
@@ -76,6 +76,7 @@ def write_setting(run: Run, setting: Setting) -> None:
         found |= {
             "keep": None if setting.keep is None else f"{setting.keep:.6g}",
             "k": setting.k,
+            "bits": _number(setting.bits),
             "rule": setting.method,
             "slope": _number(setting.block_lambda),
             "spread": _number(setting.row_lambda),
@@ -114,6 +115,9 @@ def _about(run: Run, setting: Setting) -> str:
 def title(run: Run, setting: Setting) -> str:
     """What the page shows, as a finding."""
     own = setting == retune.own_setting(run)
+    if setting.bits is not None:
+        size = f"{setting.bits:g} bits per weight"
+        return f"This run takes {size}: move the slider to try another size" if own else f"The run at {size}"
     budget = f"k = {setting.k}" if setting.keep is None else wording.short_percent(setting.keep)
     if own:
         return f"This run keeps {budget}: move a slider to try another setting"
@@ -253,7 +257,8 @@ def _made(job: JobStatus) -> None:
 def history(run: Run, setting: Setting, palette: Palette) -> None:
     """The last ten settings with what was measured; a click goes back to one."""
     settings, points = [retune.own_setting(run)], []
-    own = _point("The run itself", run.metrics, run.totals)
+    coded = run.spec.coded
+    own = _point("The run itself", run.metrics, run.totals, coded)
     if own is None:
         settings = []
     else:
@@ -262,7 +267,7 @@ def history(run: Run, setting: Setting, palette: Palette) -> None:
         found = tune_jobs.result(one.job)
         if found is None:
             continue
-        point = _point(one.setting.replace("~", ", "), found["metrics"], found["totals"])
+        point = _point(one.setting.replace("~", ", "), found["metrics"], found["totals"], coded)
         if point is not None:
             points.append(point)
             settings.append(Setting.from_text(one.setting))
@@ -278,11 +283,12 @@ def history(run: Run, setting: Setting, palette: Palette) -> None:
             _moved_to(run, settings[index])
             st.rerun()
 
-    chart = settings_chart(points, now, dense, palette, lower=lower, name=facts.share_name(run.metrics))
+    name = facts.share_name(run.metrics)
+    chart = settings_chart(points, now, dense, palette, lower=lower, name=name, coded=coded)
     drawing.draw(chart, key=f"tune-settings-{len(points)}-{now}", point=back)
 
 
-def _point(label: str, metrics: dict[str, Any], totals: dict[str, int]) -> Point | None:
+def _point(label: str, metrics: dict[str, Any], totals: dict[str, int], coded: bool) -> Point | None:
     pruned = metrics.get("pruned") or {}
     name = measure_of(pruned)
     if pruned.get(name) is None:
@@ -290,7 +296,7 @@ def _point(label: str, metrics: dict[str, Any], totals: dict[str, int]) -> Point
     nan = float("nan")
     return Point(
         label=label,
-        share=totals["kept"] / totals["pruned"],
+        size=8 * totals["bytes_stored"] / totals["params"] if coded else totals["kept"] / totals["pruned"],
         value=float(pruned[name]),
         low=float(pruned.get(f"{name}_low") or nan),
         high=float(pruned.get(f"{name}_high") or nan),

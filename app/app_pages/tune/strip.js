@@ -4,6 +4,7 @@
 const REST = 450; // ms without a move until Python is told
 const STEP = 4; // steps of a balance slider that double its factor
 const SPAN = 12; // steps to each side
+const FINE = 8; // steps of the slider of bits that double them
 const MOVED = "kenviz:query";
 const LATE = ".st-key-late-title, .st-key-late-measured"; // on the page: of the setting before, until Python answers
 
@@ -22,8 +23,8 @@ function size(bytes) {
 }
 
 /** A setting as `kencore.live.setting.Setting.text` writes it, but for the order of its parts. */
-export function textOf({ keep, k, rule, slope, spread, balance }) {
-  const parts = [k === null ? String(clean(keep)) : `k${k}`];
+export function textOf({ keep, k, bits, rule, slope, spread, balance }) {
+  const parts = [bits !== null ? `bits${clean(bits)}` : k === null ? String(clean(keep)) : `k${k}`];
   if (rule) parts.push(`rule*${rule}`);
   if (slope !== null) parts.push(`slope*${clean(slope)}`);
   if (spread !== null) parts.push(`spread*${clean(spread)}`);
@@ -85,7 +86,7 @@ class Strip {
   update({ data, setStateValue }) {
     this.data = data;
     this.tell = (text) => setStateValue("setting", text);
-    const kind = JSON.stringify([data.run, data.groups, data.rules, data.slopes, data.spreads]);
+    const kind = JSON.stringify([data.run, data.groups, data.rules, data.slopes, data.spreads, data.bits]);
     if (kind !== this.kind) {
       this.kind = kind;
       this.sent = null;
@@ -111,7 +112,7 @@ class Strip {
   build() {
     const { data } = this;
     this.controls = { balance: new Map() };
-    const main = make("div", { class: "main" }, ...this.keep(), ...this.rule());
+    const main = make("div", { class: "main" }, ...(data.bits ? this.bits() : this.keep()), ...this.rule());
     this.totals = make("p", { class: "totals", role: "status" });
     const lambdas = ["slope", "spread"].filter((name) => data[`${name}s`].length);
     const parts = [main, ...lambdas.map((name) => this.lambda(name)), this.totals];
@@ -148,6 +149,25 @@ class Strip {
     };
     Object.assign(this.controls, { range, box, unit });
     return [make("label", { for: "keep" }, "Keep"), range, box, unit];
+  }
+
+  /** Bits per weight: as far to the right for twice as many, wherever the slider stands. */
+  bits() {
+    const [low, high] = this.data.bits;
+    const range = make("input", {
+      type: "range", id: "keep", class: "wide", step: 1, min: Math.ceil(FINE * Math.log2(low)), max: FINE * Math.log2(high),
+    });
+    const box = make("input", { type: "number", id: "keep-number", "aria-label": "Size, as a number", step: "any" });
+    const set = (value) => {
+      if (!(value > 0)) return;
+      this.now.bits = clean(Math.min(value, high));
+      this.moved(true, box);
+    };
+    range.oninput = () => set(Number((2 ** (Number(range.value) / FINE)).toPrecision(2)));
+    box.oninput = () => set(Number(box.value));
+    box.onchange = () => this.show();
+    Object.assign(this.controls, { range, box });
+    return [make("label", { for: "keep" }, "Size"), range, box, make("span", {}, this.data.words.bits)];
   }
 
   rule() {
@@ -238,16 +258,10 @@ class Strip {
   }
 
   show(typing = null) {
-    const { range, box, unit, rule, balance, reset } = this.controls;
+    const { rule, balance, reset } = this.controls;
     const { now, data } = this;
-    const share = now.k === null;
-    const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
-    const value = share ? clean(100 * now.keep) : now.k;
-    Object.assign(range, limits, { value });
-    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} weights per row`);
-    Object.assign(box, { min: share ? 0.01 : 1, max: limits.max, step: share ? "any" : 1 });
-    if (box !== typing || !box.matches(":focus")) box.value = value;
-    unit.value = share ? "share" : "k";
+    if (data.bits) this.showBits(typing);
+    else this.showKeep(typing);
     if (rule) rule.value = now.rule ?? data.own_rule;
     for (const name of ["slope", "spread"]) this.showLambda(name);
     for (const [name, { range: slider, label }] of balance) {
@@ -259,6 +273,27 @@ class Strip {
     if (reset) reset.disabled = !Object.keys(now.balance).length;
     this.root.dataset.setting = textOf(now);
     this.mark();
+  }
+
+  showBits(typing) {
+    const { range, box } = this.controls;
+    const { bits } = this.now;
+    range.value = Math.round(FINE * Math.log2(bits));
+    range.setAttribute("aria-valuetext", `${bits} ${this.data.words.bits}`);
+    if (box !== typing || !box.matches(":focus")) box.value = bits;
+  }
+
+  showKeep(typing) {
+    const { range, box, unit } = this.controls;
+    const { now, data } = this;
+    const share = now.k === null;
+    const limits = share ? { min: 0.5, max: 100, step: 0.5 } : { min: 1, max: data.most, step: 1 };
+    const value = share ? clean(100 * now.keep) : now.k;
+    Object.assign(range, limits, { value });
+    range.setAttribute("aria-valuetext", share ? `${value} percent` : `${value} weights per row`);
+    Object.assign(box, { min: share ? 0.01 : 1, max: limits.max, step: share ? "any" : 1 });
+    if (box !== typing || !box.matches(":focus")) box.value = value;
+    unit.value = share ? "share" : "k";
   }
 
   showLambda(name) {
@@ -306,11 +341,15 @@ class Strip {
       return;
     }
     const { words } = this.data;
+    const why = (what) => (textOf(this.now) === this.data.own ? "" : ` A worker finds out ${what}: ${found.worker}.`);
+    if (found.bytes !== undefined) {
+      this.totals.textContent = `At most ${size(found.bytes)} for ${count(found.params)} weights.${why("how")}`;
+      return;
+    }
     const share = found.kept / found.pruned;
     const kept = `Keeps ${count(found.kept)} of ${count(found.pruned)} weights (${percent(share)})`;
     if (found.worker) {
-      const why = textOf(this.now) === this.data.own ? "" : ` A worker finds out which: ${found.worker}.`;
-      this.totals.textContent = `${kept}.${why}`;
+      this.totals.textContent = `${kept}.${why("which")}`;
       return;
     }
     const own = found.matrix === null ? "" : ` · ${count(found.matrix)} of this matrix`;

@@ -1,4 +1,5 @@
-"""The strip of sliders: how much is kept, by which rule, and a balance of roles and blocks.
+"""The strip of sliders: how much is kept, by which rule, and a balance of roles and blocks; of coded differences how
+large the file may be.
 
 A browser script (`strip.js`): each move paints the map and asks for its totals; Python hears
 of a setting when the sliders rest.
@@ -18,6 +19,8 @@ from kencore.allocate.balance import parse_balance
 from kencore.allocate.table import ALLOCATIONS
 from kencore.live import setting as retune
 from kencore.methods.table import METHODS, method_label, rules
+from kencore.settings.fields import settings_of
+from kencore.settings.prune import PruneSpec
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, due: str | None) -> d
         "setting": {
             "keep": setting.keep,
             "k": setting.k,
+            "bits": setting.bits,
             "rule": setting.method,
             "slope": setting.block_lambda,
             "spread": setting.row_lambda,
@@ -80,8 +84,9 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, due: str | None) -> d
         },
         "own_rule": spec.method,
         "rules": [[rule, method_label(rule)] for rule in _rules(run)],
-        "most": 0 if spec.streams else int(run.matrices["cols"].max()),
-        "balance": not spec.published,
+        "most": 0 if spec.streams or spec.coded else int(run.matrices["cols"].max()),
+        "bits": settings_of(PruneSpec)["bits"].offered if spec.coded else None,
+        "balance": not (spec.published or spec.coded),
         "open": bool(setting.balance),
         "groups": [
             {"title": title, "names": [_named(kind, name) for name in names[kind]]}
@@ -92,6 +97,7 @@ def strip_data(run: Run, matrix: str, setting: Setting, *, due: str | None) -> d
         "words": {
             "share": "% of all prunable weights" if whole else "% of each row",
             "k": "weights per row",
+            "bits": "bits per weight",
             "due": due,
             "balance": BALANCE,
             "slope": "Slope over blocks",

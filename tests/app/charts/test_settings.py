@@ -9,9 +9,9 @@ from kencore.words.palette import LIGHT
 
 NAN = float("nan")
 POINTS = [
-    Point(label="run", share=0.5, value=0.73, low=0.69, high=0.77),
-    Point(label="0.25", share=0.25, value=0.66, low=0.61, high=0.71),
-    Point(label="0.1", share=0.1, value=0.6, low=NAN, high=NAN),
+    Point(label="run", size=0.5, value=0.73, low=0.69, high=0.77),
+    Point(label="0.25", size=0.25, value=0.66, low=0.61, high=0.71),
+    Point(label="0.1", size=0.1, value=0.6, low=NAN, high=NAN),
 ]
 
 
