@@ -11,9 +11,12 @@ import streamlit as st
 from app.data import exports
 from app.frame import links, state, verdict
 from kencore.errors import KencoreError
+from kencore.words import numbers as wording
+from kencore.words import run as facts
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
+    from kencore.runs.run import Run
 
 NOTHING_WRITTEN: Final = "Cancelled. Nothing was written."
 
@@ -128,9 +131,21 @@ def _flipped(job: JobStatus, elsewhere: bool) -> None:
 def _verdict(job: JobStatus) -> None:
     """What to think of the run that the job made."""
     try:
-        verdict.show(state.open_cached(job.id))
+        run = state.open_cached(job.id)
+        verdict.show(run)
+        if run.spec.coded:
+            st.caption(state.plain(_file(run)))
     except KencoreError as error:
         state.show_error(error)
+
+
+def _file(run: Run) -> str:
+    """How large the file of a run is that codes differences, and how near its answers come."""
+    from kencore.exports.subnetwork.plan import known_bytes
+
+    size, near = known_bytes(run), facts.near(run.metrics)
+    said = [] if size is None else [f"Its subnetwork file has {wording.size(size)}."]
+    return " ".join(said + ([] if near is None else [near]))
 
 
 def _open_run(job: JobStatus) -> None:

@@ -154,11 +154,10 @@ def map_finding(cells: pd.DataFrame, measure: str, terms: wording.Terms) -> str:
     main = known if main.empty else main  # norms and biases are few weights far from the others
     shares, rest = [float(value) for value in main[measure]], [float(value) for value in known[measure]]
     alone = terms.dense != "tuned"
-    if measure == "diff_rms":
+    if measure in ("diff_rms", "bits"):
         outside = f"{min(rest):.2g}" != f"{min(shares):.2g}" or f"{max(rest):.2g}" != f"{max(shares):.2g}"
-        return _sizes(shares, main, alone=alone) + (ASIDE if outside else "")
-    if measure == "bits":
-        return _bits(shares, main)
+        said = _bits(shares, main) if measure == "bits" else _sizes(shares, main, alone=alone)
+        return said + (ASIDE if outside else "")
     lost = "of the squared weights lost" if alone else "of the squared change lost"
     if max(shares) > 1:  # rescaled: what was kept went further than tuning had
         lost = "of the squared change between tuned and pruned weights"

@@ -21,8 +21,8 @@ PARTS: Final = {
 """What bytes are, as a legend says it."""
 REST: Final = "what every file says"
 EXPLAINED: Final = (
-    "Symbols say how far each weight moved, scales what a symbol is worth. Norms and biases take a byte a weight; what "
-    "only the tuned model has, such as a new head, is stored as it is."
+    "Symbols say how far each weight moved, scales what a symbol is worth. Norms and biases take a byte a weight, or "
+    "nothing where the base's do; what only the tuned model has, such as a new head, is stored as it is."
 )
 
 

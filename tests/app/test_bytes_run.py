@@ -18,9 +18,11 @@ from app.data.live import comes_to
 from app.data.payload import window_bytes
 from app.forms import prune_bytes
 from app.frame import state
+from app.jobs.kinds import _file
 from kencore import prune
 from kencore.codes.table import levels_of
 from kencore.errors import SpecError
+from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.live.setting import Setting
 from kencore.report.build import build
@@ -218,3 +220,12 @@ def test_two_files_are_compared_in_one_sentence() -> None:
     said = files_compared(["KEN", "Bytes"], sizes)
     assert said == "KEN takes 1.2\u00a0MB, Bytes 200\u00a0kB: the file of Bytes is 6 times smaller."
     assert files_compared(["KEN", "Bytes"], [{"bytes_subnetwork": None}, sizes[1]]) is None
+
+
+def test_a_finished_job_says_how_large_the_file_is(made: Path) -> None:
+    run = Run(made)
+    assert _file(run) == f"Its subnetwork file has {wording.size(subnetwork_bytes(run))}."  # measured on nothing
+    run.metrics = {"pruned": {"accuracy": 0.5, "versus_dense": {"kl": 0.01, "same_answer": 0.97}}}
+    assert _file(run).endswith(
+        "97.0 % of sentences get the dense model's answer; mean KL from it: 0.01 nats (0: the same)."
+    )

@@ -86,9 +86,8 @@ def _what(run: Run, form: str) -> str:
         size = cost_parts.subnetwork_size(run)
         about = "" if size is None else f", {wording.size(size)}"
         with_what = "on its own" if run.restore == "zero" else "together with the base model"
-        return (
-            f"Kept values and masks in one safetensors file{about}. Restores the pruned model bit for bit, {with_what}."
-        )
+        what = "Coded changes" if run.spec.coded else "Kept values and masks"
+        return f"{what} in one safetensors file{about}. Restores the pruned model bit for bit, {with_what}."
     if form == "folder":
         return (
             f"Weights, config and tokenizer for other programs, {wording.size(run.totals['bytes_dense'])}: as "
