@@ -91,7 +91,9 @@ def _smaller(run: Run) -> None:
         same=NEAR,
         evaluation=None if data == data_of(spec.model) else data,
     )
-    st.caption(f"It measures {wording.plural(10, 'size')} and keeps the smallest that reaches it, or another share.")
+    st.caption(
+        f"It measures {wording.plural(10, 'size')} and keeps the smallest that reaches that, or a share of yours."
+    )
 
 
 def _open(run: Any) -> None:
