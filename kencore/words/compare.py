@@ -41,6 +41,7 @@ SETTINGS: Final = {
     "bits": "Bits per weight",
     "bytes": "Bytes of the file",
     "kl": "Divergence of the answers",
+    "same": "Least share of same answers",
     "code": "Code",
     "allocation": "How sparsity is shared",
     "step": "NeuroAL searches over",
