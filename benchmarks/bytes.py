@@ -200,7 +200,7 @@ class Study:
                 if sum(2 * one.count * int(np.prod(one.shape)) for one in changes.values()) > HELD:
                     harms |= nats(self.judge.model, passes, changes)
                     changes = {}
-            harms |= nats(self.judge.model, passes, changes)
+            harms |= nats(self.judge.model, passes, changes) if changes else {}
             self.tables["gradients"] = {
                 name: judged(of, harms[name]) if name in harms else of[-1:] for name, of in found.items()
             }

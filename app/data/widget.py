@@ -86,7 +86,8 @@ def adjust(run: Run, matrix: str | None = None) -> WeightMap:
     if line["status"] != "pruned":
         raise _not_to_adjust(name, f"it was not pruned: {line['reason']}", "Choose another matrix.")
     if reason := why_not_live(run, own, name):
-        raise _not_to_adjust(name, reason, "Prune again with another share.")
+        again = "at another size: `bits=0.5`" if run.spec.coded else "with another share"
+        raise _not_to_adjust(name, reason, f"Prune again {again}.")
     if own.keep is None:
         raise _not_to_adjust(name, "the run keeps k weights of each row", "Prune with a share: `keep=0.3`.")
     rest = own.text.split("~")[1:]
@@ -143,8 +144,6 @@ def _answer(run: Run, path: str, asked: dict[str, Any]) -> bytes:
 def _said(run: Run, setting: Setting) -> str:
     """What a setting comes to."""
     found = live.comes_to(run, setting, "")
-    if "bytes" in found:
-        return f"at most {wording.size(found['bytes'])}"
     if found["worker"] is not None:
         return f"{wording.exact(found['kept'])} of {wording.exact(found['pruned'])} weights"
     share = wording.percent(found["kept"] / found["pruned"])

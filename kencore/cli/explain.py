@@ -50,7 +50,9 @@ def explain(
 def neuron_facts(
     found: Explanation, run: Run, matrix: str, neuron: int | None, token: int | None, top: int
 ) -> dict[str, Any]:
-    """The parts of one neuron's change as plain values, see `kencore.explain.Contributions`."""
+    """The parts of one neuron's change as plain values, above 0 where the output rose; `kencore.explain.Contributions`
+    has them the other way round, as what was taken away.
+    """
     row, place = found.chosen(run, matrix, neuron, token)
     parts = found.contributions(run, matrix, row, place)
     return {
@@ -59,10 +61,10 @@ def neuron_facts(
         "token": place,
         "dense": parts.dense,
         "pruned": parts.pruned,
-        "weights": parts.weights,
-        "inputs": parts.inputs,
-        "bias": parts.bias,
-        "top": [{"column": int(i), "contribution": float(parts.entries[i])} for i in parts.top(top)],
+        "weights": 0.0 - parts.weights,
+        "inputs": 0.0 - parts.inputs,
+        "bias": 0.0 - parts.bias,
+        "top": [{"column": int(i), "contribution": 0.0 - float(parts.entries[i])} for i in parts.top(top)],
     }
 
 
@@ -119,7 +121,7 @@ def _neuron(one: dict[str, Any], tokens: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"Neuron {one['row']} of {one['matrix']}, token {one['token']} "
         f"({tokens[one['token']]['text']!r}): {one['dense']:.4g} dense, {one['pruned']:.4g} pruned",
-        f"  moved by its changed weights {0.0 - one['weights']:+.4g}, by its changed input "
-        f"{0.0 - one['inputs']:+.4g}, by its bias {0.0 - one['bias']:+.4g}",
+        f"  moved by its changed weights {one['weights']:+.4g}, by its changed input "
+        f"{one['inputs']:+.4g}, by its bias {one['bias']:+.4g}",
     ]
-    return lines + [f"  column {entry['column']:>6,}  {0.0 - entry['contribution']:+.4g}" for entry in one["top"]]
+    return lines + [f"  column {entry['column']:>6,}  {entry['contribution']:+.4g}" for entry in one["top"]]

@@ -41,8 +41,10 @@ def can(shape: tuple[int, int]) -> bool:
 
 
 def memory(shape: tuple[int, int]) -> int:
-    """Bytes that its codes need of a matrix (R, C), about: it is worked on whole, what is left of it beside it."""
-    return 11 * shape[0] * shape[1] + 2 * min(shape) ** 2
+    """Bytes that its codes need of a matrix (R, C), about: it is worked on whole, beside what is left of it, its Gram
+    matrix and some parts in float64.
+    """
+    return 12 * shape[0] * shape[1] + 6 * min(shape) ** 2 + 32 * PART
 
 
 class Spectrum:

@@ -7,9 +7,12 @@ Shapes: R rows of a matrix.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -132,6 +135,13 @@ class Setting(JsonSettings):
                 wanted=f"one of {', '.join(rules())}, in a run of one of these",
                 remedy="Keep the run's own rule, or prune anew.",
             )
+        if asked.coded and self.bits is None:
+            raise SpecError(
+                "keep" if self.k is None else "k",
+                got=f"{self.keep if self.k is None else self.k} for a run of {asked.method}",
+                wanted="a size in bits per weight",
+                remedy="Give bits instead, such as bits 0.5.",
+            )
         size: dict[str, Any] = (
             dict.fromkeys(BUDGETS) | {"bits": self.bits} if asked.coded or self.bits is not None else {}
         )
@@ -168,8 +178,8 @@ def own_setting(run: Run) -> Setting:
     pruned with these instead of searching anew.
     """
     setting, spec = Setting.of(run.spec), run.spec
-    if spec.coded and spec.bits is None:  # asked for in bytes, or for closeness: what it took
-        return Setting(bits=float(f"{8 * run.totals['bytes_stored'] / max(1, run.totals['params']):.3g}"))
+    if spec.coded and spec.bits is None:  # asked for in bytes, or for closeness: what its file took
+        return Setting(bits=_rounded_up(8 * (spec.bytes or _file_bytes(run)) / max(1, run.totals["params"])))
     if "block_lambda" not in ALLOCATIONS[spec.allocation].options or spec.published:
         return setting
     trace = run.trace or {}
@@ -179,6 +189,25 @@ def own_setting(run: Run) -> Setting:
         if getattr(spec, field) is None and spec.step != step
     }
     return replace(setting, **{name: value for name, value in found.items() if value is not None})
+
+
+def _file_bytes(run: Run) -> int:
+    """Bytes of the run's subnetwork file, or where nobody can tell of what it stores of the weights."""
+    return _known_bytes(run.path, str(run.written)) or int(run.totals["bytes_stored"])
+
+
+@lru_cache(maxsize=64)
+def _known_bytes(folder: Path, _written: str) -> int | None:
+    from kencore.exports.subnetwork.plan import known_bytes
+    from kencore.runs.run import Run
+
+    return known_bytes(Run(folder))
+
+
+def _rounded_up(bits: float) -> float:
+    """In three digits and not less, so that the same file fits again."""
+    unit = 10.0 ** (math.floor(math.log10(max(bits, 1e-3))) - 2)
+    return max(0.001, float(f"{math.ceil(bits / unit - 1e-9) * unit:.3g}"))
 
 
 # --- budgets ---------------------------------------------------------------------------------

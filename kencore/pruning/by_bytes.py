@@ -302,7 +302,7 @@ def nearest(coder: Coder, near: Near | None, progress: Progress) -> Choice:
     if near is None:
         from kencore.quality.near import no_answers
 
-        raise no_answers()
+        raise no_answers("same" if spec.kl is None else "kl")
     low, high = LEAST_BITS, MOST_BITS
     best: Choice | None = None
     found: dict[str, Any] = {}
@@ -323,9 +323,8 @@ def nearest(coder: Coder, near: Near | None, progress: Progress) -> Choice:
         reached = found["kl"] if by_kl else found["same_answer"]
         raise SpecError(
             "kl" if by_kl else "same",
-            got=f"{spec.kl:g} nats" if by_kl else f"{spec.same:.4%} same answers",
-            wanted=f"what {MOST_BITS:g} bits per weight reach: "
-            + ("nan" if reached is None else f"{reached:.3g}" if by_kl else f"{reached:.4%}"),
+            got=f"{spec.kl:g} nats" if by_kl else f"{spec.same:g} of the answers the same",
+            wanted=f"what {MOST_BITS:g} bits per weight reach: " + ("nan" if reached is None else f"{reached:.3g}"),
             remedy=f"Ask for {'a larger divergence' if by_kl else 'fewer'}"
             + (", or leave code out." if spec.code else "."),
         )

@@ -254,7 +254,7 @@ def budget(spec: PruneSpec) -> str:
     if spec.kl is not None:
         return f"answers within {spec.kl:g} nats"
     if spec.same is not None:
-        return f"{short_percent(spec.same)} same answers or more"
+        return f"{100 * spec.same:.4g}\u00a0% same answers or more"
     if spec.keep is None:
         return f"k = {spec.k} per row"
     if not spec.exact:

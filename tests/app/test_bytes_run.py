@@ -125,9 +125,10 @@ def test_adjust_asks_a_worker_for_another_size(
     shutil.copytree(made, store.path.parent / "coded")
     state.forget_runs()
     own = open_page("tune", run="coded")
-    assert own.title[0].value.startswith("This run takes 14 bits per weight")
-    test = open_page("tune", run="coded", bits="2")
+    assert own.title[0].value.startswith("This run was made for 14 bits per weight: ")
+    test = open_page("tune", run="coded", bits="2", layer="levels")
     assert not test.exception
+    assert not test.error
     assert test.title[0].value == "The run at 2 bits per weight"
     sent = [json.loads(element.proto.json) for element in test.get("bidi_component")]
     strip = next(data for data in sent if "groups" in data)

@@ -255,7 +255,7 @@ def test_the_command_line_says_the_same(made: dict[str, Any]) -> None:
         facts.pop("seconds")
     assert told == expected
     parts = found.contributions(run, name, neuron["row"], neuron["token"])
-    assert neuron["weights"] == pytest.approx(parts.weights)
+    assert neuron["weights"] == pytest.approx(-parts.weights)
     assert [line["column"] for line in neuron["top"]] == parts.top(2).tolist()
     text = CliRunner().invoke(app, words).stdout
     assert f"Neuron {neuron['row']} of {name}" in text

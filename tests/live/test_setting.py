@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kencore import prune
 from kencore.errors import SpecError
+from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.live.setting import (
     Setting,
     balance_names,
@@ -75,14 +76,15 @@ def test_sizes_of_a_coded_run_are_a_worker_s(tmp_path: Path, demo: Run) -> None:
     assert why_worker(run, Setting(bits=2)) is not None
     assert bytes_by_worker(run, Setting(bits=2)) == round(run.totals["params"] / 4)
     near = Run(run.path)
-    near.spec = replace(run.spec, bits=None, bytes=10**6)
-    took = own_setting(near).bits
-    assert took == pytest.approx(8 * run.totals["bytes_stored"] / run.totals["params"], rel=0.01)
-    assert check(near, own_setting(near)).bytes is None
+    near.spec = replace(run.spec, bits=None, same=0.9, evaluation="demo")
+    took, file = own_setting(near).bits, 8 * subnetwork_bytes(run) / run.totals["params"]
+    assert took is not None
+    assert file <= took <= 1.01 * file  # its file fits again
+    assert check(near, own_setting(near)).same is None
+    with pytest.raises(SpecError, match="keep: 0.5 for a run of bytes; wanted a size in bits"):
+        check(run, Setting(keep=0.5))
     with pytest.raises(SpecError, match="bits"):
         check(demo, Setting(bits=2))
-    with pytest.raises(SpecError):
-        check(run, Setting(keep=0.5))
 
 
 @pytest.mark.parametrize("text", ["", "x", "bits", "bitsx", "0.3~q", "0.3~q*", "0.3~slope*x", "k", "0.5~~"])

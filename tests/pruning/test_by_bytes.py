@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +14,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, prune
+from kencore.checkpoint.pair import open_models
+from kencore.codes.choice import Choice
 from kencore.codes.names import NAMES
 from kencore.errors import CorruptRunError, NonFiniteWeightError, RunExistsError, SpecError
 from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
 from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.read import inspect_subnetwork
 from kencore.exports.subnetwork.write import write_subnetwork
+from kencore.pruning.by_bytes import nearest
+from kencore.pruning.coder import Coder
 from kencore.runs.naming import describe
 from kencore.runs.run import open_run
+from kencore.system.progress import silent
 from tests.exports.test_subnetwork import same_bits
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
@@ -113,16 +121,50 @@ def test_a_divergence_is_met_as_measured(tmp_path: Path) -> None:
         prune(dataclasses.replace(run.spec, kl=1e-12, code="signs"), out=tmp_path / "near")
 
 
-def test_the_smallest_file_with_a_share_of_same_answers(tmp_path: Path) -> None:
+class Answers:
+    """Stands for a measured model whose answers are as near as its bits make them."""
+
+    def __init__(self, coder: Coder, found: Callable[[float], dict[str, float]]) -> None:
+        self.judge: Any = SimpleNamespace(bring=lambda tensors, state: None)
+        self.of = lambda: found(self.bits)
+        self.bits, own = 0.0, coder.state
+
+        def state(choice: Choice) -> Any:
+            self.bits = sum(one.bits for one in choice.values()) / coder.size
+            return own(choice)
+
+        coder.state = state  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "refused"),
+    [
+        ({"same": 0.97}, lambda bits: {"kl": 1.0, "same_answer": min(0.97, bits / 10)}, "0.99 of the answers the same"),
+        ({"kl": 0.5}, lambda bits: {"kl": max(0.5, 4.85 / max(bits, 0.01)), "same_answer": 0.0}, "0.1 nats"),
+    ],
+    ids=["same", "kl"],
+)
+def test_the_smallest_choice_that_is_near_enough_is_found(
+    asked: dict[str, float], found: Callable[[float], dict[str, float]], refused: str, tmp_path: Path
+) -> None:
+    base, tuned = save_pair("bert", tmp_path, change=0.02)
+    spec = PruneSpec(model=str(tuned), base=str(base), method="bytes", evaluation="demo", **asked)  # type: ignore[arg-type]
+    coder = Coder(open_models(spec), spec)
+    coder.look(silent)
+    choice = nearest(coder, Answers(coder, found), silent)  # type: ignore[arg-type]
+    bits = sum(one.bits for one in choice.values()) / coder.size
+    assert 9.7 <= bits <= 10.2  # 9.7 are enough; the search ends within some 2 % of that, or at the next option
+    least = dict.fromkeys(asked, 0.99 if "same" in asked else 0.1)
+    coder.spec = dataclasses.replace(spec, **least)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=f"{next(iter(asked))}: {refused}; wanted what 16 bits per weight reach"):
+        nearest(coder, Answers(coder, found), silent)  # type: ignore[arg-type]
+
+
+def test_a_share_of_same_answers_is_met_as_measured(tmp_path: Path) -> None:
     data = write_sentences(tmp_path / "sentences.tsv", 60)
-    asked = {"code": "levels", "evaluation": str(data), "cost": False}
-    files, shares = [], (1.0, 0.9, 0.6)
-    for share in shares:
-        run = coded(tmp_path / str(share), same=share, **asked)
-        assert run.metrics["pruned"]["versus_dense"]["same_answer"] >= share
-        files.append(write_subnetwork(run, tmp_path / f"{share}.subnetwork").stat().st_size)
-    assert files == sorted(files, reverse=True)
-    assert describe(dataclasses.asdict(run.spec)).endswith("60 % same")
+    run = coded(tmp_path, same=0.9, code="levels", evaluation=str(data), cost=False)
+    assert run.metrics["pruned"]["versus_dense"]["same_answer"] >= 0.9
+    assert describe(dataclasses.asdict(run.spec)).endswith("90 % same")
 
 
 def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:

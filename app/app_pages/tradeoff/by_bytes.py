@@ -92,7 +92,8 @@ def _smaller(run: Run) -> None:
         evaluation=None if data == data_of(spec.model) else data,
     )
     st.caption(
-        f"It measures {wording.plural(10, 'size')} and keeps the smallest that reaches that, or a share of yours."
+        f"It measures {wording.plural(10, 'size')} and keeps the smallest of them that reaches this share; the form "
+        "takes other shares."
     )
 
 

@@ -17,6 +17,7 @@ from kencore import jobs
 from kencore.errors import JobNotFoundError, KencoreError
 from kencore.live import setting as retune
 from kencore.settings.demo import data_of
+from kencore.settings.together import HARMS
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -56,6 +57,8 @@ def params(run: Run, setting: Setting) -> dict[str, Any]:
     """
     spec = retune.check(run, setting)
     data = spec.evaluation or data_of(spec.model)
+    if spec.coded and spec.evaluation is None and spec.harm == HARMS[0]:
+        spec = replace(spec, harm="rule")  # codes stay in the run's own order, whatever it is measured on
     found: dict[str, Any] = json.loads(replace(spec, evaluation=data, baselines=False).to_json())
     return found
 

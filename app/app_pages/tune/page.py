@@ -67,10 +67,10 @@ def the_map(setting: Setting, reason: str | None) -> None:
         st.info(f"This matrix was not pruned: {state.plain(str(line['reason']))}. Choose another one above.")
         return
     try:
-        view = matrix_parts.view_of(line, run.restore)
+        view = matrix_parts.view_of(line, run.restore, coded=run.spec.coded)
     except links.LinkError as error:
         state.show_error(error)
-        view = viewer.View()
+        view = viewer.View(layer="levels" if run.spec.coded else "kept")
     query: dict[str, str] = {}
     waits: str | None = None
     known = tune_jobs.find(run, setting)

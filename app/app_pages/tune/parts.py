@@ -116,8 +116,9 @@ def title(run: Run, setting: Setting) -> str:
     """What the page shows, as a finding."""
     own = setting == retune.own_setting(run)
     if setting.bits is not None:
-        size = f"{setting.bits:g} bits per weight"
-        return f"This run takes {size}: move the slider to try another size" if own else f"The run at {size}"
+        if own:
+            return f"This run was made for {wording.budget(run.spec)}: move the slider to try another size"
+        return f"The run at {setting.bits:g} bits per weight"
     budget = f"k = {setting.k}" if setting.keep is None else wording.short_percent(setting.keep)
     if own:
         return f"This run keeps {budget}: move a slider to try another setting"
@@ -296,7 +297,9 @@ def _point(label: str, metrics: dict[str, Any], totals: dict[str, int], coded: b
     nan = float("nan")
     return Point(
         label=label,
-        size=8 * totals["bytes_stored"] / totals["params"] if coded else totals["kept"] / totals["pruned"],
+        size=8 * (facts.file_bytes(metrics) or totals["bytes_stored"]) / totals["params"]
+        if coded
+        else totals["kept"] / totals["pruned"],
         value=float(pruned[name]),
         low=float(pruned.get(f"{name}_low") or nan),
         high=float(pruned.get(f"{name}_high") or nan),
@@ -305,6 +308,6 @@ def _point(label: str, metrics: dict[str, Any], totals: dict[str, int], coded: b
 
 def same_as_a_command(run: Run, setting: Setting) -> None:
     """The command line that makes the setting a run."""
-    spec = setting.spec(run.spec)
+    spec = run.spec if setting == retune.own_setting(run) else setting.spec(run.spec)
     with st.expander("As a command", icon=":material/terminal:"):
         st.code(facts.command(spec), "bash")

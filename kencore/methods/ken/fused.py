@@ -30,16 +30,18 @@ def take_nearest(rows: Tensor, points: Tensor, budget: Tensor) -> Tensor:
     """
     keep = torch.empty(rows.shape, dtype=torch.bool, device=rows.device)
     width = triton.next_power_of_2(rows.shape[1])
-    _visit[(rows.shape[0],)](
-        rows.contiguous(),
-        points.contiguous(),
-        budget,
-        keep,
-        rows.shape[1],
-        points.shape[1],
-        width=width,
-        num_warps=max(1, min(32, width // LANES)),
-    )
+    # Triton launches on the current card, whichever the rows lie on
+    with torch.cuda.device_of(rows):  # type: ignore[no-untyped-call]
+        _visit[(rows.shape[0],)](
+            rows.contiguous(),
+            points.contiguous(),
+            budget,
+            keep,
+            rows.shape[1],
+            points.shape[1],
+            width=width,
+            num_warps=max(1, min(32, width // LANES)),
+        )
     return keep
 
 
@@ -51,16 +53,17 @@ def kernel_sums(rows: Tensor, points: Tensor, widths: Tensor) -> Tensor:
     """
     sums = torch.empty(points.shape, dtype=torch.float64, device=rows.device)
     grid = (rows.shape[0], triton.cdiv(points.shape[1], POINTS))
-    _density[grid](
-        points.contiguous(),
-        rows.contiguous(),
-        widths,
-        sums,
-        rows.shape[1],
-        points.shape[1],
-        at_once=POINTS,
-        step=ENTRIES,
-    )
+    with torch.cuda.device_of(rows):  # type: ignore[no-untyped-call]
+        _density[grid](
+            points.contiguous(),
+            rows.contiguous(),
+            widths,
+            sums,
+            rows.shape[1],
+            points.shape[1],
+            at_once=POINTS,
+            step=ENTRIES,
+        )
     return sums
 
 
