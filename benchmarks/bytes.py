@@ -323,8 +323,14 @@ def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, An
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(pairs), figsize=(4.4 * len(pairs), 4), layout="constrained")
-    for one, pair in zip(np.atleast_1d(axes), pairs, strict=True):
+    across = min(3, len(pairs))
+    down = -(-len(pairs) // across)
+    figure, axes = pyplot.subplots(
+        down, across, figsize=(4.4 * across, 3.6 * down), layout="constrained", squeeze=False
+    )
+    for one in axes.flat[len(pairs) :]:
+        one.set_axis_off()
+    for one, pair in zip(axes.flat, pairs, strict=False):
         found = {key[2]: value for key, value in known.items() if key[0] == pair and "bits" in value}
         for name, (label, color) in LINES.items():
             points = sorted(
@@ -337,10 +343,11 @@ def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, An
             points = [(v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(name)]
             if points:
                 one.plot(*zip(*points, strict=True), mark, ms=6, mfc="none", color="#566275", label=name)
-        one.set(xscale="log", yscale="log", title=pair, xlabel="bits per weight", ylim=(1e-5, 20), xlim=(0.015, 10))
+        one.set(xscale="log", yscale="log", title=pair, xlabel="bits per weight", ylim=(1e-6, 20), xlim=(0.015, 10))
         one.grid(alpha=0.3)
-    np.atleast_1d(axes)[0].set_ylabel("KL from the tuned model, nats")
-    named = [pair for one in np.atleast_1d(axes) for pair in zip(*one.get_legend_handles_labels(), strict=True)]
+    for one in axes[:, 0]:
+        one.set_ylabel("KL from the tuned model, nats")
+    named = [pair for one in axes.flat for pair in zip(*one.get_legend_handles_labels(), strict=True)]
     names = {label: mark for mark, label in named}
     figure.legend(names.values(), names.keys(), fontsize=8, loc="outside lower center", ncols=6)
     figure.savefig(file, dpi=110, metadata={"Software": None})

@@ -94,14 +94,14 @@ def test_a_relative_folder_is_found_from_where_the_job_was_submitted(
 def test_measurements_by_parts_are_those_of_one_process(pieces: Path, tmp_path: Path) -> None:
     spec = PruneSpec(model="demo-lm", base="demo-lm-base", method="delta", keep=0.5)
     run, threads = str(prune(spec, out=tmp_path / "run").path), max(1, usable_threads() // 2)
-    text = {"examples": "pydoc", "window": 128, "windows": 12, "cost": False, "baselines": False}
+    text = {"examples": "pydoc", "window": 128, "windows": 5, "cost": False, "baselines": False}
     job = jobs.submit("evaluate", {"model": run, **text})
-    one_by_one = jobs.submit("sensitivity", {"run": run, "data": "pydoc", "window": 128, "windows": 2})
+    one_by_one = jobs.submit("sensitivity", {"run": run, "data": "pydoc", "window": 128, "windows": 1})
     done = finished(job)
     assert (done.state, done.attempt, done.error) == ("succeeded", 1, None), jobs.log(job)
     assert [e.data["states"] for e in jobs.events(job) if e.kind == "measured"] == [3, 3]
     found = jobs.answer(job)
-    alone = judge(run, "pydoc", window=128, windows=12, cost=False, baselines=False, threads=threads)
+    alone = judge(run, "pydoc", window=128, windows=5, cost=False, baselines=False, threads=threads)
     for step in ("dense", "base", "pruned"):
         assert {**found[step], "seconds": 0} == {**json.loads(json.dumps(alone[step])), "seconds": 0}
     assert finished(one_by_one).state == "succeeded", jobs.log(one_by_one)
@@ -109,7 +109,7 @@ def test_measurements_by_parts_are_those_of_one_process(pieces: Path, tmp_path: 
     shares = [e.data["matrices"] for e in jobs.events(one_by_one) if e.kind == "matrices"]
     assert len(shares) == 2
     assert sum(shares) == len(lines)
-    here = sensitivity(run, "pydoc", window=128, windows=2, threads=threads, shard=Shard(index=0, count=len(lines)))
+    here = sensitivity(run, "pydoc", window=128, windows=1, threads=threads, shard=Shard(index=0, count=len(lines)))
     assert {**lines[0], "seconds": 0} == {**json.loads(json.dumps(here["matrices"][0])), "seconds": 0}
 
 
