@@ -80,8 +80,8 @@ def base_of(folder: Path) -> Path:
         source = resolve("smollm2").folder
         whole(
             place,
-            AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32),
-            AutoTokenizer.from_pretrained(source),
+            AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, trust_remote_code=False),
+            AutoTokenizer.from_pretrained(source, trust_remote_code=False),
         )
     return place
 
@@ -99,7 +99,8 @@ def language(folder: Path, name: str, steps: int) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     base = base_of(folder)
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     if name == "smollm2-lora":
         from peft import LoraConfig, get_peft_model
 
@@ -123,8 +124,8 @@ def classifier(folder: Path, name: str, trec: Path, epochs: int) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     base = resolve("minilm").folder
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(CLASSES))
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(CLASSES), trust_remote_code=False)
     parts = {"train": questions(trec, "train_5500.label"), "test": questions(trec, "TREC_10.label")}
     order = torch.cat([torch.randperm(len(parts["train"])) for _ in range(epochs)])
 

@@ -64,7 +64,7 @@ def test_the_smallest_that_is_near_enough(runs: Path) -> None:
     assert smallest(table, 0.97)["bytes"] == 90_000
     assert smallest(table, 0.98)["bytes"] == 400_000
     assert smallest(table, 0.999) is None
-    assert "90\u00a0kB: the smallest with 97" in charts.bytes_plot(table, LIGHT, "kl").finding
+    assert "90\u00a0kB: the smallest of those measured with 97" in charts.bytes_plot(table, LIGHT, "kl").finding
     assert (
         charts.bytes_plot(table.iloc[:1], LIGHT, "kl").finding == "No file here keeps 97\u00a0% of the answers the same"
     )

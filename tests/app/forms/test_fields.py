@@ -65,6 +65,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bits": st.integers(1, 3200).map(lambda hundredths: hundredths / 100),
     "bytes": st.none() | numbers,
     "kl": st.none() | st.floats(1e-6, 10),
+    "same": st.none() | st.floats(0.5, 1),
     "weight_decay": st.floats(0, 0.99),
     "allocation": st.sampled_from(list(ALLOCATIONS)),
     "rescale": st.sampled_from(RESCALES),
