@@ -141,9 +141,9 @@ def _verdict(job: JobStatus) -> None:
 
 def _file(run: Run) -> str:
     """How large the file of a run is that codes differences, and how near its answers come."""
-    from kencore.exports.subnetwork.plan import known_bytes
+    from kencore.exports.subnetwork.plan import known_bytes_at
 
-    size, near = known_bytes(run), facts.near(run.metrics)
+    size, near = known_bytes_at(run.path, run.id, state.stamp(run.path)), facts.near(run.metrics)
     said = [] if size is None else [f"Its subnetwork file has {wording.size(size)}."]
     return " ".join(said + ([] if near is None else [near]))
 

@@ -110,6 +110,11 @@ def _option(line: Line) -> str:
     return f"{what[:1].upper()}{what[1:]} · {shape}"
 
 
+def usual_layer(coded: bool) -> str:
+    """The layer that a map of single weights opens with."""
+    return "levels" if coded else "kept"
+
+
 def view_of(line: Line, restore: str = "base", *, beside: bool = False, coded: bool = False) -> viewer.View:
     """The view that the address asks for.
 
@@ -136,7 +141,7 @@ def view_of(line: Line, restore: str = "base", *, beside: bool = False, coded: b
         found["row" if found["row"] is None else "col"] = 0
     return viewer.View(
         **found,
-        layer=links.choice("layer", layers, "overlap" if beside else "levels" if coded else "kept"),
+        layer=links.choice("layer", layers, "overlap" if beside else usual_layer(coded)),
         reset=links.choice("reset", viewer.RESET, "hidden"),
     )
 

@@ -26,9 +26,9 @@ MOST = 127
 BLOCKS_AT_ONCE = 16
 
 
-def pieces(shape: tuple[int, int]) -> list[slice]:
-    """Rows of some blocks, about four million weights."""
-    step = BLOCKS_AT_ONCE * rows_per_block(shape[1])
+def pieces(shape: tuple[int, int], blocks: int = BLOCKS_AT_ONCE) -> list[slice]:
+    """Rows of some blocks, about four million weights as is usual."""
+    step = blocks * rows_per_block(shape[1])
     return [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
 
 

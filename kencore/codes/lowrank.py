@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kencore.codes.coded import Coded, Floats, Mask, Reader, whole
+from kencore.codes.coded import BLOCK, Coded, Floats, Mask, Reader, whole
+from kencore.codes.levels import pieces
 from kencore.codes.scales import HIGHEST, LOWEST, halves
 from kencore.codes.symbols import decode_symbols, encode_symbols, ideal_bits
 
 LARGEST_SIDE = 4096  # of the smaller side: the time of its Gram matrix grows with the third power
 SHARE, FEWEST = 4, 64  # a large matrix has at most a quarter of its components: with more, other codes take less
-PART = 1 << 20  # weights
+BLOCKS = 4  # at once, a million weights: what is made of them in float64 is small beside the matrix
 WEIGHTS = 1 << 24
 MOST = 127
 MOST_COMPONENTS = 1 << 12
@@ -44,7 +45,7 @@ def memory(shape: tuple[int, int]) -> int:
     """Bytes that its codes need of a matrix (R, C), about: it is worked on whole, beside what is left of it, its Gram
     matrix and some parts in float64.
     """
-    return 12 * shape[0] * shape[1] + 6 * min(shape) ** 2 + 32 * PART
+    return 12 * shape[0] * shape[1] + 6 * min(shape) ** 2 + 32 * BLOCKS * BLOCK
 
 
 class Spectrum:
@@ -134,7 +135,7 @@ def lowrank(d: Floats, step: float, *, then: Then | None = None, spectrum: Spect
 def less(d: Floats, found: Factors) -> Floats:
     """What a product leaves of a difference (R, C)."""
     left = np.empty(d.shape, np.float32)
-    for rows in _parts((d.shape[0], d.shape[1])):
+    for rows in pieces((d.shape[0], d.shape[1]), BLOCKS):
         np.subtract(d[rows], found.values(rows), out=left[rows])
     return left
 
@@ -184,15 +185,9 @@ def _gram(tall: Floats) -> NDArray[np.float64]:
     from scipy.linalg.blas import dsyrk
 
     gram = np.zeros((tall.shape[1], tall.shape[1]), order="F")
-    for rows in _parts((tall.shape[0], tall.shape[1])):
+    for rows in pieces((tall.shape[0], tall.shape[1]), BLOCKS):
         gram = dsyrk(1.0, tall[rows].astype(np.float64, order="C").T, beta=1.0, c=gram, lower=1, overwrite_c=1)
     return gram
-
-
-def _parts(shape: tuple[int, int]) -> list[slice]:
-    """Rows of about a million weights: what is made of them in float64 is small beside the matrix."""
-    step = max(1, PART // shape[1])
-    return [slice(first, min(first + step, shape[0])) for first in range(0, shape[0], step)]
 
 
 def _highest(side: Floats) -> Floats:

@@ -11,8 +11,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -193,15 +191,9 @@ def own_setting(run: Run) -> Setting:
 
 def _file_bytes(run: Run) -> int:
     """Bytes of the run's subnetwork file, or where nobody can tell of what it stores of the weights."""
-    return _known_bytes(run.path, str(run.written)) or int(run.totals["bytes_stored"])
+    from kencore.exports.subnetwork.plan import known_bytes_at
 
-
-@lru_cache(maxsize=64)
-def _known_bytes(folder: Path, _written: str) -> int | None:
-    from kencore.exports.subnetwork.plan import known_bytes
-    from kencore.runs.run import Run
-
-    return known_bytes(Run(folder))
+    return known_bytes_at(run.path, run.id, str(run.written)) or int(run.totals["bytes_stored"])
 
 
 def _rounded_up(bits: float) -> float:

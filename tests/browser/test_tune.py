@@ -154,6 +154,7 @@ def test_the_size_of_a_coded_run_is_moved_and_its_picture_is_that_of_a_pruning(
     expect(tab.get_by_role("button", name="Save as a run")).to_be_visible()
     rows, columns = planes["levels"].shape
     np.testing.assert_array_equal(planes["levels"], wanted.values(name, "levels")[:rows, :columns])
+    shutil.rmtree(app.home / "runs" / "coded")  # other tests know what is in the list
 
 
 def test_a_balance_slider_by_keyboard_holds_the_total_and_back_undoes_it(tab: Page) -> None:

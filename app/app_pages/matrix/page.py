@@ -33,7 +33,7 @@ try:
 except links.LinkError as error:
     state.show_error(error)
     st.caption("The whole matrix is shown instead.")
-    view = viewer.View(layer="levels" if run.spec.coded else "kept")
+    view = viewer.View(layer=matrix_parts.usual_layer(run.spec.coded))
 
 
 @st.fragment(key="weight")

@@ -67,12 +67,6 @@ def _card(title: str, lines: cost_words.Lines, note: str) -> None:
 
 def subnetwork_size(run: Run) -> int | None:
     """Bytes of the run's subnetwork file; ``None`` where they cannot be told without fetching."""
-    return _size(run.id, run.path, state.stamp(run.path))
+    from kencore.exports.subnetwork.plan import known_bytes_at
 
-
-@lru_cache(maxsize=64)
-def _size(run_id: str, folder: Path, _stamp: str) -> int | None:
-    from kencore.exports.subnetwork.plan import known_bytes
-    from kencore.runs.run import Run
-
-    return known_bytes(Run(folder, name=run_id))
+    return known_bytes_at(run.path, run.id, state.stamp(run.path))

@@ -91,9 +91,8 @@ def _wide(lines: list[RunLine]) -> set[int]:
         placeholder="",
         alt="All runs with verdict, method, share kept, quality and date",
         column_config={
-            "Run": st.column_config.TextColumn(
-                width=265
-            ),  # at 1440 pixels the link at the end is in view, at 900 the quality
+            # at 1440 pixels the link at the end is in view, at 900 the quality
+            "Run": st.column_config.TextColumn(width=265),
             "Method": st.column_config.TextColumn(width=150),
             "Kept": percent,
             "Accuracy": percent,

@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from app.charts import closeness as charts
-from app.charts.closeness import NEAR
 from app.frame import choosing, links, state, theme
 from app.frame.draw import draw
 from app.jobs import panel
@@ -82,13 +81,13 @@ def _smaller(run: Run) -> None:
     data = spec.evaluation or data_of(spec.model)
     links.page_link(
         "prune",
-        f"Find the smallest file with {wording.percent(NEAR, 0)} same answers",
+        f"Find the smallest file with {wording.percent(charts.NEAR, 0)} same answers",
         icon=":material/content_cut:",
         run=None,
         model=spec.model,
         base=None if data_of(spec.model) else spec.base,
         method="bytes",
-        same=NEAR,
+        same=charts.NEAR,
         evaluation=None if data == data_of(spec.model) else data,
     )
     st.caption(

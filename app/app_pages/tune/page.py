@@ -70,7 +70,7 @@ def the_map(setting: Setting, reason: str | None) -> None:
         view = matrix_parts.view_of(line, run.restore, coded=run.spec.coded)
     except links.LinkError as error:
         state.show_error(error)
-        view = viewer.View(layer="levels" if run.spec.coded else "kept")
+        view = viewer.View(layer=matrix_parts.usual_layer(run.spec.coded))
     query: dict[str, str] = {}
     waits: str | None = None
     known = tune_jobs.find(run, setting)
