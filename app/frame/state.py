@@ -28,22 +28,33 @@ if TYPE_CHECKING:
 plain: Final = markdown  # text that others wrote, for all that Streamlit reads as Markdown
 _LIST_SECONDS = 2.0
 _lock = threading.Lock()
-_listed: dict[str | None, tuple[float, str, list[RunSummary]]] = {}  # by who looks
+_listed: dict[str | None, tuple[float, tuple[Path, int], list[RunSummary]]] = {}  # by who looks
 
 
 def runs() -> list[RunSummary]:
-    """The runs of the store that who looks may see, the demo first; listed again after two seconds at most."""
+    """The runs of the store that who looks may see, the demo first; listed again when a run came or went, and after
+    two seconds at most."""
     from kencore.runs.shelf import list_runs
-    from kencore.system.places import home
 
     with _lock:
-        now, place, who = time.monotonic(), str(home()), people.viewer()
+        now, place, who = time.monotonic(), _store(), people.viewer()
         held = _listed.get(who)
         if held is None or now - held[0] > _LIST_SECONDS or held[1] != place:
             for other in [name for name, (when, _, _) in _listed.items() if now - when > _LIST_SECONDS]:
                 del _listed[other]
             held = _listed[who] = (now, place, list_runs())
         return held[2]
+
+
+def _store() -> tuple[Path, int]:
+    """The folder of runs and when one came or went last."""
+    from kencore.system.places import runs_folder
+
+    folder = runs_folder(make=False)
+    try:
+        return folder, folder.stat().st_mtime_ns
+    except OSError:
+        return folder, 0  # the list says what is wrong
 
 
 def forget_runs() -> None:
