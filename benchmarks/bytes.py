@@ -41,7 +41,7 @@ from bytes_rules import (
 
 from kencore.checkpoint.pair import open_pair
 from kencore.checkpoint.source import resolve
-from kencore.codes.choice import FACTS, Draw, Option, choose, code_with, compared, judged, options
+from kencore.codes.choice import FACTS, Draw, Option, best, between, choose, code_with, compared, judged, options
 from kencore.codes.levels import levels, signs
 from kencore.codes.lowrank import lowrank
 from kencore.codes.names import NAMES
@@ -50,11 +50,11 @@ from kencore.codes.table import decode
 from kencore.data.calibration import calibration_windows
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
-from kencore.models.language import LanguageModel, read_windows
+from kencore.models.language import LanguageModel, Windows, read_windows
 from kencore.quality.answers import divergence, log_chances
 from kencore.quality.judge_model import Judge
 from kencore.quality.near import Near
-from kencore.quality.second_order import Changes, nats, sentences, windows
+from kencore.quality.second_order import OTHERS, Changes, nats, others, sentences, windows
 from kencore.settings.demo import DEMOS
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
@@ -128,6 +128,8 @@ class Study:
             data = dataclasses.replace(parts[0], texts=tuple(texts), labels=tuple(labels))
             self.judge = Judge(Classifier.load(folder, threads=1), data)
         self.near = Near(self.judge)
+        self.others: Near | None = None
+        self.nearness: dict[str, float] = {}
         self.bits = 0.0
         self.parameters = [p for p in self.pair.layout.parameters if self.pair.base_names[p.name] is not None]
         self.size = sum(p.rows * p.cols for p in self.pair.layout.parameters)
@@ -153,7 +155,8 @@ class Study:
         near = self.near.of()
         quality = self.judge.quality()
         kept = {name: quality[name] for name in ("accuracy", "perplexity") if name in quality}
-        return {"bits": self.bits / self.size, **near, **kept}
+        more, self.nearness = self.nearness, {}
+        return {"bits": self.bits / self.size, **near, **kept} | ({"orders": more} if more else {})
 
     def each(self, rule: Rule) -> np.ndarray:
         """KL (N,) of each sentence, or mean KL of each window's tokens."""
@@ -181,16 +184,19 @@ class Study:
             self.tables[codes] = compared(found, moved)
         return self.tables[codes]
 
-    def by_gradients(self) -> dict[str, list[Option]]:
-        """Options of every matrix ordered by what they do to the answers on calibration text, to second order."""
+    def by_gradients(self, order: str = "gradients") -> dict[str, list[Option]]:
+        """Options of every matrix ordered by what they do to the answers on calibration text, to second order; by that
+        and the rule together (``both``); or the same options by the rule.
+        """
         if "gradients" not in self.tables:
-            found, harms, changes = {}, {}, {}
+            found, harms, changes, moved = {}, {}, {}, {}
             passes = self.passes()
             self.judge.bring(self.pair.tuned_tensors)  # gradients are those of the tuned model, whatever was measured
             for number, parameter in enumerate(self.parameters):
                 tuned, base = self.sides(parameter)
                 d, info = tuned - base, self.pair.tuned_tensors.info(parameter.name)
-                weights, width = float(np.square(tuned, dtype=np.float64).sum()), 8 * info.nbytes // d.size
+                squares, weights = (float(np.square(one, dtype=np.float64).sum()) for one in (d, tuned))
+                moved[parameter.name], width = (squares, weights, d.size), 8 * info.nbytes // d.size
                 draw, vector = Draw(seed=0, stream=number), len(parameter.shape) == 1
                 found[parameter.name] = options(d, weights, width, vector=vector, draw=draw, each=True)
                 held = changes[parameter.name] = Changes(tuple(parameter.shape), len(found[parameter.name]))
@@ -201,10 +207,11 @@ class Study:
                     harms |= nats(self.judge.model, passes, changes)
                     changes = {}
             harms |= nats(self.judge.model, passes, changes) if changes else {}
-            self.tables["gradients"] = {
-                name: judged(of, harms[name]) if name in harms else of[-1:] for name, of in found.items()
-            }
-        return self.tables["gradients"]
+            rule = compared(found, moved)
+            measured = {name: judged(of, harms[name]) if name in harms else of[-1:] for name, of in rule.items()}
+            rule = {name: of if name in harms else of[-1:] for name, of in rule.items()}
+            self.tables |= {"gradients": best(measured), "both": between(measured, rule), "rule of all": best(rule)}
+        return self.tables[order]
 
     def passes(self) -> list[Any]:
         """Text to tell by which changes matter: never what is measured."""
@@ -214,9 +221,27 @@ class Study:
             return list(windows(model, text.ids))
         return list(sentences(model, read_examples(self.training), 512))
 
-    def choice(self, bits: float, codes: tuple[str, ...] = NAMES, *, gradients: bool = False) -> Rule:
-        """Our choice at a budget."""
-        chosen = choose(self.by_gradients() if gradients else self.table(codes), bits * self.size)
+    def nearest(self, bits: float) -> Rule:
+        """Our choice at a budget, by that order which comes nearest on text that ordered nothing."""
+        made = {order: self.choice(bits, order) for order in ("both", "gradients", "rule of all")}
+        if self.others is None:
+            self.judge.bring(self.pair.tuned_tensors)
+            self.others = Near(self.judge, self.other_text())
+        for order, rule in made.items():
+            self.judge.bring(self.pair.tuned_tensors, self.state(rule))
+            self.nearness[order] = self.others.of()["kl"]
+        return made[min(self.nearness, key=self.nearness.__getitem__)]
+
+    def other_text(self) -> Any:
+        """As in a pruning: windows of another draw, sentences between those of the gradients."""
+        if isinstance(self.judge.model, LanguageModel):
+            drawn = calibration_windows(self.judge.model.tokenizer, "pydoc", sequences=OTHERS, window=256, seed=1)
+            return Windows(ids=drawn.ids, source=drawn.source, sha256=drawn.sha256)
+        return others(read_examples(self.training))
+
+    def choice(self, bits: float, order: str = "") -> Rule:
+        """Our choice at a budget, by an order of `by_gradients`; "": by the rule, without data."""
+        chosen = choose(self.by_gradients(order) if order else self.table(NAMES), bits * self.size)
 
         def rule(d: np.ndarray, number: int) -> Made:
             option = chosen[self.parameters[number].name]
@@ -231,7 +256,9 @@ class Study:
 def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found: dict[str, Callable[[], Rule]] = {f"choice {x:g}": (lambda x=x: study.choice(x)) for x in BUDGETS}
     for x in BUDGETS:
-        found[f"gradients {x:g}"] = lambda x=x: study.choice(x, gradients=True)
+        found[f"gradients {x:g}"] = lambda x=x: study.choice(x, "gradients")
+        found[f"both {x:g}"] = lambda x=x: study.choice(x, "both")
+        found[f"nearest {x:g}"] = lambda x=x: study.nearest(x)
     found |= {"bitdelta": lambda: plain(bitdelta), "bitdelta, row, gain": lambda: coded(lambda d, n: signs(d, 1))}
     for p in (0.2, 0.05, 0.01):
         found[f"seeded {p:g}"] = lambda p=p: coded(lambda d, n: seeded(d, p, seed=0, stream=n, by_row=False))
@@ -298,7 +325,8 @@ def main() -> None:
 
 
 LINES = {
-    "gradients": ("choice, by gradients", "#0F4F8C"),
+    "nearest": ("choice, the nearest order", "#0F4F8C"),
+    "gradients": ("choice, by gradients", "#5B9BD5"),
     "choice": ("choice, by the rule", "#C98100"),
     "levels": ("levels", "#0AA26B"),
     "seeded": ("seeded", "#963EB0"),
@@ -337,7 +365,7 @@ def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, An
                 (v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(f"{name} ") and "bits" in v
             )
             if points:
-                wide = 2.4 if name == "gradients" else 1.2
+                wide = 2.4 if name == "nearest" else 1.2
                 one.plot(*zip(*points, strict=True), "-o", ms=3, label=label, lw=wide, color=color)
         for name, mark in MARKS.items():
             points = [(v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(name)]

@@ -33,7 +33,8 @@ _listed: dict[str | None, tuple[float, tuple[Path, int], list[RunSummary]]] = {}
 
 def runs() -> list[RunSummary]:
     """The runs of the store that who looks may see, the demo first; listed again when a run came or went, and after
-    two seconds at most."""
+    two seconds at most.
+    """
     from kencore.runs.shelf import list_runs
 
     with _lock:

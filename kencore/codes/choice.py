@@ -27,6 +27,7 @@ EXACT: Final = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
 SAMPLE: Final = 1 << 17  # weights that a code is tried on
 BITDELTA: Final = "bitdelta"
 FACTS: Final = 320  # bits of a matrix's facts
+SHARE_OF_GRADIENTS: Final = 0.75  # of the exponents, where two orders are put together
 CONCENTRATED: Final = 0.5  # of the squared difference in a tenth of its components: low rank is tried
 
 
@@ -123,8 +124,31 @@ def options(
 
 
 def judged(found: Sequence[Option], harms: Sequence[float]) -> list[Option]:
-    """The same options with other harms, without those that another beats in both bits and harm."""
-    return _undominated([replace(one, harm=float(harm)) for one, harm in zip(found, harms, strict=True)])
+    """The same options with other harms."""
+    return [replace(one, harm=float(harm)) for one, harm in zip(found, harms, strict=True)]
+
+
+def between(gradients: Mapping[str, Sequence[Option]], rule: Mapping[str, Sequence[Option]]) -> dict[str, list[Option]]:
+    """The same options by the geometric mean of two harms, without those that another beats: what gradients say where
+    they differ by much, and what the rule says where they differ by chance.
+
+    Args:
+        gradients, rule: the same options in the same order, with comparable harms each.
+    """
+    return {
+        name: _undominated(
+            [
+                replace(one, harm=one.harm**SHARE_OF_GRADIENTS * other.harm ** (1 - SHARE_OF_GRADIENTS))
+                for one, other in zip(found, rule[name], strict=True)
+            ]
+        )
+        for name, found in gradients.items()
+    }
+
+
+def best(table: Mapping[str, Sequence[Option]]) -> dict[str, list[Option]]:
+    """Options of each matrix that no other of it beats in both bits and harm."""
+    return {name: _undominated(found) for name, found in table.items()}
 
 
 def compared(

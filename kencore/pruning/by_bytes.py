@@ -12,19 +12,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
 
 from kencore.checkpoint.pair import open_models
 from kencore.codes.choice import Choice, choose
 from kencore.errors import SpecError
 from kencore.pruning.coder import Coder, Made
 from kencore.pruning.finished import finished_before
+from kencore.pruning.nearness import nearest, ordered
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
-from kencore.settings.prune import BUDGETS, PruneSpec
+from kencore.settings.prune import BUDGETS, HARMS, PruneSpec
+from kencore.settings.together import GRADIENTS
 from kencore.system.memory import ANY, Budget, resident
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
@@ -43,8 +44,6 @@ SECONDS_PER_WEIGHT: Final = 1e-6  # only weighs the phases of the progress bar
 TRIES: Final = 5  # at a size
 SLACK: Final = 64  # bytes
 CLOSE: Final = 0.99  # of the budget, that a file uses at least, where codes allow it
-STEPS: Final = 9  # of the search for a closeness
-LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a closeness is searched
 LARGE: Final = 200_000_000  # weights: gradients of more are measured only if they are asked for
 BYTES_HELD: Final = 70  # of memory for each weight while they are: the model, its gradients, some thirty changes
 OVERHEAD: Final = 110  # bytes of a tensor that is said of each, at first guess
@@ -108,6 +107,7 @@ class Bench:
         self.pair, self.data, self.device, self.threads, self.memory = pair, data, device, threads, memory
         self.judge, self._known, self._once = judge, known, once
         self._coders: dict[str, Coder] = {}
+        self._others: dict[str, Near] = {}
 
     def coder(self, spec: PruneSpec) -> tuple[Coder, bool]:
         """The pair's codes for some settings, and whether their options were looked at already."""
@@ -135,6 +135,21 @@ class Bench:
             self.judge.known = self.judge.known if self._known is None else self._known
             self.judge.once = self._once or self.judge.once
         return self.judge
+
+    def others(self, coder: Coder) -> Near | None:
+        """What measures how near a choice comes on calibration text that ordered nothing; ``None`` where there is but
+        one order of codes.
+        """
+        from kencore.quality.near import Near
+        from kencore.quality.second_order import other_text
+
+        if len(coder.orders) == 1 or self.judge is None:
+            return None
+        key = self._key(coder.spec)
+        if key not in self._others:
+            self.judge.bring(self.pair.tuned_tensors)
+            self._others[key] = Near(self.judge, other_text(self.judge.model, self.judge.data, coder.spec))
+        return self._others[key]
 
     @staticmethod
     def _key(spec: PruneSpec) -> str:
@@ -165,7 +180,8 @@ def prune_on_bytes(
         if not looked:
             coder.measured = is_measured(coder, bench.data)
         coding, gradients = coder.weights * SECONDS_PER_WEIGHT, judging * (coder.measured and not looked)
-        bar = Bar(report, (2 if looked else 3) * coding + judging + gradients)
+        ordering = judging / 2 if coder.measured and spec.harm == HARMS[0] else 0.0
+        bar = Bar(report, (2 if looked else 3) * coding + judging + gradients + ordering)
         if not looked:
             coder.look(bar.phase("", coding))
         judge = bench.load(whole=coder.measured)
@@ -173,24 +189,34 @@ def prune_on_bytes(
             if coder.measured:
                 _judge(coder, judge, bar.phase("", judging))
             bench.keep(coder)
-        _coded_run(coder, folder, judge, bench, bar, (2 * coding, judging), started)
+        _coded_run(coder, folder, judge, bench, bar, (ordering, 2 * coding, judging), started)
     report(1, 1, "Done")
 
 
 def _coded_run(
-    coder: Coder, folder: Path, judge: Judge | None, bench: Bench, bar: Bar, work: tuple[float, float], started: float
+    coder: Coder,
+    folder: Path,
+    judge: Judge | None,
+    bench: Bench,
+    bar: Bar,
+    work: tuple[float, float, float],
+    started: float,
 ) -> None:
-    """Choose, write and measure; ``work``: of writing, and of measuring."""
+    """Choose, write and measure; ``work``: of comparing orders, of writing, and of measuring."""
     from kencore.pruning.beside import coded_baselines
     from kencore.quality.judge import measure
     from kencore.quality.near import Near, gives_answers
     from kencore.quality.states import pruned_state
 
     spec, data = coder.spec, bench.data
-    phase = bar.phase("", work[0])
     measured = spec.kl is not None or spec.same is not None
     near = Near(judge) if measured and judge is not None and gives_answers(data) else None
-    made = coder.write(nearest(coder, near, phase), folder) if measured else sized(coder, folder, phase)
+    compare, phase = bar.phase("", work[0]), bar.phase("", work[1])
+    if measured:
+        made = coder.write(nearest(coder, near, phase, partial(_ordered, coder, bench, compare)), folder)
+    else:
+        _ordered(coder, bench, compare, _wanted(coder) - OVERHEAD * len(coder.plan))
+        made = sized(coder, folder, phase)
     try:
         metrics = None
         if judge is not None and data is not None:
@@ -203,7 +229,7 @@ def _coded_run(
                 threads=bench.threads,
                 judge=judge,
                 special=coded_baselines(coder, judge, made.choice) if spec.baselines else None,
-                progress=bar.phase("", work[1]),
+                progress=bar.phase("", work[2]),
                 on_flips=lambda found: found.save(made.written.path),
             )
             if near is not None and "kl" not in metrics["pruned"]["versus_dense"]:  # too many answers to keep them all
@@ -224,7 +250,7 @@ def is_measured(coder: Coder, data: Any) -> bool:
 
     spec, room = coder.spec, coder.memory.most - resident()
     usual = data is not None and gives_answers(data) and coder.weights <= LARGE and BYTES_HELD * coder.weights <= room
-    return spec.harm == "gradients" or (spec.harm == "auto" and usual)
+    return spec.harm in GRADIENTS or (spec.harm == HARMS[0] and usual)
 
 
 def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
@@ -242,6 +268,11 @@ def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
     passes = calibration_passes(judge.model, judge.data, coder.spec)
     coder.notes = ordered_on(judge.data, coder.spec)
     coder.judge(lambda changes: nats(judge.model, passes, changes, seed=coder.spec.seed, progress=progress))
+
+
+def _ordered(coder: Coder, bench: Bench, progress: Progress, room: float) -> None:
+    if (near := bench.others(coder)) is not None:
+        ordered(coder, near, progress, room)
 
 
 def sized(coder: Coder, folder: Path, progress: Progress) -> Made:
@@ -290,53 +321,6 @@ def _fitting(coder: Coder, room: int) -> Choice:
         asked = max(0, asked - over - over // 4 - SLACK)
         choice = choose(coder.table, 8 * asked)
     return choice
-
-
-def nearest(coder: Coder, near: Near | None, progress: Progress) -> Choice:
-    """The smallest choice whose answers are as near to the tuned model's as is asked for, as measured.
-
-    Raises:
-        SpecError: no choice comes so near, or the model gives no answers.
-    """
-    spec = coder.spec
-    if near is None:
-        from kencore.quality.near import no_answers
-
-        raise no_answers("same" if spec.kl is None else "kl")
-    low, high = LEAST_BITS, MOST_BITS
-    best: Choice | None = None
-    found: dict[str, Any] = {}
-    for turn in range(STEPS + 1):
-        middle = high if turn == 0 else float(np.sqrt(low * high))
-        choice = choose(coder.table, middle * coder.size)
-        progress(turn, STEPS + 1, f"Measuring at {middle:.3g} bits per weight")
-        near.judge.bring(coder.pair.tuned_tensors, coder.state(choice))
-        found = near.of()
-        if _near_enough(spec, found):
-            best, high = choice, middle
-        elif turn == 0:
-            break
-        else:
-            low = middle
-    if best is None:
-        by_kl = spec.kl is not None
-        reached = found["kl"] if by_kl else found["same_answer"]
-        raise SpecError(
-            "kl" if by_kl else "same",
-            got=f"{spec.kl:g} nats" if by_kl else f"{spec.same:g} of the answers the same",
-            wanted=f"what {MOST_BITS:g} bits per weight reach: " + ("nan" if reached is None else f"{reached:.3g}"),
-            remedy=f"Ask for {'a larger divergence' if by_kl else 'fewer'}"
-            + (", or leave code out." if spec.code else "."),
-        )
-    return best
-
-
-def _near_enough(spec: PruneSpec, found: Mapping[str, Any]) -> bool:
-    """Whether answers come as near as is asked for; rounding to 12 digits makes 97 of 100 a share of 0.97."""
-    if spec.kl is not None:
-        return bool(found["kl"] is not None and found["kl"] <= spec.kl)
-    assert spec.same is not None
-    return bool(round(found["same_answer"] - spec.same, 12) >= 0)
 
 
 def _wanted(coder: Coder) -> int:

@@ -12,7 +12,7 @@ import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kencore.checkpoint.as_torch import to_torch
 from kencore.checkpoint.header import BITS
 from kencore.checkpoint.tensors import STORAGE
-from kencore.codes.choice import Choice, Draw, Option, code_with, compared, judged, options
+from kencore.codes.choice import Choice, Draw, Option, best, between, code_with, compared, judged, options
 from kencore.codes.coded import Coded, Matrix
 from kencore.codes.levels import pieces
 from kencore.codes.lowrank import Spectrum
@@ -35,7 +35,7 @@ from kencore.pruning.finished import Finished
 from kencore.pruning.plan import chosen, decide
 from kencore.runs.lines import Decision, matrix_line
 from kencore.runs.restore import as_matrix, as_stored, coded_bits
-from kencore.settings.prune import PruneSpec
+from kencore.settings.prune import HARMS, PruneSpec
 from kencore.system.memory import Budget, budget, give_back, in_units, resident
 from kencore.system.progress import Progress, silent
 
@@ -74,8 +74,10 @@ class Coder:
         finished: what an earlier process found out; what this one does is added.
 
     Attributes:
+        nearness: KL that each order's choice came to where orders were compared.
         plan: what happens to every parameter; chosen: those that are coded, by name.
-        table: options of each, once `look` has tried them.
+        orders: options of each, by what says how much they harm, once `look` has tried them: ``rule``, or what `judge`
+            measured; order, table: which of them is taken, and its options.
         measured: their harm is measured by `judge`, not told by the rule; to be set before `look`.
         notes: what a person should know of the choice; marks: what the record says beside.
 
@@ -92,6 +94,9 @@ class Coder:
         self.marks: dict[str, Any] = {}
         self.plan = decide(pair, spec)
         self.chosen = chosen(self.plan)
+        self.orders: dict[str, dict[str, list[Option]]] = {}
+        self.order = "rule"
+        self.nearness: dict[str, float | None] = {}
         self.table: dict[str, list[Option]] = {}
         self.moved: dict[str, tuple[float, float, int]] = {}
         self.bytes_of: dict[tuple[str, Option], int] = {}
@@ -102,8 +107,12 @@ class Coder:
     def again(self, spec: PruneSpec) -> Coder:
         """The same for other settings that differ in their budget alone: what was found out is shared."""
         found = copy.copy(self)
-        found.spec = spec
+        found.spec, found.nearness = spec, {}
         return found
+
+    def take(self, order: str) -> None:
+        """Choose by another order."""
+        self.order, self.table = order, self.orders[order]
 
     @property
     def weights(self) -> int:
@@ -130,7 +139,8 @@ class Coder:
         """Try every code on every matrix."""
         self.look_at(list(self.chosen), progress)
         if not self.measured:
-            self.table = compared(self.table, self.moved)
+            self.orders = {"rule": compared(self.table, self.moved)}
+            self.take("rule")
 
     def look_at(self, names: Sequence[str], progress: Progress) -> None:
         """Try every code on some matrices: what each leaves undone is not yet told in one unit with the others."""
@@ -146,7 +156,8 @@ class Coder:
             done += decision.size
 
     def judge(self, measured: Callable[[dict[str, Changes]], dict[str, NDArray[np.float64]]]) -> None:
-        """Order options by how far they would move the answers, as measured.
+        """Order options by how far they would move the answers, as measured; by that and the rule together; and by the
+        rule: those of the settings.
 
         Args:
             measured: mean KL (K,) of K changes of each parameter; none of a parameter that the model does not hold.
@@ -155,13 +166,16 @@ class Coder:
         names = [name for name, options in self.table.items() if len(options) > 1]
         for group in _groups({name: len(self.table[name]) * self.chosen[name].size for name in names}):
             found |= measured({name: self._changes(name) for name in group})
-        none = {name: max(self.table[name], key=lambda one: one.harm).harm for name in found}
-        nats = {name: float(harms.max()) for name, harms in found.items()}
-        usual = sum(nats.values()) / max(sum(none.values()), 1e-300)  # of what was not measured, by the rule
-        self.table = {
+        rule = compared(self.table, self.moved)
+        most = sum(max(one.harm for one in rule[name]) for name in found)
+        usual = sum(float(harms.max()) for harms in found.values()) / max(most, 1e-300)  # nats of a harm by the rule
+        gradients = {
             name: judged(options, list(found[name]) if name in found else [usual * one.harm for one in options])
-            for name, options in self.table.items()
+            for name, options in rule.items()
         }
+        orders = {"both": between(gradients, rule), "gradients": best(gradients), "rule": best(rule)}
+        self.orders = {name: one for name, one in orders.items() if self.spec.harm in (name, HARMS[0])}
+        self.take(next(iter(self.orders)))
 
     def _changes(self, name: str) -> Changes:
         """What each option of a matrix leaves undone, as on disk: its coded difference less the real one."""
@@ -230,7 +244,7 @@ class Coder:
         """A matrix as an option codes it; ``None`` where its values are stored as they are."""
         if option.code == "exact":
             return None
-        parameter, said = self.chosen[name].parameter, asdict(option)
+        parameter, said = self.chosen[name].parameter, asdict(replace(option, harm=0.0))  # one code in every order
         found = None if self.finished is None else self.finished.code(name, said, (parameter.rows, parameter.cols))
         if found is None:
             found = code_with(self.difference(name), option, self.draw(name))
@@ -242,7 +256,7 @@ class Coder:
         """Bytes of all coded matrices, and of those that are stored as they are."""
         total = 0
         for name, option in choice.items():
-            key = (name, option)
+            key = (name, replace(option, harm=0.0))
             if key not in self.bytes_of:
                 if option.code in ("exact", "none"):
                     self.bytes_of[key] = int(option.bits) // 8
@@ -290,7 +304,8 @@ class Coder:
 
     def write(self, choice: Choice, folder: Path, progress: Progress = silent) -> Made:
         """A run of a choice, whole but for its quality and its name. The caller leaves its context."""
-        run = SliceRun(self.pair, self.spec, folder, self.marks, notes=self.notes)
+        marks = self.marks | {"ordered": {"by": self.order, "kl": self.nearness}}
+        run = SliceRun(self.pair, self.spec, folder, marks, notes=self.notes)
         run.__enter__()
         try:
             self._write(run, choice, progress)

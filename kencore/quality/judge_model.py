@@ -134,8 +134,12 @@ class Judge:
         if isinstance(data, Windows):
             more = {"hold": dense, "against": None if dense else getattr(self.known.get(DENSE), "held", None)}
             data = data if windows is None else replace(data, ids=data.ids[:windows])
+        return self.quality_on(data, progress=progress, **more)
+
+    def quality_on(self, data: Examples | Windows, **more: Any) -> Any:
+        """Quality of the model as it is now on any data, `Figures`; ``more``: as `quality` of the model."""
         with self._placed():
-            return self.model.quality(data, progress=progress, **more)
+            return self.model.quality(data, **more)
 
     def part(self, shard: Shard, progress: Progress = silent, *, held: HeldLogits | None, dense: bool) -> Said:
         """What the model as it is now says of a shard of the data.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kencore.data.examples import Examples
@@ -47,16 +48,22 @@ class Near:
 
     Args:
         judge: with a model that `gives_answers`, as in its checkpoint.
+        data: what is answered; ``None``: what the judge measures on.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, data: Examples | Windows | None = None) -> None:
         from kencore.quality.judge_model import DENSE
 
         self.judge = judge
-        self.sentences = isinstance(judge.data, Examples)
-        self.dense: Any = (
-            judge.model.predict(judge.data) if self.sentences else judge.figures(DENSE, lambda progress: None, silent)
-        )
+        self.data: Any = judge.data if data is None else data
+        self.sentences = isinstance(self.data, Examples)
+        self.dense: Any
+        if self.sentences:
+            self.dense = judge.model.predict(self.data)
+        elif data is None:
+            self.dense = judge.figures(DENSE, lambda progress: None, silent)
+        else:
+            self.dense = judge.quality_on(data, hold=True)
 
     def of(self) -> dict[str, Any]:
         """``kl`` and ``same_answer`` of the judge's model as it is now.
@@ -65,9 +72,10 @@ class Near:
             StoreNotWritableError: a language model's logits could not be held.
         """
         if self.sentences:
-            return nearness(self.dense, self.judge.model.predict(self.judge.data))
+            return nearness(self.dense, self.judge.model.predict(self.data))
         held = self.dense.held
         if not held.count:
             raise not_writable(runs_folder(), "no room for the logits of one window")
-        found: dict[str, Any] = self.judge.quality(windows=held.count).near.said()
+        windows = replace(self.data, ids=self.data.ids[: held.count])
+        found: dict[str, Any] = self.judge.quality_on(windows, against=held).near.said()
         return found

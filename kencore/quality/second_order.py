@@ -10,7 +10,7 @@ one backward pass serves a whole batch, or every token of a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,14 +25,17 @@ from kencore.system.progress import Progress, silent
 if TYPE_CHECKING:
     import torch
 
+    from kencore.data.calibration import Calibration
     from kencore.data.examples import Examples
     from kencore.models.classifier import Classifier
-    from kencore.models.language import LanguageModel
+    from kencore.models.language import LanguageModel, Windows
     from kencore.settings.prune import PruneSpec
 
 AT_ONCE: Final = 8  # sentences of a pass
 SENTENCES: Final = 512  # at most
 WINDOWS, WINDOW = 64, 256
+OTHERS: Final = 16  # windows that compare orders
+FEW: Final = 100  # sentences: fewer say little
 CALIBRATION: Final = "pydoc"  # where nobody chose
 SMALL: Final = 1 << 21  # entries of all changes of a parameter
 ENTRIES_AT_ONCE: Final = 1 << 20
@@ -131,10 +134,7 @@ def sentences(model: Classifier, examples: Examples, most: int) -> Iterator[Pass
     """Passes of a classifier: sentences of one length together, at most ``most`` evenly spaced ones."""
     from kencore.models.batches import same_length, stacked
 
-    some = slice(0, None, max(1, len(examples.texts) // most))
-    pairs = None if examples.pairs is None else examples.pairs[some]
-    part = replace(examples, texts=examples.texts[some], labels=examples.labels[some], pairs=pairs)
-    rows = model.tokens(part)[:most]
+    rows = model.tokens(_those(examples, _spaced(len(examples.texts), most)))
     for batch in same_length(rows, range(len(rows)), model.batch_size(AT_ONCE)):
         yield Pass(inputs=stacked([rows[i] for i in batch], "cpu"), last=False)
 
@@ -153,23 +153,67 @@ def calibration_passes(model: Any, data: Any, spec: PruneSpec) -> list[Pass]:
         model: a `Classifier` or a `LanguageModel`.
         data: what it is measured on.
     """
-    from kencore.data.calibration import calibration_windows
-    from kencore.data.examples import Examples, read_examples
+    from kencore.data.examples import Examples
 
     if isinstance(data, Examples):
-        named = sentences_named(spec)
-        return list(sentences(model, data if named is None else read_examples(named), SENTENCES))
-    drawn = calibration_windows(
+        return list(sentences(model, _calibration(data, spec), SENTENCES))
+    return list(windows(model, _drawn(model, spec, WINDOWS, spec.seed).ids))
+
+
+def other_text(model: Any, data: Any, spec: PruneSpec) -> Examples | Windows:
+    """Text like that of `calibration_passes` by which orders of codes are compared: windows of another draw, and
+    sentences that no gradient was taken on, where there are enough of them. Arguments as there.
+    """
+    from kencore.data.examples import Examples
+    from kencore.models.language import Windows
+
+    if isinstance(data, Examples):
+        return others(_calibration(data, spec))
+    drawn = _drawn(model, spec, OTHERS, spec.seed + 1)
+    return Windows(ids=drawn.ids, source=drawn.source, sha256=drawn.sha256, bos=spec.bos)
+
+
+def others(examples: Examples) -> Examples:
+    """At most as many sentences as `sentences` takes that it does not take; those, where there are few others."""
+    taken = set(_spaced(len(examples.texts), SENTENCES))
+    left = [i for i in range(len(examples.texts)) if i not in taken]
+    left = left if len(left) >= FEW else sorted(taken)
+    return _those(examples, [left[i] for i in _spaced(len(left), SENTENCES)])
+
+
+def _calibration(data: Examples, spec: PruneSpec) -> Examples:
+    """The sentences that are named, else those that are measured on."""
+    from kencore.data.examples import read_examples
+
+    named = sentences_named(spec)
+    return data if named is None else read_examples(named)
+
+
+def _drawn(model: LanguageModel, spec: PruneSpec, most: int, seed: int) -> Calibration:
+    """Windows of the calibration text."""
+    from kencore.data.calibration import calibration_windows
+
+    return calibration_windows(
         model.tokenizer,
         spec.calibration,
-        sequences=min(spec.sequences, WINDOWS),
+        sequences=min(spec.sequences, most),
         window=min(spec.window or WINDOW, model.positions or WINDOW),
-        seed=spec.seed,
+        seed=seed,
         positions=model.positions,
         rows=model.rows,
         bos=spec.bos,
     )
-    return list(windows(model, drawn.ids))
+
+
+def _spaced(count: int, most: int) -> list[int]:
+    """At most so many places of a list, evenly spaced."""
+    return list(range(0, count, max(1, count // most)))[:most]
+
+
+def _those(examples: Examples, places: Sequence[int]) -> Examples:
+    pairs = None if examples.pairs is None else tuple(examples.pairs[i] for i in places)
+    texts, labels = tuple(examples.texts[i] for i in places), tuple(examples.labels[i] for i in places)
+    return replace(examples, texts=texts, labels=labels, pairs=pairs)
 
 
 def sentences_named(spec: PruneSpec) -> str | None:

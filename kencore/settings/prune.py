@@ -65,8 +65,9 @@ class PruneSpec(PruningSettings):
             share of them must be the same; everything that the file holds counts.
         harm: of ``bytes``: ``gradients`` orders codes by how far each would move the answers, to second order, on
             ``calibration`` (of a classifier a table of sentences; where none is named, those of ``evaluation`` without
-            their labels); ``rule`` without data; ``auto``: gradients where there is evaluation data that asks for
-            answers and at most 200 million weights are coded.
+            their labels); ``rule`` without data; ``both`` by gradients and the rule together; ``auto``: by that of the
+            three which comes nearest on other calibration text, where there is evaluation data that asks for answers
+            and at most 200 million weights are coded, else by the rule.
         code: of ``bytes``: one code for every matrix, ``None``: the best for each.
         seed: for the ``random`` rule, for random choices of ``bytes`` and for the choice of calibration windows.
 
@@ -192,8 +193,9 @@ class PruneSpec(PruningSettings):
         "auto",
         choices=HARMS,
         label="Codes are ordered by",
-        help="Of bytes: what a code of a matrix harms: by gradients of the model's own answers on calibration text, or "
-        "by a rule that needs no data. auto: gradients where there is evaluation data and the model is not large.",
+        help="Of bytes: what a code of a matrix harms: by gradients of the model's own answers on calibration text, by "
+        "a rule that needs no data, or by both. auto: where there is evaluation data and the model is not large, that "
+        "which comes nearest, else the rule.",
     )
     seed: int = seed_setting("For the random rule, random choices of bytes and the choice of calibration text.")
 

@@ -12,7 +12,10 @@ from kencore.settings import checks
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-HARMS: Final = ("auto", "gradients", "rule")
+ORDERS: Final = {"both": "gradients and the rule together", "gradients": "gradients", "rule": "the rule"}
+"""What says how much a code of ``bytes`` harms, in words."""
+HARMS: Final = ("auto", *ORDERS)
+GRADIENTS: Final = ("both", "gradients")  # which ask for them
 """How a method that codes differences orders codes."""
 BUDGETS: Final = ("bits", "bytes", "kl", "same")
 """Of a method that codes differences."""
@@ -112,10 +115,10 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
                 f"no {name}: bits, bytes, kl or same alone say how much is stored, and where",
                 "Leave it out, or choose another method.",
             )
-    if spec.harm == "gradients" and spec.evaluation is None:
+    if spec.harm in GRADIENTS and spec.evaluation is None:
         raise _clash(
             "harm",
-            "gradients without evaluation data",
+            f"{spec.harm} without evaluation data",
             "evaluation data: labeled sentences, or a text for a language model",
             "Name them with evaluation, or order codes by the rule.",
         )

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from kencore.settings.together import ORDERS
 from kencore.views.spent import PARTS as KINDS
 from kencore.words import numbers as wording
 
 if TYPE_CHECKING:
+    from kencore.runs.run import Run
     from kencore.views.spent import Spent
 
 PARTS: Final = {
@@ -24,6 +26,25 @@ EXPLAINED: Final = (
     "Symbols say how far each weight moved, scales what a symbol is worth. Norms and biases take a byte a weight, or "
     "nothing where the base's do; what only the tuned model has, such as a new head, is stored as it is."
 )
+
+
+def order_of(run: Run) -> str:
+    """What ordered the codes of a run, of `kencore.settings.prune.HARMS`; of older runs what was asked for."""
+    asked = run.spec.harm if run.spec.evaluation is not None else "rule"
+    return str(run.record.get("ordered", {}).get("by", asked))
+
+
+def ordered(run: Run) -> str:
+    """What ordered the codes, and how near the other orders came where they were compared; "" where it is not told."""
+    said = run.record.get("ordered", {})
+    if said.get("by") not in ORDERS:
+        return ""
+    text = f"Codes are ordered by {ORDERS[said['by']]}"
+    found = {name: kl for name, kl in said.get("kl", {}).items() if name in ORDERS and kl is not None}
+    if said["by"] not in found or len(found) < 2:
+        return f"{text}."
+    others = " and ".join(f"{kl:.2g} by {ORDERS[name]}" for name, kl in found.items() if name != said["by"])
+    return f"{text}: at this size that came nearest on calibration text (KL {found[said['by']]:.2g}; {others})."
 
 
 def labels(roles: pd.DataFrame) -> list[str]:

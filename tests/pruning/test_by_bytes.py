@@ -22,8 +22,8 @@ from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
 from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.read import inspect_subnetwork
 from kencore.exports.subnetwork.write import write_subnetwork
-from kencore.pruning.by_bytes import nearest
 from kencore.pruning.coder import Coder
+from kencore.pruning.nearness import nearest, ordered
 from kencore.runs.naming import describe
 from kencore.runs.run import open_run
 from kencore.system.progress import silent
@@ -180,6 +180,43 @@ def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:
     assert not any(note.startswith("Codes were ordered") for note in other.notes)
 
 
+@pytest.mark.parametrize("harm", ["auto", "both", "gradients", "rule"])
+def test_the_order_that_comes_nearest_is_taken_and_said(harm: str, tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "sentences.tsv", 60)
+    run = coded(tmp_path, bits=12, harm=harm, evaluation=str(data), cost=False, baselines=False)
+    said = run.record["ordered"]
+    if harm != "auto":
+        assert said == {"by": harm, "kl": {}}
+        return
+    assert set(said["kl"]) == {"both", "gradients", "rule"}
+    assert said["by"] == min(said["kl"], key=lambda order: said["kl"][order])
+    taken = prune(dataclasses.replace(run.spec, harm=said["by"]), out=tmp_path / "taken", threads=1)
+    assert {name: one.data for name, one in run.codes.items()} == {name: one.data for name, one in taken.codes.items()}
+
+
+def test_a_search_goes_on_in_an_order_that_is_nearer_where_it_ended(tmp_path: Path) -> None:
+    base, tuned = save_pair("bert", tmp_path, change=0.02)
+    spec = PruneSpec(model=str(tuned), base=str(base), method="bytes", evaluation="demo", kl=0.5)
+    coder = Coder(open_models(spec), spec)
+    coder.look(silent)
+    enough = {"rule": 9.7, "gradients": 7.0, "both": 14.0}  # bits from which each order is near enough
+
+    def near(bits: float) -> dict[str, float]:
+        return {"kl": 0.5 * enough[coder.order] / max(bits, 0.01), "same_answer": 0.0}
+
+    coder.orders = dict.fromkeys(enough, coder.table)
+    answers: Any = Answers(coder, near)
+    choice = nearest(coder, answers, silent, lambda room: ordered(coder, answers, silent, room))
+    assert coder.order == "gradients"
+    assert 6.9 <= sum(one.bits for one in choice.values()) / coder.size <= 7.3
+    assert coder.nearness["gradients"] < coder.nearness["rule"] < coder.nearness["both"]
+    enough["gradients"] = 9.69  # nearer, and yet no smaller file by it
+    coder.take("rule")
+    again = nearest(coder, answers, silent, lambda room: coder.take("both"))
+    assert coder.order == "rule"
+    assert sum(one.bits for one in again.values()) / coder.size >= 9.6
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -194,6 +231,7 @@ def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:
         ({"code": "signs", "method": "delta", "keep": 0.5}, "code: one beside delta"),
         ({"harm": "gradients", "method": "delta", "keep": 0.5}, "harm: one beside delta"),
         ({"harm": "gradients", "bits": 1}, "gradients without evaluation data"),
+        ({"harm": "both", "bits": 1}, "both without evaluation data"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(asked: dict[str, object], message: str) -> None:

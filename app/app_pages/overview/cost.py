@@ -46,7 +46,7 @@ def where_bytes_went(run: Run, palette: Palette) -> None:
 
     with state.messages():
         draw(bytes_bars(_spent(run.id, run.path, state.stamp(run.path)), palette), key="bytes")
-        st.caption(spent_words.EXPLAINED)
+        st.caption(f"{spent_words.EXPLAINED} {spent_words.ordered(run)}")
 
 
 @lru_cache(maxsize=16)

@@ -17,6 +17,7 @@ from kencore.views import tables as summaries
 from kencore.views.spent import spent
 from kencore.words import numbers as wording
 from kencore.words.findings import lines
+from kencore.words.spent import ordered
 
 MAPS: Final = "kencore.maps"
 """Group of entry points that draw the map of a page: the app has one, since this library has no viewer."""
@@ -61,7 +62,9 @@ def bytes_of(run: Run) -> Section | None:
     """Where the bytes of the file went; ``None`` of a run that codes no differences, or whose models are gone."""
     if not run.codes or known_bytes(run) is None:
         return None
-    return Section(name="bytes", title="Where the bytes went", blocks=(bytes_bars(spent(run)),))
+    said = ordered(run)
+    text = (Text(text=said),) if said else ()
+    return Section(name="bytes", title="Where the bytes went", blocks=(bytes_bars(spent(run)), *text))
 
 
 def _untouched(run: Run) -> list[Block]:
