@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from kencore.data.examples import read_examples
+from kencore.data.examples import Examples, read_examples
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel
 from kencore.quality.answers import divergence, log_chances
-from kencore.quality.second_order import Changes, _direction, nats, sentences, windows
+from kencore.quality.second_order import Changes, _direction, nats, others, sentences, windows
 from tests.support.tiny_models import save_pair
 from tests.support.tiny_text import add_tokenizer
 from tests.support.tuned_cases import write_sentences
@@ -28,6 +28,27 @@ def test_directions_have_the_information_of_the_answer() -> None:
     expected = torch.diag(chances) - torch.outer(chances, chances)
     assert torch.allclose(found.T @ found / len(found), expected, atol=4e-3)
     assert found.sum(dim=1).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("count", [60, 512, 611, 612, 700, 1500, 5000])
+def test_orders_are_compared_on_sentences_without_a_gradient(count: int) -> None:
+    class Model:
+        """Reads each sentence as a token of its own."""
+
+        def tokens(self, examples: Examples) -> list[dict[str, list[int]]]:
+            return [{"input_ids": [int(text)], "attention_mask": [1]} for text in examples.texts]
+
+        def batch_size(self, batch: int) -> int:
+            return batch
+
+    all_of = Examples(texts=tuple(map(str, range(count))), labels=(0, 1) * (count // 2) + (0,) * (count % 2))
+    passes: Any = sentences(Model(), all_of, 512)  # type: ignore[arg-type]
+    read = {int(row) for one in passes for row in one.inputs["input_ids"].flatten()}
+    found = others(all_of)
+    assert len(read) == min(count, 512)
+    assert found.labels == tuple(all_of.labels[int(text)] for text in found.texts)
+    assert len(set(found.texts)) == len(found.texts) == min(512, count - 512 if count >= 612 else count)
+    assert bool(read & set(map(int, found.texts))) == (count < 612)
 
 
 def measured(loaded: Any, passes: list[Any], name: str, changes: list[np.ndarray]) -> np.ndarray:
