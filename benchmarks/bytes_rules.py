@@ -193,7 +193,8 @@ def distilled(study: Any) -> Rule:
         scales.grad = torch.stack([torch.tensor(0.0) if g is None else (g * sign).sum() for g, sign in slopes])
         optimiser.step()
     model.model.zero_grad(set_to_none=True)
-    moved = scales.detach().numpy() / np.array(started)
+    before = np.array(started)
+    moved = scales.detach().numpy()[before > 0] / before[before > 0]
     print(f"distilled scales, of mean |d|: {moved.min():.2f} to {moved.max():.2f}", flush=True)
     numbers = iter(scales.detach().tolist())
     by_number = {n: next(numbers) for n, parameter in enumerate(study.parameters) if parameter.name in signs}

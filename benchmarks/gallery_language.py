@@ -117,7 +117,7 @@ class Watched:
         self.done = 0
         bench.language.model.register_forward_hook(self.hook)
         self.on = True
-        bench.judge.known[DENSE] = bench.judge.quality()
+        bench.judge.known[DENSE] = bench.judge.quality(dense=True)  # others are compared with its logits
         self.on = False
 
     def begin(self) -> None:
