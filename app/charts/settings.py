@@ -55,9 +55,9 @@ def settings_chart(
         figure.add_hline(y=scale * dense, line={"color": palette.muted, "dash": "dot", "width": 2})
         figure.add_annotation(
             text=f"dense {say(dense)}",
-            x=1,
+            x=0 if coded else 1,  # sizes lie at the right end of their axis, shares anywhere
             xref="paper",
-            xanchor="right",
+            xanchor="left" if coded else "right",
             y=scale * dense,
             yanchor="bottom",
             showarrow=False,

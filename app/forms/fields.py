@@ -171,6 +171,18 @@ class Number(Field):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Percent(Number):
+    """A share that is typed in percent; the address has the share."""
+
+    def shown(self, value: float) -> float:
+        return round(100.0 * value, 4)
+
+    def draw(self, **looks: Any) -> float:
+        low, high, first = map(self.shown, (*self.declared.offered, self.first))
+        return float(round(st.number_input(min_value=low, max_value=high, value=first, **self.given(looks)) / 100, 6))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Share(Field):
     """A share in hundredths, as a slider in percent: of it, or with ``rest`` of what it leaves."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import streamlit as st
 
 from app.forms.address import Table
-from app.forms.fields import KEEP, Field, Number, row
+from app.forms.fields import KEEP, Field, Percent, row
 from app.forms.model import Subject
 from app.frame import state
 from kencore.settings.demo import DEMOS
@@ -26,7 +26,7 @@ LOOKS: Final[dict[str, dict[str, Any]]] = {
     "bits": {"step": 0.05, "format": "%.3g"},
     "bytes": {"step": 10_000},
     "kl": {"step": 0.005, "format": "%.4g"},
-    "same": {"step": 0.01, "format": "%.4g"},
+    "same": {"step": 1.0, "format": "%.4g", "label": "Same answers, %"},
 }
 NEAR: Final = {
     "kl": "The smallest file whose answers are at most so far from the tuned model's (mean KL in nats, 0: the same), "
@@ -42,7 +42,7 @@ def fields() -> list[Field]:
     return [
         row(PruneSpec, "bits", "prune_bits", usual=0.25),
         row(PruneSpec, "bytes", "prune_bytes", start=100_000),
-        row(PruneSpec, "same", "prune_same", kind=Number, start=0.97),
+        row(PruneSpec, "same", "prune_same", kind=Percent, start=0.97),
         row(PruneSpec, "kl", "prune_kl", start=0.01),
     ]
 

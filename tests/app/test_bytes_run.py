@@ -170,6 +170,31 @@ def test_the_size_of_the_file_is_said_before_it_is_made(open_page: OpenPage, mon
     assert f"at most {wording.size(143_552)} for {wording.count(1_435_522)} weights" in said
 
 
+def test_a_share_of_same_answers_is_typed_in_percent(
+    open_page: OpenPage,
+    store_of_jobs: FakeJobs,  # noqa: F811
+) -> None:
+    test = open_page("prune", model="demo", method="bytes", same="0.975")
+    typed = test.number_input(key="prune_same")
+    assert (typed.label, typed.value, typed.min, typed.max) == ("Same answers, %", 97.5, 50, 100)
+    typed.set_value(99.1)
+    assert not start(test).exception
+    assert store_of_jobs.found["job0"].params["same"] == 0.991
+
+
+def test_the_page_and_the_report_say_what_ordered_codes(made: Path, store: Run, open_page: OpenPage) -> None:
+    run = Run(made)
+    assert run.record["ordered"] == {"by": "rule", "kl": {}}  # nothing was measured
+    shutil.copytree(made, store.path.parent / "coded")
+    test = open_page("overview", run="coded")
+    assert any(one.value.endswith("Codes are ordered by the rule.") for one in test.caption)
+    assert "Codes are ordered by the rule." in html(build(run))
+
+
+def test_adjust_keeps_the_order_of_the_run(made: Path) -> None:
+    assert tune_jobs.params(Run(made), Setting(bits=2))["harm"] == "rule"
+
+
 def test_where_the_bytes_went_adds_up_to_the_file(made: Path, tmp_path: Path) -> None:
     run = Run(made)
     found = spent(run)
