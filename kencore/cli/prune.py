@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.cli.evaluate import quality
 from kencore.methods.table import METHODS
 from kencore.words import numbers as wording
+from kencore.words.spent import ordered
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -26,6 +27,7 @@ def run_facts(run: Run) -> dict[str, Any]:
         "reset_share_of_model": totals["reset"] / totals["params"],
         "share_in_play": totals["pruned"] / totals["params"],
         "allocation": _allocation(run),
+        "ordered": ordered(run),
         "seconds": run.record.get("seconds"),
         "device": run.record.get("device"),
         "notes": run.record.get("notes", []),
@@ -66,6 +68,7 @@ def pruned(facts: dict[str, Any]) -> str:
     if facts["allocation"]:
         lines.append(_shared_out(facts["allocation"]))
     lines.append(f"Stored as {stored}: {facts['bytes_stored']:,} bytes, dense {facts['bytes_dense']:,}.")
+    lines += [facts["ordered"]] if facts["ordered"] else []
     lines += [f"Note: {note}" for note in facts["notes"]]
     lines.append(f"{facts['seconds']:.1f} s on {facts['device']}. Run: {facts['folder']}")
     if facts["metrics"]:
