@@ -61,8 +61,9 @@ def demo_runs(made: Path, threads: int) -> None:
     sweep(
         SweepSpec(
             model="demo",
-            methods=("ken", "delta", "magnitude", "random"),
+            methods=("ken", "delta", "magnitude", "random", "bytes"),
             keeps=(0.9, 0.75, 0.5, 0.25, 0.1, 0.05),
+            bits=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
             evaluation="demo",
             baselines=False,
             cost=False,
@@ -120,6 +121,7 @@ def named(folder: Path) -> None:
 
 def ship(made: Path) -> None:
     """Thin what is whole and new; the run beside the demo and its recovery keep their masks: they are small."""
+    from kencore.exports.subnetwork.plan import known_bytes
     from kencore.runs.run import Run
     from kencore.runs.thin import thinned
 
@@ -132,7 +134,7 @@ def ship(made: Path) -> None:
             shutil.copytree(folder, RUNS / folder.name)
         else:
             run = Run(folder)
-            thinned(run, RUNS / folder.name, norms=run.language)
+            thinned(run, RUNS / folder.name, norms=run.language, size=known_bytes(run))
         if folder.name.startswith(ENCODER):
             named(RUNS / folder.name)
         if (tuning := RUNS / folder.name / "tuning.json").is_file():

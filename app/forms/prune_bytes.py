@@ -16,7 +16,7 @@ from app.forms.address import Table
 from app.forms.fields import KEEP, Field, Percent, row
 from app.forms.model import Subject
 from app.frame import state
-from kencore.settings.demo import DEMOS
+from kencore.settings.demo import DEMOS, base_of
 from kencore.settings.prune import BUDGETS, PruneSpec
 from kencore.words import numbers as wording
 
@@ -68,7 +68,8 @@ def budget(table: Table, subject: Subject) -> dict[str, Any]:
     )
     unit = str(chosen or BUDGETS[0])
     asked = table[unit].draw(**LOOKS[unit], persist_state="session", on_change="rerun")
-    if said := NEAR.get(unit) or _size(unit, asked, weights(subject)):
+    said = NEAR.get(unit) or f"{_size(unit, asked, weights(subject))} {_expected(unit, asked, subject)}".strip()
+    if said:
         st.caption(state.plain(said))
     return {"keep": None, "k": None, **dict.fromkeys(BUDGETS), unit: asked}
 
@@ -80,6 +81,20 @@ def _size(unit: str, asked: float, size: int | None) -> str:
     if unit == "bytes":
         return f"{8 * asked / size:.3g} bits for each of {wording.count(size)} weights."
     return f"A file of at most {wording.size(int(asked * size / 8))} for {wording.count(size)} weights."
+
+
+def _expected(unit: str, asked: float, subject: Subject) -> str:
+    """How near a file of that size will come, by those of this model that were measured."""
+    from kencore.runs.shelf import list_runs
+    from kencore.views.closeness import of_files
+    from kencore.words.spent import expectation
+
+    size = weights(subject)
+    if size is None:
+        return ""
+    model = str(subject.fields["model"])
+    base = subject.fields.get("base") or base_of(model, method="bytes", rescale="none")
+    return expectation(of_files(list_runs(points=True), model, base), asked if unit == "bytes" else asked * size / 8)
 
 
 def weights(subject: Subject) -> int | None:

@@ -5,15 +5,18 @@ Pure but for reading: metrics of runs, and where they do not say it the size of 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from kencore.errors import KencoreError
 from kencore.exports.subnetwork.plan import known_bytes
+from kencore.methods.table import METHODS
 from kencore.models.figures import measure_of
 from kencore.runs.reading import read_files
 from kencore.runs.run import Run
@@ -35,18 +38,63 @@ def by_bytes(runs: Iterable[RunSummary], like: Run) -> pd.DataFrame:
         ``kl`` (nats, mean over answers, from the dense model's) and ``same_answer`` (share) are NaN where they were
         not measured, ``bits`` are per weight of the model.
     """
-    asked, data = (like.spec.model, like.spec.base), like.metrics.get("data_sha256")
+    found, data = _lines(runs, like.spec.model, like.spec.base), like.metrics.get("data_sha256")
+    return _sorted([line for line in found if data is None or line["data"] == data])
+
+
+def of_files(runs: Iterable[RunSummary], model: str, base: str | None) -> pd.DataFrame:
+    """The same of the runs of a model that code differences, on that data on which most of them were measured."""
+    found = [line for line in _lines(runs, model, base) if line["method"] in METHODS and METHODS[line["method"]].coded]
+    counts = Counter(line["data"] for line in found)
+    return _sorted([line for line in found if line["data"] == counts.most_common(1)[0][0]])
+
+
+class Expected(NamedTuple):
+    """How near the answers of a file come that was not made: between two that were measured.
+
+    Attributes:
+        kl: nats, on the line between both, of logarithms.
+        same: shares of same answers of both, the smaller file first.
+        sizes: bytes of both.
+    """
+
+    kl: float
+    same: tuple[float, float]
+    sizes: tuple[int, int]
+
+
+def expected(table: pd.DataFrame, size: float) -> Expected | None:
+    """What a file of so many bytes comes to, by the measured ones of `of_files`; ``None`` outside their sizes."""
+    near = table[table["kl"] > 0].drop_duplicates("bytes")  # the newest of a size; nothing is between 0 and another
+    sizes = near["bytes"].to_numpy(np.float64)
+    if len(sizes) < 2 or not sizes[0] <= size <= sizes[-1]:
+        return None
+    kl = float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(near["kl"].to_numpy(np.float64)))))
+    at = int(np.clip(np.searchsorted(sizes, size), 1, len(sizes) - 1))
+    low, high = near.iloc[at - 1], near.iloc[at]
+    return Expected(
+        kl=kl,
+        same=(float(low["same_answer"]), float(high["same_answer"])),
+        sizes=(int(low["bytes"]), int(high["bytes"])),
+    )
+
+
+def _lines(runs: Iterable[RunSummary], model: str, base: str | None) -> list[dict[str, Any]]:
+    """What was measured of the runs of a model, the newest first."""
+    asked = (model, base)
     alike = [run for run in runs if run.problem is None and (run.spec.get("model"), run.spec.get("base")) == asked]
-    found, seen = [], set()
+    found = []
     for run in sorted(alike, key=lambda run: run.created, reverse=True)[:MOST]:
         line = _line(run.path, run.id, stamp(run.path, FILE))
-        if line is None or (data is not None and line["data"] != data):
-            continue
-        key = (line["bytes"], line["kl"], line["quality"])
-        if key not in seen:  # a sweep and a run by itself may have come to the same
-            seen.add(key)
+        if line is not None:
             found.append(line | {"label": run.label, "method": str(run.spec.get("method", ""))})
-    table = pd.DataFrame(found, columns=list(COLUMNS))
+    return found
+
+
+def _sorted(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The lines by size; what came to the same, such as a run by itself and one of a sweep, stands once."""
+    alone = {(line["bytes"], line["kl"], line["quality"]): line for line in reversed(list(lines))}
+    table = pd.DataFrame(list(alone.values())[::-1], columns=list(COLUMNS))
     return table.sort_values("bytes", kind="stable").reset_index(drop=True)
 
 

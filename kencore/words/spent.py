@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from kencore.settings.together import ORDERS
+from kencore.views.closeness import expected
 from kencore.views.spent import PARTS as KINDS
 from kencore.words import numbers as wording
 
@@ -54,6 +55,24 @@ def _said(run: Run) -> tuple[str | None, dict[str, float]]:
     kl = said.get("kl")
     found = kl if isinstance(kl, dict) else {}
     return said["by"], {name: float(found[name]) for name in ORDERS if isinstance(found.get(name), int | float)}
+
+
+def expectation(measured: pd.DataFrame, size: float) -> str:
+    """How near the answers of a file of so many bytes will come, by those of a model that were measured.
+
+    Args:
+        measured: `kencore.views.closeness.of_files`.
+    """
+    found = expected(measured, size)
+    if found is not None:
+        low, high = (wording.percent(share) for share in sorted(found.same))
+        same = low if low == high else f"{low} to {high}"
+        sizes = " and ".join(wording.size(one) for one in found.sizes)
+        return f"Expect a KL of about {found.kl:.2g} nats and {same} same answers: between measured files of {sizes}."
+    if len(measured) < 2:
+        return "How near its answers will come shows once two sizes of this model are measured."
+    sizes = f"{wording.size(measured['bytes'].min())} to {wording.size(measured['bytes'].max())}"
+    return f"Files of this model were measured from {sizes}: of this size nothing is known yet."
 
 
 def labels(roles: pd.DataFrame) -> list[str]:

@@ -13,11 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from kencore.errors import CorruptRunError, ThinRunError
+from kencore.exports.subnetwork.plan import known_bytes
+from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.runs.run import Run, open_run
 from kencore.runs.texts import Continued, read_texts, write_texts
 from kencore.runs.thin import thinned
 from kencore.views import tiles
 from kencore.views.window import window
+from tests.support.runs import make_run
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +72,16 @@ def test_norms_are_close(whole: Run, thin: Run) -> None:
         assert after is not None
         for a, b in zip(before, after, strict=True):
             np.testing.assert_allclose(b, a, rtol=2.5e-4)
+
+
+def test_the_size_of_its_file_stays_known(tmp_path: Path) -> None:
+    whole = make_run(tmp_path / "whole", method="delta")
+    size = known_bytes(whole)
+    assert size == write_subnetwork(whole, tmp_path / "file").stat().st_size
+    assert known_bytes(thinned(whole, tmp_path / "thin")) is None
+    told = thinned(whole, tmp_path / "told", size=size)
+    assert known_bytes(told) == size
+    assert told.record == {**whole.record, "subnetwork_bytes": size}
 
 
 def test_it_is_small(whole: Run, thin: Run) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from app.charts import closeness as charts
 from kencore.runs.run import Run
 from kencore.runs.shelf import list_runs
-from kencore.views.closeness import by_bytes, smallest
+from kencore.views.closeness import by_bytes, expected, of_files, smallest
 from kencore.words.palette import LIGHT
+from kencore.words.spent import expectation
 from tests.support.runs import make_run
 
 BYTES = {"near": 400_000, "small": 90_000, "far": 60_000}
@@ -68,6 +71,44 @@ def test_the_smallest_that_is_near_enough(runs: Path) -> None:
     assert (
         charts.bytes_plot(table.iloc[:1], LIGHT, "kl").finding == "No file here keeps 97\u00a0% of the answers the same"
     )
+
+
+def files(**kl: float) -> pd.DataFrame:
+    """Measured files, by size."""
+    sizes = [int(name.removeprefix("b")) for name in kl]
+    found = {"bytes": sizes, "kl": list(kl.values()), "same_answer": [1 - one / 10 for one in kl.values()]}
+    return pd.DataFrame(found).sort_values("bytes")
+
+
+def test_what_to_expect_lies_between_two_measured_files() -> None:
+    table = files(b1000=1.0, b4000=0.01, b16000=0.0001, b64000=0.0)
+    found = expected(table, 2000)
+    assert found is not None
+    assert math.isclose(found.kl, 0.1)  # half of the way by logarithms
+    assert found.same == (0.9, 0.999)
+    assert found.sizes == (1000, 4000)
+    at = expected(table, 16000)
+    assert at is not None
+    assert math.isclose(at.kl, 0.0001)
+    assert expected(table, 999) is None
+    assert expected(table, 16001) is None  # nothing lies between a divergence and none
+    assert expected(table.iloc[:1], 1000) is None
+    assert expected(table.iloc[:0], 1000) is None
+    assert expectation(table, 2000) == (
+        "Expect a KL of about 0.1 nats and 90.0\u00a0% to 99.9\u00a0% same answers: between measured files of "
+        "1\u00a0kB and 4\u00a0kB."
+    )
+    assert "from 1\u00a0kB to 64\u00a0kB: of this size nothing" in expectation(table, 500)
+    assert "once two sizes" in expectation(table.iloc[:1], 1000)
+
+
+def test_files_of_a_model_are_those_measured_on_what_most_were(runs: Path) -> None:
+    coded = ("near", "small", "other-data")
+    listed = [replace(run, spec={**run.spec, "method": "bytes"}) if run.id in coded else run for run in list_runs()]
+    like = Run(runs / "far").spec
+    assert list(of_files(listed, like.model, like.base)["bytes"]) == [90_000, 400_000]
+    assert of_files(listed, like.model, None).empty
+    assert of_files(list_runs(), like.model, like.base).empty
 
 
 def test_a_divergence_of_zero_stands_below_all_others(runs: Path) -> None:

@@ -23,6 +23,7 @@ from kencore.errors import KencoreError
 from kencore.exports.subnetwork.format import CODED, KEY, PLAIN, Content
 from kencore.exports.subnetwork.records import Stored, TextFile
 from kencore.runs.card import beside
+from kencore.runs.thin import SIZE
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -45,14 +46,15 @@ def subnetwork_bytes(run: Run) -> int:
 def known_bytes(run: Run) -> int | None:
     """Bytes of the run's subnetwork file: as measured, or told without writing it.
 
-    ``None`` where a model that the run was made from is not on this machine: nothing is fetched; nor of a run that
-    ships without its masks.
+    ``None`` where a model that the run was made from is not on this machine: nothing is fetched; nor of a run
+    without its masks whose record does not say it.
     """
     measured = (run.metrics.get("cost") or {}).get("bytes") or {}
     if "subnetwork" in measured:
         return int(measured["subnetwork"])
     if run.thin:
-        return None
+        told = run.record.get(SIZE)
+        return int(told) if isinstance(told, int) else None
     sources = run.record.get("sources") or {}
     if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
         return None
