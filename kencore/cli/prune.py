@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kencore.cli.evaluate import quality
 from kencore.methods.table import METHODS
 from kencore.words import numbers as wording
-from kencore.words.spent import ordered
+from kencore.words.orders import ordered
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run

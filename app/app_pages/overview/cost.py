@@ -12,6 +12,7 @@ from app.frame import parts, state
 from kencore.words import costs as cost_words
 from kencore.words import numbers as wording
 from kencore.words import spent as spent_words
+from kencore.words.orders import ordered
 
 if TYPE_CHECKING:
     from kencore.runs.run import Run
@@ -46,7 +47,7 @@ def where_bytes_went(run: Run, palette: Palette) -> None:
 
     with state.messages():
         draw(bytes_bars(_spent(run.id, run.path, state.stamp(run.path)), palette), key="bytes")
-        st.caption(f"{spent_words.EXPLAINED} {spent_words.ordered(run)}")
+        st.caption(f"{spent_words.EXPLAINED} {ordered(run)}")
 
 
 @lru_cache(maxsize=16)

@@ -18,7 +18,7 @@ from kencore.errors import JobNotFoundError, KencoreError
 from kencore.live import setting as retune
 from kencore.settings.demo import data_of
 from kencore.settings.together import HARMS
-from kencore.words.spent import order_of
+from kencore.words.orders import order_of
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus

@@ -17,7 +17,7 @@ from kencore.views import tables as summaries
 from kencore.views.spent import spent
 from kencore.words import numbers as wording
 from kencore.words.findings import lines
-from kencore.words.spent import ordered
+from kencore.words.orders import ordered
 
 MAPS: Final = "kencore.maps"
 """Group of entry points that draw the map of a page: the app has one, since this library has no viewer."""

@@ -1,4 +1,4 @@
-"""What is said of the bytes of a file."""
+"""What is said of the order of codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kencore.words.spent import order_of, ordered
+from kencore.words.orders import order_of, ordered
 
 KL = {"both": 0.0201, "gradients": 0.05, "rule": None}
 
