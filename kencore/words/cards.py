@@ -28,20 +28,23 @@ class Number:
     explained: str = ""
 
 
-def kept(spec: PruneSpec, total: Totals) -> Number:
-    """How much was kept, or set to zero."""
+def kept(spec: PruneSpec, total: Totals, stored: int | None = None) -> Number:
+    """How much was kept, or set to zero; ``stored``: bytes of the subnetwork file, where they are known."""
     inside = (
         f"Kept in the {total.matrices_pruned} pruned tensors of {total.matrices}: "
         f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
     )
     if spec.coded:
-        bits = 8 * total.bytes_stored / max(1, total.params)
+        changes, file = (f"{8 * (size or 0) / max(1, total.params):.3g}" for size in (total.bytes_stored, stored))
+        alone = "Bytes of all coded changes and of what is stored as it is, over the weights of the model"
         return Number(
             label="Bits per weight",
-            value=f"{bits:.3g}",
+            value=file if stored else changes,
             below=f"{wording.count(total.kept)} of {wording.count(total.params)} weights change",
-            explained="Bytes of all coded changes and of what is stored as it is, over the weights of the model. The "
-            "file also has names, hashes and configuration.",
+            explained=f"Bytes of the whole file over the weights of the model; {changes} without names, hashes and "
+            "configuration."
+            if stored
+            else f"{alone}. The file also has names, hashes and configuration.",
         )
     if spec.restore == "zero":
         gone = total.pruned - total.kept_pruned

@@ -33,6 +33,7 @@ from kencore.settings.prune import BUDGETS
 from kencore.views.spent import by_role, spent
 from kencore.views.tables import totals
 from kencore.views.window import window
+from kencore.words import cards
 from kencore.words import numbers as wording
 from kencore.words.compare import sizes as files_compared
 from kencore.words.palette import LIGHT
@@ -180,6 +181,17 @@ def test_a_share_of_same_answers_is_typed_in_percent(
     typed.set_value(99.1)
     assert not start(test).exception
     assert store_of_jobs.found["job0"].params["same"] == 0.991
+
+
+def test_bits_of_the_whole_file_are_those_that_were_asked_for(made: Path, tmp_path: Path) -> None:
+    run = Run(made)
+    size = write_subnetwork(run, tmp_path / "file").stat().st_size
+    card = cards.kept(run.spec, totals(run.matrices), size)
+    assert 0.9 * 14 < float(card.value) <= 14
+    assert float(card.value) == pytest.approx(8 * size / run.totals["params"], rel=5e-3)
+    alone = cards.kept(run.spec, totals(run.matrices))
+    assert float(alone.value) < float(card.value)
+    assert f"{alone.value} without names" in card.explained
 
 
 def test_the_page_and_the_report_say_what_ordered_codes(made: Path, store: Run, open_page: OpenPage) -> None:

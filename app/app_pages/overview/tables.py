@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 def metric_row(run: Run, total: Totals) -> None:
     """Four cards: parameters, size, quality, and the best baseline at the same budget, or how near answers are."""
     with st.grid(4, min_column_width=200):
-        quality_parts.card(cards.kept(run.spec, total))
-        quality_parts.card(cards.size(run.spec, total, cost_parts.subnetwork_size(run) if run.spec.coded else None))
+        stored = cost_parts.subnetwork_size(run) if run.spec.coded else None
+        quality_parts.card(cards.kept(run.spec, total, stored))
+        quality_parts.card(cards.size(run.spec, total, stored))
         quality_parts.before_and_after(run)
         if run.spec.coded and facts.nearness(run.metrics):
             quality_parts.card(cards.closeness(run.metrics))

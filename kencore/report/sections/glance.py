@@ -17,9 +17,10 @@ from kencore.words.verdict import verdict
 def at_a_glance(run: Run, total: summaries.Totals) -> Section:
     """What was kept, what it takes to store, and what it cost in quality."""
     coded = run.spec.coded
+    stored = known_bytes(run) if coded else None
     numbers = [
-        cards.kept(run.spec, total),
-        cards.size(run.spec, total, known_bytes(run) if coded else None),
+        cards.kept(run.spec, total, stored),
+        cards.size(run.spec, total, stored),
         cards.quality(run.metrics),
         cards.closeness(run.metrics) if coded else cards.baseline(run.metrics, run.spec.method),
     ]
