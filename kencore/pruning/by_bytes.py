@@ -138,7 +138,7 @@ class Bench:
 
     def others(self, coder: Coder) -> Near | None:
         """What measures how near a choice comes on calibration text that ordered nothing; ``None`` where there is but
-        one order of codes.
+        one order of codes, or no room to measure with.
         """
         from kencore.quality.near import Near
         from kencore.quality.second_order import other_text
@@ -149,7 +149,7 @@ class Bench:
         if key not in self._others:
             self.judge.bring(self.pair.tuned_tensors)
             self._others[key] = Near(self.judge, other_text(self.judge.model, self.judge.data, coder.spec))
-        return self._others[key]
+        return near if (near := self._others[key]).possible else None
 
     @staticmethod
     def _key(spec: PruneSpec) -> str:

@@ -65,6 +65,11 @@ class Near:
         else:
             self.dense = judge.quality_on(data, hold=True)
 
+    @property
+    def possible(self) -> bool:
+        """Whether there is something to compare with: not where a language model's logits found no room."""
+        return self.sentences or self.dense.held.count > 0
+
     def of(self) -> dict[str, Any]:
         """``kl`` and ``same_answer`` of the judge's model as it is now.
 
@@ -73,9 +78,9 @@ class Near:
         """
         if self.sentences:
             return nearness(self.dense, self.judge.model.predict(self.data))
-        held = self.dense.held
-        if not held.count:
+        if not self.possible:
             raise not_writable(runs_folder(), "no room for the logits of one window")
+        held = self.dense.held
         windows = replace(self.data, ids=self.data.ids[: held.count])
         found: dict[str, Any] = self.judge.quality_on(windows, against=held).near.said()
         return found

@@ -194,6 +194,20 @@ def test_the_order_that_comes_nearest_is_taken_and_said(harm: str, tmp_path: Pat
     assert {name: one.data for name, one in run.codes.items()} == {name: one.data for name, one in taken.codes.items()}
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_orders_are_compared_for_a_language_model_where_its_logits_find_room(
+    room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not room:
+        monkeypatch.setattr("kencore.models.held.MOST", 0)
+    text = {"evaluation": "pydoc", "windows": 2, "window": 24, "sequences": 3}
+    run = coded(tmp_path, "gpt2", bits=12, **text, cost=False, baselines=False)
+    said = run.record["ordered"]
+    assert set(said["kl"]) == ({"both", "gradients", "rule"} if room else set())
+    assert said["by"] == (min(said["kl"], key=lambda order: said["kl"][order]) if room else "both")
+    round_trip(run, tmp_path)
+
+
 def test_a_search_goes_on_in_an_order_that_is_nearer_where_it_ended(tmp_path: Path) -> None:
     base, tuned = save_pair("bert", tmp_path, change=0.02)
     spec = PruneSpec(model=str(tuned), base=str(base), method="bytes", evaluation="demo", kl=0.5)
