@@ -101,6 +101,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--made", type=Path, default=Path("pairs"), help="the folder of `tuned_pairs.py`")
     parser.add_argument("--every", type=int, default=8, help="take every so many sentences")
     parser.add_argument("--windows", type=int, default=12, help="windows of 256 tokens")
+    parser.add_argument("--seeds", type=int, default=1, help="of rules that draw entries")
     parser.add_argument("--rules", nargs="+", default=None, help="those whose names begin so")
     parser.add_argument("--paired", nargs="*", default=[], help="pairs of rules, such as 'gradients 1 - levels 2'")
     parser.add_argument(
@@ -253,15 +254,14 @@ class Study:
         return rule
 
 
-def rules(study: Study) -> dict[str, Callable[[], Rule]]:
+def rules(study: Study, seeds: int = 1) -> dict[str, Callable[[], Rule]]:
     found: dict[str, Callable[[], Rule]] = {f"choice {x:g}": (lambda x=x: study.choice(x)) for x in BUDGETS}
     for x in BUDGETS:
         found[f"gradients {x:g}"] = lambda x=x: study.choice(x, "gradients")
         found[f"both {x:g}"] = lambda x=x: study.choice(x, "both")
         found[f"nearest {x:g}"] = lambda x=x: study.nearest(x)
     found |= {"bitdelta": lambda: plain(bitdelta), "bitdelta, row, gain": lambda: coded(lambda d, n: signs(d, 1))}
-    for p in (0.2, 0.05, 0.01):
-        found[f"seeded {p:g}"] = lambda p=p: coded(lambda d, n: seeded(d, p, seed=0, stream=n, by_row=False))
+    found |= drawn(study, 0)
     found |= {f"levels {c:g}": (lambda c=c: coded(lambda d, n: levels(d, c))) for c in (0.5, 1, 2)}
     found["signs 0.1"] = lambda: coded(lambda d, n: signs(d, 0.1))
     found |= {f"lowrank {f:g}": (lambda f=f: coded(lambda d, n: lowrank(d, f))) for f in (4, 8)}
@@ -269,11 +269,20 @@ def rules(study: Study) -> dict[str, Callable[[], Rule]]:
     found |= {f"top {p:g} exact": (lambda p=p: top(p, energy=False)) for p in (0.1,)}
     found |= {f"top {p:g} exact, energy": (lambda p=p: top(p, energy=True)) for p in (0.1,)}
     found["bitdelta, distilled"] = lambda: distilled(study)
-    found |= {f"della {p:g}": (lambda p=p: della(p)) for p in (0.1,)}
-    found |= {f"darex-q {p:g}": (lambda p=p: darex(study, p)) for p in (0.1, 0.01)}
-    found |= {f"dare {p:g}": (lambda p=p: dare(p)) for p in (0.1, 0.01)}
     found |= {"compeft 0.2": lambda: compeft(0.2), "int4": lambda: integers(7), "int8": lambda: integers(127)}
-    return found | {"zipped": lambda: plain(zipped)}
+    found["zipped"] = lambda: plain(zipped)
+    return found | {name: make for seed in range(1, seeds) for name, make in drawn(study, seed).items()}
+
+
+def drawn(study: Study, seed: int) -> dict[str, Callable[[], Rule]]:
+    """Rules that draw which entries stay, from a seed."""
+    found: dict[str, Callable[[], Rule]] = {}
+    for p in (0.2, 0.05, 0.01):
+        found[f"seeded {p:g}"] = lambda p=p: coded(lambda d, n: seeded(d, p, seed=seed, stream=n, by_row=False))
+    found["della 0.1"] = lambda: della(0.1, seed)
+    found |= {f"darex-q {p:g}": (lambda p=p: darex(study, p, seed)) for p in (0.1, 0.01)}
+    found |= {f"dare {p:g}": (lambda p=p: dare(p, seed)) for p in (0.1, 0.01)}
+    return {f"{name}, seed {seed}" if seed else name: make for name, make in found.items()}
 
 
 def paired(study: Study, asked: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -305,7 +314,7 @@ def main() -> None:
         study: Study | None = None
         case = (name, str(asked.every if name == "sst2" else asked.windows if name in TEXTS else 1))
         made = Study(asked, name)
-        for rule, make in rules(made).items():
+        for rule, make in rules(made, asked.seeds).items():
             key = (*case, rule)
             if key in known or (asked.rules and not any(rule.startswith(one) for one in asked.rules)):
                 continue

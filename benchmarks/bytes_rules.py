@@ -55,9 +55,14 @@ def bitdelta(d: np.ndarray, number: int) -> Made:
     return np.sign(d) * np.abs(d).mean(), d.size + 16.0
 
 
-def dare(share: float) -> Rule:
+def uniform(d: np.ndarray, number: int, seed: int) -> np.ndarray:
+    """Numbers from 0 to 1 for each entry of a matrix (R, C)."""
+    return np.random.default_rng([number, seed] if seed else number).random(d.shape)
+
+
+def dare(share: float, seed: int = 0) -> Rule:
     def rule(d: np.ndarray, number: int) -> Made:
-        keep = np.random.default_rng(number).random(d.shape) < share
+        keep = uniform(d, number, seed) < share
         return np.where(keep, d / share, 0), share * d.size * 32
 
     return plain(rule)
@@ -103,7 +108,7 @@ def zipped(d: np.ndarray, number: int) -> Made:
     return d, 8.0 * len(zlib.compress(np.ascontiguousarray(d, np.float32).tobytes(), 1))
 
 
-def della(share: float, spread: float = 0.1) -> Rule:
+def della(share: float, seed: int = 0, spread: float = 0.1) -> Rule:
     """MagPrune (2406.11617): by rank in its row an entry stays with a chance from share - spread / 2 to share +
     spread / 2, the largest most often, and is divided by that chance. Which ones stay is stored.
     """
@@ -111,13 +116,13 @@ def della(share: float, spread: float = 0.1) -> Rule:
     def rule(d: np.ndarray, number: int) -> Made:
         ranks = np.argsort(np.argsort(np.abs(d), axis=1, kind="stable"), axis=1)
         chances = share - spread / 2 + spread * (ranks + 0.5) / d.shape[1]
-        keep = np.random.default_rng(number).random(d.shape) < chances
+        keep = uniform(d, number, seed) < chances
         return np.where(keep, d / chances, 0), d.size * (entropy(share) + 32 * share)
 
     return plain(rule)
 
 
-def darex(study: Any, share: float) -> Rule:
+def darex(study: Any, share: float, seed: int = 0) -> Rule:
     """DAREx-q (2410.09344): DARE with the factor 1 / q that moves the outputs least on one batch without labels.
 
     One factor for all matrices; outputs are the logits, their distance squared and averaged; a row of 1 is in 8 bits.
@@ -125,7 +130,7 @@ def darex(study: Any, share: float) -> Rule:
 
     def scaled(factor: float) -> Rule:
         def rule(d: np.ndarray, number: int) -> Made:
-            keep = np.random.default_rng(number).random(d.shape) < share
+            keep = uniform(d, number, seed) < share
             return np.where(keep, d * factor, 0), share * d.size * 32
 
         return plain(rule)
