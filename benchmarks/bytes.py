@@ -50,12 +50,13 @@ from kencore.codes.table import decode
 from kencore.data.calibration import calibration_windows
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
-from kencore.models.language import LanguageModel, Windows, read_windows
+from kencore.models.language import LanguageModel, read_windows
 from kencore.quality.answers import divergence, log_chances
 from kencore.quality.judge_model import Judge
 from kencore.quality.near import Near
-from kencore.quality.second_order import OTHERS, Changes, nats, others, sentences, windows
+from kencore.quality.second_order import Changes, nats, other_text, others, sentences, windows
 from kencore.settings.demo import DEMOS
+from kencore.settings.prune import PruneSpec
 
 SHARED = Path(os.environ.get("KENVIZ_SHARED", "../shared"))
 DRAWN = 10_000  # resamples of an interval
@@ -163,8 +164,8 @@ class Study:
         """KL (N,) of each sentence, or mean KL of each window's tokens."""
         self.judge.bring(self.pair.tuned_tensors, self.state(rule))
         if self.near.sentences:
-            after = self.judge.model.predict(self.judge.data)
-            return divergence(log_chances(self.near.dense.logits), log_chances(after.logits))
+            after = self.judge.model.logits(self.judge.data)
+            return divergence(log_chances(self.near.dense), log_chances(after))
         return np.asarray(self.judge.quality().near.kl)
 
     def table(self, codes: tuple[str, ...]) -> dict[str, list[Option]]:
@@ -227,17 +228,17 @@ class Study:
         made = {order: self.choice(bits, order) for order in ("both", "gradients", "rule of all")}
         if self.others is None:
             self.judge.bring(self.pair.tuned_tensors)
-            self.others = Near(self.judge, self.other_text())
+            self.others = Near(self.judge, self.other_text().data)
         for order, rule in made.items():
             self.judge.bring(self.pair.tuned_tensors, self.state(rule))
             self.nearness[order] = self.others.of()["kl"]
         return made[min(self.nearness, key=self.nearness.__getitem__)]
 
     def other_text(self) -> Any:
-        """As in a pruning: windows of another draw, sentences between those of the gradients."""
+        """As in a pruning: text that no gradient was taken on."""
         if isinstance(self.judge.model, LanguageModel):
-            drawn = calibration_windows(self.judge.model.tokenizer, "pydoc", sequences=OTHERS, window=256, seed=1)
-            return Windows(ids=drawn.ids, source=drawn.source, sha256=drawn.sha256)
+            spec = PruneSpec(model="m", base="b", method="bytes", bits=1, sequences=self.texts, window=256)
+            return other_text(self.judge.model, None, spec)
         return others(read_examples(self.training))
 
     def choice(self, bits: float, order: str = "") -> Rule:

@@ -68,7 +68,7 @@ def budget(table: Table, subject: Subject) -> dict[str, Any]:
     )
     unit = str(chosen or BUDGETS[0])
     asked = table[unit].draw(**LOOKS[unit], persist_state="session", on_change="rerun")
-    said = NEAR.get(unit) or f"{_size(unit, asked, weights(subject))} {_expected(unit, asked, subject)}".strip()
+    said = NEAR.get(unit) or f"{_size(unit, asked, weights(subject))} {_expected(unit, asked, table, subject)}".strip()
     if said:
         st.caption(state.plain(said))
     return {"keep": None, "k": None, **dict.fromkeys(BUDGETS), unit: asked}
@@ -83,15 +83,15 @@ def _size(unit: str, asked: float, size: int | None) -> str:
     return f"A file of at most {wording.size(int(asked * size / 8))} for {wording.count(size)} weights."
 
 
-def _expected(unit: str, asked: float, subject: Subject) -> str:
+def _expected(unit: str, asked: float, table: Table, subject: Subject) -> str:
     """How near a file of that size will come, by those of this model that were measured."""
     from kencore.runs.shelf import list_runs
     from kencore.views.closeness import of_files
     from kencore.words.spent import expectation
 
-    size = weights(subject)
-    if size is None:
-        return ""
+    size, scope = weights(subject), table["scope"]
+    if size is None or tuple(st.session_state.get(scope.key) or scope.usual) != tuple(scope.usual):
+        return ""  # what is measured codes the whole model
     model = str(subject.fields["model"])
     base = subject.fields.get("base") or base_of(model, method="bytes", rescale="none")
     return expectation(of_files(list_runs(points=True), model, base), asked if unit == "bytes" else asked * size / 8)

@@ -64,9 +64,16 @@ class Classifier(LoadedModel):
             NonFiniteWeightError: the model's answer is NaN or infinite.
         """
         truth = self.label_numbers(examples)
-        said = self.part(examples, batch=batch, progress=progress)
-        logits = said["logits"][np.argsort(said["places"])]
+        logits = self.logits(examples, batch=batch, progress=progress)
         return Predictions(labels=logits.argmax(axis=1), logits=logits, truth=truth)
+
+    def logits(
+        self, examples: Examples, *, batch: int = BATCH, progress: Progress | None = None
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """(N, L) what `predict` answers by, whatever the labels. Raises as it does, but for those."""
+        said = self.part(examples, batch=batch, progress=progress)
+        found: np.ndarray[Any, np.dtype[np.float32]] = said["logits"][np.argsort(said["places"])]
+        return found
 
     def part(
         self, examples: Examples, shard: Shard | None = None, *, batch: int = BATCH, progress: Progress | None = None

@@ -21,11 +21,11 @@ from kencore.codes.choice import Choice, choose
 from kencore.errors import SpecError
 from kencore.pruning.coder import Coder, Made
 from kencore.pruning.finished import finished_before
-from kencore.pruning.nearness import nearest, ordered
+from kencore.pruning.nearness import nearest, take_nearest_order
 from kencore.pruning.plan import seconds_to_judge
 from kencore.runs.shelf import run_folder
 from kencore.settings.prune import BUDGETS, HARMS, PruneSpec
-from kencore.settings.together import GRADIENTS
+from kencore.settings.together import TAKE_GRADIENTS
 from kencore.system.memory import ANY, Budget, resident
 from kencore.system.places import not_writable
 from kencore.system.progress import Bar, Progress, silent
@@ -107,7 +107,7 @@ class Bench:
         self.pair, self.data, self.device, self.threads, self.memory = pair, data, device, threads, memory
         self.judge, self._known, self._once = judge, known, once
         self._coders: dict[str, Coder] = {}
-        self._others: dict[str, Near] = {}
+        self._others: tuple[str, Near, bool] | None = None
 
     def coder(self, spec: PruneSpec) -> tuple[Coder, bool]:
         """The pair's codes for some settings, and whether their options were looked at already."""
@@ -136,20 +136,25 @@ class Bench:
             self.judge.once = self._once or self.judge.once
         return self.judge
 
-    def others(self, coder: Coder) -> Near | None:
-        """What measures how near a choice comes on calibration text that ordered nothing; ``None`` where there is but
-        one order of codes, or no room to measure with.
+    def others(self, coder: Coder) -> tuple[Near, bool] | None:
+        """What measures how near a choice comes on other calibration text than that which ordered codes, and whether it
+        is another; ``None`` where there is but one order, or no room to measure with.
         """
+        from kencore.quality.judge_model import DENSE, as_loaded
         from kencore.quality.near import Near
         from kencore.quality.second_order import other_text
 
         if len(coder.orders) == 1 or self.judge is None:
             return None
         key = self._key(coder.spec)
-        if key not in self._others:
+        if self._others is None or self._others[0] != key:
+            self._others = None  # its logits take room
             self.judge.bring(self.pair.tuned_tensors)
-            self._others[key] = Near(self.judge, other_text(self.judge.model, self.judge.data, coder.spec))
-        return near if (near := self._others[key]).possible else None
+            self.judge.figures(DENSE, as_loaded, silent)  # first: what is measured on finds room before this
+            text = other_text(self.judge.model, self.judge.data, coder.spec)
+            self._others = key, Near(self.judge, text.data), text.fresh
+        _, near, fresh = self._others
+        return (near, fresh) if near.possible else None
 
     @staticmethod
     def _key(spec: PruneSpec) -> str:
@@ -180,7 +185,7 @@ def prune_on_bytes(
         if not looked:
             coder.measured = is_measured(coder, bench.data)
         coding, gradients = coder.weights * SECONDS_PER_WEIGHT, judging * (coder.measured and not looked)
-        ordering = judging / 2 if coder.measured and spec.harm == HARMS[0] else 0.0
+        ordering = judging / 2 + 3 * coding if coder.measured and spec.harm == HARMS[0] else 0.0
         bar = Bar(report, (2 if looked else 3) * coding + judging + gradients + ordering)
         if not looked:
             coder.look(bar.phase("", coding))
@@ -211,12 +216,12 @@ def _coded_run(
     spec, data = coder.spec, bench.data
     measured = spec.kl is not None or spec.same is not None
     near = Near(judge) if measured and judge is not None and gives_answers(data) else None
-    compare, phase = bar.phase("", work[0]), bar.phase("", work[1])
     if measured:
-        made = coder.write(nearest(coder, near, phase, partial(_ordered, coder, bench, compare)), folder)
+        phase = bar.phase("", work[0] + work[1])
+        made = coder.write(nearest(coder, near, phase, partial(_take_order, coder, bench, silent)), folder)
     else:
-        _ordered(coder, bench, compare, _wanted(coder) - OVERHEAD * len(coder.plan))
-        made = sized(coder, folder, phase)
+        _take_order(coder, bench, bar.phase("", work[0]), _wanted(coder) - OVERHEAD * len(coder.plan))
+        made = sized(coder, folder, bar.phase("", work[1]))
     try:
         metrics = None
         if judge is not None and data is not None:
@@ -250,7 +255,7 @@ def is_measured(coder: Coder, data: Any) -> bool:
 
     spec, room = coder.spec, coder.memory.most - resident()
     usual = data is not None and gives_answers(data) and coder.weights <= LARGE and BYTES_HELD * coder.weights <= room
-    return spec.harm in GRADIENTS or (spec.harm == HARMS[0] and usual)
+    return spec.harm in TAKE_GRADIENTS or (spec.harm == HARMS[0] and usual)
 
 
 def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
@@ -270,9 +275,11 @@ def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
     coder.judge(lambda changes: nats(judge.model, passes, changes, seed=coder.spec.seed, progress=progress))
 
 
-def _ordered(coder: Coder, bench: Bench, progress: Progress, room: float) -> None:
-    if (near := bench.others(coder)) is not None:
-        ordered(coder, near, progress, room)
+def _take_order(coder: Coder, bench: Bench, progress: Progress, room: float) -> None:
+    if (other := bench.others(coder)) is not None:
+        near, fresh = other
+        take_nearest_order(coder, near, progress, room)
+        coder.compared |= {"fresh": fresh} if coder.compared else {}
 
 
 def sized(coder: Coder, folder: Path, progress: Progress) -> Made:

@@ -74,7 +74,8 @@ class Coder:
         finished: what an earlier process found out; what this one does is added.
 
     Attributes:
-        nearness: KL that each order's choice came to where orders were compared.
+        compared: where orders were compared: ``bits`` per weight, ``kl`` of each order's choice, and whether the text
+            was ``fresh``: no gradient was taken on it.
         plan: what happens to every parameter; chosen: those that are coded, by name.
         orders: options of each, by what says how much they harm, once `look` has tried them: ``rule``, or what `judge`
             measured; order, table: which of them is taken, and its options.
@@ -96,7 +97,7 @@ class Coder:
         self.chosen = chosen(self.plan)
         self.orders: dict[str, dict[str, list[Option]]] = {}
         self.order = "rule"
-        self.nearness: dict[str, float | None] = {}
+        self.compared: dict[str, Any] = {}
         self.table: dict[str, list[Option]] = {}
         self.moved: dict[str, tuple[float, float, int]] = {}
         self.bytes_of: dict[tuple[str, Option], int] = {}
@@ -107,7 +108,8 @@ class Coder:
     def again(self, spec: PruneSpec) -> Coder:
         """The same for other settings that differ in their budget alone: what was found out is shared."""
         found = copy.copy(self)
-        found.spec, found.nearness = spec, {}
+        found.spec, found.compared = spec, {}
+        found.take(next(iter(self.orders)))
         return found
 
     def take(self, order: str) -> None:
@@ -304,7 +306,7 @@ class Coder:
 
     def write(self, choice: Choice, folder: Path, progress: Progress = silent) -> Made:
         """A run of a choice, whole but for its quality and its name. The caller leaves its context."""
-        marks = self.marks | {"ordered": {"by": self.order, "kl": self.nearness}}
+        marks = self.marks | {"ordered": {"by": self.order, **self.compared}}
         run = SliceRun(self.pair, self.spec, folder, marks, notes=self.notes)
         run.__enter__()
         try:

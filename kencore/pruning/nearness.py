@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from kencore.codes.choice import Choice, choose
-from kencore.errors import SpecError
+from kencore.errors import NonFiniteWeightError, SpecError
 from kencore.pruning.coder import Coder
 from kencore.settings.prune import PruneSpec
 from kencore.settings.together import ORDERS
@@ -26,23 +24,42 @@ MORE_STEPS: Final = 5  # of that in another order of codes
 LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a closeness is searched
 
 
-def ordered(coder: Coder, near: Near, progress: Progress, room: float) -> None:
-    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, as measured.
+def take_nearest_order(coder: Coder, near: Near, progress: Progress, room: float) -> None:
+    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, as measured; choices that
+    are the same are measured once, and not at all where all are.
 
     Args:
-        near: of calibration text that ordered nothing.
+        near: of calibration text.
         room: in bytes.
     """
+    choices = {order: choose(table, 8 * max(0.0, room)) for order, table in coder.orders.items()}
+    alike = {order: {name: replace(one, harm=0.0) for name, one in choice.items()} for order, choice in choices.items()}
+    first = {order: next(other for other in alike if alike[other] == alike[order]) for order in alike}
+    if len(set(first.values())) == 1:
+        return
+    found: dict[str, float | None] = {}
     for number, order in enumerate(coder.orders):
         progress(number, len(coder.orders), f"Comparing orders of codes: {ORDERS[order]}")
-        coder.take(order)
-        near.judge.bring(coder.pair.tuned_tensors, coder.state(choose(coder.table, 8 * max(0.0, room))))
-        coder.nearness[order] = near.of()["kl"]
-    coder.take(min(coder.orders, key=lambda order: _or_inf(coder.nearness[order])))
+        if first[order] == order:
+            near.judge.bring(coder.pair.tuned_tensors, coder.state(choices[order]))
+            found[order] = _kl(near)
+        else:
+            found[order] = found[first[order]]
+    coder.take(min(found, key=lambda order: _or_inf(found[order])))
+    coder.compared = {"bits": 8 * max(0.0, room) / coder.size, "kl": found}
 
 
 def _or_inf(kl: float | None) -> float:
     return math.inf if kl is None else kl
+
+
+def _kl(near: Near) -> float | None:
+    """How far the model is from the dense one; ``None``: it answers with NaN or infinity."""
+    try:
+        found: float | None = near.of()["kl"]
+    except NonFiniteWeightError:
+        return None
+    return found
 
 
 def nearest(
@@ -51,63 +68,81 @@ def nearest(
     """The smallest choice whose answers are as near to the tuned model's as is asked for, as measured.
 
     Args:
-        compare: takes the best order of codes at so many bytes, see `ordered`: it is asked where the search ended, and
-            where another order is better there, the search goes on in it.
+        compare: takes the best order of codes at so many bytes, see `take_nearest_order`: it is asked where the search
+            ended, and where another order is better there, the search goes on below in it.
 
     Raises:
         SpecError: no choice comes so near, or the model gives no answers.
     """
-    spec, total = coder.spec, STEPS + 1 + (0 if compare is None else MORE_STEPS)
     if near is None:
         from kencore.quality.near import no_answers
 
-        raise no_answers("same" if spec.kl is None else "kl")
+        raise no_answers("same" if coder.spec.kl is None else "kl")
+    search = _Search(coder, near, progress, STEPS + 1 + (0 if compare is None else MORE_STEPS))
+    best, bits = search.between(search.largest(), LEAST_BITS, MOST_BITS, STEPS)
+    if compare is None:
+        return best
+    first = coder.order
+    compare(bits * coder.size / 8)
+    if coder.order == first:
+        return best
+    smaller = search.below(best, bits)
+    if smaller is best:  # nearer, and yet no smaller file
+        coder.take(first)
+        coder.compared = {}
+    return smaller
 
-    def tell(done: int, message: str) -> None:
-        progress(done, total, message)
 
-    search = partial(_smallest, coder, near)
-    best, bits = search(None, LEAST_BITS, MOST_BITS, STEPS, tell)
-    if compare is not None:
-        first = coder.order
-        compare(bits * coder.size / 8)
-        if coder.order != first:
-            best, less = search(best, bits / 2, bits, MORE_STEPS, lambda done, text: tell(STEPS + done, text))
-            if less == bits:
-                coder.take(first)
-    return best
+class _Search:
+    """Measures choices of sizes in bits per weight, in the order that the coder has taken."""
 
+    def __init__(self, coder: Coder, near: Near, progress: Progress, total: int) -> None:
+        self.coder, self.near, self.progress, self.total = coder, near, progress, total
+        self.done = 0
 
-def _smallest(
-    coder: Coder, near: Near, best: Choice | None, low: float, high: float, steps: int, tell: Callable[[int, str], None]
-) -> tuple[Choice, float]:
-    """The smallest choice between two sizes in bits per weight that is near enough, and its size.
-
-    Args:
-        best: a choice of size ``high`` that is near enough; ``None``: that is tried first.
-
-    Raises:
-        SpecError: it is not.
-    """
-
-    def measured(bits: float, turn: int) -> tuple[Choice, dict[str, Any]]:
+    def at(self, bits: float) -> tuple[Choice, dict[str, Any]]:
+        """A choice of a size, and how near it comes."""
+        coder = self.coder
         choice = choose(coder.table, bits * coder.size)
-        tell(turn, f"Measuring at {bits:.3g} bits per weight")
-        near.judge.bring(coder.pair.tuned_tensors, coder.state(choice))
-        return choice, near.of()
+        self.progress(min(self.done, self.total), self.total, f"Measuring at {bits:.3g} bits per weight")
+        self.done += 1
+        self.near.judge.bring(coder.pair.tuned_tensors, coder.state(choice))
+        return choice, self.near.of()
 
-    if best is None:
-        best, found = measured(high, 0)
-        if not _near_enough(coder.spec, found):
-            raise _too_near(coder.spec, found)
-    for turn in range(steps):
-        middle = float(np.sqrt(low * high))
-        choice, found = measured(middle, turn + 1)
-        if _near_enough(coder.spec, found):
-            best, high = choice, middle
-        else:
-            low = middle
-    return best, high
+    def largest(self) -> Choice:
+        """The largest choice, in the first order in which it is near enough.
+
+        Raises:
+            SpecError: it is in none.
+        """
+        reached: list[dict[str, Any]] = []
+        for order in self.coder.orders:
+            self.coder.take(order)
+            choice, found = self.at(MOST_BITS)
+            if _near_enough(self.coder.spec, found):
+                return choice
+            reached.append(found)
+        raise _too_near(self.coder.spec, reached[0])
+
+    def between(self, best: Choice, low: float, high: float, steps: int) -> tuple[Choice, float]:
+        """The smallest choice between two sizes that is near enough, and its size; ``best`` is that of the larger."""
+        for _ in range(steps):
+            middle = math.sqrt(low * high)
+            choice, found = self.at(middle)
+            if _near_enough(self.coder.spec, found):
+                best, high = choice, middle
+            else:
+                low = middle
+        return best, high
+
+    def below(self, best: Choice, bits: float) -> Choice:
+        """The smallest choice below a size: ``best`` where none is near enough."""
+        while (low := bits / 2) >= LEAST_BITS:
+            choice, found = self.at(low)
+            if not _near_enough(self.coder.spec, found):
+                return self.between(best, low, bits, MORE_STEPS - 1)[0]
+            best, bits = choice, low
+        return best
 
 
 def _too_near(spec: PruneSpec, found: Mapping[str, Any]) -> SpecError:

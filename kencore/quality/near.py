@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kencore.data.examples import Examples
 from kencore.errors import SpecError
 from kencore.models.language import Windows
@@ -16,7 +19,6 @@ from kencore.system.places import not_writable, runs_folder
 from kencore.system.progress import silent
 
 if TYPE_CHECKING:
-    from kencore.models.figures import Predictions
     from kencore.quality.judge_model import Judge
 
 
@@ -35,10 +37,14 @@ def no_answers(setting: str = "kl") -> SpecError:
     )
 
 
-def nearness(dense: Predictions, other: Predictions) -> dict[str, float | None]:
-    """``kl``: mean KL(dense || other) of the answers in nats; ``same_answer``: share of examples told alike."""
-    kl = divergence(log_chances(dense.logits), log_chances(other.logits))
-    return {"kl": finite(kl.mean()), "same_answer": float((dense.labels == other.labels).mean())}
+def nearness(dense: NDArray[np.float32], other: NDArray[np.float32]) -> dict[str, float | None]:
+    """``kl``: mean KL(dense || other) of answers in nats; ``same_answer``: share of examples told alike.
+
+    Args:
+        dense, other: logits (N, L).
+    """
+    kl = divergence(log_chances(dense), log_chances(other))
+    return {"kl": finite(kl.mean()), "same_answer": float((dense.argmax(axis=1) == other.argmax(axis=1)).mean())}
 
 
 class Near:
@@ -48,7 +54,7 @@ class Near:
 
     Args:
         judge: with a model that `gives_answers`, as in its checkpoint.
-        data: what is answered; ``None``: what the judge measures on.
+        data: what is answered, whatever its labels; ``None``: what the judge measures on.
     """
 
     def __init__(self, judge: Judge, data: Examples | Windows | None = None) -> None:
@@ -59,7 +65,7 @@ class Near:
         self.sentences = isinstance(self.data, Examples)
         self.dense: Any
         if self.sentences:
-            self.dense = judge.model.predict(self.data)
+            self.dense = judge.model.logits(self.data)
         elif data is None:
             self.dense = judge.figures(DENSE, lambda progress: None, silent)
         else:
@@ -75,9 +81,10 @@ class Near:
 
         Raises:
             StoreNotWritableError: a language model's logits could not be held.
+            NonFiniteWeightError: an answer is NaN or infinite.
         """
         if self.sentences:
-            return nearness(self.dense, self.judge.model.predict(self.data))
+            return nearness(self.dense, self.judge.model.logits(self.data))
         if not self.possible:
             raise not_writable(runs_folder(), "no room for the logits of one window")
         held = self.dense.held

@@ -81,7 +81,7 @@ def versus(dense: Figures, other: Figures) -> dict[str, Any]:
         change = accuracy_change(dense.outcomes, other.outcomes)
         if dense.answers is None or other.answers is None:
             return change
-        return change | nearness(dense.answers, other.answers)
+        return change | nearness(dense.answers.logits, other.answers.logits)
     if "similarity" in dense:
         return similarity_change(dense.outcomes, other.outcomes)
     change = nll_change(dense.outcomes, other.outcomes)

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8  # sentences of a pass
 SENTENCES: Final = 512  # at most
 WINDOWS, WINDOW = 64, 256
-OTHERS: Final = 16  # windows that compare orders
+OTHERS, FEW_WINDOWS = 16, 4  # windows that compare orders, and how few still do
+TRIED: Final = 128  # windows that those are looked for among
 FEW: Final = 100  # sentences: fewer say little
 CALIBRATION: Final = "pydoc"  # where nobody chose
 SMALL: Final = 1 << 21  # entries of all changes of a parameter
@@ -157,28 +158,48 @@ def calibration_passes(model: Any, data: Any, spec: PruneSpec) -> list[Pass]:
 
     if isinstance(data, Examples):
         return list(sentences(model, _calibration(data, spec), SENTENCES))
-    return list(windows(model, _drawn(model, spec, WINDOWS, spec.seed).ids))
+    return list(windows(model, _drawn(model, spec, min(spec.sequences, WINDOWS), spec.seed).ids))
 
 
-def other_text(model: Any, data: Any, spec: PruneSpec) -> Examples | Windows:
-    """Text like that of `calibration_passes` by which orders of codes are compared: windows of another draw, and
-    sentences that no gradient was taken on, where there are enough of them. Arguments as there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherText:
+    """Text by which orders of codes are compared.
+
+    Attributes:
+        fresh: no gradient was taken on it.
+    """
+
+    data: Examples | Windows
+    fresh: bool
+
+
+def other_text(model: Any, data: Any, spec: PruneSpec) -> OtherText:
+    """Text like that of `calibration_passes`, but another where there is enough: windows of another draw that share no
+    token with those, or sentences that are not among those. Arguments as there.
     """
     from kencore.data.examples import Examples
     from kencore.models.language import Windows
 
     if isinstance(data, Examples):
         return others(_calibration(data, spec))
-    drawn = _drawn(model, spec, OTHERS, spec.seed + 1)
-    return Windows(ids=drawn.ids, source=drawn.source, sha256=drawn.sha256, bos=spec.bos)
+    taken = _drawn(model, spec, min(spec.sequences, WINDOWS), spec.seed)
+    drawn = _drawn(model, spec, TRIED, spec.seed + 1)
+    starts = np.asarray(drawn.offsets)
+    apart = np.abs(starts[:, None] - np.asarray(taken.offsets)).min(axis=1) >= drawn.window
+    fresh = bool(apart.sum() >= FEW_WINDOWS)
+    ids = (drawn.ids[apart] if fresh else drawn.ids)[:OTHERS]
+    return OtherText(data=Windows(ids=ids, source=drawn.source, sha256=drawn.sha256, bos=spec.bos), fresh=fresh)
 
 
-def others(examples: Examples) -> Examples:
-    """At most as many sentences as `sentences` takes that it does not take; those, where there are few others."""
+def others(examples: Examples) -> OtherText:
+    """At most as many sentences as `sentences` takes that it does not take; those, where there are few others. Their
+    labels are told to nobody.
+    """
     taken = set(_spaced(len(examples.texts), SENTENCES))
     left = [i for i in range(len(examples.texts)) if i not in taken]
-    left = left if len(left) >= FEW else sorted(taken)
-    return _those(examples, [left[i] for i in _spaced(len(left), SENTENCES)])
+    fresh = len(left) >= FEW
+    left = left if fresh else sorted(taken)
+    return OtherText(data=_those(examples, [left[i] for i in _spaced(len(left), SENTENCES)]), fresh=fresh)
 
 
 def _calibration(data: Examples, spec: PruneSpec) -> Examples:
@@ -189,14 +210,14 @@ def _calibration(data: Examples, spec: PruneSpec) -> Examples:
     return data if named is None else read_examples(named)
 
 
-def _drawn(model: LanguageModel, spec: PruneSpec, most: int, seed: int) -> Calibration:
+def _drawn(model: LanguageModel, spec: PruneSpec, count: int, seed: int) -> Calibration:
     """Windows of the calibration text."""
     from kencore.data.calibration import calibration_windows
 
     return calibration_windows(
         model.tokenizer,
         spec.calibration,
-        sequences=min(spec.sequences, most),
+        sequences=count,
         window=min(spec.window or WINDOW, model.positions or WINDOW),
         seed=seed,
         positions=model.positions,
@@ -207,7 +228,7 @@ def _drawn(model: LanguageModel, spec: PruneSpec, most: int, seed: int) -> Calib
 
 def _spaced(count: int, most: int) -> list[int]:
     """At most so many places of a list, evenly spaced."""
-    return list(range(0, count, max(1, count // most)))[:most]
+    return [int(place) for place in np.linspace(0, count - 1, min(count, most))]
 
 
 def _those(examples: Examples, places: Sequence[int]) -> Examples:

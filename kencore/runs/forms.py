@@ -56,6 +56,8 @@ RECORD: Final = {
     "common_rows": {...: int},
     "totals": {...: int},
     "tuned": {"from": str, "steps": int, "best_step": int},
+    "ordered": {"by": str, "bits": float, "kl": NUMBERS, "fresh": bool},
+    "subnetwork_bytes": int,
 }
 SPEC: Final = {"spec": dict, "versions": WORDS, "architecture": str}
 _SEARCH = {"lambdas": [float], "costs": [float], "chosen": float, "matrix_costs": {...: [float]}, "rough": list}

@@ -199,12 +199,13 @@ class Run:
 
     @cached_property
     def codes(self) -> dict[str, Coded]:
-        """The coded differences of pruned matrices by name; of a run whose method does not code them none.
+        """The coded differences of pruned matrices by name; none of a run whose method does not code them, or that has
+        no masks either.
 
         Raises:
             CorruptRunError: the file is missing, or does not fit.
         """
-        if not self.spec.coded or self.tuning is not None:
+        if not self.spec.coded or self.tuning is not None or self.thin:
             return {}
         return read_codes(self.path, {name: self.shape(name) for name in self.pruned})
 

@@ -12,7 +12,7 @@ from kencore.runs import FILES, OPTIONAL, THINNED
 from kencore.runs.cells import MOST, write_cells
 from kencore.runs.reading import MATRICES
 from kencore.runs.run import Run
-from kencore.system.plain_json import json_text
+from kencore.system.plain_json import json_text, read_json_object
 from kencore.system.whole import whole_folder
 
 SIZE: Final = "subnetwork_bytes"
@@ -37,7 +37,8 @@ def thinned(run: Run, out: Path, *, most: int = MOST, norms: bool = True, size: 
             if name not in WITHOUT and (run.path / name).is_file():
                 shutil.copyfile(run.path / name, folder / name)
         if size is not None:
-            (folder / "record.json").write_text(json_text(run.record | {SIZE: size}), "utf-8")
+            said = read_json_object(run.path / "record.json", ours=True)  # of its own version, as the other files
+            (folder / "record.json").write_text(json_text(said | {SIZE: size}), "utf-8")
         table = pq.read_table(run.path / MATRICES)
         pq.write_table(table, folder / MATRICES, compression="zstd", compression_level=19)
         write_cells(run, folder, most=most, norms=norms)

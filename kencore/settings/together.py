@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 ORDERS: Final = {"both": "gradients and the rule together", "gradients": "gradients", "rule": "the rule"}
 """What says how much a code of ``bytes`` harms, in words."""
 HARMS: Final = ("auto", *ORDERS)
-GRADIENTS: Final = ("both", "gradients")  # which ask for them
 """How a method that codes differences orders codes."""
+TAKE_GRADIENTS: Final = ("both", "gradients")
+"""Those that ask for them."""
 BUDGETS: Final = ("bits", "bytes", "kl", "same")
 """Of a method that codes differences."""
 
@@ -115,7 +116,7 @@ def _check_coded(spec: PruneSpec, given: list[str]) -> None:
                 f"no {name}: bits, bytes, kl or same alone say how much is stored, and where",
                 "Leave it out, or choose another method.",
             )
-    if spec.harm in GRADIENTS and spec.evaluation is None:
+    if spec.harm in TAKE_GRADIENTS and spec.evaluation is None:
         raise _clash(
             "harm",
             f"{spec.harm} without evaluation data",

@@ -38,15 +38,29 @@ def by_bytes(runs: Iterable[RunSummary], like: Run) -> pd.DataFrame:
         ``kl`` (nats, mean over answers, from the dense model's) and ``same_answer`` (share) are NaN where they were
         not measured, ``bits`` are per weight of the model.
     """
-    found, data = _lines(runs, like.spec.model, like.spec.base), like.metrics.get("data_sha256")
-    return _sorted([line for line in found if data is None or line["data"] == data])
+    data = like.metrics.get("data_sha256")
+    alike = (run for run in runs if (run.spec.get("model"), run.spec.get("base")) == (like.spec.model, like.spec.base))
+    return _sorted([line for line in _lines(alike) if data is None or line["data"] == data])
 
 
 def of_files(runs: Iterable[RunSummary], model: str, base: str | None) -> pd.DataFrame:
-    """The same of the runs of a model that code differences, on that data on which most of them were measured."""
-    found = [line for line in _lines(runs, model, base) if line["method"] in METHODS and METHODS[line["method"]].coded]
+    """The same of the runs of a model that code all of its differences, each matrix as is best for it, and that have a
+    divergence: on that data on which most of them were measured.
+    """
+    wanted = {"model": model, "base": base, "code": None, "scope": ["all"]}
+    alike = (run for run in runs if _codes(run) and all(_plain(run.spec.get(name)) == wanted[name] for name in wanted))
+    found = [line for line in _lines(alike) if line["kl"] > 0]
     counts = Counter(line["data"] for line in found)
-    return _sorted([line for line in found if line["data"] == counts.most_common(1)[0][0]])
+    return _sorted([line for line in found if line["data"] == counts.most_common(1)[0][0]]).drop_duplicates("bytes")
+
+
+def _codes(run: RunSummary) -> bool:
+    method = run.spec.get("method")
+    return method in METHODS and METHODS[method].coded
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 class Expected(NamedTuple):
@@ -64,14 +78,17 @@ class Expected(NamedTuple):
 
 
 def expected(table: pd.DataFrame, size: float) -> Expected | None:
-    """What a file of so many bytes comes to, by the measured ones of `of_files`; ``None`` outside their sizes."""
-    near = table[table["kl"] > 0].drop_duplicates("bytes")  # the newest of a size; nothing is between 0 and another
-    sizes = near["bytes"].to_numpy(np.float64)
+    """What a file of so many bytes comes to; ``None`` outside the sizes of those that were measured.
+
+    Args:
+        table: `of_files`.
+    """
+    sizes = table["bytes"].to_numpy(np.float64)
     if len(sizes) < 2 or not sizes[0] <= size <= sizes[-1]:
         return None
-    kl = float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(near["kl"].to_numpy(np.float64)))))
+    kl = float(np.exp(np.interp(np.log(size), np.log(sizes), np.log(table["kl"].to_numpy(np.float64)))))
     at = int(np.clip(np.searchsorted(sizes, size), 1, len(sizes) - 1))
-    low, high = near.iloc[at - 1], near.iloc[at]
+    low, high = table.iloc[at - 1], table.iloc[at]
     return Expected(
         kl=kl,
         same=(float(low["same_answer"]), float(high["same_answer"])),
@@ -79,12 +96,11 @@ def expected(table: pd.DataFrame, size: float) -> Expected | None:
     )
 
 
-def _lines(runs: Iterable[RunSummary], model: str, base: str | None) -> list[dict[str, Any]]:
-    """What was measured of the runs of a model, the newest first."""
-    asked = (model, base)
-    alike = [run for run in runs if run.problem is None and (run.spec.get("model"), run.spec.get("base")) == asked]
+def _lines(runs: Iterable[RunSummary]) -> list[dict[str, Any]]:
+    """What was measured of runs, the newest first."""
     found = []
-    for run in sorted(alike, key=lambda run: run.created, reverse=True)[:MOST]:
+    whole = [run for run in runs if run.problem is None]
+    for run in sorted(whole, key=lambda run: run.created, reverse=True)[:MOST]:
         line = _line(run.path, run.id, stamp(run.path, FILE))
         if line is not None:
             found.append(line | {"label": run.label, "method": str(run.spec.get("method", ""))})
@@ -92,9 +108,13 @@ def _lines(runs: Iterable[RunSummary], model: str, base: str | None) -> list[dic
 
 
 def _sorted(lines: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """The lines by size; what came to the same, such as a run by itself and one of a sweep, stands once."""
-    alone = {(line["bytes"], line["kl"], line["quality"]): line for line in reversed(list(lines))}
-    table = pd.DataFrame(list(alone.values())[::-1], columns=list(COLUMNS))
+    """The lines by size, the first of a size first; what came to the same, such as a run by itself and one of a sweep,
+    stands once.
+    """
+    alone: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in lines:
+        alone.setdefault((line["bytes"], line["kl"], line["quality"]), line)
+    table = pd.DataFrame(list(alone.values()), columns=list(COLUMNS))
     return table.sort_values("bytes", kind="stable").reset_index(drop=True)
 
 

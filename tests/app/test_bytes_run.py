@@ -196,15 +196,11 @@ def test_bits_of_the_whole_file_are_those_that_were_asked_for(made: Path, tmp_pa
 
 def test_the_page_and_the_report_say_what_ordered_codes(made: Path, store: Run, open_page: OpenPage) -> None:
     run = Run(made)
-    assert run.record["ordered"] == {"by": "rule", "kl": {}}  # nothing was measured
+    assert run.record["ordered"] == {"by": "rule"}  # nothing was measured
     shutil.copytree(made, store.path.parent / "coded")
     test = open_page("overview", run="coded")
     assert any(one.value.endswith("Codes are ordered by the rule.") for one in test.caption)
     assert "Codes are ordered by the rule." in html(build(run))
-
-
-def test_adjust_keeps_the_order_of_the_run(made: Path) -> None:
-    assert tune_jobs.params(Run(made), Setting(bits=2))["harm"] == "rule"
 
 
 def test_where_the_bytes_went_adds_up_to_the_file(made: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.data.atlas import atlas_bytes
 from kencore.data.examples import read_examples
+from kencore.exports.subnetwork.plan import known_bytes
 from kencore.runs.run import open_run
 from kencore.runs.shelf import list_runs
 from kencore.runs.texts import Continued, write_texts
@@ -18,6 +19,8 @@ from kencore.sweeps.shelf import list_sweeps
 from kencore.system.places import assets_folder, gallery_folder
 from tests.app.conftest import OpenPage
 from tests.app.data.test_answers import decode
+from tests.pruning.test_by_bytes import coded
+from tests.support.tuned_cases import write_sentences
 
 PAGES = ("overview", "map", "layers", "sparsity", "flips", "compare", "story", "tradeoff")
 MISSING = ("matrix", "row", "explain", "tune", "recover")
@@ -33,10 +36,13 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made = thinned(open_run(place(run)), folder / "gallery" / "runs" / f"thin-{demo}")
         if demo == "demo-lm":
             write_texts(made.path, [Continued(text="It is", dense=(" a", " b"), pruned=(" a", " c"), departs=1)])
+    pair = tmp_path_factory.mktemp("bytes")
+    run = coded(pair, bits=14, evaluation=str(write_sentences(pair / "sentences.tsv", 60)), cost=False)
+    thinned(run, folder / "gallery" / "runs" / "thin-bytes", size=known_bytes(run))
     return folder
 
 
-@pytest.mark.parametrize("run", ["thin-demo", "thin-demo-lm"])
+@pytest.mark.parametrize("run", ["thin-demo", "thin-demo-lm", "thin-bytes"])
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_open(page: str, run: str, assets: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KENVIZ_ASSETS", str(assets))
@@ -45,6 +51,18 @@ def test_pages_open(page: str, run: str, assets: Path, open_page: OpenPage, monk
     assert not test.exception
     assert [error.value for error in test.error] == []
     assert "Explain it" not in [link.value for link in test.get("page_link")]  # it would lead to what is missing
+
+
+def test_a_thin_run_of_bytes_says_its_size(assets: Path, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = open_run(assets / "gallery" / "runs" / "thin-bytes")
+    assert run.codes == {}
+    assert known_bytes(run) == run.record["subnetwork_bytes"]
+    monkeypatch.setenv("KENVIZ_ASSETS", str(assets))
+    monkeypatch.delenv("KENVIZ_GALLERY")
+    test = open_page("overview", run="thin-bytes")
+    assert not test.exception
+    assert "Size of the file" in [metric.label for metric in test.metric]
+    assert "Where the bytes went" not in [header.value for header in test.header]
 
 
 def test_a_map_asks_for_no_cells_finer_than_those_that_are_there(assets: Path) -> None:

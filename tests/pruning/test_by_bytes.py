@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from kencore import PruneSpec, Run, prune
 from kencore.checkpoint.pair import open_models
-from kencore.codes.choice import Choice
+from kencore.codes.choice import Choice, choose
 from kencore.codes.names import NAMES
 from kencore.errors import CorruptRunError, NonFiniteWeightError, RunExistsError, SpecError
 from kencore.exports.subnetwork.open import open_subnetwork, restore_subnetwork
@@ -23,7 +23,7 @@ from kencore.exports.subnetwork.plan import subnetwork_bytes
 from kencore.exports.subnetwork.read import inspect_subnetwork
 from kencore.exports.subnetwork.write import write_subnetwork
 from kencore.pruning.coder import Coder
-from kencore.pruning.nearness import nearest, ordered
+from kencore.pruning.nearness import nearest, take_nearest_order
 from kencore.runs.naming import describe
 from kencore.runs.run import open_run
 from kencore.system.progress import silent
@@ -169,7 +169,7 @@ def test_a_share_of_same_answers_is_met_as_measured(tmp_path: Path) -> None:
 
 def test_gradients_order_codes_and_say_on_what(tmp_path: Path) -> None:
     data = write_sentences(tmp_path / "sentences.tsv", 60)
-    run = coded(tmp_path, bits=9, evaluation=str(data), cost=False)  # auto: there is data, so gradients
+    run = coded(tmp_path, bits=9, evaluation=str(data), cost=False)  # auto: there is data, so gradients are taken
     assert any(note.startswith("Codes were ordered on the sentences") for note in run.notes)
     round_trip(run, tmp_path)
     rule = prune(dataclasses.replace(run.spec, harm="rule"), out=tmp_path / "rule", threads=1)
@@ -186,8 +186,9 @@ def test_the_order_that_comes_nearest_is_taken_and_said(harm: str, tmp_path: Pat
     run = coded(tmp_path, bits=12, harm=harm, evaluation=str(data), cost=False, baselines=False)
     said = run.record["ordered"]
     if harm != "auto":
-        assert said == {"by": harm, "kl": {}}
+        assert said == {"by": harm}
         return
+    assert not said["fresh"]  # sixty sentences are few
     assert set(said["kl"]) == {"both", "gradients", "rule"}
     assert said["by"] == min(said["kl"], key=lambda order: said["kl"][order])
     taken = prune(dataclasses.replace(run.spec, harm=said["by"]), out=tmp_path / "taken", threads=1)
@@ -203,32 +204,119 @@ def test_orders_are_compared_for_a_language_model_where_its_logits_find_room(
     text = {"evaluation": "pydoc", "windows": 2, "window": 24, "sequences": 3}
     run = coded(tmp_path, "gpt2", bits=12, **text, cost=False, baselines=False)
     said = run.record["ordered"]
-    assert set(said["kl"]) == ({"both", "gradients", "rule"} if room else set())
+    assert set(said.get("kl", {})) == ({"both", "gradients", "rule"} if room else set())
     assert said["by"] == (min(said["kl"], key=lambda order: said["kl"][order]) if room else "both")
     round_trip(run, tmp_path)
 
 
-def test_a_search_goes_on_in_an_order_that_is_nearer_where_it_ended(tmp_path: Path) -> None:
+@pytest.fixture
+def coder(tmp_path: Path) -> Coder:
+    """Of a pair, with three orders that choose other options each, though of the same bits."""
     base, tuned = save_pair("bert", tmp_path, change=0.02)
     spec = PruneSpec(model=str(tuned), base=str(base), method="bytes", evaluation="demo", kl=0.5)
-    coder = Coder(open_models(spec), spec)
-    coder.look(silent)
-    enough = {"rule": 9.7, "gradients": 7.0, "both": 14.0}  # bits from which each order is near enough
+    made = Coder(open_models(spec), spec)
+    made.look(silent)
+    made.orders = {
+        order: {
+            name: [dataclasses.replace(one, value=one.value + 1e-6 * number) for one in options]
+            for name, options in made.table.items()
+        }
+        for number, order in enumerate(("both", "gradients", "rule"))
+    }
+    made.take("both")
+    return made
 
+
+@pytest.mark.parametrize(
+    ("enough", "order", "bits"),
+    [
+        ({"both": 9.7, "gradients": 7.0, "rule": 14.0}, "gradients", 7.0),
+        ({"both": 9.7, "gradients": 14.0, "rule": 2.6}, "rule", 2.6),  # less than half
+        ({"both": 9.7, "gradients": 9.8, "rule": 9.8}, "both", 9.7),
+        ({"both": 99.0, "gradients": 99.0, "rule": 7.0}, "rule", 7.0),  # not near enough in the first at any size
+    ],
+)
+def test_a_search_goes_on_in_an_order_that_is_nearer_where_it_ended(
+    enough: dict[str, float], order: str, bits: float, coder: Coder
+) -> None:
     def near(bits: float) -> dict[str, float]:
         return {"kl": 0.5 * enough[coder.order] / max(bits, 0.01), "same_answer": 0.0}
 
-    coder.orders = dict.fromkeys(enough, coder.table)
     answers: Any = Answers(coder, near)
-    choice = nearest(coder, answers, silent, lambda room: ordered(coder, answers, silent, room))
-    assert coder.order == "gradients"
-    assert 6.9 <= sum(one.bits for one in choice.values()) / coder.size <= 7.3
-    assert coder.nearness["gradients"] < coder.nearness["rule"] < coder.nearness["both"]
-    enough["gradients"] = 9.69  # nearer, and yet no smaller file by it
-    coder.take("rule")
-    again = nearest(coder, answers, silent, lambda room: coder.take("both"))
+    kl: dict[str, float] = {}
+
+    def compare(room: float) -> None:  # as `take_nearest_order`: what a choice comes to depends on its order here
+        kl.update({name: enough[name] for name in coder.orders})
+        coder.take(min(kl, key=lambda name: kl[name]))
+        coder.compared = {"bits": 8 * room / coder.size, "kl": dict(kl)}
+
+    choice = nearest(coder, answers, silent, compare)
+    assert coder.order == order
+    assert 0.97 * bits <= sum(one.bits for one in choice.values()) / coder.size <= 1.05 * bits
+    assert bool(coder.compared) == bool(kl)
+
+
+def test_an_order_that_is_nearer_and_saves_nothing_is_not_taken(coder: Coder) -> None:
+    answers: Any = Answers(coder, lambda bits: {"kl": 0.5 * 9.7 / max(bits, 0.01), "same_answer": 0.0})
+
+    def compare(room: float) -> None:
+        coder.take("rule")
+        coder.compared = {"bits": 1.0, "kl": {"both": 1.0, "gradients": 1.0, "rule": 0.5}}
+
+    choice = nearest(coder, answers, silent, compare)
+    assert coder.order == "both"
+    assert coder.compared == {}  # nothing is said of it
+    assert choice == choose(coder.orders["both"], sum(one.bits for one in choice.values()))
+
+
+def test_only_choices_that_differ_are_measured(coder: Coder) -> None:
+    measured: list[float] = []
+
+    def near(bits: float) -> dict[str, float]:
+        measured.append(bits)
+        return {"kl": float(len(measured)), "same_answer": 0.0}
+
+    answers: Any = Answers(coder, near)
+    coder.take("gradients")
+    take_nearest_order(coder, answers, silent, coder.size)
+    assert (coder.order, len(measured)) == ("both", 3)
+    assert coder.compared["kl"] == {"both": 1.0, "gradients": 2.0, "rule": 3.0}
+    assert coder.compared["bits"] == 8
+    measured.clear()
+    coder.orders["gradients"] = {  # another harm of the same options: the same choice
+        name: [dataclasses.replace(one, harm=2 * one.harm) for one in options]
+        for name, options in coder.orders["both"].items()
+    }
+    take_nearest_order(coder, answers, silent, coder.size)
+    assert coder.compared["kl"] == {"both": 1.0, "gradients": 1.0, "rule": 2.0}
+    coder.orders = dict.fromkeys(coder.orders, coder.table)
+    coder.compared = {}
+    measured.clear()
+    take_nearest_order(coder, answers, silent, coder.size)
+    assert (measured, coder.compared) == ([], {})
+
+
+def test_an_order_that_breaks_the_model_loses(coder: Coder) -> None:
+    def near(bits: float) -> dict[str, float]:
+        if len(seen) < 2:
+            seen.append(bits)
+            raise NonFiniteWeightError("Model", got="infinite logits", wanted="finite ones", remedy="Look.")
+        return {"kl": 5.0, "same_answer": 0.0}
+
+    seen: list[float] = []
+    take_nearest_order(coder, Answers(coder, near), silent, coder.size)  # type: ignore[arg-type]
     assert coder.order == "rule"
-    assert sum(one.bits for one in again.values()) / coder.size >= 9.6
+    assert coder.compared["kl"] == {"both": None, "gradients": None, "rule": 5.0}
+
+
+def test_text_to_order_codes_needs_no_label_that_the_model_knows(tmp_path: Path) -> None:
+    data = write_sentences(tmp_path / "sentences.tsv", 60)
+    head, *lines = write_sentences(tmp_path / "others.tsv", 700, seed=5).read_text().splitlines()
+    named = tmp_path / "named.tsv"
+    named.write_text("\n".join([head, *(f"{line.split(chr(9))[0]}\tunheard of" for line in lines)]) + "\n")
+    run = coded(tmp_path, bits=12, evaluation=str(data), calibration=str(named), cost=False, baselines=False)
+    assert run.record["ordered"]["fresh"]  # 700 sentences: others than those of the gradients
+    assert set(run.record["ordered"]["kl"]) == {"both", "gradients", "rule"}
 
 
 @pytest.mark.parametrize(

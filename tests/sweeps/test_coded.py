@@ -57,6 +57,7 @@ def test_coded_points_share_what_they_can(pairs: Path, tmp_path: Path, monkeypat
     assert all("delta" in names for names in beside)
     check_separately(found, tmp_path)
     for name, run in zip(found.plan, runs, strict=True):
+        assert run.record["ordered"] == open_run(tmp_path / name).record["ordered"]
         other = tmp_path / name / "codes.safetensors"
         assert (run.path / "codes.safetensors").read_bytes() == other.read_bytes()
     table = found.baselines

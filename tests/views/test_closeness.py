@@ -81,7 +81,7 @@ def files(**kl: float) -> pd.DataFrame:
 
 
 def test_what_to_expect_lies_between_two_measured_files() -> None:
-    table = files(b1000=1.0, b4000=0.01, b16000=0.0001, b64000=0.0)
+    table = files(b1000=1.0, b4000=0.01, b16000=0.0001)
     found = expected(table, 2000)
     assert found is not None
     assert math.isclose(found.kl, 0.1)  # half of the way by logarithms
@@ -91,22 +91,28 @@ def test_what_to_expect_lies_between_two_measured_files() -> None:
     assert at is not None
     assert math.isclose(at.kl, 0.0001)
     assert expected(table, 999) is None
-    assert expected(table, 16001) is None  # nothing lies between a divergence and none
+    assert expected(table, 16001) is None
     assert expected(table.iloc[:1], 1000) is None
     assert expected(table.iloc[:0], 1000) is None
     assert expectation(table, 2000) == (
         "Expect a KL of about 0.1 nats and 90.0\u00a0% to 99.9\u00a0% same answers: between measured files of "
         "1\u00a0kB and 4\u00a0kB."
     )
-    assert "from 1\u00a0kB to 64\u00a0kB: of this size nothing" in expectation(table, 500)
+    assert "from 1\u00a0kB to 16\u00a0kB: of this size nothing" in expectation(table, 500)
     assert "once two sizes" in expectation(table.iloc[:1], 1000)
 
 
 def test_files_of_a_model_are_those_measured_on_what_most_were(runs: Path) -> None:
-    coded = ("near", "small", "other-data")
-    listed = [replace(run, spec={**run.spec, "method": "bytes"}) if run.id in coded else run for run in list_runs()]
+    coded = ("near", "small", "other-data", "twice")
+    plain = {"method": "bytes", "scope": ["all"], "code": None}
+    listed = [replace(run, spec={**run.spec, **plain}) if run.id in coded else run for run in list_runs()]
     like = Run(runs / "far").spec
-    assert list(of_files(listed, like.model, like.base)["bytes"]) == [90_000, 400_000]
+    assert list(of_files(listed, like.model, like.base)["bytes"]) == [
+        60_000,
+        90_000,
+    ]  # nothing is on a line to a KL of 0
+    forced = [replace(run, spec={**run.spec, "code": "signs"}) for run in listed]
+    assert of_files(forced, like.model, like.base).empty
     assert of_files(listed, like.model, None).empty
     assert of_files(list_runs(), like.model, like.base).empty
 

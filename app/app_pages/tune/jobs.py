@@ -18,7 +18,6 @@ from kencore.errors import JobNotFoundError, KencoreError
 from kencore.live import setting as retune
 from kencore.settings.demo import data_of
 from kencore.settings.together import HARMS
-from kencore.words.orders import order_of
 
 if TYPE_CHECKING:
     from kencore.jobs import JobStatus
@@ -58,8 +57,8 @@ def params(run: Run, setting: Setting) -> dict[str, Any]:
     """
     spec = retune.check(run, setting)
     data = spec.evaluation or data_of(spec.model)
-    if spec.coded and spec.harm == HARMS[0]:  # codes stay in the run's own order, whatever it is measured on
-        spec = replace(spec, evaluation=data, harm=order_of(run))
+    if spec.coded and spec.evaluation is None and spec.harm == HARMS[0]:
+        spec = replace(spec, harm="rule")  # as the run itself, which was made without data
     found: dict[str, Any] = json.loads(replace(spec, evaluation=data, baselines=False).to_json())
     return found
 

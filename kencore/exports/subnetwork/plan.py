@@ -54,7 +54,7 @@ def known_bytes(run: Run) -> int | None:
         return int(measured["subnetwork"])
     if run.thin:
         told = run.record.get(SIZE)
-        return int(told) if isinstance(told, int) else None
+        return told if isinstance(told, int) and told > 0 else None
     sources = run.record.get("sources") or {}
     if not all(_is_here(str(source.get("text", ""))) for source in sources.values() if source):
         return None
