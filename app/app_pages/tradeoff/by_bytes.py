@@ -91,7 +91,7 @@ def _smaller(run: Run) -> None:
         evaluation=None if data == data_of(spec.model) else data,
     )
     st.caption(
-        f"It measures {wording.plural(10, 'size')} and keeps the smallest of them that reaches this share; the form "
+        "It measures ten sizes or more and keeps the smallest of them that reaches this share; the form "
         "takes other shares."
     )
 
