@@ -63,7 +63,7 @@ def demo_runs(made: Path, threads: int) -> None:
             model="demo",
             methods=("ken", "delta", "magnitude", "random", "bytes"),
             keeps=(0.9, 0.75, 0.5, 0.25, 0.1, 0.05),
-            bits=(0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+            bits=(0.25, 0.35, 0.5, 1.0, 2.0, 4.0),
             evaluation="demo",
             baselines=False,
             cost=False,
