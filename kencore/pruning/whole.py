@@ -44,7 +44,8 @@ def make_whole(run: str, *, threads: int | None = None, progress: Progress | Non
     shipped = Run(find_stored_run(run), name=run)
     if not shipped.thin:
         raise run_exists(shipped.path)
-    spec = replace(shipped.spec, evaluation=None)
+    coded = shipped.spec.coded  # by what comes near on data
+    spec = shipped.spec if coded else replace(shipped.spec, evaluation=None)
     made = prune(spec, out=runs_folder() / run, threads=threads, progress=progress)
     same = alike(made, shipped)
     if same:

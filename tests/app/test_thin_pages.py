@@ -9,7 +9,8 @@ import pytest
 
 from app.data.atlas import atlas_bytes
 from kencore.data.examples import read_examples
-from kencore.exports.subnetwork.plan import known_bytes
+from kencore.errors import ThinRunError
+from kencore.exports.subnetwork.plan import known_bytes, subnetwork_bytes
 from kencore.runs.run import open_run
 from kencore.runs.shelf import list_runs
 from kencore.runs.texts import Continued, write_texts
@@ -57,6 +58,8 @@ def test_a_thin_run_of_bytes_says_its_size(assets: Path, open_page: OpenPage, mo
     run = open_run(assets / "gallery" / "runs" / "thin-bytes")
     assert run.codes == {}
     assert known_bytes(run) == run.record["subnetwork_bytes"]
+    with pytest.raises(ThinRunError, match="coded difference"):
+        subnetwork_bytes(run)
     monkeypatch.setenv("KENVIZ_ASSETS", str(assets))
     monkeypatch.delenv("KENVIZ_GALLERY")
     test = open_page("overview", run="thin-bytes")

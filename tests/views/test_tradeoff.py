@@ -255,18 +255,19 @@ def test_points_on_the_same_data_are_tied_where_pairs_cannot_tell_them_apart(mon
     monkeypatch.delenv("KENVIZ_GALLERY")
     (found,) = list_sweeps()
     sweep = open_sweep(found.id)
-    right: dict[tuple[float, str], np.ndarray] = {}
+    right: dict[tuple[str, str], np.ndarray] = {}
     for line in sweep.points.itertuples():
         kept = json.loads((point_folder(line.run) / "metrics.json").read_text("utf-8"))["outcomes"]
         bits = np.unpackbits(
             np.frombuffer(bytes.fromhex(kept["right"]), np.uint8), count=kept["examples"], bitorder="little"
         )
-        right[line.keep, line.method] = bits.astype(bool)
+        right[f"{line.keep} {line.bits}", line.method] = bits.astype(bool)
         assert bits.mean() == pytest.approx(line.quality)
     for best in best_per_budget(curve(sweep.points, sweep.baselines), could_be_chance).itertuples():
-        own = right[best.keep, best.best]
-        others = {method: bits for (keep, method), bits in right.items() if keep == best.keep and method != best.best}
-        assert own.sum() == max(own.sum(), *(bits.sum() for bits in others.values()))
+        budget = f"{best.keep} {best.bits}"
+        own = right[budget, best.best]
+        others = {method: bits for (one, method), bits in right.items() if one == budget and method != best.best}
+        assert own.sum() == max(bits.sum() for bits in (own, *others.values()))
         apart = {method: (int((own & ~bits).sum()), int((~own & bits).sum())) for method, bits in others.items()}
         tied = {method for method, (won, lost) in apart.items() if binomtest(won, won + lost).pvalue >= 0.05}
         assert set(best.tied) == tied

@@ -140,10 +140,11 @@ def sizes(sweep: Sweep) -> dict[str, int]:
 
 @lru_cache(maxsize=2048)
 def _size(run: str, _stamp: str) -> int | None:
-    from kencore.exports.subnetwork.plan import subnetwork_bytes
+    from kencore.exports.subnetwork.plan import known_bytes, subnetwork_bytes
     from kencore.runs.run import Run
 
     try:
-        return subnetwork_bytes(Run(point_folder(run), name=run))
+        found = Run(point_folder(run), name=run)
+        return known_bytes(found) if found.thin else subnetwork_bytes(found)
     except (KencoreError, OSError):
         return None

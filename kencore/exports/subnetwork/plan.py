@@ -23,6 +23,7 @@ from kencore.errors import KencoreError
 from kencore.exports.subnetwork.format import CODED, KEY, PLAIN, Content
 from kencore.exports.subnetwork.records import Stored, TextFile
 from kencore.runs.card import beside
+from kencore.runs.cells import thin_error
 from kencore.runs.thin import SIZE
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def subnetwork_bytes(run: Run) -> int:
     """Exact size in bytes of the subnetwork file of a run, not compressed, without writing it.
 
     Raises:
-        SourceNotFoundError: a checkpoint that the run was made from is gone.
+        SourceNotFoundError, ThinRunError: see `plan`.
     """
     content, _ = plan(run)
     entries = content.entries()
@@ -85,7 +86,10 @@ def plan(run: Run) -> tuple[Content, dict[str, bytes]]:
 
     Raises:
         SourceNotFoundError: a checkpoint that the run was made from is gone.
+        ThinRunError: the run codes differences and has them no longer.
     """
+    if run.thin and run.spec.coded:
+        raise thin_error(run, "The coded difference of its matrices")
     tuned = run.tuned_tensors
     shards = list(dict.fromkeys(Path(tuned.info(name).shard).name for name in tuned.names))
     lines = {line["name"]: line for line in run.matrices.to_dict("records")}
