@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kencore import PruneSpec, prune
 from kencore.errors import RunExistsError
 from kencore.pruning.whole import make_whole
 from kencore.runs.run import Run
 from kencore.runs.thin import thinned
 from tests.pruning.test_by_bytes import coded
-from tests.support.runs import make_run
+from tests.support.tiny_models import save_pair
 from tests.support.tuned_cases import write_sentences
 
 
@@ -24,7 +25,8 @@ def gallery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_masks_come_back(gallery: Path, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "made", method="delta")
+    base, tuned = save_pair("bert", tmp_path)
+    run = prune(PruneSpec(model=str(tuned), base=str(base), method="delta", keep=0.3), out=tmp_path / "made", threads=1)
     thinned(run, gallery / "thin")
     whole, same = make_whole("thin", threads=1)
     assert same
