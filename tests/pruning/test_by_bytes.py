@@ -309,13 +309,17 @@ def test_an_order_that_breaks_the_model_loses(coder: Coder) -> None:
     assert coder.compared["kl"] == {"both": None, "gradients": None, "rule": 5.0}
 
 
-def test_text_to_order_codes_needs_no_label_that_the_model_knows(tmp_path: Path) -> None:
+def test_text_to_order_codes_needs_no_label_that_the_model_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kencore.quality.second_order.SENTENCES", 20)
+    monkeypatch.setattr("kencore.quality.second_order.FEW", 10)
     data = write_sentences(tmp_path / "sentences.tsv", 60)
-    head, *lines = write_sentences(tmp_path / "others.tsv", 700, seed=5).read_text().splitlines()
+    head, *lines = write_sentences(tmp_path / "others.tsv", 40, seed=5).read_text().splitlines()
     named = tmp_path / "named.tsv"
     named.write_text("\n".join([head, *(f"{line.split(chr(9))[0]}\tunheard of" for line in lines)]) + "\n")
     run = coded(tmp_path, bits=12, evaluation=str(data), calibration=str(named), cost=False, baselines=False)
-    assert run.record["ordered"]["fresh"]  # 700 sentences: others than those of the gradients
+    assert run.record["ordered"]["fresh"]  # there are others than those of the gradients
     assert set(run.record["ordered"]["kl"]) == {"both", "gradients", "rule"}
 
 
