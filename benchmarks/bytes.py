@@ -51,7 +51,7 @@ from kencore.data.calibration import calibration_windows
 from kencore.data.examples import read_examples
 from kencore.models.classifier import Classifier
 from kencore.models.language import LanguageModel, read_windows
-from kencore.quality.answers import divergence, log_chances
+from kencore.pruning.nearness import best_of
 from kencore.quality.judge_model import Judge
 from kencore.quality.near import Near
 from kencore.quality.second_order import Changes, nats, other_text, others, sentences, windows
@@ -163,10 +163,7 @@ class Study:
     def each(self, rule: Rule) -> np.ndarray:
         """KL (N,) of each sentence, or mean KL of each window's tokens."""
         self.judge.bring(self.pair.tuned_tensors, self.state(rule))
-        if self.near.sentences:
-            after = self.judge.model.logits(self.judge.data)
-            return divergence(log_chances(self.near.dense), log_chances(after))
-        return np.asarray(self.judge.quality().near.kl)
+        return self.near.each()
 
     def table(self, codes: tuple[str, ...]) -> dict[str, list[Option]]:
         if codes not in self.tables:
@@ -225,14 +222,16 @@ class Study:
 
     def nearest(self, bits: float) -> Rule:
         """Our choice at a budget, by that order which comes nearest on text that ordered nothing."""
-        made = {order: self.choice(bits, order) for order in ("both", "gradients", "rule of all")}
+        made = {order: self.choice(bits, order) for order in ("gradients", "both", "rule of all")}
         if self.others is None:
             self.judge.bring(self.pair.tuned_tensors)
             self.others = Near(self.judge, self.other_text().data)
+        found: dict[str, Any] = {}
         for order, rule in made.items():
             self.judge.bring(self.pair.tuned_tensors, self.state(rule))
-            self.nearness[order] = self.others.of()["kl"]
-        return made[min(self.nearness, key=self.nearness.__getitem__)]
+            found[order] = self.others.each()
+        self.nearness = {order: float(one.mean()) for order, one in found.items()}
+        return made[best_of(found)]
 
     def other_text(self) -> Any:
         """As in a pruning: text that no gradient was taken on."""

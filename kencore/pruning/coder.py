@@ -175,7 +175,7 @@ class Coder:
             name: judged(options, list(found[name]) if name in found else [usual * one.harm for one in options])
             for name, options in rule.items()
         }
-        orders = {"both": between(gradients, rule), "gradients": best(gradients), "rule": best(rule)}
+        orders = {"gradients": best(gradients), "both": between(gradients, rule), "rule": best(rule)}
         self.orders = {name: one for name, one in orders.items() if self.spec.harm in (name, HARMS[0])}
         self.take(next(iter(self.orders)))
 

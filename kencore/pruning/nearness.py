@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kencore.codes.choice import Choice, choose
 from kencore.errors import NonFiniteWeightError, SpecError
 from kencore.pruning.coder import Coder
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 
 STEPS: Final = 9  # of the search for a closeness
 MORE_STEPS: Final = 5  # of that in another order of codes
+BEYOND: Final = 2.0
 LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a closeness is searched
 
 
 def take_nearest_order(coder: Coder, near: Near, progress: Progress, room: float) -> None:
-    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, as measured; choices that
+    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, see `best_of`; choices that
     are the same are measured once, and not at all where all are.
 
     Args:
@@ -37,29 +41,46 @@ def take_nearest_order(coder: Coder, near: Near, progress: Progress, room: float
     first = {order: next(other for other in alike if alike[other] == alike[order]) for order in alike}
     if len(set(first.values())) == 1:
         return
-    found: dict[str, float | None] = {}
+    found: dict[str, NDArray[np.float64] | None] = {}
     for number, order in enumerate(coder.orders):
         progress(number, len(coder.orders), f"Comparing orders of codes: {ORDERS[order]}")
         if first[order] == order:
             near.judge.bring(coder.pair.tuned_tensors, coder.state(choices[order]))
-            found[order] = _kl(near)
+            found[order] = _each(near)
         else:
             found[order] = found[first[order]]
-    coder.take(min(found, key=lambda order: _or_inf(found[order])))
-    coder.compared = {"bits": 8 * max(0.0, room) / coder.size, "kl": found}
+    coder.take(best_of(found))
+    means = {order: None if one is None else float(one.mean()) for order, one in found.items()}
+    coder.compared = {"bits": 8 * max(0.0, room) / coder.size, "kl": means}
 
 
-def _or_inf(kl: float | None) -> float:
-    return math.inf if kl is None else kl
+def best_of(found: Mapping[str, NDArray[np.float64] | None]) -> str:
+    """The order to take: the first, unless others come nearer by more than `BEYOND` standard errors of the difference on
+    the same sentences or windows; then the nearest of those.
+
+    Args:
+        found: KL (N,) of each; ``None``: its model is broken.
+    """
+    usual, own = next(iter(found.items()))
+    means = {order: one.mean() for order, one in found.items() if one is not None}
+    if own is not None:
+        means = {order: mean for order, mean in means.items() if order != usual and _nearer(found[order], own)}
+    return min(means, key=means.__getitem__) if means else usual
 
 
-def _kl(near: Near) -> float | None:
-    """How far the model is from the dense one; ``None``: it answers with NaN or infinity."""
+def _nearer(other: NDArray[np.float64] | None, own: NDArray[np.float64]) -> bool:
+    assert other is not None
+    apart = other - own
+    return bool(apart.mean() + BEYOND * apart.std() / math.sqrt(len(apart)) < 0)
+
+
+def _each(near: Near) -> NDArray[np.float64] | None:
+    """KL (N,) of each answer; ``None``: some are NaN or infinite."""
     try:
-        found: float | None = near.of()["kl"]
+        found = near.each()
     except NonFiniteWeightError:
         return None
-    return found
+    return found if np.isfinite(found).all() else None
 
 
 def nearest(

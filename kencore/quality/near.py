@@ -85,9 +85,18 @@ class Near:
         """
         if self.sentences:
             return nearness(self.dense, self.judge.model.logits(self.data))
+        found: dict[str, Any] = self._windows().said()
+        return found
+
+    def each(self) -> NDArray[np.float64]:
+        """KL (N,) of each sentence, or mean KL of each window's tokens. Raises as `of`."""
+        if self.sentences:
+            return divergence(log_chances(self.dense), log_chances(self.judge.model.logits(self.data)))
+        return np.asarray(self._windows().kl, np.float64)
+
+    def _windows(self) -> Any:
         if not self.possible:
             raise not_writable(runs_folder(), "no room for the logits of one window")
         held = self.dense.held
         windows = replace(self.data, ids=self.data.ids[: held.count])
-        found: dict[str, Any] = self.judge.quality_on(windows, against=held).near.said()
-        return found
+        return self.judge.quality_on(windows, against=held).near

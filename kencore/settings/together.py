@@ -12,11 +12,11 @@ from kencore.settings import checks
 if TYPE_CHECKING:
     from kencore.settings.prune import PruneSpec
 
-ORDERS: Final = {"both": "gradients and the rule together", "gradients": "gradients", "rule": "the rule"}
+ORDERS: Final = {"gradients": "gradients", "both": "gradients and the rule together", "rule": "the rule"}
 """What says how much a code of ``bytes`` harms, in words."""
 HARMS: Final = ("auto", *ORDERS)
 """How a method that codes differences orders codes."""
-TAKE_GRADIENTS: Final = ("both", "gradients")
+TAKE_GRADIENTS: Final = ("gradients", "both")
 """Those that ask for them."""
 BUDGETS: Final = ("bits", "bytes", "kl", "same")
 """Of a method that codes differences."""

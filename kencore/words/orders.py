@@ -18,8 +18,9 @@ def ordered(run: Run) -> str:
         return ""
     text = f"Codes are ordered by {ORDERS[by]}"
     found = {name: kl for name in ORDERS if (kl := (said.get("kl") or {}).get(name)) is not None}
-    if len(found) < 2 or said.get("bits") is None or found.get(by) != min(found.values()):
+    if len(found) < 2 or by not in found or said.get("bits") is None:
         return f"{text}."
     others = " and ".join(f"{kl:.2g} by {ORDERS[name]}" for name, kl in found.items() if name != by)
     where = "other calibration text" if said.get("fresh") else "the text that ordered them"
-    return f"{text}: at {said['bits']:.3g} bits per weight that came nearest on {where} (KL {found[by]:.2g}; {others})."
+    came = "that came nearest" if found[by] == min(found.values()) else "no other came nearer beyond chance"
+    return f"{text}: at {said['bits']:.3g} bits per weight {came} on {where} (KL {found[by]:.2g}; {others})."
