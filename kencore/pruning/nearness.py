@@ -29,8 +29,8 @@ LEAST_BITS, MOST_BITS = 0.002, 16.0  # per weight, between which a closeness is 
 
 
 def take_nearest_order(coder: Coder, near: Near, progress: Progress, room: float) -> None:
-    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, see `best_of`; choices that
-    are the same are measured once, and not at all where all are.
+    """Take the order of codes whose choice of so many bytes comes nearest to the tuned model, see `best_of`. Choices
+    that are the same are measured once, and not at all where all are.
 
     Args:
         near: of calibration text.
@@ -55,8 +55,8 @@ def take_nearest_order(coder: Coder, near: Near, progress: Progress, room: float
 
 
 def best_of(found: Mapping[str, NDArray[np.float64] | None]) -> str:
-    """The order to take: the first, unless others come nearer by more than `BEYOND` standard errors of the difference on
-    the same sentences or windows; then the nearest of those.
+    """The order to take: the first, unless others come nearer by more than `BEYOND` standard errors of the difference
+    on the same sentences or windows; then the nearest of those.
 
     Args:
         found: KL (N,) of each; ``None``: its model is broken.
