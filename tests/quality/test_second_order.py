@@ -44,11 +44,15 @@ def test_orders_are_compared_on_sentences_without_a_gradient(count: int) -> None
     all_of = Examples(texts=tuple(map(str, range(count))), labels=(0, 1) * (count // 2) + (0,) * (count % 2))
     passes: Any = sentences(Model(), all_of, 512)  # type: ignore[arg-type]
     read = {int(row) for one in passes for row in one.inputs["input_ids"].flatten()}
-    found = others(all_of)
+    other = others(all_of)
+    found = other.data
+    assert isinstance(found, Examples)
+    assert other.fresh == (count >= 612)
     assert len(read) == min(count, 512)
     assert found.labels == tuple(all_of.labels[int(text)] for text in found.texts)
     assert len(set(found.texts)) == len(found.texts) == min(512, count - 512 if count >= 612 else count)
     assert bool(read & set(map(int, found.texts))) == (count < 612)
+    assert max(read) > 0.9 * count  # of all of the table
 
 
 def measured(loaded: Any, passes: list[Any], name: str, changes: list[np.ndarray]) -> np.ndarray:
