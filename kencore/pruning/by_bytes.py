@@ -276,6 +276,8 @@ def _judge(coder: Coder, judge: Judge | None, progress: Progress) -> None:
 
 
 def _take_order(coder: Coder, bench: Bench, progress: Progress, room: float) -> None:
+    if len(coder.orders) > 1:
+        progress(0, len(coder.orders), "Reading what the orders of codes are compared on")
     if (other := bench.others(coder)) is not None:
         near, fresh = other
         take_nearest_order(coder, near, progress, room)
