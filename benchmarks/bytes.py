@@ -334,7 +334,7 @@ def main() -> None:
 
 
 LINES = {
-    "nearest": ("choice, the nearest order", "#0F4F8C"),
+    "nearest": ("choice, as a run takes it", "#0F4F8C"),
     "gradients": ("choice, by gradients", "#5B9BD5"),
     "choice": ("choice, by the rule", "#C98100"),
     "levels": ("levels", "#0AA26B"),
@@ -369,6 +369,7 @@ def plot(file: Path, pairs: list[str], known: dict[tuple[str, ...], dict[str, An
         one.set_axis_off()
     for one, pair in zip(axes.flat, pairs, strict=False):
         found = {key[2]: value for key, value in known.items() if key[0] == pair and "bits" in value}
+        found = {rule: value for rule, value in found.items() if ", seed" not in rule}
         for name, (label, color) in LINES.items():
             points = sorted(
                 (v["bits"], v["kl"]) for rule, v in found.items() if rule.startswith(f"{name} ") and "bits" in v
