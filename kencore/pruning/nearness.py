@@ -131,13 +131,14 @@ class _Search:
         return choice, self.near.of()
 
     def largest(self) -> Choice:
-        """The largest choice, in the first order in which it is near enough.
+        """The largest choice, in the first order in which it is near enough; ``both`` before others: it is the best
+        where bits are few, and what is near enough usually has few.
 
         Raises:
             SpecError: it is in none.
         """
         reached: list[dict[str, Any]] = []
-        for order in self.coder.orders:
+        for order in sorted(self.coder.orders, key=lambda order: order != "both"):
             self.coder.take(order)
             choice, found = self.at(MOST_BITS)
             if _near_enough(self.coder.spec, found):
