@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,18 +122,16 @@ class Judge:
         held = self.held.get(key)
         return held is not None and not differing(held, exported_hashes(self.model, run))
 
-    def quality(self, progress: Progress = silent, *, dense: bool = False, windows: int | None = None) -> Any:
+    def quality(self, progress: Progress = silent, *, dense: bool = False) -> Any:
         """Quality of the model as it is now, `Figures`.
 
         Args:
             dense: it is the dense model: a language model's logits are held, and every other state is compared.
-            windows: of a text: measure on the first so many.
         """
-        data, more = self.data, {}
-        if isinstance(data, Windows):
+        more = {}
+        if isinstance(self.data, Windows):
             more = {"hold": dense, "against": None if dense else getattr(self.known.get(DENSE), "held", None)}
-            data = data if windows is None else replace(data, ids=data.ids[:windows])
-        return self.quality_on(data, progress=progress, **more)
+        return self.quality_on(self.data, progress=progress, **more)
 
     def quality_on(self, data: Examples | Windows, **more: Any) -> Any:
         """Quality of the model as it is now on any data, `Figures`; ``more``: as `quality` of the model."""

@@ -48,7 +48,7 @@ def of_files(runs: Iterable[RunSummary], model: str, base: str | None) -> pd.Dat
     divergence: on that data on which most of them were measured.
     """
     wanted = {"model": model, "base": base, "code": None, "scope": ["all"]}
-    alike = (run for run in runs if _codes(run) and all(_plain(run.spec.get(name)) == wanted[name] for name in wanted))
+    alike = (run for run in runs if _codes(run) and all(run.spec.get(name) == wanted[name] for name in wanted))
     found = [line for line in _lines(alike) if line["kl"] > 0]
     counts = Counter(line["data"] for line in found)
     return _sorted([line for line in found if line["data"] == counts.most_common(1)[0][0]]).drop_duplicates("bytes")
@@ -57,10 +57,6 @@ def of_files(runs: Iterable[RunSummary], model: str, base: str | None) -> pd.Dat
 def _codes(run: RunSummary) -> bool:
     method = run.spec.get("method")
     return method in METHODS and METHODS[method].coded
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 class Expected(NamedTuple):

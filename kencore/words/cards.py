@@ -35,17 +35,17 @@ def kept(spec: PruneSpec, total: Totals, stored: int | None = None) -> Number:
         f"{wording.exact(total.kept_pruned)} of {wording.exact(total.pruned)}."
     )
     if spec.coded:
-        changes, file = (f"{8 * (size or 0) / max(1, total.params):.3g}" for size in (total.bytes_stored, stored))
-        alone = "Bytes of all coded changes and of what is stored as it is, over the weights of the model"
-        return Number(
-            label="Bits per weight",
-            value=file if stored else changes,
-            below=f"{wording.count(total.kept)} of {wording.count(total.params)} weights change",
-            explained=f"Bytes of the whole file over the weights of the model; {changes} without names, hashes and "
-            "configuration."
-            if stored
-            else f"{alone}. The file also has names, hashes and configuration.",
+        value = changes = f"{8 * total.bytes_stored / max(1, total.params):.3g}"
+        explained = (
+            "Bytes of all coded changes and of what is stored as it is, over the weights of the model. The "
+            "file also has names, hashes and configuration."
         )
+        if stored:
+            value = f"{8 * stored / max(1, total.params):.3g}"
+            alone = f"{changes} without names, hashes and configuration."
+            explained = f"Bytes of the whole file over the weights of the model; {alone}"
+        below = f"{wording.count(total.kept)} of {wording.count(total.params)} weights change"
+        return Number(label="Bits per weight", value=value, below=below, explained=explained)
     if spec.restore == "zero":
         gone = total.pruned - total.kept_pruned
         return Number(
